@@ -1,0 +1,8 @@
+//! Floor 1: the small vocabulary that every room shares; knows no room of ours.
+
+pub mod clock;
+pub mod crash;
+pub mod durable;
+pub mod duration;
+pub mod size;
+pub mod suggest;

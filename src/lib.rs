@@ -1,0 +1,7 @@
+//! quarterdeck: a terminal console and job runner for people who run thousands of CentOS Stream hosts.
+//!
+//! The rooms and their floors are described in ARCHITECTURE.md; `tests/layering.rs` holds the code to them.
+
+pub mod base;
+pub mod domain;
+pub mod pipeline;

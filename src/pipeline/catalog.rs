@@ -1,0 +1,74 @@
+//! What a pipeline may name: step kinds, secrets, locks, content sets, other pipelines. Lint and plan read it; they never look for themselves.
+
+use std::collections::BTreeMap;
+
+/// What a step kind touches. `FarEnd` kinds run only inside a live attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touches {
+    /// Writes nothing but the directories that it is given, though it may read a far end.
+    Local,
+    FarEnd,
+}
+
+/// The type of a `with:` field; the text is checked after interpolation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    Text,
+    Bool,
+    Int,
+    /// Base duration form.
+    Duration,
+    /// Base size form.
+    Size,
+    Url,
+    /// A path in the workspace, or absolute.
+    Path,
+    /// A list of texts; a single text counts as one.
+    List,
+}
+
+/// One field of a step kind's `with:`.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    pub name: &'static str,
+    pub ty: FieldType,
+    pub required: bool,
+    pub doc: &'static str,
+}
+
+/// One native step kind, such as `mirror/sync`. The `steps` room owns the list.
+#[derive(Debug, Clone, Copy)]
+pub struct StepKind {
+    pub kind: &'static str,
+    pub doc: &'static str,
+    pub with: &'static [Field],
+    pub touches: Touches,
+}
+
+/// Everything outside the file that the file may name. Absent map entries are lint errors at the place that names them.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    pub kinds: Vec<StepKind>,
+    /// Known for later versions, absent here: `(kind, since)`, so that lint can say so.
+    pub later_kinds: Vec<(&'static str, &'static str)>,
+    pub secrets: Vec<String>,
+    /// Lock name → slots (1 = a plain lock). Locks that a site does not list have one slot and are allowed.
+    pub locks: BTreeMap<String, u32>,
+    /// Content set → repositories.
+    pub sets: BTreeMap<String, Vec<String>>,
+    /// Repository → facts that `with:` may interpolate as `${repos.NAME.FIELD}`.
+    pub repos: BTreeMap<String, Repo>,
+    /// Names of all pipelines of the site, for `upstream:`.
+    pub pipelines: Vec<String>,
+    /// Default zone of every trigger, IANA name.
+    pub time_zone: String,
+}
+
+/// A repository of the site file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repo {
+    pub upstream: Vec<String>,
+    pub tree: String,
+    pub writer: String,
+    pub replicas: Vec<String>,
+}
