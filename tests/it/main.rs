@@ -1,0 +1,4 @@
+//! Every integration test of the binary, in one test program; one module a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+mod support;
