@@ -1,0 +1,150 @@
+//! The step's side of `$QD_REPORT`: JSON lines, one write each, fsynced where the verdict of a run may rest on them; by hand, words on stderr.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Mutex;
+
+use super::{StepEnv, StepError};
+use crate::domain::report::{Fact, Line};
+
+/// A progress line at most so often; more would be a load on the engine that tails the file, and on the terminal.
+const PROGRESS_EVERY_US: u64 = 250_000;
+
+/// Writes report lines. Shared by the step's tasks.
+pub struct Report {
+    file: Option<File>,
+    env: StepEnv,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last_progress_us: u64,
+    drawn: bool,
+    error: Option<String>,
+}
+
+impl Report {
+    /// Opens `$QD_REPORT` for appending. A step that cannot report would lose its facts, so it does not start.
+    pub fn open(env: &StepEnv) -> Result<Self, StepError> {
+        let file = match &env.report {
+            None => None,
+            Some(path) => {
+                let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+                Some(opened.map_err(|e| {
+                    StepError::failed(
+                        format!("the report file {} cannot be opened: {e}", path.display()),
+                        "QD_REPORT is set by the runner; unset it to run the step by hand",
+                    )
+                })?)
+            }
+        };
+        Ok(Self { file, env: env.clone(), state: Mutex::default() })
+    }
+
+    pub fn progress(&self, done: u64, total: u64, unit: &str, text: &str) {
+        let now = self.env.clock.boot_us();
+        let Ok(mut state) = self.state.lock() else { return };
+        if done != total && now.saturating_sub(state.last_progress_us) < PROGRESS_EVERY_US && state.last_progress_us != 0 {
+            return;
+        }
+        state.last_progress_us = now.max(1);
+        if self.file.is_some() {
+            drop(state);
+            self.write(&Line::Progress { done, total, unit: unit.to_owned(), text: text.to_owned() }, false);
+        } else if self.env.terminal {
+            state.drawn = true;
+            drop(state);
+            self.say_raw(&format!("\r\x1b[K{text} {done}/{total} {unit}"));
+        }
+    }
+
+    pub fn detail(&self, text: &str) {
+        self.write(&Line::Detail { text: text.to_owned() }, false);
+    }
+
+    pub fn output(&self, name: &str, value: &str) {
+        self.write(&Line::Output { name: name.to_owned(), value: value.to_owned() }, false);
+    }
+
+    pub fn fact(&self, fact: Fact) {
+        self.write(&Line::Fact(fact), true);
+    }
+
+    /// A line for people: on stderr, which is the step's log inside a run.
+    pub fn say(&self, text: &str) {
+        let drawn = self.state.lock().is_ok_and(|mut s| std::mem::take(&mut s.drawn));
+        self.say_raw(&format!("{}{text}\n", if drawn { "\r\x1b[K" } else { "" }));
+    }
+
+    /// The final line for people, on stdout.
+    pub fn summary(&self, text: &str) {
+        if self.state.lock().is_ok_and(|mut s| std::mem::take(&mut s.drawn)) {
+            self.say_raw("\r\x1b[K");
+        }
+        if let Ok(mut out) = self.env.out.lock() {
+            let _ = writeln!(out, "{text}");
+        }
+    }
+
+    /// Whether everything that had to be durable is; asked once, at the end.
+    pub fn finish(&self) -> Result<(), StepError> {
+        match self.state.lock().ok().and_then(|s| s.error.clone()) {
+            Some(error) => Err(StepError::failed(
+                format!("the report could not be written: {error}"),
+                "free space or mend the disk of the state directory, then retry",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn say_raw(&self, text: &str) {
+        if let Ok(mut err) = self.env.err.lock() {
+            let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        }
+    }
+
+    fn write(&self, line: &Line, durable: bool) {
+        let Some(mut file) = self.file.as_ref() else { return };
+        let Ok(mut bytes) = serde_json::to_vec(line) else { return };
+        bytes.push(b'\n');
+        let written = file.write_all(&bytes).and_then(|()| if durable { file.sync_data() } else { Ok(()) });
+        if let (Err(e), Ok(mut state)) = (written, self.state.lock()) {
+            state.error.get_or_insert_with(|| e.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::report::parse;
+
+    #[test]
+    fn lines_are_appended_one_by_one_and_progress_is_thinned() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut env = StepEnv::from_process();
+        env.report = Some(dir.path().join("report"));
+        let report = Report::open(&env).unwrap();
+        for done in 0..=1000 {
+            report.progress(done, 1000, "packages", "downloading");
+        }
+        report.fact(Fact::Content { set: "s".into(), fp: "f".into(), md: "m".into() });
+        report.output("packages", "3");
+        report.finish().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("report")).unwrap();
+        let lines: Vec<Line> = text.lines().map(|l| parse(l).unwrap()).collect();
+        assert!(lines.len() < 100, "{} lines", lines.len());
+        assert!(matches!(lines[0], Line::Progress { done: 0, .. }));
+        assert!(lines.iter().any(|l| matches!(l, Line::Progress { done: 1000, total: 1000, .. })));
+        assert!(matches!(&lines[lines.len() - 2], Line::Fact(Fact::Content { set, .. }) if set == "s"));
+    }
+
+    #[test]
+    fn a_step_that_cannot_report_does_not_start() {
+        let mut env = StepEnv::from_process();
+        env.report = Some("/nonexistent/dir/report".into());
+        assert!(Report::open(&env).is_err());
+    }
+}

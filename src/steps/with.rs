@@ -1,0 +1,167 @@
+//! The `with` of a step: `key=value` pairs, a key repeated for a list, checked against the kind's fields before anything happens.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::StepError;
+use crate::base::duration::Span;
+use crate::base::{size, suggest};
+use crate::pipeline::catalog::{Field, FieldType};
+
+/// Values by key, in the order given. A key given more than once is a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct With(IndexMap<String, Vec<String>>);
+
+impl With {
+    /// From the command line: each item is `key=value`.
+    pub fn from_args<S: AsRef<str>>(items: &[S]) -> Result<Self, StepError> {
+        let mut with = Self::default();
+        for item in items {
+            let (key, value) = item.as_ref().split_once('=').ok_or_else(|| {
+                StepError::input(
+                    format!("`--with {}` has no `=`", item.as_ref()),
+                    "write it as --with key=value, and repeat a key for a list",
+                )
+            })?;
+            with.push(key.trim(), value);
+        }
+        Ok(with)
+    }
+
+    /// From a frozen plan: scalars become text, lists repeat their key, null is absent.
+    pub fn from_json(map: &Map<String, Value>) -> Self {
+        let mut with = Self::default();
+        for (key, value) in map {
+            match value {
+                Value::Null => {}
+                Value::Array(items) => items.iter().for_each(|v| with.push(key, &scalar(v))),
+                other => with.push(key, &scalar(other)),
+            }
+        }
+        with
+    }
+
+    pub fn push(&mut self, key: &str, value: &str) {
+        self.0.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+
+    /// The `--with` items that give this again.
+    pub fn to_args(&self) -> Vec<String> {
+        self.0.iter().flat_map(|(k, values)| values.iter().map(move |v| format!("{k}={v}"))).collect()
+    }
+
+    /// Unknown keys, missing ones, repeated scalars and values of the wrong type are input errors.
+    pub fn check(&self, fields: &[Field]) -> Result<(), StepError> {
+        let known = || fields.iter().map(|f| f.name);
+        for (key, values) in &self.0 {
+            let Some(field) = fields.iter().find(|f| f.name == key) else {
+                let next = match suggest::nearest(key, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
+                };
+                return Err(StepError::input(format!("unknown field `{key}`"), next));
+            };
+            if values.len() > 1 && field.ty != FieldType::List {
+                return Err(StepError::input(format!("`{key}` is given {} times and takes one value", values.len()), field.doc));
+            }
+            for value in values {
+                check_type(field, value)?;
+            }
+        }
+        match fields.iter().find(|f| f.required && !self.0.get(f.name).is_some_and(|v| v.iter().any(|v| !v.is_empty()))) {
+            Some(missing) => {
+                Err(StepError::input(format!("`{}` is required", missing.name), format!("--with {}=…: {}", missing.name, missing.doc)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|v| v.first()).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    pub fn list(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn int(&self, key: &str) -> Option<u64> {
+        self.text(key).and_then(|v| v.trim().parse().ok())
+    }
+
+    pub fn span(&self, key: &str) -> Option<Span> {
+        self.text(key).and_then(|v| v.parse().ok())
+    }
+
+    pub fn size(&self, key: &str) -> Option<u64> {
+        self.text(key).and_then(size::parse)
+    }
+
+    pub fn flag(&self, key: &str) -> bool {
+        self.text(key).is_some_and(|v| v == "true")
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn check_type(field: &Field, value: &str) -> Result<(), StepError> {
+    let good = match field.ty {
+        FieldType::Text | FieldType::List => true,
+        FieldType::Path => !value.contains('\0'),
+        FieldType::Bool => matches!(value, "true" | "false"),
+        FieldType::Int => value.trim().parse::<u64>().is_ok(),
+        FieldType::Duration => value.parse::<Span>().is_ok(),
+        FieldType::Size => size::parse(value).is_some(),
+        FieldType::Url => url::Url::parse(value).is_ok(),
+    };
+    let form = match field.ty {
+        FieldType::Bool => "true or false",
+        FieldType::Int => "a whole number",
+        FieldType::Duration => "a duration such as 90s or 15m",
+        FieldType::Size => "a size such as 200MiB",
+        FieldType::Url => "an address such as http://host/path/",
+        _ => "text",
+    };
+    if good { Ok(()) } else { Err(StepError::input(format!("`{}` must be {form}", field.name), field.doc)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: &[Field] = &[
+        Field { name: "url", ty: FieldType::List, required: true, doc: "upstream" },
+        Field { name: "parallel", ty: FieldType::Int, required: false, doc: "connections" },
+    ];
+
+    #[test]
+    fn pairs_repeat_for_lists_and_values_may_hold_equal_signs() {
+        let with = With::from_args(&["url=http://a/?x=1", "url=http://b/", "parallel=4"]).unwrap();
+        with.check(FIELDS).unwrap();
+        assert_eq!(with.list("url"), ["http://a/?x=1", "http://b/"]);
+        assert_eq!(with.int("parallel"), Some(4));
+        assert_eq!(With::from_args(&with.to_args()).unwrap(), with);
+    }
+
+    #[test]
+    fn slips_are_named_before_anything_happens() {
+        let err = |items: &[&str]| With::from_args(items).and_then(|w| w.check(FIELDS)).unwrap_err().to_string();
+        assert!(err(&["url"]).contains("has no `=`"));
+        assert!(err(&["url=x", "paralell=4"]).contains("did you mean `parallel`?"));
+        assert!(err(&["url=x", "parallel=four"]).contains("a whole number"));
+        assert!(err(&["url=x", "parallel=1", "parallel=2"]).contains("2 times"));
+        assert!(err(&["parallel=1"]).contains("`url` is required"));
+        assert!(err(&["url="]).contains("`url` is required"));
+    }
+
+    #[test]
+    fn a_plan_s_values_become_text() {
+        let map = serde_json::json!({"url": ["a", "b"], "parallel": 4, "x": null, "y": true});
+        let with = With::from_json(map.as_object().unwrap());
+        assert_eq!(with.to_args(), ["url=a", "url=b", "parallel=4", "y=true"]);
+    }
+}
