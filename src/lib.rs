@@ -3,6 +3,8 @@
 //! The rooms and their floors are described in ARCHITECTURE.md; `tests/layering.rs` holds the code to them.
 
 pub mod base;
+pub mod config;
 pub mod domain;
 pub mod pipeline;
+pub mod secret;
 pub mod steps;

@@ -4,5 +4,8 @@ pub mod clock;
 pub mod crash;
 pub mod durable;
 pub mod duration;
+pub mod natural;
+pub mod redact;
+pub mod sanitise;
 pub mod size;
 pub mod suggest;

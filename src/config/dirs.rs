@@ -1,0 +1,198 @@
+//! Which directories a command uses: flags, then environment, then the user's own; and how the site is loaded from them.
+
+use std::path::{Path, PathBuf};
+
+use super::problem;
+use super::site::Site;
+use super::{ConfigError, trust};
+use crate::domain::run::valid_name;
+
+/// Where the site's files are. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirs {
+    pub config: PathBuf,
+    pub state: PathBuf,
+    /// The configuration directory was named by a flag or the environment, so its absence is an error.
+    pub explicit: bool,
+}
+
+/// What a person asked for, before defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub site: Option<String>,
+    pub config_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What the process was started with.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    pub cwd: PathBuf,
+    /// `$QUARTERDECK_CONFIG_DIR`, `$QUARTERDECK_STATE_DIR`; empty counts as unset.
+    pub env_config: Option<PathBuf>,
+    pub env_state: Option<PathBuf>,
+    /// The user's configuration and state directories, where a home exists.
+    pub user_config: Option<PathBuf>,
+    pub user_state: Option<PathBuf>,
+    /// Where an administrator keeps sites for everybody: `/etc/quarterdeck`.
+    pub system: PathBuf,
+}
+
+impl Surroundings {
+    /// Asks the process.
+    pub fn of_process() -> Self {
+        let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let base = directories::BaseDirs::new();
+        Self {
+            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            env_config: var("QUARTERDECK_CONFIG_DIR"),
+            env_state: var("QUARTERDECK_STATE_DIR"),
+            user_config: base.as_ref().map(|b| b.config_dir().join("quarterdeck")),
+            user_state: base.as_ref().and_then(|b| b.state_dir().map(|s| s.join("quarterdeck"))),
+            system: "/etc/quarterdeck".into(),
+        }
+    }
+}
+
+impl Dirs {
+    /// A flag beats the environment; a state directory alone brings its own configuration in `config/`.
+    pub fn find(wanted: &Wanted, around: &Surroundings) -> Result<Self, ConfigError> {
+        if let Some(name) = wanted.site.as_deref().filter(|n| !valid_name(n)) {
+            return Err(ConfigError::NoHome(format!("`{name}` cannot be the name of a site: use lower case letters, digits and . _ -")));
+        }
+        let absolute = |p: &PathBuf| around.cwd.join(p);
+        let under = |base: PathBuf| match &wanted.site {
+            Some(name) => base.join("sites").join(name),
+            None => base,
+        };
+        let state = wanted.state_dir.as_ref().or(around.env_state.as_ref()).map(absolute);
+        // A flag for the state outranks an inherited variable for the configuration: they would belong to different sites.
+        let config = match (&wanted.config_dir, &wanted.state_dir) {
+            (Some(c), _) => Some(absolute(c)),
+            (None, Some(_)) => None,
+            (None, None) => around.env_config.as_ref().map(absolute),
+        };
+        if let Some(config) = config {
+            let state = match state.or_else(|| around.user_state.clone().map(under)) {
+                Some(s) => s,
+                None => return Err(ConfigError::NoHome("there is no home directory to keep the state in".into())),
+            };
+            return Ok(Self { config, state, explicit: true });
+        }
+        if let Some(state) = state {
+            return Ok(Self { config: state.join("config"), state, explicit: false });
+        }
+        let (Some(user_config), Some(user_state)) = (&around.user_config, &around.user_state) else {
+            return Err(ConfigError::NoHome("there is no home directory to keep configuration and state in".into()));
+        };
+        let (own, system) = (under(user_config.clone()), under(around.system.clone()));
+        let config = if !own.join(FILE).exists() && system.join(FILE).exists() { system } else { own };
+        Ok(Self { explicit: wanted.site.is_some(), config, state: under(user_state.clone()) })
+    }
+
+    pub fn site_file(&self) -> PathBuf {
+        self.config.join(FILE)
+    }
+
+    pub fn pipelines(&self) -> PathBuf {
+        self.config.join("pipelines")
+    }
+
+    /// Socket of the private engine. In the state directory and not in `/run/user`, which vanishes at log-out while the engine lives on.
+    pub fn private_socket(&self) -> PathBuf {
+        self.state.join("engine.sock")
+    }
+
+    /// Where the one engine of this site listens, and whether others share it.
+    pub fn socket(&self, site: &Site) -> (PathBuf, bool) {
+        match &site.socket {
+            Some(shared) => (shared.clone(), true),
+            None => (self.private_socket(), false),
+        }
+    }
+
+    /// Reads the site file. A site without one has every default; a broken or untrusted one is an error, never a default.
+    pub fn load(&self, uid: u32) -> Result<Site, ConfigError> {
+        match trust::directory(&self.config, uid) {
+            Ok(()) => {}
+            Err(ConfigError::Missing { .. }) if !self.explicit => return Ok(Site::default()),
+            Err(e) => return Err(e),
+        }
+        let path = self.site_file();
+        if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(Site::default());
+        }
+        parse(&path, &trust::read(&path, uid)?)
+    }
+}
+
+const FILE: &str = "site.toml";
+
+/// Parses the text of the site file at `path`.
+pub fn parse(path: &Path, text: &str) -> Result<Site, ConfigError> {
+    Site::parse(text).map_err(|problems| {
+        let rendered = problem::render(&problems, &path.display().to_string(), text, false);
+        ConfigError::Broken { path: path.into(), rendered, problems }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around() -> Surroundings {
+        Surroundings {
+            cwd: "/work".into(),
+            user_config: Some("/home/u/.config/quarterdeck".into()),
+            user_state: Some("/home/u/.local/state/quarterdeck".into()),
+            system: "/nonexistent/etc".into(),
+            ..Default::default()
+        }
+    }
+
+    fn found(wanted: Wanted, around: &Surroundings) -> (String, String) {
+        let d = Dirs::find(&wanted, around).unwrap();
+        (d.config.display().to_string(), d.state.display().to_string())
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_a_state_directory_brings_its_configuration() {
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let state = |s: &str| Wanted { state_dir: Some(s.into()), ..Default::default() };
+        assert_eq!(found(Wanted::default(), &around()), pair("/home/u/.config/quarterdeck", "/home/u/.local/state/quarterdeck"));
+        assert_eq!(found(state("d"), &around()), pair("/work/d/config", "/work/d"));
+        let named = Wanted { site: Some("dc2".into()), ..Default::default() };
+        assert_eq!(found(named, &around()).0, "/home/u/.config/quarterdeck/sites/dc2");
+        let env = Surroundings { env_config: Some("/c".into()), env_state: Some("/s".into()), ..around() };
+        assert_eq!(found(Wanted::default(), &env), pair("/c", "/s"));
+        assert_eq!(found(state("/t"), &env), pair("/t/config", "/t"));
+        let both = Wanted { config_dir: Some("/k".into()), ..state("/t") };
+        assert_eq!(found(both, &env), pair("/k", "/t"));
+        let env = Surroundings { env_state: Some("/s".into()), ..around() };
+        assert_eq!(found(Wanted::default(), &env), pair("/s/config", "/s"));
+    }
+
+    #[test]
+    fn names_that_leave_the_directory_and_a_missing_home_are_refused() {
+        assert!(Dirs::find(&Wanted { site: Some("../x".into()), ..Default::default() }, &around()).is_err());
+        let none = Surroundings { user_config: None, user_state: None, ..around() };
+        assert!(Dirs::find(&Wanted::default(), &none).unwrap_err().to_string().contains("no home"));
+    }
+
+    #[test]
+    fn no_site_file_is_a_site_but_a_broken_one_never_hides() {
+        let uid = rustix::process::getuid().as_raw();
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs { config: dir.path().join("config"), state: dir.path().into(), explicit: false };
+        assert_eq!(dirs.load(uid).unwrap(), Site::default());
+        assert!(matches!(Dirs { explicit: true, ..dirs.clone() }.load(uid), Err(ConfigError::Missing { .. })));
+        std::fs::create_dir(&dirs.config).unwrap();
+        assert_eq!(dirs.load(uid).unwrap(), Site::default());
+        std::fs::write(dirs.site_file(), "read_onyl = true").unwrap();
+        let text = dirs.load(uid).unwrap_err().to_string();
+        assert!(text.contains("1 error") && text.contains(":1:1") && text.contains("did you mean `read_only`?"), "{text}");
+        std::fs::remove_file(dirs.site_file()).unwrap();
+        std::os::unix::fs::symlink("/nonexistent", dirs.site_file()).unwrap();
+        assert!(dirs.load(uid).is_err(), "a dangling link is not an absent file");
+    }
+}

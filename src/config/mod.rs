@@ -1,0 +1,47 @@
+//! Floor 4: the site: where its files are, whether they may be trusted, and what they say. Nothing here starts anything.
+
+pub mod dirs;
+pub mod pipelines;
+pub mod problem;
+pub mod read;
+pub mod site;
+pub mod template;
+pub mod trust;
+
+use std::path::PathBuf;
+
+pub use dirs::Dirs;
+pub use problem::Problem;
+pub use site::{Scheduler, SecondPerson, SecretSource, Site};
+
+/// Why the configuration cannot be used. The text says where, what, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {why}", path = path.display())]
+    Untrusted { path: PathBuf, why: String, help: String },
+    #[error("cannot read {path}: {why}", path = path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error("{path}: {count} in the site file\n{rendered}", path = path.display(), count = problem::count(problems.len()))]
+    Broken { path: PathBuf, problems: Vec<Problem>, rendered: String },
+    #[error("no configuration directory at {path}", path = path.display())]
+    Missing { path: PathBuf },
+    #[error("{0}")]
+    NoHome(String),
+    #[error("no pipeline `{name}` in {dir}", dir = dir.display())]
+    NoPipeline { name: String, dir: PathBuf, help: String },
+}
+
+impl ConfigError {
+    /// What to do about it, in one line; empty where the message says it already.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } => help.clone(),
+            Self::Unreadable { .. } => "make it readable for the user who runs quarterdeck".into(),
+            Self::Broken { .. } => "correct the file; `quarterdeck site check` shows all of it".into(),
+            Self::Missing { path } => {
+                format!("check the spelling, or make one: quarterdeck --config-dir {} site init", path.display())
+            }
+            Self::NoHome(_) => "set HOME, or pass --state-dir DIR".into(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One thing wrong in a configuration file, with its place, and how it is drawn.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// An error in a text file. `line` and `column` count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+    /// What to do; empty where nothing can be advised.
+    pub help: String,
+    #[serde(skip)]
+    pub span: Range<usize>,
+}
+
+impl Problem {
+    /// A problem at a byte range of `text`. A range outside the text points at its end.
+    pub fn at(text: &str, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let start = floor(text, span.start.min(text.len()));
+        let end = floor(text, span.end.clamp(start, text.len())).max(start);
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        Self {
+            line: text[..start].bytes().filter(|b| *b == b'\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            message: message.into(),
+            help: help.into(),
+            span: start..end,
+        }
+    }
+}
+
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// `1 error`, `3 errors`.
+pub fn count(n: usize) -> String {
+    if n == 1 { "1 error".into() } else { format!("{n} errors") }
+}
+
+/// Draws problems with their source lines and carets, plain or in colour.
+pub fn render(problems: &[Problem], path: &str, text: &str, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut out = String::new();
+    for p in problems {
+        let snippet = Snippet::source(text).path(path).annotation(AnnotationKind::Primary.span(p.span.clone()));
+        let mut group = Level::ERROR.primary_title(p.message.as_str()).element(snippet);
+        if !p.help.is_empty() {
+            group = group.element(Level::HELP.message(p.help.as_str()));
+        }
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&renderer.render(&[group]));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_from_one_in_characters() {
+        let text = "a = 1\nüü = oops\n";
+        let at = text.find("oops").unwrap();
+        let p = Problem::at(text, at..at + 4, "m", "");
+        assert_eq!((p.line, p.column), (2, 6));
+        let end = Problem::at(text, 900..901, "m", "");
+        assert_eq!((end.line, end.column), (3, 1));
+    }
+
+    #[test]
+    fn a_caret_points_at_the_word() {
+        let text = "read_onyl = true\n";
+        let shown = render(&[Problem::at(text, 0..9, "unknown key `read_onyl`", "did you mean `read_only`?")], "site.toml", text, false);
+        assert!(shown.contains("site.toml:1:1") && shown.contains("^^^^^^^^^") && shown.contains("did you mean"), "{shown}");
+    }
+}

@@ -1,0 +1,226 @@
+//! A typed reader over parsed TOML that keeps spans, and collects every problem instead of stopping at the first.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::problem::Problem;
+use crate::base::suggest;
+
+/// Collects problems while one file is read.
+pub struct Notes<'t> {
+    text: &'t str,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl<'t> Notes<'t> {
+    pub fn new(text: &'t str) -> Self {
+        Self { text, problems: RefCell::new(Vec::new()) }
+    }
+
+    pub fn add(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem::at(self.text, span, message, help));
+    }
+
+    /// All problems, in the order of the file.
+    pub fn finish(self) -> Vec<Problem> {
+        let mut all = self.problems.into_inner();
+        all.sort_by_key(|p| (p.span.start, p.span.end));
+        all.dedup();
+        all
+    }
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    pub value: T,
+    pub span: Range<usize>,
+}
+
+/// One table: keys are taken out by name and type; what is left over in `close` is unknown.
+pub struct Table<'a, 'i, 't> {
+    table: &'a DeTable<'i>,
+    notes: &'a Notes<'t>,
+    /// How messages call the table: empty at the top, else `[engine]`.
+    title: String,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a, 'i, 't> Table<'a, 'i, 't> {
+    pub fn new(table: &'a DeTable<'i>, notes: &'a Notes<'t>, title: impl Into<String>) -> Self {
+        Self { table, notes, title: title.into(), known: RefCell::default() }
+    }
+
+    fn take(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
+        self.known.borrow_mut().push(key);
+        self.table.iter().find(|(k, _)| k.get_ref().as_ref() == key).map(|(_, v)| v)
+    }
+
+    /// Whether the key is there at all, whatever its type.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.iter().any(|(k, _)| k.get_ref().as_ref() == key)
+    }
+
+    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let what = if self.title.is_empty() { format!("`{key}`") } else { format!("`{key}` in {}", self.title) };
+        self.notes.add(value.span(), format!("{what} must be {wanted}, not {}", kind(value.get_ref())), "");
+    }
+
+    pub fn text(&self, key: &'static str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        match value.get_ref().as_str() {
+            Some(s) => Some(At { value: s.to_owned(), span: value.span() }),
+            None => {
+                self.wrong(key, value, "a text in quotes");
+                None
+            }
+        }
+    }
+
+    pub fn bool(&self, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        let got = value.get_ref().as_bool();
+        if got.is_none() {
+            self.wrong(key, value, "true or false");
+        }
+        got
+    }
+
+    /// A whole number within `range`, both ends included.
+    pub fn int(&self, key: &'static str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        let value = self.take(key)?;
+        let Some(n) = value.get_ref().as_integer() else {
+            self.wrong(key, value, "a whole number");
+            return None;
+        };
+        match i64::from_str_radix(n.as_str(), n.radix()).ok().and_then(|n| u32::try_from(n).ok()).filter(|n| range.contains(n)) {
+            Some(n) => Some(n),
+            None => {
+                self.notes.add(value.span(), format!("`{key}` must be from {} to {}", range.start(), range.end()), "");
+                None
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, key: &'static str) -> Option<Vec<At<String>>> {
+        let value = self.take(key)?;
+        match value.get_ref().as_array() {
+            Some(list) => Some(text_list(list, self.notes, key)),
+            None => {
+                self.wrong(key, value, "a list of texts, such as [\"a\", \"b\"]");
+                None
+            }
+        }
+    }
+
+    pub fn table(&self, key: &'static str) -> Option<(Table<'a, 'i, 't>, Range<usize>)> {
+        let value = self.take(key)?;
+        match value.get_ref().as_table() {
+            Some(t) => Some((Table::new(t, self.notes, format!("[{key}]")), value.span())),
+            None => {
+                self.wrong(key, value, &format!("a table, written [{key}]"));
+                None
+            }
+        }
+    }
+
+    /// A table whose keys are names of the site: `[locks.NAME]`, `[secrets] NAME = …`.
+    pub fn named(&self, key: &'static str) -> Vec<Entry<'a, 'i>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong(key, value, &format!("a table, written [{key}]"));
+            return Vec::new();
+        };
+        table.iter().map(|(k, v)| Entry { name: At { value: k.get_ref().to_string(), span: k.span() }, value: v }).collect()
+    }
+
+    /// The sub-table of a named entry.
+    pub fn entry(&self, group: &str, entry: &Entry<'a, 'i>) -> Option<Table<'a, 'i, 't>> {
+        let title = format!("[{group}.{}]", entry.name.value);
+        match entry.value.get_ref().as_table() {
+            Some(t) => Some(Table::new(t, self.notes, title)),
+            None => {
+                let found = kind(entry.value.get_ref());
+                self.notes.add(
+                    entry.value.span(),
+                    format!("`{}` must be a table, not {found}", entry.name.value),
+                    format!("write {title}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Reports every key that nobody asked for, with the nearest one that exists.
+    pub fn close(self) {
+        let known = self.known.into_inner();
+        for (key, _) in self.table.iter() {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let place = if self.title.is_empty() { "in the site file".to_owned() } else { format!("in {}", self.title) };
+            let help = match suggest::nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            self.notes.add(key.span(), format!("unknown key `{name}` {place}"), help);
+        }
+    }
+}
+
+/// A key chosen by the site, with its value.
+pub struct Entry<'a, 'i> {
+    pub name: At<String>,
+    pub value: &'a Spanned<DeValue<'i>>,
+}
+
+impl Entry<'_, '_> {
+    /// The value as a text.
+    pub fn text(&self, notes: &Notes<'_>, wanted: &str) -> Option<At<String>> {
+        let got = self.value.get_ref().as_str().map(|s| At { value: s.to_owned(), span: self.value.span() });
+        if got.is_none() {
+            notes.add(self.value.span(), format!("`{}` must be {wanted}, not {}", self.name.value, kind(self.value.get_ref())), "");
+        }
+        got
+    }
+
+    /// The value as a list of texts.
+    pub fn texts(&self, notes: &Notes<'_>) -> Option<Vec<At<String>>> {
+        match self.value.get_ref().as_array() {
+            Some(list) => Some(text_list(list, notes, &self.name.value)),
+            None => {
+                let found = kind(self.value.get_ref());
+                notes.add(self.value.span(), format!("`{}` must be a list of texts, not {found}", self.name.value), "");
+                None
+            }
+        }
+    }
+}
+
+fn text_list(list: &DeArray<'_>, notes: &Notes<'_>, key: &str) -> Vec<At<String>> {
+    let mut out = Vec::new();
+    for item in list.iter() {
+        match item.get_ref().as_str() {
+            Some(s) => out.push(At { value: s.to_owned(), span: item.span() }),
+            None => notes.add(item.span(), format!("`{key}` holds {}; every entry must be a text", kind(item.get_ref())), ""),
+        }
+    }
+    out
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,351 @@
+//! The site file: its types, its rules, and every error with a line and a column. Text in, `Site` out; no I/O.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use super::problem::Problem;
+use super::read::{At, Notes, Table};
+use crate::base::suggest;
+use crate::domain::run::valid_name;
+
+/// What `site.toml` says. Everything has a default, so an empty file is a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// IANA name; the default of every trigger.
+    pub time_zone: String,
+    /// Nothing may be changed through this site.
+    pub read_only: bool,
+    pub scheduler: Scheduler,
+    pub second_person: SecondPerson,
+    /// Socket of the shared engine; none = each user has a private one.
+    pub socket: Option<PathBuf>,
+    /// Steps that run at once.
+    pub executors: u32,
+    /// Lock → slots.
+    pub locks: BTreeMap<String, u32>,
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Role → members (`user`, or `@group`). None = the site has no `[roles]`: everybody views on a shared engine.
+    pub roles: Option<BTreeMap<String, Vec<String>>>,
+    pub repos: BTreeMap<String, Repo>,
+    pub content: BTreeMap<String, ContentSet>,
+    /// Directories below which `mirror/*` may write; empty = no limit.
+    pub mirror_roots: Vec<PathBuf>,
+    /// Run by the engine when a run ends badly: argv, no shell.
+    pub on_failure: Option<Vec<String>>,
+}
+
+/// Which engine fires the schedules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheduler {
+    /// Only a shared engine.
+    #[default]
+    Shared,
+    /// A private engine too.
+    Private,
+    /// None.
+    Off,
+}
+
+/// What a private engine does with an action that needs a second person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecondPerson {
+    #[default]
+    Required,
+    /// It passes, and is recorded as a single person's.
+    None,
+}
+
+/// Where a secret comes from; never its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    Env(String),
+    File(PathBuf),
+    /// argv; no shell.
+    Cmd(Vec<String>),
+}
+
+/// A repository that the site mirrors or reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repo {
+    pub upstream: Vec<String>,
+    pub tree: String,
+    /// `quarterdeck`, `cobbler` or `external`: the only one that writes the tree.
+    pub writer: String,
+    pub replicas: Vec<String>,
+}
+
+/// Repositories that are judged together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ContentSet {
+    pub repos: Vec<String>,
+    pub os: String,
+}
+
+/// Roles that actions ask for; a site may add others for its approvals.
+pub const ROLES: [&str; 5] = ["viewer", "operator", "release-manager", "security", "admin"];
+const WRITERS: [&str; 3] = ["quarterdeck", "cobbler", "external"];
+const SECRET_FORMS: &str = "write \"env:VARIABLE\", \"file:/absolute/path\" or \"cmd:program argument …\"";
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".into(),
+            read_only: false,
+            scheduler: Scheduler::default(),
+            second_person: SecondPerson::default(),
+            socket: None,
+            executors: 2,
+            locks: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            roles: None,
+            repos: BTreeMap::new(),
+            content: BTreeMap::new(),
+            mirror_roots: Vec::new(),
+            on_failure: None,
+        }
+    }
+}
+
+impl Site {
+    /// Reads a site file. Either the whole site, or every problem in it.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let notes = Notes::new(text);
+        if !errors.is_empty() {
+            for e in errors {
+                let message = format!("this is not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; "));
+                notes.add(e.span().unwrap_or(0..0), message, "");
+            }
+            return Err(notes.finish());
+        }
+        let site = read(Table::new(root.get_ref(), &notes, ""), &notes);
+        let problems = notes.finish();
+        if problems.is_empty() { Ok(site) } else { Err(problems) }
+    }
+
+    /// Content set → repositories, as pipelines see it.
+    pub fn set_repos(&self) -> BTreeMap<String, Vec<String>> {
+        self.content.iter().map(|(k, v)| (k.clone(), v.repos.clone())).collect()
+    }
+}
+
+fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
+    let mut site = Site::default();
+    if let Some(zone) = root.text("time_zone") {
+        if jiff::tz::TimeZone::get(&zone.value).is_err() {
+            notes.add(
+                zone.span,
+                format!("no time zone `{}`", zone.value),
+                "write an IANA name, such as Europe/Berlin, America/Chicago or UTC",
+            );
+        }
+        site.time_zone = zone.value;
+    }
+    site.read_only = root.bool("read_only").unwrap_or(false);
+    let schedulers = [("shared", Scheduler::Shared), ("private", Scheduler::Private), ("off", Scheduler::Off)];
+    site.scheduler = choice(&root, "scheduler", &schedulers, notes).unwrap_or_default();
+    let persons = [("required", SecondPerson::Required), ("none", SecondPerson::None)];
+    site.second_person = choice(&root, "second_person", &persons, notes).unwrap_or_default();
+
+    if let Some((engine, _)) = root.table("engine") {
+        site.socket = engine.text("socket").and_then(|s| absolute(s, notes)).map(|s| s.value.into());
+        engine.close();
+    }
+    if let Some((runner, _)) = root.table("runner") {
+        site.executors = runner.int("executors", 1..=1024).unwrap_or(site.executors);
+        runner.close();
+    }
+    for entry in root.named("locks") {
+        name_of("lock", &entry.name, notes);
+        let Some(lock) = root.entry("locks", &entry) else { continue };
+        site.locks.insert(entry.name.value.clone(), lock.int("slots", 1..=10_000).unwrap_or(1));
+        lock.close();
+    }
+    for entry in root.named("secrets") {
+        name_of("secret", &entry.name, notes);
+        if let Some(source) = entry.text(notes, "a text that says where the secret is").and_then(|s| secret(s, notes)) {
+            site.secrets.insert(entry.name.value, source);
+        }
+    }
+    let roles = root.named("roles");
+    if !roles.is_empty() {
+        let mut map = BTreeMap::new();
+        for entry in roles {
+            role(&entry.name, notes);
+            let members = entry.texts(notes).unwrap_or_default();
+            for m in members.iter().filter(|m| m.value.trim_start_matches('@').is_empty() || m.value.contains(char::is_whitespace)) {
+                notes.add(m.span.clone(), format!("`{}` is no user or group", m.value), "write \"user\" or \"@group\"");
+            }
+            map.insert(entry.name.value, members.into_iter().map(|m| m.value).collect());
+        }
+        site.roles = Some(map);
+    } else if root.has("roles") {
+        site.roles = Some(BTreeMap::new());
+    }
+    for entry in root.named("repos") {
+        name_of("repository", &entry.name, notes);
+        if let Some(table) = root.entry("repos", &entry) {
+            let repo = repo(&table, notes);
+            table.close();
+            site.repos.insert(entry.name.value, repo);
+        }
+    }
+    for entry in root.named("content") {
+        name_of("content set", &entry.name, notes);
+        let Some(table) = root.entry("content", &entry) else { continue };
+        let repos = table.texts("repos").unwrap_or_default();
+        if repos.is_empty() {
+            notes.add(entry.name.span.clone(), format!("content set `{}` has no repositories", entry.name.value), "add repos = [\"NAME\"]");
+        }
+        for r in repos.iter().filter(|r| !site.repos.contains_key(&r.value)) {
+            let help = match suggest::nearest(&r.value, site.repos.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add a table [repos.{}]", r.value),
+            };
+            notes.add(r.span.clone(), format!("no repository `{}` in this file", r.value), help);
+        }
+        let os = table.text("os").map(|t| t.value).unwrap_or_default();
+        table.close();
+        site.content.insert(entry.name.value, ContentSet { repos: repos.into_iter().map(|r| r.value).collect(), os });
+    }
+    if let Some((mirror, _)) = root.table("mirror") {
+        let roots = mirror.texts("roots").unwrap_or_default();
+        site.mirror_roots = roots.into_iter().filter_map(|r| absolute(r, notes)).map(|r| r.value.into()).collect();
+        mirror.close();
+    }
+    if let Some((failure, span)) = root.table("on_failure") {
+        match failure.text("command") {
+            Some(command) => site.on_failure = argv(&command, notes),
+            None if !failure.has("command") => notes.add(span, "[on_failure] has no command", "add command = \"program argument …\""),
+            None => {}
+        }
+        failure.close();
+    }
+    root.close();
+    site
+}
+
+fn choice<T: Copy>(table: &Table<'_, '_, '_>, key: &'static str, of: &[(&'static str, T)], notes: &Notes<'_>) -> Option<T> {
+    let text = table.text(key)?;
+    let found = of.iter().find(|(name, _)| *name == text.value).map(|(_, v)| *v);
+    if found.is_none() {
+        let names: Vec<&str> = of.iter().map(|(n, _)| *n).collect();
+        let help = match suggest::nearest(&text.value, names.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("write one of \"{}\"", names.join("\", \"")),
+        };
+        notes.add(text.span, format!("`{key}` cannot be \"{}\"", text.value), help);
+    }
+    found
+}
+
+fn name_of(what: &str, name: &At<String>, notes: &Notes<'_>) {
+    if !valid_name(&name.value) {
+        let help = "names are lower case letters, digits and . _ -, begin with a letter or digit, and have at most 64 characters";
+        notes.add(name.span.clone(), format!("`{}` cannot be the name of a {what}", name.value), help);
+    }
+}
+
+/// A site may add roles; what is nearly one of ours is a slip, and would silently give nobody that role.
+fn role(name: &At<String>, notes: &Notes<'_>) {
+    name_of("role", name, notes);
+    if !ROLES.contains(&name.value.as_str())
+        && let Some(near) = suggest::nearest(&name.value, ROLES)
+    {
+        notes.add(name.span.clone(), format!("no role `{}`", name.value), format!("did you mean `{near}`?"));
+    }
+}
+
+fn absolute(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
+    if path.value.starts_with('/') && !path.value.split('/').any(|part| part == "..") {
+        return Some(path);
+    }
+    notes.add(path.span, format!("`{}` is not an absolute path", path.value), "begin it with / and leave out ..");
+    None
+}
+
+fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
+    match shell_words::split(&command.value) {
+        Ok(words) if !words.is_empty() => Some(words),
+        Ok(_) => {
+            notes.add(command.span.clone(), "the command is empty", "write a program and its arguments");
+            None
+        }
+        Err(_) => {
+            notes.add(
+                command.span.clone(),
+                "a quote in the command is never closed",
+                "it is split into words as a shell would, but no shell runs it",
+            );
+            None
+        }
+    }
+}
+
+fn secret(text: At<String>, notes: &Notes<'_>) -> Option<SecretSource> {
+    let Some((form, rest)) = text.value.split_once(':') else {
+        // The text is not repeated: it may be the secret itself.
+        notes.add(text.span, "this says not where the secret is", format!("{SECRET_FORMS}; a secret itself never goes into the site file"));
+        return None;
+    };
+    let at = At { value: rest.to_owned(), span: text.span.clone() };
+    match form {
+        "env" => {
+            let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+            let good = rest.starts_with(first) && rest.chars().all(|c| first(c) || c.is_ascii_digit());
+            if !good {
+                notes.add(text.span, format!("`{rest}` is no name of a variable"), "write \"env:VARIABLE\"");
+            }
+            good.then(|| SecretSource::Env(rest.to_owned()))
+        }
+        "file" => absolute(at, notes).map(|p| SecretSource::File(p.value.into())),
+        "cmd" => argv(&at, notes).map(SecretSource::Cmd),
+        _ => {
+            let help = match suggest::nearest(form, ["env", "file", "cmd"]) {
+                Some(near) => format!("did you mean \"{near}:…\"?"),
+                None => format!("{SECRET_FORMS}; a secret itself never goes into the site file"),
+            };
+            notes.add(text.span, "no such kind of source", help);
+            None
+        }
+    }
+}
+
+fn repo(table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Repo {
+    let list = |key| table.texts(key).unwrap_or_default();
+    let upstream = list("upstream");
+    let replicas = list("replicas");
+    for u in upstream.iter().chain(&replicas) {
+        let good = url::Url::parse(&u.value).is_ok_and(|p| matches!(p.scheme(), "http" | "https" | "file"));
+        if !good {
+            notes.add(u.span.clone(), "this is no URL that can be read", "write http://…, https://… or file:///…");
+        } else if url::Url::parse(&u.value).is_ok_and(|p| p.password().is_some()) {
+            notes.add(
+                u.span.clone(),
+                "a URL in the site file must not hold a password",
+                "take it out; credentials are secrets, see [secrets]",
+            );
+        }
+    }
+    let writer = table.text("writer");
+    if let Some(w) = writer.as_ref().filter(|w| !WRITERS.contains(&w.value.as_str())) {
+        let help = match suggest::nearest(&w.value, WRITERS) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("write one of \"{}\"", WRITERS.join("\", \"")),
+        };
+        notes.add(w.span.clone(), format!("`writer` cannot be \"{}\"", w.value), help);
+    }
+    let tree = table.text("tree").and_then(|t| absolute(t, notes)).map(|t| t.value).unwrap_or_default();
+    let texts = |list: Vec<At<String>>| list.into_iter().map(|t| t.value).collect();
+    Repo {
+        upstream: texts(upstream),
+        tree,
+        writer: writer.map_or_else(|| "quarterdeck".to_owned(), |w| w.value),
+        replicas: texts(replicas),
+    }
+}
+
+#[cfg(test)]
+mod tests;

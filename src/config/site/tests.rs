@@ -1,0 +1,105 @@
+//! A table of broken site files, each with the place and the words of its error; and one that is whole.
+
+use super::*;
+
+#[test]
+fn a_whole_site_is_read() {
+    let text = r#"
+time_zone = "Europe/Berlin"
+read_only = true
+scheduler = "private"
+second_person = "none"
+[engine]
+socket = "/run/quarterdeck/engine.sock"
+[runner]
+executors = 4
+[locks.loopdev]
+slots = 2
+[secrets]
+koji-cert = "file:/etc/qd/koji.pem"
+token = "env:QD_TOKEN_X"
+vault = "cmd:vault read -field=v 'secret/a b'"
+[roles]
+operator = ["ann", "@ops"]
+[repos.baseos]
+upstream = ["http://127.0.0.1:1/baseos", "https://mirror.example.org/baseos"]
+tree = "/srv/mirror/baseos"
+writer = "quarterdeck"
+replicas = ["http://dc2.example.org/baseos"]
+[content.el9-latest]
+repos = ["baseos"]
+os = "el9"
+[mirror]
+roots = ["/srv/mirror"]
+[on_failure]
+command = "mail -s 'a run failed' ops"
+"#;
+    let site = Site::parse(text).unwrap();
+    assert_eq!(site.time_zone, "Europe/Berlin");
+    assert!(site.read_only && site.scheduler == Scheduler::Private && site.second_person == SecondPerson::None);
+    assert_eq!(site.locks["loopdev"], 2);
+    assert_eq!(site.secrets["vault"], SecretSource::Cmd(["vault", "read", "-field=v", "secret/a b"].map(str::to_owned).to_vec()));
+    assert_eq!(site.roles.as_ref().unwrap()["operator"], ["ann", "@ops"]);
+    assert_eq!(site.content["el9-latest"].repos, ["baseos"]);
+    assert_eq!(site.on_failure.as_ref().unwrap()[2], "a run failed");
+    assert_eq!(Site::parse("").unwrap(), Site::default());
+    assert_eq!(Site::parse("[roles]").unwrap().roles, Some(BTreeMap::new()));
+}
+
+#[test]
+fn every_slip_is_named_with_its_place() {
+    // text, line, column, words of the message, words of the help
+    let table = [
+        ("read_onyl = true", 1, 1, "unknown key `read_onyl`", "did you mean `read_only`?"),
+        ("\n[engine]\nsokcet = \"/x\"", 3, 1, "unknown key `sokcet` in [engine]", "did you mean `socket`?"),
+        ("[banana]\n", 1, 2, "unknown key `banana`", "known here: time_zone"),
+        ("time_zone = \"Europe/Berln\"", 1, 13, "no time zone `Europe/Berln`", "IANA"),
+        ("read_only = \"yes\"", 1, 13, "`read_only` must be true or false, not a text", ""),
+        ("read_only = yes", 1, 13, "not TOML", ""),
+        ("a = 1\na = 2", 2, 1, "not TOML", ""),
+        ("scheduler = \"privat\"", 1, 13, "cannot be \"privat\"", "did you mean \"private\"?"),
+        ("second_person = \"\"", 1, 17, "cannot be \"\"", "write one of"),
+        ("[engine]\nsocket = \"engine.sock\"", 2, 10, "not an absolute path", "begin it with /"),
+        ("[engine]\nsocket = \"/run/../etc/x\"", 2, 10, "not an absolute path", ".."),
+        ("[runner]\nexecutors = 0", 2, 13, "from 1 to 1024", ""),
+        ("[runner]\nexecutors = -1", 2, 13, "from 1 to 1024", ""),
+        ("[runner]\nexecutors = 99999999999999999999", 2, 13, "from 1 to 1024", ""),
+        ("[runner]\nexecutors = \"4\"", 2, 13, "must be a whole number, not a text", ""),
+        ("runner = 4", 1, 10, "`runner` must be a table", ""),
+        ("[locks]\nmirror = 2", 2, 10, "`mirror` must be a table", "write [locks.mirror]"),
+        ("[locks.\"../x\"]\nslots = 1", 1, 8, "cannot be the name of a lock", "lower case"),
+        ("[locks.l]\nslot = 1", 2, 1, "unknown key `slot` in [locks.l]", "did you mean `slots`?"),
+        ("[secrets]\nt = \"hunter2hunter2\"", 2, 5, "says not where the secret is", "never goes into the site file"),
+        ("[secrets]\nt = \"fil:/x\"", 2, 5, "no such kind of source", "did you mean \"file:…\"?"),
+        ("[secrets]\nt = \"file:x\"", 2, 5, "not an absolute path", ""),
+        ("[secrets]\nt = \"env:A B\"", 2, 5, "no name of a variable", ""),
+        ("[secrets]\nt = \"cmd:\"", 2, 5, "the command is empty", ""),
+        ("[secrets]\nt = \"cmd:a 'b\"", 2, 5, "never closed", ""),
+        ("[roles]\noperater = [\"a\"]", 2, 1, "no role `operater`", "did you mean `operator`?"),
+        ("[roles]\nadmin = \"root\"", 2, 9, "must be a list of texts, not a text", ""),
+        ("[roles]\nadmin = [\"a\", 3]", 2, 15, "holds a number", ""),
+        ("[roles]\nadmin = [\"@\"]", 2, 10, "no user or group", ""),
+        ("[repos.a]\nupstream = \"http://x/\"", 2, 12, "must be a list of texts", ""),
+        ("[repos.a]\nupstream = [\"ftp://x/\"]", 2, 13, "no URL that can be read", ""),
+        ("[repos.a]\nupstream = [\"http://u:p@x/\"]", 2, 13, "must not hold a password", ""),
+        ("[repos.a]\ntree = \"srv\"", 2, 8, "not an absolute path", ""),
+        ("[repos.a]\nwriter = \"cobler\"", 2, 10, "cannot be \"cobler\"", "did you mean \"cobbler\"?"),
+        ("[repos.base]\n[content.c]\nrepos = [\"bsae\"]", 3, 10, "no repository `bsae`", "did you mean `base`?"),
+        ("[content.c]\nos = \"el9\"", 1, 10, "has no repositories", "add repos"),
+        ("[mirror]\nroots = [\"srv\"]", 2, 10, "not an absolute path", ""),
+        ("[on_failure]\n", 1, 1, "has no command", "add command"),
+    ];
+    for (text, line, column, message, help) in table {
+        let problems = Site::parse(text).expect_err(text);
+        let hit = problems.iter().find(|p| p.message.contains(message) && p.help.contains(help));
+        let Some(p) = hit else { panic!("{text:?}: {problems:?}") };
+        assert_eq!((p.line, p.column), (line, column), "{text:?}: {p:?}");
+    }
+}
+
+#[test]
+fn all_errors_come_at_once_and_a_secret_is_not_repeated() {
+    let problems = Site::parse("read_onyl = true\ntime_zone = 5\n[secrets]\nt = \"hunter2hunter2\"\n").unwrap_err();
+    assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [1, 2, 4]);
+    assert!(problems.iter().all(|p| !p.message.contains("hunter2") && !p.help.contains("hunter2")));
+}

@@ -1,0 +1,130 @@
+//! Whether a file or directory of the configuration may be believed: who owns it, and who else can write it.
+
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::ConfigError;
+
+/// No configuration file is larger; what is larger is not one.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Refuses a directory, and every directory above it, that somebody else could swap under us.
+pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
+    let meta = stat(path)?;
+    if !meta.is_dir() {
+        return Err(refuse(path, "it is not a directory", "move it away"));
+    }
+    judge(path, &meta, uid)?;
+    std::fs::read_dir(path).map_err(|e| ConfigError::Unreadable { path: path.into(), why: e.to_string() })?;
+    let whole = path.canonicalize().map_err(|e| ConfigError::Unreadable { path: path.into(), why: e.to_string() })?;
+    for above in whole.ancestors().skip(1) {
+        let mode = stat(above)?.permissions().mode();
+        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            let why = format!("everybody may write {} above it (mode {:04o}), and so replace it", above.display(), mode & 0o7777);
+            return Err(refuse(path, &why, &format!("chmod o-w {}", above.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a configuration file after the same questions. The file that was judged is the file that is read.
+pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
+    let unreadable = |why: String| ConfigError::Unreadable { path: path.into(), why };
+    let meta = stat(path)?;
+    if !meta.is_file() {
+        // Looked at before it is opened: opening a pipe would wait for ever.
+        return Err(refuse(path, "it is not a regular file", "move it away"));
+    }
+    let mut file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
+    let meta = file.metadata().map_err(|e| unreadable(e.to_string()))?;
+    judge(path, &meta, uid)?;
+    if meta.len() > MAX_BYTES {
+        return Err(refuse(path, "it is larger than 1 MiB", "no configuration file is so large; look what it is"));
+    }
+    let mut bytes = Vec::new();
+    file.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        unreadable(format!("line {line} is not UTF-8"))
+    })
+}
+
+fn stat(path: &Path) -> Result<Metadata, ConfigError> {
+    std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.into() },
+        _ => ConfigError::Unreadable { path: path.into(), why: e.to_string() },
+    })
+}
+
+fn judge(path: &Path, meta: &Metadata, uid: u32) -> Result<(), ConfigError> {
+    let mode = meta.permissions().mode() & 0o7777;
+    if meta.uid() != uid && meta.uid() != 0 {
+        let why = format!("it belongs to uid {}, and you are uid {uid}: its owner could make you run anything", meta.uid());
+        return Err(refuse(path, &why, &format!("chown it to yourself or root: chown {uid} {}", path.display())));
+    }
+    if mode & 0o002 != 0 {
+        let why = format!("everybody may write it (mode {mode:04o}): anybody could make you run anything");
+        return Err(refuse(path, &why, &format!("look what is in it, then: chmod o-w {}", path.display())));
+    }
+    Ok(())
+}
+
+fn refuse(path: &Path, why: &str, help: &str) -> ConfigError {
+    ConfigError::Untrusted { path: path.into(), why: format!("refused: {why}"), help: help.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chmod(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn me() -> u32 {
+        rustix::process::getuid().as_raw()
+    }
+
+    #[test]
+    fn what_others_can_write_is_refused_and_the_cure_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.toml");
+        std::fs::write(&file, "x = 1").unwrap();
+        chmod(&file, 0o644);
+        assert_eq!(read(&file, me()).unwrap(), "x = 1");
+        chmod(&file, 0o646);
+        let e = read(&file, me()).unwrap_err();
+        assert!(e.to_string().contains("mode 0646") && e.help().contains("chmod o-w"), "{e}");
+        chmod(dir.path(), 0o757);
+        let e = directory(dir.path(), me()).unwrap_err();
+        assert!(e.to_string().contains("everybody may write"), "{e}");
+        let sub = dir.path().join("sub");
+        std::fs::create_dir(&sub).unwrap();
+        let e = directory(&sub, me()).unwrap_err();
+        assert!(e.to_string().contains("above it"), "{e}");
+        chmod(dir.path(), 0o1757);
+        directory(&sub, me()).unwrap();
+    }
+
+    #[test]
+    fn a_foreign_owner_a_pipe_and_bytes_that_are_no_text_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("site.toml");
+        std::fs::write(&file, b"a = 1\nb = \"\xff\"\n").unwrap();
+        let e = read(&file, me()).unwrap_err();
+        assert!(e.to_string().contains("line 2 is not UTF-8"), "{e}");
+        // Read as if we were somebody else; a file of root's would be trusted, so only a plain user's run can show it.
+        if me() != 0 {
+            assert!(read(&file, me() + 1).unwrap_err().to_string().contains("belongs to uid"));
+        } else {
+            std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
+            assert!(read(&file, 0).unwrap_err().to_string().contains("belongs to uid 12345"));
+        }
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+        assert!(read(&pipe, me()).unwrap_err().to_string().contains("not a regular file"));
+        assert!(matches!(read(&dir.path().join("none"), me()), Err(ConfigError::Missing { .. })));
+    }
+}

@@ -1,0 +1,118 @@
+//! Secrets from a command (`pass`, `op`, `vault`): argv without a shell, ten seconds, the first line of its output.
+
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::{MAX_BYTES, SecretError, fit};
+
+/// After this the command and its group are killed.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs `argv` and takes the first line of its standard output. What it says on standard error is for its own log, not for ours:
+/// such programs print tokens there.
+pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let program = argv.first().cloned().unwrap_or_default();
+    let refuse = |why: String| SecretError::Command { name: name.to_owned(), program: program.clone(), why };
+    let mut command = Command::new(&program);
+    command.args(argv.iter().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => refuse("was not found: write its whole path, or look at the engine's PATH".into()),
+        _ => refuse(format!("cannot be started: {e}")),
+    })?;
+    let Some(stdout) = child.stdout.take() else { return Err(refuse("has no output".into())) };
+    // The reader ends with the pipe; after a timeout the whole group is gone, and the pipe with it.
+    let (send, output) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut value = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 2));
+        let read = stdout.take(MAX_BYTES as u64 + 2).read_to_end(&mut value);
+        let _ = send.send(read.map(|_| value));
+    });
+    let started = Instant::now();
+    let timed_out = || refuse(format!("gave no answer within {} s: is it waiting for a password or a person?", limit.as_secs_f32()));
+    let value = match output.recv_timeout(limit) {
+        Ok(read) => read.map_err(|e| refuse(format!("cannot be read: {e}"))),
+        Err(_) => Err(timed_out()),
+    };
+    let value = match value {
+        Ok(v) => v,
+        Err(e) => {
+            end(&mut child);
+            return Err(e);
+        }
+    };
+    let status = wait(&mut child, started, limit).ok_or_else(timed_out)?;
+    if !status.success() {
+        let how = match status.code() {
+            Some(code) => format!("ended with exit code {code}"),
+            None => format!("was ended by signal {}", status.signal().unwrap_or(0)),
+        };
+        return Err(refuse(format!("{how}; run it by hand to see why: its own messages are not shown here")));
+    }
+    let line = value.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    fit(name, Zeroizing::new(line.to_vec()))
+}
+
+/// Waits for the end; a program that closed its output and stays is killed at the limit.
+fn wait(child: &mut Child, started: Instant, limit: Duration) -> Option<ExitStatus> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if started.elapsed() < limit => std::thread::sleep(pause),
+            _ => {
+                end(child);
+                return None;
+            }
+        }
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Kills the command's process group and reaps the leader.
+fn end(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(argv: &[&str], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let argv: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
+        read("t", &argv, limit)
+    }
+
+    #[test]
+    fn the_first_line_is_the_value_and_no_shell_is_involved() {
+        assert_eq!(run(&["printf", "s3cret-value\r\nuser: me\n"], LIMIT).unwrap().as_slice(), b"s3cret-value");
+        assert_eq!(run(&["echo", "$HOME;id"], LIMIT).unwrap().as_slice(), b"$HOME;id");
+    }
+
+    #[test]
+    fn failures_say_what_happened_but_not_what_was_printed() {
+        let text = run(&["sh", "-c", "echo s3cret-value; echo s3cret-error >&2; exit 3"], LIMIT).unwrap_err().to_string();
+        assert!(text.contains("exit code 3") && !text.contains("s3cret"), "{text}");
+        assert!(run(&["/nonexistent/pass"], LIMIT).unwrap_err().to_string().contains("was not found"));
+        assert!(run(&["true"], LIMIT).unwrap_err().to_string().contains("empty"));
+        assert!(run(&["sh", "-c", "kill -9 $$"], LIMIT).unwrap_err().to_string().contains("signal 9"));
+        assert!(run(&["sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x"], LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_command_that_waits_for_ever_is_ended_with_its_children() {
+        let text = run(&["sh", "-c", "sleep 1000 & sleep 1000"], Duration::from_millis(200)).unwrap_err().to_string();
+        assert!(text.contains("no answer within 0.2 s"), "{text}");
+        let text = run(&["sh", "-c", "exec >&-; sleep 1000"], Duration::from_millis(200)).unwrap_err().to_string();
+        assert!(text.contains("no answer"), "{text}");
+    }
+}
