@@ -1,7 +1,8 @@
 //! The frozen plan: everything a run needs, expanded and resolved, stored in the run so that later edits of the file change nothing.
 //!
 //! Stages are in file order; `needs` are indices of earlier stages; post steps are stages of kind `Post`.
-//! What can only be known later (outputs, verdicts) stays an expression: see `when` and `${stages.X.outputs.N}` in `with`.
+//! What can only be known later (outputs, verdicts, the run's number) stays an expression. `when` is answered by `expr::decide`;
+//! `with` and the `env` of steps are templates that `expr::fill_action` must finish at dispatch, `run_name` one for `expr::fill`.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ pub struct Plan {
     pub time_zone: String,
     /// Resolved values, as text, in declaration order. Parameters reach `run:` as variables of the same name.
     pub parameters: IndexMap<String, String>,
-    /// Title of the run with parameters filled in; empty = `NAME #N`.
+    /// Title of the run, a template for `expr::fill`; empty = `NAME #N`.
     #[serde(default)]
     pub run_name: String,
     pub danger: Level,
@@ -196,6 +197,7 @@ pub struct Cell {
 pub struct Step {
     pub name: String,
     pub action: Action,
+    /// Over the plan's; the stage's is merged in. Values are templates, see `expr::fill_action`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     #[serde(default)]
@@ -216,7 +218,7 @@ pub struct Step {
 pub enum Action {
     /// Nothing is interpolated in `script`.
     Shell { script: String, interpreter: Vec<String> },
-    /// `with` may still hold `${stages.X.outputs.N}`, resolved at dispatch; everything else is filled in.
+    /// Every text in `with` is a template: only `${stages.…}` and `${run.…}` are left, and a literal `${` is escaped. See `expr::fill_action`.
     Native { kind: String, with: serde_json::Map<String, Value> },
 }
 

@@ -1,0 +1,419 @@
+//! The strict YAML subset: text to a tree of located nodes. One document, no anchors, aliases, tags or merge keys, no duplicate keys.
+//!
+//! Scalars stay text: the schema gives them their type, so that `no`, `010`, `9.10` and `22:30` mean what was written.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
+
+use super::diagnostic::{Loc, Sink, show};
+
+/// Bytes of a file that will be read.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Nesting of sequences and mappings.
+pub const MAX_DEPTH: usize = 32;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub at: Loc,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    Scalar { text: String, style: Style },
+    Seq(Vec<Node>),
+    Map(Vec<(Word, Node)>),
+}
+
+/// A mapping's key, or any other located word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub text: String,
+    pub at: Loc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    Quoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+impl Node {
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An absent value: `key:` and nothing behind it.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, style: Style::Plain } if text.is_empty())
+    }
+
+    /// What it is, for messages.
+    pub fn noun(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar { .. } if self.is_empty() => "nothing",
+            Kind::Scalar { .. } => "a single value",
+            Kind::Seq(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+
+    /// The place in `source` of `range` (bytes) of this scalar's text. Exact where the text stands in the source as it is; else the scalar's start.
+    pub fn locate(&self, source: &str, range: std::ops::Range<usize>) -> Loc {
+        let Kind::Scalar { text, style } = &self.kind else { return self.at };
+        let (Some(body), Some(before), Some(piece)) =
+            (source.get(self.at.start..self.at.end), text.get(..range.start), text.get(range.clone()))
+        else {
+            return self.at;
+        };
+        let piece = piece.split('\n').next().unwrap_or("");
+        let found = if *style == Style::Literal {
+            let row = before.bytes().filter(|b| *b == b'\n').count();
+            let line = text.split('\n').nth(row).unwrap_or("");
+            let column = range.start - before.rfind('\n').map_or(0, |i| i + 1);
+            let mut offset = 0;
+            // The first line of a block scalar is its header, `|`.
+            for (n, source_line) in body.split_inclusive('\n').enumerate() {
+                if n == row + 1 {
+                    let indent = source_line.trim_end_matches(['\n', '\r']).len().saturating_sub(line.len());
+                    return Loc::at(
+                        source,
+                        self.at.start + offset + indent + column..self.at.start + offset + indent + column + piece.len(),
+                    );
+                }
+                offset += source_line.len();
+            }
+            None
+        } else {
+            let quote = usize::from(*style == Style::Quoted);
+            let direct = quote + range.start;
+            match body.get(direct..direct + piece.len()) {
+                Some(same) if same == piece => Some(direct),
+                _ if piece.is_empty() => None,
+                _ => body.find(piece),
+            }
+        };
+        match found {
+            Some(i) => Loc::at(source, self.at.start + i..self.at.start + i + piece.len()),
+            None => self.at,
+        }
+    }
+}
+
+/// Reads the one document of `sink.text`. `None` when nothing could be read; slips that leave a tree are reported and the tree is returned.
+pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
+    let text = sink.text;
+    if text.len() > MAX_BYTES {
+        sink.error(
+            Loc::at(text, 0..0),
+            "yaml.size",
+            format!("the file has {} bytes, the limit is {MAX_BYTES}", text.len()),
+            "move data out of the pipeline: scripts belong into files that `run:` calls",
+        );
+        return None;
+    }
+    if let Some(i) = text.find('\0') {
+        sink.error(Loc::at(text, i..i + 1), "yaml.syntax", "a NUL byte stands in the file", "remove it; is this a text file?");
+        return None;
+    }
+    let mut reader = Reader { parser: Parser::new_from_str(text), index: CharIndex::new(text), broken: false, inert: Vec::new() };
+    let root = reader.document(sink);
+    let inert = std::mem::take(&mut reader.inert);
+    if !reader.broken {
+        tabs(sink, &inert);
+    }
+    root
+}
+
+/// The parser counts characters; everything else here counts bytes.
+struct CharIndex {
+    /// Byte of each character; empty where all are ASCII.
+    bytes: Vec<u32>,
+    len: usize,
+}
+
+impl CharIndex {
+    fn new(text: &str) -> Self {
+        let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(i, _)| i as u32).collect() };
+        Self { bytes, len: text.len() }
+    }
+
+    fn byte(&self, char: usize) -> usize {
+        if self.bytes.is_empty() { char.min(self.len) } else { self.bytes.get(char).map_or(self.len, |b| *b as usize) }
+    }
+}
+
+struct Reader<'t> {
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    index: CharIndex,
+    /// An error that ends reading was reported.
+    broken: bool,
+    /// Byte ranges of scalars of several lines, in which a tab is content.
+    inert: Vec<(usize, usize)>,
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self, sink: &mut Sink<'_>) -> Option<(Event<'t>, Loc)> {
+        match self.parser.next_event()? {
+            Ok((event, span)) => {
+                let range = self.index.byte(span.start.index())..self.index.byte(span.end.index());
+                Some((event, Loc::at(sink.text, range)))
+            }
+            Err(e) => {
+                self.broken = true;
+                syntax(sink, &e, self.index.byte(e.marker().index()));
+                None
+            }
+        }
+    }
+
+    fn document(&mut self, sink: &mut Sink<'_>) -> Option<Node> {
+        let mut root = None;
+        loop {
+            let (event, at) = self.next(sink)?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if root.is_some() => {
+                    sink.error(
+                        at,
+                        "yaml.document",
+                        "a second document starts here",
+                        "one file holds one pipeline: move what follows into a file of its own",
+                    );
+                    self.broken = true;
+                    return root;
+                }
+                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+                event => root = Some(self.node(event, at, 0, sink)?),
+            }
+        }
+        if root.is_none() {
+            sink.error(Loc::at(sink.text, 0..0), "yaml.empty", "the file holds no pipeline", "start with `format: 1` and `name: NAME`");
+        }
+        root
+    }
+
+    fn node(&mut self, event: Event<'t>, at: Loc, depth: usize, sink: &mut Sink<'_>) -> Option<Node> {
+        if depth > MAX_DEPTH {
+            sink.error(
+                at,
+                "yaml.depth",
+                format!("nested deeper than {MAX_DEPTH} levels"),
+                "no key of a pipeline needs that: look at the indentation",
+            );
+            self.broken = true;
+            return None;
+        }
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse(anchor, tag.is_some(), at, sink);
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+                    ScalarStyle::Literal => Style::Literal,
+                    ScalarStyle::Folded => Style::Folded,
+                };
+                if sink.text[at.start..at.end].contains('\n') {
+                    self.inert.push((at.start, at.end));
+                }
+                Some(Node { at, kind: Kind::Scalar { text: text.into_owned(), style } })
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse(anchor, tag.is_some(), at, sink);
+                let mut items = Vec::new();
+                loop {
+                    let (event, item_at) = self.next(sink)?;
+                    if event == Event::SequenceEnd {
+                        return Some(Node { at: Loc { end: item_at.end.max(at.end), ..at }, kind: Kind::Seq(items) });
+                    }
+                    items.push(self.node(event, item_at, depth + 1, sink)?);
+                }
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse(anchor, tag.is_some(), at, sink);
+                self.mapping(at, depth, sink)
+            }
+            Event::Alias(_) => {
+                sink.error(
+                    at,
+                    "yaml.alias",
+                    "an alias (`*name`) is not part of pipeline files",
+                    "write the value here again, or use `matrix:` or `env:`",
+                );
+                // A placeholder keeps the tree whole, so that the rest of the file is read too.
+                Some(Node { at, kind: Kind::Scalar { text: String::new(), style: Style::Quoted } })
+            }
+            _ => None,
+        }
+    }
+
+    fn mapping(&mut self, at: Loc, depth: usize, sink: &mut Sink<'_>) -> Option<Node> {
+        let mut entries: Vec<(Word, Node)> = Vec::new();
+        let mut seen: std::collections::HashMap<String, Loc> = std::collections::HashMap::new();
+        loop {
+            let (event, key_at) = self.next(sink)?;
+            if event == Event::MappingEnd {
+                let end = key_at.end.max(at.end);
+                return Some(Node { at: Loc { end, ..at }, kind: Kind::Map(entries) });
+            }
+            let key = self.node(event, key_at, depth + 1, sink)?;
+            let (event, value_at) = self.next(sink)?;
+            let value = self.node(event, value_at, depth + 1, sink)?;
+            let Kind::Scalar { text, .. } = key.kind else {
+                sink.error(
+                    key_at,
+                    "yaml.key",
+                    format!("a key must be a word, this is {}", Node { at: key_at, kind: key.kind }.noun()),
+                    "write `key: value`",
+                );
+                continue;
+            };
+            if text == "<<" {
+                sink.error(
+                    key_at,
+                    "yaml.merge",
+                    "merge keys (`<<:`) are not part of pipeline files",
+                    "write the keys here again, or use `matrix:` or `env:`",
+                );
+                continue;
+            }
+            if let Some(first) = seen.get(&text) {
+                sink.error_with(
+                    key_at,
+                    "yaml.duplicate-key",
+                    format!("key `{}` stands here a second time; the first is on line {}", show(&text), first.line),
+                    "keep one of the two lines",
+                    (*first, "first here"),
+                );
+                continue;
+            }
+            seen.insert(text.clone(), key_at);
+            entries.push((Word { text, at: key_at }, value));
+        }
+    }
+
+    fn refuse(&mut self, anchor: usize, tag: bool, at: Loc, sink: &mut Sink<'_>) {
+        if anchor > 0 {
+            sink.error(
+                at,
+                "yaml.anchor",
+                "an anchor (`&name`) is not part of pipeline files",
+                "write the value where it is needed, or use `matrix:` or `env:`",
+            );
+        }
+        if tag {
+            sink.error(
+                at,
+                "yaml.tag",
+                "a tag (`!name`) is not part of pipeline files",
+                "leave it out: the schema gives every value its type",
+            );
+        }
+    }
+}
+
+/// Tabs that indent. Inside a text of several lines they are content.
+fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
+    let text = sink.text;
+    let mut offset = 0;
+    let mut at = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..indent].find('\t') {
+            let pos = offset + tab;
+            let blank = line[indent..].trim().is_empty();
+            if !blank && !inert.iter().any(|(s, e)| (*s..*e).contains(&pos)) {
+                at.push(pos);
+            }
+        }
+        offset += line.len();
+    }
+    for pos in at {
+        tab(sink, pos);
+    }
+}
+
+fn tab(sink: &mut Sink<'_>, pos: usize) {
+    sink.error(Loc::at(sink.text, pos..pos + 1), "yaml.tab", "a tab indents this line", "indent with blanks only");
+}
+
+/// Turns the parser's complaint into one that names the usual slip. `pos` is where the parser gave up, often just behind the slip.
+fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
+    let text = sink.text;
+    let pos = Loc::at(text, pos..pos).start;
+    let mut start = text[..pos].rfind('\n').map_or(0, |i| i + 1);
+    // At the very end, or on a blank line, the slip is on the last line with something on it.
+    while text[start..].lines().next().unwrap_or("").trim().is_empty() && start > 0 {
+        start = text[..start - 1].rfind('\n').map_or(0, |i| i + 1);
+    }
+    let line = text[start..].lines().next().unwrap_or("");
+    let indent = line.len() - line.trim_start().len();
+    if let Some(i) = line[..indent].find('\t') {
+        return tab(sink, start + i);
+    }
+    let info = e.info();
+    if info.contains("unknown anchor") || info.contains("alias") && line.contains('*') {
+        let i = line.find('*').map_or(indent, |i| i);
+        let at = Loc::at(text, start + i..start + line.len());
+        return sink.error(
+            at,
+            "yaml.alias",
+            "an alias (`*name`) is not part of pipeline files",
+            "write the value here again; a text that begins with `*` needs quotes",
+        );
+    }
+    let above = text[..start].lines().rev().find(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'));
+    let above_indent = above.map_or(0, |l| l.len() - l.trim_start().len());
+    let at = Loc::at(text, start + indent..start + line.len());
+    let here = Loc::at(text, pos..pos);
+    let body = line.trim_start();
+    let quoted = info.contains("quoted") || info.contains("end of stream") && body.contains(['"', '\'']);
+    if quoted {
+        sink.error(
+            if here.line == at.line { here } else { at },
+            "yaml.quote",
+            "a quoted text does not end, or goes on behind its quote",
+            "close it with the same quote; quote the whole value, not its beginning",
+        );
+    } else if info.contains("flow") || info.contains("',' or") || (body.contains(['[', '{']) && info.contains("end of stream")) {
+        sink.error(
+            if here.line == at.line { here } else { at },
+            "yaml.bracket",
+            "a `[…]` or `{…}` is not closed or lacks a comma",
+            "check brackets and commas; a text with `{`, `[` or `,` needs quotes",
+        );
+    } else if body.starts_with(['@', '`', '%']) {
+        sink.error(at, "yaml.syntax", "a value cannot begin with this character", "put the value in quotes");
+    } else if body.contains(": ") && body.matches(": ").count() > 1 {
+        let second = body.match_indices(": ").nth(1).map_or(0, |(i, _)| i);
+        let at = Loc::at(text, start + indent + second..start + indent + second + 1);
+        sink.error(at, "yaml.colon", "a second `: ` stands in this line", "put the value in quotes");
+    } else if above_indent != indent {
+        sink.error(
+            at,
+            "yaml.indent",
+            format!("the indent of {indent} fits nothing above: the line before has {above_indent}"),
+            "line it up with the keys that it belongs to",
+        );
+    } else if !body.contains(':') && !body.starts_with('-') {
+        sink.error(
+            at,
+            "yaml.syntax",
+            format!("`{}` is neither `key: value` nor a list item `- …`", show(body)),
+            "is a colon missing, or the `|` behind the key above?",
+        );
+    } else {
+        sink.error(
+            at,
+            "yaml.syntax",
+            format!("this is not YAML here: {}", show(info)),
+            "look at the indent of this line and of the one above",
+        );
+    }
+}
