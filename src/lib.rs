@@ -6,5 +6,6 @@ pub mod base;
 pub mod config;
 pub mod domain;
 pub mod pipeline;
+pub mod runner;
 pub mod secret;
 pub mod steps;

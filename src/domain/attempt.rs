@@ -19,6 +19,12 @@ pub mod file {
     pub const STARTED: &str = "started.json";
     pub const LOG: &str = "log";
     pub const LOG_INDEX: &str = "log.idx";
+    /// Two little-endian u64, from and to: the range of `log` whose bytes were dropped to stay under the cap. Absent = none were.
+    pub const LOG_GAP: &str = "log.gap";
+    /// The shell step's script.
+    pub const SCRIPT: &str = "script";
+    /// Made by the engine, under the lock, when it gives up an attempt that never started: a late shim finds it and leaves.
+    pub const RETIRED: &str = "retired";
     pub const CANCEL: &str = "cancel";
     pub const STATUS: &str = "status.json";
     pub const REPORT: &str = "report";

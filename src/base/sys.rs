@@ -1,0 +1,283 @@
+//! The only unsafe code: system calls that no safe crate wraps. Every function here is small enough to be audited alone.
+//!
+//! Open file description locks, `signalfd`, `wait4` with resource usage, closing inherited descriptors, and the fork of a held child.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
+}
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    // SAFETY: `flock` is plain integers; all zero is a valid value (offset 0, length 0 = to the end, pid 0 as OFD locks demand).
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock
+}
+
+/// Takes the exclusive lock of the open file description; `false` where somebody else holds one. Freed by the kernel with the last
+/// descriptor, however the process ends.
+pub fn try_lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    // SAFETY: the descriptor is open for the length of the call, and `lock` outlives it.
+    match check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &mut lock) }) {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Waits until nobody holds the exclusive lock, by taking a shared one. Blocks the calling thread.
+pub fn wait_lock_shared(fd: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        let mut lock = whole_file(libc::F_RDLCK);
+        // SAFETY: as above.
+        match check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLKW, &mut lock) }) {
+            Ok(_) => return Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Whether somebody holds the lock, without touching it: an observer must never be the reason that a shim cannot start.
+pub fn lock_is_held(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) })?;
+    Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// Blocks the signals for this thread and returns a descriptor that delivers them instead.
+pub fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
+    // SAFETY: an all-zero `sigset_t` is only handed to `sigemptyset`, which initialises it.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is valid for the calls; signalfd returns a fresh descriptor that we own.
+    unsafe {
+        check(libc::sigemptyset(&mut set))?;
+        for s in signals {
+            check(libc::sigaddset(&mut set, *s))?;
+        }
+        check(libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))?;
+        let fd = check(libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Signal numbers waiting in a descriptor of [`signal_fd`].
+pub fn read_signals(fd: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
+    const SIZE: usize = std::mem::size_of::<libc::signalfd_siginfo>();
+    let (mut seen, mut buf) = (Vec::new(), [0u8; SIZE * 8]);
+    loop {
+        match rustix::io::read(fd, &mut buf) {
+            // The signal number is the first field of each fixed-size record.
+            Ok(n) if n >= SIZE => seen.extend(buf[..n].chunks_exact(SIZE).map(|r| i32::from_ne_bytes([r[0], r[1], r[2], r[3]]))),
+            Ok(_) => return Ok(seen),
+            Err(rustix::io::Errno::AGAIN) => return Ok(seen),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// How a child ended, and what it and the children it waited for used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reaped {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub core: bool,
+    pub user_us: u64,
+    pub system_us: u64,
+    pub max_rss_kib: u64,
+}
+
+/// Reaps exactly this child, without waiting; `None` while it lives. Never called with -1: a shim's children are known by pid.
+pub fn reap(pid: i32) -> io::Result<Option<Reaped>> {
+    if pid <= 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut status = 0;
+    // SAFETY: an all-zero `rusage` is plain integers; both out-pointers are valid for the call.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let ret = check(unsafe { libc::wait4(pid, &mut status, libc::WNOHANG, &mut usage) })?;
+    if ret == 0 {
+        return Ok(None);
+    }
+    let us = |t: libc::timeval| (t.tv_sec as u64).saturating_mul(1_000_000).saturating_add(t.tv_usec as u64);
+    let signalled = libc::WIFSIGNALED(status);
+    Ok(Some(Reaped {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: signalled.then(|| libc::WTERMSIG(status)),
+        core: signalled && libc::WCOREDUMP(status),
+        user_us: us(usage.ru_utime),
+        system_us: us(usage.ru_stime),
+        max_rss_kib: usage.ru_maxrss.max(0) as u64,
+    }))
+}
+
+/// Closes every descriptor from `first` on. Only for a process that owns none of them, such as a shim at its first instruction.
+pub fn close_from(first: RawFd) {
+    // SAFETY: closing descriptors that nothing in this process refers to; the caller vouches for it. A failing call changes nothing.
+    unsafe {
+        // By number: the C library of the oldest supported system has no wrapper, and its kernel may lack the call.
+        if libc::syscall(libc::SYS_close_range, first as libc::c_uint, libc::c_uint::MAX, 0) == 0 {
+            return;
+        }
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        let top = if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 { limit.rlim_cur.min(65_536) as RawFd } else { 1_024 };
+        for fd in first..top {
+            libc::close(fd);
+        }
+    }
+}
+
+/// Puts `fd` in the place of descriptor `place` (0, 1 or 2).
+pub fn replace_stdio(fd: BorrowedFd<'_>, place: RawFd) -> io::Result<()> {
+    if !(0..=2).contains(&place) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: `fd` is open; what `place` was before is closed by the kernel. Nobody owns 0, 1 and 2 as an `OwnedFd`.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), place) }).map(drop)
+}
+
+/// Everything that a held child needs, prepared before the fork so that the child allocates nothing.
+#[derive(Debug)]
+pub struct Held<'a> {
+    pub path: &'a CStr,
+    pub argv: &'a [CString],
+    pub env: &'a [CString],
+    pub cwd: &'a CStr,
+    pub stdin: BorrowedFd<'a>,
+    /// Standard output and error.
+    pub output: BorrowedFd<'a>,
+    /// The child waits for one byte here; end of file means that the shim died, and the child leaves without having run anything.
+    pub gate: BorrowedFd<'a>,
+    /// Receives `[stage, errno as 4 native bytes]` where the command could not be started; closed by a successful exec.
+    pub failure: BorrowedFd<'a>,
+}
+
+/// Where a held child failed, as sent through [`Held::failure`].
+pub mod held_stage {
+    pub const PREPARE: u8 = 1;
+    pub const WORKSPACE: u8 = 2;
+    pub const EXEC: u8 = 3;
+}
+
+/// Descriptors of the held child, beside its standard ones.
+const GATE: RawFd = 3;
+const FAILURE: RawFd = 4;
+
+/// Forks a child in its own session, with default signals, empty mask, umask 022 and no core dumps, that waits at the gate, then execs.
+/// The caller must be single-threaded. Returns the pid of the child.
+pub fn fork_held(held: &Held<'_>) -> io::Result<i32> {
+    let pointers = |list: &[CString]| list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+    let (argv, env) = (pointers(held.argv), pointers(held.env));
+    // SAFETY: the shim has one thread, so the child's memory is whole. The child only makes system calls on prepared memory, never
+    // returns, and leaves by exec or `_exit`, so no destructor of the parent's state runs twice.
+    unsafe {
+        let pid = check(libc::fork())?;
+        if pid != 0 {
+            return Ok(pid);
+        }
+        let fail = |to: RawFd, stage: u8| -> ! {
+            let e = (*libc::__errno_location()).to_ne_bytes();
+            let message = [stage, e[0], e[1], e[2], e[3]];
+            libc::write(to, message.as_ptr().cast(), message.len());
+            libc::_exit(127)
+        };
+        // Out of the way first, then into fixed places. Everything else is closed here and not at exec: a child that still held the lock,
+        // or the other end of its own gate, would look like a living shim.
+        let gate = libc::fcntl(held.gate.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 64);
+        let failure = libc::fcntl(held.failure.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 64);
+        if gate < 0
+            || failure < 0
+            || libc::setsid() < 0
+            || libc::dup2(held.stdin.as_raw_fd(), 0) < 0
+            || libc::dup2(held.output.as_raw_fd(), 1) < 0
+            || libc::dup2(held.output.as_raw_fd(), 2) < 0
+            || libc::dup3(gate, GATE, libc::O_CLOEXEC) < 0
+            || libc::dup3(failure, FAILURE, libc::O_CLOEXEC) < 0
+        {
+            fail(held.failure.as_raw_fd(), held_stage::PREPARE);
+        }
+        close_from(FAILURE + 1);
+        libc::umask(0o022);
+        // One byte, not zero: where cores go to a program, the kernel ignores a limit of zero but never dumps under a limit of one.
+        let core = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+        libc::setrlimit(libc::RLIMIT_CORE, &core);
+        // Real-time signals included; those that cannot be set answer EINVAL, which is as good.
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        let mut byte = 0u8;
+        loop {
+            let n = libc::read(GATE, (&raw mut byte).cast(), 1);
+            if n == 1 {
+                break;
+            }
+            if n == 0 || *libc::__errno_location() != libc::EINTR {
+                libc::_exit(127);
+            }
+        }
+        // After the gate: a hanging network mount must not hold up the evidence.
+        if libc::chdir(held.cwd.as_ptr()) < 0 {
+            fail(FAILURE, held_stage::WORKSPACE);
+        }
+        libc::execve(held.path.as_ptr(), argv.as_ptr(), env.as_ptr());
+        fail(FAILURE, held_stage::EXEC)
+    }
+}
+
+/// A descriptor that a tokio runtime watches until it can be read: a pidfd, an inotify queue.
+pub fn watch_readable(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    // SAFETY: the `OwnedFd` is owned by the result and is neither replaced nor closed before it is deregistered.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, OpenOptions};
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
+    fn open(path: &Path) -> File {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+    }
+
+    #[test]
+    fn a_lock_belongs_to_the_open_file_and_can_be_seen_without_touching_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let (a, b) = (open(&path), open(&path));
+        assert!(!lock_is_held(b.as_fd()).unwrap());
+        assert!(try_lock_exclusive(a.as_fd()).unwrap());
+        assert!(lock_is_held(b.as_fd()).unwrap());
+        assert!(!try_lock_exclusive(b.as_fd()).unwrap());
+        let read_only = File::open(&path).unwrap();
+        assert!(lock_is_held(read_only.as_fd()).unwrap());
+        drop(a);
+        assert!(!lock_is_held(b.as_fd()).unwrap());
+        wait_lock_shared(b.as_fd()).unwrap();
+    }
+
+    #[test]
+    fn reaping_refuses_to_wait_for_anybody() {
+        for pid in [-1, 0] {
+            assert_eq!(reap(pid).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        }
+    }
+
+    #[test]
+    fn only_standard_descriptors_are_replaced() {
+        assert!(replace_stdio(File::open("/dev/null").unwrap().as_fd(), 3).is_err());
+    }
+}

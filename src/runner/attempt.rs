@@ -1,0 +1,267 @@
+//! The engine's side of one attempt: its directory, its shim, the evidence it leaves, cancelling it.
+//!
+//! Nothing here decides: `recovery` does. Killing what a dead shim left behind is `survivors`.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+use zeroize::Zeroizing;
+
+use crate::base::clock::Clock;
+use crate::base::{durable, proc, sys};
+use crate::domain::attempt::{CancelIntent, FORMAT, Spec, Started, Status, file};
+
+use super::recovery::{Evidence, Found};
+pub use super::survivors::{Stopped, stop_survivors};
+
+/// How long the shim may take to read its secrets before the engine gives up on it.
+const SECRETS_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What went wrong between the engine and an attempt directory.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    #[error("attempt directory {dir} exists already: this attempt was started before; decide from what it holds")]
+    Exists { dir: PathBuf },
+    #[error("cannot {what} {path}: {source}")]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot start the supervisor {exe}: {source}")]
+    Spawn { exe: PathBuf, source: io::Error },
+    #[error("{path} has format {found}, this version reads up to {FORMAT}: a newer quarterdeck wrote it")]
+    Newer { path: PathBuf, found: u32 },
+    #[error("cannot hand the secrets to the supervisor: {why}")]
+    Secrets { why: String },
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AttemptError {
+    let path = path.to_owned();
+    move |source| AttemptError::Io { what, path, source }
+}
+
+/// Makes the attempt directory (0700; it must not exist, its parent must) with `spec.json`, durable on return.
+pub fn create(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
+    DirBuilder::new().mode(0o700).create(dir).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => AttemptError::Exists { dir: dir.to_owned() },
+        _ => io_error("make the attempt directory", dir)(e),
+    })?;
+    let path = dir.join(file::SPEC);
+    let text = serde_json::to_vec(spec).map_err(io::Error::from).map_err(io_error("encode", &path))?;
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut f| {
+        f.write_all(&text)?;
+        f.sync_all()
+    });
+    written.map_err(io_error("write", &path))?;
+    durable::sync_dir(dir).map_err(io_error("sync", dir))
+}
+
+/// How shims are started: the binary, and optionally a systemd scope around each. Found out once, see `contain::probe_scope`.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    /// The quarterdeck binary, absolute.
+    pub exe: PathBuf,
+    /// Words put before the shim's own command line, such as `systemd-run --user --scope …`; empty = started directly.
+    pub prefix: Vec<String>,
+}
+
+/// A shim that this engine started and must wait for. Dropping it leaves the shim alone; tokio still reaps it.
+#[derive(Debug)]
+pub struct Spawned {
+    pub pid: i32,
+    child: Child,
+}
+
+impl Spawned {
+    /// Resolves when the shim has ended; whether it exited with 0. The verdict is in the directory, not here: call [`observe`].
+    pub async fn wait(&mut self) -> io::Result<bool> {
+        Ok(self.child.wait().await?.success())
+    }
+}
+
+/// Starts a shim directly. See [`Launcher::spawn`].
+pub async fn spawn(exe: &Path, dir: &Path, secrets: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Spawned, AttemptError> {
+    Launcher { exe: exe.to_owned(), prefix: Vec::new() }.spawn(dir, secrets).await
+}
+
+impl Launcher {
+    /// Starts `quarterdeck shim DIR` for a directory made by [`create`], and hands it the values of the secrets that its spec names over
+    /// a pipe. Needs a tokio runtime. The shim leads its own session, inherits no descriptor, and outlives this process.
+    ///
+    /// On an error after the start the shim may still be there: [`observe`] and decide, as for any other attempt.
+    pub async fn spawn(&self, dir: &Path, secrets: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Spawned, AttemptError> {
+        let mut words = self.prefix.iter().map(String::as_str);
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut c = Command::new(first);
+                c.args(words).arg(&self.exe);
+                c
+            }
+            None => Command::new(&self.exe),
+        };
+        command.arg("shim").arg(dir).current_dir("/").env_clear().kill_on_drop(false);
+        // What systemd-run needs to find its manager, and where the shim keeps secrets in memory. Nothing else of ours is inherited.
+        for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "QD_CRASH_AT"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.stdin(if secrets.is_empty() { Stdio::null() } else { Stdio::piped() }).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|source| AttemptError::Spawn { exe: self.exe.clone(), source })?;
+        let pid = child.id().map_or(0, |p| p as i32);
+        if let Some(mut pipe) = child.stdin.take() {
+            let mut bytes = Zeroizing::new(Vec::new());
+            encode_secrets(&secrets, &mut bytes);
+            let sent = tokio::time::timeout(SECRETS_DEADLINE, async {
+                pipe.write_all(&bytes).await?;
+                pipe.shutdown().await
+            });
+            match sent.await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => return Err(AttemptError::Secrets { why: e.to_string() }),
+                Err(_) => {
+                    return Err(AttemptError::Secrets { why: format!("it did not read them within {} s", SECRETS_DEADLINE.as_secs()) });
+                }
+            }
+        }
+        Ok(Spawned { pid, child })
+    }
+}
+
+/// The stream that the shim reads: per secret the lengths of name and value (u32, little endian), name, value. End of file ends it.
+fn encode_secrets(secrets: &[(String, Zeroizing<Vec<u8>>)], out: &mut Vec<u8>) {
+    // At once, so that growing does not leave copies behind in freed memory.
+    out.reserve_exact(secrets.iter().map(|(n, v)| 8 + n.len() + v.len()).sum());
+    for (name, value) in secrets {
+        out.extend((name.len() as u32).to_le_bytes());
+        out.extend((value.len() as u32).to_le_bytes());
+        out.extend(name.as_bytes());
+        out.extend(value.iter());
+    }
+}
+
+/// Reads the evidence. A missing directory or file is evidence; one that cannot be looked at is an error, for it proves nothing.
+pub fn observe(dir: &Path, clock: &dyn Clock) -> Result<Evidence, AttemptError> {
+    // The order matters: see `Evidence`.
+    let lock_path = dir.join(file::LOCK);
+    let lock_held = match File::open(&lock_path) {
+        Ok(f) => sys::lock_is_held(f.as_fd()).map_err(io_error("query the lock", &lock_path))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+        Err(e) => return Err(io_error("open", &lock_path)(e)),
+    };
+    let started = read_json::<Started>(&dir.join(file::STARTED))?;
+    let status = read_json::<Status>(&dir.join(file::STATUS))?;
+    let booted_at = clock.now().checked_sub(Duration::from_micros(clock.boot_us())).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    Ok(Evidence { lock_held, started, status, boot_id: clock.boot_id(), booted_at })
+}
+
+/// Reads the spec of an attempt.
+pub fn read_spec(dir: &Path) -> Result<Found<Spec>, AttemptError> {
+    read_json(&dir.join(file::SPEC))
+}
+
+/// Reads the evidence that the command may have run.
+pub fn read_started(dir: &Path) -> Result<Found<Started>, AttemptError> {
+    read_json(&dir.join(file::STARTED))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Found<T>, AttemptError> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(b) => b,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
+        Err(e) => return Err(io_error("read", path)(e)),
+    };
+    match serde_json::from_slice::<T>(&bytes) {
+        Ok(value) => match serde_json::from_slice::<Format>(&bytes) {
+            Ok(f) if f.format > FORMAT => Err(AttemptError::Newer { path: path.to_owned(), found: f.format }),
+            _ => Ok(Found::Whole(value)),
+        },
+        Err(e) => match serde_json::from_slice::<Format>(&bytes) {
+            Ok(f) if f.format > FORMAT => Err(AttemptError::Newer { path: path.to_owned(), found: f.format }),
+            _ => Ok(Found::Damaged(format!("{e} ({} bytes)", bytes.len()))),
+        },
+    }
+}
+
+/// Closes an attempt that never started: from now on no late shim can start its command. `false` where a shim holds the lock or has left
+/// evidence after all: then observe and decide again. Idempotent. Also removes what such a shim left in memory-backed places.
+pub fn retire(dir: &Path) -> Result<bool, AttemptError> {
+    let lock_path = dir.join(file::LOCK);
+    let lock = match OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path) {
+        Ok(f) => f,
+        // No directory, no shim: `create` makes it whole before the spawn.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(io_error("open", &lock_path)(e)),
+    };
+    if !sys::try_lock_exclusive(lock.as_fd()).map_err(io_error("lock", &lock_path))? {
+        return Ok(false);
+    }
+    let exists = |name| dir.join(name).try_exists().map_err(io_error("look for", &dir.join(name)));
+    if exists(file::STARTED)? || exists(file::STATUS)? {
+        return Ok(false);
+    }
+    // Not fsynced: after a power cut there is no late shim left either.
+    let mark = dir.join(file::RETIRED);
+    File::create(&mark).map_err(io_error("write", &mark))?;
+    super::survivors::remove_secrets(dir);
+    Ok(true)
+}
+
+/// Writes the durable wish to end the attempt; its shim sees it within a second, also with this engine dead. A wish with `force` is never
+/// weakened by a later one without.
+pub fn cancel(dir: &Path, intent: &CancelIntent) -> Result<(), AttemptError> {
+    let path = dir.join(file::CANCEL);
+    let forced = matches!(read_json::<CancelIntent>(&path)?, Found::Whole(old) if old.force);
+    let intent = CancelIntent { force: intent.force || forced, ..intent.clone() };
+    let text = serde_json::to_vec(&intent).map_err(io::Error::from).map_err(io_error("encode", &path))?;
+    durable::replace(&path, &text, 0o600).map_err(io_error("write", &path))
+}
+
+/// Resolves when no shim holds the lock (any more): for shims of an earlier engine. No polling: a pidfd where `started.json` names the
+/// shim, else a thread that waits for the lock.
+pub async fn watch(dir: &Path) -> Result<(), AttemptError> {
+    let lock_path = dir.join(file::LOCK);
+    let lock = match File::open(&lock_path) {
+        Ok(f) => f,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io_error("open", &lock_path)(e)),
+    };
+    if !sys::lock_is_held(lock.as_fd()).map_err(io_error("query the lock", &lock_path))? {
+        return Ok(());
+    }
+    if let Found::Whole(started) = read_json::<Started>(&dir.join(file::STARTED))? {
+        let (pid, start_time) = (started.shim.pid, started.shim.start_time);
+        // Opened first and compared then, or the pid could be somebody else's by now.
+        if let Some(fd) = Pid::from_raw(pid).and_then(|p| pidfd_open(p, PidfdFlags::NONBLOCK).ok())
+            && proc::stat(pid).is_some_and(|s| s.start_time == start_time)
+            && let Ok(fd) = sys::watch_readable(fd)
+        {
+            fd.readable().await.map_err(io_error("watch the supervisor of", dir)).map(drop)?;
+            // A child still held at the gate may keep the lock a moment longer; the thread below waits that out.
+            if !sys::lock_is_held(lock.as_fd()).map_err(io_error("query the lock", &lock_path))? {
+                return Ok(());
+            }
+        }
+    }
+    wait_for_lock(lock).await.map_err(io_error("wait for the lock", &lock_path))
+}
+
+/// A thread of its own, small and detached: the blocking pool would be full with some hundred adopted shims.
+async fn wait_for_lock(lock: File) -> io::Result<()> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("qd-watch".into()).stack_size(64 * 1024).spawn(move || {
+        // The lock goes with the file. Nobody listens any more: nothing to do.
+        let _ = tell.send(sys::wait_lock_shared(lock.as_fd()));
+    })?;
+    told.await.unwrap_or_else(|_| Err(io::Error::other("the watching thread ended early")))
+}
