@@ -9,3 +9,4 @@ pub mod pipeline;
 pub mod runner;
 pub mod secret;
 pub mod steps;
+pub mod store;

@@ -1,8 +1,11 @@
 //! Floor 2: plain types and pure rules of the field; no I/O, no clock, no room but `base`.
 
+pub mod actor;
 pub mod attempt;
 pub mod content;
 pub mod level;
 pub mod nevra;
+pub mod reason;
 pub mod report;
+pub mod rows;
 pub mod run;

@@ -1,0 +1,202 @@
+//! Why something of the queue does not run: a closed list of true reasons, with their words. "Unknown" does not exist.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::run::{RunRef, Verdict};
+use crate::base::size;
+
+/// One blocking reason. Instants are microseconds since 1970 UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Reason {
+    /// A lock is held by another stage.
+    Lock {
+        name: String,
+        wanted: String,
+        holder: RunRef,
+        holder_stage: String,
+        since_us: i64,
+    },
+    /// The lock is free enough, but an older waiter comes first; else it would never get its turn.
+    LockQueue {
+        name: String,
+        ahead: RunRef,
+        ahead_stage: String,
+    },
+    /// The stage wants more slots than the site gives the lock: it can never start.
+    LockTooSmall {
+        name: String,
+        wanted: u32,
+        slots: u32,
+    },
+    /// The concurrency group is full.
+    Group {
+        name: String,
+        limit: u32,
+        holders: Vec<RunRef>,
+    },
+    /// Every executor is busy.
+    Executors {
+        busy: Vec<RunRef>,
+        limit: u32,
+    },
+    /// The stage's own `max_parallel`.
+    MaxParallel {
+        stage: String,
+        limit: u32,
+    },
+    NeedsStage {
+        stage: String,
+    },
+    /// A run's post stages wait for its work, or for the post stage before.
+    AfterStage {
+        stage: String,
+    },
+    Retry {
+        step: String,
+        attempt: u32,
+        of: u32,
+        until_us: i64,
+    },
+    Secret {
+        name: String,
+        why: String,
+    },
+    LowDisk {
+        path: String,
+        free_bytes: u64,
+        floor_bytes: u64,
+        free_inodes: u64,
+        floor_inodes: u64,
+    },
+    Drained {
+        by: String,
+        why: String,
+        since_us: i64,
+    },
+    /// The engine cannot write its store; nothing new is claimed until it can.
+    Store {
+        why: String,
+    },
+    /// The shim could not be started on this machine.
+    Spawn {
+        why: String,
+        until_us: i64,
+    },
+    /// Content sets are being fingerprinted; the sets.
+    Content {
+        sets: Vec<String>,
+        after: bool,
+    },
+    /// Cancelled, but a stage that must not be interrupted still runs.
+    Uninterruptible {
+        stage: String,
+    },
+    /// Cancel was asked for; its processes are being stopped.
+    Cancelling {
+        by: String,
+    },
+    /// Nothing blocks it: it runs.
+    Running {
+        stage: String,
+        step: String,
+        since_us: i64,
+    },
+    /// It has been decided, and the claim is being written.
+    Starting {
+        stage: String,
+    },
+    Ended {
+        verdict: Verdict,
+    },
+}
+
+impl Reason {
+    /// True while something holds it back; false for `Running`, `Starting`, `Ended`.
+    pub fn blocks(&self) -> bool {
+        !matches!(self, Self::Running { .. } | Self::Starting { .. } | Self::Ended { .. })
+    }
+}
+
+fn at(us: i64) -> String {
+    Timestamp::from_microsecond(us).map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+fn list(runs: &[RunRef]) -> String {
+    let mut text = runs.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if runs.len() > 4 {
+        text.push_str(&format!(" and {} more", runs.len() - 4));
+    }
+    text
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lock { name, wanted, holder, holder_stage, since_us } => {
+                write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))
+            }
+            Self::LockQueue { name, ahead, ahead_stage } => {
+                write!(f, "waits for lock `{name}`: {ahead}, stage `{ahead_stage}`, is ahead of it")
+            }
+            Self::LockTooSmall { name, wanted, slots } => write!(
+                f,
+                "can never start: it wants {wanted} slots of lock `{name}`, which has {slots}; raise [locks.{name}] slots in site.toml, or cancel it"
+            ),
+            Self::Group { name, limit, holders } => write!(f, "concurrency group `{name}` is full ({limit}): {}", list(holders)),
+            Self::Executors { busy, limit } => write!(f, "all {limit} executors are busy: {}", list(busy)),
+            Self::MaxParallel { stage, limit } => write!(f, "stage `{stage}` runs at most {limit} cells at once"),
+            Self::NeedsStage { stage } => write!(f, "needs stage `{stage}` to end first"),
+            Self::AfterStage { stage } => write!(f, "runs after stage `{stage}`"),
+            Self::Retry { step, attempt, of, until_us } => {
+                write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
+            }
+            Self::Secret { name, why } => write!(f, "secret `{name}` is missing: {why}"),
+            Self::LowDisk { path, free_bytes, floor_bytes, free_inodes, floor_inodes } => {
+                if free_bytes < floor_bytes {
+                    write!(f, "low disk: {} free of the {} that {path} must have", size::short(*free_bytes), size::short(*floor_bytes))
+                } else {
+                    write!(f, "low disk: {free_inodes} inodes free of the {floor_inodes} that {path} must have")
+                }
+            }
+            Self::Drained { by, why, since_us } => {
+                write!(f, "drained by {by} since {}", at(*since_us))?;
+                if why.is_empty() { Ok(()) } else { write!(f, ": {why}") }
+            }
+            Self::Store { why } => write!(f, "the engine cannot write its store: {why}"),
+            Self::Spawn { why, until_us } => write!(f, "the step's supervisor could not be started: {why}; next try at {}", at(*until_us)),
+            Self::Content { sets, after } => {
+                write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })
+            }
+            Self::Uninterruptible { stage } => write!(f, "cancel waits: stage `{stage}` must not be interrupted"),
+            Self::Cancelling { by } => write!(f, "cancelled by {by}; its processes are being stopped"),
+            Self::Running { stage, step, since_us } => write!(f, "runs: stage `{stage}`, step `{step}`, since {}", at(*since_us)),
+            Self::Starting { stage } => write!(f, "starts: stage `{stage}`"),
+            Self::Ended { verdict } => write!(f, "it has ended: {verdict}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_says_who_and_what() {
+        let r = Reason::Lock {
+            name: "mirror".into(),
+            wanted: "exclusive".into(),
+            holder: RunRef::new("nightly", 7),
+            holder_stage: "sync".into(),
+            since_us: 0,
+        };
+        assert_eq!(r.to_string(), "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC");
+        assert!(r.blocks());
+        let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
+        assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");
+        assert!(!Reason::Ended { verdict: Verdict::Lost }.blocks());
+    }
+}

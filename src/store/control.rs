@@ -1,0 +1,118 @@
+//! What people set: cancel marks, drain, pins; and the hand-over of ended runs to upstream triggers.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::load::{CancelMark, Drain};
+use super::{RunId, Store, StoreError};
+use crate::domain::run::{RunRef, Verdict};
+
+/// An ended run that upstream triggers have not looked at. `cause` is unique for (run, round): give it to the run it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRun {
+    pub id: RunId,
+    pub run: RunRef,
+    pub round: u32,
+    pub verdict: Verdict,
+    pub ended_us: i64,
+}
+
+pub(super) fn id_of(tx: &rusqlite::Connection, run: &RunRef) -> Result<RunId, StoreError> {
+    tx.prepare_cached("SELECT id FROM run WHERE pipeline = ?1 AND number = ?2")?
+        .query_row(params![run.pipeline, run.number], |r| r.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::NoRun(run.to_string()))
+}
+
+impl Store {
+    /// Makes a cancel durable. False: the run has ended already, and nothing was written. A second one keeps the first author
+    /// and may add force.
+    pub async fn mark_cancel(&self, run: &RunRef, mark: CancelMark) -> Result<bool, StoreError> {
+        let run = run.clone();
+        self.write(move |tx| {
+            let id = id_of(tx, &run)?;
+            let n = tx
+                .prepare_cached(
+                    "UPDATE run SET cancel_by = coalesce(cancel_by, ?2), cancel_why = coalesce(cancel_why, ?3),
+                            cancel_us = coalesce(cancel_us, ?4), cancel_force = cancel_force OR ?5
+                     WHERE id = ?1 AND state != 'done'",
+                )?
+                .execute(params![id, mark.by, mark.why, mark.at_us, mark.force])?;
+            Ok(n == 1)
+        })
+        .await
+    }
+
+    /// Sets or lifts the drain.
+    pub async fn set_drain(&self, drain: Option<Drain>) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            match drain {
+                Some(d) => {
+                    let json = serde_json::to_string(&d).map_err(|e| StoreError::Database(e.to_string()))?;
+                    tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('drain', ?1)", [json])?;
+                }
+                None => {
+                    tx.execute("DELETE FROM meta WHERE key = 'drain'", [])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The drain in force.
+    pub fn drain(&self) -> Result<Option<Drain>, StoreError> {
+        self.read(super::load::drain)
+    }
+
+    /// Exempts a run from retention.
+    pub async fn pin(&self, run: &RunRef, who: &str, why: &str, at_us: i64) -> Result<(), StoreError> {
+        let (run, who, why) = (run.clone(), who.to_owned(), why.to_owned());
+        self.write(move |tx| {
+            let id = id_of(tx, &run)?;
+            tx.execute("INSERT OR REPLACE INTO pin (run_id, who, why, at_us) VALUES (?1, ?2, ?3, ?4)", params![id, who, why, at_us])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives a run back to retention.
+    pub async fn unpin(&self, run: &RunRef) -> Result<(), StoreError> {
+        let run = run.clone();
+        self.write(move |tx| {
+            let id = id_of(tx, &run)?;
+            tx.execute("DELETE FROM pin WHERE run_id = ?1", [id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ended runs that upstream triggers have not looked at yet, oldest first.
+    pub fn unoffered(&self, limit: usize) -> Result<Vec<EndedRun>, StoreError> {
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT r.id, r.pipeline, r.number, u.round, r.verdict, r.ended_us FROM unoffered u JOIN run r ON r.id = u.run_id
+                 WHERE r.state = 'done' ORDER BY r.ended_us, r.id LIMIT ?1",
+            )?;
+            let rows = s.query_map([limit], |r| {
+                Ok(EndedRun {
+                    id: r.get(0)?,
+                    run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
+                    round: r.get(3)?,
+                    verdict: super::load::word(r, 4)?,
+                    ended_us: r.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Marks an ended run as looked at, after its downstream runs are durable. Safe to repeat.
+    pub async fn offered(&self, ended: &EndedRun) -> Result<(), StoreError> {
+        let (id, round) = (ended.id, ended.round);
+        self.write(move |tx: &Transaction<'_>| {
+            tx.execute("DELETE FROM unoffered WHERE run_id = ?1 AND round = ?2", params![id, round])?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,338 @@
+//! Transitions of runs: the closed list of row changes that the dispatcher makes, each a compare-and-set where a race could hide.
+//!
+//! A batch is one transaction: if one part finds another state than expected, none of it is written.
+
+use rusqlite::{Transaction, params};
+
+use super::{RunId, Store, StoreError};
+use crate::domain::run::{RunState, StepKey, StepState, Verdict};
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    Claim(Claim),
+    /// The command of an attempt is known to have begun.
+    Started {
+        fence: u64,
+        run: RunId,
+        key: StepKey,
+        at_us: i64,
+    },
+    End(Box<End>),
+    Step(StepSet),
+    Stage(StageSet),
+    Run(Box<RunSet>),
+    Lock {
+        run: RunId,
+        stage: u32,
+        name: String,
+        mode: &'static str,
+        slots: u32,
+        at_us: i64,
+    },
+    Unlock {
+        run: RunId,
+        stage: u32,
+    },
+    Reading {
+        run: RunId,
+        set: String,
+        side: &'static str,
+        fp: Option<String>,
+        md: Option<String>,
+        detail: String,
+        at_us: i64,
+    },
+    /// An ended run that upstream triggers have to look at.
+    Unoffered {
+        run: RunId,
+        round: u32,
+    },
+}
+
+/// An attempt row, written before anything of it exists outside the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Greater than every fence before.
+    pub fence: u64,
+    pub id: String,
+    pub token: String,
+    pub run: RunId,
+    pub key: StepKey,
+    pub number: u32,
+    pub dir: String,
+    pub at_us: i64,
+}
+
+/// The one end of an attempt, with everything that it reported.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct End {
+    pub fence: u64,
+    pub run: RunId,
+    pub stage: u32,
+    pub cell: u32,
+    pub step: u32,
+    pub verdict: Option<Verdict>,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub detail: String,
+    pub started_us: Option<i64>,
+    pub ended_us: i64,
+    pub log_bytes: u64,
+    pub log_dropped_bytes: u64,
+    pub log_sha256: String,
+    pub max_rss_kib: u64,
+    pub cpu_us: u64,
+    /// JSON list of survivors.
+    pub left_running: String,
+    pub outputs: Vec<(String, String)>,
+    /// `(kind, json)`.
+    pub facts: Vec<(String, String)>,
+    pub artifacts: Vec<NewArtifact>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewArtifact {
+    /// Relative to the run's `artifacts/`.
+    pub path: String,
+    pub sha256: String,
+    pub size_bytes: u64,
+}
+
+/// The whole changeable part of a step row. `was_fence` is the compare of the compare-and-set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepSet {
+    pub run: RunId,
+    pub key: StepKey,
+    pub was_fence: Option<u64>,
+    pub state: StepState,
+    pub verdict: Option<Verdict>,
+    pub detail: String,
+    pub exit_code: Option<i32>,
+    pub attempts: u32,
+    pub not_before_us: Option<i64>,
+    pub started_us: Option<i64>,
+    pub ended_us: Option<i64>,
+    pub fence: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageSet {
+    pub run: RunId,
+    pub stage: u32,
+    pub state: StepState,
+    pub verdict: Option<Verdict>,
+    /// Skipped because something that it needs did not succeed.
+    pub blocked: bool,
+    pub detail: String,
+    pub started_us: Option<i64>,
+    pub ended_us: Option<i64>,
+}
+
+/// The whole changeable part of a run row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSet {
+    pub run: RunId,
+    pub was: RunState,
+    pub state: RunState,
+    pub verdict: Option<Verdict>,
+    pub detail: String,
+    pub exit_code: Option<i32>,
+    pub failed_stage: Option<String>,
+    pub failed_step: Option<String>,
+    pub started_us: Option<i64>,
+    pub ended_us: Option<i64>,
+    pub limit: Option<Limit>,
+    pub timed_out: bool,
+    pub fp_before: Option<String>,
+    pub fp_after: Option<String>,
+    pub round: u32,
+}
+
+/// From when the run's time limit counts: wall time, and boot time of one boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    pub us: i64,
+    pub boot_us: u64,
+    pub boot_id: String,
+}
+
+impl Store {
+    /// Writes a batch as one transaction, after those of the same generation that were given before it.
+    pub fn apply(&self, generation: u64, ops: Vec<Op>) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let answer: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(self.write_generation(generation, move |tx| ops.iter().try_for_each(|op| apply(tx, op))));
+        answer
+    }
+}
+
+fn one(changed: usize, what: impl FnOnce() -> String) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::Stale { what: what() }) }
+}
+
+fn text(v: Option<Verdict>) -> Option<&'static str> {
+    v.map(Verdict::as_str)
+}
+
+fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
+    match op {
+        Op::Claim(c) => claim(tx, c),
+        Op::Started { fence, run, key, at_us } => {
+            // A late word about an attempt that has ended already changes nothing.
+            tx.prepare_cached("UPDATE attempt SET state = 'running', started_us = ?2 WHERE fence = ?1 AND state = 'claimed'")?
+                .execute(params![fence, at_us])?;
+            tx.prepare_cached(
+                "UPDATE step SET state = 'running' WHERE run_id = ?1 AND stage = ?2 AND cell = ?3 AND step = ?4 AND fence = ?5
+                 AND state = 'claimed'",
+            )?
+            .execute(params![run, key.stage, key.cell, key.step, fence])?;
+            Ok(())
+        }
+        Op::End(e) => end(tx, e),
+        Op::Step(s) => {
+            let n = tx
+                .prepare_cached(
+                    "UPDATE step SET state = ?5, verdict = ?6, detail = ?7, exit_code = ?8, attempts = ?9, not_before_us = ?10,
+                            started_us = ?11, ended_us = ?12, fence = ?13
+                     WHERE run_id = ?1 AND stage = ?2 AND cell = ?3 AND step = ?4 AND fence IS ?14",
+                )?
+                .execute(params![
+                    s.run,
+                    s.key.stage,
+                    s.key.cell,
+                    s.key.step,
+                    s.state.as_str(),
+                    text(s.verdict),
+                    s.detail,
+                    s.exit_code,
+                    s.attempts,
+                    s.not_before_us,
+                    s.started_us,
+                    s.ended_us,
+                    s.fence,
+                    s.was_fence
+                ])?;
+            one(n, || format!("step {} of run {}", s.key, s.run))
+        }
+        Op::Stage(s) => {
+            let n = tx
+                .prepare_cached(
+                    "UPDATE stage SET state = ?3, verdict = ?4, blocked = ?5, detail = ?6, started_us = ?7, ended_us = ?8
+                     WHERE run_id = ?1 AND stage = ?2",
+                )?
+                .execute(params![s.run, s.stage, s.state.as_str(), text(s.verdict), s.blocked, s.detail, s.started_us, s.ended_us])?;
+            one(n, || format!("stage {} of run {}", s.stage, s.run))
+        }
+        Op::Run(r) => run(tx, r),
+        Op::Lock { run, stage, name, mode, slots, at_us } => {
+            tx.prepare_cached("INSERT INTO held_lock (name, run_id, stage, mode, slots, since_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![name, run, stage, mode, slots, at_us])?;
+            Ok(())
+        }
+        Op::Unlock { run, stage } => {
+            tx.prepare_cached("DELETE FROM held_lock WHERE run_id = ?1 AND stage = ?2")?.execute(params![run, stage])?;
+            Ok(())
+        }
+        Op::Reading { run, set, side, fp, md, detail, at_us } => {
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO reading (run_id, content_set, side, fp, md, detail, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![run, set, side, fp, md, detail, at_us])?;
+            Ok(())
+        }
+        Op::Unoffered { run, round } => {
+            tx.prepare_cached("INSERT OR IGNORE INTO unoffered (run_id, round) VALUES (?1, ?2)")?.execute(params![run, round])?;
+            Ok(())
+        }
+    }
+}
+
+fn claim(tx: &Transaction<'_>, c: &Claim) -> Result<(), StoreError> {
+    let n = tx.prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'fence' AND value < ?1")?.execute([c.fence])?;
+    one(n, || format!("fence {}", c.fence))?;
+    tx.prepare_cached(
+        "INSERT INTO attempt (fence, id, token, run_id, stage, cell, step, number, epoch, state, claimed_us, dir)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT value FROM meta WHERE key = 'epoch'), 'claimed', ?9, ?10)",
+    )?
+    .execute(params![c.fence, c.id, c.token, c.run, c.key.stage, c.key.cell, c.key.step, c.number, c.at_us, c.dir])?;
+    let n = tx
+        .prepare_cached(
+            "UPDATE step SET state = 'claimed', fence = ?5, started_us = coalesce(started_us, ?6), not_before_us = NULL, attempts = ?7
+             WHERE run_id = ?1 AND stage = ?2 AND cell = ?3 AND step = ?4 AND state = 'pending'",
+        )?
+        .execute(params![c.run, c.key.stage, c.key.cell, c.key.step, c.fence, c.at_us, c.number])?;
+    one(n, || format!("step {} of run {}", c.key, c.run))
+}
+
+fn end(tx: &Transaction<'_>, e: &End) -> Result<(), StoreError> {
+    // The key of exactly-once ingest: an attempt ends once. The broken build drops it, and must be found out by chaos.
+    let once = if cfg!(feature = "broken-double-ingest") { "" } else { "AND state != 'done'" };
+    let n = tx
+        .prepare_cached(&format!(
+            "UPDATE attempt SET state = 'done', verdict = ?2, code = ?3, signal = ?4, detail = ?5, started_us = coalesce(?6, started_us),
+                    ended_us = ?7, log_bytes = ?8, log_dropped_bytes = ?9, log_sha256 = ?10, max_rss_kib = ?11, cpu_us = ?12,
+                    left_running = ?13, ingests = ingests + 1
+             WHERE fence = ?1 {once}"
+        ))?
+        .execute(params![
+            e.fence,
+            text(e.verdict),
+            e.code,
+            e.signal,
+            e.detail,
+            e.started_us,
+            e.ended_us,
+            e.log_bytes,
+            e.log_dropped_bytes,
+            e.log_sha256,
+            e.max_rss_kib,
+            e.cpu_us,
+            if e.left_running.is_empty() { "[]" } else { &e.left_running },
+        ])?;
+    one(n, || format!("attempt with fence {}", e.fence))?;
+    for (name, value) in &e.outputs {
+        tx.prepare_cached("INSERT OR REPLACE INTO output (run_id, stage, cell, step, name, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![e.run, e.stage, e.cell, e.step, name, value])?;
+    }
+    for (kind, json) in &e.facts {
+        tx.prepare_cached("INSERT INTO fact (run_id, fence, kind, json, at_us) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![e.run, e.fence, kind, json, e.ended_us])?;
+    }
+    for a in &e.artifacts {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO artifact (run_id, stage, cell, step, path, sha256, size_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![e.run, e.stage, e.cell, e.step, a.path, a.sha256, a.size_bytes])?;
+    }
+    Ok(())
+}
+
+fn run(tx: &Transaction<'_>, r: &RunSet) -> Result<(), StoreError> {
+    let n = tx
+        .prepare_cached(
+            "UPDATE run SET state = ?3, verdict = ?4, detail = ?5, exit_code = ?6, failed_stage = ?7, failed_step = ?8, started_us = ?9,
+                    ended_us = ?10, limit_us = ?11, limit_boot_us = ?12, limit_boot_id = ?13, timed_out = ?14, fp_before = ?15,
+                    fp_after = ?16, round = ?17
+             WHERE id = ?1 AND state = ?2",
+        )?
+        .execute(params![
+            r.run,
+            r.was.as_str(),
+            r.state.as_str(),
+            text(r.verdict),
+            r.detail,
+            r.exit_code,
+            r.failed_stage,
+            r.failed_step,
+            r.started_us,
+            r.ended_us,
+            r.limit.as_ref().map(|l| l.us),
+            r.limit.as_ref().map(|l| l.boot_us),
+            r.limit.as_ref().map(|l| l.boot_id.as_str()),
+            r.timed_out,
+            r.fp_before,
+            r.fp_after,
+            r.round,
+        ])?;
+    one(n, || format!("run {}", r.run))
+}

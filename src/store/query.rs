@@ -1,0 +1,316 @@
+//! Rows for people and scripts: runs, stages, steps, attempts, locks, artifacts, readings, and durations of the past.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::control::id_of;
+use super::load::{word, word_opt};
+use super::{RunId, Store, StoreError};
+use crate::domain::rows::{ArtifactRow, AttemptRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
+use crate::domain::run::{RunRef, RunState, StepKey};
+
+/// Which runs. All conditions hold together; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct RunsQuery {
+    pub pipeline: Option<String>,
+    /// Empty = any.
+    pub states: Vec<RunState>,
+    /// Runs queued before this one (its store id is not part of the answer, so give the run).
+    pub before: Option<RunRef>,
+    /// 0 = 500.
+    pub limit: usize,
+}
+
+const RUN: &str = "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.detail, r.exit_code, r.failed_stage, r.failed_step, \
+                   r.requested_by, r.reason, r.trigger, r.cause, r.created_us, r.started_us, r.ended_us, r.fp_before, r.fp_after, \
+                   r.cancel_by, EXISTS (SELECT 1 FROM pin WHERE pin.run_id = r.id), r.round, r.replay_of FROM run r";
+
+fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let (pipeline, number): (String, u64) = (r.get(0)?, r.get(1)?);
+    Ok(RunRow {
+        run: RunRef::new(&pipeline, number),
+        pipeline,
+        number,
+        title: r.get(2)?,
+        state: word(r, 3)?,
+        verdict: word_opt(r, 4)?,
+        detail: r.get(5)?,
+        exit_code: r.get(6)?,
+        failed_stage: r.get(7)?,
+        failed_step: r.get(8)?,
+        requested_by: r.get(9)?,
+        reason: r.get(10)?,
+        trigger: r.get(11)?,
+        cause: r.get(12)?,
+        created_us: r.get(13)?,
+        started_us: r.get(14)?,
+        ended_us: r.get(15)?,
+        fp_before: r.get(16)?,
+        fp_after: r.get(17)?,
+        cancel_by: r.get(18)?,
+        pinned: r.get(19)?,
+        round: r.get(20)?,
+        replay_of: word_opt(r, 21)?,
+    })
+}
+
+impl Store {
+    /// Runs, newest first.
+    pub fn runs(&self, q: &RunsQuery) -> Result<Vec<RunRow>, StoreError> {
+        let q = q.clone();
+        self.read(move |c| {
+            let mut sql = format!("{RUN} WHERE 1");
+            if q.pipeline.is_some() {
+                sql.push_str(" AND r.pipeline = ?1");
+            } else {
+                sql.push_str(" AND ?1 IS NULL");
+            }
+            if !q.states.is_empty() {
+                let words: Vec<String> = q.states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+                sql.push_str(&format!(" AND r.state IN ({})", words.join(", ")));
+            }
+            let before: Option<RunId> = match &q.before {
+                Some(run) => Some(id_of(c, run)?),
+                None => None,
+            };
+            sql.push_str(" AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3");
+            let limit = if q.limit == 0 { 500 } else { q.limit };
+            let mut s = c.prepare_cached(&sql)?;
+            let rows = s.query_map(params![q.pipeline, before.unwrap_or(RunId::MAX), limit], run_row)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// One run.
+    pub fn run(&self, run: &RunRef) -> Result<RunRow, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            c.prepare_cached(&format!("{RUN} WHERE r.pipeline = ?1 AND r.number = ?2"))?
+                .query_row(params![run.pipeline, run.number], run_row)
+                .optional()?
+                .ok_or_else(|| StoreError::NoRun(run.to_string()))
+        })
+    }
+
+    /// The newest run of a pipeline.
+    pub fn last_run(&self, pipeline: &str) -> Result<Option<RunRow>, StoreError> {
+        let q = RunsQuery { pipeline: Some(pipeline.to_owned()), limit: 1, ..RunsQuery::default() };
+        Ok(self.runs(&q)?.into_iter().next())
+    }
+
+    /// The frozen plan of a run, as JSON.
+    pub fn plan_json(&self, run: &RunRef) -> Result<String, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            Ok(c.query_row("SELECT json FROM plan JOIN run ON run.plan_sha256 = plan.sha256 WHERE run.id = ?1", [id], |r| r.get(0))?)
+        })
+    }
+
+    /// Stages of a run, in plan order.
+    pub fn stages(&self, run: &RunRef) -> Result<Vec<StageRow>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached(
+                "SELECT stage, name, state, verdict, detail, started_us, ended_us FROM stage WHERE run_id = ?1 ORDER BY stage",
+            )?;
+            let rows = s.query_map([id], |r| {
+                Ok(StageRow {
+                    run: run.clone(),
+                    stage: r.get(0)?,
+                    name: r.get(1)?,
+                    state: word(r, 2)?,
+                    verdict: word_opt(r, 3)?,
+                    detail: r.get(4)?,
+                    started_us: r.get(5)?,
+                    ended_us: r.get(6)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Steps of a run, in plan order.
+    pub fn steps(&self, run: &RunRef) -> Result<Vec<StepRow>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached(
+                "SELECT s.stage, s.cell, s.step, g.name, s.cell_key, s.name, s.state, s.verdict, s.detail, s.exit_code, s.attempts,
+                        s.not_before_us, s.started_us, s.ended_us, s.fence
+                 FROM step s JOIN stage g ON g.run_id = s.run_id AND g.stage = s.stage WHERE s.run_id = ?1
+                 ORDER BY s.stage, s.cell, s.step",
+            )?;
+            let rows = s.query_map([id], |r| {
+                Ok(StepRow {
+                    run: run.clone(),
+                    key: StepKey { stage: r.get(0)?, cell: r.get(1)?, step: r.get(2)? },
+                    stage: r.get(3)?,
+                    cell: r.get(4)?,
+                    name: r.get(5)?,
+                    state: word(r, 6)?,
+                    verdict: word_opt(r, 7)?,
+                    detail: r.get(8)?,
+                    exit_code: r.get(9)?,
+                    attempts: r.get(10)?,
+                    not_before_us: r.get(11)?,
+                    started_us: r.get(12)?,
+                    ended_us: r.get(13)?,
+                    fence: r.get(14)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Attempts of a run, oldest first.
+    pub fn attempts(&self, run: &RunRef) -> Result<Vec<AttemptRow>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached(
+                "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name, a.number, a.epoch, a.state, a.verdict, a.code,
+                        a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us
+                 FROM attempt a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
+                      JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
+                 WHERE a.run_id = ?1 ORDER BY a.fence",
+            )?;
+            let rows = s.query_map([id], |r| {
+                Ok(AttemptRow {
+                    fence: r.get(0)?,
+                    id: r.get(1)?,
+                    run: run.clone(),
+                    key: StepKey { stage: r.get(2)?, cell: r.get(3)?, step: r.get(4)? },
+                    stage: r.get(5)?,
+                    cell: r.get(6)?,
+                    step: r.get(7)?,
+                    number: r.get(8)?,
+                    epoch: r.get(9)?,
+                    state: word(r, 10)?,
+                    verdict: word_opt(r, 11)?,
+                    code: r.get(12)?,
+                    signal: r.get(13)?,
+                    detail: r.get(14)?,
+                    claimed_us: r.get(15)?,
+                    started_us: r.get(16)?,
+                    ended_us: r.get(17)?,
+                    dir: r.get(18)?,
+                    log_bytes: r.get(19)?,
+                    max_rss_kib: r.get(20)?,
+                    cpu_us: r.get(21)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Locks that are held, by name. Those that nobody holds are the site's to list.
+    pub fn locks(&self) -> Result<Vec<LockRow>, StoreError> {
+        self.read(|c| {
+            let mut s = c.prepare_cached(
+                "SELECT l.name, l.mode, l.slots, r.pipeline, r.number, g.name, l.since_us
+                 FROM held_lock l JOIN run r ON r.id = l.run_id JOIN stage g ON g.run_id = l.run_id AND g.stage = l.stage
+                 ORDER BY l.name, l.since_us",
+            )?;
+            let rows = s.query_map([], |r| {
+                Ok(LockRow {
+                    name: r.get(0)?,
+                    mode: r.get(1)?,
+                    slots: r.get(2)?,
+                    run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
+                    stage: r.get(5)?,
+                    since_us: Some(r.get(6)?),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Artifacts of a run.
+    pub fn artifacts(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached(
+                "SELECT g.name, s.cell_key, s.name, a.path, a.sha256, a.size_bytes
+                 FROM artifact a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
+                      JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
+                 WHERE a.run_id = ?1 ORDER BY a.path",
+            )?;
+            let rows = s.query_map([id], |r| {
+                Ok(ArtifactRow {
+                    run: run.clone(),
+                    stage: r.get(0)?,
+                    cell: r.get(1)?,
+                    step: r.get(2)?,
+                    path: r.get(3)?,
+                    sha256: r.get(4)?,
+                    size_bytes: r.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Content readings of a run.
+    pub fn readings(&self, run: &RunRef) -> Result<Vec<ReadingRow>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached(
+                "SELECT content_set, side, fp, md, detail, at_us FROM reading WHERE run_id = ?1 ORDER BY content_set, side DESC",
+            )?;
+            let rows = s.query_map([id], |r| {
+                Ok(ReadingRow {
+                    run: run.clone(),
+                    set: r.get(0)?,
+                    side: r.get(1)?,
+                    fp: r.get(2)?,
+                    md: r.get(3)?,
+                    detail: r.get(4)?,
+                    at_us: r.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Facts that a run reported: `(kind, json)`, oldest first.
+    pub fn facts(&self, run: &RunRef) -> Result<Vec<(String, String)>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached("SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id")?;
+            Ok(s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Durations in milliseconds of the newest successful runs of a pipeline, resumed ones left out, newest first.
+    pub fn run_durations(&self, pipeline: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT max(0, (ended_us - started_us) / 1000) FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict = 'success'
+                 AND round = 0 AND started_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?2",
+            )?;
+            Ok(s.query_map(params![pipeline, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Durations in milliseconds of a stage in the newest runs of a pipeline where the stage succeeded.
+    pub fn stage_durations(&self, pipeline: &str, stage: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let (pipeline, stage) = (pipeline.to_owned(), stage.to_owned());
+        self.read(move |c| durations(c, &pipeline, &stage, limit))
+    }
+}
+
+fn durations(c: &Connection, pipeline: &str, stage: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+    // Bounded by runs looked at, not by rows found: a stage that never succeeded must not read all of history.
+    let mut s = c.prepare_cached(
+        "SELECT max(0, (g.ended_us - g.started_us) / 1000)
+         FROM (SELECT id FROM run WHERE pipeline = ?1 AND state = 'done' AND round = 0 ORDER BY ended_us DESC LIMIT ?3) r
+              JOIN stage g ON g.run_id = r.id
+         WHERE g.name = ?2 AND g.verdict = 'success' AND g.started_us IS NOT NULL AND g.ended_us IS NOT NULL ORDER BY r.id DESC",
+    )?;
+    Ok(s.query_map(params![pipeline, stage, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,144 @@
+//! Queueing a run: number, frozen plan and rows of all its parts, in one transaction.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{RunId, Store, StoreError};
+use crate::domain::actor::Actor;
+use crate::domain::run::{RunRef, StepKey};
+
+/// A run as the runner hands it over; the plan is text to this room.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    pub pipeline: String,
+    /// Empty = `NAME #N`. `${run.number}` is filled in.
+    pub title: String,
+    pub plan_json: String,
+    pub plan_sha256: String,
+    pub requested_by: Actor,
+    pub reason: String,
+    pub trigger: String,
+    pub cause: Option<String>,
+    pub replay_of: Option<RunRef>,
+    pub priority: i32,
+    pub group: Option<Group>,
+    /// Names in plan order.
+    pub stages: Vec<String>,
+    pub steps: Vec<NewStep>,
+    pub now_us: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub name: String,
+    pub limit: u32,
+    /// A full group refuses this run at the door.
+    pub refuse: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewStep {
+    pub key: StepKey,
+    pub cell: String,
+    pub name: String,
+}
+
+/// The answer. `existing`: the cause was known, and nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    pub id: RunId,
+    pub run: RunRef,
+    pub title: String,
+    pub existing: bool,
+}
+
+impl Store {
+    /// Queues a run; durable when the future resolves.
+    pub async fn submit(&self, new: NewRun) -> Result<Submitted, StoreError> {
+        let runs = self.dir().join("runs");
+        self.write(move |tx| submit(tx, &new, &runs)).await
+    }
+}
+
+fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, StoreError> {
+    if let Some(cause) = &new.cause {
+        let known = tx
+            .prepare_cached("SELECT id, pipeline, number, title FROM run WHERE cause = ?1")?
+            .query_row([cause], |r| {
+                Ok(Submitted { id: r.get(0)?, run: RunRef { pipeline: r.get(1)?, number: r.get(2)? }, title: r.get(3)?, existing: true })
+            })
+            .optional()?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+    }
+    if let Some(group) = new.group.as_ref().filter(|g| g.refuse) {
+        let holders: Vec<String> = tx
+            .prepare_cached("SELECT pipeline || '#' || number FROM run WHERE state != 'done' AND group_name = ?1 ORDER BY id")?
+            .query_map([&group.name], |r| r.get(0))?
+            .collect::<Result<_, _>>()?;
+        if holders.len() >= group.limit as usize {
+            return Err(StoreError::GroupFull { group: group.name.clone(), limit: group.limit, holders: holders.join(", ") });
+        }
+    }
+    let number = next_number(tx, &new.pipeline, runs)?;
+    let run = RunRef::new(&new.pipeline, number);
+    let title = match new.title.as_str() {
+        "" => format!("{} #{number}", new.pipeline),
+        text => text.replace("${run.number}", &number.to_string()),
+    };
+    tx.prepare_cached("INSERT INTO plan (sha256, json) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![new.plan_sha256, new.plan_json])?;
+    let actor = serde_json::to_string(&new.requested_by).unwrap_or_default();
+    tx.prepare_cached(
+        "INSERT INTO run (pipeline, number, title, state, requested_by, actor, reason, trigger, cause, replay_of, priority, group_name,
+                          plan_sha256, created_us)
+         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        new.pipeline,
+        number,
+        title,
+        new.requested_by.name,
+        actor,
+        new.reason,
+        new.trigger,
+        new.cause,
+        new.replay_of.as_ref().map(ToString::to_string),
+        new.priority,
+        new.group.as_ref().map(|g| g.name.as_str()),
+        new.plan_sha256,
+        new.now_us,
+    ])?;
+    let id = tx.last_insert_rowid();
+    let mut stage = tx.prepare_cached("INSERT INTO stage (run_id, stage, name, state) VALUES (?1, ?2, ?3, 'pending')")?;
+    for (i, name) in new.stages.iter().enumerate() {
+        stage.execute(params![id, i, name])?;
+    }
+    let mut step = tx
+        .prepare_cached("INSERT INTO step (run_id, stage, cell, step, cell_key, name, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending')")?;
+    for s in &new.steps {
+        step.execute(params![id, s.key.stage, s.key.cell, s.key.step, s.cell, s.name])?;
+    }
+    Ok(Submitted { id, run, title, existing: false })
+}
+
+/// The next number of a pipeline. The first of a new row goes on from the directories of an older store, if one was lost.
+fn next_number(tx: &Transaction<'_>, pipeline: &str, runs: &Path) -> Result<u64, StoreError> {
+    let next = tx
+        .prepare_cached("UPDATE pipeline SET last_number = last_number + 1 WHERE name = ?1 RETURNING last_number")?
+        .query_row([pipeline], |r| r.get(0))
+        .optional()?;
+    if let Some(next) = next {
+        return Ok(next);
+    }
+    let seen = std::fs::read_dir(runs.join(pipeline))
+        .into_iter()
+        .flatten()
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u64>().ok())
+        .max()
+        .unwrap_or(0);
+    tx.execute("INSERT INTO pipeline (name, last_number) VALUES (?1, ?2)", params![pipeline, seen + 1])?;
+    Ok(seen + 1)
+}
