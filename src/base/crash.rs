@@ -4,6 +4,14 @@
 //! the variable from their engine; with `QD_CRASH_ONCE=FILE` only the process that manages to create FILE dies, and FILE
 //! then holds `POINT PID`, so that whoever planted the crash knows that it happened, and to whom.
 
+/// Variables that an engine hands on to its shims for fault injection: the two above, and a preloaded recorder of fsync calls
+/// with the file it writes. Empty in a plain release build, whose shims inherit nothing of the kind.
+pub const INHERITED: &[&str] = if cfg!(any(debug_assertions, feature = "crash-points")) {
+    &["QD_CRASH_AT", "QD_CRASH_ONCE", "LD_PRELOAD", "QD_SYNC_LEDGER"]
+} else {
+    &[]
+};
+
 /// Dies by SIGKILL when `QD_CRASH_AT` names this point: no destructor, no flush, as a power cut would.
 #[inline]
 pub fn point(name: &str) {

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::base::clock::Clock;
-use crate::base::{durable, proc, sys};
+use crate::base::{crash, durable, proc, sys};
 use crate::domain::attempt::{CancelIntent, FORMAT, Spec, Started, Status, file};
 
 use super::recovery::{Evidence, Found};
@@ -107,7 +107,7 @@ impl Launcher {
         };
         command.arg("shim").arg(dir).current_dir("/").env_clear().kill_on_drop(false);
         // What systemd-run needs to find its manager, and where the shim keeps secrets in memory. Nothing else of ours is inherited.
-        for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "QD_CRASH_AT"] {
+        for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"].iter().chain(crash::INHERITED) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
