@@ -4,6 +4,7 @@
 
 pub mod base;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod pipeline;
 pub mod runner;

@@ -1,0 +1,52 @@
+//! What can go wrong in the demo room, in words that say what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Errors of the demo estate. `exit_code` gives the command line's number for each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory belongs to something else.
+    #[error(
+        "{} is not empty and was not made by the demo (no file {MARK} in it); nothing was touched. Name an empty or new directory with --state-dir",
+        dir.display(), MARK = super::estate::MARK
+    )]
+    NotOurs { dir: PathBuf },
+    /// `advance` where no demo ever was.
+    #[error("there is no demo estate in {}: start one with `quarterdeck demo`, or name its directory with --state-dir", dir.display())]
+    NoEstate { dir: PathBuf },
+    /// The estate stands and was made from another seed.
+    #[error("the demo estate in {} was made with seed {have}, not {asked}: `quarterdeck demo --fresh --seed {asked}` starts over", dir.display())]
+    OtherSeed { dir: PathBuf, have: u64, asked: u64 },
+    /// Another process holds the estate.
+    #[error("{what} is running in {}{holder}; stop it first", dir.display())]
+    Busy { dir: PathBuf, what: &'static str, holder: String },
+    /// The mark file is there and is not one.
+    #[error("{}: {why}; if this is the demo's directory, `quarterdeck demo --fresh` starts over", path.display())]
+    Damaged { path: PathBuf, why: String },
+    /// A file operation failed.
+    #[error("{what} {}: {source}", path.display())]
+    Io { what: &'static str, path: PathBuf, source: io::Error },
+    /// A package could not be built.
+    #[error("building the package {name}: {source}")]
+    Rpm { name: String, source: Box<rpm::Error> },
+    /// No port of the loopback address could be had.
+    #[error("listening on {addr}: {source}")]
+    Listen { addr: String, source: io::Error },
+}
+
+impl Error {
+    /// The exit code of the command line: 4 refused, 3 no estate, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotOurs { .. } | Self::Busy { .. } | Self::OtherSeed { .. } | Self::Damaged { .. } => 4,
+            Self::NoEstate { .. } => 3,
+            _ => 1,
+        }
+    }
+
+    /// Wraps an I/O error with what was being done, and to what.
+    pub fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io { what, path: path.to_owned(), source }
+    }
+}

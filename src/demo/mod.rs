@@ -1,0 +1,19 @@
+//! Floor 7: the demo estate. Real far ends with their true protocols on loopback, from one seed.
+//! Decodes nothing with our own adapters: a bug shared by writer and reader would hide itself.
+
+pub mod advisory;
+pub mod catalogue;
+pub mod error;
+pub mod estate;
+pub mod faults;
+pub mod files;
+pub mod metadata;
+pub mod publish;
+pub mod respond;
+pub mod rpms;
+pub mod seed;
+pub mod site;
+pub mod upstream;
+
+pub use error::Error;
+pub use estate::{Advanced, Estate, Options, advance};

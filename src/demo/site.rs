@@ -1,0 +1,110 @@
+//! The demo's configuration: its site file and its pipelines. Edits of the user are kept; only the upstream's
+//! address is corrected when its port had to change.
+
+use std::path::Path;
+
+use super::Error;
+use super::catalogue::Repo;
+use super::estate::Places;
+use super::files::mkdir;
+use super::publish::repo_path;
+use crate::base::durable;
+
+/// Writes what is absent, and corrects the upstream's address in a site file that is there.
+pub fn write(places: &Places, url: &str, pipelines: &[(&str, &str)]) -> Result<(), Error> {
+    let dir = places.config_dir();
+    mkdir(&dir.join("pipelines"))?;
+    let path = dir.join("site.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let corrected = with_address(&text, url);
+            if corrected != text {
+                save(&path, &corrected)?;
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => save(&path, &site(places, url))?,
+        Err(e) => return Err(Error::io("reading", &path)(e)),
+    }
+    for (name, text) in pipelines {
+        let path = dir.join("pipelines").join(name);
+        if !path.exists() {
+            save(&path, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn save(path: &Path, text: &str) -> Result<(), Error> {
+    durable::replace(path, text.as_bytes(), 0o600).map_err(Error::io("writing", path))
+}
+
+fn site(places: &Places, url: &str) -> String {
+    let mut out = String::from(
+        "# The site of the quarterdeck demo. Written once; edit it as you like.\n\
+         # Only the address of the demo's upstream is corrected when its port had to change.\n\n\
+         time_zone = \"America/Chicago\"\n\
+         # A private engine fires schedules only where this says so.\n\
+         scheduler = \"private\"\n\n\
+         [runner]\nexecutors = 4\n\n\
+         [mirror]\n",
+    );
+    out.push_str(&format!("roots = [{}]\n", quoted(&places.mirror_dir().to_string_lossy())));
+    for repo in Repo::ALL {
+        out.push_str(&format!(
+            "\n[repos.{}]\nupstream = [{}]\ntree = {}\nwriter = \"quarterdeck\"\n",
+            repo.id(),
+            quoted(&format!("{url}/{}/", repo_path(repo))),
+            quoted(&places.tree(repo).to_string_lossy())
+        ));
+    }
+    out.push_str("\n[content.el9-latest]\nrepos = [\"baseos\", \"appstream\"]\nos = \"el9\"\n");
+    out
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `text` with every `http://127.0.0.1:PORT/9-stream/` at the address `url`.
+fn with_address(text: &str, url: &str) -> String {
+    let head = "http://127.0.0.1:";
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(head) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let port: usize = from[head.len()..].bytes().take_while(u8::is_ascii_digit).count();
+        let (address, after) = from.split_at(head.len() + port);
+        out.push_str(if after.starts_with("/9-stream/") { url } else { address });
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_upstreams_address_is_corrected() {
+        let places = Places { state_dir: "/tmp/a \"b\"".into() };
+        let text = site(&places, "http://127.0.0.1:4000") + "# see http://127.0.0.1:9/else and http://127.0.0.1:\n";
+        let moved = with_address(&text, "http://127.0.0.1:5001");
+        assert_eq!(moved.matches("http://127.0.0.1:5001/9-stream/").count(), 2);
+        assert!(moved.contains("http://127.0.0.1:9/else") && !moved.contains(":4000"));
+        assert_eq!(moved.replace("127.0.0.1:5001", "127.0.0.1:4000"), text);
+        let parsed: toml::Table = text.parse().unwrap();
+        assert_eq!(parsed["repos"]["baseos"]["tree"].as_str().unwrap(), "/tmp/a \"b\"/mirror/baseos");
+    }
+}
