@@ -11,3 +11,5 @@ pub mod runner;
 pub mod secret;
 pub mod steps;
 pub mod store;
+pub mod systems;
+pub mod wire;

@@ -1,0 +1,110 @@
+//! Where a repository is read from: a directory or an HTTP address, behind one set of questions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{RepoError, Tree, digest};
+use crate::wire::http::{Ask, Client, Patience};
+use crate::wire::location::Location;
+use crate::wire::repomd::{self, Data};
+use crate::wire::{HttpError, address};
+
+/// Compressed metadata larger than this is no metadata.
+pub const MAX_METADATA: u64 = 1 << 30;
+/// For one metadata file; the stall limit is separate.
+pub const METADATA_BUDGET: Duration = Duration::from_secs(600);
+pub const REPOMD_BUDGET: Duration = Duration::from_secs(60);
+
+pub enum Origin {
+    Local(Tree),
+    Http { client: Client, base: Url },
+}
+
+impl Origin {
+    /// A path or an http(s) address.
+    pub fn open(at: &str) -> Result<Self, RepoError> {
+        if at.starts_with("http://") || at.starts_with("https://") {
+            let base = address::parse(at).map_err(|e| RepoError::Address(e.to_string()))?;
+            return Ok(Self::Http { client: Client::new(Patience::default(), None, 4)?, base });
+        }
+        let path = PathBuf::from(at.strip_prefix("file://").unwrap_or(at));
+        match Tree::open_to_read(&path) {
+            Ok(tree) => Ok(Self::Local(tree)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(RepoError::Absent { at: at.to_owned() }),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// For messages.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Local(tree) => tree.path().display().to_string(),
+            Self::Http { base, .. } => address::shown(base),
+        }
+    }
+
+    /// The bytes of `repodata/repomd.xml`.
+    pub async fn repomd(&self) -> Result<Vec<u8>, RepoError> {
+        match self {
+            Self::Local(tree) => {
+                tree.read_small("repodata/repomd.xml", repomd::MAX_BYTES)?.ok_or_else(|| RepoError::Absent { at: self.shown() })
+            }
+            Self::Http { client, base } => {
+                let mut url = base.clone();
+                url.set_path(&format!("{}repodata/repomd.xml", base.path()));
+                match client.get(&url, Ask::Whole, REPOMD_BUDGET).await {
+                    Ok(response) => Ok(response.collect(repomd::MAX_BYTES).await?),
+                    Err(e) if e.status() == Some(404) => Err(RepoError::Absent { at: self.shown() }),
+                    Err(e) => Err(e.into()),
+                }
+            }
+        }
+    }
+
+    /// The bytes of a metadata file as they lie there, size and checksum verified.
+    pub async fn metadata(&self, data: &Data) -> Result<Vec<u8>, RepoError> {
+        let bytes = self.file(&data.location, data.size.unwrap_or(MAX_METADATA)).await?;
+        verify(data, &bytes, &format!("{}{}", self.shown(), data.location))?;
+        Ok(bytes)
+    }
+
+    async fn file(&self, location: &Location, max: u64) -> Result<Vec<u8>, RepoError> {
+        match self {
+            Self::Local(tree) => {
+                let bytes = tree.read_small(location.as_str(), max.min(MAX_METADATA))?;
+                bytes.ok_or_else(|| RepoError::Absent { at: format!("{}/{location}", self.shown()) })
+            }
+            Self::Http { client, base } => {
+                let response = client.get(&address::join(base, location), Ask::Whole, METADATA_BUDGET).await?;
+                Ok(response.collect(max.min(MAX_METADATA)).await?)
+            }
+        }
+    }
+}
+
+/// Size and checksum of a metadata file, as repomd states them.
+pub fn verify(data: &Data, bytes: &[u8], at: &str) -> Result<(), RepoError> {
+    let Some(got) = digest::of_bytes(&data.checksum.algorithm, bytes) else {
+        return Err(RepoError::Algorithm { at: at.to_owned(), algorithm: data.checksum.algorithm.clone() });
+    };
+    if got != data.checksum.hex {
+        return Err(RepoError::Checksum { file: at.to_owned(), expected: data.checksum.hex.clone(), got });
+    }
+    Ok(())
+}
+
+impl RepoError {
+    /// What lies behind is a far end that did not answer as it should.
+    pub const fn is_far_end(&self) -> bool {
+        matches!(self, Self::Http(_))
+    }
+
+    pub const fn http(&self) -> Option<&HttpError> {
+        match self {
+            Self::Http(e) => Some(e),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Floor 2: how bytes travel and what they look like on the way: HTTP with deadlines, decompression with limits, the XML of yum repositories.
+//!
+//! Knows no rule of the field and touches no file of ours. Everything read here is hostile until checked.
+
+pub mod address;
+pub mod decompress;
+pub mod filelists;
+pub mod http;
+pub mod location;
+pub mod primary;
+pub mod repomd;
+mod xml;
+
+pub use http::HttpError;
+
+/// What is wrong with a document or a compressed stream. Texts from the far end are cut and escaped before they come in here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    #[error("{what} is not readable as XML near byte {at}: {why}")]
+    Xml { what: &'static str, at: u64, why: String },
+    #[error("{what} lacks {missing}")]
+    Missing { what: &'static str, missing: String },
+    #[error("{what} is over its limit: {limit}")]
+    Limit { what: &'static str, limit: String },
+    #[error("that is not repomd.xml: {looks}")]
+    NotRepomd { looks: String },
+    #[error("compression {0} is not supported (known: gzip, xz, zstd, none)")]
+    Codec(&'static str),
+    #[error("{what} cannot be decompressed or read: {why}")]
+    Read { what: &'static str, why: String },
+    #[error(transparent)]
+    Location(#[from] location::BadLocation),
+    /// The receiver of rows asked to stop.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+/// At most 120 characters of remote text, control characters shown as escapes.
+pub fn excerpt(text: &str) -> String {
+    let mut out: String =
+        text.chars().take(120).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+    if text.chars().nth(120).is_some() {
+        out.push('…');
+    }
+    out
+}

@@ -1,0 +1,293 @@
+//! `primary.xml`: one row a package, handed to a callback as it is read; nothing is kept, so that 20,000 packages cost one package's memory.
+
+use std::io::BufRead;
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::repomd::{Checksum, checksum};
+use super::xml::{Xml, attributes, push_text};
+use super::{WireError, excerpt};
+
+const WHAT: &str = "primary.xml";
+/// Four times the largest real repository (Fedora's everything has about 80,000).
+pub const MAX_PACKAGES: u64 = 400_000;
+
+/// How a dependency compares versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compare {
+    Eq,
+    Lt,
+    Gt,
+    Le,
+    Ge,
+}
+
+/// A `<rpm:entry>` of requires or provides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// A capability, a path, or a rich form in parentheses.
+    pub name: String,
+    pub compare: Option<Compare>,
+    pub epoch: String,
+    pub version: String,
+    pub release: String,
+    pub pre: bool,
+}
+
+/// One package. The reader reuses the row: take what you need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Package {
+    pub name: String,
+    pub arch: String,
+    pub epoch: String,
+    pub version: String,
+    pub release: String,
+    pub checksum: Checksum,
+    /// Unchecked: pass it through `location::check`.
+    pub href: String,
+    /// `xml:base` of the location: another address than the repository's. Empty as a rule.
+    pub base: String,
+    /// Bytes of the package file.
+    pub size: u64,
+    pub requires: Vec<Entry>,
+    pub provides: Vec<Entry>,
+    /// The files that primary lists: those in `bin` directories and `/etc`.
+    pub files: Vec<String>,
+}
+
+impl Package {
+    fn clear(&mut self) {
+        for text in [&mut self.name, &mut self.arch, &mut self.epoch, &mut self.version, &mut self.release, &mut self.href, &mut self.base]
+        {
+            text.clear();
+        }
+        self.checksum = Checksum::default();
+        self.size = 0;
+        self.requires.clear();
+        self.provides.clear();
+        self.files.clear();
+    }
+
+    /// `NAME-EPOCH:VERSION-RELEASE.ARCH`, always with the epoch.
+    pub fn nevra(&self) -> String {
+        let epoch = if self.epoch.is_empty() { "0" } else { &self.epoch };
+        format!("{}-{epoch}:{}-{}.{}", self.name, self.version, self.release, self.arch)
+    }
+}
+
+/// Reads all packages; `deps` also the dependencies and files. The callback may stop with a reason. Returns the number of packages.
+pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> Result<(), String>) -> Result<u64, WireError> {
+    let mut xml = Xml::new(input, WHAT);
+    let mut buf = Vec::with_capacity(16 << 10);
+    let mut text = String::new();
+    let mut p = Package::default();
+    let (mut count, mut inside, mut rooted) = (0u64, false, false);
+    let mut list = List::None;
+    let mut algorithm = String::new();
+    let mut take = false;
+    loop {
+        let at = xml.position();
+        let event = xml.next(&mut buf)?;
+        match &event {
+            Event::Eof => break,
+            Event::Start(e) | Event::Empty(e) => {
+                take = false;
+                text.clear();
+                let name = e.local_name();
+                match (name.as_ref(), inside) {
+                    ("metadata", false) => rooted = true,
+                    ("package", _) => {
+                        p.clear();
+                        inside = matches!(event, Event::Start(_));
+                        list = List::None;
+                    }
+                    ("name" | "arch", true) => take = true,
+                    ("version", true) => version(e, &mut p)?,
+                    ("checksum", true) => {
+                        take = true;
+                        attributes(e, WHAT, |k, v| {
+                            if k == "type" {
+                                v.clone_into(&mut algorithm);
+                            }
+                        })?;
+                    }
+                    ("size", true) => {
+                        attributes(e, WHAT, |k, v| {
+                            if k == "package" {
+                                p.size = v.parse().unwrap_or(0);
+                            }
+                        })?;
+                    }
+                    ("location", true) => {
+                        attributes(e, WHAT, |k, v| match k {
+                            "href" => v.clone_into(&mut p.href),
+                            "base" => v.clone_into(&mut p.base),
+                            _ => {}
+                        })?;
+                    }
+                    ("requires", true) if deps => list = List::Requires,
+                    ("provides", true) if deps => list = List::Provides,
+                    ("conflicts" | "obsoletes" | "recommends" | "suggests" | "enhances" | "supplements", true) => list = List::None,
+                    ("entry", true) => match list {
+                        List::Requires => p.requires.push(entry(e)?),
+                        List::Provides => p.provides.push(entry(e)?),
+                        List::None => {}
+                    },
+                    ("file", true) if deps => take = true,
+                    _ => {}
+                }
+            }
+            Event::End(e) if inside => {
+                match e.local_name().as_ref() {
+                    "package" => {
+                        inside = false;
+                        count += 1;
+                        if count > MAX_PACKAGES {
+                            return Err(WireError::Limit { what: WHAT, limit: format!("more than {MAX_PACKAGES} packages") });
+                        }
+                        complete(&p)?;
+                        row(&p).map_err(WireError::Stopped)?;
+                    }
+                    "requires" | "provides" => list = List::None,
+                    // `take` is set only by the element that this one ends: nothing here has children of its own.
+                    "name" if take => text.trim().clone_into(&mut p.name),
+                    "arch" if take => text.trim().clone_into(&mut p.arch),
+                    "checksum" if take => p.checksum = checksum(&algorithm, text.trim())?,
+                    "file" if take => p.files.push(text.trim().to_owned()),
+                    _ => {}
+                }
+                take = false;
+            }
+            other if take => {
+                push_text(other, &mut text, WHAT, at)?;
+            }
+            _ => {}
+        }
+    }
+    if rooted { Ok(count) } else { Err(WireError::Missing { what: xml.what(), missing: "its <metadata>".into() }) }
+}
+
+#[derive(Clone, Copy)]
+enum List {
+    None,
+    Requires,
+    Provides,
+}
+
+fn version(e: &BytesStart<'_>, p: &mut Package) -> Result<(), WireError> {
+    attributes(e, WHAT, |k, v| match k {
+        "epoch" => v.clone_into(&mut p.epoch),
+        "ver" => v.clone_into(&mut p.version),
+        "rel" => v.clone_into(&mut p.release),
+        _ => {}
+    })
+}
+
+fn entry(e: &BytesStart<'_>) -> Result<Entry, WireError> {
+    let mut out = Entry::default();
+    attributes(e, WHAT, |k, v| match k {
+        "name" => v.clone_into(&mut out.name),
+        "flags" => {
+            out.compare = match v {
+                "EQ" => Some(Compare::Eq),
+                "LT" => Some(Compare::Lt),
+                "GT" => Some(Compare::Gt),
+                "LE" => Some(Compare::Le),
+                "GE" => Some(Compare::Ge),
+                _ => None,
+            }
+        }
+        "epoch" => v.clone_into(&mut out.epoch),
+        "ver" => v.clone_into(&mut out.version),
+        "rel" => v.clone_into(&mut out.release),
+        "pre" => out.pre = v == "1",
+        _ => {}
+    })?;
+    Ok(out)
+}
+
+fn complete(p: &Package) -> Result<(), WireError> {
+    let part = match () {
+        () if p.name.is_empty() => "a name",
+        () if p.version.is_empty() => "a version",
+        () if p.arch.is_empty() => "an architecture",
+        () if p.href.is_empty() => "a location",
+        () if p.checksum.hex.is_empty() => "a checksum",
+        () => return Ok(()),
+    };
+    Err(WireError::Missing { what: WHAT, missing: format!("{part} for package `{}`", excerpt(&p.name)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn sample() -> String {
+        format!(
+            r#"<?xml version="1.0"?>
+<metadata xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm" packages="2">
+<package type="rpm"><name>bash</name><arch>x86_64</arch><version epoch="0" ver="5.1" rel="1.el9"/>
+<checksum type="sha256" pkgid="YES">{HEX}</checksum><summary>A &lt;shell&gt; &amp; more</summary>
+<size package="1234" installed="2" archive="3"/><location href="Packages/bash.rpm"/>
+<format><rpm:license>GPL</rpm:license>
+<rpm:provides><rpm:entry name="bash" flags="EQ" epoch="0" ver="5.1" rel="1.el9"/><rpm:entry name="config(bash)"/></rpm:provides>
+<rpm:requires><rpm:entry name="libc.so.6()(64bit)"/><rpm:entry name="(a if b)" pre="1"/></rpm:requires>
+<rpm:conflicts><rpm:entry name="never"/></rpm:conflicts>
+<file>/usr/bin/bash</file><file type="dir">/etc/a&amp;b</file></format></package>
+<package type="rpm"><name>tz&#100;ata</name><arch>noarch</arch><version epoch="1" ver="2" rel="3"/>
+<checksum type="sha256" pkgid="YES">{HEX}</checksum><size package="9"/><location xml:base="http://o/" href="t.rpm"/></package>
+</metadata>"#
+        )
+    }
+
+    #[test]
+    fn packages_are_handed_out_one_by_one() {
+        let mut rows = Vec::new();
+        assert_eq!(
+            read(sample().as_bytes(), true, |p| {
+                rows.push(p.clone());
+                Ok(())
+            })
+            .unwrap(),
+            2
+        );
+        let b = &rows[0];
+        assert_eq!((b.nevra().as_str(), b.size, b.href.as_str()), ("bash-0:5.1-1.el9.x86_64", 1234, "Packages/bash.rpm"));
+        assert_eq!(b.requires.len(), 2);
+        assert!(b.requires[1].pre && b.requires[1].name == "(a if b)");
+        assert_eq!(b.provides[0].compare, Some(Compare::Eq));
+        assert_eq!(b.files, ["/usr/bin/bash", "/etc/a&b"]);
+        assert_eq!((rows[1].nevra().as_str(), rows[1].base.as_str()), ("tzdata-1:2-3.noarch", "http://o/"));
+        assert!(rows[1].files.is_empty() && rows[1].requires.is_empty());
+    }
+
+    #[test]
+    fn what_is_cut_or_incomplete_is_an_error() {
+        let err = |text: &str| read(text.as_bytes(), false, |_| Ok(())).unwrap_err().to_string();
+        assert!(err(&sample()[..700]).contains("ends in the middle"));
+        assert!(err("<html/>").contains("<metadata>"));
+        assert!(err(&sample().replace("<name>bash</name>", "")).contains("a name"));
+        assert!(err(&sample().replace(HEX, "zz")).contains("checksum"));
+        let stopped = read(sample().as_bytes(), false, |_| Err("enough".into())).unwrap_err();
+        assert_eq!(stopped, WireError::Stopped("enough".into()));
+    }
+
+    #[test]
+    fn one_endless_token_is_refused() {
+        let text = format!("<metadata><package><name>{}", "x".repeat(20 << 20));
+        let e = read(std::io::BufReader::new(text.as_bytes()), false, |_| Ok(())).unwrap_err().to_string();
+        assert!(e.contains("8 MiB"), "{e}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(tail in "\\PC{0,200}|[<>/a-z\" =&;!:\\[\\]-]{0,200}", cut in 0usize..1700) {
+            let text = sample();
+            let cut = cut.min(text.len());
+            let _ = read(format!("{}{tail}", &text[..cut]).as_bytes(), true, |_| Ok(()));
+        }
+    }
+}

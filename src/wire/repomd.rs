@@ -1,0 +1,343 @@
+//! `repomd.xml`: the list of a repository's metadata files with their checksums; also the judgement that an answer is none.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use quick_xml::events::Event;
+
+use super::location::{self, Location};
+use super::xml::{Xml, attributes, push_text};
+use super::{WireError, excerpt};
+
+/// Larger than any real one by a factor of a hundred.
+pub const MAX_BYTES: u64 = 4 << 20;
+const WHAT: &str = "repomd.xml";
+
+/// A digest with the name of its algorithm, as the metadata spells it (`sha256`, `sha512`, `sha`, `sha1`, `md5`, …).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Checksum {
+    pub algorithm: String,
+    pub hex: String,
+}
+
+/// One metadata file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
+    /// `primary`, `filelists`, `other`, `group`, `modules`, `updateinfo`, …
+    pub ty: String,
+    pub location: Location,
+    pub checksum: Checksum,
+    pub open_checksum: Option<Checksum>,
+    pub size: Option<u64>,
+    pub open_size: Option<u64>,
+    /// Epoch seconds.
+    pub timestamp: Option<u64>,
+    /// Bytes of the `<location …/>` tag in the document, for `relocate`.
+    span: Range<usize>,
+}
+
+impl Data {
+    /// The checksum of the open bytes: stated, or that of the file where it is not compressed.
+    pub fn open(&self) -> Option<&Checksum> {
+        let name = self.location.file_name();
+        let plain = ![".gz", ".xz", ".zst", ".bz2", ".zck"].iter().any(|end| name.ends_with(end));
+        self.open_checksum.as_ref().or_else(|| plain.then_some(&self.checksum))
+    }
+
+    /// The file's name holds its checksum, so that two versions never share a name.
+    pub fn hash_named(&self) -> bool {
+        !self.checksum.hex.is_empty() && self.location.file_name().contains(&self.checksum.hex)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repomd {
+    /// Free text; no order can be taken from it.
+    pub revision: String,
+    pub data: Vec<Data>,
+}
+
+impl Repomd {
+    pub fn find(&self, ty: &str) -> Option<&Data> {
+        self.data.iter().find(|d| d.ty == ty)
+    }
+
+    /// The youngest timestamp of the data, epoch seconds: the only age that can be trusted.
+    pub fn newest(&self) -> Option<u64> {
+        self.data.iter().filter_map(|d| d.timestamp).max()
+    }
+}
+
+/// Reads a whole `repomd.xml`. Web pages, empty answers and other XML are told apart in words.
+pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(WireError::Limit { what: WHAT, limit: format!("{} bytes, at most {MAX_BYTES}", bytes.len()) });
+    }
+    looks_like_repomd(bytes)?;
+    let mut xml = Xml::new(bytes, WHAT);
+    let (mut buf, mut text) = (Vec::new(), String::new());
+    let mut out = Repomd { revision: String::new(), data: Vec::new() };
+    let mut current: Option<Draft> = None;
+    let mut open_algorithm = String::new();
+    let mut rooted = false;
+    loop {
+        let from = xml.position();
+        let event = xml.next(&mut buf)?;
+        let at = xml.position();
+        match &event {
+            Event::Eof => break,
+            Event::Start(e) | Event::Empty(e) => {
+                text.clear();
+                let name = e.local_name();
+                match name.as_ref() {
+                    "repomd" => rooted = true,
+                    "data" => {
+                        let mut draft = Draft::default();
+                        attributes(e, WHAT, |k, v| {
+                            if k == "type" {
+                                draft.ty = v.to_owned();
+                            }
+                        })?;
+                        if out.data.len() >= 256 {
+                            return Err(WireError::Limit { what: WHAT, limit: "more than 256 metadata files".into() });
+                        }
+                        current = Some(draft);
+                    }
+                    "checksum" | "open-checksum" => {
+                        open_algorithm.clear();
+                        attributes(e, WHAT, |k, v| {
+                            if k == "type" {
+                                v.clone_into(&mut open_algorithm);
+                            }
+                        })?;
+                    }
+                    "location" => {
+                        if let Some(draft) = &mut current {
+                            attributes(e, WHAT, |k, v| match k {
+                                "href" => draft.href = Some(v.to_owned()),
+                                "base" => draft.base = Some(v.to_owned()),
+                                _ => {}
+                            })?;
+                            draft.span = from as usize..at as usize;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Event::End(e) => {
+                let value = text.trim();
+                match (e.local_name().as_ref(), &mut current) {
+                    ("data", draft) => {
+                        if let Some(draft) = draft.take() {
+                            out.data.push(draft.finish()?);
+                        }
+                    }
+                    ("revision", None) => out.revision = excerpt(value),
+                    ("checksum", Some(d)) => d.checksum = Some(checksum(&open_algorithm, value)?),
+                    ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&open_algorithm, value)?),
+                    ("size", Some(d)) => d.size = value.parse().ok(),
+                    ("open-size", Some(d)) => d.open_size = value.parse().ok(),
+                    // Old createrepo writes fractions of seconds.
+                    ("timestamp", Some(d)) => d.timestamp = value.split('.').next().and_then(|v| v.parse().ok()),
+                    _ => {}
+                }
+                text.clear();
+            }
+            other => {
+                push_text(other, &mut text, WHAT, at)?;
+            }
+        }
+    }
+    if !rooted {
+        return Err(WireError::NotRepomd { looks: "it is XML, but has no <repomd>".into() });
+    }
+    if out.find("primary").is_none() {
+        return Err(WireError::Missing { what: WHAT, missing: "primary metadata".into() });
+    }
+    let mut seen = BTreeMap::new();
+    for data in &out.data {
+        if seen.insert(data.location.as_str(), &data.checksum).is_some_and(|other| *other != data.checksum) {
+            return Err(WireError::Missing {
+                what: WHAT,
+                missing: format!("one checksum for {}: it gives two", excerpt(data.location.as_str())),
+            });
+        }
+    }
+    Ok(out)
+}
+
+/// The document with the locations of some data replaced (index in `data` → new location); every other byte stays.
+pub fn relocate(bytes: &[u8], repomd: &Repomd, moved: &BTreeMap<usize, String>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 80 * moved.len());
+    let mut done = 0;
+    for (index, data) in repomd.data.iter().enumerate() {
+        let Some(new) = moved.get(&index) else { continue };
+        out.extend_from_slice(&bytes[done..data.span.start]);
+        // Locations are checked to hold no markup of their own: `&`, `<` and quotes are escaped here.
+        let new = new.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        out.extend_from_slice(format!("<location href=\"{new}\"/>").as_bytes());
+        done = data.span.end;
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out
+}
+
+#[derive(Default)]
+struct Draft {
+    ty: String,
+    href: Option<String>,
+    base: Option<String>,
+    checksum: Option<Checksum>,
+    open_checksum: Option<Checksum>,
+    size: Option<u64>,
+    open_size: Option<u64>,
+    timestamp: Option<u64>,
+    span: Range<usize>,
+}
+
+impl Draft {
+    fn finish(self) -> Result<Data, WireError> {
+        let ty = self.ty;
+        let missing = |part: &str| WireError::Missing { what: WHAT, missing: format!("the {part} of `{}`", excerpt(&ty)) };
+        if ty.is_empty() || !ty.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+            return Err(missing("type"));
+        }
+        if self.base.is_some_and(|b| !b.is_empty()) {
+            return Err(WireError::Missing {
+                what: WHAT,
+                missing: "plain locations: its metadata lies at another address (xml:base)".into(),
+            });
+        }
+        let location = location::check(&self.href.ok_or_else(|| missing("location"))?)?;
+        if location.as_str() == "repodata/repomd.xml" {
+            return Err(missing("sane location"));
+        }
+        let checksum = self.checksum.ok_or_else(|| missing("checksum"))?;
+        Ok(Data {
+            location,
+            checksum,
+            open_checksum: self.open_checksum,
+            size: self.size,
+            open_size: self.open_size,
+            timestamp: self.timestamp,
+            span: self.span,
+            ty,
+        })
+    }
+}
+
+/// A checksum must be hex of a length that its algorithm has: it becomes part of file names.
+pub(super) fn checksum(algorithm: &str, value: &str) -> Result<Checksum, WireError> {
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha512" => 128,
+        "sha384" => 96,
+        "sha224" => 56,
+        "sha" | "sha1" => 40,
+        "md5" => 32,
+        other => {
+            return Err(WireError::Missing { what: "the metadata", missing: format!("a known checksum: `{}` is none", excerpt(other)) });
+        }
+    };
+    if value.len() != length || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(WireError::Missing {
+            what: "the metadata",
+            missing: format!("a whole {algorithm} checksum: `{}` is none", excerpt(value)),
+        });
+    }
+    Ok(Checksum { algorithm: algorithm.to_owned(), hex: value.to_ascii_lowercase() })
+}
+
+fn looks_like_repomd(bytes: &[u8]) -> Result<(), WireError> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(2048)]).to_lowercase();
+    let head = head.trim_start_matches('\u{feff}').trim_start();
+    let looks = if bytes.is_empty() {
+        "the answer is empty".to_owned()
+    } else if head.starts_with("<!doctype html") || head.starts_with("<html") || (head.contains("<html") && !head.contains("<repomd")) {
+        "it looks like a web page (a login, an error or a captive portal)".to_owned()
+    } else if !head.starts_with('<') {
+        format!("it starts with `{}`", excerpt(&head.chars().take(40).collect::<String>()))
+    } else {
+        return Ok(());
+    };
+    Err(WireError::NotRepomd { looks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn sample(href: &str) -> String {
+        format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<repomd xmlns="http://linux.duke.edu/metadata/repo" xmlns:rpm="http://linux.duke.edu/metadata/rpm">
+  <revision>8-stream</revision>
+  <data type="primary">
+    <checksum type="sha256">{HEX}</checksum>
+    <open-checksum type="sha256">{HEX}</open-checksum>
+    <location href="{href}"/>
+    <timestamp>1700000000.5</timestamp><size>123</size><open-size>456</open-size>
+  </data>
+  <data type="group"><checksum type="sha256">{HEX}</checksum><location href="repodata/comps.xml"></location></data>
+</repomd>"#
+        )
+    }
+
+    #[test]
+    fn a_repomd_is_read_with_all_its_parts() {
+        let r = parse(sample(&format!("repodata/{HEX}-primary.xml.gz")).as_bytes()).unwrap();
+        assert_eq!(r.revision, "8-stream");
+        let p = r.find("primary").unwrap();
+        assert_eq!((p.size, p.open_size, p.timestamp), (Some(123), Some(456), Some(1_700_000_000)));
+        assert!(p.hash_named());
+        assert_eq!(p.open().unwrap().hex, HEX);
+        let g = r.find("group").unwrap();
+        assert!(!g.hash_named() && g.open().is_some());
+        assert_eq!(r.newest(), Some(1_700_000_000));
+    }
+
+    #[test]
+    fn only_the_location_moves_when_a_file_is_renamed() {
+        let text = sample("repodata/primary.xml.gz");
+        let r = parse(text.as_bytes()).unwrap();
+        let moved = BTreeMap::from([(0, "repodata/new-primary.xml.gz".to_owned())]);
+        let new = relocate(text.as_bytes(), &r, &moved);
+        assert_eq!(String::from_utf8(new).unwrap(), text.replace("repodata/primary.xml.gz", "repodata/new-primary.xml.gz"));
+    }
+
+    #[test]
+    fn what_is_no_repomd_says_what_it_looks_like() {
+        let err = |b: &[u8]| parse(b).unwrap_err().to_string();
+        assert!(err(b"").contains("empty"));
+        assert!(err(b"<!DOCTYPE html><html><body>Please log in").contains("web page"));
+        assert!(err(b"\n <HTML>").contains("web page"));
+        assert!(err(b"\x1f\x8b\x08").contains("starts with"));
+        assert!(err(b"<rss></rss>").contains("no <repomd>"));
+        assert!(err(b"<repomd></repomd>").contains("primary"));
+        assert!(err(&sample("x").as_bytes()[..300]).contains("ends in the middle"));
+        assert!(err(b"<!DOCTYPE repomd [<!ENTITY a 'b'>]><repomd/>").contains("document type"));
+        assert!(err(sample("../../etc/x").as_bytes()).contains("leaves the repository"));
+        assert!(err(sample("repodata/repomd.xml").as_bytes()).contains("sane location"));
+        assert!(err(sample("x").replace(HEX, "../x").as_bytes()).contains("checksum"));
+        assert!(err(("<repomd>".to_owned() + &"<a>".repeat(100)).as_bytes()).contains("nested"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(tail in "\\PC{0,200}|[<>/a-z\" =&;!\\[\\]-]{0,200}", cut in 0usize..900) {
+            let text = sample("repodata/primary.xml.gz");
+            let cut = cut.min(text.len());
+            let _ = parse(format!("{}{tail}", &text[..cut]).as_bytes());
+            let _ = parse(format!("<repomd>{tail}").as_bytes());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes);
+            let _ = parse(&[b"<repomd>", &bytes[..]].concat());
+        }
+    }
+}
