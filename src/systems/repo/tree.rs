@@ -249,10 +249,9 @@ impl Tree {
         let mut out = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| self.error("list", rel, e))?;
-            if let Ok(name) = entry.file_name().to_str() {
-                if name != "." && name != ".." {
-                    out.push(name.to_owned());
-                }
+            match entry.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => out.push(name.to_owned()),
             }
         }
         Ok(out)
@@ -294,7 +293,7 @@ pub fn mark_of_file(file: &impl AsFd) -> io::Result<Mark> {
 fn mark_of(stat: &rustix::fs::Stat) -> Mark {
     Mark {
         size: stat.st_size.max(0) as u64,
-        mtime_ns: (stat.st_mtime as i64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec as i64,
+        mtime_ns: stat.st_mtime.saturating_mul(1_000_000_000) + stat.st_mtime_nsec as i64,
         ino: stat.st_ino,
     }
 }
