@@ -2,12 +2,13 @@
 //!
 //! A point is hit as `crash::point("shim.started")`. With `QD_CRASH_AT=shim.started:3` the third pass of a process dies. Shims inherit
 //! the variable from their engine; with `QD_CRASH_ONCE=FILE` only the process that manages to create FILE dies, and FILE
-//! then holds `POINT PID`, so that whoever planted the crash knows that it happened, and to whom.
+//! then holds `POINT PID`, so that whoever planted the crash knows that it happened, and to whom. With `QD_CRASH_SIGNAL=STOP` the
+//! process stands still there instead, so that something else can be killed at exactly that moment.
 
-/// Variables that an engine hands on to its shims for fault injection: the two above, and a preloaded recorder of fsync calls
+/// Variables that an engine hands on to its shims for fault injection: those above, and a preloaded recorder of fsync calls
 /// with the file it writes. Empty in a plain release build, whose shims inherit nothing of the kind.
 pub const INHERITED: &[&str] = if cfg!(any(debug_assertions, feature = "crash-points")) {
-    &["QD_CRASH_AT", "QD_CRASH_ONCE", "LD_PRELOAD", "QD_SYNC_LEDGER"]
+    &["QD_CRASH_AT", "QD_CRASH_ONCE", "QD_CRASH_SIGNAL", "LD_PRELOAD", "QD_SYNC_LEDGER"]
 } else {
     &[]
 };
@@ -48,7 +49,9 @@ mod armed {
             && PASSES.fetch_add(1, Ordering::SeqCst) + 1 == target.pass
             && target.once.as_deref().is_none_or(|file| first(file, name))
         {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            let stop = std::env::var_os("QD_CRASH_SIGNAL").is_some_and(|s| s == "STOP");
+            let signal = if stop { rustix::process::Signal::STOP } else { rustix::process::Signal::KILL };
+            let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
         }
     }
 

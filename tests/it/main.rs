@@ -1,4 +1,5 @@
 //! Every integration test of the binary, in one test program; one module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod chaos_check;
 mod support;

@@ -1,0 +1,255 @@
+//! The invariants, as a pure function over evidence: journals and files on one side, what the store claims on the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::journal::{Event, Journal, output_line};
+
+/// One run as the store tells it.
+#[derive(Debug, Clone, Default)]
+pub struct RunClaim {
+    pub pipeline: String,
+    pub number: u64,
+    pub state: String,
+    pub verdict: String,
+}
+
+/// One attempt as the store tells it.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptClaim {
+    pub id: String,
+    pub pipeline: String,
+    pub number: u64,
+    pub state: String,
+    pub verdict: String,
+    pub code: Option<i64>,
+    pub ingests: i64,
+    pub log_dropped_bytes: i64,
+}
+
+/// `status.json` of an attempt, as far as the invariants need it.
+#[derive(Debug, Clone, Default)]
+pub struct StatusFile {
+    pub code: Option<i64>,
+    pub ended_by: String,
+}
+
+/// What a pipeline is expected to do where nobody is killed.
+#[derive(Debug, Clone, Copy)]
+pub struct Nature {
+    pub pipeline: &'static str,
+    pub verdict: &'static str,
+    /// Journalling steps (stage, cell) that must have ended with 0 before the run may be called a success.
+    pub must: &'static [(&'static str, &'static str)],
+}
+
+#[derive(Debug, Default)]
+pub struct Evidence {
+    pub journals: BTreeMap<String, Journal>,
+    pub statuses: BTreeMap<String, StatusFile>,
+    /// First bytes of each log, at most as many as the step could have written.
+    pub logs: BTreeMap<String, Vec<u8>>,
+    pub runs: Vec<RunClaim>,
+    pub attempts: Vec<AttemptClaim>,
+    /// Runs that a client was told about: pipeline, number, token.
+    pub told: Vec<(String, u64, String)>,
+    /// Attempts whose shim or step we killed (or lost in a power cut): they may end in any red way.
+    pub hit: BTreeSet<String>,
+    /// Processes of ended attempts that are still there: attempt, pid, command.
+    pub survivors: Vec<(String, i32, String)>,
+    pub natures: &'static [Nature],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+pub fn check(e: &Evidence) -> Vec<Violation> {
+    let mut out = Vec::new();
+    let mut bad = |invariant, what: String| out.push(Violation { invariant, what });
+    started_once(e, &mut bad);
+    one_verdict(e, &mut bad);
+    status_is_law(e, &mut bad);
+    numbers(e, &mut bad);
+    locks(e, &mut bad);
+    for (attempt, pid, command) in &e.survivors {
+        bad("I6", format!("process {pid} ({command}) of {attempt} is alive after the verdict"));
+    }
+    logs(e, &mut bad);
+    successes(e, &mut bad);
+    natural(e, &mut bad);
+    out.sort();
+    out.dedup();
+    out
+}
+
+type Bad<'a> = &'a mut dyn FnMut(&'static str, String);
+
+fn name(pipeline: &str, number: u64) -> String {
+    format!("{pipeline}#{number}")
+}
+
+/// I1: an attempt starts at most once, and a step is started again only where its pipeline allows it and the attempt before did not succeed.
+fn started_once(e: &Evidence, bad: Bad) {
+    let mut steps: BTreeMap<(String, u64, String, String, String), Vec<&Journal>> = BTreeMap::new();
+    for (id, j) in &e.journals {
+        if j.starts() > 1 {
+            bad("I1", format!("attempt {id} was started {} times", j.starts()));
+        }
+        let h = &j.head;
+        steps.entry((h.pipeline.clone(), h.number, h.stage.clone(), h.step.clone(), h.cell.clone())).or_default().push(j);
+    }
+    for ((pipeline, number, stage, step, cell), mut tries) in steps {
+        tries.sort_by_key(|j| j.interval().0);
+        let place = format!("{} {stage}/{step} [{cell}]", name(&pipeline, number));
+        if tries.len() > 1 && !tries[0].head.again {
+            bad("I1", format!("{place} is not idempotent, and its command began {} times", tries.len()));
+        }
+        for pair in tries.windows(2) {
+            if pair[0].end() == Some(0) && !e.hit.contains(&pair[0].head.attempt) {
+                bad("I1", format!("{place} was started again after it had ended with 0"));
+            }
+            if pair[0].interval().1 > pair[1].interval().0 {
+                bad("I1", format!("{place}: two attempts ran at the same time"));
+            }
+        }
+    }
+}
+
+/// I2: exactly one terminal verdict for each attempt and run.
+fn one_verdict(e: &Evidence, bad: Bad) {
+    let known: BTreeSet<&str> = e.attempts.iter().map(|a| a.id.as_str()).collect();
+    for id in e.journals.keys().filter(|id| !known.contains(id.as_str())) {
+        bad("I2", format!("attempt {id} ran, and the store does not know it"));
+    }
+    for a in &e.attempts {
+        if a.state != "done" || a.verdict.is_empty() {
+            bad("I2", format!("attempt {} of {} has no verdict (state {})", a.id, name(&a.pipeline, a.number), a.state));
+        }
+        if a.ingests > 1 {
+            bad("I2", format!("attempt {} was ingested {} times", a.id, a.ingests));
+        }
+    }
+    for r in e.runs.iter().filter(|r| r.state != "done" || r.verdict.is_empty()) {
+        bad("I2", format!("run {} has no verdict (state {})", name(&r.pipeline, r.number), r.state));
+    }
+}
+
+/// I3: a written status is never contradicted.
+fn status_is_law(e: &Evidence, bad: Bad) {
+    for a in &e.attempts {
+        let Some(s) = e.statuses.get(&a.id) else { continue };
+        let expected: &[&str] = match (s.ended_by.as_str(), s.code) {
+            ("cancel", _) => &["cancelled"],
+            ("itself", Some(0)) => &["success"],
+            _ => &["failure"],
+        };
+        if !expected.contains(&a.verdict.as_str()) || (a.state == "done" && a.code != s.code) {
+            bad("I3", format!("attempt {}: the file says {s:?}, the store {} with code {:?}", a.id, a.verdict, a.code));
+        }
+    }
+}
+
+/// I4: numbers of a pipeline are 1..=n, and each belongs to one request.
+fn numbers(e: &Evidence, bad: Bad) {
+    let mut numbers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for r in &e.runs {
+        numbers.entry(&r.pipeline).or_default().push(r.number);
+    }
+    for (pipeline, mut list) in numbers {
+        list.sort_unstable();
+        if list.iter().enumerate().any(|(i, n)| *n != i as u64 + 1) {
+            bad("I4", format!("numbers of {pipeline} are not 1 to {}: {list:?}", list.len()));
+        }
+    }
+    let mut owner: BTreeMap<(String, u64), BTreeSet<&str>> = BTreeMap::new();
+    let mut runs_of: BTreeMap<&str, BTreeSet<(String, u64)>> = BTreeMap::new();
+    let spoken = e.journals.values().map(|j| (j.head.pipeline.clone(), j.head.number, j.head.token.as_str()));
+    for (pipeline, number, token) in spoken.chain(e.told.iter().map(|(p, n, t)| (p.clone(), *n, t.as_str()))) {
+        owner.entry((pipeline.clone(), number)).or_default().insert(token);
+        runs_of.entry(token).or_default().insert((pipeline, number));
+    }
+    for ((pipeline, number), tokens) in owner.iter().filter(|(_, t)| t.len() > 1) {
+        bad("I4", format!("{} was given to {} requests", name(pipeline, *number), tokens.len()));
+    }
+    for (token, runs) in runs_of.iter().filter(|(_, r)| r.len() > 1) {
+        bad("I4", format!("request {token} became {} runs", runs.len()));
+    }
+    for (pipeline, number, _) in &e.told {
+        if !e.runs.iter().any(|r| r.pipeline == *pipeline && r.number == *number) {
+            bad("I4", format!("{} was promised to a client, and is not there", name(pipeline, *number)));
+        }
+    }
+}
+
+/// I5: from the steps' own times, and from a kernel lock that each of them takes.
+fn locks(e: &Evidence, bad: Bad) {
+    let mut held: BTreeMap<&str, Vec<(&str, u64, u64, &str)>> = BTreeMap::new();
+    for (id, j) in &e.journals {
+        if j.lines.iter().any(|l| l.event == Event::Overlap) {
+            bad("I5", format!("attempt {id} of {} found its lock {} taken", name(&j.head.pipeline, j.head.number), j.head.lock));
+        }
+        if let Some((lock, mode)) = j.head.lock.split_once(':') {
+            let (from, to) = j.interval();
+            held.entry(lock).or_default().push((mode, from, to, id));
+        }
+    }
+    for (lock, list) in held {
+        for (i, a) in list.iter().enumerate() {
+            for b in &list[i + 1..] {
+                if (a.0 == "ex" || b.0 == "ex") && a.1 < b.2 && b.1 < a.2 {
+                    bad("I5", format!("lock {lock}: attempts {} and {} overlap by {} us", a.3, b.3, a.2.min(b.2) - a.1.max(b.1)));
+                }
+            }
+        }
+    }
+}
+
+/// I7: the log is a prefix of what the step wrote; the whole of it where the step ended by itself.
+fn logs(e: &Evidence, bad: Bad) {
+    for a in e.attempts.iter().filter(|a| a.log_dropped_bytes == 0) {
+        let (Some(j), Some(log)) = (e.journals.get(&a.id), e.logs.get(&a.id)) else { continue };
+        let whole: String = (0..j.head.lines).map(|n| output_line(&a.id, n)).collect();
+        if !whole.as_bytes().starts_with(log) {
+            bad("I7", format!("log of {} is no prefix of what it wrote: {:?}", a.id, String::from_utf8_lossy(&log[..log.len().min(200)])));
+        } else if a.verdict == "success" && log.len() != whole.len() {
+            bad("I7", format!("log of {} holds {} of {} bytes, and no drop is recorded", a.id, log.len(), whole.len()));
+        }
+    }
+}
+
+/// I13: no success without an exit with 0.
+fn successes(e: &Evidence, bad: Bad) {
+    for a in e.attempts.iter().filter(|a| a.verdict == "success") {
+        if let Some(j) = e.journals.get(&a.id)
+            && j.end() != Some(0)
+        {
+            bad("I13", format!("attempt {} is called a success; its own last word is {:?}", a.id, j.end()));
+        }
+    }
+    for r in e.runs.iter().filter(|r| r.verdict == "success") {
+        let Some(nature) = e.natures.iter().find(|n| n.pipeline == r.pipeline) else { continue };
+        for (stage, cell) in nature.must {
+            let passed = e.journals.values().any(|j| {
+                let h = &j.head;
+                h.pipeline == r.pipeline && h.number == r.number && h.stage == *stage && h.cell == *cell && j.end() == Some(0)
+            });
+            if !passed {
+                bad("I13", format!("{} is called a success, but {stage} [{cell}] never ended with 0", name(&r.pipeline, r.number)));
+            }
+        }
+    }
+}
+
+/// Nothing is lost: a run whose attempts were left alone ends as its pipeline says, whatever became of clients and engines.
+fn natural(e: &Evidence, bad: Bad) {
+    let hit: BTreeSet<(&str, u64)> = e.attempts.iter().filter(|a| e.hit.contains(&a.id)).map(|a| (a.pipeline.as_str(), a.number)).collect();
+    for r in e.runs.iter().filter(|r| r.state == "done" && !hit.contains(&(r.pipeline.as_str(), r.number))) {
+        if let Some(nature) = e.natures.iter().find(|n| n.pipeline == r.pipeline)
+            && r.verdict != nature.verdict
+        {
+            bad("I2", format!("{} was left alone and ended as {}, not {}", name(&r.pipeline, r.number), r.verdict, nature.verdict));
+        }
+    }
+}

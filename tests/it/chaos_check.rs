@@ -1,0 +1,135 @@
+//! The invariants of the chaos harness, each shown a world that breaks it: a check that cannot fail would prove nothing.
+
+#[path = "../chaos/check.rs"]
+mod check;
+#[path = "../chaos/journal.rs"]
+#[allow(dead_code)]
+mod journal;
+
+use check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile, check};
+use journal::{Event, Head, Journal, Line, output_line};
+
+static NATURES: &[Nature] = &[Nature { pipeline: "p", verdict: "success", must: &[("one", "")] }];
+
+fn journal(attempt: &str, number: u64, from: u64, to: u64, code: i32) -> Journal {
+    let head = Head {
+        attempt: attempt.into(),
+        pipeline: "p".into(),
+        number,
+        stage: "one".into(),
+        step: "one".into(),
+        cell: String::new(),
+        token: format!("t{number}"),
+        lock: "press:ex".into(),
+        lines: 2,
+        again: false,
+        pid: 1,
+    };
+    let line = |event, boot_us, code| Line { event, boot_us, code };
+    Journal { head, lines: vec![line(Event::Start, from, 0), line(Event::End, to, code)] }
+}
+
+/// Two runs that went well.
+fn world() -> Evidence {
+    let mut e = Evidence { natures: NATURES, ..Evidence::default() };
+    for n in 1..=2u64 {
+        let id = format!("a{n}");
+        e.journals.insert(id.clone(), journal(&id, n, n * 100, n * 100 + 50, 0));
+        e.statuses.insert(id.clone(), StatusFile { code: Some(0), ended_by: "itself".into() });
+        e.logs.insert(id.clone(), (0..2).map(|i| output_line(&id, i)).collect::<String>().into_bytes());
+        e.runs.push(RunClaim { pipeline: "p".into(), number: n, state: "done".into(), verdict: "success".into() });
+        e.attempts.push(AttemptClaim {
+            id,
+            pipeline: "p".into(),
+            number: n,
+            state: "done".into(),
+            verdict: "success".into(),
+            code: Some(0),
+            ingests: 1,
+            ..AttemptClaim::default()
+        });
+        e.told.push(("p".into(), n, format!("t{n}")));
+    }
+    e
+}
+
+#[track_caller]
+fn broken(invariant: &str, words: &str, change: impl FnOnce(&mut Evidence)) {
+    let mut e = world();
+    change(&mut e);
+    let found = check(&e);
+    assert!(found.iter().any(|v| v.invariant == invariant && v.what.contains(words)), "{invariant} `{words}`: {found:#?}");
+}
+
+#[test]
+fn a_sound_world_breaks_nothing() {
+    assert!(check(&world()).is_empty());
+}
+
+#[test]
+fn i1_a_command_that_began_twice_is_seen() {
+    broken("I1", "2 times", |e| {
+        let j = e.journals.get_mut("a1").unwrap();
+        j.lines.insert(1, Line { event: Event::Start, boot_us: 120, code: 0 });
+    });
+    broken("I1", "not idempotent", |e| {
+        e.journals.insert("b".into(), journal("b", 1, 400, 450, 0));
+    });
+    broken("I1", "same time", |e| {
+        e.journals.insert("b".into(), journal("b", 1, 120, 450, 0));
+    });
+    broken("I1", "after it had ended with 0", |e| {
+        e.journals.insert("b".into(), journal("b", 1, 400, 450, 0));
+    });
+}
+
+#[test]
+fn i2_a_missing_or_second_verdict_is_seen() {
+    broken("I2", "does not know it", |e| {
+        e.journals.insert("b".into(), journal("b", 1, 400, 450, 0));
+    });
+    broken("I2", "no verdict", |e| e.attempts[0].state = "running".into());
+    broken("I2", "ingested 2 times", |e| e.attempts[0].ingests = 2);
+    broken("I2", "run p#1 has no verdict", |e| e.runs[0].state = "running".into());
+    broken("I2", "left alone", |e| e.runs[0].verdict = "lost".into());
+}
+
+#[test]
+fn i3_a_contradicted_status_is_seen() {
+    broken("I3", "a1", |e| e.attempts[0].verdict = "lost".into());
+    broken("I3", "a1", |e| e.statuses.get_mut("a1").unwrap().code = Some(1));
+    broken("I3", "a1", |e| e.statuses.get_mut("a1").unwrap().ended_by = "cancel".into());
+}
+
+#[test]
+fn i4_numbers_that_repeat_skip_or_vanish_are_seen() {
+    broken("I4", "not 1 to 2", |e| e.runs[1].number = 3);
+    broken("I4", "given to 2 requests", |e| e.told[0].2 = "other".into());
+    broken("I4", "became 2 runs", |e| e.told[0].2 = "t2".into());
+    broken("I4", "is not there", |e| e.told.push(("p".into(), 9, "t9".into())));
+}
+
+#[test]
+fn i5_two_holders_are_seen() {
+    broken("I5", "overlap by 20 us", |e| e.journals.get_mut("a2").unwrap().lines[0].boot_us = 130);
+    broken("I5", "found its lock", |e| {
+        e.journals.get_mut("a1").unwrap().lines.push(Line { event: Event::Overlap, boot_us: 150, code: 0 });
+    });
+}
+
+#[test]
+fn i6_and_i7_survivors_and_torn_logs_are_seen() {
+    broken("I6", "sleep", |e| e.survivors.push(("a1".into(), 7, "sleep 600".into())));
+    broken("I7", "no prefix", |e| e.logs.get_mut("a1").unwrap()[0] ^= 1);
+    broken("I7", "no drop is recorded", |e| e.logs.get_mut("a1").unwrap().truncate(5));
+}
+
+#[test]
+fn i13_a_success_that_nobody_wrote_is_seen() {
+    broken("I13", "last word is None", |e| {
+        e.journals.get_mut("a1").unwrap().lines.pop();
+    });
+    broken("I13", "never ended with 0", |e| {
+        e.journals.remove("a1");
+    });
+}
