@@ -113,16 +113,21 @@ impl Dirs {
 
     /// Reads the site file. A site without one has every default; a broken or untrusted one is an error, never a default.
     pub fn load(&self, uid: u32) -> Result<Site, ConfigError> {
+        self.read_site(uid)?.map_or_else(|| Ok(Site::default()), |text| parse(&self.site_file(), &text))
+    }
+
+    /// The text of the site file; none where the site has none.
+    pub fn read_site(&self, uid: u32) -> Result<Option<String>, ConfigError> {
         match trust::directory(&self.config, uid) {
             Ok(()) => {}
-            Err(ConfigError::Missing { .. }) if !self.explicit => return Ok(Site::default()),
+            Err(ConfigError::Missing { .. }) if !self.explicit => return Ok(None),
             Err(e) => return Err(e),
         }
         let path = self.site_file();
         if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            return Ok(Site::default());
+            return Ok(None);
         }
-        parse(&path, &trust::read(&path, uid)?)
+        trust::read(&path, uid).map(Some)
     }
 }
 

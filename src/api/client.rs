@@ -1,0 +1,185 @@
+//! The client: HTTP/1.1 over one Unix socket, with a limit on every wait. It never starts an engine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::error::{ApiError, Code, ErrorBody};
+use super::socket::{self, Found};
+
+/// An engine that is alive answers a plain question within this.
+pub const ANSWER: Duration = Duration::from_secs(15);
+const CONNECT: Duration = Duration::from_secs(5);
+/// No answer is larger, but for streams.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoConnection {
+    /// Nothing is there, or a socket that its engine left behind: a private engine may be started.
+    Absent,
+    /// Somebody else's, or no socket at all: nothing is sent.
+    Refused(String),
+    /// It is there and does not answer.
+    Silent(String),
+}
+
+/// One connection to one engine.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    socket: PathBuf,
+}
+
+/// How a request ended without an answer. `Lost`: the connection broke, so nobody knows whether it was carried out.
+#[derive(Debug, Clone)]
+pub enum Trouble {
+    Lost(String),
+    Answer(ApiError),
+}
+
+impl From<Trouble> for ApiError {
+    fn from(t: Trouble) -> Self {
+        match t {
+            Trouble::Answer(e) => e,
+            Trouble::Lost(why) => ApiError::no_engine(format!("the engine went away while it was asked: {why}"), "ask again"),
+        }
+    }
+}
+
+impl Client {
+    /// Connects to the engine at `path`. `own`: whose engine it must be; root's is trusted where `shared`.
+    pub async fn connect(path: &Path, own: u32, shared: bool) -> Result<Self, NoConnection> {
+        let at = path.display();
+        let trusted = |uid: u32| uid == own || shared;
+        match socket::look(path) {
+            Ok(Found::Nothing) => return Err(NoConnection::Absent),
+            Ok(Found::Other) => return Err(NoConnection::Refused(format!("{at} is not a socket"))),
+            Ok(Found::Socket { uid }) if !trusted(uid) => {
+                return Err(NoConnection::Refused(format!("{at} belongs to uid {uid}, not to you (uid {own})")));
+            }
+            Ok(Found::Socket { .. }) => {}
+            Err(e) => return Err(NoConnection::Refused(format!("{at} cannot be looked at: {e}"))),
+        }
+        let (short, fd) = socket::short(path).map_err(|e| NoConnection::Refused(format!("{at} cannot be reached: {e}")))?;
+        let stream = match timeout(CONNECT, UnixStream::connect(&short)).await {
+            Ok(Ok(s)) => s,
+            Ok(Err(e)) => {
+                return Err(match e.kind() {
+                    std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => NoConnection::Absent,
+                    std::io::ErrorKind::PermissionDenied => NoConnection::Refused(format!("{at} may not be used by uid {own}: {e}")),
+                    _ => NoConnection::Silent(format!("{at}: {e}")),
+                });
+            }
+            Err(_) => return Err(NoConnection::Silent(format!("{at} did not take the connection within {} s", CONNECT.as_secs()))),
+        };
+        drop(fd);
+        // The file's owner may have been swapped since it was looked at; the listener's uid comes from the kernel.
+        match stream.peer_cred() {
+            Ok(cred) if trusted(cred.uid()) => {}
+            Ok(cred) => return Err(NoConnection::Refused(format!("{at} is served by uid {}, not by you (uid {own})", cred.uid()))),
+            Err(e) => return Err(NoConnection::Silent(format!("{at}: {e}"))),
+        }
+        let (sender, connection) = match timeout(CONNECT, handshake(TokioIo::new(stream))).await {
+            Ok(Ok(pair)) => pair,
+            Ok(Err(e)) => return Err(NoConnection::Silent(format!("{at}: {e}"))),
+            Err(_) => return Err(NoConnection::Silent(format!("{at} did not answer within {} s", CONNECT.as_secs()))),
+        };
+        tokio::spawn(connection);
+        Ok(Self { sender, socket: path.to_owned() })
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// `GET path`, whose answer comes within `limit`.
+    pub async fn get<T: DeserializeOwned>(&mut self, path: &str, limit: Duration) -> Result<T, Trouble> {
+        self.ask("GET", path, Bytes::new(), limit).await
+    }
+
+    /// `POST path` with a JSON body.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&mut self, path: &str, body: &B, limit: Duration) -> Result<T, Trouble> {
+        let body = serde_json::to_vec(body).map_err(|e| Trouble::Answer(ApiError::bad(format!("the request cannot be written: {e}"), "")))?;
+        self.ask("POST", path, body.into(), limit).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&mut self, method: &str, path: &str, body: Bytes, limit: Duration) -> Result<T, Trouble> {
+        let response = self.send(method, path, body, limit).await?;
+        let ok = response.status().is_success();
+        let collected = timeout(limit, Limited::new(response.into_body(), MAX_ANSWER).collect()).await;
+        let bytes = match collected {
+            Ok(Ok(c)) => c.to_bytes(),
+            Ok(Err(e)) => return Err(Trouble::Lost(e.to_string())),
+            Err(_) => return Err(silent(&self.socket, limit)),
+        };
+        if !ok {
+            return Err(Trouble::Answer(refusal(&bytes)));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let help = "the engine may be of another version: quarterdeck engine stop, and ask again";
+            Trouble::Answer(ApiError::failed(format!("the engine's answer to {path} cannot be read: {e}"), help))
+        })
+    }
+
+    /// Sends one request, and returns the answer with its body unread, for streams.
+    pub async fn stream(&mut self, path: &str) -> Result<Incoming, Trouble> {
+        let response = self.send("GET", path, Bytes::new(), ANSWER).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        match timeout(ANSWER, Limited::new(response.into_body(), MAX_ANSWER).collect()).await {
+            Ok(Ok(c)) => Err(Trouble::Answer(refusal(&c.to_bytes()))),
+            _ => Err(Trouble::Lost("its refusal could not be read".into())),
+        }
+    }
+
+    async fn send(&mut self, method: &str, path: &str, body: Bytes, limit: Duration) -> Result<Response<Incoming>, Trouble> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "quarterdeck")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|e| Trouble::Answer(ApiError::bad(format!("`{path}` cannot be asked for: {e}"), "")))?;
+        let answer = timeout(limit, async {
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        });
+        match answer.await {
+            Ok(Ok(r)) => Ok(r),
+            Ok(Err(e)) => Err(Trouble::Lost(e.to_string())),
+            Err(_) => Err(silent(&self.socket, limit)),
+        }
+    }
+}
+
+fn silent(socket: &Path, limit: Duration) -> Trouble {
+    let message = format!("the engine at {} gave no answer within {} s", socket.display(), limit.as_secs());
+    Trouble::Answer(ApiError::no_engine(message, "look at its log in STATE/logs; it may be stopped or its disk may hang"))
+}
+
+/// The error in an answer; an answer that is none of ours is one too.
+fn refusal(bytes: &[u8]) -> ApiError {
+    match serde_json::from_slice::<ErrorBody>(bytes) {
+        Ok(body) => body.error,
+        Err(_) => {
+            let text: String = String::from_utf8_lossy(bytes).chars().take(200).collect();
+            ApiError::new(Code::Failed, format!("the engine answered something else than an error: {text}"), "")
+        }
+    }
+}
+
+/// A path segment or query value, percent-encoded.
+pub fn encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

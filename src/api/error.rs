@@ -1,0 +1,88 @@
+//! Errors as they travel: a code that decides the exit code, one sentence, and what to do next.
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is. Scripts rely on the words and on the exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// 1: the thing asked about failed.
+    Failed,
+    /// 2: wrong use or bad input.
+    BadInput,
+    /// 3: no engine or far end.
+    NoEngine,
+    /// 4: refused.
+    Refused,
+}
+
+impl Code {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::BadInput => 2,
+            Self::NoEngine => 3,
+            Self::Refused => 4,
+        }
+    }
+
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::Failed => 500,
+            Self::BadInput => 400,
+            Self::NoEngine => 503,
+            Self::Refused => 403,
+        }
+    }
+}
+
+/// An error with its cure. `message` says what was tried and why not; `help` what to do, empty where nothing can be advised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    pub code: Code,
+    pub message: String,
+    #[serde(default)]
+    pub help: String,
+}
+
+impl ApiError {
+    pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: help.into() }
+    }
+
+    pub fn bad(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Code::BadInput, message, help)
+    }
+
+    pub fn refused(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Code::Refused, message, help)
+    }
+
+    pub fn failed(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Code::Failed, message, help)
+    }
+
+    pub fn no_engine(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Code::NoEngine, message, help)
+    }
+}
+
+/// The body of every answer that is not 2xx: `{"error":{"code","message","help"}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub error: ApiError,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_the_documented_shape() {
+        let body = ErrorBody { error: ApiError::refused("no", "ask") };
+        let text = serde_json::to_string(&body).unwrap();
+        assert_eq!(text, r#"{"error":{"code":"refused","message":"no","help":"ask"}}"#);
+        assert_eq!(serde_json::from_str::<ErrorBody>(&text).unwrap(), body);
+    }
+}

@@ -1,0 +1,9 @@
+//! Floor 3: the protocol between clients and the engine: its types, and the client. HTTP + JSON over a Unix socket.
+
+pub mod client;
+pub mod error;
+pub mod socket;
+pub mod types;
+
+pub use client::Client;
+pub use error::{ApiError, Code};

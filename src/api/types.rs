@@ -1,0 +1,149 @@
+//! Requests and answers. Times are RFC 3339 UTC, durations `_ms`, sizes `_bytes`.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Path prefix of this version of the protocol.
+pub const V1: &str = "/v1";
+/// No request body is larger.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// `GET /v1/status`, and `engine status --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub pid: u32,
+    pub version: String,
+    pub socket: String,
+    pub started: String,
+    pub runs_running: u64,
+    pub state_dir: String,
+    /// One user's own engine; false = shared.
+    pub private: bool,
+    pub draining: bool,
+    pub read_only: bool,
+    pub epoch: u64,
+    pub revision: u64,
+    /// What is wrong with the site file since the engine read it; empty = nothing.
+    #[serde(default)]
+    pub site_error: String,
+}
+
+/// `POST /v1/do`: the only request that changes anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Do {
+    pub action: String,
+    /// A run, a pipeline, or empty for the engine.
+    #[serde(default)]
+    pub target: String,
+    /// Arguments of the action, and parameters of the pipeline.
+    #[serde(default)]
+    pub with: IndexMap<String, String>,
+    #[serde(default)]
+    pub reason: String,
+    /// The name of the target, typed by the person.
+    #[serde(default)]
+    pub confirm: Option<String>,
+    /// Made by the client: a second request with the same key answers what the first one did.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+/// The answer: what was done, in one sentence; the run where there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    pub message: String,
+    /// It needed two people, and the site lets one pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_person: bool,
+}
+
+/// `GET /v1/get/WHAT`: flat rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rows {
+    pub what: String,
+    pub revision: u64,
+    /// Age of the oldest answer of a far end behind these rows; 0 = the engine's own.
+    pub age_ms: u64,
+    pub rows: Vec<Map<String, Value>>,
+    /// What is wrong with the rows as a whole, such as a broken audit chain: exit code 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Answer of `GET /v1/runs/PIPELINE/NUMBER`, and of `run --wait --json`. `verdict` is null until the run has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunDoc {
+    pub run: String,
+    pub verdict: Option<String>,
+    pub detail: String,
+    pub started: Option<String>,
+    pub ended: Option<String>,
+    pub stages: Vec<StageDoc>,
+    /// `queued`, `running`, `waiting`, `done`.
+    pub state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageDoc {
+    pub name: String,
+    pub verdict: Option<String>,
+    pub duration_ms: Option<u64>,
+    pub steps: Vec<StepDoc>,
+    pub state: String,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepDoc {
+    pub name: String,
+    pub verdict: Option<String>,
+    pub exit_code: Option<i32>,
+    pub state: String,
+    pub detail: String,
+}
+
+/// `GET /v1/why/PIPELINE/NUMBER`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    pub run: String,
+    pub state: String,
+    /// Sentences; the first is the one that matters most.
+    pub reasons: Vec<String>,
+    /// The same, typed: `domain::reason::Reason`.
+    pub detail: Vec<Value>,
+}
+
+/// `GET /v1/log/PIPELINE/NUMBER/STAGE/CELL/STEP`: whole lines. Text is as the step wrote it: the client makes it safe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    pub lines: Vec<LogLine>,
+    /// Where to go on.
+    pub next_offset: u64,
+    /// The step has ended, and nothing will be added.
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub offset: u64,
+    /// RFC 3339 UTC; empty where the index has none.
+    pub at: String,
+    pub text: String,
+}
+
+/// One change of the model: upserts and deletes by table and id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeSet {
+    pub revision: u64,
+    pub upserts: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
+    pub deletes: BTreeMap<String, Vec<String>>,
+}
+
+/// Tables that `get` shows in this version.
+pub const TABLES: [&str; 8] = ["audit", "content", "decisions", "locks", "pipelines", "queue", "repos", "runs"];

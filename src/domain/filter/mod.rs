@@ -1,0 +1,132 @@
+//! The filter language of `get --filter` and the console: words, `col=value`, `!=`, `<`, `<=`, `>`, `>=`, `~regex`, `!`; blank = and.
+//!
+//! Case is ignored. `"…"` keeps blanks and operators in a value. A word matches anywhere in any column. In columns that end in `_ms`
+//! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date, or `-2h` (before now). An empty value
+//! (`verdict=`) means that the column is empty.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::base::natural;
+
+pub use parse::FilterError;
+
+/// A parsed filter; the empty one matches every row.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    terms: Vec<Term>,
+}
+
+#[derive(Debug, Clone)]
+struct Term {
+    negate: bool,
+    test: Test,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    /// Lower case; anywhere in any column.
+    Word(String),
+    /// In any column.
+    Any(Regex),
+    Matches(String, Regex),
+    Compare(String, Op, Operand),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Equal,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+/// The right side, in every reading that makes sense; the cell decides which one counts.
+#[derive(Debug, Clone)]
+struct Operand {
+    /// Lower case.
+    text: String,
+    number: Option<f64>,
+    time: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Parses `text` for a table with these columns. `now` anchors relative times.
+    pub fn parse(text: &str, columns: &[&str], now: Timestamp) -> Result<Self, FilterError> {
+        parse::filter(text, columns, now)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether a row passes every term. A column that the row lacks is an empty cell.
+    pub fn matches(&self, row: &Map<String, Value>) -> bool {
+        self.terms.iter().all(|t| t.test.holds(row) != t.negate)
+    }
+}
+
+impl Test {
+    fn holds(&self, row: &Map<String, Value>) -> bool {
+        match self {
+            Self::Word(word) => row.values().any(|v| cell(v).to_lowercase().contains(word.as_str())),
+            Self::Any(re) => row.values().any(|v| re.is_match(&cell(v))),
+            Self::Matches(column, re) => row.get(column).is_some_and(|v| re.is_match(&cell(v))),
+            Self::Compare(column, op, operand) => compare(row.get(column).unwrap_or(&Value::Null), *op, operand),
+        }
+    }
+}
+
+fn compare(value: &Value, op: Op, operand: &Operand) -> bool {
+    let text = cell(value);
+    if text.is_empty() || operand.text.is_empty() {
+        // Nothing is neither before nor after anything.
+        return op == Op::Equal && text.is_empty() && operand.text.is_empty();
+    }
+    let order = match (value.as_f64().or_else(|| text.parse().ok()), operand.number, operand.time) {
+        (Some(a), Some(b), _) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        (_, _, Some(b)) if text.parse::<Timestamp>().is_ok() => text.parse::<Timestamp>().map_or(Ordering::Equal, |a| a.cmp(&b)),
+        _ => {
+            let lower = text.to_lowercase();
+            if op == Op::Equal {
+                return lower == operand.text;
+            }
+            natural::compare(&lower, &operand.text)
+        }
+    };
+    match op {
+        Op::Equal => order == Ordering::Equal,
+        Op::Less => order == Ordering::Less,
+        Op::LessEqual => order != Ordering::Greater,
+        Op::Greater => order == Ordering::Greater,
+        Op::GreaterEqual => order != Ordering::Less,
+    }
+}
+
+/// A cell as text; null is empty.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Orders two cells: empty ones last, numbers by value, texts naturally. Times in RFC 3339 UTC sort as texts.
+pub fn order(a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => x.as_f64().partial_cmp(&y.as_f64()).unwrap_or(Ordering::Equal),
+        _ => {
+            let (x, y) = (cell(a), cell(b));
+            x.is_empty().cmp(&y.is_empty()).then_with(|| natural::compare(&x, &y))
+        }
+    }
+}

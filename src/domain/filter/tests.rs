@@ -1,0 +1,106 @@
+//! The filter language by examples, its errors by place, and that no text makes it fall over.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const COLUMNS: [&str; 7] = ["run", "number", "verdict", "detail", "started", "duration_ms", "log_bytes"];
+
+fn now() -> Timestamp {
+    "2026-11-25T12:00:00Z".parse().unwrap()
+}
+
+fn row() -> Map<String, Value> {
+    let v = json!({"run": "nightly-repo-updates#165", "number": 165, "verdict": "Failure", "detail": "exit 7 in \"sync\"",
+        "started": "2026-11-25T11:30:00Z", "duration_ms": 80_000, "log_bytes": 1_048_576, "extra": null});
+    v.as_object().unwrap().clone()
+}
+
+fn passes(text: &str) -> bool {
+    Filter::parse(text, &COLUMNS, now()).unwrap_or_else(|e| panic!("{text}: {e} ({})", e.help)).matches(&row())
+}
+
+#[test]
+fn terms_mean_what_the_manual_says() {
+    for yes in [
+        "", "  ", "nightly", "NIGHTLY #165", "verdict=failure", "verdict!=success", "!success", "!verdict=success", "number=165", "number>99",
+        "number>=165", "number<=165", "number<1e3", "run~^nightly.*#1", "run=~165", "~sync", "verdict==failure", "duration_ms>1m", "duration_ms<5m",
+        "duration_ms=80s", "duration_ms=80000", "log_bytes=1MiB", "log_bytes<2mb", "started>2026-11-25", "started<2026-11-26", "started>-1h",
+        "started<-20m", "started>=2026-11-25T11:30:00Z", "started=2026-11-25T12:30:00+01:00", "\"exit 7\"", "detail=\"exit 7 in \\\"sync\\\"\"",
+        "\"\"", "number!=7 verdict=failure", "verdict!~succ", "!verdict!=failure", "Number=165",
+    ] {
+        assert!(passes(yes), "{yes}");
+    }
+    for no in [
+        "weekly", "!nightly", "verdict=success", "verdict=fail", "verdict!=failure", "number>165", "number<165", "run~^165", "~banana", "duration_ms>5m",
+        "started>-10m", "started>2026-11-26", "nightly weekly", "verdict=", "\"verdict=failure\"", "number<x1",
+    ] {
+        assert!(!passes(no), "{no}");
+    }
+}
+
+#[test]
+fn an_empty_value_finds_empty_cells_and_nothing_is_before_them() {
+    let mut r = row();
+    r.insert("verdict".into(), Value::Null);
+    r.remove("started");
+    let holds = |t: &str| Filter::parse(t, &COLUMNS, now()).unwrap().matches(&r);
+    assert!(holds("verdict=") && holds("started=") && holds("verdict!=success"));
+    assert!(!holds("started<2030-01-01") && !holds("started>1970-01-01") && !holds("detail=") && !holds("verdict!="));
+}
+
+#[test]
+fn errors_have_their_place_and_a_way_out() {
+    for (text, position, message, help) in [
+        ("verdct=x", 1, "no column `verdct`", "did you mean `verdict`?"),
+        ("ok banana>3", 4, "no column `banana`", "columns here: run number"),
+        ("a \"b", 3, "never closed", ""),
+        ("!", 1, "nothing follows `!`", ""),
+        ("=x", 1, "column is missing", ""),
+        ("!=x", 2, "column is missing", ""),
+        ("run~", 4, "pattern is missing", ""),
+        ("run~(", 5, "no regular expression", "put a \\"),
+        ("run~(a{1000}){1000}", 5, "too large", ""),
+        ("number>", 7, "value is missing", "only = and !="),
+        ("duration_ms>soon", 13, "not a duration", ""),
+        ("log_bytes>many", 11, "not a size", ""),
+    ] {
+        let e = Filter::parse(text, &COLUMNS, now()).expect_err(text);
+        assert_eq!(e.position, position, "{text}: {e}");
+        assert!(e.message.contains(message) && e.help.contains(help), "{text}: {e:?}");
+    }
+}
+
+#[test]
+fn cells_sort_naturally_with_empty_ones_last() {
+    let mut cells = vec![json!(null), json!("n#10"), json!("n#9"), json!(""), json!(10), json!(9)];
+    cells.sort_by(order);
+    let texts: Vec<String> = cells.iter().map(cell).collect();
+    assert_eq!(texts, ["9", "10", "n#9", "n#10", "", ""]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_fall_over(text in "\\PC{0,40}") {
+        if let Ok(f) = Filter::parse(&text, &COLUMNS, now()) {
+            f.matches(&row());
+        }
+    }
+
+    #[test]
+    fn a_term_and_its_negation_never_agree(value in "[a-z0-9]{1,8}", op in prop::sample::select(vec!["=", "!=", "<", ">", "<=", ">=", "~"])) {
+        let text = format!("detail{op}{value}");
+        prop_assert_ne!(passes(&text), passes(&format!("!{text}")));
+    }
+
+    #[test]
+    fn a_quoted_text_finds_itself(text in "[ -~]{1,20}") {
+        let quoted = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let mut r = Map::new();
+        r.insert("detail".into(), Value::String(text.clone()));
+        let word = Filter::parse(&quoted, &COLUMNS, now()).unwrap();
+        let equal = Filter::parse(&format!("detail={quoted}"), &COLUMNS, now()).unwrap();
+        prop_assert!(word.matches(&r) && equal.matches(&r));
+    }
+}

@@ -1,0 +1,222 @@
+//! The guard: the only gate to change. Decides for every client alike, in one fixed order, and touches nothing.
+//!
+//! 1. the site's `read_only`; 2. the caller's role; 3. the action's own why-not; 4. its level. The first that objects is the answer.
+
+use crate::action::Action;
+use crate::api::ApiError;
+use crate::config::{SecondPerson, Site};
+use crate::domain::actor::Actor;
+use crate::domain::level::Level;
+
+/// Who asks, as the kernel and the site see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub actor: Actor,
+    /// The machine has a user of this uid.
+    pub known: bool,
+    /// On a private engine: its owner.
+    pub owner: bool,
+    pub groups: Vec<String>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    pub action: &'static Action,
+    /// What the caller must type at L2: the name of the run or pipeline.
+    pub subject: &'a str,
+    pub reason: &'a str,
+    pub confirm: Option<&'a str>,
+}
+
+/// It may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// It needed two people; the site lets one do it.
+    pub single_person: bool,
+}
+
+/// The site as far as the guard must know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    pub site: &'a Site,
+    /// One user's own engine.
+    pub private: bool,
+}
+
+/// Whether somebody may look at anything at all.
+pub fn may_view(ground: Ground<'_>, caller: &Caller) -> Result<(), ApiError> {
+    identified(ground, caller)?;
+    let Some(roles) = ground.site.roles.as_ref().filter(|_| !ground.private) else { return Ok(()) };
+    if !roles.contains_key("viewer") || roles.keys().any(|r| has_role(ground.site, caller, r)) {
+        return Ok(());
+    }
+    Err(ApiError::refused(format!("{} has no role on this site", caller.actor.name), "ask an admin to add you under [roles] in site.toml"))
+}
+
+/// Decides. `why_not` is asked only when nothing before it objects; it answers the level that the action has for this target.
+pub fn decide(
+    ground: Ground<'_>,
+    caller: &Caller,
+    ask: &Ask<'_>,
+    why_not: impl FnOnce() -> Result<Level, ApiError>,
+) -> Result<Pass, ApiError> {
+    if ground.site.read_only {
+        let help = "nothing can be changed through it; `read_only` in site.toml says so";
+        return Err(ApiError::refused(format!("{}: the site is read-only", ask.action.title), help));
+    }
+    role(ground, caller, ask.action)?;
+    let level = why_not()?.max(ask.action.level);
+    confirmed(ground, ask, level)
+}
+
+fn identified(ground: Ground<'_>, caller: &Caller) -> Result<(), ApiError> {
+    let uid = caller.actor.uid.map_or_else(|| "?".to_owned(), |u| u.to_string());
+    if ground.private && !caller.owner {
+        return Err(ApiError::refused(format!("this engine belongs to another user, not to uid {uid}"), "use your own: another --state-dir"));
+    }
+    if !caller.known {
+        return Err(ApiError::refused(format!("this machine has no user with uid {uid}"), "only people with a name may use the engine"));
+    }
+    Ok(())
+}
+
+fn role(ground: Ground<'_>, caller: &Caller, action: &Action) -> Result<(), ApiError> {
+    identified(ground, caller)?;
+    if ground.private {
+        return Ok(());
+    }
+    let wanted = || action.roles.iter().copied().chain(["admin"]);
+    if wanted().any(|r| has_role(ground.site, caller, r)) {
+        return Ok(());
+    }
+    let names = wanted().collect::<Vec<_>>();
+    let mut names_once = names.clone();
+    names_once.dedup();
+    let help = match ground.site.roles {
+        None => "this shared site has no [roles], so everybody only looks; an admin adds them in site.toml".to_owned(),
+        Some(_) => format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", names_once.join(", ")),
+    };
+    Err(ApiError::refused(format!("{}: {} may not", action.title, caller.actor.name), help))
+}
+
+/// Whether the site gives the caller this role, by name or by group. Only a shared engine asks.
+pub fn has_role(site: &Site, caller: &Caller, role: &str) -> bool {
+    let members = site.roles.as_ref().and_then(|r| r.get(role));
+    members.is_some_and(|m| {
+        m.iter().any(|member| match member.strip_prefix('@') {
+            Some(group) => caller.groups.iter().any(|g| g == group),
+            None => *member == caller.actor.name,
+        })
+    })
+}
+
+fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, ApiError> {
+    let title = ask.action.title;
+    let single_person = level == Level::L3;
+    if single_person && !(ground.private && ground.site.second_person == SecondPerson::None) {
+        let help = match ground.private {
+            true => "this engine has one user, so there is nobody to ask; `second_person = \"none\"` in site.toml lets it pass, marked as such",
+            false => "this version cannot ask a second person for approval",
+        };
+        return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a second person", ask.subject), help));
+    }
+    if level >= Level::L2 {
+        if ask.reason.trim().is_empty() {
+            return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a reason", ask.subject), "say why: --reason TEXT"));
+        }
+        let again = format!("type its name: --confirm '{}'", ask.subject);
+        match ask.confirm {
+            None => return Err(ApiError::refused(format!("{title}: `{}` is {level} and must be confirmed", ask.subject), again)),
+            Some(name) if name != ask.subject => {
+                return Err(ApiError::refused(format!("{title}: confirmed `{name}`, but this is `{}`", ask.subject), again));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Pass { single_person })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action;
+    use std::collections::BTreeMap;
+
+    fn caller(name: &str) -> Caller {
+        Caller { actor: Actor::person(name, 1000, Some(1000)), known: true, owner: true, groups: vec!["ops".into()] }
+    }
+
+    fn ask<'a>(id: &str, reason: &'a str, confirm: Option<&'a str>) -> Ask<'a> {
+        Ask { action: action::find(id).unwrap(), subject: "nightly", reason, confirm }
+    }
+
+    fn roles(role: &str, member: &str) -> Site {
+        Site { roles: Some(BTreeMap::from([(role.to_owned(), vec![member.to_owned()])])), ..Site::default() }
+    }
+
+    #[test]
+    fn each_rule_hides_those_after_it() {
+        let objects = || Err(ApiError::refused("why-not", ""));
+        let stranger = Caller { known: false, owner: false, ..caller("x") };
+        let shut = Site { read_only: true, ..Site::default() };
+        // All four object: read_only speaks.
+        let e = decide(Ground { site: &shut, private: true }, &stranger, &ask("run", "", None), objects).unwrap_err();
+        assert!(e.message.contains("read-only"), "{e}");
+        let open = Site::default();
+        let e = decide(Ground { site: &open, private: true }, &stranger, &ask("run", "", None), objects).unwrap_err();
+        assert!(e.message.contains("another user"), "{e}");
+        let e = decide(Ground { site: &open, private: true }, &caller("a"), &ask("run", "", None), objects).unwrap_err();
+        assert!(e.message.contains("why-not"), "{e}");
+        let e = decide(Ground { site: &open, private: true }, &caller("a"), &ask("run", "", None), || Ok(Level::L2)).unwrap_err();
+        assert!(e.message.contains("needs a reason"), "{e}");
+        assert!(decide(Ground { site: &open, private: true }, &caller("a"), &ask("run", "", None), || Ok(Level::L1)).is_ok());
+    }
+
+    #[test]
+    fn a_shared_engine_asks_for_roles_by_name_and_by_group() {
+        let may = |site: &Site, id| decide(Ground { site, private: false }, &caller("ann"), &ask(id, "", None), || Ok(Level::L1)).is_ok();
+        assert!(!may(&Site::default(), "run"), "without [roles] everybody only looks");
+        assert!(may(&roles("operator", "ann"), "run") && may(&roles("operator", "@ops"), "run"));
+        assert!(!may(&roles("operator", "ops"), "run"), "a group is not a user");
+        assert!(!may(&roles("operator", "@ann"), "run") && !may(&roles("viewer", "ann"), "run"));
+        assert!(may(&roles("admin", "ann"), "run") && may(&roles("admin", "ann"), "stop"));
+        assert!(!may(&roles("operator", "ann"), "stop"));
+        let unknown = Caller { known: false, ..caller("4242") };
+        let site = roles("operator", "4242");
+        assert!(decide(Ground { site: &site, private: false }, &unknown, &ask("run", "", None), || Ok(Level::L1)).is_err());
+    }
+
+    #[test]
+    fn who_may_look() {
+        let look = |site: &Site, private, c: &Caller| may_view(Ground { site, private }, c).is_ok();
+        let other = Caller { owner: false, ..caller("bob") };
+        assert!(!look(&Site::default(), true, &other) && look(&Site::default(), false, &other));
+        assert!(look(&roles("operator", "ann"), false, &other), "a site that names no viewers has everybody");
+        assert!(!look(&roles("viewer", "ann"), false, &other));
+        assert!(!look(&Site::default(), false, &Caller { known: false, ..other }));
+    }
+
+    #[test]
+    fn l2_wants_a_reason_and_the_very_name() {
+        let site = Site::default();
+        let go = |reason, confirm| decide(Ground { site: &site, private: true }, &caller("a"), &ask("run", reason, confirm), || Ok(Level::L2));
+        assert!(go("", Some("nightly")).unwrap_err().message.contains("needs a reason"));
+        assert!(go("  ", Some("nightly")).is_err());
+        assert!(go("why", None).unwrap_err().help.contains("--confirm 'nightly'"));
+        assert!(go("why", Some("nightl")).unwrap_err().message.contains("confirmed `nightl`"));
+        assert_eq!(go("why", Some("nightly")), Ok(Pass { single_person: false }));
+    }
+
+    #[test]
+    fn l3_needs_two_people_unless_the_site_says_otherwise() {
+        let full = ask("run", "why", Some("nightly"));
+        let go = |site: &Site, private| decide(Ground { site, private }, &caller("ann"), &full, || Ok(Level::L3));
+        let alone = Site { second_person: SecondPerson::None, ..roles("operator", "ann") };
+        assert!(go(&Site::default(), true).unwrap_err().message.contains("second person"));
+        assert_eq!(go(&alone, true), Ok(Pass { single_person: true }));
+        assert!(go(&alone, false).is_err(), "on a shared engine there is somebody to ask");
+        let bare = ask("run", "why", None);
+        assert!(decide(Ground { site: &alone, private: true }, &caller("ann"), &bare, || Ok(Level::L3)).is_err());
+    }
+}
