@@ -2,10 +2,14 @@
 //!
 //! The rooms and their floors are described in ARCHITECTURE.md; `tests/layering.rs` holds the code to them.
 
+pub mod action;
+pub mod api;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod engine;
 pub mod pipeline;
 pub mod runner;
 pub mod secret;

@@ -1,3 +1,7 @@
-//! The binary: calls `cli`, and nothing else.
+//! The binary: enters the shim before anything else is touched, or calls `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quarterdeck::cli::main()
+}

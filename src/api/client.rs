@@ -109,7 +109,8 @@ impl Client {
 
     /// `POST path` with a JSON body.
     pub async fn post<B: Serialize, T: DeserializeOwned>(&mut self, path: &str, body: &B, limit: Duration) -> Result<T, Trouble> {
-        let body = serde_json::to_vec(body).map_err(|e| Trouble::Answer(ApiError::bad(format!("the request cannot be written: {e}"), "")))?;
+        let body =
+            serde_json::to_vec(body).map_err(|e| Trouble::Answer(ApiError::bad(format!("the request cannot be written: {e}"), "")))?;
         self.ask("POST", path, body.into(), limit).await
     }
 

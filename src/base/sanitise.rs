@@ -68,6 +68,9 @@ pub fn lines(text: &str) -> String {
 
 /// What a terminal would show at last of a line with carriage returns. Blank states are passed over, so that `text\r` stays.
 fn last_state(text: &str) -> &str {
+    if !text.contains('\r') {
+        return text;
+    }
     text.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or("")
 }
 

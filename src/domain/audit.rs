@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn every_way_to_tamper_is_found_where_it_was_done() {
-        let edits: [(&str, u64, fn(&mut Vec<Entry>)); 9] = [
+        type Edit = fn(&mut Vec<Entry>);
+        let edits: [(&str, u64, Edit); 9] = [
             ("other person", 3, |c| c[2].record.who.name = "bob".into()),
             ("other uid", 2, |c| c[1].record.who.login_uid = None),
             ("text moved between fields", 3, |c| {

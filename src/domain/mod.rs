@@ -2,7 +2,10 @@
 
 pub mod actor;
 pub mod attempt;
+pub mod audit;
 pub mod content;
+pub mod decision;
+pub mod filter;
 pub mod level;
 pub mod nevra;
 pub mod reason;

@@ -73,7 +73,10 @@ pub fn decide(
 fn identified(ground: Ground<'_>, caller: &Caller) -> Result<(), ApiError> {
     let uid = caller.actor.uid.map_or_else(|| "?".to_owned(), |u| u.to_string());
     if ground.private && !caller.owner {
-        return Err(ApiError::refused(format!("this engine belongs to another user, not to uid {uid}"), "use your own: another --state-dir"));
+        return Err(ApiError::refused(
+            format!("this engine belongs to another user, not to uid {uid}"),
+            "use your own: another --state-dir",
+        ));
     }
     if !caller.known {
         return Err(ApiError::refused(format!("this machine has no user with uid {uid}"), "only people with a name may use the engine"));
@@ -116,7 +119,9 @@ fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, Ap
     let single_person = level == Level::L3;
     if single_person && !(ground.private && ground.site.second_person == SecondPerson::None) {
         let help = match ground.private {
-            true => "this engine has one user, so there is nobody to ask; `second_person = \"none\"` in site.toml lets it pass, marked as such",
+            true => {
+                "this engine has one user, so there is nobody to ask; `second_person = \"none\"` in site.toml lets it pass, marked as such"
+            }
             false => "this version cannot ask a second person for approval",
         };
         return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a second person", ask.subject), help));
@@ -200,7 +205,8 @@ mod tests {
     #[test]
     fn l2_wants_a_reason_and_the_very_name() {
         let site = Site::default();
-        let go = |reason, confirm| decide(Ground { site: &site, private: true }, &caller("a"), &ask("run", reason, confirm), || Ok(Level::L2));
+        let go =
+            |reason, confirm| decide(Ground { site: &site, private: true }, &caller("a"), &ask("run", reason, confirm), || Ok(Level::L2));
         assert!(go("", Some("nightly")).unwrap_err().message.contains("needs a reason"));
         assert!(go("  ", Some("nightly")).is_err());
         assert!(go("why", None).unwrap_err().help.contains("--confirm 'nightly'"));

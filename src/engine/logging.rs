@@ -145,7 +145,12 @@ pub fn end_on_panic(state: &Path, filter: SecretFilter) {
     let dir = state.join("logs");
     std::panic::set_hook(Box::new(move |info| {
         let at = jiff::Timestamp::now();
-        let message = info.payload_as_str().unwrap_or("(no message)");
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
         let place = info.location().map_or_else(|| "?".to_owned(), |l| format!("{}:{}:{}", l.file(), l.line(), l.column()));
         let thread = std::thread::current().name().unwrap_or("?").to_owned();
         let text = format!(

@@ -131,7 +131,10 @@ mod tests {
     use super::*;
 
     fn edit(n: u64) -> Vec<Edit> {
-        vec![Edit::Upsert { table: "runs".into(), id: format!("n#{n}"), row: Map::new() }, Edit::Delete { table: "locks".into(), id: "l".into() }]
+        vec![
+            Edit::Upsert { table: "runs".into(), id: format!("n#{n}"), row: Map::new() },
+            Edit::Delete { table: "locks".into(), id: "l".into() },
+        ]
     }
 
     fn since(model: &Model, epoch: u64, revision: u64) -> Option<Vec<u64>> {

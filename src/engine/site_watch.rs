@@ -67,7 +67,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dirs = Dirs { config: dir.path().into(), state: dir.path().join("s"), explicit: true };
         let watch = SiteWatch::open(dirs.clone(), rustix::process::getuid().as_raw()).unwrap();
-        for (text, read_only) in [("read_only = true ", Some(true)), ("read_only = false", Some(false)), ("read_only = maybe", None), ("", Some(false))] {
+        for (text, read_only) in
+            [("read_only = true ", Some(true)), ("read_only = false", Some(false)), ("read_only = maybe", None), ("", Some(false))]
+        {
             std::fs::write(dirs.site_file(), text).unwrap();
             assert_eq!(watch.current().ok().map(|s| s.read_only), read_only, "{text}");
         }

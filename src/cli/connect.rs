@@ -1,0 +1,132 @@
+//! Reaching the engine: exactly one socket is tried; a private engine is started where none answers, a shared one never.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Ctx;
+use super::failure::Failure;
+use crate::api::client::NoConnection;
+use crate::api::{ApiError, Client};
+use crate::config::Site;
+
+/// An engine that was started, here or by another client at the same moment, listens within this.
+const START: Duration = Duration::from_secs(30);
+
+/// Whether an engine may be started for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Where the site has a private engine and none answers.
+    OnDemand,
+    Never,
+}
+
+/// Runs a client's work on a small runtime of this thread.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::from(ApiError::failed(format!("cannot start: {e}"), "too many open files or threads?")))?;
+    runtime.block_on(work)
+}
+
+/// A connection to the site's engine.
+pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Failure> {
+    let (path, shared) = ctx.dirs.socket(site);
+    let deadline = Instant::now() + START;
+    let mut child: Option<Starting> = None;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        match Client::connect(&path, ctx.uid, shared).await {
+            Ok(client) => return Ok(client),
+            Err(NoConnection::Refused(why)) => {
+                return Err(ApiError::refused(why, "nothing was sent to it; check --state-dir, or [engine] socket in site.toml").into());
+            }
+            Err(NoConnection::Silent(why)) => return Err(ApiError::no_engine(why, help_for(shared)).into()),
+            Err(NoConnection::Absent) if shared => {
+                let message = format!("no engine listens at {}", path.display());
+                return Err(ApiError::no_engine(message, help_for(true)).into());
+            }
+            Err(NoConnection::Absent) if start == Start::Never => {
+                let message = format!("no engine runs for {}", ctx.dirs.state.display());
+                return Err(ApiError::no_engine(message, "start it: quarterdeck engine start").into());
+            }
+            Err(NoConnection::Absent) => {}
+        }
+        match &mut child {
+            None => child = Some(Starting::spawn(ctx)?),
+            Some(starting) => {
+                if let Some(failure) = starting.failed() {
+                    return Err(failure);
+                }
+            }
+        }
+        if Instant::now() > deadline {
+            let message = format!("the engine was started, but does not listen at {} after {} s", path.display(), START.as_secs());
+            return Err(ApiError::no_engine(message, format!("look into {}/logs", ctx.dirs.state.display())).into());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn help_for(shared: bool) -> &'static str {
+    if shared {
+        "the site file names this engine, so none is started here: ask who runs it (systemctl status quarterdeck)"
+    } else {
+        "look at its log in STATE/logs; quarterdeck engine stop, or end its pid, and ask again"
+    }
+}
+
+/// An engine on its way: its standard error is held until it is ready or has failed.
+struct Starting {
+    child: Option<Child>,
+}
+
+impl Starting {
+    fn spawn(ctx: &Ctx) -> Result<Self, Failure> {
+        let fail = |e: std::io::Error| Failure::from(ApiError::no_engine(format!("cannot start the engine: {e}"), "start it by hand: quarterdeck engine run"));
+        let exe = std::env::current_exe().map_err(fail)?;
+        let mut command = Command::new(exe);
+        command.arg("--state-dir").arg(&ctx.dirs.state).arg("--config-dir").arg(&ctx.dirs.config);
+        command.arg("--log-level").arg(&ctx.global.log_level).args(["engine", "run", "--detached"]);
+        // Absolute directories are passed, so the variables would only say the same twice. Its directory must not hold a mount busy.
+        command.env_remove("QUARTERDECK_CONFIG_DIR").env_remove("QUARTERDECK_STATE_DIR").current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Ok(Self { child: Some(command.spawn().map_err(fail)?) })
+    }
+
+    /// Why it ended, if it did and not because another engine was first.
+    fn failed(&mut self) -> Option<Failure> {
+        let child = self.child.as_mut()?;
+        let status = match child.try_wait() {
+            Ok(Some(status)) => status,
+            _ => return None,
+        };
+        let mut said = String::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            let _ = stderr.by_ref().take(16 << 10).read_to_string(&mut said);
+        }
+        self.child = None;
+        let code = status.code().unwrap_or(-1);
+        if code == i32::from(HELD) {
+            // Another client's engine has the store; its socket is about to appear.
+            return None;
+        }
+        let message = said.trim().trim_start_matches("error: ").to_owned();
+        let message = if message.is_empty() { format!("the engine ended at once ({status})") } else { message };
+        let (head, help) = message.split_once("\n  ").map_or((message.as_str(), ""), |(m, h)| (m, h));
+        let error = ApiError::no_engine(format!("the engine does not start: {head}"), help);
+        Some(Failure { exit: if code == 4 || code == 2 { code as u8 } else { 3 }, error, told: false })
+    }
+}
+
+impl Drop for Starting {
+    /// Reaps it whenever it ends, so that no zombie stands for a dead engine while this client goes on.
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            std::thread::spawn(move || child.wait());
+        }
+    }
+}
+
+/// Exit code of an engine that found another one on its store. Not of the contract: only its client sees it.
+pub const HELD: u8 = 75;

@@ -1,0 +1,1 @@
+//! `engine run|start|status|stop|drain`.

@@ -1,0 +1,109 @@
+//! Floor 8: the command line. Parses, calls the other rooms, prints, and ends with an exit code of the contract.
+
+mod actions;
+mod args;
+mod failure;
+mod manual;
+mod out;
+mod secret;
+mod site;
+mod step;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::config::dirs::{Surroundings, Wanted};
+use crate::config::{Dirs, Site};
+use args::{Cli, Command, Global};
+use failure::{Failure, Outcome};
+use out::Out;
+
+/// The whole program but for the shim, which `main` enters before this.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
+    let mut out = Out::new(cli.global.json, cli.global.color);
+    let ctx = match Ctx::new(&cli.global) {
+        Ok(ctx) => ctx,
+        Err(f) => return end(&out, Err(f)),
+    };
+    let result = dispatch(cli.command, &ctx, &mut out);
+    end(&out, result)
+}
+
+/// What every command knows: its directories, and who runs it.
+pub struct Ctx {
+    pub dirs: Dirs,
+    pub global: Global,
+    pub uid: u32,
+}
+
+impl Ctx {
+    fn new(global: &Global) -> Result<Self, Failure> {
+        let wanted = Wanted { site: global.site.clone(), config_dir: global.config_dir.clone(), state_dir: global.state_dir.clone() };
+        let dirs = Dirs::find(&wanted, &Surroundings::of_process())?;
+        Ok(Self { dirs, global: global.clone(), uid: rustix::process::geteuid().as_raw() })
+    }
+
+    /// The site, whole or an error; from then on times are shown in its zone.
+    pub fn site(&self, out: &mut Out) -> Result<Site, Failure> {
+        let site = self.dirs.load(self.uid)?;
+        if let Ok(zone) = jiff::tz::TimeZone::get(&site.time_zone) {
+            out.zone = zone;
+        }
+        Ok(site)
+    }
+}
+
+fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
+    match command {
+        Command::Actions => actions::run(out),
+        Command::Completions { shell } => manual::completions(out, shell),
+        Command::Man => manual::man(out),
+        Command::Secret { command } => secret::run(ctx, out, command),
+        Command::Site { command } => site::run(ctx, out, &command),
+        Command::Step(step) => step::run(&step),
+    }
+}
+
+fn end(out: &Out, result: Outcome) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(f) => {
+            out.failure(&f);
+            ExitCode::from(f.exit)
+        }
+    }
+}
+
+/// Help and version are results; everything else that clap says is wrong use. An unknown command is told which ones exist.
+fn usage(e: &clap::Error) -> ExitCode {
+    let wrong = e.use_stderr();
+    let json = wrong && std::env::args_os().any(|a| a == "--json");
+    let out = Out::new(json, args::Color::Auto);
+    if !wrong {
+        out.raw(e.render().to_string().as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let mut help = String::new();
+    if matches!(e.kind(), ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand) {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
+        help = format!("commands: {}", names.join(" "));
+    }
+    if json {
+        let text = e.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        return end(&out, Err(Failure::bad(message, help)));
+    }
+    out.note(e.render().to_string().trim_end());
+    if e.kind() == ErrorKind::InvalidSubcommand {
+        out.note(&format!("\n{help}"));
+    }
+    ExitCode::from(2)
+}

@@ -1,0 +1,122 @@
+//! `site init` and `site check`: make the files of a site, and say everything that is wrong with them.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::Ctx;
+use super::args::Site as Command;
+use super::failure::{Failure, Outcome, from_config};
+use super::out::{Out, Tone};
+use crate::config::{ConfigError, pipelines, problem, template, trust};
+
+pub fn run(ctx: &Ctx, out: &mut Out, command: &Command) -> Outcome {
+    match command {
+        Command::Init => init(ctx, out),
+        Command::Check => check(ctx, out),
+    }
+}
+
+/// What there is stays as it is: a person wrote it.
+fn init(ctx: &Ctx, out: &Out) -> Outcome {
+    let dir = &ctx.dirs.config;
+    make_dir(dir)?;
+    make_dir(&ctx.dirs.pipelines())?;
+    trust::directory(dir, ctx.uid)?;
+    let mut files: Vec<(PathBuf, &str)> = vec![(ctx.dirs.site_file(), template::SITE)];
+    files.extend(SHIPPED.iter().map(|(name, text)| (ctx.dirs.pipelines().join(format!("{name}.yml")), *text)));
+    let mut rows = Vec::new();
+    for (path, text) in files {
+        rows.push((path.display().to_string(), write_new(&path, text)?));
+    }
+    if out.json {
+        let rows: Vec<_> = rows.iter().map(|(f, new)| json!({"file": f, "written": new})).collect();
+        out.value(&json!({"config_dir": dir, "state_dir": ctx.dirs.state, "files": rows}));
+        return Ok(());
+    }
+    for (file, new) in &rows {
+        out.line(format!("{} {file}", if *new { "written" } else { "kept   " }));
+    }
+    out.line(format!("next: edit {}, then: quarterdeck site check", ctx.dirs.site_file().display()));
+    Ok(())
+}
+
+/// Pipelines that come with this version; `site init` copies them, and only the copies run.
+pub const SHIPPED: &[(&str, &str)] = &[];
+
+fn make_dir(dir: &Path) -> Result<(), Failure> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(|e| unwritable(dir, &e))
+}
+
+/// True where the file is new.
+fn write_new(path: &Path, text: &str) -> Result<bool, Failure> {
+    use std::io::Write;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| unwritable(path, &e))?;
+            Ok(true)
+        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(unwritable(path, &e)),
+    }
+}
+
+fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
+    let help = match e.kind() {
+        ErrorKind::ReadOnlyFilesystem => "it is on a read-only file system; choose another: --config-dir DIR",
+        ErrorKind::PermissionDenied => "you may not write there; choose another: --config-dir DIR",
+        _ => "",
+    };
+    Failure::bad(format!("cannot write {}: {e}", path.display()), help)
+}
+
+/// Everything that is wrong, in one go; exit 1 when something is.
+fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
+    let path = ctx.dirs.site_file();
+    let mut rows = Vec::new();
+    let mut text = String::new();
+    match ctx.dirs.read_site(ctx.uid) {
+        Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
+        Err(e) => rows.push((path.display().to_string(), 0, 0, "site.refused", e.to_string(), e.help())),
+        Ok(None) => out.note(&format!("note: no site file at {}: every default holds; `quarterdeck site init` writes one", path.display())),
+        Ok(Some(t)) => {
+            if let Err(problems) = crate::config::Site::parse(&t) {
+                text = problem::render(&problems, &path.display().to_string(), &t, out.colour);
+                let file = path.display().to_string();
+                rows.extend(problems.into_iter().map(|p| (file.clone(), p.line, p.column, "site.bad", p.message, p.help)));
+            }
+        }
+    }
+    match pipelines::names(&ctx.dirs, ctx.uid) {
+        Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused", e.to_string(), e.help())),
+        Ok(names) => {
+            for name in names {
+                if let Err(e) = pipelines::read(&ctx.dirs, &name, ctx.uid) {
+                    rows.push((name, 0, 0, "pipeline.refused", e.to_string(), from_config(&e).help));
+                }
+            }
+        }
+    }
+    if out.json {
+        let list: Vec<_> = rows
+            .iter()
+            .map(|(file, line, column, code, message, help)| {
+                json!({"file": file, "line": line, "column": column, "severity": "error", "code": code, "message": message, "help": help})
+            })
+            .collect();
+        out.value(&json!({"diagnostics": list}));
+    } else {
+        out.raw(text.as_bytes());
+        for (_, _, _, _, message, help) in rows.iter().filter(|r| r.1 == 0) {
+            out.line(format!("{}: {message}\n  {help}", out.paint(Tone::Bad, "error")));
+        }
+        if rows.is_empty() {
+            out.line(format!("{}: {}", out.paint(Tone::Good, "ok"), ctx.dirs.config.display()));
+        } else {
+            out.line(problem::count(rows.len()));
+        }
+    }
+    if rows.is_empty() { Ok(()) } else { Err(Failure::told(1)) }
+}

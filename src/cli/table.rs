@@ -1,0 +1,152 @@
+//! Tables for people: aligned columns within the width of the terminal. The last column gives way first.
+
+use super::out::{Out, Tone};
+use crate::base::sanitise;
+
+/// A column: its title, and whether its cells are numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    pub title: &'static str,
+    pub right: bool,
+}
+
+pub const fn left(title: &'static str) -> Column {
+    Column { title, right: false }
+}
+
+#[cfg_attr(not(test), allow(dead_code))]
+pub const fn right(title: &'static str) -> Column {
+    Column { title, right: true }
+}
+
+/// Narrower, a column says nothing.
+const LEAST: usize = 6;
+
+/// The lines of a table, its head first. Cells are made safe here.
+pub fn lines(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<String> {
+    let safe: Vec<Vec<String>> = rows.iter().map(|r| r.iter().map(|c| sanitise::cell(c)).collect()).collect();
+    let mut widths: Vec<usize> = columns.iter().map(|c| c.title.len()).collect();
+    for row in &safe {
+        for (w, cell) in widths.iter_mut().zip(row) {
+            *w = (*w).max(text_width(cell));
+        }
+    }
+    let gaps = columns.len().saturating_sub(1) * 2;
+    // Wide texts give way from the right, down to what their title needs.
+    for i in (0..widths.len()).rev() {
+        let total: usize = widths.iter().sum::<usize>() + gaps;
+        let Some(over) = total.checked_sub(width).filter(|o| *o > 0) else { break };
+        if !columns[i].right {
+            let least = columns[i].title.len().max(LEAST).min(widths[i]);
+            widths[i] = widths[i].saturating_sub(over).max(least);
+        }
+    }
+    let draw = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for ((cell, w), column) in cells.zip(&widths).zip(columns) {
+            let cell = cut(cell, *w);
+            let pad = " ".repeat(w.saturating_sub(text_width(&cell)));
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            line.push_str(&if column.right { pad + &cell } else { cell + &pad });
+        }
+        line.trim_end().to_owned()
+    };
+    let mut out = vec![draw(&mut columns.iter().map(|c| c.title))];
+    out.extend(safe.iter().map(|r| draw(&mut r.iter().map(String::as_str))));
+    out
+}
+
+/// Prints a table; its head dim, words of verdicts in their tone.
+pub fn print(out: &Out, columns: &[Column], rows: &[Vec<String>]) {
+    let mut lines = lines(columns, rows, out.width).into_iter();
+    if let Some(head) = lines.next() {
+        out.line(out.paint(Tone::Dim, &head));
+    }
+    for line in lines {
+        out.line(tint(out, &line));
+    }
+}
+
+/// Colours the first word of a verdict in a line; alignment is done by then.
+fn tint(out: &Out, line: &str) -> String {
+    if !out.colour {
+        return line.to_owned();
+    }
+    for word in ["success", "failure", "lost", "invalid", "cancelled"] {
+        let needle = format!(" {word}");
+        if let Some(at) = line.find(&needle) {
+            let (head, tail) = line.split_at(at + 1);
+            return format!("{head}{}{}", out.verdict(word), &tail[word.len()..]);
+        }
+    }
+    line.to_owned()
+}
+
+/// Columns that a text takes: wide East Asian signs and emoji two, marks that combine none.
+pub fn text_width(text: &str) -> usize {
+    text.chars().map(char_width).sum()
+}
+
+fn char_width(c: char) -> usize {
+    match c as u32 {
+        0x300..=0x36f | 0x1ab0..=0x1aff | 0x20d0..=0x20ff | 0xfe00..=0xfe0f | 0xfe20..=0xfe2f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xa960..=0xa97f
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f680..=0x1f6ff
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+/// Shortens to `width` columns, with `…` where something was cut.
+pub fn cut(text: &str, width: usize) -> String {
+    if text_width(text) <= width {
+        return text.to_owned();
+    }
+    let (mut out, mut used) = (String::new(), 1);
+    for c in text.chars() {
+        used += char_width(c);
+        if used > width {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn columns_line_up_and_the_last_gives_way() {
+        let rows = vec![
+            vec!["nightly#9".to_owned(), "7".into(), "short".into()],
+            vec!["漢字#100".to_owned(), "1200".into(), "a long text that does not fit\u{1b}[2J here".into()],
+        ];
+        let got = lines(&[left("RUN"), right("MS"), left("DETAIL")], &rows, 36);
+        assert_eq!(got, ["RUN          MS  DETAIL", "nightly#9     7  short", "漢字#100   1200  a long text that d…"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_of_texts_fits(cells in prop::collection::vec(prop::collection::vec("\\PC{0,60}", 4), 0..5)) {
+            for line in lines(&[left("A"), left("B"), left("C"), left("D")], &cells, 80) {
+                prop_assert!(text_width(&line) <= 80, "{line}");
+            }
+        }
+    }
+}
