@@ -126,13 +126,14 @@ impl Faults {
     }
 }
 
-/// A gzip stream of `mib` MiB of zeros: about a thousandth of that on the wire.
-pub fn bomb(mib: usize) -> Vec<u8> {
+/// A gzip stream of `head` and then `mib` MiB of `filler`: about a thousandth of that on the wire.
+pub fn bomb(head: &[u8], filler: u8, mib: usize) -> Vec<u8> {
     use std::io::Write;
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(9));
-    let block = vec![0u8; 1 << 20];
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    let block = vec![filler; 1 << 20];
+    // Writing to a vector cannot fail.
+    let _ = gz.write_all(head);
     for _ in 0..mib {
-        // Writing to a vector cannot fail.
         let _ = gz.write_all(&block);
     }
     gz.finish().unwrap_or_default()
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_bomb_is_small_outside_and_big_inside() {
         use std::io::Read;
-        let b = bomb(8);
+        let b = bomb(b"", 0, 8);
         assert!(b.len() < 64 * 1024);
         let mut n = 0;
         let mut r = flate2::read::GzDecoder::new(b.as_slice());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use flate2::{Compression, GzBuilder};
-use rpm::{Dependency, DependencyFlags, FileFlags, FileType, IndexTag, PackageMetadata};
+use rpm::{Dependency, DependencyFlags, FileFlags, FileType, IndexSignatureTag, PackageMetadata};
 use serde::{Deserialize, Serialize};
 
 use super::files::sha256;
@@ -22,6 +22,15 @@ pub struct Entry {
     primary: String,
     filelists: String,
     other: String,
+}
+
+impl Entry {
+    /// Claims that the file lies at `href`, which goes into the metadata as it is given (XML references included).
+    pub fn relocate(&mut self, href: &str) {
+        let old = format!("<location href=\"{}\"/>", esc(&self.href));
+        self.primary = self.primary.replace(&old, &format!("<location href=\"{href}\"/>"));
+        self.href = href.to_owned();
+    }
 }
 
 /// Describes a package file. `mtime` in seconds since the epoch.
@@ -64,7 +73,7 @@ fn primary(
 ) -> Result<String, rpm::Error> {
     let offsets = meta.get_package_segment_offsets();
     let text = |r: Result<&str, rpm::Error>| r.map(esc).unwrap_or_default();
-    let archive = meta.header.get_entry_data_as_u32(IndexTag::RPMTAG_ARCHIVESIZE).unwrap_or(0);
+    let archive = meta.signature.get_entry_data_as_u32(IndexSignatureTag::RPMSIGTAG_PAYLOADSIZE).unwrap_or(0);
     let mut x = String::new();
     x.push_str("<package type=\"rpm\">\n");
     x.push_str(&format!("  <name>{}</name>\n  <arch>{}</arch>\n  {version}\n", text(meta.get_name()), text(meta.get_arch())));

@@ -7,6 +7,7 @@ pub mod error;
 pub mod estate;
 pub mod faults;
 pub mod files;
+pub mod hostile;
 pub mod metadata;
 pub mod publish;
 pub mod respond;

@@ -1,7 +1,7 @@
 //! Builds the demo's packages with the `rpm` crate: unsigned, and the same bytes for the same seed on any machine.
 
-use rpm::{BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, Header, HeaderEntry, IndexData, IndexTag};
-use rpm::{PackageBuilder, PackageMetadata, RpmFormat, SignatureHeaderBuilder};
+use rpm::{BuildConfig, CompressionWithLevel, Dependency, DependencyFlags, FileOptions, Header, HeaderEntry, IndexData};
+use rpm::{IndexSignatureTag, IndexTag, PackageBuilder, PackageMetadata, RpmFormat, SignatureHeaderBuilder};
 
 use super::Error;
 use super::catalogue::{Dep, FileKind, Op, Package};
@@ -110,13 +110,34 @@ fn finish(draft: &mut rpm::Package, package: &Package) -> Result<(), rpm::Error>
     }
     draft.metadata.header = Header::from_entries(entries, IndexTag::RPMTAG_HEADERIMMUTABLE);
     let header = draft.metadata.header_bytes()?;
-    draft.metadata.signature = SignatureHeaderBuilder::new()
+    let signature = SignatureHeaderBuilder::new()
         .format(RpmFormat::V4)
         .reserved_space(None)
         .set_content_length((header.len() + draft.payload.len()) as u64)
         .calculate_digests(&header)
         .build()?;
+    // The payload's size before compression: rpm2cpio takes a package without it for a damaged one.
+    let own = IndexSignatureTag::HEADER_SIGNATURES;
+    let mut entries: Vec<HeaderEntry> = signature
+        .get_all_entries()?
+        .into_iter()
+        .filter(|(tag, _)| *tag != own as u32)
+        .map(|(tag, data)| HeaderEntry::new(tag, data))
+        .collect();
+    let size = unpacked_size(&draft.payload).map_err(rpm::Error::Io)?;
+    entries.push(HeaderEntry::new(IndexSignatureTag::RPMSIGTAG_PAYLOADSIZE as u32, IndexData::Int32(vec![size])));
+    draft.metadata.signature = Header::from_entries(entries, own);
     Ok(())
+}
+
+fn unpacked_size(payload: &[u8]) -> std::io::Result<u32> {
+    let mut sink = std::io::sink();
+    let size = if payload.starts_with(&[0x1f, 0x8b]) {
+        std::io::copy(&mut flate2::read::GzDecoder::new(payload), &mut sink)?
+    } else {
+        std::io::copy(&mut zstd::Decoder::new(payload)?, &mut sink)?
+    };
+    u32::try_from(size).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
