@@ -27,7 +27,8 @@ const SYNC: StepKind = StepKind {
     with: &[
         field("url", FieldType::List, true, "upstream repository (the directory that holds repodata/); several are tried in order"),
         field("dest", FieldType::Path, true, "directory of the mirror; readers use dest/repodata/repomd.xml"),
-        SET,
+        field("repo", FieldType::Text, false, "name of the repository in the fingerprint; default: the last part of dest"),
+        field("set", FieldType::Text, false, "content set to report the facts under; default: the repository's name"),
         field("parallel", FieldType::Int, false, "downloads at a time, 1 to 64; default 8"),
         field(
             "shrink",
@@ -84,7 +85,7 @@ const CHECKOUT: StepKind = StepKind {
 };
 
 /// The registry.
-pub const ENTRIES: &[Entry] = &[];
+pub const ENTRIES: &[Entry] = &[Entry { kind: SYNC, run: super::mirror::run }];
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {

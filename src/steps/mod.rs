@@ -3,6 +3,7 @@
 //! A step is its own process: it parses `with`, does its work, talks back through `$QD_REPORT`, and ends with an exit code of the contract.
 
 pub mod catalog;
+mod mirror;
 pub mod report;
 pub mod with;
 

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::{StepEnv, StepError};
 use crate::domain::report::{Fact, Line};
@@ -11,11 +11,12 @@ use crate::domain::report::{Fact, Line};
 /// A progress line at most so often; more would be a load on the engine that tails the file, and on the terminal.
 const PROGRESS_EVERY_US: u64 = 250_000;
 
-/// Writes report lines. Shared by the step's tasks.
+/// Writes report lines. A clone is the same report: the step's tasks share it.
+#[derive(Clone)]
 pub struct Report {
-    file: Option<File>,
+    file: Option<Arc<File>>,
     env: StepEnv,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -40,7 +41,7 @@ impl Report {
                 })?)
             }
         };
-        Ok(Self { file, env: env.clone(), state: Mutex::default() })
+        Ok(Self { file: file.map(Arc::new), env: env.clone(), state: Arc::default() })
     }
 
     pub fn progress(&self, done: u64, total: u64, unit: &str, text: &str) {
@@ -106,7 +107,7 @@ impl Report {
     }
 
     fn write(&self, line: &Line, durable: bool) {
-        let Some(mut file) = self.file.as_ref() else { return };
+        let Some(mut file) = self.file.as_deref() else { return };
         let Ok(mut bytes) = serde_json::to_vec(line) else { return };
         bytes.push(b'\n');
         let written = file.write_all(&bytes).and_then(|()| if durable { file.sync_data() } else { Ok(()) });

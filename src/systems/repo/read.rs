@@ -1,6 +1,6 @@
 //! Repositories into readings: every package of primary, the open-checksums of modules, group and updateinfo, folded into one fingerprint.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::path::Path;
 
 use super::{Origin, RepoError, digest};
@@ -69,7 +69,11 @@ async fn read_into(name: &str, origin: &Origin, mut bytes: Vec<u8>, all: &mut Co
         let repomd = repomd::parse(&bytes).map_err(|source| RepoError::Wire { at: at.clone(), source })?;
         match gather(origin, &repomd).await {
             Ok(files) => {
-                fold(name, &at, &repomd, &files, all, |_| Ok(()))?;
+                let open = |index: usize| {
+                    let held = files.iter().find(|(i, _)| *i == index).map(|(_, bytes)| bytes.as_slice());
+                    Ok(Box::new(held.unwrap_or_default()) as Box<dyn BufRead>)
+                };
+                fold(name, &at, &repomd, open, all, |_| Ok(()))?;
                 return Ok(());
             }
             Err(e) if last => return Err(e),
@@ -79,8 +83,8 @@ async fn read_into(name: &str, origin: &Origin, mut bytes: Vec<u8>, all: &mut Co
     Ok(())
 }
 
-/// The compressed bytes of the metadata files that the content depends on, verified.
-pub type Files = Vec<(usize, Vec<u8>)>;
+/// The compressed bytes of the metadata files that the content depends on, by index in `repomd.data`, verified.
+type Files = Vec<(usize, Vec<u8>)>;
 
 async fn gather(origin: &Origin, repomd: &Repomd) -> Result<Files, RepoError> {
     let mut files = Files::new();
@@ -93,23 +97,21 @@ async fn gather(origin: &Origin, repomd: &Repomd) -> Result<Files, RepoError> {
     Ok(files)
 }
 
-/// Folds one repository into the collector and hands every package to `row`. `files` holds primary, and each content file without a stated open-checksum.
-pub fn fold(
+/// Folds one repository into the collector and hands every package to `row`. `open` gives the compressed bytes of a metadata file, by
+/// its index in `repomd.data`: primary, and each content file without a stated open-checksum.
+pub fn fold<'a>(
     name: &str,
     at: &str,
     repomd: &Repomd,
-    files: &Files,
+    mut open: impl FnMut(usize) -> Result<Box<dyn BufRead + 'a>, RepoError>,
     all: &mut Collector,
     mut row: impl FnMut(&Package) -> Result<(), String>,
 ) -> Result<u64, RepoError> {
     let wire = |source| RepoError::Wire { at: at.to_owned(), source };
-    let held = |index: usize| files.iter().find(|(i, _)| *i == index).map(|(_, bytes)| bytes.as_slice());
     let mut count = 0;
     for (index, data) in repomd.data.iter().enumerate() {
         if data.ty == "primary" {
-            let bytes =
-                held(index).ok_or_else(|| wire(WireError::Missing { what: "the repository", missing: "its primary file".into() }))?;
-            let open = decompress::reader(bytes, "primary.xml", data.open_size).map_err(wire)?;
+            let open = decompress::reader(open(index)?, "primary.xml", data.open_size).map_err(wire)?;
             count = primary::read(open, false, |p| {
                 all.package(name, &p.nevra(), &p.checksum.hex, p.size);
                 row(p)
@@ -118,7 +120,7 @@ pub fn fold(
         } else if CONTENT_TYPES.contains(&content_type(&data.ty)) {
             match data.open() {
                 Some(checksum) => all.metadata(name, &data.ty, &checksum.hex),
-                None => all.metadata(name, &data.ty, &open_checksum(data, held(index).unwrap_or_default()).map_err(wire)?),
+                None => all.metadata(name, &data.ty, &open_checksum(data, open(index)?).map_err(wire)?),
             }
         }
     }
@@ -126,10 +128,10 @@ pub fn fold(
 }
 
 /// The sha256 of the open bytes, for compressed files whose repomd does not state it.
-fn open_checksum(data: &Data, bytes: &[u8]) -> Result<String, WireError> {
+fn open_checksum<'a>(data: &Data, bytes: Box<dyn BufRead + 'a>) -> Result<String, WireError> {
     let what = "a metadata file";
-    let mut open = decompress::reader(bytes, what, data.open_size)?;
-    let read = digest::of_reader("sha256", Read::by_ref(&mut open)).map_err(|e| WireError::Read { what, why: e.to_string() })?;
+    let open = decompress::reader(bytes, what, data.open_size)?;
+    let read = digest::of_reader("sha256", open).map_err(|e| WireError::Read { what, why: e.to_string() })?;
     read.map(|(hex, _)| hex).ok_or_else(|| WireError::Missing { what, missing: "a digest".into() })
 }
 

@@ -1,0 +1,314 @@
+//! The course of one sync: upstreams in order, each asked for its metadata, judged, downloaded and published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fetch::{self, FetchError, Job};
+use super::guard::{self, Extent};
+use super::packages::{self, Failed};
+use super::publish;
+use super::state::{REPOMD, State};
+use super::{Outcome, Sync, listing};
+use crate::base::crash;
+use crate::steps::StepError;
+use crate::systems::repo::origin::REPOMD_BUDGET;
+use crate::systems::repo::read::sha256;
+use crate::systems::repo::tree::Mark;
+use crate::systems::repo::{RepoAt, digest, read_set};
+use crate::wire::HttpError;
+use crate::wire::http::{Ask, Validators};
+use crate::wire::repomd::{self, Repomd};
+
+/// An upstream in the middle of a push is looked at again after these pauses.
+const PUSH_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
+/// What an upstream offers: its repomd and where each metadata file lies on our disk.
+pub struct Offer {
+    pub shown: String,
+    pub repomd: Repomd,
+    /// The document that will be served: upstream's bytes, but for locations of files that had no hash in their names.
+    pub raw: Vec<u8>,
+    pub origin_md: String,
+    pub validators: Validators,
+    /// As `repomd.data`.
+    pub files: Vec<Metadata>,
+}
+
+/// A metadata file on our disk.
+pub struct Metadata {
+    /// Where its bytes lie now.
+    pub at: String,
+    /// Where readers will find it.
+    pub dest: String,
+    pub mark: Mark,
+    /// `ALGORITHM:HEX`.
+    pub checksum: String,
+}
+
+/// Why an attempt ended without an outcome.
+enum Stop {
+    /// Another upstream may do.
+    Next {
+        text: String,
+        unreachable: bool,
+    },
+    /// The upstream changed under us; look again.
+    Moved(String),
+    Fatal(StepError),
+}
+
+impl From<StepError> for Stop {
+    fn from(e: StepError) -> Self {
+        Self::Fatal(e)
+    }
+}
+
+impl From<HttpError> for Stop {
+    fn from(e: HttpError) -> Self {
+        Self::Next { text: e.to_string(), unreachable: true }
+    }
+}
+
+/// What is known before any upstream is asked.
+struct Before {
+    state: Option<State>,
+    /// The state describes what is served, and every file is the one that was verified.
+    intact: bool,
+    extent: Extent,
+}
+
+pub async fn sync(sync: &Arc<Sync>) -> Result<Outcome, StepError> {
+    let mut state = State::load(&sync.tree)?;
+    if let Some(state) = &mut state {
+        publish::sweep(sync, state).await?;
+    }
+    let before = look(sync, state).await?;
+    let mut failures: Vec<(String, bool)> = Vec::new();
+    for index in 0..sync.options.urls.len() {
+        match upstream(sync, index, &before).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(Stop::Fatal(e)) => return Err(e),
+            Err(Stop::Next { text, unreachable }) => {
+                sync.report.say(&format!("upstream {} of {}: {text}", index + 1, sync.options.urls.len()));
+                failures.push((text, unreachable));
+            }
+            Err(Stop::Moved(text)) => failures.push((text, false)),
+        }
+    }
+    let what = match failures.as_slice() {
+        [(one, _)] => one.clone(),
+        many => format!("no upstream could be mirrored: {}", many.iter().map(|(t, _)| t.as_str()).collect::<Vec<_>>().join("; ")),
+    };
+    let next = "the served tree is as it was, and what was downloaded is kept: mend the upstream (curl -I shows what it answers) or add another url, then retry";
+    Err(if failures.iter().all(|(_, unreachable)| *unreachable) { StepError::far_end(what, next) } else { StepError::failed(what, next) })
+}
+
+async fn look(sync: &Sync, state: Option<State>) -> Result<Before, StepError> {
+    let Some(state) = state else {
+        let mut extent = Extent { packages: 0, bytes: 0 };
+        if sync.tree.mark(REPOMD)?.is_some() {
+            // A tree that another program filled: its own metadata tells what would be lost.
+            let at = sync.tree.path().display().to_string();
+            let reading = read_set(&[RepoAt { name: sync.options.repo.clone(), at }], None).await;
+            extent = Extent { packages: reading.packages, bytes: reading.bytes };
+        }
+        return Ok(Before { state: None, intact: false, extent });
+    };
+    let damaged = state.damaged(&sync.tree)?;
+    if let Some(first) = damaged.first() {
+        sync.report
+            .say(&format!("{} files changed since the last sync, {first} is the first: everything doubtful is verified", damaged.len()));
+    }
+    let extent = Extent { packages: state.packages.len() as u64, bytes: state.bytes() };
+    Ok(Before { intact: damaged.is_empty(), extent, state: Some(state) })
+}
+
+async fn upstream(sync: &Arc<Sync>, index: usize, before: &Before) -> Result<Outcome, Stop> {
+    let mut last = String::new();
+    for round in 0..=PUSH_PAUSES.len() {
+        if round > 0 {
+            sync.report.say(&format!("{last}: the upstream may be in the middle of a push, looking again"));
+            tokio::time::sleep(PUSH_PAUSES[round - 1]).await;
+        }
+        match once(sync, index, before, round > 0).await {
+            Err(Stop::Moved(text)) => last = text,
+            other => return other,
+        }
+    }
+    let text = format!("{last}; after {} looks the upstream is still in the middle of a push, or damaged", PUSH_PAUSES.len() + 1);
+    Err(Stop::Next { text, unreachable: false })
+}
+
+async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> Result<Outcome, Stop> {
+    let shown = sync.shown(index);
+    let from = sync.options.urls.get(index).map(|u| sha256(u.as_str().as_bytes())).unwrap_or_default();
+    let known = before.state.as_ref().filter(|s| before.intact && s.from == from && !whole);
+    let Some((raw, validators)) = get_repomd(sync, index, known.map(|s| &s.validators)).await? else {
+        return match known {
+            Some(state) => Ok(unchanged(state.clone(), shown)),
+            None => Err(Stop::Next { text: format!("{shown}: HTTP 304 to a question without a condition"), unreachable: true }),
+        };
+    };
+    let repomd = repomd::parse(&raw).map_err(|e| Stop::Next { text: format!("{shown}repodata/repomd.xml: {e}"), unreachable: false })?;
+    let origin_md = sha256(&raw);
+    if let Some(state) = before.state.as_ref().filter(|s| before.intact && s.origin_md == origin_md) {
+        let now = State { from, validators, ..state.clone() };
+        if now != *state {
+            now.write(&sync.tree)?;
+        }
+        return Ok(unchanged(now, shown));
+    }
+    // The first upstream may go back on purpose; a stand-in that lags must not take the mirror back with it.
+    let lags = before.state.as_ref().and_then(|s| s.newest).zip(repomd.newest()).is_some_and(|(ours, theirs)| theirs < ours);
+    if index > 0 && lags {
+        return Err(Stop::Next { text: format!("{shown}: it is older than what is already here"), unreachable: false });
+    }
+    let offer = get_metadata(sync, index, before, raw, repomd, origin_md, validators).await?;
+    let listing =
+        tokio::task::block_in_place(|| listing::read(sync, &offer)).map_err(|e| Stop::Next { text: e.to_string(), unreachable: false })?;
+    guard::shrink(&sync.options.repo, before.extent, listing.extent, sync.options.shrink)?;
+    let mut stock = tokio::task::block_in_place(|| packages::take_stock(sync, before.state.as_ref(), &listing))?;
+    preflight(sync, &listing, &stock)?;
+    if !stock.damaged.is_empty() {
+        let first = listing.packages[stock.damaged[0]].location.as_str();
+        sync.report.say(&format!(
+            "{} packages here are not what the metadata says, {first} is the first: they are fetched again",
+            stock.damaged.len()
+        ));
+    }
+    let (downloaded, downloaded_bytes) = match packages::download(sync, index, &listing, &mut stock).await {
+        Ok(got) => got,
+        Err(Failed::Local(e)) => return Err(Stop::Fatal(e.into())),
+        // Only a repomd that has moved meanwhile is a push; the same one twice is damage.
+        Err(Failed::Upstream { text, stale: true, .. }) if !whole && moved(sync, index, &offer.origin_md).await => {
+            return Err(Stop::Moved(text));
+        }
+        Err(Failed::Upstream { text, unreachable, .. }) => return Err(Stop::Next { text, unreachable }),
+    };
+    crash::point("mirror.downloaded");
+    let published = publish::publish(sync, before.state.as_ref(), &offer, &listing, &stock, from).await?;
+    Ok(Outcome {
+        state: published.state,
+        unchanged: false,
+        downloaded,
+        downloaded_bytes,
+        new: published.new,
+        gone: published.gone,
+        from: shown,
+    })
+}
+
+fn unchanged(state: State, from: String) -> Outcome {
+    Outcome { state, unchanged: true, downloaded: 0, downloaded_bytes: 0, new: 0, gone: 0, from }
+}
+
+/// The upstream's repomd, or `None` where it has not changed since these validators.
+async fn get_repomd(sync: &Sync, index: usize, known: Option<&Validators>) -> Result<Option<(Vec<u8>, Validators)>, Stop> {
+    let Some(base) = sync.options.urls.get(index) else { return Ok(None) };
+    let mut url = base.clone();
+    url.set_path(&format!("{}{REPOMD}", base.path()));
+    let ask = match known {
+        Some(v) if v.etag.is_some() || v.last_modified.is_some() => Ask::IfChanged(v),
+        _ => Ask::Whole,
+    };
+    let mut attempt = 1;
+    loop {
+        let got = async {
+            let response = sync.client.get(&url, ask, REPOMD_BUDGET).await?;
+            if response.status.as_u16() == 304 {
+                return Ok(None);
+            }
+            let validators = response.validators.clone();
+            Ok::<_, HttpError>(Some((response.collect(repomd::MAX_BYTES).await?, validators)))
+        };
+        match got.await {
+            Ok(answer) => return Ok(answer),
+            Err(e) if e.is_transient() && attempt < sync.options.attempts => {
+                sync.report.say(&format!("{e}; trying again"));
+                fetch::pause(attempt, e.retry_after()).await;
+                attempt += 1;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+async fn moved(sync: &Sync, index: usize, md: &str) -> bool {
+    matches!(get_repomd(sync, index, None).await, Ok(Some((raw, _))) if sha256(&raw) != md)
+}
+
+/// Brings every metadata file onto our disk, verified: kept where it is already served, else fetched.
+async fn get_metadata(
+    sync: &Sync,
+    index: usize,
+    before: &Before,
+    raw: Vec<u8>,
+    repomd: Repomd,
+    origin_md: String,
+    validators: Validators,
+) -> Result<Offer, Stop> {
+    let shown = sync.shown(index);
+    let (mut files, mut renamed) = (Vec::with_capacity(repomd.data.len()), BTreeMap::new());
+    let total = repomd.data.len() as u64;
+    for (i, data) in repomd.data.iter().enumerate() {
+        if digest::Hasher::new(&data.checksum.algorithm).is_none() {
+            let text = format!("{shown}: its metadata has checksums of kind `{}`, which are not supported", data.checksum.algorithm);
+            return Err(Stop::Next { text, unreachable: false });
+        }
+        // A plain name such as primary.xml.gz would be replaced under a reader that holds the old repomd: it gets its checksum in front.
+        let dest = if data.hash_named() {
+            data.location.to_string()
+        } else {
+            let dest = format!("repodata/{}-{}", data.checksum.hex, data.location.file_name());
+            renamed.insert(i, dest.clone());
+            dest
+        };
+        if dest == REPOMD {
+            return Err(Stop::Next { text: format!("{shown}: `{}` names repomd.xml itself", data.ty), unreachable: false });
+        }
+        let checksum = format!("{}:{}", data.checksum.algorithm, data.checksum.hex);
+        let job = Job { location: data.location.clone(), checksum: data.checksum.clone(), size: data.size };
+        let (at, mark) = match here(sync, before, &dest, &checksum, &job)? {
+            Some(mark) => (dest.clone(), mark),
+            None => {
+                let mark = match fetch::waiting(sync, &job).map_err(StepError::from)? {
+                    Some(mark) => mark,
+                    None => fetch::fetch(sync, &[index], &job).await.map_err(|e| match e {
+                        FetchError::Local(e) => Stop::Fatal(e.into()),
+                        e if e.is_stale() => Stop::Moved(format!("{} does not fit repomd.xml: {e}", data.location)),
+                        FetchError::Http(e) => e.into(),
+                        e => Stop::Next { text: e.to_string(), unreachable: false },
+                    })?,
+                };
+                (fetch::ready(&job.checksum), mark)
+            }
+        };
+        files.push(Metadata { at, dest, mark, checksum });
+        sync.report.progress(i as u64 + 1, total, "files", "metadata");
+    }
+    let raw = if renamed.is_empty() { raw } else { repomd::relocate(&raw, &repomd, &renamed) };
+    Ok(Offer { shown, repomd, raw, origin_md, validators, files })
+}
+
+/// The mark of a metadata file that is already served and good.
+fn here(sync: &Sync, before: &Before, dest: &str, checksum: &str, job: &Job) -> Result<Option<Mark>, StepError> {
+    let Some(mark) = sync.tree.mark(dest)? else { return Ok(None) };
+    let held = before.state.as_ref().and_then(|s| s.metadata.iter().find(|h| h.path == dest));
+    if held.is_some_and(|h| h.mark == mark && h.checksum == checksum) {
+        return Ok(Some(mark));
+    }
+    Ok(fetch::check_file(sync, dest, &job.checksum, job.size)?)
+}
+
+fn preflight(sync: &Sync, listing: &listing::Listing, stock: &packages::Stock) -> Result<(), StepError> {
+    let (mut bytes, mut files) = (0u64, 8u64);
+    for (i, wanted) in listing.packages.iter().enumerate() {
+        if stock.here[i].is_none() && stock.waiting[i].is_none() {
+            // A part that is kept is already paid for.
+            bytes += wanted.size.saturating_sub(if wanted.size > 1 << 20 { fetch::partial_size(sync, &wanted.checksum) } else { 0 });
+            files += 1;
+        }
+    }
+    guard::disk(&sync.tree.path().display().to_string(), bytes, files, sync.tree.space()?)
+}
