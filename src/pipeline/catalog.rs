@@ -60,6 +60,8 @@ pub struct Catalog {
     pub repos: BTreeMap<String, Repo>,
     /// Names of all pipelines of the site, for `upstream:`.
     pub pipelines: Vec<String>,
+    /// Pipeline → names of the stages of its file, where it was read; checks `stage:` of upstream triggers.
+    pub stages: BTreeMap<String, Vec<String>>,
     /// Pipeline → names of stages that earlier runs had; lint uses it to tell a new stage from a step that lost its indent.
     pub history: BTreeMap<String, Vec<String>>,
     /// Default zone of every trigger, IANA name.

@@ -140,6 +140,11 @@ impl<'a> Sink<'a> {
         });
     }
 
+    /// Whether an error with such a code was found.
+    pub fn has(&self, prefix: &str) -> bool {
+        self.found.iter().any(|d| d.is_error() && d.code.starts_with(prefix))
+    }
+
     pub fn errors(&self) -> usize {
         self.found.iter().filter(|d| d.is_error()).count()
     }
@@ -175,7 +180,7 @@ pub fn show(text: &str) -> String {
 }
 
 /// Control and bidirectional characters become their escapes: a file must not be able to draw on the terminal of who lints it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let hostile =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     if !text.chars().any(hostile) {

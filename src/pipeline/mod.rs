@@ -3,5 +3,75 @@
 pub mod catalog;
 pub mod diagnostic;
 pub mod expr;
+pub mod freeze;
+pub mod lint;
+pub mod matrix;
+pub mod model;
+pub mod params;
 pub mod plan;
 pub mod reader;
+pub mod schedule;
+pub mod schema;
+mod scope;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use sha2::{Digest, Sha256};
+
+pub use catalog::Catalog;
+pub use diagnostic::{Diagnostic, Severity, render, render_with};
+pub use freeze::{FreezeCtx, freeze};
+pub use lint::shell::Checker;
+pub use model::File;
+
+use diagnostic::{Loc, Sink};
+
+/// Reads, types and lints a pipeline file. `file` is its name for messages. The typed file is there only when no error was found.
+pub fn load(text: &str, file: &str, catalog: &Catalog) -> (Option<File>, Vec<Diagnostic>) {
+    load_with(text, file, catalog, None)
+}
+
+/// As [`load`]; scripts are also read by a real shell, through `check`.
+pub fn load_with(text: &str, file: &str, catalog: &Catalog, check: Option<Checker<'_>>) -> (Option<File>, Vec<Diagnostic>) {
+    let sha256 = hex(&Sha256::digest(text.as_bytes()));
+    // Some editors begin a file with a byte order mark; it is no part of the YAML.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut sink = Sink::new(file, text);
+    let mut model = None;
+    if let Some(root) = reader::read(&mut sink) {
+        schema::check(&root, &mut sink);
+        if !sink.has("yaml.") {
+            model = model::build(&root, file, sha256, &mut sink);
+        }
+    }
+    if let Some(m) = &model {
+        lint::lint(m, catalog, &mut sink);
+        if let Some(check) = check {
+            lint::shell::with_checker(m, check, &mut sink);
+        }
+    }
+    let model = model.filter(|_| sink.errors() == 0);
+    (model, sink.finish())
+}
+
+/// As [`load_with`], of bytes: what is no UTF-8 is a diagnostic at its place.
+pub fn load_bytes(bytes: &[u8], file: &str, catalog: &Catalog, check: Option<Checker<'_>>) -> (Option<File>, Vec<Diagnostic>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => load_with(text, file, catalog, check),
+        Err(e) => {
+            let text = String::from_utf8_lossy(&bytes[..e.valid_up_to()]);
+            let mut sink = Sink::new(file, &text);
+            sink.error(
+                Loc::at(&text, text.len()..text.len()),
+                "yaml.encoding",
+                "the file is not UTF-8 from here on",
+                "save it as UTF-8; is this a text file?",
+            );
+            (None, sink.finish())
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -2,7 +2,7 @@
 //!
 //! Stages are in file order; `needs` are indices of earlier stages; post steps are stages of kind `Post`.
 //! What can only be known later (outputs, verdicts, the run's number) stays an expression. `when` is answered by `expr::decide`;
-//! `with` and the `env` of steps are templates that `expr::fill_action` must finish at dispatch, `run_name` one for `expr::fill`.
+//! `with` and every `env` are templates that must be finished at dispatch (`expr::fill_action`, `expr::fill`), and so is `run_name`.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,7 @@ pub struct Plan {
     #[serde(default)]
     pub concurrency: Option<Concurrency>,
     pub timeout: Span,
+    /// Of all steps; values are templates for `expr::fill`.
     pub env: BTreeMap<String, String>,
     /// Content sets that the run as a whole reads and writes: the union over its stages.
     #[serde(default)]
@@ -233,6 +234,12 @@ pub struct SecretUse {
 pub struct Artifact {
     /// A glob in the workspace. sha256 of each file is recorded with the run.
     pub path: String,
+}
+
+/// `QD_OUT_STAGE_NAME`: the variable by which later steps see an output of a stage; what is no letter or digit becomes `_`.
+pub fn out_variable(stage: &str, output: &str) -> String {
+    let clean = |s: &str| s.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect::<String>();
+    format!("QD_OUT_{}_{}", clean(stage), clean(output))
 }
 
 impl Plan {

@@ -12,7 +12,7 @@
 mod check;
 mod eval;
 mod parse;
-mod template;
+pub mod template;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use std::ops::Range;
 pub use check::{Names, Type, check};
 pub use eval::{EvalError, Facts, Lookup, StageFacts, Values, decide, eval, reduce};
 pub use parse::{MAX_BYTES, parse};
-pub use template::{Part, Template, fill, fill_action, fill_value};
+pub use template::{Template, fill, fill_action, fill_value};
 
 /// An expression and the bytes of the text that it came from. Equality ignores the place.
 #[derive(Debug, Clone)]

@@ -1,0 +1,159 @@
+//! File and parameter values to the frozen plan: cells expanded, names filled in, locks and limits made explicit. Same input, same plan.
+
+mod stages;
+mod values;
+
+use indexmap::IndexMap;
+
+use super::catalog::Catalog;
+use super::diagnostic::{Diagnostic, Severity, printable};
+use super::expr::{Bad, EvalError, Expr, Kind, Template};
+use super::matrix;
+use super::model::File;
+use super::params::{self, ParamError, RunQuery};
+use super::plan::{Concurrency, FORMAT, Keep, LogCap, Plan};
+use crate::base::duration::Span;
+use crate::domain::run::RunRef;
+
+pub(super) use values::Frozen;
+
+const DAY: Span = Span::from_secs(86_400);
+const GRACE: Span = Span::from_secs(10);
+const LOG_BYTES: u64 = 100 << 20;
+const KEEP_RUNS: u32 = 50;
+/// Steps of all cells; each is a row and a directory.
+const MAX_STEPS: usize = 100_000;
+
+/// What freezing asks the world, through the caller.
+#[derive(Clone, Copy)]
+pub struct FreezeCtx<'a> {
+    /// Whether a program can be found on the executors: `have.NAME`.
+    pub have: &'a dyn Fn(&str) -> bool,
+    /// The run that a parameter of type `run` names; the error says why there is none.
+    pub find_run: &'a dyn Fn(&RunQuery) -> Result<RunRef, String>,
+}
+
+impl FreezeCtx<'_> {
+    /// Nothing installed, no runs: for lint and for tests.
+    pub const NOTHING: FreezeCtx<'static> =
+        FreezeCtx { have: &|_| false, find_run: &|q| Err(format!("no run of `{}` is known here", q.pipeline)) };
+}
+
+/// Why a file cannot be frozen with these values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Param(#[from] ParamError),
+    #[error("{place}: {error}")]
+    Value { place: String, error: EvalError },
+    #[error("{place}: {why}")]
+    Matrix { place: String, why: String },
+}
+
+/// Freezes an error-free file. Every fault is a diagnostic; those of parameters point at their declaration.
+pub fn freeze(file: &File, catalog: &Catalog, given: &IndexMap<String, String>, ctx: &FreezeCtx<'_>) -> Result<Plan, Vec<Diagnostic>> {
+    let parameters = params::resolve(file, given, ctx.find_run)
+        .map_err(|faults| faults.into_iter().map(|f| diagnostic(file, Fault::Param(f))).collect::<Vec<_>>())?;
+    plan(file, catalog, parameters, ctx).map_err(|f| vec![diagnostic(file, f)])
+}
+
+fn diagnostic(file: &File, fault: Fault) -> Diagnostic {
+    let (at, code, help) = match &fault {
+        Fault::Param(e) => {
+            let declared = file.parameter(e.name()).map(|p| p.name.at).unwrap_or_default();
+            (declared, e.code(), e.help())
+        }
+        Fault::Value { .. } => (file.name.at, "freeze.value", "look at the name in the file, and at the site file".to_owned()),
+        Fault::Matrix { .. } => (file.name.at, "matrix.size", "change the matrix".to_owned()),
+    };
+    Diagnostic {
+        file: file.path.clone(),
+        line: at.line,
+        column: at.column,
+        severity: Severity::Error,
+        code: code.to_owned(),
+        message: printable(&fault.to_string()),
+        help: printable(&help),
+        span: at.start..at.end,
+        also: None,
+    }
+}
+
+fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ctx: &FreezeCtx<'_>) -> Result<Plan, Fault> {
+    let frozen = Frozen { file, catalog, parameters: &parameters, matrix: None, have: ctx.have };
+    let mut env = std::collections::BTreeMap::new();
+    for (word, node) in &file.env {
+        let value = values::text(node.text().unwrap_or(""), &frozen)
+            .map_err(|error| Fault::Value { place: format!("env `{}`", word.text), error })?;
+        env.insert(word.text.clone(), value);
+    }
+    let run_name = match file.run_name.as_ref().and_then(|n| n.text()) {
+        Some(text) => values::text(text, &frozen).map_err(|error| Fault::Value { place: "run_name".into(), error })?,
+        None => String::new(),
+    };
+    let stages = stages::all(file, catalog, &frozen)?;
+    let cells: usize = stages.iter().map(|s| s.cells.len()).sum();
+    let steps: usize = stages.iter().flat_map(|s| &s.cells).map(|c| c.steps.len()).sum();
+    if cells > matrix::MAX_CELLS + stages.len() || steps > MAX_STEPS {
+        return Err(Fault::Matrix {
+            place: "the run".into(),
+            why: format!("it has {cells} cells and {steps} steps, the limits are {} and {MAX_STEPS}", matrix::MAX_CELLS),
+        });
+    }
+    let union = |pick: fn(&super::plan::Stage) -> &Vec<String>| {
+        let mut all: Vec<String> = stages.iter().flat_map(|s| pick(s).iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let o = &file.options;
+    Ok(Plan {
+        format: FORMAT,
+        pipeline: file.name.value.clone(),
+        description: file.description.clone(),
+        source_sha256: file.sha256.clone(),
+        time_zone: catalog.time_zone.clone(),
+        run_name,
+        danger: file.level(),
+        priority: file.priority,
+        concurrency: o.concurrency.as_ref().map(|c| Concurrency { group: c.group.clone(), limit: c.limit, on_conflict: c.on_conflict }),
+        timeout: o.timeout.unwrap_or(DAY),
+        env,
+        reads: union(|s| &s.reads),
+        writes: union(|s| &s.writes),
+        keep: Keep {
+            runs: o.keep_runs.unwrap_or(KEEP_RUNS),
+            days: o.keep_days,
+            pin: o.pin.clone().unwrap_or_else(|| vec!["last-success".into(), "last-failure".into()]),
+        },
+        log: LogCap { max_bytes: o.log_max.unwrap_or(LOG_BYTES), kill_on_limit: o.kill_on_limit },
+        stages,
+        parameters,
+    })
+}
+
+/// Splits a `when` into what chooses cells and what is asked when the stage's turn comes. A part may not do both.
+pub(super) fn split_when(e: &Expr) -> Result<(Vec<&Expr>, Vec<&Expr>), Bad> {
+    let (mut cells, mut stage, mut todo) = (Vec::new(), Vec::new(), vec![e]);
+    while let Some(e) = todo.pop() {
+        if let Kind::And(a, b) = &e.kind {
+            todo.push(b);
+            todo.push(a);
+        } else if !e.mentions("matrix") {
+            stage.push(e);
+        } else if e.mentions("stages") || e.mentions("run") || e.names_status() {
+            return Err(Bad::new(
+                e.span.clone(),
+                "this condition mixes matrix keys with what is known only later",
+                "join the two with `and`: matrix keys choose cells when the run begins",
+            ));
+        } else {
+            cells.push(e);
+        }
+    }
+    Ok((cells, stage))
+}
+
+fn template(text: &str) -> Result<Template, EvalError> {
+    Template::parse(text).map_err(|b| EvalError::Malformed { text: text.to_owned(), why: b.message })
+}

@@ -1,0 +1,275 @@
+//! Stages of the plan: work and post, their cells, steps and locks.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use super::values::{self, Frozen};
+use super::{DAY, Fault, GRACE, split_when};
+use crate::pipeline::catalog::{Catalog, FieldType};
+use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
+use crate::pipeline::lint::{lock_of, needs};
+use crate::pipeline::matrix::{self, cell_key};
+use crate::pipeline::model::{self, File, Post, StepAction};
+use crate::pipeline::plan::{Action, Artifact, Cell, Lock, LockMode, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step};
+use crate::pipeline::reader::{Kind as NodeKind, Node};
+
+/// Work stages in file order, then the post stages of each, then the run's own.
+pub(super) fn all(file: &File, catalog: &Catalog, frozen: &Frozen<'_>) -> Result<Vec<Stage>, Fault> {
+    let needs = needs(file);
+    let mut out = Vec::new();
+    for (stage, needs) in file.stages.iter().zip(&needs) {
+        out.push(work(stage, needs, file, catalog, frozen)?);
+    }
+    for (i, stage) in file.stages.iter().enumerate() {
+        post(&stage.post, Some((i, stage)), file, catalog, frozen, &mut out)?;
+    }
+    post(&file.post, None, file, catalog, frozen, &mut out)?;
+    Ok(out)
+}
+
+fn at<T>(place: &str, r: Result<T, EvalError>) -> Result<T, Fault> {
+    r.map_err(|error| Fault::Value { place: place.to_owned(), error })
+}
+
+fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, frozen: &Frozen<'_>) -> Result<Stage, Fault> {
+    let place = format!("stage `{}`", stage.name.value);
+    let matrices = match &stage.matrix {
+        Some(m) => matrix::expand(m).map_err(|e| Fault::Matrix { place: place.clone(), why: e.to_string() })?,
+        None => vec![matrix::Values::new()],
+    };
+    let (mut cells, mut when) = (matrices, None);
+    if let Some(text) = stage.when.as_ref().and_then(|n| n.text()) {
+        let malformed = |b: expr::Bad| EvalError::Malformed { text: text.to_owned(), why: b.message };
+        let e = at(&place, expr::parse(text).map_err(malformed))?;
+        let (choose, later) = at(&place, split_when(&e).map_err(malformed))?;
+        let chosen: Vec<matrix::Values> = at(
+            &place,
+            cells.iter().filter_map(|c| chosen(&choose, &frozen.in_cell(c)).map(|yes| yes.then(|| c.clone())).transpose()).collect(),
+        )?;
+        if chosen.is_empty() {
+            when = Some("false".to_owned());
+        } else {
+            cells = chosen;
+            when = at(&place, remainder(&later, frozen))?;
+        }
+    }
+    let env: Vec<(&str, &Node)> = stage.env.iter().map(|(w, n)| (w.text.as_str(), n)).collect();
+    let cells = cells
+        .into_iter()
+        .map(|values| {
+            let here = frozen.in_cell(&values);
+            let steps = stage.steps.iter().map(|s| step(s, Some(stage), &env, file, catalog, &here)).collect::<Result<_, _>>()?;
+            Ok(Cell { key: cell_key(&values), matrix: values, steps })
+        })
+        .collect::<Result<Vec<_>, Fault>>()?;
+    Ok(Stage {
+        name: stage.name.value.clone(),
+        kind: StageKind::Work,
+        needs: needs.iter().map(|n| *n as u32).collect(),
+        when,
+        cells,
+        max_parallel: stage.matrix.as_ref().and_then(|m| m.max_parallel),
+        fail_fast: stage.matrix.as_ref().is_some_and(|m| m.fail_fast),
+        locks: locks(stage),
+        reads: sorted(&stage.reads),
+        writes: sorted(&stage.writes),
+        allow_failure: stage.allow_failure,
+        danger: stage.level(file),
+        idempotent: stage.idempotent,
+        uninterruptible: stage.uninterruptible,
+        retry: retry(stage),
+        timeout: stage.timeout.as_ref().map(|t| t.value),
+        stall: stage.stall.as_ref().map(|t| t.value),
+    })
+}
+
+fn chosen(parts: &[&Expr], values: &Frozen<'_>) -> Result<bool, EvalError> {
+    for e in parts {
+        match expr::reduce(e, values)?.kind {
+            Kind::Value(Value::Bool(true)) => {}
+            Kind::Value(Value::Bool(false)) => return Ok(false),
+            _ => return Err(EvalError::Malformed { text: e.to_string(), why: "it is not known when the run begins".into() }),
+        }
+    }
+    Ok(true)
+}
+
+/// What is still to be asked at the stage's turn; none = nothing.
+fn remainder(parts: &[&Expr], values: &Frozen<'_>) -> Result<Option<String>, EvalError> {
+    let Some(all) = parts.iter().map(|e| (*e).clone()).reduce(|a, b| Expr::new(Kind::And(Box::new(a), Box::new(b)), 0..0)) else {
+        return Ok(None);
+    };
+    let reduced = expr::reduce(&all, values)?;
+    Ok(match reduced.kind {
+        Kind::Value(Value::Bool(true)) => None,
+        _ => Some(reduced.to_string()),
+    })
+}
+
+fn sorted(names: &[model::At<String>]) -> Vec<String> {
+    let mut out: Vec<String> = names.iter().map(|n| n.value.clone()).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// Named locks and those of content sets, by name: everybody takes them in the same order.
+fn locks(stage: &model::Stage) -> Vec<Lock> {
+    let mut all: BTreeMap<String, Lock> = BTreeMap::new();
+    for l in &stage.locks {
+        all.insert(l.name.value.clone(), Lock { name: l.name.value.clone(), mode: l.mode, slots: l.slots.value });
+    }
+    for (sets, mode) in [(&stage.reads, LockMode::Shared), (&stage.writes, LockMode::Exclusive)] {
+        for set in sets {
+            let name = lock_of(&set.value);
+            all.insert(name.clone(), Lock { name, mode, slots: 1 });
+        }
+    }
+    all.into_values().collect()
+}
+
+fn retry(stage: &model::Stage) -> Option<Retry> {
+    let mut retry = stage.retry.as_ref().map(|r| Retry {
+        attempts: r.value.attempts,
+        delay: r.value.delay,
+        backoff: r.value.backoff,
+        on: r.value.on.clone(),
+    });
+    if stage.on_lost_retry.is_some() {
+        match &mut retry {
+            Some(r) if r.on.is_empty() => r.on = vec![RetryOn::Failure, RetryOn::Timeout, RetryOn::Stall, RetryOn::Lost],
+            Some(r) if !r.on.contains(&RetryOn::Lost) => r.on.push(RetryOn::Lost),
+            Some(_) => {}
+            None => {
+                retry = Some(Retry { attempts: 2, delay: crate::base::duration::Span::default(), backoff: 1.0, on: vec![RetryOn::Lost] })
+            }
+        }
+    }
+    retry
+}
+
+fn post(
+    post: &Post,
+    of: Option<(usize, &model::Stage)>,
+    file: &File,
+    catalog: &Catalog,
+    frozen: &Frozen<'_>,
+    out: &mut Vec<Stage>,
+) -> Result<(), Fault> {
+    let mut before: Option<u32> = None;
+    for (when, steps) in &post.parts {
+        let base = match of {
+            Some((_, s)) => format!("{}: post", s.name.value),
+            None => "Post Actions".to_owned(),
+        };
+        let name = match when {
+            PostWhen::Always => base,
+            PostWhen::Success => format!("{base} (success)"),
+            PostWhen::Failure => format!("{base} (failure)"),
+            PostWhen::Fixed => format!("{base} (fixed)"),
+        };
+        let stage = of.map(|(_, s)| s);
+        // A post step runs once, behind all cells: variables made of matrix keys have no value there.
+        let env: Vec<(&str, &Node)> = stage
+            .iter()
+            .flat_map(|s| &s.env)
+            .filter(|(_, n)| !n.text().is_some_and(|t| super::template(t).is_ok_and(|t| t.paths().any(|(p, _)| p.root == "matrix"))))
+            .map(|(w, n)| (w.text.as_str(), n))
+            .collect();
+        let steps = steps.iter().map(|s| step(s, stage, &env, file, catalog, frozen)).collect::<Result<Vec<_>, _>>()?;
+        let index = out.len() as u32;
+        out.push(Stage {
+            name,
+            kind: StageKind::Post { when: *when, of: of.map(|(i, _)| i as u32) },
+            needs: before.into_iter().collect(),
+            when: None,
+            cells: vec![Cell { key: String::new(), matrix: matrix::Values::new(), steps }],
+            max_parallel: None,
+            fail_fast: false,
+            locks: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            allow_failure: false,
+            danger: stage.map_or_else(|| file.level(), |s| s.level(file)),
+            idempotent: false,
+            uninterruptible: false,
+            retry: None,
+            timeout: None,
+            stall: None,
+        });
+        before = Some(index);
+    }
+    Ok(())
+}
+
+fn step(
+    s: &model::Step,
+    stage: Option<&model::Stage>,
+    stage_env: &[(&str, &Node)],
+    file: &File,
+    catalog: &Catalog,
+    values: &Frozen<'_>,
+) -> Result<Step, Fault> {
+    let place = match stage {
+        Some(stage) => format!("step `{}/{}`", stage.name.value, s.name.value),
+        None => format!("post step `{}`", s.name.value),
+    };
+    let mut env = BTreeMap::new();
+    for (name, node) in stage_env.iter().copied().chain(s.env.iter().map(|(w, n)| (w.text.as_str(), n))) {
+        env.insert(name.to_owned(), at(&place, values::text(node.text().unwrap_or(""), values))?);
+    }
+    let mut secrets: Vec<SecretUse> = Vec::new();
+    for u in stage.iter().flat_map(|s| &s.secrets).chain(&s.secrets) {
+        match secrets.iter_mut().find(|k| k.name == u.name.value) {
+            Some(known) => known.env |= u.env,
+            None => secrets.push(SecretUse { name: u.name.value.clone(), env: u.env }),
+        }
+    }
+    let o = &file.options;
+    let action = match &s.action {
+        StepAction::Run(node) => Action::Shell {
+            script: node.text().unwrap_or("").to_owned(),
+            interpreter: s
+                .interpreter
+                .clone()
+                .or_else(|| stage.and_then(|s| s.interpreter.clone()))
+                .or_else(|| o.interpreter.clone())
+                .unwrap_or_default(),
+        },
+        StepAction::Uses { kind, with } => {
+            let known = catalog.kinds.iter().find(|k| k.kind == kind.value);
+            let mut fields = Map::new();
+            for (word, node) in with {
+                let is_list = known.and_then(|k| k.with.iter().find(|f| f.name == word.text)).is_some_and(|f| f.ty == FieldType::List);
+                let value = at(&format!("{place}, field `{}`", word.text), field(node, is_list, values))?;
+                fields.insert(word.text.clone(), value);
+            }
+            Action::Native { kind: kind.value.clone(), with: fields }
+        }
+    };
+    Ok(Step {
+        name: s.name.value.clone(),
+        action,
+        env,
+        secrets,
+        artifacts: s.artifacts.iter().map(|a| Artifact { path: a.value.clone() }).collect(),
+        timeout: Some(s.timeout.as_ref().map_or(DAY, |t| t.value)),
+        stall: s.stall.as_ref().or_else(|| stage.and_then(|s| s.stall.as_ref())).map(|t| t.value),
+        grace: s.grace.or_else(|| stage.and_then(|s| s.grace)).or(o.grace).unwrap_or(GRACE),
+        daemon_allowed: s.daemon || stage.is_some_and(|s| s.daemon),
+    })
+}
+
+fn field(node: &Node, is_list: bool, values: &Frozen<'_>) -> Result<Json, EvalError> {
+    let items: &[Node] = match &node.kind {
+        NodeKind::Seq(items) => items,
+        _ if is_list => std::slice::from_ref(node),
+        _ => return Ok(Json::String(values::text(node.text().unwrap_or(""), values)?)),
+    };
+    let mut out = Vec::new();
+    for n in items {
+        out.extend(values::list(n.text().unwrap_or(""), values)?.into_iter().map(Json::String));
+    }
+    Ok(Json::Array(out))
+}

@@ -1,0 +1,23 @@
+//! Everything that is wrong with a typed file beyond its form: names that lead nowhere, orders that cannot be, retries that do harm.
+
+mod clock;
+mod order;
+mod refs;
+mod safety;
+pub mod shell;
+
+use super::catalog::Catalog;
+use super::diagnostic::Sink;
+use super::model::File;
+
+pub use order::{ended_before, needs};
+pub use refs::lock_of;
+
+/// Reports into `sink`. Pure: nothing is looked up outside file and catalogue.
+pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
+    order::lint(file, catalog, sink);
+    refs::lint(file, catalog, sink);
+    clock::lint(file, catalog, sink);
+    safety::lint(file, sink);
+    shell::lint(file, sink);
+}

@@ -1,0 +1,483 @@
+//! Tree to typed file. Slips that need more than one key to see are reported here; single keys were checked by the schema.
+
+use super::fields::{Fields, items, text};
+use super::*;
+use crate::base::size;
+use crate::pipeline::diagnostic::{Sink, show};
+use crate::pipeline::reader::Kind;
+use crate::pipeline::schema::{self, keys};
+
+const DAY: Span = Span::from_secs(86_400);
+/// A post step ends sooner than a step: it stands between the run and its verdict.
+pub const POST_TIMEOUT: Span = Span::from_secs(300);
+
+/// `None` when name or stages cannot be made out at all.
+pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Option<File> {
+    let f = Fields::new(root, &keys::FILE);
+    let name = f.text("name")?;
+    let mut stages = Vec::new();
+    if matches!(f.get("stages")?.kind, Kind::Seq(_)) {
+        for node in f.items("stages") {
+            stages.extend(stage(node, sink));
+        }
+    }
+    if stages.is_empty() && sink.errors() == 0 {
+        sink.error(
+            f.key_at("stages"),
+            "stage.none",
+            "the pipeline has no stages",
+            "add one: `- name: hello`, and `run: echo hello` below it",
+        );
+    }
+    let triggers = f.items("triggers").iter().filter_map(|n| trigger(n, sink)).collect();
+    let parameters = match f.get("parameters").map(|n| &n.kind) {
+        Some(Kind::Map(entries)) => entries.iter().filter_map(|(w, n)| parameter(w, n, sink)).collect(),
+        _ => Vec::new(),
+    };
+    Some(File {
+        path: path.to_owned(),
+        sha256,
+        name,
+        description: f.text("description").map(|t| t.value).unwrap_or_default(),
+        triggers,
+        parameters,
+        options: options(f.map("options", &keys::OPTIONS)),
+        env: f.pairs("env"),
+        secrets: f.get("secrets").map(|n| secrets(items(n))),
+        stages,
+        post: post(f.map("post", &keys::POST), sink),
+        views: f.texts("views").into_iter().map(|t| t.value).collect(),
+        run_name: f.get("run_name").cloned(),
+        danger: level(&f),
+        priority: f.number("priority").unwrap_or(0),
+    })
+}
+
+fn level(f: &Fields<'_>) -> Option<At<Level>> {
+    let t = f.text("danger")?;
+    Some(At::new(t.value.parse().ok()?, t.at))
+}
+
+fn options(f: Option<Fields<'_>>) -> Options {
+    let Some(f) = f else { return Options::default() };
+    let keep = f.map("keep", &keys::KEEP);
+    let log = f.map("log", &keys::LOG);
+    Options {
+        concurrency: f.map("concurrency", &keys::CONCURRENCY).and_then(|c| {
+            Some(Concurrency {
+                group: c.text("group")?.value,
+                limit: c.number("limit").unwrap_or(1),
+                on_conflict: match c.text("on_conflict").as_ref().map(|t| t.value.as_str()) {
+                    Some("cancel-older") => OnConflict::CancelOlder,
+                    Some("refuse") => OnConflict::Refuse,
+                    _ => OnConflict::Queue,
+                },
+            })
+        }),
+        timeout: f.span("timeout").map(|s| s.value),
+        keep_runs: keep.and_then(|k| k.number("runs")),
+        keep_days: keep.and_then(|k| k.number("days")),
+        pin: keep.filter(|k| k.get("pin").is_some()).map(|k| k.texts("pin").into_iter().map(|t| t.value).collect()),
+        log_max: log.and_then(|l| l.text("max")).and_then(|t| size::parse(&t.value)),
+        kill_on_limit: log.and_then(|l| l.text("on_limit")).is_some_and(|t| t.value == "kill"),
+        grace: f.span("grace").map(|s| s.value),
+        interpreter: f.words("interpreter"),
+    }
+}
+
+fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
+    let f = Fields::new(node, &keys::TRIGGER);
+    let starters: Vec<&str> = ["cron", "every", "upstream", "manual"].into_iter().filter(|k| f.get(k).is_some()).collect();
+    if f.later() {
+        return None;
+    }
+    let one = match starters.as_slice() {
+        [one] => *one,
+        [] => {
+            sink.error(
+                f.at,
+                "trigger.kind",
+                "the trigger does not say what fires it",
+                "add `cron:`, `every:`, `upstream:` or `manual: true`",
+            );
+            return None;
+        }
+        many => {
+            sink.error(
+                f.key_at(many[1]),
+                "trigger.kind",
+                format!("the trigger has both `{}` and `{}`", many[0], many[1]),
+                "make two triggers of it: each begins with `- `",
+            );
+            return None;
+        }
+    };
+    for (key, belongs) in [
+        ("anchor", &["every"][..]),
+        ("stage", &["upstream"]),
+        ("on", &["upstream"]),
+        ("timezone", &["cron", "every"]),
+        ("jitter", &["cron", "every"]),
+        ("catch_up", &["cron", "every"]),
+    ] {
+        if f.get(key).is_some() && !belongs.contains(&one) {
+            sink.error(
+                f.key_at(key),
+                "trigger.key",
+                format!("`{key}` has no meaning beside `{one}`"),
+                format!("it belongs to {}", belongs.join(" and ")),
+            );
+        }
+    }
+    let kind = match one {
+        "cron" => TriggerKind::Cron { pattern: f.text("cron")? },
+        "every" => TriggerKind::Every {
+            every: f.span("every")?.value,
+            anchor: f
+                .text("anchor")
+                .and_then(|t| schema::moment(&t.value).ok())
+                .unwrap_or_else(|| DateTime::constant(1970, 1, 5, 0, 0, 0, 0)),
+        },
+        "upstream" => TriggerKind::Upstream {
+            pipeline: f.text("upstream")?,
+            stage: f.text("stage"),
+            on: match f.text("on").as_ref().map(|t| t.value.as_str()) {
+                Some("failure") => UpstreamOn::Failure,
+                Some("any") => UpstreamOn::Any,
+                _ => UpstreamOn::Success,
+            },
+        },
+        _ => {
+            if !f.flag("manual") {
+                sink.error(
+                    f.key_at("manual"),
+                    "trigger.kind",
+                    "`manual: false` says nothing",
+                    "write `manual: true`, or remove the trigger",
+                );
+            }
+            TriggerKind::Manual
+        }
+    };
+    let c = f.map("catch_up", &keys::CATCH_UP);
+    let within = c.and_then(|c| c.span("within")).map_or(DAY, |s| s.value);
+    let policy = c.and_then(|c| c.text("policy")).map(|t| t.value);
+    if let Some(c) = c.filter(|c| c.get("max").is_some() && policy.as_deref() != Some("all")) {
+        sink.error(c.key_at("max"), "trigger.key", "`max` has a meaning only with `policy: all`", "remove it, or write `policy: all`");
+    }
+    let catch_up = match policy.as_deref() {
+        Some("once") => CatchUp::Once { within },
+        Some("all") => CatchUp::All { within, max: c.and_then(|c| c.number("max")).unwrap_or(10) },
+        _ => CatchUp::Skip,
+    };
+    let jitter = f.span("jitter").map_or(Span::default(), |s| s.value);
+    Some(Trigger { at: f.at, kind, timezone: f.text("timezone"), jitter, catch_up: At::new(catch_up, f.key_at("catch_up")) })
+}
+
+fn parameter(name: &Word, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
+    let f = Fields::new(node, &keys::PARAMETER);
+    let ty = f.text("type")?;
+    for (key, types) in [
+        ("choices", &["choice"][..]),
+        ("pattern", &["string"]),
+        ("min", &["int", "string"]),
+        ("max", &["int", "string"]),
+        ("of", &["run"]),
+        ("result", &["run"]),
+    ] {
+        if f.get(key).is_some() && !types.contains(&ty.value.as_str()) {
+            sink.error(
+                f.key_at(key),
+                "param.key",
+                format!("`{key}` has no meaning for a parameter of type {}", ty.value),
+                format!("it belongs to type {}", types.join(" or ")),
+            );
+        }
+    }
+    let (min, max) = (f.number("min"), f.number("max"));
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        sink.error(f.key_at("max"), "param.range", format!("`max` {max} is below `min` {min}"), "swap them");
+    }
+    let ty = match ty.value.as_str() {
+        "bool" => ParamType::Bool,
+        "int" => ParamType::Int { min, max },
+        "choice" => {
+            let choices = f.texts("choices");
+            if choices.is_empty() {
+                sink.error(ty.at, "param.choices", format!("parameter `{}` has no choices", name.text), "add `choices: [a, b]`");
+            }
+            for (i, c) in choices.iter().enumerate() {
+                if choices[..i].iter().any(|d| d.value == c.value) {
+                    sink.error(c.at, "param.choices", format!("choice `{}` stands twice", show(&c.value)), "keep one");
+                }
+            }
+            ParamType::Choice(choices.into_iter().map(|c| c.value).collect())
+        }
+        "run" => ParamType::Run {
+            of: f.text("of"),
+            result: match f.text("result").as_ref().map(|t| t.value.as_str()) {
+                Some("success") => RunResult::Success,
+                Some("failure") => RunResult::Failure,
+                _ => RunResult::Any,
+            },
+        },
+        _ => ParamType::Text { pattern: f.text("pattern").map(|t| t.value), min, max },
+    };
+    // An empty text is a value: `default: ""`.
+    let default = f.entries.iter().find(|(w, _)| w.text == "default").and_then(|(_, n)| text(n));
+    Some(Parameter { name: name.clone(), ty, default, description: f.text("description").map(|t| t.value).unwrap_or_default() })
+}
+
+fn secrets(nodes: &[Node]) -> Vec<SecretUse> {
+    nodes
+        .iter()
+        .filter_map(|n| match &n.kind {
+            Kind::Map(_) => {
+                let f = Fields::new(n, &keys::SECRET);
+                Some(SecretUse { name: f.text("name")?, env: f.flag("env") })
+            }
+            _ => Some(SecretUse { name: text(n)?, env: false }),
+        })
+        .collect()
+}
+
+fn artifacts(nodes: &[Node]) -> Vec<At<String>> {
+    nodes
+        .iter()
+        .filter_map(|n| match &n.kind {
+            Kind::Map(_) => Fields::new(n, &keys::ARTIFACT).text("path"),
+            _ => text(n),
+        })
+        .collect()
+}
+
+fn locks(nodes: &[Node]) -> Vec<LockUse> {
+    nodes
+        .iter()
+        .filter_map(|n| match &n.kind {
+            Kind::Map(_) => {
+                let f = Fields::new(n, &keys::LOCK);
+                let shared = f.text("mode").is_some_and(|m| m.value == "shared");
+                let slots_at = f.key_at("slots");
+                Some(LockUse {
+                    name: f.text("name")?,
+                    mode: if shared { LockMode::Shared } else { LockMode::Exclusive },
+                    slots: At::new(f.number("slots").unwrap_or(1), slots_at),
+                })
+            }
+            _ => Some(LockUse { name: text(n)?, mode: LockMode::Exclusive, slots: At::new(1, n.at) }),
+        })
+        .collect()
+}
+
+fn post(f: Option<Fields<'_>>, sink: &mut Sink<'_>) -> Post {
+    let mut parts = Vec::new();
+    let Some(f) = f else { return Post::default() };
+    // `always` last: it is where the others' files are cleaned up.
+    for (key, when) in
+        [("success", PostWhen::Success), ("failure", PostWhen::Failure), ("fixed", PostWhen::Fixed), ("always", PostWhen::Always)]
+    {
+        let steps: Vec<Step> = f.items(key).iter().filter_map(|n| step(&Fields::new(n, &keys::POST_STEP), true, sink)).collect();
+        unique(&steps, sink);
+        if !steps.is_empty() {
+            parts.push((when, steps));
+        }
+    }
+    Post { parts }
+}
+
+/// What a mapping with `run` or `uses` does.
+fn action(f: &Fields<'_>, noun: &str, sink: &mut Sink<'_>) -> Option<StepAction> {
+    match (f.get("run"), f.text("uses")) {
+        (Some(_), Some(_)) => {
+            sink.error(
+                f.key_at("uses"),
+                "step.action",
+                format!("{noun} has both `run` and `uses`"),
+                "keep one; make two steps if both are needed",
+            );
+            None
+        }
+        (Some(run), None) => {
+            if f.get("with").is_some() {
+                sink.error(
+                    f.key_at("with"),
+                    "step.action",
+                    "`with` has no meaning beside `run`",
+                    "give values by `env:`, or use a step kind by `uses:`",
+                );
+            }
+            Some(StepAction::Run(run.clone()))
+        }
+        (None, Some(kind)) => {
+            let with = f.pairs("with");
+            if f.get("interpreter").is_some() {
+                sink.error(f.key_at("interpreter"), "step.action", "`interpreter` has no meaning beside `uses`", "remove it");
+            }
+            Some(StepAction::Uses { kind, with })
+        }
+        (None, None) => {
+            if !f.later() {
+                sink.error(
+                    f.at,
+                    "step.action",
+                    format!("{noun} does nothing: it has neither `run` nor `uses`"),
+                    "add `run:` with a script, or `uses:` with a step kind",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn step(f: &Fields<'_>, is_post: bool, sink: &mut Sink<'_>) -> Option<Step> {
+    let action = action(f, if is_post { "the post step" } else { "the step" }, sink)?;
+    let name = f.text("name").unwrap_or_else(|| {
+        let name = match &action {
+            StepAction::Uses { kind, .. } => kind.value.clone(),
+            StepAction::Run(script) => {
+                let first =
+                    script.text().unwrap_or("").lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or("run");
+                first.chars().take(32).collect::<String>().trim().to_owned()
+            }
+        };
+        At::new(name, f.at)
+    });
+    Some(Step {
+        name,
+        at: f.at,
+        action,
+        env: f.pairs("env"),
+        secrets: secrets(f.items("secrets")),
+        artifacts: artifacts(f.items("artifacts")),
+        timeout: f.span("timeout").or_else(|| is_post.then(|| At::new(POST_TIMEOUT, f.at))),
+        stall: if is_post { None } else { f.span("stall") },
+        grace: f.span("grace").map(|s| s.value),
+        interpreter: f.words("interpreter"),
+        daemon: !is_post && f.text("daemon").is_some_and(|d| d.value == "allowed"),
+    })
+}
+
+fn unique(steps: &[Step], sink: &mut Sink<'_>) {
+    for (i, s) in steps.iter().enumerate() {
+        if let Some(first) = steps[..i].iter().find(|t| t.name.value == s.name.value) {
+            sink.error_with(
+                s.name.at,
+                "step.name",
+                format!("two steps are named `{}`", show(&s.name.value)),
+                "give each a name of its own: logs are found by it",
+                (first.name.at, "first here"),
+            );
+        }
+    }
+}
+
+fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
+    let f = Fields::new(node, &keys::STAGE);
+    let name = f.text("name")?;
+    let short = f.get("steps").is_none();
+    let mut steps = Vec::new();
+    if short {
+        if let Some(action) = action(&f, "the stage", sink) {
+            steps.push(Step {
+                name: name.clone(),
+                at: f.at,
+                action,
+                env: Vec::new(),
+                secrets: Vec::new(),
+                artifacts: artifacts(f.items("artifacts")),
+                timeout: None,
+                stall: None,
+                grace: None,
+                interpreter: None,
+                daemon: false,
+            });
+        }
+    } else {
+        for key in ["run", "uses", "with"] {
+            if f.get(key).is_some() {
+                sink.error_with(
+                    f.key_at(key),
+                    "step.action",
+                    format!("the stage has `steps` and also `{key}`"),
+                    "move it into the steps, or is the indent of this line lost?",
+                    (f.key_at("steps"), "its steps"),
+                );
+            }
+        }
+        for node in f.items("steps") {
+            steps.extend(step(&Fields::new(node, &keys::STEP), false, sink));
+        }
+        if let Some(last) = steps.last_mut() {
+            last.artifacts.extend(artifacts(f.items("artifacts")));
+        }
+        if f.items("steps").is_empty() {
+            sink.error(
+                f.key_at("steps"),
+                "step.action",
+                "the list of steps is empty",
+                "add one: `- name: hello`, and `run: echo hello` below it",
+            );
+        }
+        unique(&steps, sink);
+    }
+    if steps.is_empty() && !f.later() {
+        return None;
+    }
+    let retry = f.map("retry", &keys::RETRY).and_then(|r| {
+        let on = r.texts("on").iter().filter_map(|t| schema::retry_on(&t.value)).collect();
+        let delay = r.span("delay").map_or(Span::default(), |s| s.value);
+        Some(At::new(Retry { attempts: r.number("attempts")?, delay, backoff: r.number("backoff").unwrap_or(1.0), on }, f.key_at("retry")))
+    });
+    Some(Stage {
+        short,
+        step_like: f.has_only(&keys::STEP),
+        when: f.get("when").cloned(),
+        needs: f.get("needs").map(|_| f.texts("needs")),
+        matrix: f.map("matrix", &keys::MATRIX).map(|m| matrix(&m, f.key_at("matrix"))),
+        reads: f.texts("reads"),
+        writes: f.texts("writes"),
+        locks: locks(f.items("locks")),
+        allow_failure: f.flag("allow_failure"),
+        danger: level(&f),
+        idempotent: f.flag("idempotent"),
+        on_lost_retry: f.text("on_lost").filter(|t| t.value == "retry").map(|t| t.at),
+        uninterruptible: f.flag("uninterruptible"),
+        retry,
+        timeout: f.span("timeout"),
+        stall: f.span("stall"),
+        grace: f.span("grace").map(|s| s.value),
+        env: f.pairs("env"),
+        secrets: secrets(f.items("secrets")),
+        interpreter: f.words("interpreter"),
+        daemon: f.text("daemon").is_some_and(|d| d.value == "allowed"),
+        steps,
+        post: post(f.map("post", &keys::POST), sink),
+        name,
+    })
+}
+
+fn matrix(f: &Fields<'_>, at: Loc) -> Matrix {
+    let cells = |key: &str| {
+        f.items(key)
+            .iter()
+            .map(|n| {
+                let c = Fields::new(n, &keys::CELL);
+                let values =
+                    c.entries.iter().filter(|(w, _)| keys::CELL.key(&w.text).is_none()).filter_map(|(w, n)| Some((w.clone(), text(n)?)));
+                At::new(values.collect(), c.at)
+            })
+            .collect()
+    };
+    let keys = f.entries.iter().filter(|(w, _)| keys::MATRIX.key(&w.text).is_none());
+    Matrix {
+        at,
+        keys: keys.map(|(w, n)| (w.clone(), items(n).iter().filter_map(text).collect())).collect(),
+        include: cells("include"),
+        exclude: cells("exclude"),
+        max_parallel: f.number("max_parallel"),
+        fail_fast: f.flag("fail_fast"),
+    }
+}

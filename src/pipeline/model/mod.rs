@@ -1,0 +1,268 @@
+//! The typed file: what a pipeline says, with the place of everything that lint may speak about. No defaults of the runner: `freeze` adds those.
+
+mod build;
+mod fields;
+
+use jiff::civil::DateTime;
+
+use super::diagnostic::Loc;
+use super::plan::{LockMode, OnConflict, PostWhen, RetryOn};
+use super::reader::{Node, Word};
+use crate::base::duration::Span;
+use crate::domain::level::Level;
+
+pub use build::build;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct At<T> {
+    pub value: T,
+    pub at: Loc,
+}
+
+impl<T> At<T> {
+    pub fn new(value: T, at: Loc) -> Self {
+        Self { value, at }
+    }
+}
+
+/// Name and template, in file order.
+pub type Pairs = Vec<(Word, Node)>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct File {
+    /// Its name for messages.
+    pub path: String,
+    /// sha256 of the bytes that it was read from, hexadecimal.
+    pub sha256: String,
+    pub name: At<String>,
+    pub description: String,
+    pub triggers: Vec<Trigger>,
+    pub parameters: Vec<Parameter>,
+    pub options: Options,
+    pub env: Pairs,
+    /// `None`: no list, so its stages may name any secret of the site.
+    pub secrets: Option<Vec<SecretUse>>,
+    pub stages: Vec<Stage>,
+    pub post: Post,
+    pub views: Vec<String>,
+    pub run_name: Option<Node>,
+    pub danger: Option<At<Level>>,
+    pub priority: i32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trigger {
+    pub at: Loc,
+    pub kind: TriggerKind,
+    pub timezone: Option<At<String>>,
+    pub jitter: Span,
+    pub catch_up: At<CatchUp>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum TriggerKind {
+    Cron {
+        pattern: At<String>,
+    },
+    Every {
+        every: Span,
+        anchor: DateTime,
+    },
+    /// The end of another pipeline's run, or of one of its stages.
+    Upstream {
+        pipeline: At<String>,
+        stage: Option<At<String>>,
+        on: UpstreamOn,
+    },
+    Manual,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamOn {
+    Success,
+    /// Every end that is no success.
+    Failure,
+    Any,
+}
+
+/// What happens to occurrences that were missed while no engine ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatchUp {
+    Skip,
+    Once { within: Span },
+    All { within: Span, max: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    pub name: Word,
+    pub ty: ParamType,
+    pub default: Option<At<String>>,
+    pub description: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ParamType {
+    Text { pattern: Option<String>, min: Option<i64>, max: Option<i64> },
+    Bool,
+    Int { min: Option<i64>, max: Option<i64> },
+    Choice(Vec<String>),
+    Run { of: Option<At<String>>, result: RunResult },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunResult {
+    Success,
+    Failure,
+    #[default]
+    Any,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options {
+    pub concurrency: Option<Concurrency>,
+    pub timeout: Option<Span>,
+    pub keep_runs: Option<u32>,
+    pub keep_days: Option<u32>,
+    pub pin: Option<Vec<String>>,
+    pub log_max: Option<u64>,
+    pub kill_on_limit: bool,
+    pub grace: Option<Span>,
+    pub interpreter: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Concurrency {
+    pub group: String,
+    pub limit: u32,
+    pub on_conflict: OnConflict,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    pub name: At<String>,
+    /// Written as a stage with `run:` or `uses:` of its own, without `steps:`.
+    pub short: bool,
+    /// It has no key that a step could not have too.
+    pub step_like: bool,
+    pub when: Option<Node>,
+    pub needs: Option<Vec<At<String>>>,
+    pub matrix: Option<Matrix>,
+    pub reads: Vec<At<String>>,
+    pub writes: Vec<At<String>>,
+    pub locks: Vec<LockUse>,
+    pub allow_failure: bool,
+    pub danger: Option<At<Level>>,
+    pub idempotent: bool,
+    /// `on_lost: retry`.
+    pub on_lost_retry: Option<Loc>,
+    pub uninterruptible: bool,
+    pub retry: Option<At<Retry>>,
+    pub timeout: Option<At<Span>>,
+    pub stall: Option<At<Span>>,
+    pub grace: Option<Span>,
+    pub env: Pairs,
+    pub secrets: Vec<SecretUse>,
+    pub interpreter: Option<Vec<String>>,
+    pub daemon: bool,
+    pub steps: Vec<Step>,
+    pub post: Post,
+}
+
+/// Some keys of a cell with their values.
+pub type PartialCell = Vec<(Word, At<String>)>;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    pub at: Loc,
+    pub keys: Vec<(Word, Vec<At<String>>)>,
+    pub include: Vec<At<PartialCell>>,
+    pub exclude: Vec<At<PartialCell>>,
+    pub max_parallel: Option<u32>,
+    pub fail_fast: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    pub attempts: u32,
+    pub delay: Span,
+    pub backoff: f64,
+    pub on: Vec<RetryOn>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockUse {
+    pub name: At<String>,
+    pub mode: LockMode,
+    pub slots: At<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretUse {
+    pub name: At<String>,
+    pub env: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    pub name: At<String>,
+    pub at: Loc,
+    pub action: StepAction,
+    pub env: Pairs,
+    pub secrets: Vec<SecretUse>,
+    pub artifacts: Vec<At<String>>,
+    pub timeout: Option<At<Span>>,
+    pub stall: Option<At<Span>>,
+    pub grace: Option<Span>,
+    pub interpreter: Option<Vec<String>>,
+    pub daemon: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepAction {
+    Run(Node),
+    Uses { kind: At<String>, with: Pairs },
+}
+
+/// Steps by occasion, in the order in which they run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Post {
+    pub parts: Vec<(PostWhen, Vec<Step>)>,
+}
+
+impl Stage {
+    /// What it may do: its own word, else the file's, else L1.
+    pub fn level(&self, file: &File) -> Level {
+        self.danger.as_ref().or(file.danger.as_ref()).map_or(Level::default(), |d| d.value)
+    }
+}
+
+impl File {
+    /// How a start must be confirmed: the file's word, but never less than a stage's.
+    pub fn level(&self) -> Level {
+        let stages = self.stages.iter().filter_map(|s| s.danger.as_ref()).map(|d| d.value).max();
+        let own = self.danger.as_ref().map(|d| d.value);
+        own.max(stages).unwrap_or_default()
+    }
+
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|p| p.name.text == name)
+    }
+
+    pub fn stage(&self, name: &str) -> Option<(usize, &Stage)> {
+        self.stages.iter().enumerate().find(|(_, s)| s.name.value == name)
+    }
+
+    /// Every step with the stage that it belongs to; none for the run's own post steps.
+    pub fn all_steps(&self) -> impl Iterator<Item = (Option<&Stage>, &Step)> {
+        let own = self.post.parts.iter().flat_map(|(_, steps)| steps).map(|s| (None, s));
+        self.stages
+            .iter()
+            .flat_map(|stage| {
+                let post = stage.post.parts.iter().flat_map(|(_, steps)| steps);
+                stage.steps.iter().chain(post).map(move |s| (Some(stage), s))
+            })
+            .chain(own)
+    }
+}

@@ -1,0 +1,140 @@
+//! A tree against the registry: unknown, missing and misplaced keys, shapes and single values.
+
+use super::scalar::scalar;
+use super::{Context, Key, Status, Ty, contexts, keys};
+use crate::base::suggest;
+use crate::pipeline::diagnostic::{Loc, Sink, show};
+use crate::pipeline::reader::{Kind, Node, Word};
+
+/// Reports everything in `root` that the registry does not allow.
+pub fn check(root: &Node, sink: &mut Sink<'_>) {
+    mapping(root, &keys::FILE, "the file", sink);
+}
+
+fn mapping(node: &Node, context: &'static Context, place: &str, sink: &mut Sink<'_>) {
+    let Kind::Map(entries) = &node.kind else {
+        let help = match context.keys.iter().find(|k| k.required).or_else(|| context.keys.first()) {
+            Some(k) => format!("write keys below it, such as `{}:`", k.name),
+            None => "write `NAME: value` below it".to_owned(),
+        };
+        let at = if node.is_empty() { Loc::at(sink.text, node.at.start..node.at.start) } else { node.at };
+        sink.error(at, "schema.type", format!("{place} must be a mapping ({}), this is {}", context.noun, node.noun()), help);
+        return;
+    };
+    let mut later = false;
+    for (word, value) in entries {
+        match context.key(&word.text) {
+            Some(Key { status: Status::Later { what, instead }, .. }) => {
+                later = true;
+                sink.error(
+                    word.at,
+                    "schema.later",
+                    format!("this version has no {what} yet"),
+                    format!("a later version brings `{}:`; until then {instead}", word.text),
+                );
+            }
+            Some(key) => value_of(value, key.ty, &format!("`{}`", key.name), word, sink),
+            None => free(word, value, context, sink),
+        }
+    }
+    if later {
+        // What is missing beside it cannot be judged: the key of a later version may stand for it.
+        return;
+    }
+    for key in context.keys.iter().filter(|k| k.required && !entries.iter().any(|(w, _)| w.text == k.name)) {
+        let first = entries.first().map_or(node.at, |(w, _)| w.at);
+        let help = misspelt(key.name, entries, context)
+            .map_or_else(|| format!("add `{}:`, {}", key.name, key.doc), |w| format!("is `{w}` meant to be `{}`?", key.name));
+        sink.error(first, "schema.missing-key", format!("{} lacks `{}`", context.noun, key.name), help);
+    }
+}
+
+fn misspelt<'a>(wanted: &str, entries: &'a [(Word, Node)], context: &Context) -> Option<&'a str> {
+    suggest::nearest(wanted, entries.iter().map(|(w, _)| w.text.as_str()).filter(|w| context.key(w).is_none()))
+}
+
+fn free(word: &Word, value: &Node, context: &'static Context, sink: &mut Sink<'_>) {
+    let name = show(&word.text);
+    let Some((name_ty, ty, _)) = context.free else {
+        return unknown(word, context, sink);
+    };
+    // `max_paralel: 4` in a matrix is a slip, not a matrix key.
+    if let Some(near) = suggest::nearest(&word.text, context.here().map(|k| k.name))
+        && shape(value, ty).is_err()
+    {
+        sink.error(word.at, "schema.unknown-key", format!("{} has no key `{name}`", context.noun), format!("did you mean `{near}`?"));
+        return;
+    }
+    if let Err(w) = scalar(name_ty, &word.text) {
+        sink.error(word.at, "schema.name", w.message, w.help);
+    }
+    value_of(value, ty, &format!("`{name}`"), word, sink);
+}
+
+fn unknown(word: &Word, context: &'static Context, sink: &mut Sink<'_>) {
+    let known: Vec<&str> = context.here().map(|k| k.name).collect();
+    let elsewhere: Vec<&str> =
+        contexts().iter().filter(|c| c.name != context.name && c.key(&word.text).is_some()).map(|c| c.noun).collect();
+    let help = if let Some(near) = suggest::nearest(&word.text, known.iter().copied()) {
+        format!("did you mean `{near}`?")
+    } else if !elsewhere.is_empty() {
+        format!("`{}` belongs to {}: look at the indent", word.text, elsewhere.join(", "))
+    } else {
+        format!("known here: {}", known.join(", "))
+    };
+    sink.error(word.at, "schema.unknown-key", format!("{} has no key `{}`", context.noun, show(&word.text)), help);
+}
+
+/// Whether the outer form of a value fits, else what was expected.
+fn shape(node: &Node, ty: &Ty) -> Result<(), &'static str> {
+    match (&node.kind, ty) {
+        (_, Ty::Any) => Ok(()),
+        (Kind::Map(_), Ty::Map(_) | Ty::Either(..)) => Ok(()),
+        (Kind::Map(_), Ty::OneOrMore(t)) => shape(node, t),
+        (Kind::Seq(_), Ty::List(_) | Ty::OneOrMore(_)) => Ok(()),
+        (Kind::Scalar { .. }, Ty::Map(_)) => Err("a mapping"),
+        (Kind::Scalar { .. }, Ty::List(_)) => Err("a list"),
+        (Kind::Scalar { .. }, Ty::OneOrMore(t)) => shape(node, t),
+        (Kind::Scalar { .. }, _) => Ok(()),
+        (_, Ty::Map(_)) => Err("a mapping"),
+        (_, Ty::List(_)) => Err("a list"),
+        (_, Ty::Either(..)) => Err("a value or a mapping"),
+        _ => Err("a single value"),
+    }
+}
+
+fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Sink<'_>) {
+    if node.is_empty() && !matches!(ty, Ty::Any | Ty::Text | Ty::Template) {
+        sink.error(key.at, "schema.empty", format!("{place} has no value"), format!("write one ({}), or leave the key out", ty.describe()));
+        return;
+    }
+    if let Err(expected) = shape(node, ty) {
+        let at = if matches!(node.kind, Kind::Scalar { .. }) { node.at } else { key.at };
+        let help = match (&node.kind, ty) {
+            (Kind::Scalar { text, .. }, Ty::List(_)) => format!("write [{}]", show(text)),
+            (Kind::Map(_), Ty::Text | Ty::Line | Ty::Script | Ty::Template | Ty::Expr) => {
+                "a text with `: ` or `{` in it needs quotes".to_owned()
+            }
+            _ => format!("it takes: {}", ty.describe()),
+        };
+        sink.error(at, "schema.type", format!("{place} must be {expected}, this is {}", node.noun()), help);
+        return;
+    }
+    match (&node.kind, ty) {
+        (_, Ty::Any) => {}
+        (Kind::Map(_), Ty::Map(c) | Ty::Either(_, c)) => mapping(node, c, place, sink),
+        (Kind::Map(_), Ty::OneOrMore(t)) => value_of(node, t, place, key, sink),
+        (Kind::Seq(items), Ty::List(t) | Ty::OneOrMore(t)) => {
+            for item in items {
+                let at = Word { text: key.text.clone(), at: if item.is_empty() { key.at } else { item.at } };
+                value_of(item, t, &format!("an item of {place}"), &at, sink);
+            }
+        }
+        (Kind::Scalar { text, .. }, _) => {
+            if let Err(w) = scalar(ty, text) {
+                sink.error(node.at, w.code, format!("{place}: {}", w.message), w.help);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,124 @@
+//! `explain KEY`: what a key or step kind means, from the registry and the catalogue.
+
+use std::fmt::Write as _;
+
+use super::{Context, Key, Status, Ty, contexts};
+use crate::base::suggest;
+use crate::pipeline::catalog::{Catalog, FieldType, StepKind, Touches};
+
+/// The text for `word`: a key (`timeout`, `stage.timeout`), a section (`stage`) or a step kind (`mirror/sync`).
+/// Without a word, the list of sections and kinds. `Err` says what was probably meant.
+pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, String> {
+    let Some(word) = word else { return Ok(index(catalog)) };
+    let all = contexts();
+    if let Some(kind) = catalog.kinds.iter().find(|k| k.kind == word) {
+        return Ok(step_kind(kind));
+    }
+    if let Some((kind, since)) = catalog.later_kinds.iter().find(|(k, _)| *k == word) {
+        return Ok(format!("{kind}\n  This version lacks the step kind; it comes with {since}.\n"));
+    }
+    let (section, name) = word.rsplit_once('.').map_or((None, word), |(s, n)| (Some(s), n));
+    let mut out = String::new();
+    for context in &all {
+        if section.is_none_or(|s| s == context.name)
+            && let Some(key) = context.key(name)
+        {
+            entry(&mut out, context, key);
+        }
+    }
+    if section.is_none()
+        && let Some(context) = all.iter().find(|c| c.name == word)
+    {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        self::section(&mut out, context);
+    }
+    if !out.is_empty() {
+        return Ok(out);
+    }
+    let known = all.iter().flat_map(|c| c.keys.iter().map(|k| k.name).chain([c.name])).chain(catalog.kinds.iter().map(|k| k.kind));
+    Err(match suggest::nearest(word, known) {
+        Some(near) => format!("no key, section or step kind `{word}`; did you mean `{near}`?"),
+        None => format!("no key, section or step kind `{word}`; `quarterdeck pipeline explain` lists them"),
+    })
+}
+
+fn entry(out: &mut String, context: &Context, key: &Key) {
+    let need = if key.required { ", required" } else { "" };
+    let _ = writeln!(out, "{}.{}{need}", context.name, key.name);
+    match key.status {
+        Status::Later { what, instead } => {
+            let _ = writeln!(out, "  This version has no {what} yet. Until then {instead}.");
+        }
+        Status::Here => {
+            let _ = writeln!(out, "  {}\n  Value: {}", sentence(key.doc), key.ty.describe());
+            if let Some(words) = words(key.ty) {
+                for (w, doc) in words {
+                    let _ = writeln!(out, "    {w:<16} {doc}");
+                }
+            }
+            for c in key.ty.contexts() {
+                let _ = writeln!(out, "  Keys: {}", c.here().map(|k| k.name).collect::<Vec<_>>().join(", "));
+            }
+        }
+    }
+}
+
+fn words(ty: &Ty) -> Option<&'static [(&'static str, &'static str)]> {
+    match ty {
+        Ty::Word { words, .. } => Some(words),
+        Ty::List(t) | Ty::OneOrMore(t) => words(t),
+        _ => None,
+    }
+}
+
+fn section(out: &mut String, context: &Context) {
+    let _ = writeln!(out, "{} ({})", context.name, context.noun);
+    if let Some((_, ty, doc)) = context.free {
+        let _ = writeln!(out, "  {:<16} {doc}; {}", "NAME", ty.describe());
+    }
+    for key in context.here() {
+        let _ = writeln!(out, "  {:<16} {}{}", key.name, if key.required { "required; " } else { "" }, key.doc);
+    }
+}
+
+fn step_kind(kind: &StepKind) -> String {
+    let mut out = format!("uses: {}\n  {}\n", kind.kind, sentence(kind.doc));
+    if kind.touches == Touches::FarEnd {
+        out.push_str("  It changes a far end: it runs only inside a run.\n");
+    }
+    for f in kind.with {
+        let ty = match f.ty {
+            FieldType::Text => "text",
+            FieldType::Bool => "true or false",
+            FieldType::Int => "whole number",
+            FieldType::Duration => "duration",
+            FieldType::Size => "size",
+            FieldType::Url => "URL",
+            FieldType::Path => "path",
+            FieldType::List => "one value or a list",
+        };
+        let _ = writeln!(out, "  {:<16} {}{ty}; {}", f.name, if f.required { "required; " } else { "" }, f.doc);
+    }
+    out
+}
+
+fn index(catalog: &Catalog) -> String {
+    let mut out = String::from("Sections and their keys; `quarterdeck pipeline explain KEY` says more.\n\n");
+    for c in contexts().iter().filter(|c| c.here().next().is_some()) {
+        let _ = writeln!(out, "{:<12} {}", c.name, c.here().map(|k| k.name).collect::<Vec<_>>().join(" "));
+    }
+    if !catalog.kinds.is_empty() {
+        let _ = writeln!(out, "\nStep kinds for `uses:`\n");
+        for k in &catalog.kinds {
+            let _ = writeln!(out, "{:<18} {}", k.kind, k.doc);
+        }
+    }
+    out
+}
+
+fn sentence(doc: &str) -> String {
+    let mut c = doc.chars();
+    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
+}
