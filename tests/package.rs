@@ -1,6 +1,9 @@
 //! The package as a whole: licences of everything that is linked, crates that are there twice, and words of the pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "package/table.rs"]
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -110,6 +113,21 @@ fn the_two_commands_of_the_readme_are_the_ones_that_ci_runs() {
     assert!(readme.contains("\n    cargo run --release -- demo\n"));
     assert!(readme.contains("\n    cargo test\n"));
     assert!(ci.contains("cargo test --locked"));
+}
+
+/// The figures of the README are those of `benches/results/`. `QD_WRITE=1` writes the table anew.
+#[test]
+fn figures_of_the_readme_come_from_the_results() {
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let fresh = table::block(&root().join("benches/results"));
+    let (from, to) = (readme.find(table::OPEN).expect("README.md has the marker"), readme.find(table::CLOSE).expect("its end"));
+    let found = &readme[from..to + table::CLOSE.len()];
+    if found != fresh && std::env::var_os("QD_WRITE").is_some() {
+        std::fs::write(&path, readme.replace(found, &fresh)).unwrap();
+        return;
+    }
+    assert_eq!(found, fresh, "README.md is stale: QD_WRITE=1 cargo test --test package figures");
 }
 
 /// An SPDX expression, with the older `MIT/Apache-2.0`: `OR` passes when one side does, `AND` when both do.

@@ -79,7 +79,9 @@ pub fn unreachable(cell: Cell) -> Option<&'static str> {
     match cell {
         (Target::Shim, Doing::BeforeClaim | Doing::Ingest | Doing::BetweenStages) => Some("no shim exists then"),
         (Target::Step, Doing::BeforeClaim | Doing::Ingest | Doing::BetweenStages) => Some("no step exists then"),
-        (Target::Step, Doing::Claimed) => Some("the child is behind its gate: killing it there is the shim's cell `claimed`, and no command of ours ran"),
+        (Target::Step, Doing::Claimed) => {
+            Some("the child is behind its gate: killing it there is the shim's cell `claimed`, and no command of ours ran")
+        }
         (Target::Step, Doing::Status) => Some("the sweep has removed the last process before the status is written"),
         _ => None,
     }

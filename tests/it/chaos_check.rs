@@ -9,7 +9,7 @@ mod journal;
 use check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile, check};
 use journal::{Event, Head, Journal, Line, output_line};
 
-static NATURES: &[Nature] = &[Nature { pipeline: "p", verdict: "success", must: &[("one", "")] }];
+static NATURES: &[Nature] = &[Nature { pipeline: "p", verdict: "success", must: &[""] }];
 
 fn journal(attempt: &str, number: u64, from: u64, to: u64, code: i32) -> Journal {
     let head = Head {
@@ -132,4 +132,63 @@ fn i13_a_success_that_nobody_wrote_is_seen() {
     broken("I13", "never ended with 0", |e| {
         e.journals.remove("a1");
     });
+}
+
+#[path = "../chaos/power.rs"]
+#[allow(dead_code)]
+mod power;
+
+#[test]
+fn a_power_cut_keeps_what_was_synced_and_nothing_else() {
+    let kept = |ledger: &str| power::durable(ledger).into_iter().map(|(p, n)| (p.to_string_lossy().into_owned(), n)).collect::<Vec<_>>();
+    let whole = "S 10 /a/x.tmp\nR /a/x.tmp\t/a/x\nS 4096 /a\n";
+    assert_eq!(kept(whole), [("/a/x".to_owned(), 10)]);
+    assert!(kept("R /a/x.tmp\t/a/x\nS 4096 /a\n").is_empty(), "the bytes were never synced");
+    assert!(kept("S 10 /a/x.tmp\nR /a/x.tmp\t/a/x\n").is_empty(), "the name was never synced");
+    assert!(kept("S 4096 /a\nS 10 /a/x.tmp\nR /a/x.tmp\t/a/x\n").is_empty(), "the directory was synced too early");
+    assert_eq!(kept("S 10 /a/spec\nS 4096 /a\n"), [("/a/spec".to_owned(), 10)]);
+}
+
+#[test]
+fn the_recorder_sees_what_this_program_syncs() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = match power::build(dir.path()) {
+        Ok(l) => l,
+        Err(why) => return crate::support::skip("chaos.recorder", &why),
+    };
+    let ledger = dir.path().join("ledger");
+    let file = dir.path().join("file");
+    let ok = std::process::Command::new("dd")
+        .args(["if=/dev/zero", "bs=7", "count=1", "conv=fsync", "status=none"])
+        .arg(format!("of={}", file.display()))
+        .env("LD_PRELOAD", &library)
+        .env("QD_SYNC_LEDGER", &ledger)
+        .status()
+        .is_ok_and(|s| s.success());
+    assert!(ok);
+    assert_eq!(std::fs::read_to_string(ledger).unwrap(), format!("S 7 {}\n", file.display()));
+}
+
+/// A point that the harness does not know is never reached, and one that the source has no more would make it red for nothing.
+#[test]
+fn the_harness_knows_every_crash_point_of_the_source() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut source = std::collections::BTreeSet::new();
+    let mut dirs = vec![root.join("src")];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if !path.ends_with("base/crash.rs") {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                source.extend(text.split("crash::point(\"").skip(1).filter_map(|rest| rest.split('"').next().map(str::to_owned)));
+            }
+        }
+    }
+    let fault = std::fs::read_to_string(root.join("tests/chaos/fault.rs")).unwrap();
+    let table = fault.split("pub const POINTS").nth(1).and_then(|t| t.split("];").next()).unwrap();
+    let known: std::collections::BTreeSet<String> =
+        table.lines().filter_map(|l| l.trim().strip_prefix("(\"")?.split('"').next().map(str::to_owned)).collect();
+    assert_eq!(known, source, "POINTS in tests/chaos/fault.rs (left) against crash::point in src/ (right)");
 }

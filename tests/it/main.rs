@@ -5,5 +5,4 @@ mod chaos_check;
 mod demo_tools;
 mod demo_upstream;
 mod interop;
-mod shim;
 mod support;

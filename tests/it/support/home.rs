@@ -123,6 +123,12 @@ impl Home {
         Foreground::start(self.command(args))
     }
 
+    /// Leaves the directory behind, for a look.
+    pub fn keep(&mut self) {
+        println!("kept: {}", self.root().display());
+        self.dir.disable_cleanup(true);
+    }
+
     /// Kills everything that this home started, as a power cut would.
     pub fn kill_everything(&self) {
         kill_all_with(&self.root().to_string_lossy());
@@ -133,8 +139,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         self.kill_everything();
         if std::thread::panicking() && std::env::var_os("QD_KEEP").is_some() {
-            println!("kept: {}", self.root().display());
-            self.dir.disable_cleanup(true);
+            self.keep();
         }
     }
 }

@@ -1,0 +1,257 @@
+//! Chaos: kill -9 of engine, shim, step and client, again and again, in several estates at once; then the invariants.
+//!
+//!     cargo test --test chaos                                       a few rounds, as part of `cargo test`
+//!     QD_CHAOS_ROUNDS=200 cargo test --test chaos                   what CI runs
+//!     QD_CHAOS_ROUNDS=1000 QD_CHAOS_REPORT=FILE cargo test --test chaos
+//!
+//! `QD_CHAOS_SEED` repeats the choices of a run (not the scheduler's), `QD_CHAOS_ESTATES` sets how many estates run at once (3),
+//! `QD_CHAOS_SETTLE_S` how long a run may take to its verdict (120), `QD_CHAOS_ONLY=power|points` narrows the rounds. From 100 rounds on, a
+//! reachable cell with fewer than three kills makes the run red, and so does a crash point that was never reached.
+//!
+//! The truth is what the steps fsync about themselves (`journal`) and the file tree. The store is only asked what it claims.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "chaos/cells.rs"]
+mod cells;
+#[path = "chaos/check.rs"]
+mod check;
+#[path = "chaos/estate.rs"]
+mod estate;
+#[path = "chaos/fault.rs"]
+mod fault;
+#[path = "chaos/journal.rs"]
+mod journal;
+#[path = "chaos/power.rs"]
+mod power;
+#[path = "it/support/mod.rs"]
+mod support;
+#[path = "chaos/tree.rs"]
+mod tree;
+#[path = "chaos/view.rs"]
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cells::Tally;
+use check::Violation;
+use estate::Estate;
+use fault::{POINTS, Rng, Round};
+
+/// From here on the report is judged for its cells too.
+const FULL: usize = 100;
+const LEAST: u32 = 3;
+
+struct Plan {
+    rounds: Vec<Round>,
+    seed: u64,
+    estates: usize,
+    settle: Duration,
+    power: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct Report {
+    tally: Tally,
+    cuts: u32,
+    forgotten: u32,
+    missed: BTreeMap<String, u32>,
+    points: BTreeMap<&'static str, u32>,
+    done: usize,
+    runs: usize,
+    attempts: usize,
+    verdicts: BTreeMap<String, usize>,
+    violations: BTreeSet<Violation>,
+}
+
+fn main() -> std::process::ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("step") => journal::step(&args[1..]),
+        // What a test runner asks of every program.
+        Some("--list") => return std::process::ExitCode::SUCCESS,
+        _ => {}
+    }
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let plan = plan(scratch.path());
+    println!("chaos: {} rounds, {} estates, seed {}", plan.rounds.len(), plan.estates, plan.seed);
+    let from = Instant::now();
+    let report = Mutex::new(Report::default());
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|s| {
+        for n in 0..plan.estates {
+            let (plan, report, next, stop) = (&plan, &report, &next, &stop);
+            s.spawn(move || work(plan, n as u64, next, stop, report));
+        }
+    });
+    let report = report.into_inner().expect("no thread of ours panicked");
+    let (text, red) = judge(&plan, &report, from.elapsed());
+    println!("{text}");
+    if let Some(path) = std::env::var_os("QD_CHAOS_REPORT") {
+        std::fs::write(&path, &text).expect("the report is written");
+    }
+    if red { std::process::ExitCode::FAILURE } else { std::process::ExitCode::SUCCESS }
+}
+
+fn plan(scratch: &std::path::Path) -> Plan {
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
+    let count = number("QD_CHAOS_ROUNDS").unwrap_or(12) as usize;
+    let seed = number("QD_CHAOS_SEED").unwrap_or_else(|| journal::boot_us() ^ u64::from(std::process::id()));
+    let only = std::env::var("QD_CHAOS_ONLY").unwrap_or_default();
+    let power = match power::build(scratch) {
+        Ok(library) => Some(library),
+        Err(why) => {
+            support::skip("chaos.power", &why);
+            None
+        }
+    };
+    let mut rng = Rng(seed);
+    let mut aims = Vec::new();
+    let mut rounds = Vec::new();
+    for n in 0..count {
+        rounds.push(match only.as_str() {
+            "power" => Round::PowerCut,
+            _ if only.is_empty() && n % 12 == 5 => Round::PowerCut,
+            _ if only.is_empty() && n % 6 == 3 => Round::Chance,
+            _ => {
+                if aims.is_empty() {
+                    aims = cells::reachable();
+                }
+                let at = rng.below(aims.len() as u64) as usize;
+                Round::Aim(aims.swap_remove(at))
+            }
+        });
+    }
+    Plan {
+        rounds,
+        seed,
+        estates: number("QD_CHAOS_ESTATES").unwrap_or(3).clamp(1, 16) as usize,
+        settle: Duration::from_secs(number("QD_CHAOS_SETTLE_S").unwrap_or(120)),
+        power,
+    }
+}
+
+/// One estate takes round after round. After a violation its world is not trusted any more, and the run ends.
+fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mutex<Report>) {
+    let mut rng = Rng(plan.seed ^ (n + 1).wrapping_mul(0x9e37_79b9));
+    let mut estate = Estate::new(1 + n);
+    loop {
+        let at = next.fetch_add(1, Ordering::SeqCst);
+        let Some(round) = plan.rounds.get(at).filter(|_| !stop.load(Ordering::SeqCst)) else { break };
+        let outcome = fault::run(&mut estate, *round, &mut rng, plan.power.as_deref());
+        let settled = outcome.and_then(|o| estate.settle(plan.settle).map(|()| o));
+        let mut found = Vec::new();
+        let evidence = match &settled {
+            Ok(_) => estate.evidence(),
+            Err(e) => Err(e.clone()),
+        };
+        match &evidence {
+            Ok(e) => found.extend(check::check(e)),
+            Err(why) => found.push(Violation { invariant: "I2", what: why.clone() }),
+        }
+        found.extend(tree::torn(&estate.tree()).into_iter().map(|what| Violation { invariant: "torn", what }));
+        let mut r = report.lock().expect("no thread of ours panicked");
+        r.done += 1;
+        if let Ok(o) = settled {
+            r.tally.merge(&o.tally);
+            r.cuts += o.cuts;
+            r.forgotten += o.forgotten;
+            for point in o.points {
+                *r.points.entry(point).or_default() += 1;
+            }
+            for (target, doing) in o.missed {
+                *r.missed.entry(format!("{target} / {doing}")).or_default() += 1;
+            }
+        }
+        if !found.is_empty() {
+            println!("round {at} ({round:?}) in {}:", estate.home.root().display());
+            for v in found.iter().take(20) {
+                println!("  {}: {}", v.invariant, v.what);
+            }
+            r.violations.extend(found);
+            stop.store(true, Ordering::SeqCst);
+        }
+        if r.done.is_multiple_of(50) {
+            println!("chaos: {} of {} rounds", r.done, plan.rounds.len());
+        }
+    }
+    // The last word of the estate: what the command line says must be what the store claimed.
+    if let (Ok(evidence), false) = (estate.evidence(), stop.load(Ordering::SeqCst)) {
+        let told = estate.home.qd(["--json", "get", "runs", "--limit", "100000"]);
+        let rows = serde_json::from_str::<serde_json::Value>(&told.stdout).ok().and_then(|v| v["rows"].as_array().map(Vec::len));
+        let mut r = report.lock().expect("no thread of ours panicked");
+        if rows != Some(evidence.runs.len()) {
+            let what = format!("`get runs` shows {rows:?} runs, the store holds {}: {told:?}", evidence.runs.len());
+            r.violations.insert(Violation { invariant: "I4", what });
+        }
+        r.runs += evidence.runs.len();
+        r.attempts += evidence.attempts.len();
+        for run in evidence.runs {
+            *r.verdicts.entry(run.verdict).or_default() += 1;
+        }
+    }
+    if std::env::var_os("QD_KEEP").is_some() {
+        estate.home.keep();
+    }
+}
+
+/// The report, and whether the run is red.
+fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
+    let mut text = String::new();
+    let mut line = |l: String| {
+        text.push_str(&l);
+        text.push('\n');
+    };
+    line(format!("quarterdeck {} chaos report, {}", env!("CARGO_PKG_VERSION"), jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC")));
+    line(format!(
+        "kernel {}, {} processors",
+        read("/proc/sys/kernel/osrelease"),
+        std::thread::available_parallelism().map_or(0, usize::from)
+    ));
+    line(format!("rounds {} of {}, estates {}, seed {}, {} s", r.done, plan.rounds.len(), plan.estates, plan.seed, took.as_secs()));
+    line(format!(
+        "runs {}, attempts {}, kills {}, power cuts {} ({} files forgotten)",
+        r.runs,
+        r.attempts,
+        r.tally.total(),
+        r.cuts,
+        r.forgotten
+    ));
+    line(format!("verdicts {:?}", r.verdicts));
+    line(String::new());
+    line(r.tally.to_string());
+    line("crash points reached:".into());
+    for (name, target, doing) in POINTS {
+        line(format!("  {name:<24} {target} / {doing}: {}", r.points.get(name).copied().unwrap_or(0)));
+    }
+    if !r.missed.is_empty() {
+        line(format!("moments that did not come: {:?}", r.missed));
+    }
+    let mut red = r.done < plan.rounds.len();
+    let narrowed = std::env::var_os("QD_CHAOS_ONLY").is_some();
+    if plan.rounds.len() >= FULL && !narrowed {
+        for thin in r.tally.thin(LEAST) {
+            line(format!("RED: a cell that can be reached has fewer than {LEAST} kills: {thin}"));
+            red = true;
+        }
+        for (name, ..) in POINTS.iter().filter(|(n, ..)| !r.points.contains_key(n)) {
+            line(format!("RED: the crash point {name} was never reached"));
+            red = true;
+        }
+    } else {
+        line(format!("cells are not judged below {FULL} rounds"));
+    }
+    for v in &r.violations {
+        line(format!("RED: {}: {}", v.invariant, v.what));
+        red = true;
+    }
+    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I13 hold".into() });
+    (text, red)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default()
+}

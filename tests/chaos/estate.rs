@@ -1,0 +1,391 @@
+//! One estate under fire: a home, an upstream, the pipelines, an engine that is started again and again, and what its store claims.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile};
+use super::journal;
+use super::support::home::Home;
+use super::support::process::{alive, command_line, kill, processes_with};
+
+/// What the pipelines below do where nobody is killed.
+pub static NATURES: &[Nature] = &[
+    Nature { pipeline: "solo", verdict: "success", must: &["one", "two"] },
+    Nature { pipeline: "cells", verdict: "success", must: &["a", "b", "c", "after"] },
+    Nature { pipeline: "flaky", verdict: "success", must: &["flaky", "after"] },
+    Nature { pipeline: "posted", verdict: "failure", must: &["never"] },
+    Nature { pipeline: "good", verdict: "success", must: &["work", "always"] },
+    Nature { pipeline: "stray", verdict: "success", must: &["stray"] },
+    Nature { pipeline: "gap", verdict: "success", must: &["first", "second"] },
+    Nature { pipeline: "hold", verdict: "success", must: &["hold"] },
+    Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
+];
+
+const SOLO: &str = r#"
+stages:
+  - name: one
+    locks: [press]
+    run: exec "$CHAOS" step cell=one ms=50 lock=press:ex
+  - name: two
+    locks: [{name: press, mode: shared}]
+    run: exec "$CHAOS" step cell=two ms=30 lock=press:sh
+"#;
+const CELLS: &str = r#"
+stages:
+  - name: cells
+    matrix: {k: [a, b, c], max_parallel: 2}
+    run: exec "$CHAOS" step cell=$matrix_k ms=40
+  - name: after
+    run: exec "$CHAOS" step cell=after ms=10
+"#;
+const FLAKY: &str = r#"
+stages:
+  - name: flaky
+    idempotent: true
+    retry: {attempts: 5, delay: 50ms, on: [exit 75, failure, lost]}
+    run: exec "$CHAOS" step cell=flaky ms=30 again=1 fail_first=1
+  - name: after
+    run: exec "$CHAOS" step cell=after ms=10
+"#;
+const POSTED: &str = r#"
+stages:
+  - name: work
+    run: exec "$CHAOS" step cell=work ms=20 exit=3
+post:
+  always: [{run: exec "$CHAOS" step cell=always ms=60}]
+  failure: [{run: exec "$CHAOS" step cell=failure ms=40}]
+"#;
+const GOOD: &str = r#"
+stages:
+  - name: work
+    run: |
+      # The child exists, and has said nothing yet.
+      sleep 0.08
+      exec "$CHAOS" step cell=work ms=30
+post:
+  always: [{run: exec "$CHAOS" step cell=always ms=60}]
+"#;
+const STRAY: &str = r#"
+stages:
+  - name: stray
+    run: exec "$CHAOS" step cell=stray ms=20 daemon=1 child=0.4
+"#;
+const GAP: &str = r#"
+stages:
+  - name: first
+    run: exec "$CHAOS" step cell=first ms=10
+  - name: second
+    locks: [press]
+    run: exec "$CHAOS" step cell=second ms=20 lock=press:ex
+"#;
+const HOLD: &str = r#"
+stages:
+  - name: hold
+    locks: [press]
+    run: exec "$CHAOS" step cell=hold ms=350 lock=press:ex
+"#;
+const SYNC: &str = r#"
+stages:
+  - name: before
+    run: exec "$CHAOS" step cell=before ms=5
+  - name: publish
+    writes: [core]
+    uses: mirror/sync
+    with: {url: "@URL@", dest: "@TREE@", settle: 100ms}
+  - name: after
+    reads: [core]
+    run: exec "$CHAOS" step cell=after ms=5
+"#;
+
+const PIPELINES: &[(&str, &str)] = &[
+    ("solo", SOLO),
+    ("cells", CELLS),
+    ("flaky", FLAKY),
+    ("posted", POSTED),
+    ("good", GOOD),
+    ("stray", STRAY),
+    ("gap", GAP),
+    ("hold", HOLD),
+    ("sync", SYNC),
+];
+
+/// What mixes with the run that is aimed at.
+pub const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "sync"];
+
+pub struct Estate {
+    pub home: Home,
+    pub journal: PathBuf,
+    upstream: Option<quarterdeck::demo::Estate>,
+    engine: Option<Child>,
+    pub told: Vec<(String, u64, String)>,
+    pub hit: BTreeSet<String>,
+    serial: u64,
+}
+
+impl Estate {
+    pub fn new(seed: u64) -> Self {
+        let home = Home::new();
+        let journal = home.root().join("journal");
+        std::fs::create_dir(&journal).expect("journal directory");
+        let upstream = quarterdeck::demo::Estate::start(&home.root().join("up"), seed).expect("the demo's upstream starts");
+        let tree = home.root().join("tree");
+        std::fs::create_dir(&tree).expect("tree");
+        let url = upstream.repo_url(quarterdeck::demo::catalogue::Repo::ALL[0]);
+        home.site(&format!(
+            "time_zone = \"UTC\"\n[runner]\nexecutors = 4\n[repos.core]\nupstream = [\"{url}/\"]\ntree = \"{}\"\nwriter = \"quarterdeck\"\n[content.core]\nrepos = [\"core\"]\n[mirror]\nroots = [\"{}\"]\n",
+            tree.display(),
+            home.root().display(),
+        ));
+        let exe = std::env::current_exe().expect("own path");
+        for (name, body) in PIPELINES {
+            let head = format!(
+                "format: 1\nname: {name}\nparameters:\n  token: {{type: string, default: none}}\nenv:\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n",
+                exe.display(),
+                journal.display()
+            );
+            home.pipeline(name, &(head + &body.replace("@URL@", &url).replace("@TREE@", &tree.to_string_lossy())));
+        }
+        Self { home, journal, upstream: Some(upstream), engine: None, told: Vec::new(), hit: BTreeSet::new(), serial: 0 }
+    }
+
+    /// The next compose, so that a sync has something to publish.
+    pub fn advance(&self) {
+        quarterdeck::demo::advance(&self.home.root().join("up")).expect("the upstream publishes");
+    }
+
+    pub fn tree(&self) -> PathBuf {
+        self.home.root().join("tree")
+    }
+
+    /// Starts the engine with `faults` in its environment and waits until it answers.
+    pub fn start_engine(&mut self, faults: &[(&str, &str)]) -> Result<(), String> {
+        self.kill_engine();
+        let log = OpenOptions::new().append(true).create(true).open(self.home.root().join("engine.log")).map_err(|e| e.to_string())?;
+        let mut command = self.home.command(["engine", "run"]);
+        command.envs(faults.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.engine = Some(command.spawn().map_err(|e| e.to_string())?);
+        let start = Instant::now();
+        while UnixStream::connect(self.home.socket()).is_err() {
+            if let Some(Ok(Some(status))) = self.engine.as_mut().map(Child::try_wait) {
+                // A crash point may lie in the start itself.
+                return if faults.is_empty() {
+                    Err(format!("the engine ended at its start: {status}\n{}", self.engine_log()))
+                } else {
+                    Ok(())
+                };
+            }
+            if start.elapsed() > Duration::from_secs(60) {
+                return Err(format!("no engine answers after 60 s\n{}", self.engine_log()));
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        Ok(())
+    }
+
+    fn engine_log(&self) -> String {
+        let text = std::fs::read_to_string(self.home.root().join("engine.log")).unwrap_or_default();
+        text.lines().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Starts an engine where none runs: by hand, or as a client does it by itself.
+    pub fn ensure_engine(&mut self, by_client: bool) -> Result<(), String> {
+        if self.engine_pid().is_some() {
+            return Ok(());
+        }
+        if by_client {
+            self.reap();
+            let out = self.home.qd(["--json", "get", "queue"]);
+            return if out.code == 0 { Ok(()) } else { Err(format!("a client could not start an engine: {out:?}")) };
+        }
+        self.start_engine(&[])
+    }
+
+    fn reap(&mut self) {
+        if let Some(child) = self.engine.as_mut()
+            && let Ok(Some(_)) = child.try_wait()
+        {
+            self.engine = None;
+        }
+    }
+
+    /// The engine that runs now, whoever started it.
+    pub fn engine_pid(&mut self) -> Option<i32> {
+        self.reap();
+        if let Some(child) = &self.engine {
+            return Some(child.id() as i32);
+        }
+        let state = self.home.state().to_string_lossy().into_owned();
+        processes_with(&state).into_iter().find(|pid| {
+            let line = command_line(*pid);
+            line.contains(&state) && line.contains(" engine ")
+        })
+    }
+
+    /// kill -9, and wait until it is gone.
+    pub fn kill_engine(&mut self) {
+        if let Some(pid) = self.engine_pid() {
+            kill(pid);
+            if let Some(mut child) = self.engine.take() {
+                let _ = child.wait();
+            }
+            while alive(pid) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    pub fn token(&mut self) -> String {
+        self.serial += 1;
+        format!("tok{}-{}", std::process::id(), self.serial)
+    }
+
+    /// Queues a run and remembers the promise.
+    pub fn submit(&mut self, pipeline: &str) -> Result<u64, String> {
+        let token = self.token();
+        let out = self.home.qd(["--json", "run", pipeline, "-p", &format!("token={token}")]);
+        let name = serde_json::from_str::<serde_json::Value>(&out.stdout).ok().and_then(|v| Some(v["run"].as_str()?.to_owned()));
+        let number = name.as_deref().and_then(|n| n.rsplit_once('#')).and_then(|(_, n)| n.parse().ok());
+        match number {
+            Some(number) if out.code == 0 => {
+                self.told.push((pipeline.to_owned(), number, token));
+                Ok(number)
+            }
+            _ => Err(format!("run {pipeline}: {out:?}")),
+        }
+    }
+
+    /// A client that waits for the run that it asks for, and the token by which the run is found.
+    pub fn client(&mut self, pipeline: &str) -> (Child, String) {
+        let token = self.token();
+        let mut command = self.home.command(["--json", "run", pipeline, "-p", &format!("token={token}"), "--wait"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the client starts");
+        (child, token)
+    }
+
+    fn store(&self) -> Option<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(self.home.state().join("state.db"), flags).ok()?;
+        db.busy_timeout(Duration::from_secs(10)).ok()?;
+        Some(db)
+    }
+
+    /// Where the run of `token` is, once the store has it: pipeline and number, and whether it is done.
+    pub fn find(&self, token: &str) -> Option<(String, u64, bool)> {
+        let sql =
+            "SELECT r.pipeline, r.number, r.state = 'done' FROM run r JOIN plan p ON p.sha256 = r.plan_sha256 WHERE instr(p.json, ?1)";
+        let quoted = format!("\"{token}\"");
+        self.store()?.query_row(sql, [quoted], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64, r.get(2)?))).ok()
+    }
+
+    pub fn run_dir(&self, pipeline: &str, number: u64) -> PathBuf {
+        self.home.state().join("runs").join(pipeline).join(number.to_string())
+    }
+
+    /// Runs that have no verdict yet.
+    pub fn open_runs(&self) -> Option<Vec<String>> {
+        let db = self.store()?;
+        let mut query = db.prepare("SELECT pipeline || '#' || number FROM run WHERE state != 'done'").ok()?;
+        query.query_map([], |r| r.get(0)).ok()?.collect::<Result<_, _>>().ok()
+    }
+
+    /// Waits until every run has its verdict.
+    pub fn settle(&mut self, limit: Duration) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            let open = self.open_runs();
+            if open.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(());
+            }
+            if self.engine_pid().is_none() {
+                return Err(format!("the engine is gone, and nobody killed it\n{}", self.engine_log()));
+            }
+            if start.elapsed() > limit {
+                let why = open.iter().flatten().take(3).map(|r| self.home.qd(["why", r]).stdout).collect::<Vec<_>>().join("\n");
+                return Err(format!("no verdict after {limit:?}: {open:?}\n{why}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Journals and files on one side, the store's claims on the other.
+    pub fn evidence(&self) -> Result<Evidence, String> {
+        let mark = format!("CHAOS_JOURNAL={}", self.journal.display());
+        let survivors = processes_with(&mark).into_iter().map(|pid| (attempt_of(pid), pid, command_line(pid))).collect();
+        let mut e = Evidence {
+            journals: journal::read_all(&self.journal),
+            told: self.told.clone(),
+            hit: self.hit.clone(),
+            survivors,
+            natures: NATURES,
+            ..Evidence::default()
+        };
+        let db = self.store().ok_or("the store cannot be opened")?;
+        let fail = |e: rusqlite::Error| format!("the store cannot be read: {e}");
+        let mut runs = db.prepare("SELECT pipeline, number, state, coalesce(verdict, '') FROM run").map_err(fail)?;
+        let rows = runs.query_map([], |r| {
+            Ok(RunClaim { pipeline: r.get(0)?, number: r.get::<_, i64>(1)? as u64, state: r.get(2)?, verdict: r.get(3)? })
+        });
+        e.runs = rows.and_then(Iterator::collect).map_err(fail)?;
+        let sql = "SELECT a.id, r.pipeline, r.number, a.state, coalesce(a.verdict, ''), a.code, a.ingests, a.log_dropped_bytes, a.dir \
+                   FROM attempt a JOIN run r ON r.id = a.run_id";
+        let mut attempts = db.prepare(sql).map_err(fail)?;
+        let rows = attempts.query_map([], |r| {
+            let claim = AttemptClaim {
+                id: r.get(0)?,
+                pipeline: r.get(1)?,
+                number: r.get::<_, i64>(2)? as u64,
+                state: r.get(3)?,
+                verdict: r.get(4)?,
+                code: r.get(5)?,
+                ingests: r.get(6)?,
+                log_dropped_bytes: r.get(7)?,
+            };
+            Ok((claim, r.get::<_, String>(8)?))
+        });
+        for row in rows.map_err(fail)? {
+            let (claim, dir) = row.map_err(fail)?;
+            let dir = self.home.state().join(dir);
+            if let Some(status) = status(&dir) {
+                e.statuses.insert(claim.id.clone(), status);
+            }
+            e.logs.insert(claim.id.clone(), std::fs::read(dir.join("log")).unwrap_or_default());
+            e.attempts.push(claim);
+        }
+        Ok(e)
+    }
+}
+
+impl Drop for Estate {
+    fn drop(&mut self) {
+        self.kill_engine();
+        self.upstream = None;
+    }
+}
+
+fn status(dir: &Path) -> Option<StatusFile> {
+    let value: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("status.json")).ok()?).ok()?;
+    Some(StatusFile { code: value["code"].as_i64(), ended_by: value["ended_by"].as_str().unwrap_or("itself").to_owned() })
+}
+
+/// `$QD_ATTEMPT_ID` of a process.
+pub fn attempt_of(pid: i32) -> String {
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environ
+        .split(|b| *b == 0)
+        .find_map(|v| v.strip_prefix(b"QD_ATTEMPT_ID="))
+        .map(|v| String::from_utf8_lossy(v).into_owned())
+        .unwrap_or_default()
+}
+
+/// The file that holds the lock of an attempt's shim, if it is held now.
+pub fn lock_is_held(dir: &Path) -> bool {
+    // The lock is an open-file-description lock: asking needs a descriptor of our own, and takes nothing.
+    let Ok(file) = File::open(dir.join("lock")) else { return false };
+    quarterdeck::base::sys::lock_is_held(std::os::fd::AsFd::as_fd(&file)).unwrap_or(false)
+}

@@ -1,0 +1,391 @@
+//! One round: a crowd of runs, one kill that is aimed or left to chance, a restart, and what it hit.
+
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use super::cells::{Cell, Doing, Tally, Target};
+use super::estate::{CROWD, Estate, attempt_of};
+use super::support::process::{alive, command_line, kill, processes_with};
+use super::view::{self, Attempt};
+
+/// Points of the source at which a process can be held or killed: name, whose process it is, what it is doing there.
+/// `tests/it/chaos_check.rs` holds the list to the source.
+pub const POINTS: &[(&str, Target, Doing)] = &[
+    ("shim.started.tmp", Target::Shim, Doing::Claimed),
+    ("shim.sweeping", Target::Shim, Doing::Draining),
+    ("shim.status.tmp", Target::Shim, Doing::Status),
+    ("shim.status", Target::Shim, Doing::Status),
+];
+
+/// splitmix64: the whole run follows from its seed.
+#[derive(Debug, Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len() as u64) as usize]
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Round {
+    /// Kill this, while it is doing that.
+    Aim(Cell),
+    /// Kill something, some time.
+    Chance,
+    /// Kill everything at once, and forget what was not synced.
+    PowerCut,
+}
+
+/// What a round leaves for the report.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub tally: Tally,
+    pub cuts: u32,
+    /// Files that a power cut took.
+    pub forgotten: u32,
+    /// Aimed rounds whose moment did not come.
+    pub missed: Vec<Cell>,
+    pub points: Vec<&'static str>,
+}
+
+/// How long a moment is waited for before the round counts as missed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The pipeline that comes by the moment that is wanted.
+fn pipeline_for(doing: Doing, rng: &mut Rng) -> &'static str {
+    match doing {
+        Doing::Post => rng.pick(&["posted", "good"]),
+        Doing::Publish => "sync",
+        Doing::Draining => "stray",
+        Doing::Started => "good",
+        Doing::BetweenStages => "gap",
+        _ => rng.pick(&["solo", "cells", "flaky", "good"]),
+    }
+}
+
+pub fn run(estate: &mut Estate, round: Round, rng: &mut Rng, power: Option<&std::path::Path>) -> Result<Outcome, String> {
+    let mut out = Outcome::default();
+    match round {
+        Round::Aim(cell) => {
+            let points: Vec<_> = POINTS.iter().filter(|(_, _, d)| *d == cell.1).collect();
+            let own = points.iter().any(|(_, owner, _)| *owner == cell.0);
+            // Moments of microseconds can only be met where the process is held; others are met both ways.
+            let narrow = matches!(cell.1, Doing::Claimed | Doing::Status | Doing::Ingest);
+            if !points.is_empty() && (narrow || own && rng.one_in(2)) {
+                let point = *rng.pick(&points);
+                at_point(estate, cell, point, rng, &mut out)?;
+            } else {
+                at_moment(estate, cell, rng, &mut out)?;
+            }
+        }
+        Round::Chance => by_chance(estate, rng, &mut out)?,
+        Round::PowerCut => match power {
+            Some(library) => power_cut(estate, library, rng, &mut out)?,
+            None => by_chance(estate, rng, &mut out)?,
+        },
+    }
+    Ok(out)
+}
+
+fn crowd(estate: &mut Estate, rng: &mut Rng) -> Result<(), String> {
+    for _ in 0..rng.below(3) {
+        let pipeline = rng.pick(CROWD);
+        if pipeline == "sync" {
+            estate.advance();
+        }
+        estate.submit(pipeline)?;
+    }
+    Ok(())
+}
+
+/// Holds or kills a process at a named point; what is held may see another process die first.
+fn at_point(estate: &mut Estate, cell: Cell, point: (&'static str, Target, Doing), rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+    let (name, owner, doing) = point;
+    let label = estate.token();
+    let once = estate.home.root().join(format!("once-{label}"));
+    let once_text = once.to_string_lossy().into_owned();
+    let hold = cell.0 != owner || rng.one_in(2);
+    let mut faults = vec![("QD_CRASH_AT", name), ("QD_CRASH_ONCE", once_text.as_str())];
+    if hold {
+        faults.push(("QD_CRASH_SIGNAL", "STOP"));
+    }
+    estate.start_engine(&faults)?;
+    if doing == Doing::Publish {
+        estate.advance();
+    }
+    let (mut client, token) = estate.client(pipeline_for(doing, rng));
+    let reached = wait(PATIENCE, || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));
+    let Some(pid) = reached.as_deref().and_then(|t| t.split_whitespace().nth(1)?.parse::<i32>().ok()) else {
+        out.missed.push(cell);
+        let _ = client.wait();
+        return estate.ensure_engine(false);
+    };
+    out.points.push(name);
+    if owner == Target::Shim
+        && let Some(id) = attempt_of_shim(pid)
+    {
+        estate.hit.insert(id);
+    }
+    if owner == Target::Shim && !hold {
+        // It is dead already, and its directory says whose it was.
+        mark_dead_shims(estate, &token);
+    }
+    match cell.0 {
+        target if target == owner => {
+            kill(pid);
+            out.tally.add(cell);
+        }
+        Target::Engine => {
+            estate.kill_engine();
+            out.tally.add(cell);
+        }
+        Target::Client => {
+            if client.try_wait().is_ok_and(|s| s.is_none()) {
+                let _ = client.kill();
+                out.tally.add(cell);
+            }
+        }
+        _ => {
+            if kill_step(estate, &token, rng) {
+                out.tally.add(cell);
+            }
+        }
+    }
+    if hold && alive(pid) {
+        // Held by us: it goes on, or dies as well.
+        if rng.one_in(3) {
+            kill(pid);
+            out.tally.add((owner, doing));
+        } else if let Some(p) = rustix::process::Pid::from_raw(pid) {
+            if owner == Target::Shim && cell.0 != Target::Step {
+                forgive(estate, pid);
+            }
+            let _ = rustix::process::kill_process(p, rustix::process::Signal::CONT);
+        }
+    }
+    estate.ensure_engine(rng.one_in(3))?;
+    end(client);
+    Ok(())
+}
+
+/// A shim that was only held still, and now goes on: its attempt must end as if nothing had happened.
+fn forgive(estate: &mut Estate, pid: i32) {
+    if let Some(id) = attempt_of_shim(pid) {
+        estate.hit.remove(&id);
+    }
+}
+
+/// Every attempt of the run whose shim is dead without a status was hit by us.
+fn mark_dead_shims(estate: &mut Estate, token: &str) {
+    if let Some((pipeline, number, _)) = estate.find(token) {
+        for a in view::attempts(&estate.run_dir(&pipeline, number), &estate.journal) {
+            if !a.ended && !a.held {
+                estate.hit.insert(a.id);
+            }
+        }
+    }
+}
+
+/// Waits until the run does what is wanted, and kills.
+fn at_moment(estate: &mut Estate, cell: Cell, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+    estate.ensure_engine(rng.one_in(3))?;
+    if cell.1 == Doing::BetweenStages {
+        estate.submit("hold")?;
+    }
+    crowd(estate, rng)?;
+    if cell.1 == Doing::Publish {
+        estate.advance();
+    }
+    let (client, token) = estate.client(pipeline_for(cell.1, rng));
+    let start = Instant::now();
+    let mut client = Some(client);
+    loop {
+        let place = estate.find(&token);
+        let doing = match &place {
+            None => Some(Doing::BeforeClaim),
+            Some((pipeline, number, done)) => view::doing(&view::attempts(&estate.run_dir(pipeline, *number), &estate.journal), *done),
+        };
+        if doing == Some(cell.1) {
+            if cell.1 != Doing::BeforeClaim {
+                std::thread::sleep(Duration::from_micros(rng.below(3_000)));
+            }
+            if let Some(doing) = strike(estate, cell.0, &token, client.as_mut(), rng) {
+                out.tally.add((cell.0, doing));
+                break;
+            }
+        }
+        if doing.is_none() || start.elapsed() > PATIENCE {
+            out.missed.push(cell);
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    estate.ensure_engine(rng.one_in(3))?;
+    client.into_iter().for_each(end);
+    Ok(())
+}
+
+fn by_chance(estate: &mut Estate, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+    estate.ensure_engine(rng.one_in(3))?;
+    crowd(estate, rng)?;
+    let pipeline = rng.pick(CROWD);
+    if pipeline == "sync" {
+        estate.advance();
+    }
+    let (mut client, token) = estate.client(pipeline);
+    for _ in 0..=rng.below(2) {
+        std::thread::sleep(Duration::from_millis(rng.below(300)));
+        let target = rng.pick(&Target::ALL);
+        if let Some(doing) = strike(estate, target, &token, Some(&mut client), rng) {
+            out.tally.add((target, doing));
+        }
+        estate.ensure_engine(rng.one_in(3))?;
+    }
+    end(client);
+    Ok(())
+}
+
+/// Kills `target` of the run of `token`, and says what the run was doing right before; none where there was nothing to kill.
+fn strike(estate: &mut Estate, target: Target, token: &str, client: Option<&mut Child>, rng: &mut Rng) -> Option<Doing> {
+    let place = estate.find(token);
+    let list = match &place {
+        Some((pipeline, number, _)) => view::attempts(&estate.run_dir(pipeline, *number), &estate.journal),
+        None => Vec::new(),
+    };
+    let doing = view::doing(&list, place.as_ref().is_some_and(|p| p.2))?;
+    let active: Vec<&Attempt> = list.iter().filter(|a| a.doing() == Some(doing)).collect();
+    match target {
+        Target::Engine => {
+            estate.engine_pid()?;
+            estate.kill_engine();
+        }
+        Target::Client => {
+            let client = client?;
+            if client.try_wait().ok()?.is_some() {
+                return None;
+            }
+            client.kill().ok()?;
+        }
+        Target::Shim => {
+            let attempt = active.first()?;
+            let pid = match attempt.shim {
+                Some(shim) if view::is_same(shim) => shim.0,
+                Some(_) => return None,
+                None => *processes_with(&attempt.dir.to_string_lossy()).iter().find(|p| command_line(**p).contains(" shim "))?,
+            };
+            estate.hit.insert(attempt.id.clone());
+            kill(pid);
+        }
+        Target::Step => return kill_step(estate, token, rng).then_some(doing),
+    }
+    Some(doing)
+}
+
+/// Kills the leader of a step, or where it has ended already one of the children that it left.
+fn kill_step(estate: &mut Estate, token: &str, rng: &mut Rng) -> bool {
+    let Some((pipeline, number, _)) = estate.find(token) else { return false };
+    let list = view::attempts(&estate.run_dir(&pipeline, number), &estate.journal);
+    let Some(attempt) = list.iter().rev().find(|a| a.doing().is_some() && a.child.is_some()) else { return false };
+    let leader = attempt.child.filter(|c| view::is_same(*c) && alive(c.0));
+    let pid = match leader {
+        Some(child) if !attempt.said_end => child.0,
+        _ => {
+            let left: Vec<i32> = processes_with(&format!("QD_ATTEMPT_ID={}", attempt.id));
+            if left.is_empty() {
+                return false;
+            }
+            rng.pick(&left)
+        }
+    };
+    estate.hit.insert(attempt.id.clone());
+    kill(pid);
+    true
+}
+
+/// A moment in the life of several runs, then darkness for engine, shims and steps at once.
+fn power_cut(estate: &mut Estate, library: &std::path::Path, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+    let label = estate.token();
+    let ledger = estate.home.root().join(format!("ledger-{label}"));
+    let (library, file) = (library.to_string_lossy().into_owned(), ledger.to_string_lossy().into_owned());
+    estate.start_engine(&[("LD_PRELOAD", &library), ("QD_SYNC_LEDGER", &file)])?;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        let pipeline = rng.pick(&["solo", "cells", "good", "posted"]);
+        estate.submit(pipeline)?;
+        tokens.push(estate.told.last().map(|t| t.2.clone()).unwrap_or_default());
+    }
+    let chosen = rng.pick(&[0usize, 1, 2]);
+    let wanted = |list: &[Attempt]| list.iter().any(|a| a.said_start && !a.ended);
+    let start = Instant::now();
+    loop {
+        let place = estate.find(&tokens[chosen]);
+        let list = place.as_ref().map(|(p, n, _)| view::attempts(&estate.run_dir(p, *n), &estate.journal)).unwrap_or_default();
+        if wanted(&list) || place.is_some_and(|p| p.2) || start.elapsed() > PATIENCE {
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    std::thread::sleep(Duration::from_micros(rng.below(20_000)));
+    // Nobody may act on the death of another: engine first, then shims, then steps, again until all are gone.
+    estate.kill_engine();
+    estate.home.kill_everything();
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for (pipeline, number, _) in estate.told.iter().rev().take(3) {
+        for a in view::attempts(&estate.run_dir(pipeline, *number), &estate.journal) {
+            if !a.ended {
+                estate.hit.insert(a.id);
+            }
+            dirs.push(a.dir);
+        }
+    }
+    let text = std::fs::read_to_string(&ledger).unwrap_or_default();
+    out.forgotten += super::power::cut(&text, &dirs).len() as u32;
+    out.cuts += 1;
+    estate.start_engine(&[])
+}
+
+fn attempt_of_shim(pid: i32) -> Option<String> {
+    let line = command_line(pid);
+    let dir = line.split(" shim ").nth(1)?;
+    let spec: serde_json::Value = serde_json::from_slice(&std::fs::read(std::path::Path::new(dir.trim()).join("spec.json")).ok()?).ok()?;
+    Some(spec["attempt"].as_str()?.to_owned()).filter(|id| !id.is_empty() || attempt_of(pid).is_empty())
+}
+
+fn wait<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(value) = probe() {
+            return Some(value);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+/// A client that is still waiting is let go: its run goes on without it.
+fn end(mut client: Child) {
+    let start = Instant::now();
+    while client.try_wait().is_ok_and(|s| s.is_none()) && start.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = client.kill();
+    let _ = client.wait();
+}

@@ -1,0 +1,97 @@
+//! The table of figures in README.md, made from `benches/results/*.tsv` and from nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub const OPEN: &str = "<!-- figures: QD_WRITE=1 cargo test --test package figures -->";
+pub const CLOSE: &str = "<!-- /figures -->";
+
+/// Which lines of the results are shown: file, metric, what the row says.
+const SHOWN: &[(&str, &str, &str)] = &[
+    ("runner", "cells of one run", "1,000 cells of one run, 2 at once"),
+    ("runner", "runs of one client", "1,000 runs queued by one client, 2 at once"),
+    ("runner", "queueing alone", "of which queueing"),
+    ("runner", "client start to first instruction", "client start to first instruction"),
+    ("mirror", "cold", "mirror of 2,000 packages, cold"),
+    ("mirror", "unchanged", "the same, nothing new"),
+    ("mirror", "requests, unchanged", "the same: requests"),
+    ("mirror", "bytes of bodies, unchanged", "the same: bytes of bodies"),
+    ("cli", "get runs", "`quarterdeck get runs`"),
+    ("cli", "a process that does nothing", "a process that does nothing"),
+];
+
+struct Sample {
+    subject: String,
+    version: String,
+    unit: String,
+    value: f64,
+    load: f64,
+    date: String,
+}
+
+/// The whole block, markers included.
+pub fn block(results: &Path) -> String {
+    let mut out = format!("{OPEN}\n| what | who | median (least to most) | samples | load |\n|---|---|---|---|---|\n");
+    let mut dates = BTreeMap::new();
+    for (file, metric, title) in SHOWN {
+        let samples = read(&results.join(format!("{file}.tsv")), metric);
+        let mut subjects: Vec<&str> = Vec::new();
+        for s in &samples {
+            dates.insert(*file, s.date.clone());
+            if !subjects.contains(&s.subject.as_str()) {
+                subjects.push(&s.subject);
+            }
+        }
+        for subject in subjects {
+            let of: Vec<&Sample> = samples.iter().filter(|s| s.subject == subject).collect();
+            let mut values: Vec<f64> = of.iter().map(|s| s.value).collect();
+            values.sort_by(f64::total_cmp);
+            let mid = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
+            let (least, most) = (values[0], values[values.len() - 1]);
+            let loads = of.iter().map(|s| s.load).fold((f64::MAX, 0.0f64), |(a, b), l| (a.min(l), b.max(l)));
+            let who = if of[0].version.is_empty() || of[0].version.contains(subject) {
+                if of[0].version.is_empty() { subject.to_owned() } else { of[0].version.clone() }
+            } else {
+                format!("{subject} {}", of[0].version)
+            };
+            out.push_str(&format!(
+                "| {title} | {who} | {} {} ({} to {}) | {} | {:.1} to {:.1} |\n",
+                number(mid),
+                of[0].unit,
+                number(least),
+                number(most),
+                of.len(),
+                loads.0,
+                loads.1
+            ));
+        }
+    }
+    let when: Vec<String> = dates.iter().map(|(file, date)| format!("{file} {date}")).collect();
+    out.push_str(&format!("\nMeasured: {}. Compare within one row group only: each was measured in one go.\n{CLOSE}", when.join(", ")));
+    out
+}
+
+fn number(v: f64) -> String {
+    match v {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
+fn read(path: &Path, metric: &str) -> Vec<Sample> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let rows = text.lines().skip(1).filter_map(|line| {
+        let f: Vec<&str> = line.split('\t').collect();
+        let [subject, version, m, unit, value, load, date, ..] = f[..] else { return None };
+        (m == metric).then(|| Sample {
+            subject: subject.into(),
+            version: version.into(),
+            unit: unit.into(),
+            value: value.parse().unwrap_or(f64::NAN),
+            load: load.parse().unwrap_or(f64::NAN),
+            date: date.into(),
+        })
+    });
+    rows.collect()
+}
