@@ -4,6 +4,7 @@ pub mod clock;
 pub mod crash;
 pub mod durable;
 pub mod duration;
+pub mod mask;
 pub mod natural;
 pub mod proc;
 pub mod redact;

@@ -31,6 +31,13 @@ pub fn try_lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
+/// Frees the lock now. Closing would too, but not while another thread's child, between fork and exec, still has a copy of the descriptor.
+pub fn unlock(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut lock = whole_file(libc::F_UNLCK);
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &mut lock) }).map(drop)
+}
+
 /// Waits until nobody holds the exclusive lock, by taking a shared one. Blocks the calling thread.
 pub fn wait_lock_shared(fd: BorrowedFd<'_>) -> io::Result<()> {
     loop {
@@ -210,9 +217,11 @@ pub fn fork_held(held: &Held<'_>) -> io::Result<i32> {
         // One byte, not zero: where cores go to a program, the kernel ignores a limit of zero but never dumps under a limit of one.
         let core = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
         libc::setrlimit(libc::RLIMIT_CORE, &core);
-        // Real-time signals included; those that cannot be set answer EINVAL, which is as good.
+        // Straight to the kernel, for the C library keeps 32 and 33 to itself, and they may come in ignored. All zero is the default action
+        // in the kernel's layout of every architecture; KILL and STOP answer EINVAL, which is as good.
+        let default = [0u64; 4];
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8usize);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);

@@ -25,6 +25,8 @@ pub mod file {
     pub const SCRIPT: &str = "script";
     /// Made by the engine, under the lock, when it gives up an attempt that never started: a late shim finds it and leaves.
     pub const RETIRED: &str = "retired";
+    /// Text: why a shim did not start the command, where it left no verdict.
+    pub const REFUSED: &str = "refused";
     pub const CANCEL: &str = "cancel";
     pub const STATUS: &str = "status.json";
     pub const REPORT: &str = "report";

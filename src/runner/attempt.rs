@@ -161,6 +161,11 @@ pub fn observe(dir: &Path, clock: &dyn Clock) -> Result<Evidence, AttemptError> 
     Ok(Evidence { lock_held, started, status, boot_id: clock.boot_id(), booted_at })
 }
 
+/// Why a shim refused to start, for people: a full disk, secrets that did not arrive. Only meaningful when the attempt never started.
+pub fn read_refusal(dir: &Path) -> Option<String> {
+    std::fs::read_to_string(dir.join(file::REFUSED)).ok().filter(|t| !t.is_empty())
+}
+
 /// Reads the spec of an attempt.
 pub fn read_spec(dir: &Path) -> Result<Found<Spec>, AttemptError> {
     read_json(&dir.join(file::SPEC))
@@ -206,6 +211,12 @@ pub fn retire(dir: &Path) -> Result<bool, AttemptError> {
     if !sys::try_lock_exclusive(lock.as_fd()).map_err(io_error("lock", &lock_path))? {
         return Ok(false);
     }
+    let done = retire_locked(dir);
+    sys::unlock(lock.as_fd()).map_err(io_error("unlock", &lock_path))?;
+    done
+}
+
+fn retire_locked(dir: &Path) -> Result<bool, AttemptError> {
     let exists = |name| dir.join(name).try_exists().map_err(io_error("look for", &dir.join(name)));
     if exists(file::STARTED)? || exists(file::STATUS)? {
         return Ok(false);

@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod config;
 pub mod content;
+pub mod log;
 pub mod recovery;
 pub mod shim;
 pub mod survivors;

@@ -5,4 +5,5 @@ mod chaos_check;
 mod demo_tools;
 mod demo_upstream;
 mod interop;
+mod shim;
 mod support;

@@ -1,6 +1,39 @@
 //! The supervisor of one step attempt: a process of its own, single-threaded, without runtime. Owns the step's log and its verdict.
 //!
-//! It uses `base` and `domain` only, so that it starts in milliseconds and outlives any engine.
+//! It uses `base` and `domain` only, so that it starts in milliseconds and outlives any engine. `run` is the order of events.
 
+mod child;
 pub mod contain;
+mod evidence;
+pub mod index;
+mod ladder;
+mod logfile;
+mod run;
+mod scrub;
 pub mod secrets;
+mod status;
+mod supervise;
+mod sweep;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The command was refused and never ran; `refused` in the directory says why. The engine may try again.
+const NOT_STARTED: u8 = 75;
+
+/// `quarterdeck shim ATTEMPT_DIR`: everything after the word `shim`. Exit code 0 when `status.json` is written. Prints nothing.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    match (args.next().map(PathBuf::from), args.next()) {
+        (Some(dir), None) if dir.is_absolute() => match run::run(&dir) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(run::Refused { why }) => {
+                // As good as it gets: on a full disk this fails too.
+                let _ = std::fs::write(dir.join(crate::domain::attempt::file::REFUSED), why);
+                ExitCode::from(NOT_STARTED)
+            }
+        },
+        _ => ExitCode::from(2),
+    }
+}

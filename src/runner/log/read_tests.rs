@@ -1,0 +1,152 @@
+//! Tests of paging: every page is a cut of the same lines, whatever the sizes; the index search is held against a plain loop.
+
+use super::*;
+use crate::runner::shim::index::Stamp;
+use proptest::prelude::*;
+
+fn log(text: &[u8]) -> (tempfile::TempDir, Log) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(file::LOG), text).unwrap();
+    let log = Log::open(dir.path()).unwrap();
+    (dir, log)
+}
+
+fn texts(p: &Page) -> Vec<String> {
+    p.lines.iter().map(|l| String::from_utf8_lossy(&l.bytes).into_owned()).collect()
+}
+
+#[test]
+fn pages_go_on_where_the_last_one_ended() {
+    let (_d, log) = log(b"one\ntwo\n\nthree");
+    let p = log.from_offset(0, 2, 1 << 20).unwrap();
+    assert_eq!((texts(&p), p.next, p.at_end), (vec!["one".into(), "two".into()], 8, false));
+    let p = log.from_offset(p.next, 10, 1 << 20).unwrap();
+    assert_eq!((texts(&p), p.next, p.at_end), (vec![String::new(), "three".into()], 14, true));
+    assert_eq!((p.lines[0].partial, p.lines[1].partial, p.lines[1].offset), (false, true, 9));
+    let p = log.from_offset(14, 10, 100).unwrap();
+    assert_eq!((p.lines.len(), p.next, p.at_end), (0, 14, true));
+    let p = log.from_offset(1 << 40, 10, 100).unwrap();
+    assert!(p.lines.is_empty() && p.at_end);
+}
+
+#[test]
+fn the_tail_is_the_last_lines() {
+    let (_d, log_) = log(b"one\ntwo\nthree\n");
+    assert_eq!(texts(&log_.tail(2, 1 << 20).unwrap()), ["two", "three"]);
+    assert_eq!(texts(&log_.tail(99, 1 << 20).unwrap()), ["one", "two", "three"]);
+    assert_eq!(texts(&log_.tail(99, 7).unwrap()), ["three"]);
+    let (_d, log_) = log(b"one\ntwo");
+    assert_eq!(texts(&log_.tail(1, 1 << 20).unwrap()), ["two"]);
+    let (_d, log_) = log(b"");
+    assert!(log_.tail(5, 1 << 20).unwrap().lines.is_empty());
+    let mut long = b"line\n".repeat(40_000);
+    long.extend(vec![b'x'; 200_000]);
+    let (_d, log_) = log(&long);
+    let p = log_.tail(3, 1 << 20).unwrap();
+    assert_eq!(p.lines[0].bytes, b"line");
+    assert_eq!(p.lines.iter().filter(|l| !l.bytes.starts_with(b"line")).map(|l| l.bytes.len()).sum::<usize>(), 200_000);
+}
+
+#[test]
+fn an_endless_line_comes_in_parts() {
+    let (_d, log) = log(&vec![b'x'; 3 * LINE_MAX + 5]);
+    let mut at = 0;
+    let mut sizes = Vec::new();
+    loop {
+        let p = log.from_offset(at, 1, PAGE_MAX).unwrap();
+        sizes.extend(p.lines.iter().map(|l| (l.bytes.len(), l.partial)));
+        at = p.next;
+        if p.at_end {
+            break;
+        }
+    }
+    assert_eq!(sizes, [(LINE_MAX, true), (LINE_MAX, true), (LINE_MAX, true), (5, true)]);
+}
+
+fn write_index(dir: &Path, records: &[(u64, i64, u64)]) {
+    let bytes: Vec<u8> =
+        records.iter().flat_map(|(b, w, o)| Record { at: Stamp { boot_us: *b, wall_us: *w }, offset: *o }.encode()).collect();
+    std::fs::write(dir.join(file::LOG_INDEX), bytes).unwrap();
+}
+
+#[test]
+fn lines_have_times_and_times_have_lines() {
+    let (d, log) = log(b"a\nb\nc\nd\n");
+    assert_eq!(log.from_offset(0, 9, 99).unwrap().lines[0].wall_us, None);
+    write_index(d.path(), &[(1, 100, 0), (2, 200, 4), (3, 300, 6)]);
+    let times: Vec<_> = log.from_offset(0, 9, 99).unwrap().lines.iter().map(|l| l.wall_us.unwrap()).collect();
+    assert_eq!(times, [100, 100, 200, 300]);
+    assert_eq!(texts(&log.from_time(150, 9, 99).unwrap()), ["c", "d"]);
+    assert_eq!(texts(&log.from_time(0, 9, 99).unwrap()), ["a", "b", "c", "d"]);
+    assert!(log.from_time(301, 9, 99).unwrap().lines.is_empty());
+    // Half a record at the end, as after a crash.
+    let mut bytes = std::fs::read(d.path().join(file::LOG_INDEX)).unwrap();
+    bytes.extend([9; 11]);
+    std::fs::write(d.path().join(file::LOG_INDEX), bytes).unwrap();
+    assert_eq!(texts(&log.from_time(201, 9, 99).unwrap()), ["d"]);
+}
+
+#[test]
+fn a_gap_is_jumped_over_and_its_record_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = b"first\n".to_vec();
+    text.extend(crate::runner::shim::index::gap_mark(5_000, 1 << 20));
+    text.resize(6_000, 0);
+    text.extend(b"last one\nlast two\n");
+    std::fs::write(dir.path().join(file::LOG), &text).unwrap();
+    std::fs::write(dir.path().join(file::LOG_GAP), Gap { from: 6, to: 6_000 }.encode()).unwrap();
+    let log = Log::open(dir.path()).unwrap();
+    let p = log.from_offset(0, 99, 1 << 20).unwrap();
+    let t = texts(&p);
+    assert_eq!((t.len(), t[0].as_str(), t[3].as_str(), t[4].as_str()), (5, "first", "last one", "last two"), "{t:?}");
+    assert!(t[2].contains("5000 bytes dropped here"), "{t:?}");
+    assert_eq!(texts(&log.from_offset(3_000, 1, 99).unwrap()), ["last one"]);
+    assert_eq!(texts(&log.tail(1, 1 << 20).unwrap()), ["last two"]);
+    assert_eq!(texts(&log.tail(2, 1 << 20).unwrap()), ["last one", "last two"]);
+    assert!(texts(&log.tail(3, 1 << 20).unwrap()).iter().any(|l| l.contains("dropped here")));
+    assert!(!p.lines.iter().any(|l| l.bytes.contains(&0)));
+}
+
+proptest! {
+    #[test]
+    fn any_cut_into_pages_gives_the_same_lines(
+        lines in proptest::collection::vec("[ab]{0,5}", 0..40), ends in any::<bool>(), count in 1usize..7, bytes in 1usize..40,
+    ) {
+        let mut text = lines.join("\n");
+        if ends && !text.is_empty() { text.push('\n'); }
+        let (_d, log) = log(text.as_bytes());
+        let (mut at, mut seen) = (0, String::new());
+        loop {
+            let p = log.from_offset(at, count, bytes).unwrap();
+            for l in &p.lines {
+                prop_assert_eq!(l.offset as usize, seen.len());
+                seen.push_str(std::str::from_utf8(&l.bytes).unwrap());
+                if !l.partial { seen.push('\n'); }
+            }
+            prop_assert!(p.next >= at);
+            at = p.next;
+            if p.at_end { break; }
+        }
+        prop_assert_eq!(&seen, &text);
+        let all: Vec<&str> = text.strip_suffix('\n').unwrap_or(&text).split('\n').collect();
+        let want = if text.is_empty() { vec![] } else { all[all.len().saturating_sub(count)..].to_vec() };
+        prop_assert_eq!(texts(&log.tail(count, PAGE_MAX).unwrap()), want);
+    }
+
+    #[test]
+    fn the_index_search_is_a_plain_loop(steps in proptest::collection::vec((0i64..5, 0u64..5), 0..60), wanted in 0i64..200, offset in 0u64..200) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut wall, mut at, mut records) = (0, 0, Vec::new());
+        for (i, (w, o)) in steps.iter().enumerate() {
+            (wall, at) = (wall + w, at + o);
+            records.push((i as u64, wall, at));
+        }
+        write_index(dir.path(), &records);
+        prop_assert_eq!(offset_at(dir.path(), wanted), records.iter().find(|r| r.1 >= wanted).map(|r| r.2));
+        let expected = |o: u64| records.iter().rev().find(|r| r.2 <= o).map(|r| r.1);
+        let mut times = Times::open(dir.path());
+        for o in [offset / 2, offset, offset + 1, offset + 7, offset / 3] {
+            prop_assert_eq!(times.of(o), expected(o));
+        }
+    }
+}

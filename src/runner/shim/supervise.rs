@@ -1,0 +1,335 @@
+//! The shim's loop while the step runs: output, deadlines, the wish to cancel, the end of the leader. One thread, one poll.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use rustix::process::Signal;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
+
+use crate::base::clock::Clock;
+use crate::base::duration::Span;
+use crate::base::mask::{Masker, Stream};
+use crate::base::{crash, sys};
+use crate::domain::attempt::{EndedBy, Spec};
+
+use super::index::Stamp;
+use super::ladder::{Act, Ladder};
+use super::logfile::{LogFile, Totals};
+use super::{contain, evidence, sweep};
+
+/// After the leader's end, for output that is still on its way or held open by a process it left behind.
+const DRAIN_US: u64 = 2_000_000;
+/// A writer that pauses so long is shown what the masker holds back.
+const PAUSE_US: u64 = 50_000;
+/// Where inotify fails, and for the report file.
+const GLANCE_US: u64 = 1_000_000;
+const DEFAULT_TIMEOUT_MS: u64 = 24 * 3_600_000;
+const CHUNK: usize = 64 << 10;
+/// At most so many chunks before signals and deadlines are looked at again.
+const CHUNKS_A_TURN: u32 = 16;
+
+/// Output on its way to the log: masked, then written.
+pub struct Output {
+    pub log: LogFile,
+    pub masker: Masker,
+    stream: Stream,
+    masked: Vec<u8>,
+}
+
+impl Output {
+    pub fn new(log: LogFile, masker: Masker) -> Self {
+        Self { log, masker, stream: Stream::default(), masked: Vec::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8], now: Stamp) {
+        if self.masker.is_empty() {
+            return self.log.write(bytes, now);
+        }
+        self.masked.clear();
+        self.stream.push(&self.masker, bytes, &mut self.masked);
+        self.log.write(&self.masked, now);
+    }
+
+    fn pause(&mut self, now: Stamp) {
+        self.masked.clear();
+        self.stream.pause(&mut self.masked);
+        self.log.write(&self.masked, now);
+    }
+
+    pub fn finish(&mut self, now: Stamp) -> Totals {
+        self.masked.clear();
+        self.stream.finish(&mut self.masked);
+        self.log.write(&self.masked, now);
+        self.log.finish(now)
+    }
+}
+
+/// What the loop works on.
+pub struct Supervisor<'a> {
+    pub spec: &'a Spec,
+    pub dir: &'a Path,
+    pub leader: i32,
+    pub cgroup: Option<&'a Path>,
+    /// Reading end, non-blocking; none once it is closed.
+    pub pipe: Option<OwnedFd>,
+    /// See `sys::Held::failure`.
+    pub failure: Option<OwnedFd>,
+    pub signals: &'a OwnedFd,
+    pub clock: &'a dyn Clock,
+    pub output: Output,
+    /// When the gate opened, boot µs.
+    pub started_us: u64,
+}
+
+/// How the loop ended.
+pub struct End {
+    /// Why the step was ended from here, where it was.
+    pub why: Option<EndedBy>,
+    pub detail: String,
+    /// The command could not be started.
+    pub setup: Option<String>,
+    /// The leader could not be killed.
+    pub unkillable: bool,
+}
+
+/// The moments that matter, boot µs.
+struct Times {
+    wall_at: u64,
+    deadline_at: Option<u64>,
+    stall_us: Option<u64>,
+    active_us: u64,
+    glance_at: u64,
+    pause_at: Option<u64>,
+    ended_at: Option<u64>,
+    report_len: u64,
+    terms: u32,
+}
+
+pub fn stamp(clock: &dyn Clock) -> Stamp {
+    Stamp { boot_us: clock.boot_us(), wall_us: clock.now().as_microsecond() }
+}
+
+impl Supervisor<'_> {
+    /// Runs until the leader has ended and its output is drained, or nothing more can be done.
+    pub fn run(&mut self) -> io::Result<End> {
+        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let wishes = watch(self.dir);
+        let mut ladder = Ladder::new(self.spec.grace_ms.saturating_mul(1_000));
+        let mut end = End { why: None, detail: String::new(), setup: None, unkillable: false };
+        let same_boot = self.spec.boot_id.is_empty() || self.spec.boot_id == self.clock.boot_id();
+        let mut t = Times {
+            wall_at: self.started_us.saturating_add(self.spec.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS).saturating_mul(1_000)),
+            deadline_at: self.spec.deadline_boot_us.filter(|_| same_boot),
+            stall_us: self.spec.stall_ms.map(|ms| ms.saturating_mul(1_000)),
+            active_us: self.started_us,
+            glance_at: self.started_us,
+            pause_at: None,
+            ended_at: None,
+            report_len: 0,
+            terms: 0,
+        };
+        let mut buf = vec![0u8; CHUNK];
+        loop {
+            self.read_output(&mut buf, &mut t, &mut ladder, &mut end);
+            let now = self.clock.boot_us();
+            if t.ended_at.is_none() && sweep::has_ended(self.leader) {
+                t.ended_at = Some(now);
+                crash::point("shim.exited");
+            }
+            match t.ended_at {
+                Some(at) if self.pipe.is_none() || now >= at.saturating_add(DRAIN_US) => break,
+                Some(_) => {}
+                None => {
+                    if self.look_at_wishes_and_limits(now, &mut t, &mut ladder, &mut end) {
+                        end.unkillable = true;
+                        break;
+                    }
+                }
+            }
+            if t.pause_at.is_some_and(|p| now >= p) {
+                t.pause_at = None;
+                self.output.pause(stamp(self.clock));
+            }
+            self.output.log.retry(stamp(self.clock));
+            arm(&timer, self.next_moment(&t, &ladder))?;
+            self.sleep(&timer, wishes.as_ref(), &mut t, &mut end)?;
+        }
+        end.why = ladder.why();
+        Ok(end)
+    }
+
+    /// What is still in the pipe after the sweep, without waiting.
+    pub fn drain_rest(&mut self) {
+        let mut buf = vec![0u8; CHUNK];
+        while let Some(pipe) = &self.pipe {
+            match rustix::io::read(pipe, &mut buf) {
+                Ok(n) if n > 0 => self.output.push(&buf[..n], stamp(self.clock)),
+                Err(rustix::io::Errno::INTR) => {}
+                _ => self.pipe = None,
+            }
+        }
+    }
+
+    fn read_output(&mut self, buf: &mut [u8], t: &mut Times, ladder: &mut Ladder, end: &mut End) {
+        for _ in 0..CHUNKS_A_TURN {
+            let Some(pipe) = &self.pipe else { return };
+            match rustix::io::read(pipe, &mut *buf) {
+                Ok(0) => self.pipe = None,
+                Ok(n) => {
+                    let now = stamp(self.clock);
+                    self.output.push(&buf[..n], now);
+                    t.active_us = now.boot_us;
+                    t.pause_at = self.output.stream.waits().then_some(now.boot_us + PAUSE_US);
+                    if self.spec.log.kill_on_limit && self.output.log.over_limit() && ladder.why().is_none() && t.ended_at.is_none() {
+                        end.detail = format!("the log grew over its limit of {}", crate::base::size::short(self.spec.log.max_bytes));
+                        let act = ladder.demand(now.boot_us, EndedBy::LogLimit, false);
+                        self.act(act);
+                    }
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(_) => self.pipe = None,
+            }
+        }
+    }
+
+    /// True: everything was tried, and the leader is still there.
+    fn look_at_wishes_and_limits(&mut self, now: u64, t: &mut Times, ladder: &mut Ladder, end: &mut End) -> bool {
+        if let Some(wish) = evidence::read_cancel(self.dir) {
+            if ladder.why().is_none() {
+                end.detail = match wish.why.is_empty() {
+                    true => format!("cancelled by {}", wish.who),
+                    false => format!("cancelled by {}: {}", wish.who, wish.why),
+                };
+            }
+            let act = ladder.demand(now, EndedBy::Cancel, wish.force);
+            self.act(act);
+        }
+        if t.terms > 0 {
+            if ladder.why().is_none() {
+                end.detail = "the supervisor was told to end (SIGTERM), as at shutdown".to_owned();
+            }
+            let act = ladder.demand(now, EndedBy::Cancel, t.terms > 1);
+            self.act(act);
+        }
+        if now >= t.glance_at {
+            t.glance_at = now + GLANCE_US;
+            let len = std::fs::metadata(&self.spec.report).map_or(0, |m| m.len());
+            if len != t.report_len {
+                t.report_len = len;
+                t.active_us = now;
+            }
+        }
+        let mut limit = |hit: bool, why: EndedBy, detail: String| {
+            if hit && ladder.why().is_none() {
+                end.detail = detail;
+                let act = ladder.demand(now, why, false);
+                self.act(act);
+            }
+        };
+        let timeout = Span::from_ms(self.spec.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
+        limit(now >= t.wall_at, EndedBy::Timeout, format!("ran longer than its timeout of {timeout}"));
+        limit(t.deadline_at.is_some_and(|d| now >= d), EndedBy::Timeout, "the time of its stage or run was up".to_owned());
+        if let (Some(stall), Some(ms)) = (t.stall_us, self.spec.stall_ms) {
+            let silent = now >= t.active_us.saturating_add(stall);
+            limit(silent, EndedBy::Stall, format!("no output and no progress for {}", Span::from_ms(ms)));
+        }
+        let act = ladder.tick(now);
+        self.act(act);
+        act == Some(Act::GiveUp)
+    }
+
+    fn act(&self, act: Option<Act>) {
+        match act {
+            Some(Act::Term) => {
+                crash::point("shim.term");
+                sweep::signal_group(self.leader, Signal::TERM);
+                sweep::signal_group(self.leader, Signal::CONT);
+            }
+            Some(Act::Kill) => {
+                crash::point("shim.kill");
+                sweep::signal_group(self.leader, Signal::KILL);
+                if let Some(cgroup) = self.cgroup {
+                    contain::kill_all(cgroup);
+                }
+            }
+            Some(Act::GiveUp) | None => {}
+        }
+    }
+
+    fn next_moment(&self, t: &Times, ladder: &Ladder) -> u64 {
+        let drain = t.ended_at.map(|e| e.saturating_add(DRAIN_US));
+        let always = [drain, t.pause_at, self.output.log.retry_at()];
+        let running = t.ended_at.is_none();
+        let limits = [Some(t.wall_at), t.deadline_at, t.stall_us.map(|s| t.active_us.saturating_add(s))];
+        let limits = limits.into_iter().filter(|_| running && ladder.why().is_none());
+        let rest = [Some(t.glance_at), ladder.next()].into_iter().filter(|_| running);
+        always.into_iter().chain(limits).chain(rest).flatten().min().unwrap_or(u64::MAX)
+    }
+
+    fn sleep(&mut self, timer: &OwnedFd, wishes: Option<&OwnedFd>, t: &mut Times, end: &mut End) -> io::Result<()> {
+        let mut fds =
+            vec![PollFd::from_borrowed_fd(timer.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        fds.extend([wishes, self.pipe.as_ref(), self.failure.as_ref()].into_iter().flatten().map(|f| PollFd::new(f, PollFlags::IN)));
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let mut scratch = [0u8; 4096];
+        let _ = rustix::io::read(timer, &mut scratch[..8]);
+        if let Some(w) = wishes {
+            let _ = rustix::io::read(w, &mut scratch);
+        }
+        let seen = sys::read_signals(self.signals.as_fd())?;
+        t.terms += seen.iter().filter(|s| matches!(**s, libc::SIGTERM | libc::SIGINT)).count() as u32;
+        if seen.contains(&libc::SIGCHLD) {
+            sweep::reap_orphans(self.leader);
+        }
+        if let Some(f) = &self.failure {
+            match rustix::io::read(f, &mut scratch[..5]) {
+                Ok(5) => {
+                    end.setup = Some(explain(&scratch[..5], self.spec));
+                    self.failure = None;
+                }
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                _ => self.failure = None,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Absolute time on `CLOCK_BOOTTIME`, which also fires right after a suspend.
+fn arm(timer: &OwnedFd, at_us: u64) -> io::Result<()> {
+    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Zero would disarm, and a moment that passed must still fire.
+    let at = at_us.clamp(1, i64::MAX as u64 / 1_000);
+    let it_value = Timespec { tv_sec: (at / 1_000_000) as i64, tv_nsec: ((at % 1_000_000) * 1_000) as _ };
+    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: zero, it_value })?;
+    Ok(())
+}
+
+/// Tells when the wish to cancel appears. Without it the glance once a second finds it.
+fn watch(dir: &Path) -> Option<OwnedFd> {
+    let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+    inotify::add_watch(&fd, dir, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE).ok()?;
+    Some(fd)
+}
+
+fn explain(message: &[u8], spec: &Spec) -> String {
+    let errno = i32::from_ne_bytes(std::array::from_fn(|i| message[1 + i]));
+    let why = io::Error::from_raw_os_error(errno);
+    match message[0] {
+        sys::held_stage::WORKSPACE => format!("cannot enter the workspace {}: {why}", spec.workspace),
+        sys::held_stage::EXEC => match &spec.command {
+            crate::domain::attempt::Command::Shell { interpreter, .. } => {
+                format!("cannot run the interpreter `{}`: {why}", interpreter.first().map_or("/bin/sh", String::as_str))
+            }
+            crate::domain::attempt::Command::Native { kind, .. } => format!("cannot run quarterdeck for the step `{kind}`: {why}"),
+        },
+        _ => format!("cannot prepare the process: {why}"),
+    }
+}
