@@ -314,5 +314,4 @@ fn percent(value: &[u8], upper: bool, plus: bool, keep: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "mask_tests.rs"]
 mod tests;

@@ -316,5 +316,4 @@ impl Times {
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;
