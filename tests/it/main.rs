@@ -5,5 +5,6 @@ mod chaos_check;
 mod demo_tools;
 mod demo_upstream;
 mod interop;
+mod mirror;
 mod shim;
 mod support;

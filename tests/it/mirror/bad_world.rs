@@ -1,0 +1,227 @@
+//! Upstreams at their worst: every case ends in a defined way, says so in words, and leaves the served tree as it was.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quarterdeck::demo::faults::{Fault, Match};
+use quarterdeck::demo::hostile::{PACKAGES, TRICKS, Trick, repository};
+
+use super::{Repo, World, read_whole, run, snapshot};
+
+fn whole_repo() -> Repo {
+    Repo::of(&[("a.rpm", 900), ("b.rpm", 900), ("c.rpm", 900)])
+}
+
+/// A mirror of compose one, and an upstream that has compose two.
+fn behind() -> World {
+    let mut repo = whole_repo();
+    let world = World::new(&repo);
+    world.sync(&[]).expect(0);
+    repo.put("new.rpm", 900, 0);
+    repo.write(&world.up());
+    world
+}
+
+#[test]
+fn every_fault_has_its_exit_code_and_its_words() {
+    let status = |code| Fault::Status { code, retry_after: None };
+    let package = || Match::EndsWith("new.rpm".into());
+    let repomd = || Match::EndsWith("repomd.xml".into());
+    let primary = || Match::EndsWith("primary.xml.gz".into());
+    let cases: Vec<(Match, Fault, i32, &[&str])> = vec![
+        (repomd(), status(404), 3, &["repomd.xml", "404", "not found"]),
+        (repomd(), status(403), 3, &["403", "forbidden"]),
+        (repomd(), status(503), 3, &["503", "trouble"]),
+        (repomd(), Fault::Html, 1, &["not repomd.xml", "web page"]),
+        (repomd(), Fault::Replace { body: Arc::new(b"<repomd><data".to_vec()) }, 1, &["repomd.xml"]),
+        (repomd(), Fault::Replace { body: Arc::new(Vec::new()) }, 1, &["empty"]),
+        (repomd(), Fault::RedirectLoop, 3, &["redirect"]),
+        (repomd(), Fault::Redirect { to: "ftp://h/x".into() }, 3, &["ftp"]),
+        (repomd(), Fault::Redirect { to: "repomd.xml".into() }, 3, &["redirect loop"]),
+        (repomd(), Fault::Mute, 3, &["stalled"]),
+        (repomd(), Fault::Stall { after: 10 }, 3, &["stalled"]),
+        (repomd(), Fault::Hangup, 3, &["repomd.xml"]),
+        (repomd(), Fault::Truncate { keep: 100 }, 3, &["cut off"]),
+        (repomd(), Fault::Endless { chunk: 65_536 }, 3, &["larger than"]),
+        (primary(), Fault::Html, 1, &["primary.xml.gz", "push"]),
+        (primary(), status(404), 1, &["primary.xml.gz", "push"]),
+        (primary(), Fault::FlipBit { at: 20 }, 1, &["primary.xml.gz", "expected sha256"]),
+        (primary(), Fault::Endless { chunk: 65_536 }, 1, &["larger than"]),
+        (package(), status(404), 3, &["Packages/new.rpm", "404"]),
+        (package(), status(503), 3, &["Packages/new.rpm", "503"]),
+        (package(), Fault::Html, 1, &["Packages/new.rpm", "web page"]),
+        (package(), Fault::FlipBit { at: 450 }, 1, &["Packages/new.rpm", "expected sha256", "got"]),
+        (package(), Fault::Truncate { keep: 400 }, 3, &["Packages/new.rpm", "cut off"]),
+        (package(), Fault::Endless { chunk: 4096 }, 3, &["larger than"]),
+        (package(), Fault::Stall { after: 5 }, 3, &["Packages/new.rpm", "stalled"]),
+        (package(), Fault::RedirectLoop, 3, &["redirect"]),
+    ];
+    let world = behind();
+    let before = snapshot(&world.dest());
+    for (matches, fault, code, words) in cases {
+        world.upstream.faults().clear();
+        world.upstream.faults().always(matches, fault.clone());
+        let out = world.sync(&["stall=300ms", "attempts=2"]);
+        assert_eq!(out.code, code, "{fault:?}: {out:?}");
+        for word in words {
+            assert!(out.stderr.contains(word), "{fault:?} lacks `{word}`: {}", out.stderr);
+        }
+        assert!(out.stderr.contains("next:"), "{fault:?}: {}", out.stderr);
+        assert_eq!(world.told().0, out.stderr.split("mirror/sync: ").last().unwrap().lines().next().unwrap(), "{fault:?}");
+        assert_eq!(snapshot(&world.dest()), before, "{fault:?}");
+    }
+    world.upstream.faults().clear();
+    world.sync(&[]).expect(0);
+    assert_eq!(read_whole(&world.dest(), || ()), Ok(4));
+}
+
+#[test]
+fn what_heals_by_itself_is_asked_again() {
+    let package = || Match::EndsWith("new.rpm".into());
+    for (matches, fault) in [
+        (Match::EndsWith("repomd.xml".into()), Fault::Status { code: 503, retry_after: Some(0) }),
+        (package(), Fault::Status { code: 503, retry_after: Some(0) }),
+        (package(), Fault::Truncate { keep: 400 }),
+        (package(), Fault::FlipBit { at: 450 }),
+        (package(), Fault::Html),
+        (package(), Fault::Hangup),
+        (package(), Fault::Stall { after: 5 }),
+        (Match::EndsWith("primary.xml.gz".into()), Fault::FlipBit { at: 20 }),
+        (package(), Fault::NoLength),
+        (package(), Fault::Trickle { bytes: 100, every: Duration::from_millis(1) }),
+    ] {
+        let world = behind();
+        world.upstream.faults().times(1, matches, fault.clone());
+        let out = world.sync(&["stall=300ms"]);
+        assert_eq!(out.code, 0, "{fault:?}: {out:?}");
+        assert!(world.upstream.faults().hits() == 1, "{fault:?}");
+        assert_eq!(read_whole(&world.dest(), || ()), Ok(4), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_push_that_ends_while_we_look_is_waited_for() {
+    let mut repo = whole_repo();
+    let world = World::new(&repo);
+    world.sync(&[]).expect(0);
+    repo.put("new.rpm", 900, 0);
+    // repomd.xml of the push is there, its primary is not yet.
+    repo.write(&world.up());
+    world.upstream.faults().times(2, Match::EndsWith("primary.xml.gz".into()), Fault::Status { code: 404, retry_after: None });
+    let out = world.sync(&[]).expect(0);
+    assert!(out.stderr.contains("middle of a push"), "{out:?}");
+    assert_eq!(read_whole(&world.dest(), || ()), Ok(4));
+}
+
+#[test]
+fn every_lie_of_a_repository_is_refused_or_survived() {
+    for &trick in TRICKS {
+        let dir = tempfile::tempdir().unwrap();
+        let up = dir.path().join("up/deep/er");
+        repository(&up, Trick::None).unwrap();
+        let upstream = quarterdeck::demo::upstream::Upstream::start(&up, Default::default()).unwrap();
+        let world = World { dir, upstream };
+        world.sync(&[]).expect(0);
+        let before = snapshot(&world.dest());
+        let honest = std::fs::read(up.join("repodata/repomd.xml")).unwrap();
+        std::fs::remove_dir_all(&up).unwrap();
+        repository(&up, trick).unwrap();
+        // Both were written with one time and often one size: a server would call them the same.
+        std::fs::File::options()
+            .append(true)
+            .open(up.join("repodata/repomd.xml"))
+            .unwrap()
+            .set_modified(std::time::SystemTime::now())
+            .unwrap();
+        let out = world.sync(&["attempts=1"]);
+        let (code, word) = expected(trick);
+        // Where only packages are wrong, what is here already is right: nothing of them is needed.
+        let same = std::fs::read(up.join("repodata/repomd.xml")).unwrap() == honest;
+        let in_files = [Trick::Missing, Trick::MidPush, Trick::Short, Trick::Altered, Trick::MetadataAltered];
+        assert_eq!(same, in_files.contains(&trick), "{trick:?}");
+        assert_eq!(out.code, if same { 0 } else { code }, "{trick:?}: {out:?}");
+        assert!(same || out.stderr.contains(word), "{trick:?} lacks `{word}`: {}", out.stderr);
+        assert!(!out.stderr.contains('\u{7f}') && !out.stderr.contains('\u{1b}') && out.stderr.len() < 3000, "{trick:?}: {}", out.stderr);
+        assert_eq!(snapshot(&world.dest()), before, "{trick:?}");
+        assert_eq!(read_whole(&world.dest(), || ()), Ok(PACKAGES), "{trick:?}");
+        let outside = |p: &Path| std::fs::read_dir(p).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        let mut top = outside(world.dir.path());
+        top.sort();
+        assert_eq!(top, ["mirror", "report", "up"], "{trick:?}");
+        // A first sync from the liar publishes nothing either.
+        let fresh = world.dir.path().join("fresh");
+        let url = format!("url={}", world.upstream.url());
+        let out = run(super::step("mirror/sync", &[&url, "attempts=1"], &fresh, &world.dir.path().join("report")));
+        assert_eq!(out.code, if trick == Trick::Empty { 0 } else { code }, "{trick:?}: {out:?}");
+        assert!(trick == Trick::Empty || out.stderr.contains(word), "{trick:?} lacks `{word}`: {}", out.stderr);
+        assert_eq!(fresh.join("repodata/repomd.xml").exists(), trick == Trick::Empty, "{trick:?}");
+    }
+}
+
+fn expected(trick: Trick) -> (i32, &'static str) {
+    match trick {
+        Trick::None => (0, ""),
+        Trick::Empty => (4, "shrink"),
+        Trick::DotDot | Trick::EncodedDotDot | Trick::MetadataDotDot => (1, "leaves the repository"),
+        Trick::Absolute => (1, "absolute"),
+        Trick::OtherHost => (3, "404"),
+        Trick::OverMetadata => (1, "repodata/"),
+        Trick::OverOwner => (1, ".quarterdeck"),
+        Trick::ControlCharacters => (1, "control character"),
+        Trick::LongName => (1, "longer than"),
+        Trick::TwoOfOneName => (1, "two packages have the name"),
+        Trick::Missing | Trick::MidPush => (3, "404"),
+        Trick::Short => (1, "bytes"),
+        Trick::Altered => (1, "expected sha256"),
+        Trick::Bomb => (1, "bomb"),
+        Trick::MetadataAltered => (1, "does not fit repomd.xml"),
+        Trick::RepomdCut | Trick::PrimaryCut => (1, "ends in the middle"),
+        Trick::Entities => (1, "document type"),
+        Trick::NoPrimary => (1, "primary"),
+        Trick::UnknownChecksum => (1, "crc32"),
+        Trick::CountLies => (1, "60000"),
+    }
+}
+
+#[test]
+fn a_repository_that_shrank_needs_a_word_from_a_person() {
+    let names: Vec<String> = (0..10).map(|i| format!("p{i}.rpm")).collect();
+    let mut repo = Repo::of(&names.iter().map(|n| (n.as_str(), 500)).collect::<Vec<_>>());
+    let world = World::new(&repo);
+    world.sync(&[]).expect(0);
+    let before = snapshot(&world.dest());
+    for n in &names[..3] {
+        repo.packages.remove(n);
+    }
+    repo.write(&world.up());
+    let out = world.sync(&[]).expect(4);
+    assert!(
+        out.stderr.contains("from 10 packages") && out.stderr.contains("to 7 packages") && out.stderr.contains("shrink=allow"),
+        "{out:?}"
+    );
+    assert_eq!(snapshot(&world.dest()), before);
+    world.sync(&["shrink=30"]).expect(0);
+    repo.packages.clear();
+    repo.write(&world.up());
+    world.sync(&["shrink=100"]).expect(4);
+    world.sync(&["shrink=allow"]).expect(0);
+    assert_eq!(read_whole(&world.dest(), || ()), Ok(0));
+}
+
+#[test]
+fn wrong_use_is_told_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("m");
+    for (with, word) in [
+        (&["url=ftp://h/x"][..], "http or https"),
+        (&["url=http://user:hunter2@"], "cannot be used"),
+        (&["urll=http://h/x"], "did you mean `url`"),
+        (&["url=http://h/x", "parallel=many"], "whole number"),
+        (&[], "`url` is required"),
+    ] {
+        let out = run(super::step("mirror/sync", with, &dest, &dir.path().join("report"))).expect(2);
+        assert!(out.stderr.contains(word) && !out.stderr.contains("hunter2"), "{with:?}: {out:?}");
+        assert!(!dest.exists(), "{with:?}");
+    }
+}
