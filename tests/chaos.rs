@@ -19,6 +19,8 @@ mod check;
 mod estate;
 #[path = "chaos/fault.rs"]
 mod fault;
+#[path = "chaos/full.rs"]
+mod full;
 #[path = "chaos/journal.rs"]
 mod journal;
 #[path = "chaos/power.rs"]
@@ -51,6 +53,8 @@ struct Plan {
     estates: usize,
     settle: Duration,
     power: Option<PathBuf>,
+    /// Rounds on a disk that fills.
+    full: usize,
 }
 
 #[derive(Default)]
@@ -58,6 +62,7 @@ struct Report {
     tally: Tally,
     cuts: u32,
     forgotten: u32,
+    full: usize,
     missed: BTreeMap<String, u32>,
     points: BTreeMap<&'static str, u32>,
     done: usize,
@@ -85,6 +90,17 @@ fn main() -> std::process::ExitCode {
         for n in 0..plan.estates {
             let (plan, report, next, stop) = (&plan, &report, &next, &stop);
             s.spawn(move || work(plan, n as u64, next, stop, report));
+        }
+        if plan.full > 0 {
+            let (plan, report) = (&plan, &report);
+            s.spawn(move || match full::run(plan.full, plan.seed, plan.settle) {
+                Ok(found) => {
+                    let mut r = report.lock().expect("no thread of ours panicked");
+                    r.full = plan.full;
+                    r.violations.extend(found);
+                }
+                Err(why) => support::skip("chaos.full_disk", &format!("no small disk to fill: {why}")),
+            });
         }
     });
     let report = report.into_inner().expect("no thread of ours panicked");
@@ -131,6 +147,7 @@ fn plan(scratch: &std::path::Path) -> Plan {
         estates: number("QD_CHAOS_ESTATES").unwrap_or(3).clamp(1, 16) as usize,
         settle: Duration::from_secs(number("QD_CHAOS_SETTLE_S").unwrap_or(120)),
         power,
+        full: if only.is_empty() { (count / 50).clamp(2, 10) } else { 0 },
     }
 }
 
@@ -248,7 +265,7 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
         line(format!("RED: {}: {}", v.invariant, v.what));
         red = true;
     }
-    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I13 hold".into() });
+    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I13 I18 hold".into() });
     (text, red)
 }
 

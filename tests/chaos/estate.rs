@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 
 use super::check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile};
+use super::full::Mount;
 use super::journal;
 use super::support::home::Home;
 use super::support::process::{alive, command_line, kill, processes_with};
@@ -24,6 +25,8 @@ pub static NATURES: &[Nature] = &[
     Nature { pipeline: "stray", verdict: "success", must: &["stray"] },
     Nature { pipeline: "gap", verdict: "success", must: &["first", "second"] },
     Nature { pipeline: "hold", verdict: "success", must: &["hold"] },
+    Nature { pipeline: "full", verdict: "success", must: &["full"] },
+    Nature { pipeline: "late", verdict: "failure", must: &["never"] },
     Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
 ];
 
@@ -90,6 +93,21 @@ stages:
     locks: [press]
     run: exec "$CHAOS" step cell=hold ms=350 lock=press:ex
 "#;
+const FULL: &str = r#"
+stages:
+  - name: full
+    run: exec "$CHAOS" step cell=full ms=700 lines=60
+"#;
+/// Runs into its limit and ignores TERM: the ladder of cancelling is climbed to its end.
+const LATE: &str = r#"
+options: {grace: 50ms}
+stages:
+  - name: late
+    timeout: 200ms
+    run: |
+      trap '' TERM
+      exec "$CHAOS" step cell=late ms=60000
+"#;
 const SYNC: &str = r#"
 stages:
   - name: before
@@ -112,6 +130,8 @@ const PIPELINES: &[(&str, &str)] = &[
     ("stray", STRAY),
     ("gap", GAP),
     ("hold", HOLD),
+    ("full", FULL),
+    ("late", LATE),
     ("sync", SYNC),
 ];
 
@@ -126,11 +146,23 @@ pub struct Estate {
     pub told: Vec<(String, u64, String)>,
     pub hit: BTreeSet<String>,
     serial: u64,
+    mount: Option<Mount>,
 }
 
 impl Estate {
     pub fn new(seed: u64) -> Self {
+        Self::at(Home::new(), seed, None)
+    }
+
+    /// Its state directory is a small tmpfs.
+    pub fn on_small_disk(seed: u64) -> Result<Self, String> {
         let home = Home::new();
+        let mount = Mount::new(&home.state())?;
+        std::fs::create_dir_all(home.config().join("pipelines")).map_err(|e| e.to_string())?;
+        Ok(Self::at(home, seed, Some(mount)))
+    }
+
+    fn at(home: Home, seed: u64, mount: Option<Mount>) -> Self {
         let journal = home.root().join("journal");
         std::fs::create_dir(&journal).expect("journal directory");
         let upstream = quarterdeck::demo::Estate::start(&home.root().join("up"), seed).expect("the demo's upstream starts");
@@ -151,7 +183,7 @@ impl Estate {
             );
             home.pipeline(name, &(head + &body.replace("@URL@", &url).replace("@TREE@", &tree.to_string_lossy())));
         }
-        Self { home, journal, upstream: Some(upstream), engine: None, told: Vec::new(), hit: BTreeSet::new(), serial: 0 }
+        Self { home, journal, upstream: Some(upstream), engine: None, told: Vec::new(), hit: BTreeSet::new(), serial: 0, mount }
     }
 
     /// The next compose, so that a sync has something to publish.
@@ -365,6 +397,10 @@ impl Drop for Estate {
     fn drop(&mut self) {
         self.kill_engine();
         self.upstream = None;
+        if self.mount.is_some() {
+            self.home.kill_everything();
+            self.mount = None;
+        }
     }
 }
 
