@@ -158,7 +158,8 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
     loop {
         let at = next.fetch_add(1, Ordering::SeqCst);
         let Some(round) = plan.rounds.get(at).filter(|_| !stop.load(Ordering::SeqCst)) else { break };
-        let outcome = fault::run(&mut estate, *round, &mut rng, plan.power.as_deref());
+        let visits = report.lock().expect("no thread of ours panicked").points.clone();
+        let outcome = fault::run(&mut estate, *round, &mut rng, plan.power.as_deref(), &visits);
         let settled = outcome.and_then(|o| estate.settle(plan.settle).map(|()| o));
         let mut found = Vec::new();
         let evidence = match &settled {
@@ -179,8 +180,8 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
             for point in o.points {
                 *r.points.entry(point).or_default() += 1;
             }
-            for (target, doing) in o.missed {
-                *r.missed.entry(format!("{target} / {doing}")).or_default() += 1;
+            for missed in o.missed {
+                *r.missed.entry(missed).or_default() += 1;
             }
         }
         if !found.is_empty() {
@@ -241,8 +242,8 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
     line(String::new());
     line(r.tally.to_string());
     line("crash points reached:".into());
-    for (name, target, doing) in POINTS {
-        line(format!("  {name:<24} {target} / {doing}: {}", r.points.get(name).copied().unwrap_or(0)));
+    for p in POINTS {
+        line(format!("  {:<24} {:>4}  {} / {}", p.name, r.points.get(p.name).copied().unwrap_or(0), p.owner, p.doing));
     }
     if !r.missed.is_empty() {
         line(format!("moments that did not come: {:?}", r.missed));
@@ -254,8 +255,8 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
             line(format!("RED: a cell that can be reached has fewer than {LEAST} kills: {thin}"));
             red = true;
         }
-        for (name, ..) in POINTS.iter().filter(|(n, ..)| !r.points.contains_key(n)) {
-            line(format!("RED: the crash point {name} was never reached"));
+        for p in POINTS.iter().filter(|p| !r.points.contains_key(p.name)) {
+            line(format!("RED: the crash point {} was never reached", p.name));
             red = true;
         }
     } else {

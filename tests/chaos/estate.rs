@@ -27,6 +27,7 @@ pub static NATURES: &[Nature] = &[
     Nature { pipeline: "hold", verdict: "success", must: &["hold"] },
     Nature { pipeline: "full", verdict: "success", must: &["full"] },
     Nature { pipeline: "late", verdict: "failure", must: &["never"] },
+    Nature { pipeline: "push", verdict: "success", must: &[] },
     Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
 ];
 
@@ -121,6 +122,16 @@ stages:
     run: exec "$CHAOS" step cell=after ms=5
 "#;
 
+/// The same step by way of a shell, which can name a crash point to it.
+const PUSH: &str = r#"
+stages:
+  - name: push
+    writes: [core]
+    run: |
+      export QD_CRASH_AT="$point" QD_CRASH_ONCE="$once" QD_CRASH_SIGNAL="$hold"
+      exec "$QUARTERDECK" step mirror/sync --with url="@URL@" --with dest="@TREE@" --with settle=0s
+"#;
+
 const PIPELINES: &[(&str, &str)] = &[
     ("solo", SOLO),
     ("cells", CELLS),
@@ -133,6 +144,7 @@ const PIPELINES: &[(&str, &str)] = &[
     ("full", FULL),
     ("late", LATE),
     ("sync", SYNC),
+    ("push", PUSH),
 ];
 
 /// What mixes with the run that is aimed at.
@@ -177,7 +189,8 @@ impl Estate {
         let exe = std::env::current_exe().expect("own path");
         for (name, body) in PIPELINES {
             let head = format!(
-                "format: 1\nname: {name}\nparameters:\n  token: {{type: string, default: none}}\nenv:\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n",
+                "format: 1\nname: {name}\nparameters:\n  token: {{type: string, default: none}}\n  point: {{type: string, default: none}}\n  once: {{type: string, default: none}}\n  hold: {{type: string, default: none}}\nenv:\n  QUARTERDECK: {}\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n",
+                super::support::home::EXE,
                 exe.display(),
                 journal.display()
             );
@@ -294,8 +307,17 @@ impl Estate {
 
     /// A client that waits for the run that it asks for, and the token by which the run is found.
     pub fn client(&mut self, pipeline: &str) -> (Child, String) {
+        self.client_with(pipeline, &[])
+    }
+
+    /// The same, with more parameters.
+    pub fn client_with(&mut self, pipeline: &str, with: &[(&str, &str)]) -> (Child, String) {
         let token = self.token();
-        let mut command = self.home.command(["--json", "run", pipeline, "-p", &format!("token={token}"), "--wait"]);
+        let mut command = self.home.command(["--json", "run", pipeline, "-p", &format!("token={token}")]);
+        for (name, value) in with {
+            command.arg("-p").arg(format!("{name}={value}"));
+        }
+        command.arg("--wait");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the client starts");
         (child, token)
     }

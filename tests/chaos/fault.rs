@@ -1,5 +1,6 @@
 //! One round: a crowd of runs, one kill that is aimed or left to chance, a restart, and what it hit.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -9,13 +10,58 @@ use super::estate::{CROWD, Estate, attempt_of};
 use super::support::process::{alive, command_line, kill, processes_with};
 use super::view::{self, Attempt};
 
-/// Points of the source at which a process can be held or killed: name, whose process it is, what it is doing there.
-/// `tests/it/chaos_check.rs` holds the list to the source.
-pub const POINTS: &[(&str, Target, Doing)] = &[
-    ("shim.started.tmp", Target::Shim, Doing::Claimed),
-    ("shim.sweeping", Target::Shim, Doing::Draining),
-    ("shim.status.tmp", Target::Shim, Doing::Status),
-    ("shim.status", Target::Shim, Doing::Status),
+/// A place in the source at which a process can be held or killed: `tests/it/chaos_check.rs` holds the list to the source.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    pub name: &'static str,
+    /// Whose process stands there, and what it is doing.
+    pub owner: Target,
+    pub doing: Doing,
+    /// The pipeline that comes by; empty = nearly any.
+    pub pipeline: &'static str,
+}
+
+const fn point(name: &'static str, owner: Target, doing: Doing, pipeline: &'static str) -> Point {
+    Point { name, owner, doing, pipeline }
+}
+
+pub const POINTS: &[Point] = &[
+    point("runner.submitted", Target::Engine, Doing::BeforeClaim, ""),
+    point("runner.claimed", Target::Engine, Doing::Claimed, ""),
+    point("runner.spec", Target::Engine, Doing::Claimed, ""),
+    point("runner.spawned", Target::Engine, Doing::Claimed, ""),
+    point("runner.ingest", Target::Engine, Doing::Ingest, ""),
+    point("runner.verdict", Target::Engine, Doing::Ingest, ""),
+    point("runner.run-ended", Target::Engine, Doing::Ingest, ""),
+    point("shim.begin", Target::Shim, Doing::Claimed, ""),
+    point("shim.locked", Target::Shim, Doing::Claimed, ""),
+    point("shim.reserved", Target::Shim, Doing::Claimed, ""),
+    point("shim.secrets", Target::Shim, Doing::Claimed, ""),
+    point("shim.prepared", Target::Shim, Doing::Claimed, ""),
+    point("shim.forked", Target::Shim, Doing::Claimed, ""),
+    point("shim.started.tmp", Target::Shim, Doing::Claimed, ""),
+    point("shim.started", Target::Shim, Doing::Started, ""),
+    point("shim.gate", Target::Shim, Doing::Started, ""),
+    point("shim.exited", Target::Shim, Doing::Draining, ""),
+    point("shim.drained", Target::Shim, Doing::Draining, ""),
+    point("shim.sweeping", Target::Shim, Doing::Draining, "stray"),
+    point("shim.swept", Target::Shim, Doing::Draining, ""),
+    point("shim.scrubbed", Target::Shim, Doing::Status, ""),
+    point("shim.status.tmp", Target::Shim, Doing::Status, ""),
+    point("shim.status", Target::Shim, Doing::Status, ""),
+    point("shim.done", Target::Shim, Doing::Status, ""),
+    point("shim.term", Target::Shim, Doing::Running, "late"),
+    point("shim.kill", Target::Shim, Doing::Running, "late"),
+    point("mirror.piece", Target::Step, Doing::Publish, "push"),
+    point("mirror.package", Target::Step, Doing::Publish, "push"),
+    point("mirror.downloaded", Target::Step, Doing::Publish, "push"),
+    point("mirror.pending", Target::Step, Doing::Publish, "push"),
+    point("mirror.packages", Target::Step, Doing::Publish, "push"),
+    point("mirror.metadata", Target::Step, Doing::Publish, "push"),
+    point("mirror.replaced", Target::Step, Doing::Publish, "push"),
+    point("mirror.published", Target::Step, Doing::Publish, "push"),
+    point("mirror.confirmed", Target::Step, Doing::Publish, "push"),
+    point("mirror.sweep", Target::Step, Doing::Publish, "push"),
 ];
 
 /// splitmix64: the whole run follows from its seed.
@@ -62,7 +108,7 @@ pub struct Outcome {
     /// Files that a power cut took.
     pub forgotten: u32,
     /// Aimed rounds whose moment did not come.
-    pub missed: Vec<Cell>,
+    pub missed: Vec<String>,
     pub points: Vec<&'static str>,
 }
 
@@ -81,16 +127,25 @@ fn pipeline_for(doing: Doing, rng: &mut Rng) -> &'static str {
     }
 }
 
-pub fn run(estate: &mut Estate, round: Round, rng: &mut Rng, power: Option<&std::path::Path>) -> Result<Outcome, String> {
+/// `visits`: how often each point was reached so far.
+pub fn run(
+    estate: &mut Estate,
+    round: Round,
+    rng: &mut Rng,
+    power: Option<&std::path::Path>,
+    visits: &BTreeMap<&'static str, u32>,
+) -> Result<Outcome, String> {
     let mut out = Outcome::default();
     match round {
         Round::Aim(cell) => {
-            let points: Vec<_> = POINTS.iter().filter(|(_, _, d)| *d == cell.1).collect();
-            let own = points.iter().any(|(_, owner, _)| *owner == cell.0);
+            // A held process is a moment for every target that exists then.
+            let there = |p: &&Point| p.doing == cell.1 && (p.owner == cell.0 || cell.0 != Target::Shim);
+            let points: Vec<&Point> = POINTS.iter().filter(there).collect();
             // Moments of microseconds can only be met where the process is held; others are met both ways.
             let narrow = matches!(cell.1, Doing::Claimed | Doing::Status | Doing::Ingest);
-            if !points.is_empty() && (narrow || own && rng.one_in(2)) {
-                let point = *rng.pick(&points);
+            if !points.is_empty() && (narrow || rng.one_in(2)) {
+                // The least visited first, so that each is reached.
+                let point = points.iter().min_by_key(|p| (visits.get(p.name).copied().unwrap_or(0), rng.next())).expect("not empty");
                 at_point(estate, cell, point, rng, &mut out)?;
             } else {
                 at_moment(estate, cell, rng, &mut out)?;
@@ -117,87 +172,91 @@ fn crowd(estate: &mut Estate, rng: &mut Rng) -> Result<(), String> {
 }
 
 /// Holds or kills a process at a named point; what is held may see another process die first.
-fn at_point(estate: &mut Estate, cell: Cell, point: (&'static str, Target, Doing), rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
-    let (name, owner, doing) = point;
+fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
     let label = estate.token();
     let once = estate.home.root().join(format!("once-{label}"));
     let once_text = once.to_string_lossy().into_owned();
-    let hold = cell.0 != owner || rng.one_in(2);
-    let mut faults = vec![("QD_CRASH_AT", name), ("QD_CRASH_ONCE", once_text.as_str())];
+    let hold = cell.0 != point.owner || rng.one_in(2);
+    let mut faults = vec![("QD_CRASH_AT", point.name), ("QD_CRASH_ONCE", once_text.as_str())];
     if hold {
         faults.push(("QD_CRASH_SIGNAL", "STOP"));
     }
-    estate.start_engine(&faults)?;
-    if doing == Doing::Publish {
+    let in_step = point.owner == Target::Step;
+    let mut with = Vec::new();
+    if in_step {
+        // A step inherits nothing: its pipeline hands the words on.
+        estate.ensure_engine(false)?;
+        with = vec![("point", point.name), ("once", once_text.as_str()), ("hold", if hold { "STOP" } else { "KILL" })];
+    } else {
+        estate.start_engine(&faults)?;
+    }
+    if point.doing == Doing::Publish {
+        // What was superseded twice is swept.
         estate.advance();
     }
-    let (mut client, token) = estate.client(pipeline_for(doing, rng));
+    let pipeline = if point.pipeline.is_empty() { pipeline_for(cell.1, rng) } else { point.pipeline };
+    let (mut client, token) = estate.client_with(pipeline, &with);
     let reached = wait(PATIENCE, || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));
     let Some(pid) = reached.as_deref().and_then(|t| t.split_whitespace().nth(1)?.parse::<i32>().ok()) else {
-        out.missed.push(cell);
-        let _ = client.wait();
+        out.missed.push(format!("{} / {} at {}", cell.0, cell.1, point.name));
+        end(client);
         return estate.ensure_engine(false);
     };
-    out.points.push(name);
-    if owner == Target::Shim
-        && let Some(id) = attempt_of_shim(pid)
-    {
-        estate.hit.insert(id);
+    out.points.push(point.name);
+    let owner_attempt = match point.owner {
+        Target::Shim => attempt_of_shim(pid).into_iter().collect(),
+        Target::Step => Some(attempt_of(pid)).filter(|id| !id.is_empty()).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    if !hold && point.owner != Target::Engine {
+        // It is dead already: whatever of this run has no verdict yet was hit.
+        mark_open(estate, &token);
     }
-    if owner == Target::Shim && !hold {
-        // It is dead already, and its directory says whose it was.
-        mark_dead_shims(estate, &token);
-    }
-    match cell.0 {
-        target if target == owner => {
+    let engine_before = estate.engine_pid();
+    let struck = match cell.0 {
+        target if target == point.owner => {
+            estate.hit.extend(owner_attempt.iter().cloned());
             kill(pid);
-            out.tally.add(cell);
+            true
         }
         Target::Engine => {
             estate.kill_engine();
-            out.tally.add(cell);
+            engine_before.is_some()
         }
-        Target::Client => {
-            if client.try_wait().is_ok_and(|s| s.is_none()) {
-                let _ = client.kill();
-                out.tally.add(cell);
-            }
-        }
-        _ => {
-            if kill_step(estate, &token, rng) {
-                out.tally.add(cell);
-            }
-        }
+        Target::Client => client.try_wait().is_ok_and(|s| s.is_none()) && client.kill().is_ok(),
+        _ => kill_step(estate, &token, rng),
+    };
+    if struck {
+        out.tally.add(cell);
     }
     if hold && alive(pid) {
-        // Held by us: it goes on, or dies as well.
+        // Held by us: it goes on as if nothing had been, or dies as well.
         if rng.one_in(3) {
+            estate.hit.extend(owner_attempt);
             kill(pid);
-            out.tally.add((owner, doing));
+            out.tally.add((point.owner, point.doing));
         } else if let Some(p) = rustix::process::Pid::from_raw(pid) {
-            if owner == Target::Shim && cell.0 != Target::Step {
-                forgive(estate, pid);
-            }
             let _ = rustix::process::kill_process(p, rustix::process::Signal::CONT);
         }
     }
+    gone(pid, cell.0 == point.owner);
     estate.ensure_engine(rng.one_in(3))?;
     end(client);
     Ok(())
 }
 
-/// A shim that was only held still, and now goes on: its attempt must end as if nothing had happened.
-fn forgive(estate: &mut Estate, pid: i32) {
-    if let Some(id) = attempt_of_shim(pid) {
-        estate.hit.remove(&id);
+/// Waits until a process that was killed is really gone.
+fn gone(pid: i32, killed: bool) {
+    if killed {
+        wait(Duration::from_secs(10), || (!alive(pid)).then_some(()));
     }
 }
 
-/// Every attempt of the run whose shim is dead without a status was hit by us.
-fn mark_dead_shims(estate: &mut Estate, token: &str) {
+/// Every attempt of the run that has no verdict was hit by us.
+fn mark_open(estate: &mut Estate, token: &str) {
     if let Some((pipeline, number, _)) = estate.find(token) {
         for a in view::attempts(&estate.run_dir(&pipeline, number), &estate.journal) {
-            if !a.ended && !a.held {
+            if !a.ended && (!a.held || a.native || a.push) {
                 estate.hit.insert(a.id);
             }
         }
@@ -233,7 +292,7 @@ fn at_moment(estate: &mut Estate, cell: Cell, rng: &mut Rng, out: &mut Outcome) 
             }
         }
         if doing.is_none() || start.elapsed() > PATIENCE {
-            out.missed.push(cell);
+            out.missed.push(format!("{} / {}", cell.0, cell.1));
             break;
         }
         std::thread::sleep(Duration::from_micros(500));

@@ -11,6 +11,8 @@ pub struct Attempt {
     pub id: String,
     pub dir: PathBuf,
     pub native: bool,
+    /// A native step by way of a shell.
+    pub push: bool,
     pub post: bool,
     pub child: Option<(i32, u64)>,
     pub shim: Option<(i32, u64)>,
@@ -39,6 +41,7 @@ fn look(dir: PathBuf, journals: &Path) -> Option<Attempt> {
     let journal = journal::read(&journal::path(journals, &id));
     Some(Attempt {
         native: spec["command"]["type"] == "native",
+        push: script.contains("step mirror/sync"),
         post: script.contains("cell=always") || script.contains("cell=failure"),
         child: process("child"),
         shim: process("shim"),
@@ -60,7 +63,7 @@ impl Attempt {
         Some(match (&self.child, self.said_start, self.said_end) {
             _ if !self.held && self.child.is_some() => return None,
             (None, ..) => Doing::Claimed,
-            (Some(_), ..) if self.native => Doing::Publish,
+            (Some(_), ..) if self.native || self.push => Doing::Publish,
             (Some(_), ..) if self.post => Doing::Post,
             (Some(_), false, _) => Doing::Started,
             (Some(_), true, false) => Doing::Running,

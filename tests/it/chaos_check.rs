@@ -189,6 +189,6 @@ fn the_harness_knows_every_crash_point_of_the_source() {
     let fault = std::fs::read_to_string(root.join("tests/chaos/fault.rs")).unwrap();
     let table = fault.split("pub const POINTS").nth(1).and_then(|t| t.split("];").next()).unwrap();
     let known: std::collections::BTreeSet<String> =
-        table.lines().filter_map(|l| l.trim().strip_prefix("(\"")?.split('"').next().map(str::to_owned)).collect();
+        table.lines().filter_map(|l| l.trim().strip_prefix("point(\"")?.split('"').next().map(str::to_owned)).collect();
     assert_eq!(known, source, "POINTS in tests/chaos/fault.rs (left) against crash::point in src/ (right)");
 }
