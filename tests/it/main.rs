@@ -6,5 +6,6 @@ mod demo_tools;
 mod demo_upstream;
 mod interop;
 mod mirror;
+mod prover;
 mod shim;
 mod support;
