@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::catalogue::{self, Repo};
+use super::catalogue::{self, FileKind, Package, Repo};
 use super::files::{mkdir, put};
 use super::metadata::{self, Data, Entry, Repodata};
 use super::{Error, faults, rpms};
@@ -55,13 +55,13 @@ pub enum Trick {
     NoPrimary,
     /// Checksums of a type that nobody knows.
     UnknownChecksum,
-    /// `packages="N"` higher than what follows.
+    /// `packages="N"` higher than what follows. Harmless: the number is a hint for progress bars, and wrong in real life too.
     CountLies,
     /// Metadata of the next push over the packages of this one: the newest package is not there yet.
     MidPush,
 }
 
-/// All of them but `None`.
+/// All of them that a mirror must refuse: neither `None` nor the harmless `CountLies`.
 pub const TRICKS: &[Trick] = &[
     Trick::Empty,
     Trick::DotDot,
@@ -84,7 +84,6 @@ pub const TRICKS: &[Trick] = &[
     Trick::Entities,
     Trick::NoPrimary,
     Trick::UnknownChecksum,
-    Trick::CountLies,
     Trick::MidPush,
 ];
 
@@ -95,17 +94,12 @@ const TIME: i64 = 1_774_926_000;
 /// Writes a repository of [`PACKAGES`] small packages with one lie into `dir`. Gives the file names of the packages that
 /// are listed truly and are there.
 pub fn repository(dir: &Path, trick: Trick) -> Result<Vec<String>, Error> {
-    let mut built = Vec::new();
     let compose = catalogue::compose(1, 1);
     let mut small: Vec<_> = compose.of(Repo::BaseOS);
     small.sort_by_key(|p| p.files.len());
-    for p in small.into_iter().take(PACKAGES) {
-        let b = rpms::build(p, 1)?;
-        let name = p.file_name();
-        let entry = metadata::describe(&b.bytes, &b.metadata, &format!("Packages/{name}"), p.build_time)
-            .map_err(|source| Error::Rpm { name: name.clone(), source: Box::new(source) })?;
-        built.push((name, b.bytes, entry));
-    }
+    // A lie about a file needs a file more than the honest repository has: its metadata must be new to a mirror.
+    let more = usize::from(matches!(trick, Trick::Missing | Trick::Short | Trick::Altered | Trick::MidPush | Trick::MetadataAltered));
+    let built = small.into_iter().take(PACKAGES + more).map(build).collect::<Result<Vec<_>, _>>()?;
     let packages = dir.join("Packages");
     mkdir(&packages)?;
     mkdir(&dir.join("repodata"))?;
@@ -150,6 +144,34 @@ pub fn repository(dir: &Path, trick: Trick) -> Result<Vec<String>, Error> {
     }
     put(&dir.join("repodata/repomd.xml"), &repodata.repomd, Some(TIME))?;
     Ok(good)
+}
+
+/// Writes an honest repository of one package of `mib` MiB, for what only happens to big files.
+pub fn large(dir: &Path, mib: usize) -> Result<(), Error> {
+    let mut package = catalogue::compose(1, 1).packages.into_iter().find(|p| p.name == "tzdata");
+    if let Some(file) = package.as_mut().and_then(|p| p.files.first_mut()) {
+        file.kind = FileKind::Regular { mode: 0o644, size: mib << 20 };
+    }
+    mkdir(&dir.join("Packages"))?;
+    mkdir(&dir.join("repodata"))?;
+    let built = package.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    for (name, bytes, _) in &built {
+        put(&dir.join("Packages").join(name), bytes, Some(TIME))?;
+    }
+    let entries: Vec<&Entry> = built.iter().map(|(_, _, e)| e).collect();
+    let repodata = metadata::repodata(&entries, Vec::new(), TIME);
+    for d in &repodata.data {
+        put(&dir.join("repodata").join(&d.file), &d.bytes, Some(TIME))?;
+    }
+    put(&dir.join("repodata/repomd.xml"), &repodata.repomd, Some(TIME))
+}
+
+fn build(p: &Package) -> Result<(String, Vec<u8>, Entry), Error> {
+    let name = p.file_name();
+    let built = rpms::build(p, 1)?;
+    let entry = metadata::describe(&built.bytes, &built.metadata, &format!("Packages/{name}"), p.build_time)
+        .map_err(|source| Error::Rpm { name: name.clone(), source: Box::new(source) })?;
+    Ok((name, built.bytes, entry))
 }
 
 fn flip(bytes: &mut [u8]) {
@@ -229,7 +251,7 @@ mod tests {
         };
         let (truth, good) = read(Trick::None);
         assert_eq!(good.len(), PACKAGES);
-        for t in TRICKS {
+        for t in TRICKS.iter().chain(&[Trick::CountLies]) {
             assert_ne!(read(*t).0, truth, "{t:?}");
         }
         assert!(!top.path().join("outside.rpm").exists());

@@ -295,12 +295,13 @@ fn file(shared: &Arc<Shared>, request: &Request<Incoming>, path: &str, fault: Op
     let facts = Facts {
         len: meta.len(),
         modified: meta.mtime(),
-        // A file is replaced by rename: another content has another inode, even when size and time are kept.
+        // The time of the last change of the inode: a file put in another's place has another one, even when size,
+        // modification time and (reused) inode are the same.
         etag: format!(
             "\"{:x}-{:x}-{:x}\"",
             meta.ino(),
             meta.len(),
-            meta.mtime().unsigned_abs() * 1_000_000_000 + meta.mtime_nsec().unsigned_abs()
+            meta.ctime().unsigned_abs() * 1_000_000_000 + meta.ctime_nsec().unsigned_abs()
         ),
     };
     let mut answer = respond::answer(method, request.headers(), &facts);

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use quarterdeck::demo::catalogue::{Compose, Package, Repo, compose};
 use quarterdeck::demo::upstream::{self, Upstream};
 use quarterdeck::demo::{Estate, advance, publish};
 
 use crate::demo_tools::{Fields, dnf, dnf_nevras, document, have, packages_of, tool};
+use crate::support::home::{EXE, Out, run};
 
 fn nevras(c: &Compose) -> BTreeSet<String> {
     c.packages.iter().map(Package::nevra).collect()
@@ -222,6 +224,7 @@ Summary:   Rope
 License:   MIT
 BuildArch: noarch
 Requires:  (anchor-doc if anchor)
+Provides:  /bin/sh
 %description
 Rope.
 %install
@@ -246,4 +249,77 @@ fn a_repository_of_rpmbuild_and_createrepo_is_served_as_it_is() {
     let seen = dnf_nevras(&dir.path().join("w1"), &served);
     assert_eq!(seen.len(), 4, "{seen:?}");
     assert_eq!(seen, dnf_nevras(&dir.path().join("w2"), &local));
+    let mirror = dir.path().join("mirror");
+    mirror_sync(&served[0].1, &mirror).expect(0);
+    let mirrored = [("mirrored", format!("file://{}", mirror.display()))];
+    assert_eq!(seen, dnf_nevras(&dir.path().join("w3"), &mirrored));
+    for kind in ["primary", "filelists", "other"] {
+        assert_eq!(document(&repo, kind), document(&mirror, kind));
+    }
+    let closure = dnf(&dir.path().join("w3"), &mirrored, &["repoclosure"]).expect(0);
+    assert_eq!(closure.stdout.trim(), "");
+}
+
+fn mirror_sync(url: &str, dest: &Path) -> Out {
+    let mut c = Command::new(EXE);
+    c.args(["step", "mirror/sync", "--with", &format!("url={url}"), "--with", &format!("dest={}", dest.display())]);
+    run(c)
+}
+
+/// Types of metadata that a repository has, and their checksums before compression.
+fn types(repo: &Path) -> BTreeSet<String> {
+    let repomd = std::fs::read_to_string(repo.join("repodata/repomd.xml")).unwrap();
+    repomd.split("<data type=\"").skip(1).map(|d| d.split("</checksum>").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_mirror_of_the_demo_is_what_upstream_is_for_every_tool() {
+    if !have("interop.mirror", &["rpm", "dnf", "createrepo_c"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("d");
+    let estate = Estate::start(&home, 14).unwrap();
+    let upstream: Vec<(&str, String)> = Repo::ALL.iter().map(|r| (r.id(), estate.repo_url(*r))).collect();
+    let mirror: Vec<(&str, String)> =
+        Repo::ALL.iter().map(|r| (r.id(), format!("file://{}", estate.places().tree(*r).display()))).collect();
+    for n in 1..=2 {
+        for (repo, (_, url)) in Repo::ALL.iter().zip(&upstream) {
+            mirror_sync(url, &estate.places().tree(*repo)).expect(0);
+            let up = publish::repo_dir(&estate.places().upstream_dir(), *repo);
+            assert_eq!(types(&up), types(&estate.places().tree(*repo)), "{repo:?} compose {n}");
+        }
+        let (w1, w2) = (dir.path().join(format!("u{n}")), dir.path().join(format!("m{n}")));
+        let seen = dnf_nevras(&w2, &mirror);
+        assert_eq!(seen, dnf_nevras(&w1, &upstream));
+        assert_eq!(seen, nevras(&compose(14, n)));
+        assert_eq!(dnf(&w2, &mirror, &["repoclosure"]).expect(0).stdout.trim(), "");
+        if n == 1 {
+            // Unchanged: one request a repository, and no package.
+            estate.upstream().counters().reset();
+            for (repo, (_, url)) in Repo::ALL.iter().zip(&upstream) {
+                let out = mirror_sync(url, &estate.places().tree(*repo)).expect(0);
+                assert!(out.stdout.contains("no-change"), "{out:?}");
+            }
+            let c = estate.upstream().counters();
+            assert_eq!((c.requests(), c.status(304), c.ending(".rpm")), (2, 2, 0));
+            advance(&home).unwrap();
+        }
+    }
+    for repo in Repo::ALL {
+        let tree = estate.places().tree(repo);
+        let files: Vec<PathBuf> =
+            packages_of(&document(&tree, "primary")).values().map(|f| tree.join(f["package/location@href"].first().unwrap())).collect();
+        let args = ["-K", "--nosignature"].map(std::ffi::OsString::from).into_iter().chain(files.iter().map(Into::into));
+        assert_eq!(tool("rpm", args).lines().filter(|l| l.ends_with(": digests OK")).count(), files.len());
+        // What createrepo_c finds in the mirrored files is what the mirrored metadata says.
+        let copy = dir.path().join(format!("again-{}", repo.id()));
+        std::fs::create_dir_all(copy.join("Packages")).unwrap();
+        for f in &files {
+            std::fs::copy(f, copy.join("Packages").join(f.file_name().unwrap())).unwrap();
+        }
+        tool("createrepo_c", [std::ffi::OsStr::new("-q"), copy.as_os_str()]);
+        let (a, b) = (packages_of(&document(&tree, "primary")), packages_of(&document(&copy, "primary")));
+        assert_eq!(comparable(a), comparable(b));
+    }
 }

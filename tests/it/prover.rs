@@ -189,14 +189,27 @@ fn end(child: &mut Child, kill_after: Option<Duration>) -> (bool, Option<i32>) {
     }
 }
 
-fn syncer(world: &World, estate: &Estate, home: &Path, usual: Duration) {
+/// How long syncs take here and now. Only the moments of the kills depend on it.
+#[derive(Clone, Copy)]
+struct Usual {
+    changed: Duration,
+    unchanged: Duration,
+}
+
+fn syncer(world: &World, estate: &Estate, home: &Path, usual: Usual) {
     let mut rng = Rng::new(78, "syncer", 0);
     let upstream = |repo| std::fs::read(publish::repo_dir(&estate.places().upstream_dir(), repo).join("repodata/repomd.xml")).unwrap();
     while !world.stop.load(Ordering::SeqCst) {
         for repo in Repo::ALL {
             let before = world.repomd(repo);
-            // Two in three are killed, at a moment drawn from a little more than the whole of a sync.
-            let after = (rng.below(3) > 0).then(|| Duration::from_micros(rng.below(usual.as_micros() as u64 * 13 / 10)));
+            // Three in four are killed: at a moment drawn from the whole of such a sync, or from around its publish.
+            let usual = if before == upstream(repo) { usual.unchanged } else { usual.changed }.as_micros() as u64;
+            let after = match rng.below(4) {
+                0 => None,
+                1 => Some(usual * 6 / 10 + rng.below(usual * 6 / 10)),
+                _ => Some(rng.below(usual)),
+            };
+            let after = after.map(Duration::from_micros);
             let (killed, code) = end(&mut sync(estate, world, repo), after);
             world.counts.syncs.fetch_add(1, Ordering::SeqCst);
             if killed {
@@ -246,11 +259,13 @@ fn no_reader_ever_sees_a_torn_repository() {
     for repo in Repo::ALL {
         assert_eq!(end(&mut sync(&estate, &world, repo), None).1, Some(0), "the first sync of {repo:?}");
     }
-    // How long a sync with some new packages takes here: only the moments of the kills depend on it.
     advance(&home).unwrap();
-    let start = Instant::now();
-    assert_eq!(end(&mut sync(&estate, &world, Repo::BaseOS), None).1, Some(0));
-    let usual = start.elapsed();
+    let timed = || {
+        let start = Instant::now();
+        assert_eq!(end(&mut sync(&estate, &world, Repo::BaseOS), None).1, Some(0));
+        start.elapsed()
+    };
+    let usual = Usual { changed: timed(), unchanged: timed() };
     std::thread::scope(|s| {
         let syncer = s.spawn(|| syncer(&world, &estate, &home, usual));
         let all: Vec<_> = (0..readers)
