@@ -40,6 +40,9 @@ struct Counts {
 /// What the passes under way hold: by reader, the repository and the sha256 of the repomd.xml that it got, if it has one yet.
 type Held = Mutex<HashMap<usize, (Repo, Option<String>)>>;
 
+/// Href, size and sha256 of each package.
+type Listed = Vec<(String, u64, String)>;
+
 struct World {
     mirror_url: String,
     mirror_dir: PathBuf,
@@ -50,7 +53,7 @@ struct World {
     torn: Mutex<Vec<String>>,
     stop: AtomicBool,
     /// Packages of a primary by its checksum: href, size, sha256.
-    listed: Mutex<BTreeMap<String, Arc<Vec<(String, u64, String)>>>>,
+    listed: Mutex<BTreeMap<String, Arc<Listed>>>,
 }
 
 impl World {
@@ -64,7 +67,7 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
     text.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map_or("", |(v, _)| v)
 }
 
-/// Href, size and sha256 of each metadata file that `repomd` names.
+/// Type, href, size and sha256 of each metadata file that `repomd` names.
 fn named(repomd: &str) -> Vec<(String, String, u64, String)> {
     repomd
         .split("<data type=\"")
@@ -91,7 +94,7 @@ fn fetch(world: &World, repo: Repo, href: &str, size: u64, sum: &str) -> Result<
     Ok(got.body)
 }
 
-fn packages(world: &World, sum: &str, primary: &[u8]) -> Arc<Vec<(String, u64, String)>> {
+fn packages(world: &World, sum: &str, primary: &[u8]) -> Arc<Listed> {
     if let Some(known) = world.listed.lock().unwrap().get(sum) {
         return known.clone();
     }
