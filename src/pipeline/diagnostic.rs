@@ -140,6 +140,11 @@ impl<'a> Sink<'a> {
         });
     }
 
+    /// Nothing more will be shown: what is costly to find may stop.
+    pub fn full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
     /// Whether an error with such a code was found.
     pub fn has(&self, prefix: &str) -> bool {
         self.found.iter().any(|d| d.is_error() && d.code.starts_with(prefix))
@@ -172,8 +177,13 @@ impl<'a> Sink<'a> {
 
 /// A user's text inside a message: one line, no control or direction characters, at most 60 characters.
 pub fn show(text: &str) -> String {
-    let mut out: String = text.chars().take(60).map(|c| if c == '\n' { ' ' } else { c }).collect();
-    if text.chars().nth(60).is_some() {
+    show_to(text, 60)
+}
+
+/// As [`show`], with another limit.
+pub fn show_to(text: &str, most: usize) -> String {
+    let mut out: String = text.chars().take(most).map(|c| if c == '\n' { ' ' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
         out.push('…');
     }
     printable(&out)

@@ -6,6 +6,7 @@ use super::model::Matrix;
 
 /// Cells of one run, all stages together.
 pub const MAX_CELLS: usize = 10_000;
+const MAX_EXCLUDES: usize = 1_000;
 
 pub type Values = IndexMap<String, String>;
 
@@ -13,6 +14,8 @@ pub type Values = IndexMap<String, String>;
 pub enum MatrixError {
     #[error("the matrix has {0} combinations, the limit is {MAX_CELLS} cells a run")]
     TooMany(String),
+    #[error("the matrix has {0} entries below `exclude`, the limit is {MAX_EXCLUDES}")]
+    TooManyExcludes(usize),
     #[error("the matrix has no cell: every combination is excluded or a key has no value")]
     Empty,
 }
@@ -47,6 +50,7 @@ pub fn cell_key(values: &Values) -> String {
 pub fn expand(m: &Matrix) -> Result<Vec<Values>, MatrixError> {
     let product = m.keys.iter().try_fold(1usize, |n, (_, vs)| n.checked_mul(vs.len()));
     match product {
+        Some(_) if m.exclude.len() > MAX_EXCLUDES => return Err(MatrixError::TooManyExcludes(m.exclude.len())),
         Some(n) if n + m.include.len() <= MAX_CELLS => {}
         Some(n) => return Err(MatrixError::TooMany(n.to_string())),
         None => return Err(MatrixError::TooMany("far too many".into())),

@@ -1,9 +1,12 @@
 //! Floor 3: pipeline files as pure data: text and a catalogue in, a frozen plan or diagnostics out. No I/O.
 
 pub mod catalog;
+pub mod cmd;
+pub mod describe;
 pub mod diagnostic;
 pub mod expr;
 pub mod freeze;
+pub mod graph;
 pub mod lint;
 pub mod matrix;
 pub mod model;
@@ -40,7 +43,7 @@ pub fn load_with(text: &str, file: &str, catalog: &Catalog, check: Option<Checke
     let mut model = None;
     if let Some(root) = reader::read(&mut sink) {
         schema::check(&root, &mut sink);
-        if !sink.has("yaml.") {
+        if !sink.has("yaml.") && !sink.has("schema.many") {
             model = model::build(&root, file, sha256, &mut sink);
         }
     }

@@ -60,7 +60,7 @@ impl ParamError {
             Self::Unknown { known, .. } if known.is_empty() => "the pipeline has no parameters".into(),
             Self::Unknown { known, .. } => format!("its parameters are {}", known.join(", ")),
             Self::Missing { name, .. } => format!("give it: -p {name}=VALUE"),
-            Self::Value { .. } => String::new(),
+            Self::Value { near: None, .. } => String::new(),
         }
     }
 }

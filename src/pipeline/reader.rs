@@ -39,6 +39,8 @@ pub enum Style {
     Literal,
     /// `>`
     Folded,
+    /// Stands for what was refused already; it is not judged again.
+    Refused,
 }
 
 impl Node {
@@ -52,6 +54,10 @@ impl Node {
     /// An absent value: `key:` and nothing behind it.
     pub fn is_empty(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, style: Style::Plain } if text.is_empty())
+    }
+
+    pub fn is_refused(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { style: Style::Refused, .. })
     }
 
     /// What it is, for messages.
@@ -77,15 +83,12 @@ impl Node {
             let row = before.bytes().filter(|b| *b == b'\n').count();
             let line = text.split('\n').nth(row).unwrap_or("");
             let column = range.start - before.rfind('\n').map_or(0, |i| i + 1);
-            let mut offset = 0;
-            // The first line of a block scalar is its header, `|`.
-            for (n, source_line) in body.split_inclusive('\n').enumerate() {
+            // The block's first line is its header, `|`.
+            let mut offset = self.at.start;
+            for (n, source_line) in source[self.at.start..].split_inclusive('\n').enumerate() {
                 if n == row + 1 {
                     let indent = source_line.trim_end_matches(['\n', '\r']).len().saturating_sub(line.len());
-                    return Loc::at(
-                        source,
-                        self.at.start + offset + indent + column..self.at.start + offset + indent + column + piece.len(),
-                    );
+                    return Loc::at(source, offset + indent + column..offset + indent + column + piece.len());
                 }
                 offset += source_line.len();
             }
@@ -162,8 +165,10 @@ impl<'t> Reader<'t> {
     fn next(&mut self, sink: &mut Sink<'_>) -> Option<(Event<'t>, Loc)> {
         match self.parser.next_event()? {
             Ok((event, span)) => {
-                let range = self.index.byte(span.start.index())..self.index.byte(span.end.index());
-                Some((event, Loc::at(sink.text, range)))
+                let (start, end) = (self.index.byte(span.start.index()), self.index.byte(span.end.index()));
+                // The parser's own lines and columns: counting them anew for each event would make large files quadratic.
+                let (line, column) = (span.start.line() as u32, span.start.col() as u32 + 1);
+                Some((event, Loc { start, end: end.max(start), line, column }))
             }
             Err(e) => {
                 self.broken = true;
@@ -219,6 +224,7 @@ impl<'t> Reader<'t> {
                     ScalarStyle::Literal => Style::Literal,
                     ScalarStyle::Folded => Style::Folded,
                 };
+                let at = if matches!(style, Style::Literal | Style::Folded) { with_header(sink.text, at) } else { at };
                 if sink.text[at.start..at.end].contains('\n') {
                     self.inert.push((at.start, at.end));
                 }
@@ -247,7 +253,7 @@ impl<'t> Reader<'t> {
                     "write the value here again, or use `matrix:` or `env:`",
                 );
                 // A placeholder keeps the tree whole, so that the rest of the file is read too.
-                Some(Node { at, kind: Kind::Scalar { text: String::new(), style: Style::Quoted } })
+                Some(Node { at, kind: Kind::Scalar { text: String::new(), style: Style::Refused } })
             }
             _ => None,
         }
@@ -318,6 +324,21 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// The parser gives the place of a block scalar's first line; its header (`|`, `>-`) stands on the last line before it that is not blank.
+fn with_header(text: &str, at: Loc) -> Loc {
+    let line_start = text[..at.start].rfind('\n').map_or(0, |i| i + 1);
+    let before = text[..line_start].trim_end();
+    let header_start = before.rfind('\n').map_or(0, |i| i + 1);
+    let header = before[header_start..].split(" #").next().unwrap_or("").trim_end();
+    let marks = header.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+    if !marks.ends_with(['|', '>']) {
+        return at;
+    }
+    let start = header_start + marks.len() - 1;
+    let lines = text[start..at.start].bytes().filter(|b| *b == b'\n').count() as u32;
+    Loc { start, end: at.end.max(start), line: at.line.saturating_sub(lines), column: text[header_start..start].chars().count() as u32 + 1 }
+}
+
 /// Tabs that indent. Inside a text of several lines they are content.
 fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
     let text = sink.text;
@@ -328,7 +349,10 @@ fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
         if let Some(tab) = line[..indent].find('\t') {
             let pos = offset + tab;
             let blank = line[indent..].trim().is_empty();
-            if !blank && !inert.iter().any(|(s, e)| (*s..*e).contains(&pos)) {
+            // The ranges are in file order and do not overlap.
+            let before = inert.partition_point(|(start, _)| *start <= pos);
+            let content = before.checked_sub(1).is_some_and(|i| pos < inert[i].1);
+            if !blank && !content && at.len() < super::diagnostic::MOST {
                 at.push(pos);
             }
         }
@@ -354,8 +378,14 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
     }
     let line = text[start..].lines().next().unwrap_or("");
     let indent = line.len() - line.trim_start().len();
-    if let Some(i) = line[..indent].find('\t') {
-        return tab(sink, start + i);
+    // A tab in the indent of this line or the next is the slip, wherever the parser noticed it.
+    let mut offset = start;
+    for l in text[start..].split_inclusive('\n').filter(|l| !l.trim().is_empty()).take(2) {
+        let lead = l.len() - l.trim_start_matches([' ', '\t']).len();
+        if let Some(i) = l[..lead].find('\t') {
+            return tab(sink, offset + i);
+        }
+        offset += l.len();
     }
     let info = e.info();
     if info.contains("unknown anchor") || info.contains("alias") && line.contains('*') {
@@ -373,6 +403,42 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
     let at = Loc::at(text, start + indent..start + line.len());
     let here = Loc::at(text, pos..pos);
     let body = line.trim_start();
+    let flow = info.contains("flow") || info.contains("',' or") || info.contains("illegal placement") || info.contains("end of stream");
+    if flow && let Some(open) = unclosed(text, start + line.len()) {
+        let bracket = &text[open..=open];
+        let close = if bracket == "[" { "]" } else { "}" };
+        return sink.error(
+            Loc::at(text, open..open + 1),
+            "yaml.bracket",
+            format!("this `{bracket}` is not closed, or a comma is missing behind it"),
+            format!("add `{close}`; a text with `{{`, `[` or `,` needs quotes"),
+        );
+    }
+    if info.contains("unexpected character") || body.starts_with(['@', '`', '%']) {
+        let value = body.find(": ").map_or(0, |i| i + 2);
+        let value = Loc::at(text, start + indent + value..start + line.len());
+        return sink.error(value, "yaml.syntax", "a value cannot begin with this character", "put the value in quotes");
+    }
+    if info.contains("simple key")
+        && let Some(above) = above.filter(|l| !l.contains(':'))
+    {
+        let i = text[..start].rfind(above).unwrap_or(start) + above.len() - above.trim_start().len();
+        let missing = Loc::at(text, i..i + above.trim().len());
+        return sink.error(
+            missing,
+            "yaml.syntax",
+            format!("`{}` is neither `key: value` nor a list item `- …`", show(above.trim())),
+            "is a colon missing, or the `|` behind the key above?",
+        );
+    }
+    if info.contains("expected '-'") {
+        return sink.error(
+            at,
+            "yaml.indent",
+            "this line belongs to nothing: the list above goes on only with `- …`",
+            "indent it by 2 more to make it part of the item above",
+        );
+    }
     let quoted = info.contains("quoted") || info.contains("end of stream") && body.contains(['"', '\'']);
     if quoted {
         sink.error(
@@ -381,15 +447,13 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
             "a quoted text does not end, or goes on behind its quote",
             "close it with the same quote; quote the whole value, not its beginning",
         );
-    } else if info.contains("flow") || info.contains("',' or") || (body.contains(['[', '{']) && info.contains("end of stream")) {
+    } else if info.contains("flow") || info.contains("',' or") {
         sink.error(
             if here.line == at.line { here } else { at },
             "yaml.bracket",
             "a `[…]` or `{…}` is not closed or lacks a comma",
             "check brackets and commas; a text with `{`, `[` or `,` needs quotes",
         );
-    } else if body.starts_with(['@', '`', '%']) {
-        sink.error(at, "yaml.syntax", "a value cannot begin with this character", "put the value in quotes");
     } else if body.contains(": ") && body.matches(": ").count() > 1 {
         let second = body.match_indices(": ").nth(1).map_or(0, |(i, _)| i);
         let at = Loc::at(text, start + indent + second..start + indent + second + 1);
@@ -416,4 +480,24 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
             "look at the indent of this line and of the one above",
         );
     }
+}
+
+/// The last bracket opened and not closed in the few lines before `end`.
+fn unclosed(text: &str, end: usize) -> Option<usize> {
+    let from = text[..end].char_indices().rev().filter(|(_, c)| *c == '\n').nth(4).map_or(0, |(i, _)| i + 1);
+    let mut open: Vec<usize> = Vec::new();
+    let mut quote = None;
+    for (i, c) in text[from..end].char_indices() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => open.push(from + i),
+            (None, ']' | '}') => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.pop()
 }

@@ -1,6 +1,7 @@
 //! Tests of the room as a whole: the five worked files, the shipped ones, freezing.
 
 use indexmap::IndexMap;
+use proptest::prelude::*;
 
 use super::catalog::{Catalog, Field, FieldType, Repo, StepKind, Touches};
 use super::plan::{Action, LockMode, PostWhen, StageKind};
@@ -121,4 +122,312 @@ fn the_shipped_pipelines_are_clean_and_freeze() {
     // Without git, or without an address, the checkout is skipped and the rest goes on.
     let plan = freeze(&nightly, &catalog(), &given(&[]), &WITH_GIT).unwrap();
     assert_eq!(plan.stages[0].when.as_deref(), Some("false"));
+}
+
+/// Every file of `tests/fixtures/pipelines/bad` beside its `.expect`: one line a finding, `LINE:COLUMN severity code | message | help`.
+/// `QD_BLESS=1` rewrites them; read the difference before committing it.
+#[test]
+fn each_bad_file_is_told_its_slips_at_their_places() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pipelines/bad");
+    let mut names: Vec<_> =
+        std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "yml")).collect();
+    names.sort();
+    assert!(names.len() > 80, "{}", names.len());
+    let mut wrong = Vec::new();
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let (file, found) = load(&text, &name, &catalog());
+        let errors = found.iter().any(Diagnostic::is_error);
+        assert_eq!(file.is_none(), errors, "{name}: a file is typed exactly when it has no error");
+        assert!(!found.is_empty(), "{name}: nothing was found");
+        let lines: String =
+            found.iter().map(|d| format!("{}:{} {} {} | {} | {}\n", d.line, d.column, d.severity, d.code, d.message, d.help)).collect();
+        for d in &found {
+            let shown = render(d, &text);
+            assert!(shown.contains(&d.message) && !shown.contains('\u{1b}'), "{name}: {shown}");
+        }
+        let expect = path.with_extension("expect");
+        if std::env::var_os("QD_BLESS").is_some() {
+            std::fs::write(&expect, &lines).unwrap();
+        } else if std::fs::read_to_string(&expect).unwrap_or_default() != lines {
+            wrong.push(format!("{name}:\n{lines}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn faults(file: &str, pairs: &[(&str, &str)], ctx: &FreezeCtx<'_>) -> Vec<String> {
+    short(&freeze(&good(file), &catalog(), &given(pairs), ctx).unwrap_err())
+}
+
+#[test]
+fn parameters_are_typed_and_every_fault_is_told_at_once() {
+    let file = "format: 1
+name: x
+parameters:
+  ver: {type: choice, choices: [el8, el9, el10]}
+  dry_run: {type: bool, default: false}
+  count: {type: int, min: 1, max: 9, default: 3}
+  ticket: {type: string, pattern: '^CHG[0-9]{7}$', default: CHG0000001}
+  of: {type: run, of: nightly-repo-updates, result: success, default: latest}
+stages: [{name: a, run: echo}]
+";
+    let none = FreezeCtx::NOTHING;
+    assert_eq!(
+        faults(file, &[("vers", "el9"), ("dry_run", "yes"), ("count", "010"), ("ticket", "x; rm -rf /"), ("of", "rpmcanary#3")], &none),
+        [
+            "0:0 param.unknown there is no parameter `vers` | did you mean `ver`?",
+            "4:3 param.missing parameter `ver` needs a value: one of el8, el9, el10 | give it: -p ver=VALUE",
+            "5:3 param.value parameter `dry_run`: `yes` is not allowed, it must be true or false | did you mean `true`?",
+            "6:3 param.value parameter `count`: `010` is not allowed, it must be a whole number from 1 to 9 | ",
+            "7:3 param.value parameter `ticket`: `x; rm -rf /` is not allowed, it must be a text that matches ^CHG[0-9]{7}$ | ",
+            "8:3 param.value parameter `of`: `rpmcanary#3` is not allowed, it must be a successful run such as nightly-repo-updates#12, or `latest` | ",
+        ]
+    );
+    assert!(faults(file, &[("ver", "el9")], &none)[0].contains("no run of `nightly-repo-updates` is known here"));
+    let found =
+        FreezeCtx { have: none.have, find_run: &|q| Ok(crate::domain::run::RunRef::new(q.pipeline.clone(), q.number.unwrap_or(165))) };
+    let plan = freeze(&good(file), &catalog(), &given(&[("ver", "el9")]), &found).unwrap();
+    let values: Vec<(&str, &str)> = plan.parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(
+        values,
+        [("ver", "el9"), ("dry_run", "false"), ("count", "3"), ("ticket", "CHG0000001"), ("of", "nightly-repo-updates#165")]
+    );
+}
+
+const RICH: &str = "format: 1
+name: rich
+parameters:
+  dry_run: {type: bool, default: false}
+  title: {type: string, default: hello}
+run_name: '${params.title} of ${run.id}'
+env: {TITLE: '${params.title}', PLAIN: 'a $HOME ${run.pipeline}'}
+secrets: [koji-cert, {name: signing-token}]
+options: {concurrency: {group: g, limit: 2, on_conflict: cancel-older}, timeout: 3h, keep: {runs: 5}, log: {max: 1MiB, on_limit: kill}, grace: 3s, interpreter: bash -e}
+stages:
+  - name: prepare
+    run: echo \"n=1\" >> $QD_REPORT
+  - name: left
+    needs: [prepare]
+    when: not params.dry_run and matrix.os != \"el7\" and stages.prepare.verdict == \"success\"
+    matrix:
+      os: [el7, el8, el9]
+      arch: [x86_64, aarch64]
+      exclude: [{os: el8, arch: aarch64}]
+      include: [{os: el10, arch: riscv64}]
+      max_parallel: 2
+      fail_fast: true
+    locks: [{name: loopdev, mode: shared, slots: 2}, mirror]
+    reads: el9-latest
+    idempotent: true
+    on_lost: retry
+    retry: {attempts: 3, delay: 5s, backoff: 2}
+    env: {CELL: '${matrix.os}/${params.title}', LATE: '${stages.prepare.outputs.n}'}
+    secrets: [{name: koji-cert, env: true}]
+    steps:
+      - name: one
+        run: make \"$matrix_os\"
+        secrets: [koji-cert, signing-token]
+        artifacts: [out/*.rpm]
+        timeout: 5m
+      - name: two
+        uses: mirror/sync
+        with: {url: ['${repos.baseos.upstream}', 'http://x/${matrix.os}'], dest: '/d/${stages.prepare.outputs.n}/${matrix.arch}'}
+    post: {always: [{run: echo bye}]}
+  - name: right
+    needs: [prepare]
+    danger: L2
+    uninterruptible: true
+    run: echo
+  - name: join
+    needs: [left, right]
+    when: always
+    run: echo
+post: {failure: [{name: tell, run: echo bad}], fixed: [{run: echo good}]}
+";
+
+fn rich() -> String {
+    RICH.to_owned()
+}
+
+#[test]
+fn a_rich_file_freezes_to_this_plan() {
+    let plan = freeze(&good(&rich()), &catalog(), &given(&[("title", "${run.number} $")]), &WITH_GIT).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap());
+    let back: super::plan::Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    assert_eq!(back, plan);
+    // What a value holds is never read as a path again.
+    let facts = expr::Facts { run: Some(crate::domain::run::RunRef::new("rich", 7)), ..expr::Facts::default() };
+    assert_eq!(expr::fill(&plan.run_name, &facts).unwrap(), "${run.number} $ of rich#7");
+    assert_eq!(expr::fill(&plan.env["TITLE"], &facts).unwrap(), "${run.number} $");
+    assert_eq!(expr::fill(&plan.env["PLAIN"], &facts).unwrap(), "a $HOME rich");
+}
+
+#[test]
+fn pictures_and_descriptions() {
+    let (file, now) = (good(&rich()), "2026-03-28T20:00:00Z".parse().unwrap());
+    let plan = freeze(&file, &catalog(), &given(&[]), &WITH_GIT).unwrap();
+    let nightly = good(NIGHTLY);
+    let nightly_plan = freeze(&nightly, &catalog(), &given(&[]), &WITH_GIT).unwrap();
+    insta::assert_snapshot!(
+        [
+            graph::ascii(&graph::of_file(&file)),
+            graph::ascii(&graph::of_plan(&nightly_plan)),
+            graph::dot(&graph::of_file(&file)),
+            describe::text(&plan, &file, &catalog(), now),
+            describe::text(&nightly_plan, &nightly, &catalog(), now),
+        ]
+        .join("\n----\n")
+    );
+}
+
+#[test]
+fn commands_answer_with_text_json_and_exit_code() {
+    let source = |name: &str, text: &str| cmd::Source { name: name.into(), bytes: Ok(text.as_bytes().to_vec()) };
+    let style = cmd::Style::default();
+    let clean = cmd::lint(&[source("n.yml", NIGHTLY)], &catalog(), style);
+    assert_eq!((clean.code, clean.text.as_str()), (0, "1 file: 0 errors, 0 warnings\n"));
+    assert_eq!(clean.json.to_string(), r#"{"diagnostics":[]}"#);
+    let twice = cmd::lint(&[source("n.yml", NIGHTLY), source("m.yml", NIGHTLY)], &catalog(), style);
+    assert_eq!((twice.code, twice.json["diagnostics"][0]["code"].as_str()), (1, Some("file.name")));
+    let broken = cmd::lint(&[source("b.yml", "format: 1\nnam: x\n")], &catalog(), style);
+    assert_eq!(broken.code, 1);
+    let keys: Vec<&String> = broken.json["diagnostics"][0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["file", "line", "column", "severity", "code", "message", "help"]);
+    let absent = cmd::lint(&[cmd::Source { name: "gone.yml".into(), bytes: Err("No such file or directory".into()) }], &catalog(), style);
+    assert_eq!(absent.code, 2);
+    assert!(absent.text.contains("cannot read the file: No such file or directory"), "{}", absent.text);
+    let latin = cmd::lint(&[cmd::Source { name: "l.yml".into(), bytes: Ok(b"format: 1\nname: x\xff\n".to_vec()) }], &catalog(), style);
+    assert_eq!(
+        (latin.code, latin.json["diagnostics"][0]["line"].as_u64(), latin.json["diagnostics"][0]["column"].as_u64()),
+        (1, Some(2), Some(8))
+    );
+    let now = "2026-11-25T00:00:00Z".parse().unwrap();
+    let bad = cmd::plan(&source("n.yml", NIGHTLY), &catalog(), &given(&[("shrnk", "1")]), &WITH_GIT, now, style);
+    assert_eq!(bad.code, 2);
+    assert!(bad.text.contains("did you mean `shrink`?"), "{}", bad.text);
+    let plan = cmd::plan(&source("n.yml", NIGHTLY), &catalog(), &given(&[]), &WITH_GIT, now, style);
+    assert_eq!((plan.code, plan.json["next"][0]["at"].as_str()), (0, Some("2026-11-25T01:29:00Z")));
+    let list = cmd::list(&[source("n.yml", NIGHTLY), source("b.yml", "x")], &catalog(), now);
+    assert_eq!(
+        (list.code, list.json["pipelines"][0]["pipeline"].as_str(), list.json["pipelines"][1]["errors"].as_u64()),
+        (1, Some("nightly-repo-updates"), Some(1))
+    );
+    assert_eq!(cmd::explain(Some("timout"), &catalog()).text, "no key, section or step kind `timout`; did you mean `timeout`?\n");
+    assert!(cmd::explain(Some("stage.timeout"), &catalog()).text.contains("Wall time of the stage"));
+    assert!(cmd::explain(Some("mirror/sync"), &catalog()).text.contains("dest"));
+    assert!(cmd::explain(None, &catalog()).text.contains("post_step"));
+    assert!(cmd::explain(Some("approve"), &catalog()).text.contains("This version has no approve stages yet"));
+}
+
+#[test]
+fn a_shell_s_complaint_lands_on_its_line() {
+    let text = "format: 1\nname: x\nstages:\n  - name: a\n    run: |\n      echo a\n      if true; then\n  - name: b\n    interpreter: python3\n    run: if\n";
+    let check = |s: &lint::shell::Script| {
+        assert!(s.text.starts_with("echo a"), "only shells are asked");
+        vec![lint::shell::Fault { line: 2, message: "unexpected end of file".into() }]
+    };
+    let (file, found) = load_with(text, "p.yml", &catalog(), Some(&check));
+    assert!(file.is_none());
+    assert_eq!(
+        short(&found)[0],
+        "7:7 shell.syntax the shell cannot read this: unexpected end of file | repair the script; quotes, `fi`, `done` and `)` are the usual ones"
+    );
+}
+
+/// Files at the size limit, each with one thing very often: they are answered, not worked on for ever.
+#[test]
+fn large_hostile_files_are_answered() {
+    let head = "format: 1\nname: x\n";
+    let n = 1_000_000;
+    let many = |piece: &str| piece.repeat((n - 200) / piece.len());
+    let one = |s: String| format!("{head}stages:\n  - name: a\n    run: |\n{s}\n");
+    for (what, text) in [
+        ("keys", format!("{head}{}", (0..60_000).map(|i| format!("k{i}: 1\n")).collect::<String>())),
+        ("a line of flow", format!("{head}x: [{}]\n", many("a, "))),
+        ("brackets", format!("{head}x: {}", many("["))),
+        ("dashes", format!("{head}x:\n{}", many("- "))),
+        ("stages", format!("{head}stages:\n{}", (0..20_000).map(|i| format!("  - {{name: s{i}, run: echo}}\n")).collect::<String>())),
+        (
+            "scripts",
+            format!("{head}stages:\n{}", (0..9_000).map(|i| format!("  - name: s{i}\n    run: |\n      echo\n")).collect::<String>()),
+        ),
+        (
+            "needs",
+            format!(
+                "{head}stages:\n{}",
+                (0..500)
+                    .map(|i| format!("  - {{name: s{i}, needs: [s{}, s{}], run: echo}}\n", (i + 1) % 500, (i * 7) % 500))
+                    .collect::<String>()
+            ),
+        ),
+        (
+            "values",
+            format!(
+                "{head}stages:\n  - name: a\n    matrix: {{v: [{}]}}\n    run: echo\n",
+                (0..9_900).map(|i| format!("v{i}, ")).collect::<String>()
+            ),
+        ),
+        ("interpolations", one(format!("      echo {}", many("${a.b} ")))),
+        ("interpolations in a comment", one(format!("      # {}", many("${a.b} ")))),
+        ("deletions", one(many("      rm -rf $x/y\n"))),
+        ("anchors", format!("{head}x: [{}]\n", many("&a b, "))),
+        ("tabs", format!("{head}x: [\n{}]\n", many("\t1,\n"))),
+        ("blank lines", format!("{head}{}", many("\n"))),
+        ("quotes", format!("{head}x: \"{}", many("\\"))),
+        ("an expression", format!("{head}stages:\n  - name: a\n    when: {}\n    run: echo\n", many("not "))),
+        ("paths", format!("{head}run_name: '{}'\n", many("${params.x}"))),
+    ] {
+        assert!(text.len() <= reader::MAX_BYTES, "{what}");
+        let (file, found) = load(&text, "p.yml", &catalog());
+        assert_eq!(file.is_none(), found.iter().any(Diagnostic::is_error), "{what}");
+        assert!(found.len() <= diagnostic::MOST + 1, "{what}");
+        for d in found.iter().take(2) {
+            assert!(!render(d, &text).is_empty(), "{what}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let (file, found) = load_bytes(&bytes, "p.yml", &catalog(), None);
+        prop_assert!(file.is_some() || !found.is_empty());
+    }
+
+    #[test]
+    fn no_text_of_yaml_s_own_signs_makes_it_panic(text in "[-:>|&*!{}\\[\\]?,#%@`'\"a-c \t\n${}.]{0,80}") {
+        let _ = load(&text, "p.yml", &catalog());
+    }
+
+    /// A real file with one piece cut out, doubled or replaced: it is read or told, and what is told can be shown.
+    #[test]
+    fn a_damaged_file_is_read_or_told(cut in 0usize..2_400, len in 0usize..40, with in "[-:>|&*!{}\\[\\]'\"a-z \t\n]{0,6}") {
+        let mut text: Vec<char> = rich().chars().collect();
+        let (a, b) = (cut.min(text.len()), (cut + len).min(text.len()));
+        text.splice(a..b, with.chars());
+        let text: String = text.into_iter().collect();
+        let (file, found) = load(&text, "p.yml", &catalog());
+        prop_assert_eq!(file.is_none(), found.iter().any(Diagnostic::is_error));
+        for d in &found {
+            prop_assert!(d.line as usize <= text.lines().count() + 1);
+            prop_assert!(!render(d, &text).is_empty());
+        }
+        if let Some(file) = file {
+            let once = freeze(&file, &catalog(), &IndexMap::new(), &WITH_GIT);
+            prop_assert_eq!(once, freeze(&file, &catalog(), &IndexMap::new(), &WITH_GIT));
+        }
+    }
+
+    /// No value of a text parameter changes anything but that text.
+    #[test]
+    fn a_parameter_stays_a_text(value in "\\PC{0,30}|[$\\{\\}a-z.]{0,30}") {
+        let plan = freeze(&good(&rich()), &catalog(), &given(&[("title", &value)]), &WITH_GIT).unwrap();
+        let facts = expr::Facts { run: Some(crate::domain::run::RunRef::new("rich", 7)), ..expr::Facts::default() };
+        prop_assert_eq!(expr::fill(&plan.env["TITLE"], &facts).unwrap(), value.clone());
+        prop_assert_eq!(expr::fill(&plan.run_name, &facts).unwrap(), format!("{value} of rich#7"));
+    }
 }

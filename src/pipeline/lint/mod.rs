@@ -15,7 +15,9 @@ pub use refs::lock_of;
 
 /// Reports into `sink`. Pure: nothing is looked up outside file and catalogue.
 pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
-    order::lint(file, catalog, sink);
+    if !order::lint(file, catalog, sink) {
+        return;
+    }
     refs::lint(file, catalog, sink);
     clock::lint(file, catalog, sink);
     safety::lint(file, sink);

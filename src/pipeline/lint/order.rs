@@ -38,7 +38,20 @@ pub fn ended_before(needs: &[Vec<usize>], stage: usize) -> BTreeSet<usize> {
     ended
 }
 
-pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
+/// Stages of one file; beyond it nobody can read the run's page.
+const MAX_STAGES: usize = 500;
+
+/// False where the file is so large that nothing more should be asked of it.
+pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) -> bool {
+    if file.stages.len() > MAX_STAGES {
+        sink.error(
+            file.stages[MAX_STAGES].name.at,
+            "stage.many",
+            format!("the pipeline has {} stages, the limit is {MAX_STAGES}", file.stages.len()),
+            "use `matrix:` for what repeats, or split the pipeline",
+        );
+        return false;
+    }
     names(file, sink);
     let needs = needs(file);
     let cyclic = cycles(file, &needs, sink);
@@ -74,6 +87,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     }
     unreachable(file, &needs, sink);
     lost_indent(file, catalog, sink);
+    true
 }
 
 fn names(file: &File, sink: &mut Sink<'_>) {
@@ -111,15 +125,16 @@ fn names(file: &File, sink: &mut Sink<'_>) {
 /// Reports each cycle once; gives the stages in one.
 fn cycles(file: &File, needs: &[Vec<usize>], sink: &mut Sink<'_>) -> BTreeSet<usize> {
     let mut cyclic = BTreeSet::new();
+    let before: Vec<BTreeSet<usize>> = (0..needs.len()).map(|i| ended_before(needs, i)).collect();
     for start in 0..file.stages.len() {
-        if cyclic.contains(&start) || !ended_before(needs, start).contains(&start) {
+        if cyclic.contains(&start) || !before[start].contains(&start) {
             continue;
         }
         // Walk to a need that still leads back here, until it closes.
         let mut path = vec![start];
         loop {
             let last = path[path.len() - 1];
-            let leads_back = |j: &usize| *j == start || ended_before(needs, *j).contains(&start);
+            let leads_back = |j: &usize| *j == start || before[*j].contains(&start);
             let next = needs[last].iter().copied().filter(leads_back).find(|j| *j == start || !path.contains(j));
             match next {
                 Some(j) if j != start => path.push(j),
@@ -197,7 +212,9 @@ fn matrices(stage: &Stage, sink: &mut Sink<'_>) {
             }
         }
     }
-    if let Err(e) = matrix::expand(m) {
+    if let Err(e) = matrix::expand(m)
+        && m.keys.iter().all(|(_, vs)| !vs.is_empty())
+    {
         let code = if e == matrix::MatrixError::Empty { "matrix.empty" } else { "matrix.size" };
         sink.error(m.at, code, e.to_string(), "change keys, exclude or include");
     }

@@ -42,7 +42,12 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
         if let Some(d) = &p.default
             && let Err(e) = params::check_default(p, &d.value)
         {
-            sink.error(d.at, "param.default", format!("the default of `{}` is not allowed: {}", p.name.text, e.why()), e.help());
+            sink.error(
+                d.at,
+                "param.default",
+                format!("the default of `{}` is not allowed: {}", p.name.text, e.why()),
+                if e.help().is_empty() { "change the default, or what is allowed".to_owned() } else { e.help() },
+            );
         }
     }
     let needs = needs(file);
@@ -180,10 +185,6 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                 format!("the stage takes lock `{name}` twice: it would wait for itself"),
                 "keep one, with as many `slots` as it needs",
             );
-        }
-        let implied = |set: &At<String>| lock_of(&set.value) == *name;
-        if stage.reads.iter().chain(&stage.writes).any(implied) {
-            sink.error(lock.name.at, "lock.twice", format!("lock `{name}` is implied by `reads` or `writes`"), "remove it");
         }
         match catalog.locks.get(name) {
             Some(slots) if lock.slots.value > *slots => sink.error(

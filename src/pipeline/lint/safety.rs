@@ -32,7 +32,7 @@ fn retries(stage: &Stage, level: Level, sink: &mut Sink<'_>) {
             "say `idempotent: true` if a second start does no harm; else leave it to an operator",
         );
     }
-    if let Some(retry) = &stage.retry
+    if let Some(retry) = stage.retry.as_ref().filter(|r| r.value.attempts > 1)
         && lost.is_none_or(|_| retry.value.on.iter().any(|o| *o != RetryOn::Lost))
     {
         let message = format!("stage `{name}` is tried {} times, but does not say that a second start does no harm", retry.value.attempts);

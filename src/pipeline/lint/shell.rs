@@ -29,7 +29,7 @@ pub struct Fault {
 /// `bash -n`, where the caller has one: an effect, so it is handed in.
 pub type Checker<'a> = &'a dyn Fn(&Script) -> Vec<Fault>;
 
-static DOTTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{\{?\s*([A-Za-z_][A-Za-z0-9_]*)([.\[][^}\n]*)\}").ok());
+static DOTTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{\{?\s*([A-Za-z_][A-Za-z0-9_]*)([.\[][^}\n]*)\}\}?").ok());
 static VARIABLE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))").ok());
 static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -109,7 +109,7 @@ pub fn with_checker(file: &File, check: Checker<'_>, sink: &mut Sink<'_>) {
 fn node_folds(node: &Node, source: &str) -> bool {
     let crate::pipeline::reader::Kind::Scalar { style, .. } = &node.kind else { return false };
     match style {
-        Style::Literal => false,
+        Style::Literal | Style::Refused => false,
         Style::Folded => {
             node.text().is_some_and(|t| !t.trim().is_empty() && source[node.at.start..node.at.end].trim_end().lines().count() > 2)
         }
@@ -120,15 +120,20 @@ fn node_folds(node: &Node, source: &str) -> bool {
 fn dotted(node: &Node, text: &str, shell: bool, sink: &mut Sink<'_>) {
     const OURS: [&str; 8] = ["params", "matrix", "stages", "run", "repos", "env", "secrets", "have"];
     let Some(re) = &*DOTTED else { return };
-    for c in re.captures_iter(text) {
+    let lines = text.split_inclusive('\n').scan(0, |end, line| {
+        *end += line.len();
+        Some((*end - line.len(), line))
+    });
+    let places =
+        lines.filter(|(_, l)| !l.trim_start().starts_with('#')).flat_map(|(offset, l)| re.captures_iter(l).map(move |c| (offset, c)));
+    for (offset, c) in places {
+        if sink.full() {
+            return;
+        }
         let (Some(whole), root, rest) = (c.get(0), c.get(1).map_or("", |m| m.as_str()), c.get(2).map_or("", |m| m.as_str()).trim()) else {
             continue;
         };
-        let line_start = text[..whole.start()].rfind('\n').map_or(0, |i| i + 1);
-        if text[line_start..].trim_start().starts_with('#')
-            || (rest.starts_with('[') && !OURS.contains(&root))
-            || (!shell && !OURS.contains(&root))
-        {
+        if (rest.starts_with('[') && !OURS.contains(&root)) || (!shell && !OURS.contains(&root)) {
             continue;
         }
         let name = rest.trim_matches(['.', ' ', '}']);
@@ -147,7 +152,7 @@ fn dotted(node: &Node, text: &str, shell: bool, sink: &mut Sink<'_>) {
             "secrets" => format!("declare it in `secrets:`; its value is in the file \"$QD_SECRETS_DIR/{name}\""),
             _ => "put it into `env:` of the step, and use that variable".to_owned(),
         };
-        let at = node.locate(sink.text, whole.range());
+        let at = node.locate(sink.text, offset + whole.start()..offset + whole.end());
         sink.error(
             at,
             "shell.dotted",
@@ -216,6 +221,9 @@ fn deletions(node: &Node, text: &str, known: &BTreeSet<String>, sink: &mut Sink<
         // A continued line is one command: the backslash is no end.
         let joined = command.replace("\\\n", "  ");
         let Some(hit) = deletes.find(&joined) else { continue };
+        if sink.full() {
+            return;
+        }
         let verb =
             joined[hit.start()..].trim_start_matches([';', '&', '|', '(', ' ', '\t']).split_whitespace().next().unwrap_or("rm").to_owned();
         for c in variable.captures_iter(&joined) {

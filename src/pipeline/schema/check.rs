@@ -21,8 +21,14 @@ fn mapping(node: &Node, context: &'static Context, place: &str, sink: &mut Sink<
         sink.error(at, "schema.type", format!("{place} must be a mapping ({}), this is {}", context.noun, node.noun()), help);
         return;
     };
+    if too_many(entries.len(), node, place, sink) {
+        return;
+    }
     let mut later = false;
     for (word, value) in entries {
+        if sink.full() {
+            return;
+        }
         match context.key(&word.text) {
             Some(Key { status: Status::Later { what, instead }, .. }) => {
                 later = true;
@@ -44,9 +50,24 @@ fn mapping(node: &Node, context: &'static Context, place: &str, sink: &mut Sink<
     for key in context.keys.iter().filter(|k| k.required && !entries.iter().any(|(w, _)| w.text == k.name)) {
         let first = entries.first().map_or(node.at, |(w, _)| w.at);
         let help = misspelt(key.name, entries, context)
-            .map_or_else(|| format!("add `{}:`, {}", key.name, key.doc), |w| format!("is `{w}` meant to be `{}`?", key.name));
+            .map_or_else(|| format!("add `{}:` ({})", key.name, key.doc), |w| format!("is `{w}` meant to be `{}`?", key.name));
         sink.error(first, "schema.missing-key", format!("{} lacks `{}`", context.noun, key.name), help);
     }
+}
+
+/// Items of one list or keys of one mapping. More is no pipeline, and would make later checks slow.
+const MAX_ITEMS: usize = 10_000;
+
+fn too_many(n: usize, node: &Node, place: &str, sink: &mut Sink<'_>) -> bool {
+    if n > MAX_ITEMS {
+        sink.error(
+            node.at,
+            "schema.many",
+            format!("{place} has {n} items, the limit is {MAX_ITEMS}"),
+            "move data out of the pipeline, into a file that a step reads",
+        );
+    }
+    n > MAX_ITEMS
 }
 
 fn misspelt<'a>(wanted: &str, entries: &'a [(Word, Node)], context: &Context) -> Option<&'a str> {
@@ -104,6 +125,9 @@ fn shape(node: &Node, ty: &Ty) -> Result<(), &'static str> {
 }
 
 fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Sink<'_>) {
+    if node.is_refused() {
+        return;
+    }
     if node.is_empty() && !matches!(ty, Ty::Any | Ty::Text | Ty::Template) {
         sink.error(key.at, "schema.empty", format!("{place} has no value"), format!("write one ({}), or leave the key out", ty.describe()));
         return;
@@ -125,7 +149,13 @@ fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Si
         (Kind::Map(_), Ty::Map(c) | Ty::Either(_, c)) => mapping(node, c, place, sink),
         (Kind::Map(_), Ty::OneOrMore(t)) => value_of(node, t, place, key, sink),
         (Kind::Seq(items), Ty::List(t) | Ty::OneOrMore(t)) => {
+            if too_many(items.len(), node, place, sink) {
+                return;
+            }
             for item in items {
+                if sink.full() {
+                    return;
+                }
                 let at = Word { text: key.text.clone(), at: if item.is_empty() { key.at } else { item.at } };
                 value_of(item, t, &format!("an item of {place}"), &at, sink);
             }

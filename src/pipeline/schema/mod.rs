@@ -137,10 +137,10 @@ impl Ty {
             Self::Moment => "local date and time, such as 2026-01-05 03:30".into(),
             Self::RetryOn => "`exit N`, failure, timeout, stall or lost".into(),
             Self::Word { words, .. } => format!("one of {}", words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join(", ")),
-            Self::List(t) => format!("list, each: {}", t.describe()),
-            Self::OneOrMore(t) => format!("one value or a list, each: {}", t.describe()),
-            Self::Map(c) => format!("mapping: {}", c.noun),
-            Self::Either(t, c) => format!("{}; or a mapping: {}", t.describe(), c.noun),
+            Self::List(t) => format!("a list, each {}", t.describe()),
+            Self::OneOrMore(t) => format!("one or a list, each {}", t.describe()),
+            Self::Map(c) => format!("{} (a mapping)", c.noun),
+            Self::Either(t, c) => format!("{}; or {} (a mapping)", t.describe(), c.noun),
             Self::Any => "as the step kind says".into(),
         }
     }

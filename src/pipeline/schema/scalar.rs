@@ -56,6 +56,12 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
             if valid_name(text) {
                 return Ok(());
             }
+            if text.starts_with("content:") {
+                return Err(wrong(
+                    format!("`{seen}` is the lock of a content set"),
+                    "say `reads` or `writes` of the set: the lock is implied",
+                ));
+            }
             let fixed: String = text
                 .to_lowercase()
                 .chars()
@@ -85,18 +91,18 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
         Ty::Int { min, max } => match integer(text) {
             Some(n) if n < *min || n > *max => {
                 let range = match (*min, *max) {
-                    (min, i64::MAX) => format!("at least {min}"),
+                    (min, i64::MAX) => format!("a number, at least {min}"),
                     (min, max) if min == max => format!("{min}"),
-                    (min, max) => format!("from {min} to {max}"),
+                    (min, max) => format!("a number from {min} to {max}"),
                 };
-                Err(wrong(format!("{n} is out of range: it must be {range}"), ""))
+                Err(wrong(format!("{n} is out of range"), format!("write {range}")))
             }
             Some(_) => Ok(()),
             None => Err(wrong(format!("`{seen}` is not a whole number"), "write digits only, without a leading zero")),
         },
         Ty::Number { min, max } => match text.parse::<f64>() {
             Ok(n) if n.is_finite() && n >= *min && n <= *max => Ok(()),
-            Ok(_) => Err(wrong(format!("`{seen}` is out of range: it must be from {min} to {max}"), "")),
+            Ok(_) => Err(wrong(format!("`{seen}` is out of range"), format!("write a number from {min} to {max}"))),
             Err(_) => Err(wrong(format!("`{seen}` is not a number"), "write a number such as 2 or 1.5")),
         },
         Ty::Duration { zero } => match text.parse::<Span>() {
@@ -154,7 +160,8 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
             let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
             Err(wrong(
                 format!("`{seen}` is none of {}", all.join(", ")),
-                suggest::nearest(text, all).map_or_else(String::new, |n| format!("did you mean `{n}`?")),
+                suggest::nearest(text, all.iter().copied())
+                    .map_or_else(|| format!("write {}", all.join(" or ")), |n| format!("did you mean `{n}`?")),
             ))
         }
         Ty::Either(t, _) | Ty::OneOrMore(t) => scalar(t, text),
