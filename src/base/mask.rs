@@ -14,6 +14,8 @@ pub const MARK: &[u8] = b"***";
 pub const SHORTEST: usize = 6;
 /// A line of a multi-line value that is shorter than this is not hidden by itself.
 const SHORTEST_LINE: usize = 8;
+/// Forms longer than two of these are cut into such pieces.
+const PIECE: usize = 64;
 /// So much of the beginning of a secret may be shown when the writer pauses there; see [`Stream::pause`].
 const PROMPT: usize = 3;
 
@@ -54,6 +56,7 @@ impl Masker {
             }
             forms_of(value, &mut forms);
         }
+        let mut forms: Vec<_> = forms.into_iter().flat_map(pieces).collect();
         forms.sort_unstable_by(|a: &Zeroizing<Vec<u8>>, b| a.as_slice().cmp(b.as_slice()));
         forms.dedup_by(|a, b| a.as_slice() == b.as_slice());
         let finder = if forms.is_empty() {
@@ -203,6 +206,17 @@ impl Stream {
         self.emit(&held, if covered > 0 { &runs } else { &[] }, out);
         *self = Self::default();
     }
+}
+
+/// A very long form is looked for piece by piece: the pieces cover it all, a long part of it is hidden as well, and neither the automaton
+/// nor what a stream holds back grows with a certificate's size.
+fn pieces(form: Zeroizing<Vec<u8>>) -> Vec<Zeroizing<Vec<u8>>> {
+    if form.len() <= 2 * PIECE {
+        return vec![form];
+    }
+    let mut all: Vec<_> = form.chunks_exact(PIECE).map(|c| Zeroizing::new(c.to_vec())).collect();
+    all.push(Zeroizing::new(form[form.len() - PIECE..].to_vec()));
+    all
 }
 
 /// Every form of one value, and of each of its longer lines.

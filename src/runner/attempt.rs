@@ -21,6 +21,7 @@ use crate::base::{crash, durable, proc, sys};
 use crate::domain::attempt::{CancelIntent, FORMAT, Spec, Started, Status, file};
 
 use super::recovery::{Evidence, Found};
+use super::scope;
 pub use super::survivors::{Stopped, stop_survivors};
 
 /// How long the shim may take to read its secrets before the engine gives up on it.
@@ -52,6 +53,10 @@ pub fn create(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
         io::ErrorKind::AlreadyExists => AttemptError::Exists { dir: dir.to_owned() },
         _ => io_error("make the attempt directory", dir)(e),
     })?;
+    crash::point("attempt.dir");
+    // Here already, so that giving the attempt up needs no inode on a full disk.
+    let lock_path = dir.join(file::LOCK);
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock_path).map_err(io_error("make", &lock_path))?;
     let path = dir.join(file::SPEC);
     let text = serde_json::to_vec(spec).map_err(io::Error::from).map_err(io_error("encode", &path))?;
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut f| {
@@ -59,15 +64,17 @@ pub fn create(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
         f.sync_all()
     });
     written.map_err(io_error("write", &path))?;
+    crash::point("attempt.spec");
     durable::sync_dir(dir).map_err(io_error("sync", dir))
 }
 
-/// How shims are started: the binary, and optionally a systemd scope around each. Found out once, see `contain::probe_scope`.
+/// How shims are started: the binary, and optionally a systemd scope around each.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     /// The quarterdeck binary, absolute.
     pub exe: PathBuf,
-    /// Words put before the shim's own command line, such as `systemd-run --user --scope …`; empty = started directly.
+    /// Words put before the shim's own command line, such as `systemd-run --user --scope …`; empty = started directly. See
+    /// [`scope::launcher`], which finds out what this machine can do.
     pub prefix: Vec<String>,
 }
 
@@ -96,7 +103,8 @@ impl Launcher {
     ///
     /// On an error after the start the shim may still be there: [`observe`] and decide, as for any other attempt.
     pub async fn spawn(&self, dir: &Path, secrets: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Spawned, AttemptError> {
-        let mut words = self.prefix.iter().map(String::as_str);
+        let unique = scope::unique(dir);
+        let mut words = self.prefix.iter().map(|w| w.replace(scope::UNIQUE, &unique));
         let mut command = match words.next() {
             Some(first) => {
                 let mut c = Command::new(first);
@@ -222,9 +230,12 @@ fn retire_locked(dir: &Path) -> Result<bool, AttemptError> {
         return Ok(false);
     }
     // Not fsynced: after a power cut there is no late shim left either.
-    let mark = dir.join(file::RETIRED);
-    File::create(&mark).map_err(io_error("write", &mark))?;
     super::survivors::remove_secrets(dir);
+    let mark = dir.join(file::RETIRED);
+    if File::create(&mark).is_err() {
+        // No inode left: the spec becomes the mark, for no shim starts without one.
+        std::fs::rename(dir.join(file::SPEC), &mark).map_err(io_error("write", &mark))?;
+    }
     Ok(true)
 }
 

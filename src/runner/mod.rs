@@ -6,6 +6,7 @@ pub mod config;
 pub mod content;
 pub mod log;
 pub mod recovery;
+pub mod scope;
 pub mod shim;
 pub mod survivors;
 

@@ -1,8 +1,10 @@
 //! The supervisor, run as the real binary: what it does to hostile children, what its evidence proves after a crash at every point.
 
 mod crash;
+mod engine;
 mod hostile;
 mod limits;
+mod logs;
 mod secrets;
 
 use std::io::Write;

@@ -172,3 +172,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_large_value_is_hidden_whole_and_in_long_parts() {
+    let mut noise: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 9) as u8 | 0x20).collect();
+    noise[0] = b'A';
+    noise[99_999] = b'A';
+    for value in [vec![b'k'; 100_000], noise] {
+        let m = masker(&[&value]);
+        let text = [b"<".as_slice(), &value, b">"].concat();
+        assert_eq!(m.bytes(&text), b"<***>");
+        assert_eq!(in_pieces(&m, &text, &[1, 77, 5_000, 99_999]), b"<***>");
+        let part = m.bytes(&value[1_000..2_000]);
+        assert!(part.len() < 2 * PIECE + MARK.len(), "{}", part.len());
+        assert!(m.longest <= 2 * PIECE);
+    }
+}

@@ -157,6 +157,8 @@ impl Supervisor<'_> {
             arm(&timer, self.next_moment(&t, &ladder))?;
             self.sleep(&timer, wishes.as_ref(), &mut t, &mut end)?;
         }
+        // Written before the child ended, and perhaps not looked at since.
+        self.read_failure(&mut end);
         end.why = ladder.why();
         Ok(end)
     }
@@ -270,6 +272,19 @@ impl Supervisor<'_> {
         always.into_iter().chain(limits).chain(rest).flatten().min().unwrap_or(u64::MAX)
     }
 
+    fn read_failure(&mut self, end: &mut End) {
+        let Some(f) = &self.failure else { return };
+        let mut message = [0u8; 5];
+        match rustix::io::read(f, &mut message) {
+            Ok(5) => {
+                end.setup = Some(explain(&message, self.spec));
+                self.failure = None;
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            _ => self.failure = None,
+        }
+    }
+
     fn sleep(&mut self, timer: &OwnedFd, wishes: Option<&OwnedFd>, t: &mut Times, end: &mut End) -> io::Result<()> {
         let mut fds =
             vec![PollFd::from_borrowed_fd(timer.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
@@ -288,16 +303,7 @@ impl Supervisor<'_> {
         if seen.contains(&libc::SIGCHLD) {
             sweep::reap_orphans(self.leader);
         }
-        if let Some(f) = &self.failure {
-            match rustix::io::read(f, &mut scratch[..5]) {
-                Ok(5) => {
-                    end.setup = Some(explain(&scratch[..5], self.spec));
-                    self.failure = None;
-                }
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-                _ => self.failure = None,
-            }
-        }
+        self.read_failure(end);
         Ok(())
     }
 }
