@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod audit;
 pub mod content;
 pub mod decision;
+pub mod dep;
 pub mod filter;
 pub mod level;
 pub mod nevra;

@@ -18,7 +18,7 @@ const fn field(name: &'static str, ty: FieldType, required: bool, doc: &'static 
     Field { name, ty, required, doc }
 }
 
-const SET: Field = field("set", FieldType::Text, false, "content set to report facts under; default: the last part of the tree's path");
+const SET: Field = field("set", FieldType::Text, false, "content set under which the content that was read is reported");
 
 const SYNC: StepKind = StepKind {
     kind: "mirror/sync",
@@ -53,7 +53,12 @@ const CLOSURE: StepKind = StepKind {
     doc: "Every Requires of every package has a provider in the trees given; rich forms that cannot be judged are listed as unknown",
     touches: Touches::Local,
     with: &[
-        field("tree", FieldType::List, true, "repository: a directory or an http address; several are judged together"),
+        field(
+            "tree",
+            FieldType::List,
+            true,
+            "repository: a directory or an http address, or NAME= and one of these; several are judged together",
+        ),
         SET,
         field("extra", FieldType::List, false, "repositories whose packages may provide, but are not checked themselves"),
     ],
@@ -85,7 +90,12 @@ const CHECKOUT: StepKind = StepKind {
 };
 
 /// The registry.
-pub const ENTRIES: &[Entry] = &[Entry { kind: SYNC, run: super::mirror::run }];
+pub const ENTRIES: &[Entry] = &[
+    Entry { kind: SYNC, run: super::mirror::run },
+    Entry { kind: CLOSURE, run: super::content::closure::run },
+    Entry { kind: UNPACK, run: super::content::unpack::run },
+    Entry { kind: CHECKOUT, run: super::git::run },
+];
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {

@@ -3,6 +3,8 @@
 //! A step is its own process: it parses `with`, does its work, talks back through `$QD_REPORT`, and ends with an exit code of the contract.
 
 pub mod catalog;
+mod content;
+mod git;
 mod mirror;
 pub mod report;
 pub mod with;

@@ -36,7 +36,16 @@ pub fn detect(head: &[u8]) -> Result<Codec, WireError> {
 }
 
 /// A reader of the open bytes. `open_size` is the exact size where the metadata states one; anything beyond is an error.
-pub fn reader<'a, R: BufRead + 'a>(mut inner: R, what: &'static str, open_size: Option<u64>) -> Result<Box<dyn BufRead + 'a>, WireError> {
+pub fn reader<'a, R: BufRead + 'a>(inner: R, what: &'static str, open_size: Option<u64>) -> Result<Box<dyn BufRead + 'a>, WireError> {
+    build(inner, what, open_size.unwrap_or(MAX_OUT).min(MAX_OUT), MAX_RATIO)
+}
+
+/// The same for what is only read through and never kept: no judgement by ratio, since an image of a disk may well be all zeros.
+pub fn reader_up_to<'a, R: BufRead + 'a>(inner: R, what: &'static str, limit: u64) -> Result<Box<dyn BufRead + 'a>, WireError> {
+    build(inner, what, limit, u64::MAX)
+}
+
+fn build<'a, R: BufRead + 'a>(mut inner: R, what: &'static str, limit: u64, ratio: u64) -> Result<Box<dyn BufRead + 'a>, WireError> {
     let codec = detect(inner.fill_buf().map_err(|e| WireError::Read { what, why: e.to_string() })?)?;
     let taken = Rc::new(Cell::new(0));
     let source = Counted { inner, taken: Rc::clone(&taken) };
@@ -50,8 +59,7 @@ pub fn reader<'a, R: BufRead + 'a>(mut inner: R, what: &'static str, open_size: 
             Box::new(decoder)
         }
     };
-    let limit = open_size.unwrap_or(MAX_OUT).min(MAX_OUT);
-    Ok(Box::new(BufReader::with_capacity(64 << 10, Guarded { inner: open, taken, given: 0, limit, what })))
+    Ok(Box::new(BufReader::with_capacity(64 << 10, Guarded { inner: open, taken, given: 0, limit, ratio, what })))
 }
 
 struct Counted<R> {
@@ -83,6 +91,7 @@ struct Guarded<R> {
     taken: Rc<Cell<u64>>,
     given: u64,
     limit: u64,
+    ratio: u64,
     what: &'static str,
 }
 
@@ -90,7 +99,7 @@ impl<R: Read> Read for Guarded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.given += n as u64;
-        let bomb = self.given > RATIO_FROM && self.given / MAX_RATIO > self.taken.get().max(1);
+        let bomb = self.given > RATIO_FROM && self.given / self.ratio > self.taken.get().max(1);
         if self.given > self.limit || bomb {
             let why = if bomb {
                 format!("more than {MAX_RATIO} times its compressed size")

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod chaos_check;
+mod checkout;
+mod content;
 mod demo_hostile;
 mod demo_tools;
 mod demo_upstream;

@@ -153,7 +153,7 @@ pub fn told(report: &Path) -> (String, BTreeMap<String, String>) {
         match v["type"].as_str() {
             Some("detail") => detail = v["text"].as_str().unwrap().to_owned(),
             Some("output") => drop(outputs.insert(v["name"].as_str().unwrap().to_owned(), v["value"].as_str().unwrap().to_owned())),
-            Some("fact") => {
+            Some("fact") if v["kind"] == "content" => {
                 outputs.insert("fact.set".into(), v["set"].as_str().unwrap().to_owned());
                 outputs.insert("fact.fp".into(), v["fp"].as_str().unwrap().to_owned());
             }

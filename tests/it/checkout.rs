@@ -1,0 +1,94 @@
+//! `git/checkout` with the real git against local repositories, kind and unkind.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::demo_tools::have;
+use crate::mirror::{step, told};
+use crate::support::home::{Out, run};
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let out = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"])
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_reference_is_checked_out_and_its_commit_reported() {
+    if !have("checkout", &["git"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let origin = dir.path().join("origin");
+    std::fs::create_dir(&origin).unwrap();
+    git(&origin, &["init", "-q"]);
+    std::fs::write(origin.join("file"), "one").unwrap();
+    git(&origin, &["add", "."]);
+    git(&origin, &["commit", "-qm", "one"]);
+    git(&origin, &["tag", "v1"]);
+    let first = git(&origin, &["rev-parse", "HEAD"]);
+    std::fs::write(origin.join("file"), "two").unwrap();
+    git(&origin, &["commit", "-qam", "two"]);
+    let second = git(&origin, &["rev-parse", "HEAD"]);
+    let (dest, report) = (dir.path().join("out"), dir.path().join("report"));
+    let checkout = |with: &[&str]| -> Out {
+        let dest = format!("dest={}", dest.display());
+        run(step("git/checkout", &[with, &[&dest]].concat(), Path::new(""), &report))
+    };
+    let url = format!("url={}", origin.display());
+    // The first call makes the directory; the others make it anew. A bare commit comes by way of the branches where it must.
+    for (reference, commit, text) in [("HEAD", &second, "two"), ("v1", &first, "one"), ("main", &second, "two"), (&first, &first, "one")] {
+        let out = checkout(&[&url, &format!("ref={reference}")]).expect(0);
+        assert_eq!(told(&report).1["commit"], *commit, "{reference}: {out:?}");
+        assert_eq!(std::fs::read_to_string(dest.join("file")).unwrap(), text, "{reference}");
+        assert!(std::fs::read_to_string(&report).unwrap().contains("\"kind\":\"commit\""));
+    }
+    let out = checkout(&[&url, "ref=no-such-branch"]).expect(3);
+    assert!(out.stderr.contains("no-such-branch") && out.stderr.contains("next:"), "{out:?}");
+    checkout(&[&format!("url={}", dir.path().join("nowhere").display())]).expect(3);
+    checkout(&["url=--upload-pack=touch /tmp/x"]).expect(2);
+    checkout(&[&url, "ref=--exec=x"]).expect(2);
+    checkout(&["url=ext::sh -c true"]).expect(2);
+}
+
+#[test]
+fn somebody_s_directory_is_left_alone_and_hooks_do_not_run() {
+    if !have("checkout.hooks", &["git"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, report) = (dir.path().join("origin"), dir.path().join("report"));
+    std::fs::create_dir(&origin).unwrap();
+    git(&origin, &["init", "-q"]);
+    std::fs::write(origin.join("file"), "one").unwrap();
+    git(&origin, &["add", "."]);
+    git(&origin, &["commit", "-qm", "one"]);
+    let url = format!("url={}", origin.display());
+    let full = dir.path().join("full");
+    std::fs::create_dir(&full).unwrap();
+    std::fs::write(full.join("precious"), "p").unwrap();
+    let out = run(step("git/checkout", &[&url, &format!("dest={}", full.display())], Path::new(""), &report)).expect(4);
+    assert!(out.stderr.contains("not empty"), "{out:?}");
+    assert_eq!(std::fs::read_to_string(full.join("precious")).unwrap(), "p");
+    // A user's own configuration that points at hooks and templates has no say.
+    let home = dir.path().join("home");
+    std::fs::create_dir_all(home.join("hooks")).unwrap();
+    let trap = dir.path().join("trap");
+    let hook = home.join("hooks/post-checkout");
+    std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", trap.display())).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(
+        home.join(".gitconfig"),
+        format!("[core]\n hooksPath = {}\n[init]\n templateDir = {}\n", home.join("hooks").display(), home.display()),
+    )
+    .unwrap();
+    let mut command = step("git/checkout", &[&url, &format!("dest={}", dir.path().join("out").display())], Path::new(""), &report);
+    command.env("HOME", &home);
+    run(command).expect(0);
+    assert!(!trap.exists());
+}
