@@ -23,6 +23,8 @@ mod fault;
 mod full;
 #[path = "chaos/journal.rs"]
 mod journal;
+#[path = "chaos/pipelines.rs"]
+mod pipelines;
 #[path = "chaos/power.rs"]
 mod power;
 #[path = "it/support/mod.rs"]

@@ -9,146 +9,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile};
+use super::check::{AttemptClaim, Evidence, RunClaim, StatusFile};
 use super::full::Mount;
 use super::journal;
-use super::support::home::Home;
+use super::pipelines::{self, NATURES, PIPELINES};
+use super::support::home::{EXE, Home};
 use super::support::process::{alive, command_line, kill, processes_with};
-
-/// What the pipelines below do where nobody is killed.
-pub static NATURES: &[Nature] = &[
-    Nature { pipeline: "solo", verdict: "success", must: &["one", "two"] },
-    Nature { pipeline: "cells", verdict: "success", must: &["a", "b", "c", "after"] },
-    Nature { pipeline: "flaky", verdict: "success", must: &["flaky", "after"] },
-    Nature { pipeline: "posted", verdict: "failure", must: &["never"] },
-    Nature { pipeline: "good", verdict: "success", must: &["work", "always"] },
-    Nature { pipeline: "stray", verdict: "success", must: &["stray"] },
-    Nature { pipeline: "gap", verdict: "success", must: &["first", "second"] },
-    Nature { pipeline: "hold", verdict: "success", must: &["hold"] },
-    Nature { pipeline: "full", verdict: "success", must: &["full"] },
-    Nature { pipeline: "late", verdict: "failure", must: &["never"] },
-    Nature { pipeline: "push", verdict: "success", must: &[] },
-    Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
-];
-
-const SOLO: &str = r#"
-stages:
-  - name: one
-    locks: [press]
-    run: exec "$CHAOS" step cell=one ms=50 lock=press:ex
-  - name: two
-    locks: [{name: press, mode: shared}]
-    run: exec "$CHAOS" step cell=two ms=30 lock=press:sh
-"#;
-const CELLS: &str = r#"
-stages:
-  - name: cells
-    matrix: {k: [a, b, c], max_parallel: 2}
-    run: exec "$CHAOS" step cell=$matrix_k ms=40
-  - name: after
-    run: exec "$CHAOS" step cell=after ms=10
-"#;
-const FLAKY: &str = r#"
-stages:
-  - name: flaky
-    idempotent: true
-    retry: {attempts: 5, delay: 50ms, on: [exit 75, failure, lost]}
-    run: exec "$CHAOS" step cell=flaky ms=30 again=1 fail_first=1
-  - name: after
-    run: exec "$CHAOS" step cell=after ms=10
-"#;
-const POSTED: &str = r#"
-stages:
-  - name: work
-    run: exec "$CHAOS" step cell=work ms=20 exit=3
-post:
-  always: [{run: exec "$CHAOS" step cell=always ms=60}]
-  failure: [{run: exec "$CHAOS" step cell=failure ms=40}]
-"#;
-const GOOD: &str = r#"
-stages:
-  - name: work
-    run: |
-      # The child exists, and has said nothing yet.
-      sleep 0.08
-      exec "$CHAOS" step cell=work ms=30
-post:
-  always: [{run: exec "$CHAOS" step cell=always ms=60}]
-"#;
-const STRAY: &str = r#"
-stages:
-  - name: stray
-    run: exec "$CHAOS" step cell=stray ms=20 daemon=1 child=0.4
-"#;
-const GAP: &str = r#"
-stages:
-  - name: first
-    run: exec "$CHAOS" step cell=first ms=10
-  - name: second
-    locks: [press]
-    run: exec "$CHAOS" step cell=second ms=20 lock=press:ex
-"#;
-const HOLD: &str = r#"
-stages:
-  - name: hold
-    locks: [press]
-    run: exec "$CHAOS" step cell=hold ms=350 lock=press:ex
-"#;
-const FULL: &str = r#"
-stages:
-  - name: full
-    run: exec "$CHAOS" step cell=full ms=700 lines=60
-"#;
-/// Runs into its limit and ignores TERM: the ladder of cancelling is climbed to its end.
-const LATE: &str = r#"
-options: {grace: 50ms}
-stages:
-  - name: late
-    timeout: 200ms
-    run: |
-      trap '' TERM
-      exec "$CHAOS" step cell=late ms=60000
-"#;
-const SYNC: &str = r#"
-stages:
-  - name: before
-    run: exec "$CHAOS" step cell=before ms=5
-  - name: publish
-    writes: [core]
-    uses: mirror/sync
-    with: {url: "@URL@", dest: "@TREE@", settle: 100ms}
-  - name: after
-    reads: [core]
-    run: exec "$CHAOS" step cell=after ms=5
-"#;
-
-/// The same step by way of a shell, which can name a crash point to it.
-const PUSH: &str = r#"
-stages:
-  - name: push
-    writes: [core]
-    run: |
-      export QD_CRASH_AT="$point" QD_CRASH_ONCE="$once" QD_CRASH_SIGNAL="$hold"
-      exec "$QUARTERDECK" step mirror/sync --with url="@URL@" --with dest="@TREE@" --with settle=0s
-"#;
-
-const PIPELINES: &[(&str, &str)] = &[
-    ("solo", SOLO),
-    ("cells", CELLS),
-    ("flaky", FLAKY),
-    ("posted", POSTED),
-    ("good", GOOD),
-    ("stray", STRAY),
-    ("gap", GAP),
-    ("hold", HOLD),
-    ("full", FULL),
-    ("late", LATE),
-    ("sync", SYNC),
-    ("push", PUSH),
-];
-
-/// What mixes with the run that is aimed at.
-pub const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "sync"];
 
 pub struct Estate {
     pub home: Home,
@@ -188,13 +54,7 @@ impl Estate {
         ));
         let exe = std::env::current_exe().expect("own path");
         for (name, body) in PIPELINES {
-            let head = format!(
-                "format: 1\nname: {name}\nparameters:\n  token: {{type: string, default: none}}\n  point: {{type: string, default: none}}\n  once: {{type: string, default: none}}\n  hold: {{type: string, default: none}}\nenv:\n  QUARTERDECK: {}\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n",
-                super::support::home::EXE,
-                exe.display(),
-                journal.display()
-            );
-            home.pipeline(name, &(head + &body.replace("@URL@", &url).replace("@TREE@", &tree.to_string_lossy())));
+            home.pipeline(name, &pipelines::text(name, body, EXE, &exe, &journal, &url, &tree));
         }
         Self { home, journal, upstream: Some(upstream), engine: None, told: Vec::new(), hit: BTreeSet::new(), serial: 0, mount }
     }

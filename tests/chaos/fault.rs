@@ -6,7 +6,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::cells::{Cell, Doing, Tally, Target};
-use super::estate::{CROWD, Estate, attempt_of};
+use super::estate::{Estate, attempt_of};
 use super::support::process::{alive, command_line, kill, processes_with};
 use super::view::{self, Attempt};
 
@@ -111,6 +111,9 @@ pub struct Outcome {
     pub missed: Vec<String>,
     pub points: Vec<&'static str>,
 }
+
+/// What mixes with the run that is aimed at.
+const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "sync"];
 
 /// How long a moment is waited for before the round counts as missed.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,6 +6,9 @@ mod check;
 #[allow(dead_code)]
 mod journal;
 
+#[path = "../chaos/pipelines.rs"]
+mod pipelines;
+
 use check::{AttemptClaim, Evidence, Nature, RunClaim, StatusFile, check};
 use journal::{Event, Head, Journal, Line, output_line};
 
@@ -191,4 +194,19 @@ fn the_harness_knows_every_crash_point_of_the_source() {
     let known: std::collections::BTreeSet<String> =
         table.lines().filter_map(|l| l.trim().strip_prefix("point(\"")?.split('"').next().map(str::to_owned)).collect();
     assert_eq!(known, source, "POINTS in tests/chaos/fault.rs (left) against crash::point in src/ (right)");
+}
+
+#[test]
+fn the_pipelines_of_the_harness_lint_clean() {
+    use std::path::Path;
+    let mut catalog = quarterdeck::pipeline::catalog::Catalog { time_zone: "UTC".into(), ..Default::default() };
+    catalog.kinds = quarterdeck::steps::catalog().to_vec();
+    catalog.sets.insert("core".into(), vec!["core".into()]);
+    for (name, body) in pipelines::PIPELINES {
+        let text = pipelines::text(name, body, "/q", Path::new("/c"), Path::new("/j"), "http://127.0.0.1:1", Path::new("/t"));
+        let (file, found) = quarterdeck::pipeline::load(&text, name, &catalog);
+        let errors: Vec<_> = found.iter().filter(|d| d.is_error()).collect();
+        assert!(file.is_some() && errors.is_empty(), "{name}: {errors:#?}\n{text}");
+        assert!(pipelines::NATURES.iter().any(|n| n.pipeline == *name), "{name} has no nature");
+    }
 }
