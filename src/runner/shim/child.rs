@@ -46,11 +46,19 @@ pub fn prepare(dir: &Path, spec: &Spec, secrets_dir: &Path, secrets: &[Secret]) 
         Command::Native { kind, with } => {
             let mut argv = vec!["quarterdeck".to_owned(), "step".to_owned(), kind.clone()];
             for (key, value) in with {
-                argv.push("--with".to_owned());
-                argv.push(match value {
-                    Value::String(s) => format!("{key}={s}"),
-                    other => format!("{key}={other}"),
-                });
+                // As `steps::With` reads it: a list repeats its key, null is absent.
+                let values = match value {
+                    Value::Array(items) => items.as_slice(),
+                    Value::Null => &[],
+                    other => std::slice::from_ref(other),
+                };
+                for value in values {
+                    argv.push("--with".to_owned());
+                    argv.push(match value {
+                        Value::String(s) => format!("{key}={s}"),
+                        other => format!("{key}={other}"),
+                    });
+                }
             }
             (own_binary(), argv.iter().map(|w| text(w, "a `with` value")).collect::<io::Result<Vec<_>>>()?)
         }
@@ -169,11 +177,13 @@ mod tests {
 
     #[test]
     fn native_steps_get_their_values_as_arguments() {
-        let s = spec(serde_json::json!({"type": "native", "kind": "mirror/sync", "with": {"url": "http://x/a=b", "n": 3, "l": ["a"]}}));
+        let s = spec(
+            serde_json::json!({"type": "native", "kind": "mirror/sync", "with": {"url": "http://x/a=b", "n": 3, "l": ["a", "b"], "absent": null}}),
+        );
         let r = prepare(Path::new("/nonexistent"), &s, Path::new("/s"), &[]).unwrap();
         assert_eq!(
             words(&r.argv),
-            ["quarterdeck", "step", "mirror/sync", "--with", "url=http://x/a=b", "--with", "n=3", "--with", "l=[\"a\"]"]
+            ["quarterdeck", "step", "mirror/sync", "--with", "url=http://x/a=b", "--with", "n=3", "--with", "l=a", "--with", "l=b"]
         );
     }
 
