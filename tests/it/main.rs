@@ -9,6 +9,7 @@ mod demo_tools;
 mod demo_upstream;
 mod interop;
 mod mirror;
+mod pipelines;
 mod prover;
 mod shim;
 mod support;

@@ -63,7 +63,7 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
         let StepAction::Run(node) = &step.action else { continue };
         let Some(text) = node.text() else { continue };
         let shell = is_shell(interpreter_of(file, stage, step));
-        dotted(node, text, shell, sink);
+        dotted(node, text, shell, file, sink);
         if node_folds(node, sink.text) {
             sink.warning(node.at, "shell.folded", "the lines of this script are joined to one", "write `run: |` to keep them apart");
         }
@@ -117,7 +117,7 @@ fn node_folds(node: &Node, source: &str) -> bool {
     }
 }
 
-fn dotted(node: &Node, text: &str, shell: bool, sink: &mut Sink<'_>) {
+fn dotted(node: &Node, text: &str, shell: bool, file: &File, sink: &mut Sink<'_>) {
     const OURS: [&str; 8] = ["params", "matrix", "stages", "run", "repos", "env", "secrets", "have"];
     let Some(re) = &*DOTTED else { return };
     let lines = text.split_inclusive('\n').scan(0, |end, line| {
@@ -138,6 +138,13 @@ fn dotted(node: &Node, text: &str, shell: bool, sink: &mut Sink<'_>) {
         }
         let name = rest.trim_matches(['.', ' ', '}']);
         let help = match root {
+            "params" if file.parameter(name).is_none() => {
+                let known = file.parameters.iter().map(|p| p.name.text.as_str());
+                match crate::base::suggest::nearest(name, known) {
+                    Some(near) => format!("parameters are variables here: did you mean \"${near}\"?"),
+                    None => format!("declare `{name}` below `parameters:`, and write \"${name}\""),
+                }
+            }
             "params" => format!("parameters are variables here: write \"${name}\""),
             "matrix" => format!("matrix keys are variables here: write \"$matrix_{name}\""),
             "env" => format!("write \"${name}\""),

@@ -19,10 +19,8 @@ pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, String> 
     }
     let (section, name) = word.rsplit_once('.').map_or((None, word), |(s, n)| (Some(s), n));
     let mut out = String::new();
-    for context in &all {
-        if section.is_none_or(|s| s == context.name)
-            && let Some(key) = context.key(name)
-        {
+    for context in section.map_or_else(|| all.clone(), |s| sections(s, &all)) {
+        if let Some(key) = context.key(name) {
             entry(&mut out, context, key);
         }
     }
@@ -42,6 +40,26 @@ pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, String> 
         Some(near) => format!("no key, section or step kind `{word}`; did you mean `{near}`?"),
         None => format!("no key, section or step kind `{word}`; `quarterdeck pipeline explain` lists them"),
     })
+}
+
+/// `stage`, or the path of keys that leads there: `stages`, `options.keep`.
+fn sections(path: &str, all: &[&'static Context]) -> Vec<&'static Context> {
+    let mut here: Vec<&'static Context> = Vec::new();
+    for (i, word) in path.split('.').enumerate() {
+        let below = |contexts: &[&'static Context]| -> Vec<&'static Context> {
+            let keys = contexts.iter().flat_map(|c| c.key(word).map(|k| k.ty).into_iter().chain(c.free.map(|(_, ty, _)| ty)));
+            keys.flat_map(Ty::contexts).collect()
+        };
+        here = if i > 0 {
+            below(&here)
+        } else {
+            match all.iter().find(|c| c.name == word) {
+                Some(c) => vec![*c],
+                None => below(&[&super::keys::FILE]),
+            }
+        };
+    }
+    here
 }
 
 fn entry(out: &mut String, context: &Context, key: &Key) {
