@@ -2,6 +2,7 @@
 
 mod crash;
 mod engine;
+mod golden;
 mod hostile;
 mod limits;
 mod logs;

@@ -63,6 +63,11 @@ impl StatusFile {
         Ok(Self { file, dir: dir.to_owned(), tmp })
     }
 
+    /// Whether there is still a directory to write to.
+    pub fn has_place(&self) -> bool {
+        self.dir.is_dir()
+    }
+
     /// Writes the verdict: file, fsync, rename, fsync of the directory. May be called again after an error.
     pub fn write(&self, status: &Status) -> io::Result<()> {
         let text = serde_json::to_vec(status)?;
@@ -71,8 +76,12 @@ impl StatusFile {
         self.file.sync_all()?;
         crash::point("shim.status.tmp");
         let path = self.dir.join(file::STATUS);
-        if self.tmp.try_exists()? {
-            std::fs::rename(&self.tmp, &path)?;
+        match std::fs::rename(&self.tmp, &path) {
+            Ok(()) => {}
+            // An earlier call came so far, or the step removed the file under its supervisor.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path.try_exists()? => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => durable::replace(&path, &text, 0o600)?,
+            Err(e) => return Err(e),
         }
         crash::point("shim.status");
         durable::sync_dir(&self.dir)

@@ -109,7 +109,8 @@ pub fn write(file: &StatusFile, status: &Status) -> std::io::Result<()> {
     let mut last = Ok(());
     for _ in 0..TRIES {
         last = file.write(status);
-        if last.is_ok() {
+        // Removed by somebody together with the run: no patience brings it back.
+        if last.is_ok() || !file.has_place() {
             break;
         }
         std::thread::sleep(Duration::from_secs(1));

@@ -166,7 +166,9 @@ impl Supervisor<'_> {
     /// What is still in the pipe after the sweep, without waiting.
     pub fn drain_rest(&mut self) {
         let mut buf = vec![0u8; CHUNK];
-        while let Some(pipe) = &self.pipe {
+        // Bounded: a daemon that may stay could write for ever. The pipe itself holds less than this.
+        for _ in 0..CHUNKS_A_TURN {
+            let Some(pipe) = &self.pipe else { return };
             match rustix::io::read(pipe, &mut buf) {
                 Ok(n) if n > 0 => self.output.push(&buf[..n], stamp(self.clock)),
                 Err(rustix::io::Errno::INTR) => {}

@@ -123,3 +123,19 @@ fn the_whole_matrix_is_reached_by_real_directories() {
     std::fs::create_dir(a.dir().join(file::STATUS)).unwrap();
     assert!(attempt::observe(a.dir(), &SystemClock).map(|e| decide(&e)).is_err());
 }
+
+/// The shim dies on a rung of the ladder: lost, and the engine takes over the rest of it.
+#[test]
+fn on_the_ladder_the_engine_takes_over_i10() {
+    for (point, force) in [("shim.term", false), ("shim.kill", true)] {
+        let a = Attempt::shell("trap '' TERM; touch up; while :; do sleep 1; done").crash_at(point);
+        a.create();
+        let shim = a.start();
+        a.until_work("up");
+        attempt::cancel(a.dir(), &CancelIntent { format: 1, who: "anna".into(), why: String::new(), force }).unwrap();
+        assert!(!finish(shim).success(), "{point}");
+        assert!(matches!(a.decide(), Decision::Lost { survivors_possible: true, .. }), "{point}");
+        assert!(attempt::stop_survivors(a.dir()).unwrap().left.is_empty());
+        a.assert_nobody_left();
+    }
+}

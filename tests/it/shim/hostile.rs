@@ -241,3 +241,19 @@ fn a_fork_storm_dies_whole_i6() {
     assert!(s.left_running.is_empty(), "{:?}", s.left_running);
     assert_eq!(theirs(), 0);
 }
+
+#[test]
+fn a_step_that_removes_its_supervisors_files_still_gets_its_verdict() {
+    let a = Attempt::shell("rm -f \"${QD_REPORT%/report}\"/*; echo gone; exit 9");
+    assert_eq!(a.run().code, Some(9));
+}
+
+#[test]
+fn a_noisy_daemon_that_may_stay_does_not_hold_the_verdict() {
+    let mut a = Attempt::shell("(setsid yes &)\nexit 0");
+    a.spec.daemon_allowed = true;
+    a.spec.log.max_bytes = 1 << 20;
+    assert_eq!(a.run().code, Some(0));
+    // Its output is nobody's any more: it ends by SIGPIPE.
+    until("the noise to end", || a.carriers().is_empty());
+}
