@@ -1,13 +1,39 @@
 //! Floor 6: runs frozen plans: queue, dispatch, recovery, ingest, logs, history. `Runner` is the handle that the engine holds;
 //! `shim/` is the supervisor process and knows only `base` and `domain`.
 
+mod active;
+mod artifacts;
 pub mod attempt;
 pub mod config;
 pub mod content;
+mod dispatch;
+pub mod eta;
+mod follow;
+mod handle;
+mod ingest;
+mod live;
 pub mod log;
+mod moves;
+pub mod paths;
+mod queue;
+mod rebuild;
 pub mod recovery;
+pub mod resume;
+mod retention;
 pub mod scope;
+mod settle;
+#[cfg(test)]
+mod settle_tests;
 pub mod shim;
+mod spec;
+mod start;
+mod summary;
 pub mod survivors;
+#[cfg(test)]
+mod testing;
+mod view;
 
 pub use config::{RunnerConfig, RunnerError, Submit};
+pub use dispatch::Refresh;
+pub use handle::Runner;
+pub use resume::Resume;

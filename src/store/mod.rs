@@ -3,6 +3,7 @@
 //! No type of the database leaves this room. Instants are microseconds since 1970 UTC. Reading functions block for
 //! about a millisecond; writing ones return a future that resolves after the commit is on the disk.
 
+mod ballast;
 mod control;
 mod error;
 mod fs_kind;
@@ -11,6 +12,7 @@ mod migrations;
 mod op;
 mod open;
 mod query;
+mod retention;
 mod submit;
 mod writer;
 
@@ -20,6 +22,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+pub use ballast::Space;
 pub use control::EndedRun;
 pub use error::StoreError;
 pub use fs_kind::{FsKind, classify};
@@ -27,6 +30,7 @@ pub use load::{CancelMark, Drain, HeldLock, Open, OpenAttempt, OpenReading, Open
 pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
 pub use open::OpenOptionsStore;
 pub use query::RunsQuery;
+pub use retention::EndedRow;
 pub use submit::{Group, NewRun, NewStep, Submitted};
 
 /// The store's own number of a run; never reused. People see `PIPELINE#NUMBER`.
@@ -129,7 +133,13 @@ impl Store {
     ) -> Result<T, StoreError> {
         let pool = &self.inner.pool;
         if pool.size == 0 {
-            return self.inner.writer.queue(None, move |t| job(t)).blocking_recv().unwrap_or(Err(StoreError::Closed));
+            // Not the future's channel: this may be a thread of the runtime, where waiting on one is not allowed.
+            let (tx, rx) = std::sync::mpsc::channel();
+            drop(self.inner.writer.queue(None, move |t| {
+                let _ = tx.send(job(t));
+                Ok(())
+            }));
+            return rx.recv().unwrap_or(Err(StoreError::Closed));
         }
         let mut free = pool.free.lock().map_err(|_| StoreError::Closed)?;
         let conn = loop {

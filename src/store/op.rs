@@ -20,6 +20,15 @@ pub enum Op {
     },
     End(Box<End>),
     Step(StepSet),
+    /// Every step of a stage (or of one cell of it) that is still pending ends so, unrun: `Skipped` or `Cancelled`.
+    Skip {
+        run: RunId,
+        stage: u32,
+        cell: Option<u32>,
+        verdict: Verdict,
+        detail: String,
+        at_us: i64,
+    },
     Stage(StageSet),
     Run(Box<RunSet>),
     Lock {
@@ -42,6 +51,11 @@ pub enum Op {
         md: Option<String>,
         detail: String,
         at_us: i64,
+    },
+    /// A run that had ended is opened again: its cancel mark and its reading after the work go, and with `whole` the one before too.
+    Reopen {
+        run: RunId,
+        whole: bool,
     },
     /// An ended run that upstream triggers have to look at.
     Unoffered {
@@ -166,6 +180,13 @@ impl Store {
     }
 }
 
+impl Store {
+    /// As `apply`, standing alone: a batch that is refused takes nothing else along.
+    pub async fn apply_alone(&self, ops: Vec<Op>) -> Result<(), StoreError> {
+        self.write(move |tx| ops.iter().try_for_each(|op| apply(tx, op))).await
+    }
+}
+
 fn one(changed: usize, what: impl FnOnce() -> String) -> Result<(), StoreError> {
     if changed == 1 { Ok(()) } else { Err(StoreError::Stale { what: what() }) }
 }
@@ -214,6 +235,14 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
                 ])?;
             one(n, || format!("step {} of run {}", s.key, s.run))
         }
+        Op::Skip { run, stage, cell, verdict, detail, at_us } => {
+            tx.prepare_cached(
+                "UPDATE step SET state = 'done', verdict = ?6, detail = ?4, ended_us = ?5, not_before_us = NULL
+                 WHERE run_id = ?1 AND stage = ?2 AND (?3 IS NULL OR cell = ?3) AND state = 'pending'",
+            )?
+            .execute(params![run, stage, cell, detail, at_us, verdict.as_str()])?;
+            Ok(())
+        }
         Op::Stage(s) => {
             let n = tx
                 .prepare_cached(
@@ -238,6 +267,12 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
                 "INSERT OR REPLACE INTO reading (run_id, content_set, side, fp, md, detail, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![run, set, side, fp, md, detail, at_us])?;
+            Ok(())
+        }
+        Op::Reopen { run, whole } => {
+            tx.prepare_cached("UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0 WHERE id = ?1")?
+                .execute([run])?;
+            tx.prepare_cached("DELETE FROM reading WHERE run_id = ?1 AND (?2 OR side = 'after')")?.execute(params![run, whole])?;
             Ok(())
         }
         Op::Unoffered { run, round } => {

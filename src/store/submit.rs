@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
-use crate::domain::run::{RunRef, StepKey};
+use crate::domain::run::{RunRef, StepKey, Verdict};
 
 /// A run as the runner hands it over; the plan is text to this room.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct Submitted {
     pub run: RunRef,
     pub title: String,
     pub existing: bool,
+    /// The verdict of the run of this pipeline that ended last; cancelled ones do not count.
+    pub previous: Option<Verdict>,
 }
 
 impl Store {
@@ -66,7 +68,13 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
         let known = tx
             .prepare_cached("SELECT id, pipeline, number, title FROM run WHERE cause = ?1")?
             .query_row([cause], |r| {
-                Ok(Submitted { id: r.get(0)?, run: RunRef { pipeline: r.get(1)?, number: r.get(2)? }, title: r.get(3)?, existing: true })
+                Ok(Submitted {
+                    id: r.get(0)?,
+                    run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
+                    title: r.get(3)?,
+                    existing: true,
+                    previous: None,
+                })
             })
             .optional()?;
         if let Some(known) = known {
@@ -121,7 +129,13 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
     for s in &new.steps {
         step.execute(params![id, s.key.stage, s.key.cell, s.key.step, s.cell, s.name])?;
     }
-    Ok(Submitted { id, run, title, existing: false })
+    let previous = tx
+        .prepare_cached(
+            "SELECT verdict FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict != 'cancelled' ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([&new.pipeline], |r| super::load::word(r, 0))
+        .optional()?;
+    Ok(Submitted { id, run, title, existing: false, previous })
 }
 
 /// The next number of a pipeline. The first of a new row goes on from the directories of an older store, if one was lost.

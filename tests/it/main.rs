@@ -11,5 +11,6 @@ mod interop;
 mod mirror;
 mod pipelines;
 mod prover;
+mod runner;
 mod shim;
 mod support;

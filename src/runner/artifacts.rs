@@ -1,0 +1,153 @@
+//! Keeping a step's artifacts: files of the workspace that match its patterns, copied into the run's directory with their sha256.
+//!
+//! Only regular files count; no link is followed, so a planted one brings nothing in from outside. Copies, not hard links: a later
+//! step may go on writing the original. What cannot be kept is a note, never a change of the verdict.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+use sha2::{Digest, Sha256};
+
+use crate::store::NewArtifact;
+
+/// Files that one step may keep.
+const MAX_FILES: usize = 10_000;
+/// Files and directories that are looked at for one step.
+const MAX_SEEN: usize = 200_000;
+
+/// `*` does not cross a `/`, `**` does, and hidden files need their dot spelt out.
+const HOW: MatchOptions = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// Copies what matches `patterns` from `workspace` to `to`/`prefix`. The second list is notes for people.
+pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (Vec<NewArtifact>, Vec<String>) {
+    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    if patterns.is_empty() {
+        return (kept, notes);
+    }
+    let mut wanted = Vec::new();
+    for p in patterns {
+        let text = p.strip_prefix("./").unwrap_or(p);
+        if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+            notes.push(format!("artifact `{p}` is outside the workspace: not kept"));
+            continue;
+        }
+        match Pattern::new(text) {
+            Ok(pattern) => wanted.push((p, pattern, 0usize)),
+            Err(e) => notes.push(format!("artifact `{p}` is no pattern: {e}")),
+        }
+    }
+    let mut seen = 0;
+    let mut dirs = vec![PathBuf::new()];
+    while let Some(dir) = dirs.pop() {
+        let Ok(entries) = fs::read_dir(workspace.join(&dir)) else { continue };
+        let mut names: Vec<_> = entries.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        for name in names {
+            seen += 1;
+            if seen > MAX_SEEN {
+                notes.push(format!("the workspace has more than {MAX_SEEN} files: the rest was not looked at for artifacts"));
+                return (kept, notes);
+            }
+            let rel = dir.join(&name);
+            let Ok(meta) = fs::symlink_metadata(workspace.join(&rel)) else { continue };
+            if meta.is_dir() {
+                dirs.push(rel);
+                continue;
+            }
+            let Some(text) = rel.to_str().filter(|_| meta.is_file()) else { continue };
+            let mut hit = false;
+            for (_, pattern, n) in &mut wanted {
+                if pattern.matches_with(text, HOW) {
+                    *n += 1;
+                    hit = true;
+                }
+            }
+            if !hit {
+                continue;
+            }
+            if kept.len() == MAX_FILES {
+                notes.push(format!("more than {MAX_FILES} artifacts: the rest was not kept"));
+                return (kept, notes);
+            }
+            let path = format!("{prefix}{text}");
+            match copy(&workspace.join(&rel), &to.join(&path)) {
+                Ok((sha256, size_bytes)) => kept.push(NewArtifact { path, sha256, size_bytes }),
+                Err(e) => notes.push(format!("artifact {text} could not be kept: {e}")),
+            }
+        }
+    }
+    for (p, _, n) in &wanted {
+        if *n == 0 {
+            notes.push(format!("no file matches artifact `{p}`"));
+        }
+    }
+    (kept, notes)
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<(String, u64)> {
+    // The name may have become a link or a pipe since it was looked at.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut source = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(from)?;
+    if !source.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if let Some(dir) = to.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let tmp = PathBuf::from(format!("{}.part", to.display()));
+    let copied = write(&mut source, &tmp).and_then(|v| fs::rename(&tmp, to).map(|()| v));
+    if copied.is_err() {
+        let _ = fs::remove_file(&tmp);
+    }
+    copied
+}
+
+fn write(source: &mut File, to: &Path) -> io::Result<(String, u64)> {
+    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0u64, vec![0u8; 1 << 16]);
+    loop {
+        let n = source.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        out.write_all(&buffer[..n])?;
+        size += n as u64;
+    }
+    // The row that names it is durable in a moment; its bytes must be so before.
+    out.sync_all()?;
+    Ok((hash.finalize().iter().map(|b| format!("{b:02x}")).collect(), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matching_files_are_copied_with_their_digest_and_links_bring_nothing_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ws, to) = (dir.path().join("ws"), dir.path().join("kept"));
+        fs::create_dir_all(ws.join("out/deep")).unwrap();
+        fs::write(ws.join("out/a.iso"), "abc").unwrap();
+        fs::write(ws.join("out/deep/b.iso"), "b").unwrap();
+        fs::write(dir.path().join("secret.iso"), "outside").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("secret.iso"), ws.join("out/link.iso")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), ws.join("up")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, ws.join("out/pipe.iso"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let patterns = ["out/*.iso", "up/*.iso", "../secret.iso", "/etc/passwd", "none-*"].map(str::to_owned);
+        let (kept, notes) = keep(&ws, &patterns, &to, "");
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        assert_eq!(kept[0].path, "out/a.iso");
+        assert_eq!((kept[0].size_bytes, &kept[0].sha256[..8]), (3, "ba7816bf"));
+        assert_eq!(fs::read(to.join("out/a.iso")).unwrap(), b"abc");
+        assert_eq!(notes.len(), 4, "{notes:?}");
+        let (deep, _) = keep(&ws, &["**/*.iso".to_owned()], &to, "1-s/2-c/");
+        assert_eq!(deep.iter().map(|a| a.path.as_str()).collect::<Vec<_>>(), ["1-s/2-c/out/a.iso", "1-s/2-c/out/deep/b.iso"]);
+        // The original may go on changing; what was kept does not.
+        fs::write(ws.join("out/a.iso"), "xyz").unwrap();
+        assert_eq!(fs::read(to.join("out/a.iso")).unwrap(), b"abc");
+    }
+}

@@ -1,0 +1,435 @@
+//! The dispatcher: one task that owns every decision. Events in, transactions and attempts out; no polling.
+//!
+//! The model in memory runs ahead of the store by the batches in flight. When one fails, the generation is dead: nothing of it is
+//! written or started any more, and the model is built again from the store, exactly as after a restart.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::active::{ActiveRun, Now};
+use super::attempt;
+use super::content::Readings;
+use super::live::{Live, Secrets, Shared};
+use super::moves::Ended;
+use super::queue::Held;
+use super::rebuild::PlanCache;
+use super::settle::Effect;
+use crate::base::crash;
+use crate::domain::reason::Reason;
+use crate::domain::rows::{Change, QueueRow};
+use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
+use crate::store::{CancelMark, Drain, Op, RunId, Store, StoreError};
+
+/// Open attempts without a task of ours are looked for this often.
+const RECONCILE: Duration = Duration::from_secs(10);
+/// A missing secret is looked up again after this.
+const SECRET_AGAIN_US: i64 = 15_000_000;
+/// Free disk space is looked at again after this, while it holds something back.
+const DISK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What the dispatcher is told.
+pub enum Event {
+    Submitted(Box<ActiveRun>),
+    Cancel {
+        run: RunRef,
+        mark: CancelMark,
+    },
+    Drain(Option<Drain>),
+    Executors(usize),
+    LockSlots(BTreeMap<String, u32>),
+    Why {
+        run: RunRef,
+        answer: oneshot::Sender<Option<Vec<Reason>>>,
+    },
+    Queue {
+        answer: oneshot::Sender<Vec<QueueRow>>,
+    },
+    /// How many attempts are open, and how many runs.
+    Busy {
+        answer: oneshot::Sender<(usize, usize)>,
+    },
+    Prepared {
+        run: RunId,
+        stage: u32,
+        cell: u32,
+        generation: u64,
+        result: Result<Secrets, Reason>,
+    },
+    Started {
+        fence: u64,
+    },
+    Ended {
+        fence: u64,
+        ended: Box<Ended>,
+    },
+    /// The command is proved never to have run. `wait`: the cause is this machine, so not again at once.
+    NotStarted {
+        fence: u64,
+        why: String,
+        wait: bool,
+    },
+    Content {
+        run: RunId,
+        after: bool,
+        generation: u64,
+        readings: Readings,
+    },
+    StoreFailed {
+        generation: u64,
+        error: StoreError,
+    },
+    Healed {
+        generation: u64,
+    },
+}
+
+/// A collector should look again: what steps reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    pub run: RunRef,
+    pub source: String,
+    pub scope: String,
+}
+
+pub struct Dispatcher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
+    pub(super) changes: broadcast::Sender<Change>,
+    pub(super) refreshes: broadcast::Sender<Refresh>,
+    pub(super) stop: CancellationToken,
+    pub(super) boot_id: Arc<str>,
+    /// By priority, then age.
+    pub(super) runs: BTreeMap<(Reverse<i32>, RunId), ActiveRun>,
+    pub(super) priorities: HashMap<RunId, i32>,
+    pub(super) held: Vec<Held>,
+    /// Open attempts: where they belong.
+    pub(super) open: HashMap<u64, (RunId, u32, u32)>,
+    /// Those with a task in this process.
+    pub(super) live: HashMap<u64, Live>,
+    pub(super) plans: Arc<PlanCache>,
+    pub(super) drain: Option<Drain>,
+    pub(super) fault: Option<Reason>,
+    pub(super) generation: u64,
+    pub(super) fence: u64,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) disk_holds: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn now(&self) -> Now {
+        let clock = &self.shared.cfg.clock;
+        Now { us: clock.now().as_microsecond(), boot_us: clock.boot_us(), boot_id: self.boot_id.clone() }
+    }
+
+    /// Runs until told to stop. Attempts go on without it.
+    pub async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
+        self.rebuild();
+        let mut reconcile = tokio::time::Instant::now() + RECONCILE;
+        loop {
+            self.pump();
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    self.handle(event);
+                    // What is there already is one decision.
+                    for _ in 0..256 {
+                        match events.try_recv() {
+                            Ok(event) => self.handle(event),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                () = sleep(wake), if wake.is_some() => self.tick(),
+                () = tokio::time::sleep_until(reconcile), if !self.open.is_empty() => {
+                    reconcile = tokio::time::Instant::now() + RECONCILE;
+                    self.reconcile();
+                }
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    pub(super) fn run_mut(&mut self, id: RunId) -> Option<&mut ActiveRun> {
+        let p = *self.priorities.get(&id)?;
+        self.runs.get_mut(&(Reverse(p), id))
+    }
+
+    fn find(&self, run: &RunRef) -> Option<RunId> {
+        self.runs.values().find(|r| r.run == *run).map(|r| r.id)
+    }
+
+    pub(super) fn insert(&mut self, run: ActiveRun) {
+        self.priorities.insert(run.id, run.priority);
+        self.runs.insert((Reverse(run.priority), run.id), run);
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Submitted(run) => {
+                // While the store is at fault, or after a rebuild that saw it already, the store knows it best.
+                if self.fault.is_none() && !self.priorities.contains_key(&run.id) {
+                    let id = run.id;
+                    self.insert(*run);
+                    self.supersede();
+                    self.settle(id, Vec::new(), Vec::new());
+                }
+            }
+            Event::Cancel { run, mark } => {
+                if let Some(id) = self.find(&run)
+                    && let Some(run) = self.run_mut(id)
+                {
+                    let force = mark.force || run.cancel.as_ref().is_some_and(|c| c.force);
+                    let first = run.cancel.take().unwrap_or(mark);
+                    run.cancel = Some(CancelMark { force, ..first });
+                    self.settle(id, Vec::new(), Vec::new());
+                }
+            }
+            Event::Drain(drain) => {
+                self.drain = drain;
+                let _ = self.changes.send(Change { table: "drain", id: String::new() });
+            }
+            Event::Executors(n) => self.with_config(|c| c.executors = n.max(1)),
+            Event::LockSlots(slots) => self.with_config(|c| c.lock_slots = slots),
+            Event::Why { run, answer } => drop(answer.send(self.why(&run))),
+            Event::Queue { answer } => drop(answer.send(self.queue())),
+            Event::Busy { answer } => drop(answer.send((self.open.len(), self.runs.len()))),
+            Event::Prepared { run, stage, cell, generation, result } if generation == self.generation => {
+                let now_us = self.now().us;
+                let Some(r) = self.run_mut(run) else { return };
+                match result {
+                    // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
+                    Ok(secrets) => r.prepared(stage, cell, secrets, now_us),
+                    Err(reason) => r.hold(stage, cell, reason, now_us + SECRET_AGAIN_US),
+                }
+            }
+            Event::Started { fence } => {
+                if let Some((run, stage, cell)) = self.open.get(&fence).copied()
+                    && let Some(r) = self.run_mut(run)
+                {
+                    let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
+                    let name = r.run.to_string();
+                    let at_us = self.now().us;
+                    self.commit(vec![Op::Started { fence, run, key, at_us }], vec![Change { table: "runs", id: name }]);
+                }
+            }
+            Event::Ended { fence, ended } => self.ended(fence, &ended),
+            Event::NotStarted { fence, why, wait } => self.not_started(fence, &why, wait),
+            Event::Content { run, after, generation, readings } if generation == self.generation => {
+                let now = self.now();
+                let mut ops = Vec::new();
+                if let Some(r) = self.run_mut(run) {
+                    r.content_read(after, readings, &now, &mut ops);
+                    self.settle(run, ops, Vec::new());
+                }
+            }
+            Event::StoreFailed { generation, error } if generation == self.generation => self.store_failed(error),
+            Event::Healed { generation } if generation == self.generation => {
+                self.fault = None;
+                self.store.load_ballast(self.shared.cfg.min_free_bytes);
+                self.rebuild();
+            }
+            // Of a generation that is gone.
+            Event::Prepared { .. } | Event::Content { .. } | Event::StoreFailed { .. } | Event::Healed { .. } => {}
+        }
+    }
+
+    fn with_config(&mut self, change: impl FnOnce(&mut super::RunnerConfig)) {
+        let mut cfg = self.shared.cfg.clone();
+        change(&mut cfg);
+        self.shared = Arc::new(Shared { cfg, launcher: self.shared.launcher.clone(), events: self.shared.events.clone() });
+    }
+
+    /// Writes `ops` as one transaction and then tells the world; a failure ends the generation.
+    pub(super) fn commit(&mut self, ops: Vec<Op>, changes: Vec<Change>) {
+        if ops.is_empty() {
+            for c in changes {
+                let _ = self.changes.send(c);
+            }
+            return;
+        }
+        let written = self.store.apply(self.generation, ops);
+        let (generation, tell, events) = (self.generation, self.changes.clone(), self.shared.events.clone());
+        self.tasks.spawn(async move {
+            match written.await {
+                Ok(()) => {
+                    for c in changes {
+                        let _ = tell.send(c);
+                    }
+                }
+                Err(error) => drop(events.send(Event::StoreFailed { generation, error }).await),
+            }
+        });
+    }
+
+    /// Brings a run to its fixed point, writes everything, and does what follows from it.
+    pub(super) fn settle(&mut self, id: RunId, mut ops: Vec<Op>, mut effects: Vec<Effect>) {
+        let now = self.now();
+        let Some(run) = self.run_mut(id) else { return };
+        let was = run.state;
+        effects.extend(run.settle(&now, &mut ops));
+        let (name, state) = (run.run.clone(), run.state);
+        self.follow_locks(id, &ops);
+        let mut changes = vec![Change { table: "runs", id: name.to_string() }];
+        if was != state || state == RunState::Queued {
+            changes.push(Change { table: "queue", id: name.to_string() });
+        }
+        if ops.iter().any(|o| matches!(o, Op::Lock { .. } | Op::Unlock { .. })) {
+            changes.push(Change { table: "locks", id: String::new() });
+        }
+        if !ops.is_empty() {
+            self.commit(ops, changes);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Cancel { fence, force } => self.cancel_attempt(id, fence, force),
+                Effect::ReadContent { after } => self.read_content(id, after),
+                Effect::Ended(verdict) => self.run_ended(id, verdict),
+            }
+        }
+    }
+
+    /// Keeps the list of held locks in step with the rows.
+    pub(super) fn follow_locks(&mut self, id: RunId, ops: &[Op]) {
+        for op in ops {
+            match op {
+                Op::Lock { run, stage, name, mode, slots, at_us } => {
+                    let Some(r) = self.run_mut(*run) else { continue };
+                    let held = Held {
+                        name: name.clone(),
+                        run_id: *run,
+                        run: r.run.clone(),
+                        stage: *stage,
+                        stage_name: r.plan.stages.get(*stage as usize).map(|s| s.name.clone()).unwrap_or_default(),
+                        mode: if *mode == "shared" {
+                            crate::pipeline::plan::LockMode::Shared
+                        } else {
+                            crate::pipeline::plan::LockMode::Exclusive
+                        },
+                        slots: *slots,
+                        since_us: *at_us,
+                    };
+                    self.held.push(held);
+                }
+                Op::Unlock { run, stage } if *run == id => self.held.retain(|h| h.run_id != id || h.stage != *stage),
+                _ => {}
+            }
+        }
+    }
+
+    fn run_ended(&mut self, id: RunId, verdict: Verdict) {
+        let Some(p) = self.priorities.remove(&id) else { return };
+        let Some(run) = self.runs.remove(&(Reverse(p), id)) else { return };
+        crash::point("runner.run-ended");
+        tracing::info!(run = %run.run, verdict = %verdict, "run ended");
+        if verdict != Verdict::Cancelled {
+            for r in self.runs.values_mut().filter(|r| r.run.pipeline == run.run.pipeline && r.run.number > run.run.number) {
+                r.previous = Some(verdict);
+            }
+        }
+    }
+
+    fn read_content(&mut self, id: RunId, after: bool) {
+        let generation = self.generation;
+        let Some(run) = self.run_mut(id) else { return };
+        let sets = run.sets();
+        let (probe, events) = (self.shared.cfg.content.clone(), self.shared.events.clone());
+        self.tasks.spawn(async move {
+            let mut readings = Readings::new();
+            for set in sets {
+                let reading = probe.read(&set).await;
+                readings.insert(set, reading);
+            }
+            let _ = events.send(Event::Content { run: id, after, generation, readings }).await;
+        });
+    }
+
+    pub(super) fn store_failed(&mut self, error: StoreError) {
+        tracing::error!(error = %error, "a write of the store failed");
+        self.generation += 1;
+        if let StoreError::Superseded { .. } = error {
+            self.fault = Some(Reason::Store { why: error.to_string() });
+            return self.stop.cancel();
+        }
+        if error.is_no_space() && self.store.drop_ballast() {
+            tracing::warn!("the disk is full: the ballast file was given up");
+        }
+        self.fault = Some(Reason::Store { why: error.to_string() });
+        let (store, events, generation) = (self.store.clone(), self.shared.events.clone(), self.generation);
+        let _ = self.changes.send(Change { table: "queue", id: String::new() });
+        self.tasks.spawn(async move {
+            let mut pause =
+                Duration::from_millis(if matches!(error, StoreError::Stale { .. } | StoreError::Poisoned) { 10 } else { 1_000 });
+            loop {
+                tokio::time::sleep(pause).await;
+                match store.probe().await {
+                    Ok(()) => break,
+                    Err(e) => tracing::warn!(error = %e, "the store still cannot be written"),
+                }
+                pause = (pause * 2).clamp(Duration::from_secs(1), Duration::from_secs(10));
+            }
+            let _ = events.send(Event::Healed { generation }).await;
+        });
+    }
+
+    /// A time has come: retries, limits, disk.
+    fn tick(&mut self) {
+        let now = self.now();
+        let due: Vec<RunId> = self.runs.values().filter(|r| due_us(r, &now).is_some_and(|d| d <= 0)).map(|r| r.id).collect();
+        for id in due {
+            self.settle(id, Vec::new(), Vec::new());
+        }
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        if self.fault.is_some() {
+            return None;
+        }
+        let now = self.now();
+        let due = self.runs.values().filter_map(|r| due_us(r, &now)).min().map(|us| Duration::from_micros(us.max(1_000) as u64));
+        let disk = self.disk_holds.then_some(DISK_AGAIN);
+        // An hour at most: boot time runs on in suspend, where a sleeping timer does not.
+        [due, disk].into_iter().flatten().min().map(|d| d.min(Duration::from_secs(3_600)))
+    }
+}
+
+/// Microseconds until the run needs a look by itself; zero or less = now.
+fn due_us(r: &ActiveRun, now: &Now) -> Option<i64> {
+    let retry = r.stages.iter().filter_map(|s| s.waiting.first()).map(|(until, _)| until - now.us).min();
+    let limit = (r.state == RunState::Running && !r.timed_out && r.outcome.is_none())
+        .then(|| r.limit_boot_us(now))
+        .flatten()
+        .map(|l| i64::try_from(l).unwrap_or(i64::MAX).saturating_sub(i64::try_from(now.boot_us).unwrap_or(i64::MAX)));
+    [retry, limit].into_iter().flatten().min()
+}
+
+async fn sleep(wake: Option<Duration>) {
+    match wake {
+        Some(d) => tokio::time::sleep(d).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stages that hold locks, by run.
+pub(super) fn locked_stages(held: &[Held]) -> HashMap<RunId, BTreeSet<u32>> {
+    let mut map: HashMap<RunId, BTreeSet<u32>> = HashMap::new();
+    for h in held {
+        map.entry(h.run_id).or_default().insert(h.stage);
+    }
+    map
+}
+
+/// The binary for shims, absolute.
+pub(super) fn launcher(exe: PathBuf) -> attempt::Launcher {
+    attempt::Launcher { exe, prefix: Vec::new() }
+}

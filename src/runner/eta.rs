@@ -1,0 +1,79 @@
+//! How long a run or stage takes, from the successful ones of the past: p50 and p90. Pure but for reading the durations.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::rows::RunRow;
+use crate::store::{Store, StoreError};
+
+/// Past runs that are looked at.
+const SAMPLES: usize = 50;
+
+/// Durations in milliseconds. Without samples there is no estimate: nothing is made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    pub p50_ms: u64,
+    pub p90_ms: u64,
+    pub samples: u32,
+}
+
+/// Where a running run stands against its past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eta {
+    pub of: Estimate,
+    pub elapsed_ms: u64,
+    /// Until p50; zero once it took longer.
+    pub remaining_ms: u64,
+    /// 0 to 99; a run that has not ended is never at 100.
+    pub percent: u8,
+    /// It already took longer than nine in ten.
+    pub late: bool,
+}
+
+/// Nearest-rank percentiles.
+pub fn estimate(mut durations_ms: Vec<u64>) -> Option<Estimate> {
+    durations_ms.sort_unstable();
+    let rank = |p: usize| durations_ms.get((durations_ms.len() * p).div_ceil(100).saturating_sub(1)).copied();
+    Some(Estimate { p50_ms: rank(50)?, p90_ms: rank(90)?, samples: durations_ms.len() as u32 })
+}
+
+pub fn eta(of: Estimate, elapsed_ms: u64) -> Eta {
+    let percent = (elapsed_ms.saturating_mul(100) / of.p50_ms.max(1)).min(99) as u8;
+    Eta { of, elapsed_ms, remaining_ms: of.p50_ms.saturating_sub(elapsed_ms), percent, late: elapsed_ms > of.p90_ms }
+}
+
+/// The estimate of a pipeline's runs.
+pub fn of_pipeline(store: &Store, pipeline: &str) -> Result<Option<Estimate>, StoreError> {
+    Ok(estimate(store.run_durations(pipeline, SAMPLES)?))
+}
+
+/// The estimate of one stage.
+pub fn of_stage(store: &Store, pipeline: &str, stage: &str) -> Result<Option<Estimate>, StoreError> {
+    Ok(estimate(store.stage_durations(pipeline, stage, SAMPLES)?))
+}
+
+/// Where a run stands; none before it starts, after it ends, or without a past.
+pub fn of_run(store: &Store, row: &RunRow, now_us: i64) -> Result<Option<Eta>, StoreError> {
+    let (Some(started), None) = (row.started_us, row.ended_us) else { return Ok(None) };
+    let elapsed = u64::try_from((now_us - started) / 1_000).unwrap_or(0);
+    Ok(of_pipeline(store, &row.pipeline)?.map(|e| eta(e, elapsed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_seen() {
+        assert_eq!(estimate(vec![]), None);
+        assert_eq!(estimate(vec![7]), Some(Estimate { p50_ms: 7, p90_ms: 7, samples: 1 }));
+        assert_eq!(estimate((1..=10).rev().collect()), Some(Estimate { p50_ms: 5, p90_ms: 9, samples: 10 }));
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_never_complete_and_says_when_it_is_late() {
+        let e = Estimate { p50_ms: 100, p90_ms: 200, samples: 9 };
+        assert_eq!((eta(e, 50).percent, eta(e, 50).remaining_ms, eta(e, 50).late), (50, 50, false));
+        assert_eq!((eta(e, 500).percent, eta(e, 500).remaining_ms, eta(e, 500).late), (99, 0, true));
+        assert_eq!(eta(Estimate { p50_ms: 0, ..e }, 0).percent, 0);
+    }
+}

@@ -1,0 +1,129 @@
+//! The dispatcher's attempts after their start: their one end, ends that were no start, cancelling, and adopting what has no task.
+
+use std::cmp::Reverse;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::active::ActiveRun;
+use super::attempt;
+use super::dispatch::{Dispatcher, Refresh};
+use super::ingest::{self, Job};
+use super::live::{self, Live};
+use super::moves::Ended;
+use super::paths;
+use crate::base::crash;
+use crate::domain::attempt::{CancelIntent, FORMAT, file};
+use crate::domain::run::{StepKey, Verdict};
+use crate::store::{OpenAttempt, RunId};
+
+/// A shim that cannot be started so often in a row fails its step.
+const SPAWN_TRIES: u32 = 5;
+
+impl Dispatcher {
+    /// Writes an attempt's cancel file; the store has the wish already.
+    pub(super) fn cancel_attempt(&mut self, id: RunId, fence: u64, force: bool) {
+        let Some(live) = self.live.get(&fence) else { return };
+        let Some(run) = self.priorities.get(&id).and_then(|p| self.runs.get(&(Reverse(*p), id))) else { return };
+        live.cancelled.store(true, Ordering::SeqCst);
+        let (who, why) = match &run.cancel {
+            Some(c) => (c.by.clone(), c.why.clone()),
+            None => ("engine".to_owned(), "another cell failed, and the stage says fail_fast".to_owned()),
+        };
+        let intent = CancelIntent { format: FORMAT, who, why, force };
+        let dir = live.dir.clone();
+        self.tasks.spawn_blocking(move || {
+            // No directory yet: its task sees the flag, and never spawns.
+            if dir.join(file::SPEC).exists()
+                && let Err(e) = attempt::cancel(&dir, &intent)
+            {
+                tracing::error!(dir = %dir.display(), error = %e, "the cancel file cannot be written; cancel again to retry");
+            }
+        });
+    }
+
+    pub(super) fn ended(&mut self, fence: u64, ended: &Ended) {
+        self.live.remove(&fence);
+        let Some((run, stage, cell)) = self.open.remove(&fence) else { return };
+        let now = self.now();
+        let (mut ops, mut effects) = (Vec::new(), Vec::new());
+        let Some(r) = self.run_mut(run) else { return };
+        let name = r.run.clone();
+        let known = r.ended(stage, cell, ended, &now, &mut ops, &mut effects);
+        if !known {
+            return;
+        }
+        crash::point("runner.verdict");
+        self.settle(run, ops, effects);
+        for (source, scope) in &ended.refresh {
+            let _ = self.refreshes.send(Refresh { run: name.clone(), source: source.clone(), scope: scope.clone() });
+        }
+        #[cfg(feature = "broken-double-ingest")]
+        {
+            // What a runner without the key check does: the end is taken in once more, when what follows has begun.
+            self.pump();
+            let mut ops = vec![Op::End(Box::new(ended.end.clone()))];
+            let step = ended.end.step;
+            if let Some(r) = self.run_mut(run) {
+                r.ended_again(stage, cell, step, &mut ops);
+                self.settle(run, ops, Vec::new());
+            }
+        }
+    }
+
+    pub(super) fn not_started(&mut self, fence: u64, why: &str, wait: bool) {
+        self.live.remove(&fence);
+        let Some((run, stage, cell)) = self.open.remove(&fence) else { return };
+        let now = self.now();
+        let (mut ops, mut effects) = (Vec::new(), Vec::new());
+        let Some(r) = self.run_mut(run) else { return };
+        let failures = r.stages[stage as usize].cells[cell as usize].spawn_failures;
+        if wait && failures + 1 >= SPAWN_TRIES {
+            let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
+            let job = job(r, key, fence, Path::new(""), "");
+            let ended = ingest::unstarted(&job, Verdict::Failure, why, now.us);
+            r.ended(stage, cell, &ended, &now, &mut ops, &mut effects);
+        } else {
+            let ms = wait.then(|| 1_000u64 << failures.min(5));
+            r.not_started((stage, cell), fence, why, ms, &now, &mut ops);
+        }
+        tracing::warn!(fence, why, "an attempt never started");
+        self.settle(run, ops, effects);
+    }
+
+    /// Gives every open attempt that has no task in this process one, by the recovery matrix.
+    pub(super) fn reconcile(&mut self) {
+        let missing: Vec<(u64, (RunId, u32, u32))> =
+            self.open.iter().filter(|(f, _)| !self.live.contains_key(f)).map(|(f, w)| (*f, *w)).collect();
+        for (fence, (run, stage, cell)) in missing {
+            let Some(r) = self.run_mut(run) else { continue };
+            let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
+            let attempt = OpenAttempt { fence, run, key, number: 0, dir: paths::attempt(&r.run, key, fence), claimed_us: 0 };
+            self.adopt(&attempt);
+        }
+    }
+
+    pub(super) fn adopt(&mut self, a: &OpenAttempt) {
+        let state_dir = self.shared.cfg.state_dir.clone();
+        let Some(run) = self.run_mut(a.run) else { return };
+        let job = job(run, a.key, a.fence, &state_dir, &a.dir);
+        let live = Live { dir: state_dir.join(&a.dir), cancelled: Arc::new(AtomicBool::new(run.cancel.is_some())) };
+        self.live.insert(a.fence, live.clone());
+        self.tasks.spawn(live::recover(self.shared.clone(), live, job));
+    }
+}
+
+/// What taking the attempt in needs to know.
+pub(super) fn job(run: &ActiveRun, key: StepKey, fence: u64, state_dir: &Path, dir: &str) -> Job {
+    let run_dir = paths::run_dir(state_dir, &run.run);
+    Job {
+        fence,
+        run_id: run.id,
+        key,
+        report: state_dir.join(dir).join(file::REPORT),
+        workspace: paths::workspace(&run_dir, &run.plan, key),
+        patterns: run.step(key).map(|s| s.artifacts.iter().map(|a| a.path.clone()).collect()).unwrap_or_default(),
+        artifacts: run_dir.join("artifacts"),
+        prefix: paths::artifact_prefix(&run.plan, key),
+    }
+}

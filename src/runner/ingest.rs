@@ -1,0 +1,307 @@
+//! Taking in the end of an attempt: its status, report and artifacts become one value for one transaction. Reads files, decides nothing
+//! about the run.
+//!
+//! Everything that a step wrote is hostile: lengths and counts are bounded, secrets are masked, control characters go.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::artifacts;
+use super::moves::Ended;
+use crate::base::sanitise;
+use crate::domain::attempt::{EndedBy, Status, Survivor};
+use crate::domain::report::{self, Fact, Line};
+use crate::domain::run::{StepKey, Verdict};
+use crate::store::{End, RunId};
+
+const MAX_REPORT: u64 = 32 << 20;
+const MAX_LINE: usize = 256 << 10;
+const MAX_OUTPUTS: usize = 1_000;
+const MAX_FACTS: usize = 10_000;
+const MAX_VALUE: usize = 64 << 10;
+const MAX_DETAIL: usize = 1_000;
+
+/// What is needed to take an attempt in.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub fence: u64,
+    pub run_id: RunId,
+    pub key: StepKey,
+    /// The report file.
+    pub report: PathBuf,
+    pub workspace: PathBuf,
+    /// Patterns of the step.
+    pub patterns: Vec<String>,
+    pub artifacts: PathBuf,
+    pub prefix: String,
+}
+
+/// Replaces declared secrets in a text.
+pub type Mask<'a> = &'a dyn Fn(&str) -> String;
+
+/// Everything that the report says.
+#[derive(Debug, Default)]
+struct Report {
+    detail: String,
+    outputs: Vec<(String, String)>,
+    facts: Vec<(String, String)>,
+    left: Vec<(String, String)>,
+    claimed: Vec<(String, String)>,
+    refresh: Vec<(String, String)>,
+    dropped: u64,
+}
+
+/// An attempt whose `status.json` is written.
+pub fn finished(job: &Job, status: &Status, mask: Mask<'_>) -> Ended {
+    let verdict = match status.ended_by {
+        EndedBy::Cancel => Verdict::Cancelled,
+        EndedBy::Itself if status.code == Some(0) && status.signal.is_none() => Verdict::Success,
+        _ => Verdict::Failure,
+    };
+    let report = read_report(&job.report, mask);
+    let patterns: Vec<String> = job.patterns.iter().cloned().chain(report.claimed.iter().map(|(p, _)| glob::Pattern::escape(p))).collect();
+    let (kept, mut notes) = artifacts::keep(&job.workspace, &patterns, &job.artifacts, &job.prefix);
+    for (path, sha256) in &report.claimed {
+        let path = format!("{}{path}", job.prefix);
+        if kept.iter().any(|a| a.path == path && !a.sha256.eq_ignore_ascii_case(sha256)) {
+            notes.push(format!("artifact {path} has another sha256 than its step said"));
+        }
+    }
+    if report.dropped > 0 {
+        notes.push(format!("{} report lines were not taken in", report.dropped));
+    }
+    let mut parts = vec![report.detail.clone()];
+    if verdict != Verdict::Success {
+        parts.push(how_it_ended(status));
+    }
+    parts.extend(notes);
+    let detail = detail(&parts, mask);
+    let end = End {
+        verdict: Some(verdict),
+        code: status.code,
+        signal: status.signal,
+        detail,
+        started_us: Some(status.wall_us_ended - (status.boot_us_ended.saturating_sub(status.boot_us_started)) as i64),
+        ended_us: status.wall_us_ended,
+        log_bytes: status.log_bytes,
+        log_dropped_bytes: status.log_dropped_bytes,
+        log_sha256: status.log_sha256.clone(),
+        max_rss_kib: status.max_rss_kib,
+        cpu_us: status.user_cpu_us.saturating_add(status.system_cpu_us),
+        left_running: serde_json::to_string(&status.left_running).unwrap_or_default(),
+        outputs: report.outputs,
+        facts: report.facts,
+        artifacts: kept,
+        ..blank(job)
+    };
+    Ended { end, ended_by: status.ended_by, left: report.left, refresh: report.refresh }
+}
+
+/// An attempt of which nobody can know how it ended. Its report still counts: what it wrote it wrote.
+pub fn lost(job: &Job, why: &str, survivors: &[Survivor], now_us: i64, mask: Mask<'_>) -> Ended {
+    let report = read_report(&job.report, mask);
+    let end = End {
+        verdict: Some(Verdict::Lost),
+        detail: detail(&[format!("lost: {why}"), report.detail], mask),
+        ended_us: now_us,
+        left_running: serde_json::to_string(survivors).unwrap_or_default(),
+        facts: report.facts,
+        ..blank(job)
+    };
+    Ended { end, ended_by: EndedBy::Itself, left: report.left, refresh: report.refresh }
+}
+
+/// An attempt that was called off before anything of it began, or that could never begin.
+pub fn unstarted(job: &Job, verdict: Verdict, why: &str, now_us: i64) -> Ended {
+    let ended_by = if verdict == Verdict::Cancelled { EndedBy::Cancel } else { EndedBy::Setup };
+    let end = End { verdict: Some(verdict), detail: why.to_owned(), ended_us: now_us, ..blank(job) };
+    Ended { end, ended_by, left: Vec::new(), refresh: Vec::new() }
+}
+
+fn blank(job: &Job) -> End {
+    End { fence: job.fence, run: job.run_id, stage: job.key.stage, cell: job.key.cell, step: job.key.step, ..End::default() }
+}
+
+fn how_it_ended(status: &Status) -> String {
+    if !status.detail.is_empty() {
+        return status.detail.clone();
+    }
+    match (status.ended_by, status.code, status.signal) {
+        (EndedBy::Timeout, ..) => "its time was up".to_owned(),
+        (EndedBy::Stall, ..) => "it said nothing for too long".to_owned(),
+        (EndedBy::LogLimit, ..) => "its log reached the limit".to_owned(),
+        (EndedBy::Cancel, ..) => "cancelled".to_owned(),
+        (_, Some(code), _) => format!("exit code {code}"),
+        (_, None, Some(signal)) if status.oom => format!("killed by signal {signal}: out of memory"),
+        (_, None, Some(signal)) => format!("killed by signal {signal}"),
+        (_, None, None) => "it ended without an exit code".to_owned(),
+    }
+}
+
+/// One line for people, bounded and safe.
+fn detail(parts: &[String], mask: Mask<'_>) -> String {
+    let text = parts.iter().filter(|p| !p.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; ");
+    cut(&sanitise::cell(&mask(&text)), MAX_DETAIL)
+}
+
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let end = (0..=max).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
+fn read_report(path: &Path, mask: Mask<'_>) -> Report {
+    let mut r = Report::default();
+    let Ok(file) = open_regular(path) else { return r };
+    let mut reader = BufReader::new(file.take(MAX_REPORT));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line) {
+            Ok(0) => return r,
+            Ok(_) if line.len() > MAX_LINE && line.last() != Some(&b'\n') => {
+                r.dropped += 1;
+                // The rest of the long line is no line of its own.
+                loop {
+                    let mut rest = Vec::new();
+                    match (&mut reader).take(1 << 16).read_until(b'\n', &mut rest) {
+                        Ok(0) => return r,
+                        Ok(_) if rest.last() == Some(&b'\n') => break,
+                        Ok(_) => {}
+                        Err(_) => return r,
+                    }
+                }
+            }
+            Ok(_) => take_line(&mut r, &line, mask),
+            Err(_) => return r,
+        }
+    }
+}
+
+/// The step could have put a pipe or a link in its report's place.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("no regular file")) }
+}
+
+fn take_line(r: &mut Report, line: &[u8], mask: Mask<'_>) {
+    // A killed step may have written half of its last line; a line of a later version is not ours to judge.
+    let Some(parsed) = std::str::from_utf8(line).ok().and_then(|l| report::parse(l.trim_end())) else {
+        r.dropped += u64::from(!line.iter().all(u8::is_ascii_whitespace));
+        return;
+    };
+    match parsed {
+        Line::Detail { text } => r.detail = cut(&text, MAX_DETAIL),
+        Line::Output { name, value } => {
+            let fits = value.len() <= MAX_VALUE
+                && !name.is_empty()
+                && name.len() <= 128
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            if fits && r.outputs.len() < MAX_OUTPUTS { r.outputs.push((name, mask(&value))) } else { r.dropped += 1 }
+        }
+        Line::Artifact { path, sha256 } if r.claimed.len() < MAX_OUTPUTS => r.claimed.push((path, sha256)),
+        Line::Fact(fact) if r.facts.len() < MAX_FACTS => {
+            let kind = match &fact {
+                Fact::Content { set, fp, .. } => {
+                    r.left.push((set.clone(), fp.clone()));
+                    "content"
+                }
+                _ => "fact",
+            };
+            let json = serde_json::to_string(&fact).unwrap_or_default();
+            let kind = serde_json::from_str::<serde_json::Value>(&json)
+                .ok()
+                .and_then(|v| v["kind"].as_str().map(str::to_owned))
+                .unwrap_or_else(|| kind.to_owned());
+            r.facts.push((kind, mask(&json)));
+        }
+        Line::Remote { system, kind, id } if r.facts.len() < MAX_FACTS => {
+            let json = serde_json::json!({ "kind": "remote", "system": system, "object": kind, "id": id }).to_string();
+            r.facts.push(("remote".to_owned(), mask(&json)));
+        }
+        Line::Refresh { source, scope } if r.refresh.len() < MAX_OUTPUTS => r.refresh.push((source, scope)),
+        Line::Artifact { .. } | Line::Fact(_) | Line::Remote { .. } | Line::Refresh { .. } => r.dropped += 1,
+        Line::Progress { .. } | Line::Intent { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(dir: &Path) -> Job {
+        Job {
+            fence: 3,
+            run_id: 1,
+            key: StepKey { stage: 0, cell: 0, step: 0 },
+            report: dir.join("report"),
+            workspace: dir.join("ws"),
+            patterns: Vec::new(),
+            artifacts: dir.join("artifacts"),
+            prefix: String::new(),
+        }
+    }
+
+    fn status(json: serde_json::Value) -> Status {
+        let mut base = serde_json::json!({
+            "format": 1, "fence": 3, "boot_us_started": 1_000, "boot_us_ended": 3_000, "wall_us_ended": 9_000, "user_cpu_us": 1,
+            "system_cpu_us": 2, "max_rss_kib": 0, "log_bytes": 0, "log_dropped_bytes": 0, "log_sha256": ""
+        });
+        base.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
+        serde_json::from_value(base).unwrap()
+    }
+
+    #[test]
+    fn i13_only_a_written_exit_0_is_a_success() {
+        let dir = tempfile::tempdir().unwrap();
+        let j = job(dir.path());
+        let plain = |s: &str| s.to_owned();
+        for (json, want) in [
+            (serde_json::json!({"code": 0}), Verdict::Success),
+            (serde_json::json!({"code": 1}), Verdict::Failure),
+            (serde_json::json!({"signal": 9}), Verdict::Failure),
+            (serde_json::json!({}), Verdict::Failure),
+            (serde_json::json!({"code": 0, "ended_by": "timeout"}), Verdict::Failure),
+            (serde_json::json!({"code": 0, "ended_by": "stall"}), Verdict::Failure),
+            (serde_json::json!({"code": 0, "ended_by": "log-limit"}), Verdict::Failure),
+            (serde_json::json!({"code": 0, "ended_by": "setup"}), Verdict::Failure),
+            (serde_json::json!({"code": 0, "ended_by": "cancel"}), Verdict::Cancelled),
+        ] {
+            let e = finished(&j, &status(json.clone()), &plain);
+            assert_eq!(e.end.verdict, Some(want), "{json}");
+            assert_eq!(e.end.started_us, Some(7_000));
+        }
+        assert_eq!(lost(&j, "supervisor killed", &[], 5, &plain).end.verdict, Some(Verdict::Lost));
+    }
+
+    #[test]
+    fn a_hostile_report_is_bounded_masked_and_made_safe() {
+        let dir = tempfile::tempdir().unwrap();
+        let j = job(dir.path());
+        let mut text = String::new();
+        text.push_str("{\"type\":\"detail\",\"text\":\"old\"}\n\n");
+        text.push_str("{\"type\":\"detail\",\"text\":\"\\u001b[31mhunter22 \\u0007done\"}\n");
+        text.push_str("{\"type\":\"output\",\"name\":\"token\",\"value\":\"hunter22\"}\n");
+        text.push_str("{\"type\":\"output\",\"name\":\"../x\",\"value\":\"1\"}\n");
+        text.push_str("{\"type\":\"fact\",\"kind\":\"content\",\"set\":\"el9\",\"fp\":\"ab\",\"md\":\"cd\"}\n");
+        text.push_str(&format!("{{\"type\":\"detail\",\"text\":\"{}\"}}\n", "x".repeat(MAX_LINE)));
+        text.push_str("{\"type\":\"refresh\",\"source\":\"repos\"}\n{\"type\":\"det");
+        std::fs::write(&j.report, text).unwrap();
+        let mask = |s: &str| s.replace("hunter22", "****");
+        let e = finished(&j, &status(serde_json::json!({"code": 0})), &mask);
+        assert!(e.end.detail.starts_with("**** done") || e.end.detail.contains("****"), "{}", e.end.detail);
+        assert!(!e.end.detail.contains('\u{1b}') && !e.end.detail.contains("hunter22"));
+        assert!(e.end.detail.contains("3 report lines were not taken in"), "{}", e.end.detail);
+        assert_eq!(e.end.outputs, [("token".to_owned(), "****".to_owned())]);
+        assert_eq!(e.left, [("el9".to_owned(), "ab".to_owned())]);
+        assert_eq!(e.refresh, [("repos".to_owned(), String::new())]);
+        std::fs::remove_file(&j.report).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &j.report).unwrap();
+        assert_eq!(finished(&j, &status(serde_json::json!({"code": 0})), &mask).end.detail, "");
+    }
+}

@@ -1,0 +1,256 @@
+//! The task of one attempt: directory, shim, wait, take in. Every end is one event for the dispatcher; nothing is decided here.
+//!
+//! Aborting such a task at any moment is harmless: the shim goes on, and the next engine finds it by its directory.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use super::attempt::{self, AttemptError, Launcher};
+use super::config::RunnerConfig;
+use super::dispatch::Event;
+use super::ingest::{self, Job};
+use super::recovery::{self, Decision, Found};
+use crate::base::mask::Masker;
+use crate::base::{crash, durable};
+use crate::domain::attempt::{Spec, file};
+use crate::domain::run::Verdict;
+
+/// Values of secrets, by name.
+pub type Secrets = Vec<(String, Zeroizing<Vec<u8>>)>;
+
+/// What every attempt's task shares.
+pub struct Shared {
+    pub cfg: RunnerConfig,
+    pub launcher: Launcher,
+    pub events: mpsc::Sender<Event>,
+}
+
+/// An attempt that has a task in this process.
+#[derive(Clone)]
+pub struct Live {
+    pub dir: PathBuf,
+    /// Set before the cancel file is written: a shim that is not spawned yet must not be.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl Shared {
+    fn now_us(&self) -> i64 {
+        self.cfg.clock.now().as_microsecond()
+    }
+
+    async fn send(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// A claimed attempt, from its directory to its end.
+pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets: Secrets) {
+    crash::point("runner.claimed");
+    let (fence, dir) = (job.fence, live.dir.clone());
+    let made = {
+        let (dir, spec, journal) = (dir.clone(), spec.clone(), PathBuf::from(&spec.journal));
+        tokio::task::spawn_blocking(move || make(&dir, &spec, &journal)).await
+    };
+    let failure = match made {
+        Ok(Ok(())) => None,
+        Ok(Err(e)) => Some(e.to_string()),
+        Err(e) => Some(format!("the directory's task ended: {e}")),
+    };
+    if let Some(why) = failure {
+        // Nothing was spawned, so nothing can have run; closed all the same, in case the directory is there.
+        let _ = attempt::retire(&dir);
+        return shared.send(Event::NotStarted { fence, why, wait: true }).await;
+    }
+    crash::point("runner.spec");
+    if live.cancelled.load(Ordering::SeqCst) {
+        if matches!(attempt::retire(&dir), Ok(true)) {
+            let ended = ingest::unstarted(&job, Verdict::Cancelled, "cancelled before it began", shared.now_us());
+            return shared.send(Event::Ended { fence, ended: Box::new(ended) }).await;
+        }
+        return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+    }
+    let mut spawned = match shared.launcher.spawn(&dir, secrets.clone()).await {
+        Ok(spawned) => spawned,
+        Err(e @ AttemptError::Spawn { .. }) => {
+            let closed = attempt::retire(&dir);
+            let why = e.to_string();
+            if matches!(closed, Ok(true)) {
+                return shared.send(Event::NotStarted { fence, why, wait: true }).await;
+            }
+            return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+        }
+        // The shim may be there: the directory tells.
+        Err(e) => {
+            tracing::warn!(attempt = %spec.attempt, error = %e, "the supervisor was not started in order");
+            return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+        }
+    };
+    crash::point("runner.spawned");
+    // Short steps end before anybody needs to know that they run; that saves them a commit.
+    let mut told = false;
+    let mut pause = Duration::from_millis(250);
+    loop {
+        tokio::select! {
+            _ = spawned.wait() => break,
+            () = tokio::time::sleep(pause), if !told => {
+                if dir.join(file::STARTED).exists() {
+                    told = true;
+                    shared.send(Event::Started { fence }).await;
+                }
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+    conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+}
+
+/// An attempt that an earlier engine, or an earlier state of this one, left open.
+pub async fn recover(shared: Arc<Shared>, live: Live, job: Job) {
+    let names = match attempt::read_spec(&live.dir) {
+        Ok(Found::Whole(spec)) => spec_secrets(&spec),
+        _ => Vec::new(),
+    };
+    if live.dir.join(file::STARTED).exists() {
+        shared.send(Event::Started { fence: job.fence }).await;
+    }
+    conclude(shared, live.dir, job, names, None).await;
+}
+
+fn spec_secrets(spec: &Spec) -> Vec<String> {
+    spec.secrets.iter().map(|s| s.name.clone()).collect()
+}
+
+fn make(dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {
+    let io = |what: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| AttemptError::Io { what, path, source }
+    };
+    let workspace = Path::new(&spec.workspace);
+    if !workspace.is_dir() {
+        std::fs::create_dir_all(workspace).map_err(io("make", workspace))?;
+    }
+    for d in [dir.parent(), journal.parent()].into_iter().flatten() {
+        make_durable(d).map_err(io("make", d))?;
+    }
+    attempt::create(dir, spec)?;
+    // Without its name in the parent a power cut could take away a directory whose command has run.
+    durable::sync_parent(dir).map_err(io("sync the parent of", dir))
+}
+
+/// Makes a directory and what is missing above it, each name durable in its parent.
+fn make_durable(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        make_durable(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    durable::sync_parent(dir)
+}
+
+/// Follows the evidence to the attempt's one end.
+async fn conclude(shared: Arc<Shared>, dir: PathBuf, job: Job, names: Vec<String>, values: Option<Secrets>) {
+    let fence = job.fence;
+    let mut values = values;
+    loop {
+        let seen = {
+            let (shared, dir, job, names, values) = (shared.clone(), dir.clone(), job.clone(), names.clone(), values.take());
+            tokio::task::spawn_blocking(move || look(&shared, &dir, &job, &names, values)).await
+        };
+        match seen {
+            Ok(Seen::Event(event)) => {
+                crash::point("runner.ingest");
+                return shared.send(*event).await;
+            }
+            Ok(Seen::Alive) => {
+                if let Err(e) = attempt::watch(&dir).await {
+                    tracing::warn!(fence, error = %e, "cannot watch an attempt; looking again in 5 s");
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+            }
+            // What cannot be looked at proves nothing: no verdict is made up.
+            Ok(Seen::Unclear(why)) => {
+                tracing::warn!(fence, why, "an attempt cannot be looked at; again in 5 s");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            Err(e) => {
+                tracing::error!(fence, error = %e, "taking in an attempt ended early; again in 5 s");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+enum Seen {
+    Event(Box<Event>),
+    Alive,
+    Unclear(String),
+}
+
+fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option<Secrets>) -> Seen {
+    let fence = job.fence;
+    let evidence = match attempt::observe(dir, &*shared.cfg.clock) {
+        Ok(e) => e,
+        Err(e) => return Seen::Unclear(e.to_string()),
+    };
+    let ended = match recovery::decide(&evidence) {
+        Decision::Adopt => return Seen::Alive,
+        Decision::NeverStarted => {
+            return match attempt::retire(dir) {
+                Ok(true) => Seen::Event(Box::new(Event::NotStarted {
+                    fence,
+                    why: "the supervisor ended before its command began".into(),
+                    wait: false,
+                })),
+                // A late shim won the race: look again.
+                Ok(false) => Seen::Alive,
+                Err(e) => Seen::Unclear(e.to_string()),
+            };
+        }
+        Decision::Ingest(status) if status.fence != fence => {
+            let why = format!("its status.json is of fence {}, not {fence}", status.fence);
+            ingest::lost(job, &why, &[], shared.now_us(), &*masker(shared, names, values))
+        }
+        Decision::Ingest(status) => ingest::finished(job, &status, &*masker(shared, names, values)),
+        Decision::Lost { why, survivors_possible } => {
+            let mut left = Vec::new();
+            if survivors_possible {
+                match attempt::stop_survivors(dir) {
+                    Ok(stopped) => left = stopped.left,
+                    Err(e) => return Seen::Unclear(e.to_string()),
+                }
+            }
+            ingest::lost(job, &why, &left, shared.now_us(), &*masker(shared, names, values))
+        }
+    };
+    Seen::Event(Box::new(Event::Ended { fence, ended: Box::new(ended) }))
+}
+
+/// Masks the attempt's secrets in its report. After a restart their values are looked up again; where one cannot be, no text of
+/// the report is kept, for nobody could tell whether it holds it.
+fn masker(shared: &Shared, names: &[String], values: Option<Secrets>) -> Box<dyn Fn(&str) -> String> {
+    if names.is_empty() {
+        return Box::new(str::to_owned);
+    }
+    let values: Result<Secrets, String> = match values {
+        Some(v) if v.len() == names.len() => Ok(v),
+        _ => names.iter().map(|n| shared.cfg.secrets.resolve(n).map(|v| (n.clone(), v)).map_err(|e| e.to_string())).collect(),
+    };
+    let made = values.and_then(|v| Masker::new(v.iter().map(|(n, v)| (n.as_str(), v.as_slice()))).map_err(|e| e.to_string()));
+    match made {
+        Ok(m) => Box::new(move |text| m.text(text)),
+        Err(why) => {
+            Box::new(move |text| if text.is_empty() { String::new() } else { format!("(withheld: its secrets cannot be masked: {why})") })
+        }
+    }
+}

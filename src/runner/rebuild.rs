@@ -1,0 +1,166 @@
+//! Building the dispatcher's model from the store, at a start and after a failed write; and what `why` and `queue` say of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::active::{ActiveRun, CellState};
+use super::dispatch::{Dispatcher, locked_stages};
+use super::queue::{Decision, Held};
+use crate::domain::reason::Reason;
+use crate::domain::rows::{Change, QueueRow};
+use crate::domain::run::{RunRef, RunState, Verdict};
+use crate::pipeline::plan::{LockMode, Plan};
+use crate::store::{Op, RunId};
+
+/// Decoded plans by digest, shared by the runs that have the same one and dropped with the last of them.
+#[derive(Default)]
+pub struct PlanCache(Mutex<HashMap<String, Weak<Plan>>>);
+
+impl PlanCache {
+    /// The plan with this digest, made once.
+    pub fn get<E>(&self, sha256: &str, make: impl FnOnce() -> Result<Plan, E>) -> Result<Arc<Plan>, E> {
+        let mut map = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(plan) = map.get(sha256).and_then(Weak::upgrade) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(make()?);
+        if map.len() >= 1_024 {
+            map.retain(|_, p| p.strong_count() > 0);
+        }
+        map.insert(sha256.to_owned(), Arc::downgrade(&plan));
+        Ok(plan)
+    }
+}
+
+impl Dispatcher {
+    /// Forgets the model and reads it from the store. Tasks of attempts that the store knows go on.
+    pub(super) fn rebuild(&mut self) {
+        let open = match self.store.load_open() {
+            Ok(open) => open,
+            Err(e) => {
+                tracing::error!(error = %e, "the store cannot be read");
+                return self.store_failed(e);
+            }
+        };
+        self.runs.clear();
+        self.priorities.clear();
+        self.open.clear();
+        (self.fence, self.drain) = (open.fence.max(self.fence), open.drain);
+        let names: HashMap<RunId, RunRef> = open.runs.iter().map(|r| (r.id, r.run.clone())).collect();
+        let raw: Vec<Held> = open
+            .locks
+            .iter()
+            .map(|l| Held {
+                name: l.name.clone(),
+                run_id: l.run,
+                run: names.get(&l.run).cloned().unwrap_or_else(|| RunRef::new("ended-run", 0)),
+                stage: l.stage,
+                stage_name: String::new(),
+                mode: if l.shared { LockMode::Shared } else { LockMode::Exclusive },
+                slots: l.slots,
+                since_us: l.since_us,
+            })
+            .collect();
+        let locked = locked_stages(&raw);
+        self.held = raw;
+        let none = Default::default();
+        for row in open.runs {
+            let (id, name) = (row.id, row.run.clone());
+            let plan = self.plans.get(&row.plan_sha256.clone(), || serde_json::from_str::<Plan>(&row.plan_json));
+            let restored = plan.map_err(|e| e.to_string()).and_then(|p| ActiveRun::restore(row, p, locked.get(&id).unwrap_or(&none)));
+            match restored {
+                Ok(run) => self.insert(run),
+                // Not ours to throw away: it stays as it is, and the report says so.
+                Err(why) => tracing::error!(run = %name, why, "a stored run cannot be read; it is left alone"),
+            }
+        }
+        for h in &mut self.held {
+            let key = self.priorities.get(&h.run_id).map(|p| (std::cmp::Reverse(*p), h.run_id));
+            if let Some(stage) = key.and_then(|k| self.runs.get(&k)).and_then(|r| r.plan.stages.get(h.stage as usize)) {
+                h.stage_name.clone_from(&stage.name);
+            }
+        }
+        let mut alive = std::collections::HashSet::new();
+        for a in &open.attempts {
+            alive.insert(a.fence);
+            self.open.insert(a.fence, (a.run, a.key.stage, a.key.cell));
+            if !self.live.contains_key(&a.fence) {
+                self.adopt(a);
+            }
+        }
+        self.live.retain(|fence, _| alive.contains(fence));
+        self.supersede();
+        let now = self.now();
+        let ids: Vec<RunId> = self.runs.values().map(|r| r.id).collect();
+        for id in ids {
+            let (mut ops, mut effects) = (Vec::<Op>::new(), Vec::new());
+            if let Some(run) = self.priorities.get(&id).and_then(|p| self.runs.get_mut(&(std::cmp::Reverse(*p), id))) {
+                // A fail_fast that was under way when the last engine died.
+                for i in 0..run.stages.len() {
+                    let failed = |c: &super::active::CellNow| {
+                        c.state == CellState::Done && matches!(c.verdict, Some(Verdict::Failure | Verdict::Lost))
+                    };
+                    if run.plan.stages[i].fail_fast && run.stages[i].open > 0 && run.stages[i].cells.iter().any(failed) {
+                        run.fail_fast(i, &now, &mut ops, &mut effects);
+                    }
+                }
+            }
+            self.settle(id, ops, effects);
+        }
+        let _ = self.changes.send(Change { table: "queue", id: String::new() });
+    }
+
+    /// Every reason of a run, by the very decision that the queue takes. None: it is not open.
+    pub(super) fn why(&self, run: &RunRef) -> Option<Vec<Reason>> {
+        let id = self.runs.values().find(|r| r.run == *run)?.id;
+        Some(self.explain().remove(&id).unwrap_or_default())
+    }
+
+    /// Open runs in the order of the queue, each with its first reason.
+    pub(super) fn queue(&self) -> Vec<QueueRow> {
+        let mut reasons = self.explain();
+        self.runs
+            .values()
+            .map(|r| {
+                let all = reasons.remove(&r.id).unwrap_or_default();
+                let runs = all.iter().any(|r| !r.blocks());
+                let waits = all.iter().any(|r| matches!(r, Reason::Retry { .. } | Reason::Secret { .. }));
+                QueueRow {
+                    run: r.run.clone(),
+                    state: if r.state == RunState::Running && !runs && waits { RunState::Waiting } else { r.state },
+                    priority: r.priority,
+                    requested_by: r.requested_by.clone(),
+                    created_us: r.created_us,
+                    blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
+                }
+            })
+            .collect()
+    }
+
+    fn explain(&self) -> BTreeMap<RunId, Vec<Reason>> {
+        let low = self.low_disk();
+        let mut map: BTreeMap<RunId, Vec<Reason>> = BTreeMap::new();
+        for d in self.decide(low.as_ref(), true) {
+            let (run, reason) = match d {
+                Decision::Blocked { run, reason, .. } => (run, reason),
+                Decision::Start { run, stage, .. } | Decision::Read { run, stage } => {
+                    let name = self.runs.values().find(|r| r.id == run).and_then(|r| r.plan.stages.get(stage as usize));
+                    (run, Reason::Starting { stage: name.map(|s| s.name.clone()).unwrap_or_default() })
+                }
+            };
+            let all = map.entry(run).or_default();
+            if !all.contains(&reason) {
+                all.push(reason);
+            }
+        }
+        // What holds the earliest part back comes first; later stages only wait for it.
+        for all in map.values_mut() {
+            all.sort_by_key(|r| match r {
+                Reason::Running { .. } | Reason::Starting { .. } => 0,
+                Reason::NeedsStage { .. } | Reason::AfterStage { .. } => 2,
+                _ => 1,
+            });
+        }
+        map
+    }
+}

@@ -1,0 +1,198 @@
+//! The dispatcher's starts: the queue's decision carried out. Secrets first, then one transaction, then the attempt.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::active::{ActiveRun, CellState, Now};
+use super::dispatch::{Dispatcher, Event};
+use super::follow::job;
+use super::live::{self, Live, Secrets};
+use super::moves::Ticket;
+use super::queue::{self, Decision, Site};
+use super::settle::Effect;
+use super::{paths, spec};
+use crate::domain::reason::Reason;
+use crate::domain::rows::Change;
+use crate::domain::run::{RunRef, RunState, StepKey};
+use crate::pipeline::plan::OnConflict;
+use crate::store::{CancelMark, RunId};
+
+/// Values of secrets that wait longer for their step are looked up again.
+const SECRETS_KEPT_US: i64 = 60_000_000;
+
+impl Dispatcher {
+    /// Starts what can start.
+    pub(super) fn pump(&mut self) {
+        if self.fault.is_some() || self.runs.is_empty() {
+            return;
+        }
+        let low = self.low_disk();
+        self.disk_holds = low.is_some();
+        let now = self.now();
+        for decision in self.decide(low.as_ref(), false) {
+            match decision {
+                Decision::Start { run, stage, cell, .. } => self.prepare(run, stage, cell, &now),
+                Decision::Read { run, stage } => {
+                    let mut ops = Vec::new();
+                    if let Some(r) = self.run_mut(run) {
+                        r.begin_reading(stage, &now, &mut ops);
+                        self.settle(run, ops, vec![Effect::ReadContent { after: false }]);
+                    }
+                }
+                Decision::Blocked { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn decide(&self, low_disk: Option<&Reason>, explain: bool) -> Vec<Decision> {
+        let mut groups: BTreeMap<String, Vec<RunRef>> = BTreeMap::new();
+        let mut busy = Vec::new();
+        for r in self.runs.values() {
+            // A run that is still queued may hold an executor while its secrets are looked up.
+            let holds: u32 = r.stages.iter().map(|s| s.running).sum();
+            busy.extend(std::iter::repeat_n(r.run.clone(), holds as usize));
+            if r.state != RunState::Queued
+                && let Some(g) = &r.plan.concurrency
+            {
+                groups.entry(g.group.clone()).or_default().push(r.run.clone());
+            }
+        }
+        let cfg = &self.shared.cfg;
+        let site = Site {
+            executors: cfg.executors.max(1),
+            busy: &busy,
+            drain: self.drain.as_ref(),
+            fault: self.fault.as_ref(),
+            low_disk,
+            slots: &cfg.lock_slots,
+            held: &self.held,
+            groups: &groups,
+        };
+        queue::decide(&site, self.runs.values().map(|r| r.view(explain)), explain)
+    }
+
+    pub(super) fn low_disk(&self) -> Option<Reason> {
+        let cfg = &self.shared.cfg;
+        let space = self.store.space().ok()?;
+        (space.free_bytes < cfg.min_free_bytes || space.free_inodes < cfg.min_free_inodes).then(|| Reason::LowDisk {
+            path: cfg.state_dir.display().to_string(),
+            free_bytes: space.free_bytes,
+            floor_bytes: cfg.min_free_bytes,
+            free_inodes: space.free_inodes,
+            floor_inodes: cfg.min_free_inodes,
+        })
+    }
+
+    /// Looks up the step's secrets, if it has any, before anything is claimed.
+    pub(super) fn prepare(&mut self, id: RunId, stage: u32, cell: u32, now: &Now) {
+        let generation = self.generation;
+        let Some(run) = self.run_mut(id) else { return };
+        let key = StepKey { stage, cell, step: run.stages[stage as usize].cells[cell as usize].step };
+        let names: Vec<String> = run.step(key).map(|s| s.secrets.iter().map(|u| u.name.clone()).collect()).unwrap_or_default();
+        let at_hand = run.stages[stage as usize].cells[cell as usize].secrets.take().filter(|(at, _)| now.us - at < SECRETS_KEPT_US);
+        if names.is_empty() || at_hand.is_some() {
+            return self.claim(id, stage, cell, at_hand.map(|(_, s)| s).unwrap_or_default(), now);
+        }
+        run.stages[stage as usize].put(cell, CellState::Preparing);
+        let (source, events) = (self.shared.cfg.secrets.clone(), self.shared.events.clone());
+        self.tasks.spawn(async move {
+            let looked = tokio::task::spawn_blocking(move || {
+                names
+                    .into_iter()
+                    .map(|n| match source.resolve(&n) {
+                        Ok(v) => Ok((n, v)),
+                        Err(e) => Err(Reason::Secret { name: n, why: e.to_string() }),
+                    })
+                    .collect::<Result<Secrets, Reason>>()
+            });
+            let result =
+                looked.await.unwrap_or_else(|e| Err(Reason::Secret { name: String::new(), why: format!("the look-up ended early: {e}") }));
+            let _ = events.send(Event::Prepared { run: id, stage, cell, generation, result }).await;
+        });
+    }
+
+    /// One transaction says that the attempt exists; only then does anything of it.
+    pub(super) fn claim(&mut self, id: RunId, stage: u32, cell: u32, secrets: Secrets, now: &Now) {
+        let state_dir = self.shared.cfg.state_dir.clone();
+        let fence = self.fence + 1;
+        let shared = self.shared.clone();
+        let epoch = self.store.epoch();
+        let Some(run) = self.run_mut(id) else { return };
+        let key = StepKey { stage, cell, step: run.stages[stage as usize].cells[cell as usize].step };
+        let uuid = uuid::Uuid::now_v7().simple().to_string();
+        let token = uuid::Uuid::now_v7().simple().to_string();
+        let dir = paths::attempt(&run.run, key, fence);
+        let number = run.stages[stage as usize].cells[cell as usize].attempts + 1;
+        // The stage's clock starts with its first claim, so the row moves before the deadline is computed from it.
+        let mut ops = Vec::new();
+        let ticket = Ticket { fence, id: &uuid, token: &token, dir: &dir };
+        let identity = spec::Identity { ticket, epoch, number, key };
+        if run.limit.is_none() {
+            run.begin(now, &mut ops);
+        }
+        let spec = match spec::build(run, &identity, &state_dir, &shared.cfg.env, now) {
+            Ok(spec) => spec,
+            Err(why) => {
+                run.refuse(stage, cell, &why, now, &mut ops);
+                return self.settle(id, ops, Vec::new());
+            }
+        };
+        if run.claim((stage, cell), &ticket, now, &mut ops).is_none() {
+            return;
+        }
+        let job = job(run, key, fence, &state_dir, &dir);
+        let changes = vec![Change { table: "runs", id: run.run.to_string() }];
+        self.fence = fence;
+        self.open.insert(fence, (id, stage, cell));
+        let live = Live { dir: state_dir.join(&dir), cancelled: Arc::new(AtomicBool::new(false)) };
+        self.live.insert(fence, live.clone());
+        self.follow_locks(id, &ops);
+        let written = self.store.apply(self.generation, ops);
+        let (generation, tell) = (self.generation, self.changes.clone());
+        self.tasks.spawn(async move {
+            match written.await {
+                Ok(()) => {
+                    for c in changes {
+                        let _ = tell.send(c);
+                    }
+                    live::run(shared, live, spec, job, secrets).await;
+                }
+                Err(error) => drop(shared.events.send(Event::StoreFailed { generation, error }).await),
+            }
+        });
+    }
+
+    /// Cancels what `cancel-older` says.
+    pub(super) fn supersede(&mut self) {
+        let mut groups: BTreeMap<&str, Vec<&ActiveRun>> = BTreeMap::new();
+        for r in self.runs.values() {
+            if let Some(g) = r.plan.concurrency.as_ref().filter(|g| g.on_conflict == OnConflict::CancelOlder) {
+                groups.entry(&g.group).or_default().push(r);
+            }
+        }
+        let mut old = Vec::new();
+        for mut runs in groups.into_values() {
+            runs.sort_by_key(|r| Reverse(r.id));
+            let limit = runs.first().and_then(|r| r.plan.concurrency.as_ref()).map_or(1, |g| g.limit.max(1));
+            let newest = runs.first().map(|r| r.run.to_string()).unwrap_or_default();
+            old.extend(runs.iter().skip(limit as usize).filter(|r| r.cancel.is_none()).map(|r| (r.run.clone(), newest.clone())));
+        }
+        let at_us = self.now().us;
+        for (run, newest) in old {
+            let (store, events) = (self.store.clone(), self.shared.events.clone());
+            self.tasks.spawn(async move {
+                let mark = CancelMark {
+                    by: "engine".into(),
+                    why: format!("{newest} is newer, and the group says cancel-older"),
+                    at_us,
+                    force: false,
+                };
+                if let Ok(true) = store.mark_cancel(&run, mark.clone()).await {
+                    let _ = events.send(Event::Cancel { run, mark }).await;
+                }
+            });
+        }
+    }
+}

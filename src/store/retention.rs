@@ -1,0 +1,110 @@
+//! What retention may remove, and removing it: rows of ended runs that nothing pins or refers to.
+
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+
+use rusqlite::params;
+
+use super::{Store, StoreError};
+use crate::domain::run::{RunRef, Verdict};
+
+/// An ended run as retention sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedRow {
+    pub run: RunRef,
+    pub verdict: Verdict,
+    pub ended_us: i64,
+    pub pinned: bool,
+    /// An open run was caused by it or replays it, or upstream triggers have not looked at it.
+    pub referenced: bool,
+}
+
+const REFERENCED: &str = "EXISTS (SELECT 1 FROM unoffered u WHERE u.run_id = r.id)
+    OR EXISTS (SELECT 1 FROM held_lock h WHERE h.run_id = r.id)
+    OR EXISTS (SELECT 1 FROM run o WHERE o.state != 'done' AND (o.replay_of = r.pipeline || '#' || r.number
+               OR (':' || o.cause || ':') LIKE '%:' || r.pipeline || '#' || r.number || ':%'))";
+
+/// Copies that are kept.
+const BACKUPS: usize = 7;
+
+impl Store {
+    /// Writes a whole copy of the store to `backups/state-DATE.db`, unless there is one of this day (UTC) already, and keeps the
+    /// newest seven. Takes seconds on a large store: call it off the runtime's threads.
+    pub fn backup(&self, now_us: i64) -> Result<Option<PathBuf>, StoreError> {
+        let dir = self.dir().join("backups");
+        let day = jiff::Timestamp::from_microsecond(now_us).map(|t| t.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+        let (path, tmp) = (dir.join(format!("state-{day}.db")), dir.join("new.db"));
+        if path.exists() {
+            return Ok(None);
+        }
+        let fail = |what: &'static str| {
+            let path = path.clone();
+            move |e: std::io::Error| StoreError::io(path, what, &e)
+        };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(fail("cannot make the directory of"))?;
+        let _ = std::fs::remove_file(&tmp);
+        let target = tmp.to_string_lossy().into_owned();
+        self.read(move |c| Ok(c.execute("VACUUM INTO ?1", [target]).map(drop)?))?;
+        std::fs::set_permissions(&tmp, std::fs::Permissions::from_mode(0o600)).map_err(fail("cannot protect"))?;
+        std::fs::File::open(&tmp).and_then(|f| f.sync_all()).map_err(fail("cannot sync"))?;
+        std::fs::rename(&tmp, &path).and_then(|()| crate::base::durable::sync_dir(&dir)).map_err(fail("cannot put in place"))?;
+        let mut old: Vec<PathBuf> = std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        old.retain(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("state-") && n.ends_with(".db")));
+        old.sort();
+        for p in old.iter().rev().skip(BACKUPS) {
+            let _ = std::fs::remove_file(p);
+        }
+        Ok(Some(path))
+    }
+
+    /// Pipelines that have ended runs.
+    pub fn pipelines_with_history(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|c| {
+            let mut s = c.prepare_cached("SELECT DISTINCT pipeline FROM run WHERE state = 'done' ORDER BY pipeline")?;
+            Ok(s.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Ended runs of a pipeline, newest first.
+    pub fn ended_runs(&self, pipeline: &str) -> Result<Vec<EndedRow>, StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(&format!(
+                "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED})
+                 FROM run r WHERE r.pipeline = ?1 AND r.state = 'done' ORDER BY r.number DESC"
+            ))?;
+            let rows = s.query_map([pipeline], |r| {
+                Ok(EndedRow {
+                    run: RunRef { pipeline: r.get(0)?, number: r.get(1)? },
+                    verdict: super::load::word(r, 2)?,
+                    ended_us: r.get(3)?,
+                    pinned: r.get(4)?,
+                    referenced: r.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Removes the rows of these runs, but for those that became pinned, open or referenced meanwhile; the ones that went. Their
+    /// numbers never come back.
+    pub async fn forget(&self, runs: Vec<RunRef>) -> Result<Vec<RunRef>, StoreError> {
+        self.write(move |tx| {
+            let mut gone = Vec::new();
+            for run in runs {
+                let n = tx
+                    .prepare_cached(&format!(
+                        "DELETE FROM run AS r WHERE r.pipeline = ?1 AND r.number = ?2 AND r.state = 'done'
+                         AND NOT EXISTS (SELECT 1 FROM pin WHERE run_id = r.id) AND NOT ({REFERENCED})"
+                    ))?
+                    .execute(params![run.pipeline, run.number])?;
+                if n == 1 {
+                    gone.push(run);
+                }
+            }
+            tx.execute("DELETE FROM plan WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.plan_sha256 = plan.sha256)", [])?;
+            Ok(gone)
+        })
+        .await
+    }
+}
