@@ -3,6 +3,7 @@
 //! No type of the database leaves this room. Instants are microseconds since 1970 UTC. Reading functions block for
 //! about a millisecond; writing ones return a future that resolves after the commit is on the disk.
 
+mod audit;
 mod ballast;
 mod control;
 mod error;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 pub use ballast::Space;
+pub use audit::{AuditView, DecisionEdit};
 pub use control::EndedRun;
 pub use error::StoreError;
 pub use fs_kind::{FsKind, classify};

@@ -1,0 +1,194 @@
+//! The audit chain and the decisions: who did what, in an order that nobody can change unseen.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Store, StoreError};
+use crate::domain::actor::Actor;
+use crate::domain::audit::{Broken, Entry, GENESIS, Record, verify};
+use crate::domain::decision::{Decision, Kind};
+
+const ENTRY: &str = "SELECT seq, at_us, name, uid, login_uid, action, subject, reason, result, single_person, prev, hash FROM audit";
+
+fn entry(r: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        seq: r.get(0)?,
+        at_us: r.get(1)?,
+        record: Record {
+            who: Actor { name: r.get(2)?, uid: r.get(3)?, login_uid: r.get(4)? },
+            action: r.get(5)?,
+            subject: r.get(6)?,
+            reason: r.get(7)?,
+            result: r.get(8)?,
+            single_person: r.get(9)?,
+        },
+        prev: r.get(10)?,
+        hash: r.get(11)?,
+    })
+}
+
+fn ever(c: &Connection) -> rusqlite::Result<u64> {
+    Ok(c.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |r| r.get(0)).optional()?.unwrap_or(0))
+}
+
+/// The newest entries, and what the whole chain says about itself.
+#[derive(Debug, Clone)]
+pub struct AuditView {
+    /// Newest first.
+    pub entries: Vec<Entry>,
+    /// Entries of the whole chain, or where it is broken.
+    pub chain: Result<u64, Broken>,
+}
+
+/// How a decision changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecisionEdit {
+    Take {
+        kind: Kind,
+        subject: String,
+        why: String,
+    },
+    /// Ends what is open of this kind about this subject.
+    TakeBack {
+        kind: Kind,
+        subject: String,
+    },
+}
+
+impl Store {
+    /// Seals one record behind the chain, with the decision that it made, in one transaction.
+    pub async fn audit(&self, at_us: i64, record: Record, decision: Option<DecisionEdit>) -> Result<Entry, StoreError> {
+        self.write(move |tx| {
+            let last = tx
+                .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
+                .query_row([], |r| Ok((r.get::<_, u64>(0)?, r.get(1)?)));
+            let (seq, prev) = last.optional()?.unwrap_or((0, GENESIS.to_owned()));
+            // The next number comes from the counter: after a cut-off end it does not follow the last row, and the gap stays to be seen.
+            let seq = seq.max(ever(tx)?) + 1;
+            let e = Entry::seal(seq, at_us, record, &prev);
+            let r = &e.record;
+            tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(params![
+                e.seq,
+                e.at_us,
+                r.who.name,
+                r.who.uid,
+                r.who.login_uid,
+                r.action,
+                r.subject,
+                r.reason,
+                r.result,
+                r.single_person,
+                e.prev,
+                e.hash
+            ])?;
+            match decision {
+                None => {}
+                Some(DecisionEdit::Take { kind, subject, why }) => {
+                    tx.execute(
+                        "INSERT INTO decision (kind, subject, name, uid, login_uid, why, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                        params![kind.as_str(), subject, r.who.name, r.who.uid, r.who.login_uid, why, at_us],
+                    )?;
+                }
+                Some(DecisionEdit::TakeBack { kind, subject }) => {
+                    tx.execute(
+                        "UPDATE decision SET ended_us = ?3 WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL",
+                        params![kind.as_str(), subject, at_us],
+                    )?;
+                }
+            }
+            Ok(e)
+        })
+        .await
+    }
+
+    /// The chain, checked from its first entry to its last; `limit` entries of it, newest first.
+    pub fn audit_view(&self, limit: usize) -> Result<AuditView, StoreError> {
+        self.read(move |c| {
+            // One snapshot: an entry written meanwhile must not look like one that was cut off.
+            c.execute_batch("BEGIN")?;
+            let result = (|| {
+                let mut s = c.prepare_cached(&format!("{ENTRY} ORDER BY seq"))?;
+                let entries = s.query_map([], entry)?.collect::<Result<Vec<_>, _>>()?;
+                let chain = verify(&entries, ever(c)?);
+                Ok(AuditView { entries: entries.into_iter().rev().take(limit).collect(), chain })
+            })();
+            c.execute_batch("COMMIT")?;
+            result
+        })
+    }
+
+    /// Decisions, newest first; those taken back too.
+    pub fn decisions(&self, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT id, kind, subject, name, uid, login_uid, why, at_us, until_us, ended_us FROM decision ORDER BY id DESC LIMIT ?1",
+            )?;
+            let rows = s.query_map([limit], |r| {
+                let kind: String = r.get(1)?;
+                Ok(Decision {
+                    id: r.get(0)?,
+                    kind: if kind == Kind::Pin.as_str() { Kind::Pin } else { Kind::Drain },
+                    subject: r.get(2)?,
+                    who: Actor { name: r.get(3)?, uid: r.get(4)?, login_uid: r.get(5)? },
+                    why: r.get(6)?,
+                    at_us: r.get(7)?,
+                    until_us: r.get(8)?,
+                    ended_us: r.get(9)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::OpenOptionsStore;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn store(dir: &std::path::Path) -> Store {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+        Store::open(&OpenOptionsStore { dir: dir.into(), network_state: false, now_us: 1, boot_id: "b".into() }).unwrap()
+    }
+
+    fn record(n: u64) -> Record {
+        let who = Actor::person("ann", 1000, Some(1000));
+        Record { who, action: "run".into(), subject: format!("n#{n}"), reason: String::new(), result: "done".into(), single_person: false }
+    }
+
+    #[tokio::test]
+    async fn the_chain_grows_verifies_and_shows_what_was_done_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let s = store(dir.path());
+            for n in 1..=4 {
+                s.audit(n as i64, record(n), None).await.unwrap();
+            }
+            let view = s.audit_view(2).unwrap();
+            assert_eq!(view.chain, Ok(4));
+            assert_eq!(view.entries.iter().map(|e| e.seq).collect::<Vec<_>>(), [4, 3]);
+        }
+        let tamper = |sql: &str| {
+            rusqlite::Connection::open(dir.path().join("state.db")).unwrap().execute_batch(sql).unwrap();
+            let s = store(dir.path());
+            s.audit_view(10).unwrap().chain.unwrap_err().seq
+        };
+        assert_eq!(tamper("DELETE FROM audit WHERE seq = 4"), 4);
+        // What is added after a cut does not hide it.
+        store(dir.path()).audit(9, record(9), None).await.unwrap();
+        assert_eq!(store(dir.path()).audit_view(10).unwrap().chain.unwrap_err().seq, 4);
+        assert_eq!(tamper("UPDATE audit SET name = 'bob' WHERE seq = 2"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_taken_and_taken_back_with_its_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let s = store(dir.path());
+        let subject = || "engine".to_owned();
+        s.audit(5, record(1), Some(DecisionEdit::Take { kind: Kind::Drain, subject: subject(), why: "kernel".into() })).await.unwrap();
+        s.audit(6, record(2), Some(DecisionEdit::TakeBack { kind: Kind::Drain, subject: subject() })).await.unwrap();
+        let d = s.decisions(10).unwrap();
+        assert_eq!((d.len(), d[0].why.as_str(), d[0].ended_us), (1, "kernel", Some(6)));
+        assert_eq!(s.audit_view(10).unwrap().chain, Ok(2));
+    }
+}
