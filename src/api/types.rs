@@ -119,7 +119,7 @@ pub struct Why {
     pub detail: Vec<Value>,
 }
 
-/// `GET /v1/log/PIPELINE/NUMBER/STAGE/CELL/STEP`: whole lines. Text is as the step wrote it: the client makes it safe.
+/// `GET /v1/log/PIPELINE/NUMBER/FENCE` and `/v1/grep/…`: whole lines. Text is as the step wrote it: the client makes it safe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogPage {
     pub lines: Vec<LogLine>,
@@ -135,6 +135,34 @@ pub struct LogLine {
     /// RFC 3339 UTC; empty where the index has none.
     pub at: String,
     pub text: String,
+    /// More of the same line follows in the next one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}
+
+/// `GET /v1/attempts/PIPELINE/NUMBER`: oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptsDoc {
+    pub run: String,
+    /// The run has ended: no attempt will be added.
+    pub done: bool,
+    pub attempts: Vec<AttemptDoc>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptDoc {
+    /// Names the attempt for ever.
+    pub fence: u64,
+    pub stage: String,
+    pub cell: String,
+    pub step: String,
+    /// 1 for the first attempt of its step.
+    pub number: u32,
+    pub state: String,
+    pub verdict: Option<String>,
+    pub started: Option<String>,
+    pub ended: Option<String>,
+    pub log_bytes: u64,
 }
 
 /// One change of the model: upserts and deletes by table and id.
@@ -146,4 +174,4 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 8] = ["audit", "content", "decisions", "locks", "pipelines", "queue", "repos", "runs"];
+pub const TABLES: [&str; 7] = ["audit", "content", "decisions", "locks", "pipelines", "queue", "runs"];

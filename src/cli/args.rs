@@ -49,10 +49,36 @@ pub enum Color {
 pub enum Command {
     /// List every action with its level and roles
     Actions,
+    /// Cancel a run: its steps are stopped in order, its post stages run
+    Cancel(Change),
     /// Print the completion script of a shell
     Completions { shell: clap_complete::Shell },
+    /// Do an action by its id: `quarterdeck actions` lists them
+    Do(Do),
+    /// The engine: run it, start it, ask it, end it
+    Engine {
+        #[command(subcommand)]
+        command: Engine,
+    },
+    /// Show rows of the engine
+    Get(Get),
+    /// Show the log of a run, of one of its stages, or of one step
+    Log(Log),
     /// Print the manual page
     Man,
+    /// Look at pipeline files
+    Pipeline {
+        #[command(subcommand)]
+        command: Pipeline,
+    },
+    /// Run a pipeline again as a new run, with parameters edited
+    Replay(Replay),
+    /// Go on with a run from the first stage that did not succeed
+    Resume(Again),
+    /// Run the failed cells of a run again
+    Retry(Again),
+    /// Run a pipeline
+    Run(Run),
     /// Where secrets come from
     Secret {
         #[command(subcommand)]
@@ -65,6 +91,181 @@ pub enum Command {
     },
     /// Run one native step by hand
     Step(Step),
+    /// Say why a run does not run, or how it ended
+    Why {
+        /// PIPELINE#NUMBER
+        run: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Name of a file in CONFIG/pipelines, without .yml
+    pub pipeline: String,
+    /// A parameter
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    pub param: Vec<(String, String)>,
+    #[command(flatten)]
+    pub wait: Wait,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Wait {
+    /// Stay until it ends; the exit code is its verdict's
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// What an action may ask for beside its target.
+#[derive(Debug, Clone, Args)]
+pub struct Consent {
+    /// Why; kept with the run and in the audit log
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// The name of the run or pipeline, where the action is dangerous
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Change {
+    /// PIPELINE#NUMBER
+    pub run: String,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub struct Again {
+    /// PIPELINE#NUMBER
+    pub run: String,
+    #[command(flatten)]
+    pub wait: Wait,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// PIPELINE#NUMBER
+    pub run: String,
+    /// A parameter that differs from the first time
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    pub param: Vec<(String, String)>,
+    #[command(flatten)]
+    pub wait: Wait,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub struct Do {
+    /// Id of the action
+    pub action: String,
+    /// Runs or pipelines
+    pub target: Vec<String>,
+    /// An argument of the action, or a parameter of the pipeline
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub with: Vec<(String, String)>,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Engine {
+    /// Be the engine, in the foreground
+    Run {
+        /// Started by a client: leave its session, and close its streams once ready
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+    /// Start the engine in the background
+    Start,
+    /// Show what it is doing; exit code 3 where there is none
+    Status,
+    /// End it; steps that run go on, and the next engine takes them over
+    Stop(OnlyConsent),
+    /// Start nothing new, and let what runs end; kept over a restart
+    Drain {
+        /// Start queued runs again
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct OnlyConsent {
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub struct Get {
+    /// What to show; an unknown word lists what there is
+    pub what: String,
+    /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
+    #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
+    pub filter: String,
+    /// Column to sort by; `-COL` backwards
+    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Rows at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// RUN[/STAGE[/STEP]]
+    pub place: String,
+    /// Stay, and print what is added until it ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<String>,
+    /// Only lines from then on: a time in RFC 3339, or 10m for ten minutes ago
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// The time before each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Pipeline {
+    /// Check pipeline files; exit 1 on errors, 2 where one cannot be read
+    Lint {
+        /// Names or files; none = all of the site
+        file: Vec<String>,
+    },
+    /// Show what would run, with everything expanded
+    Plan {
+        file: String,
+        /// A parameter
+        #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+        param: Vec<(String, String)>,
+    },
+    /// Draw the stages and what they need
+    Graph {
+        file: String,
+        /// For graphviz
+        #[arg(long)]
+        dot: bool,
+    },
+    /// Explain a key of the format
+    Explain {
+        /// Such as stages.retry; none = the keys at the top
+        key: Option<String>,
+    },
+    /// Print the JSON Schema of the format
+    Schema,
+    /// List the site's pipelines
+    List,
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,7 +317,7 @@ mod tests {
 
     #[test]
     fn global_flags_are_taken_before_and_after_the_command() {
-        for words in [&["quarterdeck", "--json", "actions"][..], &["quarterdeck", "actions", "--json"]] {
+        for words in [&["quarterdeck", "--json", "get", "runs"][..], &["quarterdeck", "get", "runs", "--json"]] {
             assert!(Cli::try_parse_from(words).unwrap().global.json);
         }
     }

@@ -1,1 +1,126 @@
-//! `engine run|start|status|stop|drain`.
+//! `engine run|start|status|stop|drain`: be the engine, or speak to it.
+
+use std::io::Write;
+
+use super::Ctx;
+use super::args::Engine as Command;
+use super::connect::{self, Start};
+use super::failure::{Failure, Outcome, from_config};
+use super::out::Out;
+use super::run::{Request, ask};
+use super::times;
+use crate::api::client::ANSWER;
+use crate::api::types::Status;
+use crate::api::{ApiError, Code};
+use crate::engine::{Options, StartError, run as run_engine};
+use crate::store::StoreError;
+
+pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
+    match command {
+        Command::Run { detached } => be(ctx, out, detached),
+        Command::Start => {
+            let site = ctx.site(out)?;
+            let status = connect::block_on(async {
+                let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
+                Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
+            })?;
+            show(out, &status);
+            Ok(())
+        }
+        Command::Status => {
+            let site = ctx.site(out)?;
+            let status = connect::block_on(async {
+                let mut client = connect::connect(ctx, &site, Start::Never).await?;
+                Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
+            })?;
+            show(out, &status);
+            Ok(())
+        }
+        Command::Stop(c) => {
+            let status = {
+                let site = ctx.site(out)?;
+                connect::block_on(async {
+                    let mut client = connect::connect(ctx, &site, Start::Never).await?;
+                    Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
+                })?
+            };
+            ask(ctx, out, Request::new("stop", "", c.consent), Start::Never)?;
+            wait_for_end(&status)
+        }
+        Command::Drain { off, consent } => {
+            let done = ask(ctx, out, Request::new(if off { "undrain" } else { "drain" }, "", consent), Start::OnDemand)?;
+            out.done(&done);
+            Ok(())
+        }
+    }
+}
+
+/// The engine has said yes; what follows is seen by its process.
+fn wait_for_end(status: &Status) -> Outcome {
+    let proc = format!("/proc/{}/stat", status.pid);
+    let alive = || std::fs::read_to_string(&proc).is_ok_and(|s| !s.rsplit(')').next().is_some_and(|r| r.trim_start().starts_with(['Z', 'X'])));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    while alive() {
+        if std::time::Instant::now() > deadline {
+            return Err(ApiError::failed(format!("the engine (pid {}) was asked to end, and still runs", status.pid), "look at its log in STATE/logs").into());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(3));
+    }
+    Ok(())
+}
+
+fn show(out: &Out, s: &Status) {
+    if out.json {
+        out.value(s);
+        return;
+    }
+    let now = jiff::Timestamp::now();
+    let kind = if s.private { "private" } else { "shared" };
+    let mode = [(s.draining, "draining"), (s.read_only, "read-only")].iter().filter(|(on, _)| *on).map(|(_, w)| format!(", {w}")).collect::<String>();
+    out.line(format!("engine {} ({kind}{mode}), pid {}, up since {} ({})", s.version, s.pid, times::absolute(Some(&s.started), &out.zone, now), times::age(Some(&s.started), now)));
+    out.line(format!("socket  {}", s.socket));
+    out.line(format!("state   {}", s.state_dir));
+    out.line(format!("running {}", s.runs_running));
+    if !s.site_error.is_empty() {
+        out.line(format!("{}\n{}", out.paint(super::out::Tone::Bad, "the site file is broken; nothing can be changed:"), crate::base::sanitise::lines(&s.site_error)));
+    }
+}
+
+fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
+    let options = Options { dirs: ctx.dirs.clone(), uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached };
+    let json = out.json;
+    let printer = out.clone();
+    let result = run_engine(&options, move |engine| {
+        if !detached {
+            match engine.status() {
+                Ok(status) if json => printer.value(&status),
+                Ok(status) => printer.line(format!("engine {} ready, pid {}, socket {}", status.version, status.pid, status.socket)),
+                Err(e) => printer.note(&e.to_string()),
+            }
+            return;
+        }
+        // Whoever started us reads our standard error until it closes: that says ready. It must not be held open for ever either.
+        let _ = std::io::stderr().flush();
+        if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+            let _ = rustix::stdio::dup2_stderr(&null);
+        }
+    });
+    result.map_err(|e| start_failure(&e, detached))
+}
+
+fn start_failure(e: &StartError, detached: bool) -> Failure {
+    if e.is_held() && detached {
+        return Failure { exit: connect::HELD, error: ApiError::refused(e.to_string(), ""), told: false };
+    }
+    match e {
+        StartError::Config(e) => from_config(e).into(),
+        StartError::Socket(crate::engine::SocketError::Unusable { help, .. }) => ApiError::refused(e.to_string(), help.as_str()).into(),
+        StartError::Runner(crate::runner::RunnerError::Store(s)) if refusal(s) => ApiError::refused(e.to_string(), "").into(),
+        _ => ApiError::new(Code::NoEngine, e.to_string(), "").into(),
+    }
+}
+
+/// The store is there, and is not for us.
+fn refusal(e: &StoreError) -> bool {
+    matches!(e, StoreError::Permissions { .. } | StoreError::NetworkFs { .. } | StoreError::Held { .. } | StoreError::Newer { .. } | StoreError::Foreign { .. })
+}

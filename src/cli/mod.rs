@@ -2,13 +2,21 @@
 
 mod actions;
 mod args;
+mod connect;
+mod engine;
 mod failure;
+mod get;
+mod log;
 mod manual;
 mod out;
+mod pipeline;
+mod run;
 mod secret;
 mod site;
 mod step;
 mod table;
+mod times;
+mod why;
 
 use std::process::ExitCode;
 
@@ -63,11 +71,22 @@ impl Ctx {
 fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
     match command {
         Command::Actions => actions::run(out),
+        Command::Cancel(args) => run::cancel(ctx, out, args),
         Command::Completions { shell } => manual::completions(out, shell),
+        Command::Do(args) => run::act(ctx, out, args),
+        Command::Engine { command } => engine::run(ctx, out, command),
+        Command::Get(args) => get::run(ctx, out, &args),
+        Command::Log(args) => log::run(ctx, out, args),
         Command::Man => manual::man(out),
+        Command::Pipeline { command } => pipeline::run(ctx, out, command),
+        Command::Replay(args) => run::replay(ctx, out, args),
+        Command::Resume(args) => run::again(ctx, out, "resume", args),
+        Command::Retry(args) => run::again(ctx, out, "retry", args),
+        Command::Run(args) => run::run(ctx, out, args),
         Command::Secret { command } => secret::run(ctx, out, command),
         Command::Site { command } => site::run(ctx, out, &command),
         Command::Step(step) => step::run(&step),
+        Command::Why { run } => why::run(ctx, out, &run),
     }
 }
 

@@ -14,7 +14,6 @@ pub const fn left(title: &'static str) -> Column {
     Column { title, right: false }
 }
 
-#[cfg_attr(not(test), allow(dead_code))]
 pub const fn right(title: &'static str) -> Column {
     Column { title, right: true }
 }

@@ -11,6 +11,7 @@ use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
+use crate::base::mask::Masker;
 use crate::base::redact;
 
 /// Files kept.
@@ -20,26 +21,31 @@ pub const PREFIX: &str = "engine";
 /// The values that must not be written, as far as the engine has learnt them; and what looks like a credential.
 #[derive(Clone, Default)]
 pub struct SecretFilter {
-    known: Arc<RwLock<Vec<Zeroizing<Vec<u8>>>>>,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    values: Vec<Zeroizing<Vec<u8>>>,
+    masker: Option<Masker>,
 }
 
 impl SecretFilter {
-    /// From now on this value is not written.
+    /// From now on this value is not written, however it is encoded.
     pub fn learn(&self, value: &[u8]) {
-        if value.len() < crate::secret::MIN_BYTES {
-            return;
-        }
         let mut known = match self.known.write() {
             Ok(k) => k,
             Err(poisoned) => poisoned.into_inner(),
         };
-        for part in forms(value) {
-            if !known.iter().any(|k| k.as_slice() == part.as_slice()) {
-                known.push(part);
-            }
+        if known.values.iter().any(|v| v.as_slice() == value) {
+            return;
         }
-        // The longest first: a secret may hold another.
-        known.sort_by_key(|k| std::cmp::Reverse(k.len()));
+        known.values.push(Zeroizing::new(value.to_vec()));
+        match Masker::new(known.values.iter().map(|v| ("", v.as_slice()))) {
+            Ok(masker) => known.masker = Some(masker),
+            // Too short to be hidden; such a value is refused everywhere.
+            Err(_) => drop(known.values.pop()),
+        }
     }
 
     /// The line as it may be written.
@@ -48,29 +54,9 @@ impl SecretFilter {
             Ok(k) => k,
             Err(poisoned) => poisoned.into_inner(),
         };
-        let mut text = line.to_owned();
-        for value in known.iter() {
-            if let Ok(value) = std::str::from_utf8(value)
-                && text.contains(value)
-            {
-                text = text.replace(value, redact::MARK);
-            }
-        }
-        redact::text(&text).into_owned()
+        let masked = known.masker.as_ref().map_or_else(|| line.to_owned(), |m| m.text(line));
+        redact::text(&masked).into_owned()
     }
-}
-
-/// The value, its lines, and the encodings in which a library may print it.
-fn forms(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    use base64::Engine as _;
-    let mut out = vec![Zeroizing::new(value.to_vec())];
-    out.extend(value.split(|b| *b == b'\n').filter(|l| l.len() >= 8 && l.len() < value.len()).map(|l| Zeroizing::new(l.to_vec())));
-    out.push(Zeroizing::new(base64::engine::general_purpose::STANDARD_NO_PAD.encode(value).into_bytes()));
-    if let Ok(text) = std::str::from_utf8(value) {
-        out.push(Zeroizing::new(url::form_urlencoded::byte_serialize(value).collect::<String>().into_bytes()));
-        out.push(Zeroizing::new(format!("{text:?}").trim_matches('"').as_bytes().to_vec()));
-    }
-    out
 }
 
 /// Passes whole lines through the filter.

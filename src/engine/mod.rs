@@ -1,7 +1,27 @@
 //! Floor 7: the acting engine of a site: guard, model, server, triggers. The only place where anything is changed.
 
+pub mod act;
+pub mod catalog;
+pub mod content;
+mod events;
+mod feed;
+mod log;
+pub mod get;
 pub mod guard;
 pub mod identity;
 pub mod logging;
 pub mod model;
+mod on_failure;
+pub mod plan;
+mod routes;
+pub mod rows;
+pub mod run;
+mod secrets;
+mod server;
 pub mod site_watch;
+pub mod state;
+pub mod triggers;
+mod wait;
+
+pub use run::{Options, StartError, run};
+pub use server::SocketError;

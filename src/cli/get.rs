@@ -1,0 +1,162 @@
+//! `get WHAT`: rows of the engine, as a table for people or as JSON for scripts.
+
+use serde_json::{Map, Value};
+
+use super::Ctx;
+use super::args::Get;
+use super::connect::{self, Start};
+use super::failure::{Failure, Outcome};
+use super::out::{Out, Tone};
+use super::table::{self, Column, left, right};
+use super::times;
+use crate::api::ApiError;
+use crate::api::client::{ANSWER, encode};
+use crate::api::types::Rows;
+use crate::base::{duration, sanitise};
+use crate::domain::filter::cell;
+
+type Row = Map<String, Value>;
+
+pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
+    let site = ctx.site(out)?;
+    let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.filter));
+    if let Some(sort) = &get.sort {
+        path.push_str(&format!("&sort={}", encode(sort)));
+    }
+    if let Some(limit) = get.limit {
+        path.push_str(&format!("&limit={limit}"));
+    }
+    let rows: Rows = connect::block_on(async {
+        let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
+        Ok(client.get(&path, ANSWER).await.map_err(ApiError::from)?)
+    })?;
+    if out.json {
+        out.value(&rows);
+    } else {
+        show(out, get, &rows);
+    }
+    match &rows.error {
+        None => Ok(()),
+        Some(_) if out.json => Err(Failure::told(1)),
+        Some(e) => Err(ApiError::failed(e.clone(), "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom").into()),
+    }
+}
+
+fn show(out: &Out, get: &Get, rows: &Rows) {
+    if rows.rows.is_empty() {
+        out.line(empty(get));
+        return;
+    }
+    let now = jiff::Timestamp::now();
+    let view = View { out, now };
+    let (columns, lines): (Vec<Column>, Vec<Vec<String>>) = match rows.what.as_str() {
+        "runs" => (
+            vec![left("RUN"), left("STATE"), right("TIME"), left("STARTED"), left("BY"), left("DETAIL")],
+            rows.rows.iter().map(|r| vec![view.text(r, "run"), view.either(r, "verdict", "state"), view.span(r), view.time(r, "started"), view.text(r, "requested_by"), view.fault(r)]).collect(),
+        ),
+        "queue" => (
+            vec![left("RUN"), left("STATE"), left("QUEUED"), left("BY"), left("WHY")],
+            rows.rows.iter().map(|r| vec![view.text(r, "run"), view.text(r, "state"), view.age(r, "queued"), view.text(r, "requested_by"), view.text(r, "blocked")]).collect(),
+        ),
+        "locks" => (
+            vec![left("LOCK"), left("MODE"), right("SLOTS"), left("HELD BY"), left("SINCE"), left("STAGE")],
+            rows.rows.iter().map(|r| vec![view.text(r, "lock"), or(view.text(r, "mode"), "free"), view.text(r, "slots"), view.text(r, "run"), view.age(r, "since"), view.text(r, "stage")]).collect(),
+        ),
+        "audit" => (
+            vec![right("SEQ"), left("AT"), left("WHO"), left("ACTION"), left("SUBJECT"), left("RESULT"), left("REASON")],
+            rows.rows.iter().map(|r| vec![view.text(r, "seq"), view.time(r, "at"), view.who(r), view.text(r, "action"), view.text(r, "subject"), view.text(r, "result"), view.text(r, "reason")]).collect(),
+        ),
+        "decisions" => (
+            vec![right("ID"), left("KIND"), left("SUBJECT"), left("WHO"), left("AT"), left("ENDED"), left("WHY")],
+            rows.rows.iter().map(|r| vec![view.text(r, "id"), view.text(r, "kind"), view.text(r, "subject"), view.text(r, "who"), view.time(r, "at"), view.time(r, "ended"), view.text(r, "why")]).collect(),
+        ),
+        "pipelines" => (
+            vec![left("PIPELINE"), left("LAST RUN"), left("VERDICT"), left("ENDED"), left("TRIGGERS")],
+            rows.rows.iter().map(|r| {
+                let errors = if cell(r.get("errors").unwrap_or(&Value::Null)) == "0" { view.text(r, "triggers") } else { format!("{} error(s): quarterdeck pipeline lint {}", view.text(r, "errors"), view.text(r, "pipeline")) };
+                vec![view.text(r, "pipeline"), view.text(r, "last_run"), view.text(r, "last_verdict"), view.age(r, "last_ended"), errors]
+            }).collect(),
+        ),
+        "content" => (
+            vec![left("SET"), left("OS"), left("CONTENT"), left("READ"), left("REPOS"), left("DETAIL")],
+            rows.rows.iter().map(|r| {
+                let fp: String = or(view.text(r, "fp"), "unknown").chars().take(12).collect();
+                vec![view.text(r, "set"), view.text(r, "os"), fp, view.age(r, "read"), view.text(r, "repos"), view.text(r, "detail")]
+            }).collect(),
+        ),
+        _ => plain(&rows.rows),
+    };
+    table::print(out, &columns, &lines);
+    if rows.age_ms > 10_000 {
+        out.line(out.paint(Tone::Dim, &format!("oldest answer: {} ago", duration::short(rows.age_ms))));
+    }
+}
+
+/// A table of a newer engine, as it comes.
+fn plain(rows: &[Row]) -> (Vec<Column>, Vec<Vec<String>>) {
+    (vec![left("ROW")], rows.iter().map(|r| vec![r.iter().map(|(k, v)| format!("{k}={}", cell(v))).collect::<Vec<_>>().join(" ")]).collect())
+}
+
+fn or(text: String, other: &str) -> String {
+    if text.is_empty() { other.to_owned() } else { text }
+}
+
+/// Empty says why.
+fn empty(get: &Get) -> String {
+    if !get.filter.trim().is_empty() {
+        return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.filter));
+    }
+    match get.what.as_str() {
+        "runs" => "no runs yet: quarterdeck run PIPELINE",
+        "queue" => "the queue is empty: nothing runs or waits",
+        "locks" => "no lock is held, and the site file names none",
+        "pipelines" => "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init",
+        "content" => "no content sets: add [content.NAME] to site.toml",
+        "decisions" => "nothing was decided yet",
+        _ => "nothing was done yet",
+    }
+    .to_owned()
+}
+
+struct View<'a> {
+    out: &'a Out,
+    now: jiff::Timestamp,
+}
+
+impl View<'_> {
+    fn text(&self, row: &Row, key: &str) -> String {
+        cell(row.get(key).unwrap_or(&Value::Null))
+    }
+
+    fn either(&self, row: &Row, first: &str, second: &str) -> String {
+        let text = self.text(row, first);
+        if text.is_empty() { self.text(row, second) } else { text }
+    }
+
+    fn time(&self, row: &Row, key: &str) -> String {
+        times::absolute(row.get(key).and_then(Value::as_str), &self.out.zone, self.now)
+    }
+
+    fn age(&self, row: &Row, key: &str) -> String {
+        times::age(row.get(key).and_then(Value::as_str), self.now)
+    }
+
+    fn span(&self, row: &Row) -> String {
+        row.get("duration_ms").and_then(Value::as_u64).map(duration::short).unwrap_or_default()
+    }
+
+    fn who(&self, row: &Row) -> String {
+        let single = row.get("single_person").and_then(Value::as_bool).unwrap_or(false);
+        self.text(row, "who") + if single { " (single person)" } else { "" }
+    }
+
+    fn fault(&self, row: &Row) -> String {
+        let (stage, step, detail) = (self.text(row, "failed_stage"), self.text(row, "failed_step"), self.text(row, "detail"));
+        let place = if step.is_empty() || step == stage { stage } else { format!("{stage}/{step}") };
+        match (place.is_empty(), detail.is_empty()) {
+            (true, _) => detail,
+            (false, true) => place,
+            (false, false) => format!("{place}: {detail}"),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Commands that change something: `run`, `cancel`, `retry`, `resume`, `replay`, `do`. They ask the engine, and may wait for the end.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::Ctx;
+use super::args::{Again, Change, Consent, Do as DoArgs, Replay, Run as RunArgs};
+use super::connect::{self, Start};
+use super::failure::{Failure, Outcome};
+use super::out::{Out, Tone};
+use super::table::{self, left, right};
+use crate::action;
+use crate::api::client::{ANSWER, Client, Trouble, encode};
+use crate::api::types::{Do, Done, RunDoc};
+use crate::api::{ApiError, Code};
+use crate::base::{duration, sanitise};
+use crate::config::Site;
+use crate::domain::run::{RunRef, Verdict};
+
+/// The engine holds the question so long; then it is asked again.
+const HOLD: u64 = 25;
+/// An engine that went away is waited for, or started again, so often before the client gives up.
+const LIVES: u32 = 20;
+
+/// What is asked of the engine, as often as it takes.
+pub struct Request(Do);
+
+impl Request {
+    /// Its key lets the engine know a request that it has carried out already.
+    pub fn new(action: &str, target: &str, consent: Consent) -> Self {
+        Self(Do {
+            action: action.to_owned(),
+            target: target.to_owned(),
+            with: IndexMap::new(),
+            reason: consent.reason,
+            confirm: consent.confirm,
+            key: Some(uuid::Uuid::now_v7().to_string()),
+        })
+    }
+
+    pub fn with(mut self, pairs: Vec<(String, String)>) -> Result<Self, Failure> {
+        for (name, value) in pairs {
+            if self.0.with.insert(name.clone(), value).is_some() {
+                return Err(Failure::bad(format!("`{name}` is given twice"), "give it once"));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether sending it twice is the same as sending it once.
+    fn repeatable(&self) -> bool {
+        matches!(self.0.action.as_str(), "run" | "replay")
+    }
+}
+
+/// Sends one request. Where the connection broke, only what cannot be done twice is sent again.
+pub fn ask(ctx: &Ctx, out: &mut Out, request: Request, start: Start) -> Result<Done, Failure> {
+    let site = ctx.site(out)?;
+    connect::block_on(async { send(ctx, &site, &request, start).await.map(|(_, done)| done) })
+}
+
+async fn send(ctx: &Ctx, site: &Site, request: &Request, start: Start) -> Result<(Client, Done), Failure> {
+    let mut lives = LIVES;
+    loop {
+        let mut client = connect::connect(ctx, site, start).await?;
+        match client.post::<_, Done>("/v1/do", &request.0, ANSWER).await {
+            Ok(done) => return Ok((client, done)),
+            Err(Trouble::Answer(e)) if e.code == Code::NoEngine && request.repeatable() && lives > 0 => {}
+            Err(Trouble::Answer(e)) => return Err(e.into()),
+            Err(Trouble::Lost(_)) if request.repeatable() && lives > 0 => {}
+            Err(Trouble::Lost(why)) => {
+                let message = format!("the engine went away while it was asked ({why}): nobody knows whether it was done");
+                return Err(ApiError::no_engine(message, "look: quarterdeck get runs; quarterdeck get audit").into());
+            }
+        }
+        lives -= 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub fn run(ctx: &Ctx, out: &mut Out, args: RunArgs) -> Outcome {
+    let request = Request::new("run", &args.pipeline, args.consent).with(args.param)?;
+    start(ctx, out, &request, args.wait.wait)
+}
+
+pub fn replay(ctx: &Ctx, out: &mut Out, args: Replay) -> Outcome {
+    let request = Request::new("replay", &args.run, args.consent).with(args.param)?;
+    start(ctx, out, &request, args.wait.wait)
+}
+
+pub fn again(ctx: &Ctx, out: &mut Out, action: &str, args: Again) -> Outcome {
+    start(ctx, out, &Request::new(action, &args.run, args.consent), args.wait.wait)
+}
+
+pub fn cancel(ctx: &Ctx, out: &mut Out, args: Change) -> Outcome {
+    let done = ask(ctx, out, Request::new("cancel", &args.run, args.consent), Start::OnDemand)?;
+    out.done(&done);
+    Ok(())
+}
+
+/// An action by its id, on each target in turn; the first refusal ends it.
+pub fn act(ctx: &Ctx, out: &mut Out, args: DoArgs) -> Outcome {
+    if action::find(&args.action).is_none() {
+        let help = match action::nearest(&args.action) {
+            Some(near) => format!("did you mean `{near}`? `quarterdeck actions` lists them"),
+            None => "`quarterdeck actions` lists them".into(),
+        };
+        return Err(Failure::bad(format!("no action `{}`", args.action), help));
+    }
+    let targets = if args.target.is_empty() { vec![String::new()] } else { args.target };
+    if targets.len() > 1 && args.consent.confirm.is_some() {
+        return Err(Failure::bad("--confirm names one target, and there are several", "do them one by one"));
+    }
+    for target in targets {
+        let request = Request::new(&args.action, &target, args.consent.clone()).with(args.with.clone())?;
+        let done = ask(ctx, out, request, Start::OnDemand)?;
+        out.done(&done);
+    }
+    Ok(())
+}
+
+impl Out {
+    /// What the engine did, in its own words.
+    pub fn done(&self, done: &Done) {
+        if self.json {
+            self.value(done);
+            return;
+        }
+        self.line(sanitise::lines(&done.message));
+        if done.single_person {
+            self.line(self.paint(Tone::Bad, "recorded as single person: it needed two"));
+        }
+    }
+}
+
+/// A request that has a run to wait for.
+fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
+    let site = ctx.site(out)?;
+    let doc = connect::block_on(async {
+        let (mut client, done) = send(ctx, &site, request, Start::OnDemand).await?;
+        let run = done.run.clone().unwrap_or_default();
+        if !wait {
+            if out.json {
+                out.value(&serde_json::json!({"run": run}));
+            } else {
+                out.done(&done);
+                out.line(out.paint(Tone::Dim, &format!("follow it: quarterdeck log '{run}' --follow")));
+            }
+            return Ok(None);
+        }
+        if !out.json {
+            out.done(&done);
+        }
+        let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
+        let mut lives = LIVES;
+        let mut shown = Shown::default();
+        loop {
+            let path = format!("/v1/runs/{}/{}?wait={HOLD}", encode(&run.pipeline), run.number);
+            match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
+                Ok(doc) if doc.state == "done" => return Ok(Some(doc)),
+                Ok(doc) => {
+                    lives = LIVES;
+                    if !out.json {
+                        shown.tell(out, &doc);
+                    }
+                    // An engine that is ending answers at once.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(Trouble::Answer(e)) if e.code != Code::NoEngine => return Err(e.into()),
+                Err(trouble) if lives == 0 => return Err(ApiError::from(trouble).into()),
+                // The run goes on without an engine; a private one is started again, a shared one comes back by itself.
+                Err(_) => {
+                    lives -= 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    client = reconnect(ctx, &site).await?;
+                }
+            }
+        }
+    })?;
+    doc.map_or(Ok(()), |doc| ended(out, &doc))
+}
+
+/// A shared engine is given a minute to come back; a private one is started.
+async fn reconnect(ctx: &Ctx, site: &Site) -> Result<Client, Failure> {
+    let mut tries = 60;
+    loop {
+        match connect::connect(ctx, site, Start::OnDemand).await {
+            Ok(client) => return Ok(client),
+            Err(f) if f.exit == Code::NoEngine.exit_code() && tries > 0 => {
+                tries -= 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(f) => return Err(f),
+        }
+    }
+}
+
+/// Stages that were told already.
+#[derive(Default)]
+struct Shown(usize);
+
+impl Shown {
+    fn tell(&mut self, out: &Out, doc: &RunDoc) {
+        let ended = doc.stages.iter().take_while(|s| s.state == "done").count();
+        for stage in doc.stages.iter().take(ended).skip(self.0) {
+            let verdict = stage.verdict.as_deref().unwrap_or("");
+            out.line(format!("{} {}", out.verdict(verdict), sanitise::cell(&stage.name)));
+        }
+        self.0 = self.0.max(ended);
+    }
+}
+
+/// The end of a run: its document, and the exit code of its verdict.
+fn ended(out: &Out, doc: &RunDoc) -> Outcome {
+    if out.json {
+        out.value(doc);
+    } else {
+        let rows: Vec<Vec<String>> = doc
+            .stages
+            .iter()
+            .map(|s| {
+                let steps = s.steps.iter().filter(|t| t.verdict.as_deref().is_some_and(|v| v != "success" && v != "skipped"));
+                let bad: Vec<String> = steps.map(|t| format!("{}: {}", t.name, if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() })).collect();
+                let detail = if bad.is_empty() { s.detail.clone() } else { bad.join("; ") };
+                vec![s.name.clone(), s.verdict.clone().unwrap_or_default(), s.duration_ms.map(duration::short).unwrap_or_default(), detail]
+            })
+            .collect();
+        table::print(out, &[left("STAGE"), left("VERDICT"), right("TIME"), left("DETAIL")], &rows);
+        let verdict = doc.verdict.as_deref().unwrap_or("");
+        let detail = sanitise::cell(&doc.detail);
+        out.line(format!("{} {}{}", doc.run, out.verdict(verdict), if detail.is_empty() { String::new() } else { format!(": {detail}") }));
+    }
+    let verdict = doc.verdict.as_deref().and_then(|v| v.parse::<Verdict>().ok());
+    match verdict.map_or(1, Verdict::exit_code) {
+        0 => Ok(()),
+        code => Err(Failure::told(code)),
+    }
+}

@@ -1,0 +1,56 @@
+//! The site as pipelines see it: what a file may name, and the pipelines of the site read and judged.
+
+use crate::config::pipelines::{self, PipelineFile};
+use crate::config::{ConfigError, Dirs, Site};
+use crate::pipeline::catalog::{Catalog, Repo};
+use crate::pipeline::{Diagnostic, File, load};
+use crate::steps;
+
+/// Everything outside a file that it may name.
+pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
+    let repos = site.repos.iter().map(|(name, r)| {
+        let repo = Repo { upstream: r.upstream.clone(), tree: r.tree.clone(), writer: r.writer.clone(), replicas: r.replicas.clone() };
+        (name.clone(), repo)
+    });
+    Catalog {
+        kinds: steps::catalog().to_vec(),
+        later_kinds: steps::later_kinds().to_vec(),
+        secrets: site.secrets.keys().cloned().collect(),
+        locks: site.locks.clone(),
+        sets: site.set_repos(),
+        repos: repos.collect(),
+        pipelines,
+        time_zone: site.time_zone.clone(),
+    }
+}
+
+/// The catalogue of the site on disk.
+pub fn of_site(dirs: &Dirs, site: &Site, uid: u32) -> Result<Catalog, ConfigError> {
+    Ok(catalog(site, pipelines::names(dirs, uid)?))
+}
+
+/// A pipeline file with what was found in it. `file` is there only when it has no error.
+pub struct Judged {
+    pub source: PipelineFile,
+    pub file: Option<File>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and judges one pipeline of the site.
+pub fn judge(dirs: &Dirs, name: &str, uid: u32, catalog: &Catalog) -> Result<Judged, ConfigError> {
+    let source = pipelines::read(dirs, name, uid)?;
+    let (file, diagnostics) = load(&source.text, &source.path.display().to_string(), catalog);
+    Ok(Judged { source, file, diagnostics })
+}
+
+impl Judged {
+    /// The first error in one sentence, with its place.
+    pub fn first_error(&self) -> Option<String> {
+        let e = self.diagnostics.iter().find(|d| d.is_error())?;
+        Some(format!("{}:{}:{}: {}", e.file, e.line, e.column, e.message))
+    }
+
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.is_error()).count()
+    }
+}

@@ -1,0 +1,90 @@
+//! Content sets of the site, read for runs and for `get content`: where each repository lies, and the last reading of each set.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::base::clock::Clock;
+use crate::config::Site;
+use crate::domain::content::Reading as Full;
+use crate::runner::content::{ContentProbe, Reading};
+use crate::systems::repo::{RepoAt, read_set};
+
+/// A set that cannot be read within this is unknown.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How the site's sets are found now.
+type FindSite = Box<dyn Fn() -> Option<Arc<Site>> + Send + Sync>;
+
+/// The probe. It keeps the last reading of each set: where the md is still the same, the packages are not read again.
+pub struct SiteContent {
+    site: FindSite,
+    clock: Arc<dyn Clock>,
+    last: Mutex<BTreeMap<String, (i64, Full)>>,
+}
+
+impl SiteContent {
+    pub fn new(site: FindSite, clock: Arc<dyn Clock>) -> Self {
+        Self { site, clock, last: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The last reading of a set and when it was made, microseconds since 1970 UTC.
+    pub fn last(&self, set: &str) -> Option<(i64, Full)> {
+        self.last.lock().ok().and_then(|l| l.get(set).cloned())
+    }
+
+    /// Reads a set now.
+    pub async fn look(&self, set: &str) -> Full {
+        let Some(site) = (self.site)() else { return Full::unknown("the site file cannot be read: quarterdeck site check") };
+        let Some(found) = site.content.get(set) else {
+            return Full::unknown(format!("the site file has no [content.{set}]"));
+        };
+        let mut repos = Vec::with_capacity(found.repos.len());
+        for name in &found.repos {
+            match site.repos.get(name).and_then(|r| if r.tree.is_empty() { r.upstream.first() } else { Some(&r.tree) }) {
+                Some(at) => repos.push(RepoAt { name: name.clone(), at: at.clone() }),
+                None => return Full::unknown(format!("[repos.{name}] has neither tree nor upstream")),
+            }
+        }
+        let known = self.last(set).map(|(_, r)| r);
+        let reading = tokio::time::timeout(LIMIT, read_set(&repos, known.as_ref())).await;
+        let reading = reading.unwrap_or_else(|_| Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())));
+        if let Ok(mut last) = self.last.lock() {
+            last.insert(set.to_owned(), (self.clock.now().as_microsecond(), reading.clone()));
+        }
+        reading
+    }
+}
+
+impl ContentProbe for SiteContent {
+    fn read(&self, set: &str) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {
+        let set = set.to_owned();
+        Box::pin(async move {
+            let r = self.look(&set).await;
+            Reading { fp: r.fp.into(), md: r.md.into(), detail: r.detail }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::SystemClock;
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_unknown_and_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("[repos.a]\ntree = \"{0}/a\"\n[repos.b]\n[content.x]\nrepos = [\"a\"]\n[content.y]\nrepos = [\"b\"]\n", dir.path().display());
+        let site = Arc::new(Site::parse(&text).unwrap());
+        let content = SiteContent::new(Box::new(move || Some(site.clone())), Arc::new(SystemClock));
+        for (set, words) in [("x", "a: "), ("y", "neither tree nor upstream"), ("z", "no [content.z]")] {
+            let r = ContentProbe::read(&content, set).await;
+            assert!(r.fp.is_none() && r.detail.contains(words), "{set}: {r:?}");
+        }
+        assert!(content.last("x").is_some() && content.last("z").is_none());
+        let none = SiteContent::new(Box::new(|| None), Arc::new(SystemClock));
+        assert!(none.look("x").await.detail.contains("site check"));
+    }
+}

@@ -1,0 +1,196 @@
+//! `get WHAT`: the tables, filtered, sorted and cut. Rows are flat; an unknown table or column is told which ones exist.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::rows::{self, Row};
+use super::state::{Engine, from_config, from_store};
+use super::{act, catalog, routes};
+use crate::api::ApiError;
+use crate::api::types::{Rows, TABLES};
+use crate::base::suggest;
+use crate::domain::filter::{self, Filter};
+use crate::store::RunsQuery;
+
+/// What is asked for.
+pub struct Question {
+    pub what: String,
+    pub filter: String,
+    pub sort: Option<String>,
+    pub limit: Option<usize>,
+}
+
+/// Rows of one answer at most: the client's memory is not ours to fill.
+const MOST: usize = 100_000;
+/// A content set that was never read is read for the question, if it answers within this.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
+    let columns = columns(&q.what)?;
+    let sort = q.sort.as_deref().map(|s| sort_by(s, columns)).transpose()?;
+    let filter = Filter::parse(&q.filter, columns, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
+    // Only what comes newest first, unfiltered, can be cut at its source.
+    let cut = if filter.is_empty() && sort.is_none() { q.limit.unwrap_or(MOST).min(MOST) } else { MOST };
+    let position = engine.model.position();
+    let (mut found, age_ms, error) = collect(engine, &q.what, cut).await?;
+    if !filter.is_empty() {
+        found.retain(|r| filter.matches(r));
+    }
+    if let Some((column, backwards)) = sort {
+        let cell = |r: &Row| r.get(column).cloned().unwrap_or(Value::Null);
+        found.sort_by(|a, b| {
+            let (x, y) = (cell(a), cell(b));
+            let empty = (filter::cell(&x).is_empty(), filter::cell(&y).is_empty());
+            // Empty cells stay at the end in both directions.
+            if backwards && empty == (false, false) { filter::order(&y, &x) } else { filter::order(&x, &y) }
+        });
+    }
+    found.truncate(q.limit.unwrap_or(MOST));
+    Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error })
+}
+
+fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
+    Ok(match what {
+        "audit" => rows::AUDIT,
+        "content" => rows::CONTENT,
+        "decisions" => rows::DECISIONS,
+        "locks" => rows::LOCKS,
+        "pipelines" => rows::PIPELINES,
+        "queue" => rows::QUEUE,
+        "runs" => rows::RUNS,
+        _ => {
+            let help = match suggest::nearest(what, TABLES) {
+                Some(near) => format!("did you mean `{near}`? There are: {}", TABLES.join(" ")),
+                None => format!("there are: {}", TABLES.join(" ")),
+            };
+            return Err(ApiError::bad(format!("nothing to get by the name `{what}`"), help));
+        }
+    })
+}
+
+fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool), ApiError> {
+    let (name, backwards) = text.strip_prefix('-').map_or((text, false), |n| (n, true));
+    match columns.iter().find(|c| c.eq_ignore_ascii_case(name)) {
+        Some(c) => Ok((c, backwards)),
+        None => {
+            let help = match suggest::nearest(name, columns.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("columns here: {}", columns.join(" ")),
+            };
+            Err(ApiError::bad(format!("cannot sort by `{name}`: no such column"), help))
+        }
+    }
+}
+
+type Found = (Vec<Row>, u64, Option<String>);
+
+async fn collect(engine: &Arc<Engine>, what: &str, cut: usize) -> Result<Found, ApiError> {
+    match what {
+        "content" => return content(engine).await,
+        "queue" => {
+            let queue = engine.runner.queue().await.map_err(|e| act::from_runner(&e))?;
+            return Ok((queue.iter().map(rows::queue).collect(), 0, None));
+        }
+        _ => {}
+    }
+    let (engine, what) = (engine.clone(), what.to_owned());
+    routes::blocking(move || {
+        let store = &engine.store;
+        Ok(match what.as_str() {
+            "runs" => {
+                let runs = store.runs(&RunsQuery { limit: cut, ..RunsQuery::default() }).map_err(|e| from_store(&e))?;
+                (runs.iter().map(rows::run).collect(), 0, None)
+            }
+            "locks" => (locks(&engine)?, 0, None),
+            "audit" => {
+                let view = store.audit_view(cut).map_err(|e| from_store(&e))?;
+                (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
+            }
+            "decisions" => (store.decisions(cut).map_err(|e| from_store(&e))?.iter().map(rows::decision).collect(), 0, None),
+            _ => (pipelines(&engine)?, 0, None),
+        })
+    })
+    .await
+}
+
+/// Held locks, and those of the site that nobody holds.
+fn locks(engine: &Engine) -> Result<Vec<Row>, ApiError> {
+    let held = engine.store.locks().map_err(|e| from_store(&e))?;
+    let site = engine.site()?;
+    let mut out: Vec<Row> = held.iter().map(rows::lock).collect();
+    for (name, slots) in site.locks.iter().filter(|(n, _)| !held.iter().any(|h| h.name == **n)) {
+        let free = crate::domain::rows::LockRow {
+            name: name.clone(),
+            mode: String::new(),
+            slots: *slots,
+            run: None,
+            stage: String::new(),
+            since_us: None,
+        };
+        out.push(rows::lock(&free));
+    }
+    out.sort_by(|a, b| filter::order(a.get("lock").unwrap_or(&Value::Null), b.get("lock").unwrap_or(&Value::Null)));
+    Ok(out)
+}
+
+/// The site's pipelines as their files say now, with the newest run of each.
+fn pipelines(engine: &Engine) -> Result<Vec<Row>, ApiError> {
+    let site = engine.site()?;
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let mut out = Vec::new();
+    for name in &catalog.pipelines {
+        let judged = catalog::judge(dirs, name, uid, &catalog);
+        let last = engine.store.last_run(name).map_err(|e| from_store(&e))?;
+        let (file, errors, parsed) = match &judged {
+            Ok(j) => (j.source.path.display().to_string(), j.errors() as u64, j.file.as_ref()),
+            Err(_) => (dirs.pipelines().join(format!("{name}.yml")).display().to_string(), 1, None),
+        };
+        let row = json!({
+            "pipeline": name,
+            "description": parsed.map(|f| f.description.clone()),
+            "danger": parsed.map(|f| f.level()),
+            "stages": parsed.map(|f| f.stages.len()),
+            "triggers": parsed.map(|f| f.triggers.iter().map(super::triggers::words).collect::<Vec<_>>().join(", ")),
+            "last_run": last.as_ref().map(|r| r.run.to_string()),
+            "last_verdict": last.as_ref().and_then(|r| r.verdict),
+            "last_ended": last.as_ref().and_then(|r| r.ended_us).map(rows::time),
+            "errors": errors,
+            "file": file,
+        });
+        if let Value::Object(map) = row {
+            out.push(map);
+        }
+    }
+    Ok(out)
+}
+
+async fn content(engine: &Arc<Engine>) -> Result<Found, ApiError> {
+    let site = {
+        let engine = engine.clone();
+        routes::blocking(move || engine.site()).await?
+    };
+    let (mut out, mut age) = (Vec::new(), 0);
+    for (name, set) in &site.content {
+        if engine.content.last(name).is_none() {
+            let _ = tokio::time::timeout(LOOK, engine.content.look(name)).await;
+        }
+        let last = engine.content.last(name);
+        let reading = last.as_ref().map(|(_, r)| r);
+        if let Some((at, _)) = &last {
+            age = age.max(u64::try_from((engine.now_us() - at) / 1_000).unwrap_or(0));
+        }
+        let row = json!({
+            "set": name, "os": set.os, "repos": set.repos.join(" "),
+            "fp": reading.and_then(|r| r.fp.known()), "md": reading.and_then(|r| r.md.known()),
+            "detail": reading.map_or("it is still being read", |r| r.detail.as_str()),
+            "read": last.as_ref().map(|(at, _)| rows::time(*at)),
+        });
+        if let Value::Object(map) = row {
+            out.push(map);
+        }
+    }
+    Ok((out, age, None))
+}

@@ -1,0 +1,77 @@
+//! From a pipeline's name to a frozen plan: read anew, judged, its parameters resolved against this site and its runs.
+
+use indexmap::IndexMap;
+
+use super::catalog;
+use super::state::{Engine, from_config, from_store};
+use crate::api::ApiError;
+use crate::config::Site;
+use crate::domain::run::{RunRef, RunState, Verdict};
+use crate::pipeline::model::RunResult;
+use crate::pipeline::params::RunQuery;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::{Diagnostic, FreezeCtx, freeze};
+use crate::store::{RunsQuery, Store};
+
+/// The plan of a pipeline of the site, with these parameters.
+pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<String, String>) -> Result<Plan, ApiError> {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
+    let Some(file) = &judged.file else {
+        let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
+        return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
+    };
+    if file.name.value != name {
+        let message = format!("{} calls itself `{}`: its name must be the file's", judged.source.path.display(), file.name.value);
+        return Err(ApiError::bad(message, format!("rename the file, or write name: {name}")));
+    }
+    let find_run = |q: &RunQuery| find_run(&engine.store, q);
+    let ctx = FreezeCtx { have: &have, find_run: &find_run };
+    freeze(file, &catalog, given, &ctx).map_err(|d| refused(name, &d))
+}
+
+/// The plan of a run that is made again: the same parameters, edited, and the file as it is now.
+pub fn of_replay(engine: &Engine, site: &Site, run: &RunRef, edits: &IndexMap<String, String>) -> Result<Plan, ApiError> {
+    let mut given = frozen(engine, run)?.parameters;
+    given.extend(edits.iter().map(|(k, v)| (k.clone(), v.clone())));
+    of_pipeline(engine, site, &run.pipeline, &given)
+}
+
+/// The plan that a run was frozen with.
+pub fn frozen(engine: &Engine, run: &RunRef) -> Result<Plan, ApiError> {
+    let json = engine.store.plan_json(run).map_err(|e| from_store(&e))?;
+    serde_json::from_str(&json).map_err(|e| ApiError::failed(format!("the plan of {run} cannot be read: {e}"), "was it made by a newer version?"))
+}
+
+fn refused(name: &str, diagnostics: &[Diagnostic]) -> ApiError {
+    let texts: Vec<&str> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+    let helps: Vec<&str> = diagnostics.iter().map(|d| d.help.as_str()).filter(|h| !h.is_empty()).collect();
+    ApiError::bad(format!("`{name}` cannot run so: {}", texts.join("; ")), helps.join("\n"))
+}
+
+/// Whether the engine's PATH has a program.
+pub fn have(program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    !program.is_empty()
+        && !program.contains('/')
+        && std::env::split_paths(&path)
+            .any(|dir| std::fs::metadata(dir.join(program)).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))
+}
+
+/// A run that a parameter names: `latest`, or `PIPELINE#N`, with the verdict that is asked for.
+fn find_run(store: &Store, q: &RunQuery) -> Result<RunRef, String> {
+    let fits = |v: Option<Verdict>| match q.result {
+        RunResult::Any => v.is_some(),
+        RunResult::Success => v == Some(Verdict::Success),
+        RunResult::Failure => v.is_some_and(|v| v != Verdict::Success),
+    };
+    if let Some(number) = q.number {
+        let row = store.run(&RunRef::new(&q.pipeline, number)).map_err(|e| e.to_string())?;
+        return if fits(row.verdict) { Ok(row.run) } else { Err(format!("{} has another verdict: {}", row.run, row.verdict.map_or("none yet", Verdict::as_str))) };
+    }
+    let query = RunsQuery { pipeline: Some(q.pipeline.clone()), states: vec![RunState::Done], limit: 1_000, ..RunsQuery::default() };
+    let rows = store.runs(&query).map_err(|e| e.to_string())?;
+    rows.into_iter().find(|r| fits(r.verdict)).map(|r| r.run).ok_or_else(|| format!("`{}` has no such run", q.pipeline))
+}

@@ -1,0 +1,195 @@
+//! The paths of the API: read a request, ask the right part, write the answer. No decision is taken here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde::Serialize;
+use serde_json::json;
+
+use super::guard::{self, Caller};
+use super::identity::Peer;
+use super::state::{Engine, from_store};
+use super::{act, events, get as rows_of, log, rows, wait};
+use crate::api::ApiError;
+use crate::api::error::ErrorBody;
+use crate::api::types::{Do, MAX_BODY, Why};
+use crate::domain::run::RunRef;
+
+type Shared = State<Arc<Engine>>;
+type Params = Query<BTreeMap<String, String>>;
+
+/// A long question may take so long; the client asks again.
+const LONGEST_WAIT: u64 = 60;
+
+pub fn router(engine: Arc<Engine>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/get/{what}", get(table))
+        .route("/v1/do", post(change))
+        .route("/v1/runs/{pipeline}/{number}", get(run))
+        .route("/v1/why/{pipeline}/{number}", get(why))
+        .route("/v1/attempts/{pipeline}/{number}", get(attempts))
+        .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
+        .route("/v1/grep/{pipeline}/{number}/{fence}", get(log_search))
+        .route("/v1/events", get(stream))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(engine)
+}
+
+/// An error on its way out.
+pub struct Fault(pub ApiError);
+
+impl From<ApiError> for Fault {
+    fn from(e: ApiError) -> Self {
+        Self(e)
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, answer(&ErrorBody { error: self.0 })).into_response()
+    }
+}
+
+fn answer(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}")).into_response(),
+    }
+}
+
+/// Runs what blocks for a moment (the store, the site file, the user database) off the runtime's threads.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(ApiError::failed(format!("the engine is ending: {e}"), "ask again")))
+}
+
+/// Who asks, if they may look at all.
+async fn viewer(engine: &Arc<Engine>, peer: Peer) -> Result<Caller, ApiError> {
+    let engine = engine.clone();
+    blocking(move || {
+        let caller = engine.caller(peer, engine.watch.uid());
+        // A broken site file must not hide what runs; who may look is then what a site without roles says.
+        let site = engine.watch.current().unwrap_or_default();
+        guard::may_view(engine.ground(&site), &caller)?;
+        Ok(caller)
+    })
+    .await
+}
+
+async fn unknown(request: axum::extract::Request) -> Fault {
+    ApiError::bad(format!("no `{} {}` in this version of the API", request.method(), request.uri().path()), "client and engine may differ in version").into()
+}
+
+async fn status(State(engine): Shared, Extension(peer): Extension<Peer>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let status = blocking(move || engine.status()).await?;
+    Ok(answer(&status))
+}
+
+async fn table(State(engine): Shared, Extension(peer): Extension<Peer>, Path(what): Path<String>, Query(q): Params) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let question = rows_of::Question {
+        what,
+        filter: q.get("filter").cloned().unwrap_or_default(),
+        sort: q.get("sort").cloned(),
+        limit: match q.get("limit").map(|l| l.parse::<usize>()) {
+            None => None,
+            Some(Ok(n)) => Some(n),
+            Some(Err(_)) => return Err(ApiError::bad("`limit` must be a whole number", "").into()),
+        },
+    };
+    Ok(answer(&rows_of::rows(&engine, question).await?))
+}
+
+async fn change(State(engine): Shared, Extension(peer): Extension<Peer>, body: Bytes) -> Result<Response, Fault> {
+    let request: Do = serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
+    let e = engine.clone();
+    let caller = blocking(move || Ok(e.caller(peer, e.watch.uid()))).await?;
+    Ok(answer(&act::act(&engine, caller, request).await?))
+}
+
+/// The run that a path names.
+pub fn run_ref(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
+    format!("{pipeline}#{number}").parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))
+}
+
+async fn run(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number)): Path<(String, String)>,
+    Query(q): Params,
+) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let run = run_ref(&pipeline, &number)?;
+    let seconds = q.get("wait").and_then(|w| w.parse::<u64>().ok()).unwrap_or(0).min(LONGEST_WAIT);
+    let summary = wait::summary(&engine, &run, Duration::from_secs(seconds)).await?;
+    Ok(answer(&rows::document(&summary)))
+}
+
+async fn why(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number)): Path<(String, String)>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let run = run_ref(&pipeline, &number)?;
+    let row = {
+        let (engine, run) = (engine.clone(), run.clone());
+        blocking(move || engine.store.run(&run).map_err(|e| from_store(&e))).await?
+    };
+    let reasons = engine.runner.why(&run).await.map_err(|e| act::from_runner(&e))?;
+    let detail = reasons.iter().map(|r| serde_json::to_value(r).unwrap_or_else(|_| json!(null))).collect();
+    let reasons = reasons.iter().map(ToString::to_string).collect();
+    Ok(answer(&Why { run: run.to_string(), state: row.state.to_string(), reasons, detail }))
+}
+
+async fn stream(State(engine): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap, Query(q): Params) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let from = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(q.get("from").map(String::as_str));
+    Ok(events::stream(engine, from.and_then(|t| t.parse().ok())))
+}
+
+async fn attempts(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number)): Path<(String, String)>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&log::attempts(&engine, &run_ref(&pipeline, &number)?).await?))
+}
+
+type AttemptPath = Path<(String, String, u64)>;
+
+/// `?at=offset&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339`; `&wait=S` holds the question until there is more.
+async fn log_page(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number, fence)): AttemptPath, Query(q): Params) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let run = run_ref(&pipeline, &number)?;
+    let count = |name: &str, otherwise: u64| match q.get(name).map(|v| v.parse::<u64>()) {
+        None => Ok(otherwise),
+        Some(Ok(n)) => Ok(n),
+        Some(Err(_)) => Err(ApiError::bad(format!("`{name}` must be a whole number"), "")),
+    };
+    let from = match q.get("at").map_or("offset", String::as_str) {
+        "offset" => log::From::Offset(count("offset", 0)?),
+        "tail" => log::From::Tail(usize::try_from(count("lines", 100)?).unwrap_or(usize::MAX)),
+        "time" => {
+            let text = q.get("time").map_or("", String::as_str);
+            let time: jiff::Timestamp = text.parse().map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))?;
+            log::From::Time(time.as_microsecond())
+        }
+        other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, tail or time").into()),
+    };
+    let patience = Duration::from_secs(count("wait", 0)?.min(LONGEST_WAIT));
+    Ok(answer(&log::page(&engine, &run, fence, from, patience).await?))
+}
+
+/// `?re=PATTERN&offset=N`.
+async fn log_search(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number, fence)): AttemptPath, Query(q): Params) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let run = run_ref(&pipeline, &number)?;
+    let offset = q.get("offset").and_then(|o| o.parse().ok()).unwrap_or(0);
+    let pattern = q.get("re").map_or("", String::as_str);
+    Ok(answer(&log::search(&engine, &run, fence, pattern, offset).await?))
+}

@@ -1,0 +1,148 @@
+//! Typed rows to the flat rows of `get` and of the event stream: the names and forms that scripts rely on.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::api::types::{RunDoc, StageDoc, StepDoc};
+use crate::domain::audit::Entry;
+use crate::domain::decision::Decision;
+use crate::domain::rows::{LockRow, QueueRow, RunRow, Summary};
+
+pub type Row = Map<String, Value>;
+
+pub const RUNS: &[&str] = &[
+    "run", "pipeline", "number", "state", "verdict", "detail", "exit_code", "failed_stage", "failed_step", "requested_by", "reason", "started",
+    "ended", "duration_ms", "fp_before", "fp_after", "queued", "trigger", "cause", "title", "cancel_by", "pinned", "replay_of",
+];
+pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
+pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
+pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
+pub const DECISIONS: &[&str] = &["id", "kind", "subject", "who", "why", "at", "until", "ended"];
+pub const PIPELINES: &[&str] =
+    &["pipeline", "description", "danger", "stages", "triggers", "last_run", "last_verdict", "last_ended", "errors", "file"];
+pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "detail", "read"];
+
+/// Microseconds since 1970 as RFC 3339 UTC, to the millisecond.
+pub fn time(us: i64) -> String {
+    Timestamp::from_microsecond(us).map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()).unwrap_or_default()
+}
+
+fn time_opt(us: Option<i64>) -> Option<String> {
+    us.map(time)
+}
+
+/// A flat object, its keys in the order of `json!`.
+fn flat(value: Value) -> Row {
+    match value {
+        Value::Object(map) => map,
+        _ => Row::new(),
+    }
+}
+
+pub fn run(r: &RunRow) -> Row {
+    flat(json!({
+        "run": r.run, "pipeline": r.pipeline, "number": r.number, "state": r.state, "verdict": r.verdict, "detail": r.detail,
+        "exit_code": r.exit_code, "failed_stage": r.failed_stage, "failed_step": r.failed_step, "requested_by": r.requested_by,
+        "reason": r.reason, "started": time_opt(r.started_us), "ended": time_opt(r.ended_us), "duration_ms": r.duration_ms(),
+        "fp_before": r.fp_before, "fp_after": r.fp_after, "queued": time(r.created_us), "trigger": r.trigger, "cause": r.cause,
+        "title": r.title, "cancel_by": r.cancel_by, "pinned": r.pinned, "replay_of": r.replay_of,
+    }))
+}
+
+pub fn queue(r: &QueueRow) -> Row {
+    flat(json!({
+        "run": r.run, "state": r.state, "priority": r.priority, "requested_by": r.requested_by, "queued": time(r.created_us), "blocked": r.blocked,
+    }))
+}
+
+pub fn lock(r: &LockRow) -> Row {
+    flat(json!({"lock": r.name, "mode": r.mode, "slots": r.slots, "run": r.run, "stage": r.stage, "since": time_opt(r.since_us)}))
+}
+
+pub fn audit(e: &Entry) -> Row {
+    let r = &e.record;
+    flat(json!({
+        "seq": e.seq, "at": time(e.at_us), "who": r.who.name, "uid": r.who.uid, "login_uid": r.who.login_uid, "action": r.action,
+        "subject": r.subject, "reason": r.reason, "result": r.result, "single_person": r.single_person, "hash": e.hash,
+    }))
+}
+
+pub fn decision(d: &Decision) -> Row {
+    flat(json!({
+        "id": d.id, "kind": d.kind, "subject": d.subject, "who": d.who.name, "why": d.why, "at": time(d.at_us), "until": time_opt(d.until_us),
+        "ended": time_opt(d.ended_us),
+    }))
+}
+
+/// The document of one run, as `run --wait --json` prints it.
+pub fn document(s: &Summary) -> RunDoc {
+    let word = |v: Option<crate::domain::run::Verdict>| v.map(|v| v.to_string());
+    RunDoc {
+        run: s.run.to_string(),
+        verdict: word(s.verdict),
+        detail: s.detail.clone(),
+        started: time_opt(s.started_us),
+        ended: time_opt(s.ended_us),
+        state: s.state.to_string(),
+        stages: s
+            .stages
+            .iter()
+            .map(|g| StageDoc {
+                name: g.name.clone(),
+                verdict: word(g.verdict),
+                duration_ms: g.duration_ms,
+                state: g.state.to_string(),
+                detail: g.detail.clone(),
+                steps: g
+                    .steps
+                    .iter()
+                    .map(|t| StepDoc {
+                        name: t.name.clone(),
+                        verdict: word(t.verdict),
+                        exit_code: t.exit_code,
+                        state: t.state.to_string(),
+                        detail: t.detail.clone(),
+                    })
+                    .collect(),
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::run::{RunRef, RunState, Verdict};
+
+    #[test]
+    fn a_run_s_row_has_the_contract_s_names_and_forms() {
+        let row = run(&RunRow {
+            run: RunRef::new("n", 7),
+            pipeline: "n".into(),
+            number: 7,
+            title: "n #7".into(),
+            state: RunState::Done,
+            verdict: Some(Verdict::Failure),
+            detail: "exit 3".into(),
+            exit_code: Some(3),
+            failed_stage: Some("a".into()),
+            failed_step: Some("b".into()),
+            requested_by: "ann".into(),
+            reason: String::new(),
+            trigger: "manual".into(),
+            cause: None,
+            created_us: 0,
+            started_us: Some(1_000_000),
+            ended_us: Some(3_500_000),
+            fp_before: None,
+            fp_after: None,
+            cancel_by: None,
+            pinned: false,
+            round: 0,
+            replay_of: None,
+        });
+        assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
+        assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));
+        assert_eq!((&row["verdict"], &row["fp_before"]), (&json!("failure"), &Value::Null));
+    }
+}

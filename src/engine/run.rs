@@ -1,0 +1,163 @@
+//! The engine from its start to its end: store and runner, log, socket, signals. What fails on the way says so, and nothing is left behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::content::SiteContent;
+use super::identity::Machine;
+use super::logging::{self, SecretFilter};
+use super::secrets::FilteredSecrets;
+use super::server::{self, SocketError};
+use super::site_watch::SiteWatch;
+use super::state::{Engine, Parts};
+use super::{feed, triggers};
+use crate::base::clock::{Clock, SystemClock};
+use crate::config::{ConfigError, Dirs};
+use crate::runner::{Runner, RunnerConfig, RunnerError};
+use crate::store::{OpenOptionsStore, Store, StoreError};
+
+/// How an engine is started.
+pub struct Options {
+    pub dirs: Dirs,
+    pub uid: u32,
+    pub log_level: String,
+    /// Started by a client: leave its session, and close its streams once ready.
+    pub detached: bool,
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    #[error(transparent)]
+    Log(#[from] logging::NoLog),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("cannot start: {0}")]
+    System(String),
+}
+
+impl StartError {
+    /// Another engine has the store.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Runner(RunnerError::Store(StoreError::Held { .. })))
+    }
+}
+
+/// Steps inherit nothing else from the engine.
+const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+/// Threads of the runtime: its work is waiting, not computing.
+const WORKERS: usize = 2;
+
+/// Runs the engine until it is stopped. `ready` is called once clients are served.
+pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
+    if options.detached {
+        // A new session has no terminal: neither its hang-up nor its signals reach us.
+        let _ = rustix::process::setsid();
+    }
+    let watch = SiteWatch::open(options.dirs.clone(), options.uid)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).thread_name("engine").enable_all().build();
+    let runtime = runtime.map_err(|e| StartError::System(e.to_string()))?;
+    let result = runtime.block_on(live(options, watch, ready));
+    // A secret command or a directory service that hangs must not hold the end up.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
+    let site = watch.current()?;
+    let (socket, shared) = options.dirs.socket(&site);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let filter = SecretFilter::default();
+    let exe = std::env::current_exe().map_err(|e| StartError::System(format!("where is our own program? {e}")))?;
+    let content = {
+        let again = SiteWatch::open(options.dirs.clone(), options.uid)?;
+        Arc::new(SiteContent::new(Box::new(move || again.current().ok()), clock.clone()))
+    };
+    let config = RunnerConfig {
+        state_dir: options.dirs.state.clone(),
+        exe,
+        executors: site.executors as usize,
+        lock_slots: site.locks.clone(),
+        env: INHERITED.iter().filter_map(|n| std::env::var(n).ok().map(|v| ((*n).to_owned(), v))).collect(),
+        clock: clock.clone(),
+        secrets: Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?),
+        content: content.clone(),
+        min_free_bytes: RunnerConfig::MIN_FREE_BYTES,
+        min_free_inodes: RunnerConfig::MIN_FREE_INODES,
+        network_state: std::env::var("QUARTERDECK_NETWORK_STATE").is_ok_and(|v| v == "1"),
+    };
+    let store = Store::open(&OpenOptionsStore {
+        dir: config.state_dir.clone(),
+        network_state: config.network_state,
+        now_us: clock.now().as_microsecond(),
+        boot_id: clock.boot_id(),
+    })
+    .map_err(RunnerError::Store)?;
+    // The store's lock is ours from here on, and so is the log.
+    let _log = logging::start(&options.dirs.state, &options.log_level, filter.clone())?;
+    logging::end_on_panic(&options.dirs.state, filter.clone());
+    let runner = Runner::start(config, store.clone());
+    let listener = server::bind(&socket, !shared, options.uid).await?;
+    let engine = Arc::new(Engine::new(Parts {
+        watch,
+        store,
+        runner,
+        content,
+        filter,
+        clock,
+        people: Arc::new(Machine::default()),
+        socket: socket.clone(),
+        private: !shared,
+        configured: (site.executors, site.locks.clone()),
+    }));
+    tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
+    tokio::spawn(feed::feed(engine.clone()));
+    tokio::spawn(triggers::follow(engine.clone()));
+    let signals = tokio::spawn(signals(engine.clone()));
+    let superseded = {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            engine.runner.stopped().await;
+            engine.stop();
+        })
+    };
+    ready(&engine);
+    server::serve(engine.clone(), listener).await;
+    signals.abort();
+    superseded.abort();
+    let _ = std::fs::remove_file(&socket);
+    engine.runner.clone().shutdown().await;
+    tracing::info!("engine ended");
+    Ok(())
+}
+
+/// TERM and INT end the engine in order; HUP is the end of somebody's terminal, and none of ours.
+async fn signals(engine: Arc<Engine>) {
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => tracing::info!("hang-up ignored"),
+        }
+    }
+    tracing::info!("asked to end by a signal");
+    engine.stop();
+}
+
+/// Where the engine's log is.
+pub fn log_dir(dirs: &Dirs) -> PathBuf {
+    dirs.state.join("logs")
+}

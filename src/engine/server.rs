@@ -1,0 +1,126 @@
+//! The socket: made, guarded by its mode, and served. One task a connection; how many is bounded.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::identity::Peer;
+use super::routes;
+use super::state::Engine;
+use crate::api::socket::{self, Found};
+
+/// Clients at once; a further one waits in the kernel's queue.
+const CONNECTIONS: usize = 512;
+/// A client that has not sent its request by then is dropped.
+const HEADER: Duration = Duration::from_secs(10);
+/// Requests that are under way at the end get so long.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why there is no socket.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SocketError {
+    #[error("{path} {why}", path = path.display())]
+    Unusable { path: PathBuf, why: String, help: String },
+}
+
+/// Makes the socket. The caller holds the store's lock, so a socket left there by a dead engine of ours is stale.
+pub async fn bind(path: &Path, private: bool, uid: u32) -> Result<UnixListener, SocketError> {
+    let unusable = |why: String, help: &str| SocketError::Unusable { path: path.to_owned(), why, help: help.to_owned() };
+    if !private && let Some(dir) = path.parent() {
+        shared_dir(dir, uid).map_err(|(why, help)| SocketError::Unusable { path: dir.to_owned(), why, help })?;
+    }
+    match socket::look(path).map_err(|e| unusable(format!("cannot be looked at: {e}"), ""))? {
+        Found::Nothing => {}
+        Found::Other => return Err(unusable("is there and is not a socket".into(), "move it away")),
+        Found::Socket { uid: owner } if owner != uid => {
+            return Err(unusable(format!("belongs to uid {owner}, and this is uid {uid}"), "use another --state-dir, or [engine] socket"));
+        }
+        Found::Socket { .. } => {
+            if let Ok((short, _fd)) = socket::short(path)
+                && UnixStream::connect(&short).await.is_ok()
+            {
+                return Err(unusable("is served by another engine".into(), "it has another state directory; stop it, or name another socket"));
+            }
+            std::fs::remove_file(path).map_err(|e| unusable(format!("is stale and cannot be removed: {e}"), "remove it"))?;
+        }
+    }
+    let (short, _fd) = socket::short(path).map_err(|e| unusable(format!("cannot be reached: {e}"), ""))?;
+    let listener = UnixListener::bind(&short).map_err(|e| unusable(format!("cannot be made: {e}"), "is its directory there and writable?"))?;
+    // The directory of a private one is 0700; a shared one is open to all, and the guard knows each by the kernel's word.
+    let mode = if private { 0o600 } else { 0o666 };
+    let set = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    set.map_err(|e| unusable(format!("cannot get its mode: {e}"), ""))?;
+    Ok(listener)
+}
+
+/// The directory of a shared socket: made where absent; refused where others could put their own socket into it.
+fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
+    if !dir.exists() {
+        std::fs::create_dir(dir).map_err(|e| (format!("cannot be made: {e}"), "make it for the engine's user".to_owned()))?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).map_err(|e| (format!("cannot get its mode: {e}"), String::new()))?;
+    }
+    let meta = std::fs::metadata(dir).map_err(|e| (format!("cannot be looked at: {e}"), String::new()))?;
+    if meta.uid() != uid && meta.uid() != 0 {
+        return Err((format!("belongs to uid {}: its owner could replace the socket", meta.uid()), format!("chown {uid} {}", dir.display())));
+    }
+    if meta.mode() & 0o002 != 0 {
+        return Err(("may be written by everybody: anybody could replace the socket".into(), format!("chmod o-w {}", dir.display())));
+    }
+    Ok(())
+}
+
+/// Serves until the engine is asked to stop; then what is under way gets a moment.
+pub async fn serve(engine: Arc<Engine>, listener: UnixListener) {
+    let app = routes::router(engine.clone());
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = tokio_util::task::TaskTracker::new();
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { break };
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = engine.stopped() => break,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                // Out of descriptors: those who are here must leave first.
+                tracing::warn!("a client could not be taken: {e}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let peer = match stream.peer_cred() {
+            Ok(c) => Peer { pid: c.pid(), uid: c.uid(), gid: c.gid() },
+            Err(e) => {
+                tracing::warn!("a client without credentials was dropped: {e}");
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(app.clone().layer(Extension(peer)));
+        let engine = engine.clone();
+        tasks.spawn(async move {
+            let _permit = permit;
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            tokio::select! {
+                // A client that goes away is no event.
+                _ = connection.as_mut() => {}
+                () = engine.stopped() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
+        });
+    }
+    tasks.close();
+    let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+}

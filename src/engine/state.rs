@@ -1,0 +1,174 @@
+//! What the engine's parts share: the site, the store, the runner, the model, and who is asking.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use super::content::SiteContent;
+use super::guard::{Caller, Ground};
+use super::identity::{Peer, People};
+use super::logging::SecretFilter;
+use super::model::Model;
+use super::site_watch::SiteWatch;
+use crate::api::ApiError;
+use crate::api::types::Status;
+use crate::base::clock::Clock;
+use crate::config::{ConfigError, Site};
+use crate::domain::actor::Actor;
+use crate::domain::run::RunState;
+use crate::runner::Runner;
+use crate::store::{RunsQuery, Store, StoreError};
+
+/// The acting engine.
+pub struct Engine {
+    pub watch: SiteWatch,
+    pub store: Store,
+    pub runner: Runner,
+    pub model: Model,
+    pub content: Arc<SiteContent>,
+    pub filter: SecretFilter,
+    pub clock: Arc<dyn Clock>,
+    pub people: Arc<dyn People>,
+    pub socket: PathBuf,
+    /// One user's own.
+    pub private: bool,
+    pub started_us: i64,
+    configured: Mutex<(u32, BTreeMap<String, u32>)>,
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+/// The parts that are made before the engine.
+pub struct Parts {
+    pub watch: SiteWatch,
+    pub store: Store,
+    pub runner: Runner,
+    pub content: Arc<SiteContent>,
+    pub filter: SecretFilter,
+    pub clock: Arc<dyn Clock>,
+    pub people: Arc<dyn People>,
+    pub socket: PathBuf,
+    pub private: bool,
+    /// Executors and slots of locks that the runner was started with.
+    pub configured: (u32, BTreeMap<String, u32>),
+}
+
+impl Engine {
+    pub fn new(p: Parts) -> Self {
+        Self {
+            model: Model::new(p.store.epoch()),
+            started_us: p.clock.now().as_microsecond(),
+            watch: p.watch,
+            store: p.store,
+            runner: p.runner,
+            content: p.content,
+            filter: p.filter,
+            clock: p.clock,
+            people: p.people,
+            socket: p.socket,
+            private: p.private,
+            configured: Mutex::new(p.configured),
+            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
+        }
+    }
+
+    /// Tells the runner what changed in the site file since it was told last.
+    pub async fn configure(&self) -> Result<(), ApiError> {
+        let site = self.site()?;
+        let wanted = (site.executors, site.locks.clone());
+        let changed = match self.configured.lock() {
+            Ok(mut last) if *last != wanted => {
+                last.clone_from(&wanted);
+                true
+            }
+            _ => false,
+        };
+        if changed {
+            self.runner.configure(wanted.0 as usize, wanted.1).await.map_err(|e| super::act::from_runner(&e))?;
+        }
+        Ok(())
+    }
+
+    pub fn now_us(&self) -> i64 {
+        self.clock.now().as_microsecond()
+    }
+
+    /// The site as its file says it now. A broken file stops every change, and hides nothing.
+    pub fn site(&self) -> Result<Arc<Site>, ApiError> {
+        self.watch.current().map_err(|e| from_config(&e))
+    }
+
+    /// Asks the engine to end in order.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.stop.notify_waiters();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Resolves once the engine is asked to end.
+    pub async fn stopped(&self) {
+        let notified = self.stop.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        if !self.is_stopping() {
+            notified.await;
+        }
+    }
+
+    /// Who is at the other end. Blocks: a directory service may be asked.
+    pub fn caller(&self, peer: Peer, owner_uid: u32) -> Caller {
+        let name = self.people.user(peer.uid);
+        let known = name.is_some();
+        let name = name.unwrap_or_else(|| format!("uid {}", peer.uid));
+        let login_uid = peer.pid.and_then(|pid| self.people.login_uid(pid));
+        let owner = peer.uid == owner_uid;
+        let groups = if self.private || !known { Vec::new() } else { self.people.groups(&name, peer.gid) };
+        Caller { actor: Actor::person(name, peer.uid, login_uid), known, owner, groups }
+    }
+
+    pub fn ground<'a>(&self, site: &'a Site) -> Ground<'a> {
+        Ground { site, private: self.private }
+    }
+
+    pub fn status(&self) -> Result<Status, ApiError> {
+        let running = RunsQuery { states: vec![RunState::Running, RunState::Waiting], limit: 1_000_000, ..RunsQuery::default() };
+        let position = self.model.position();
+        let site = self.watch.current();
+        Ok(Status {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            socket: self.socket.display().to_string(),
+            started: super::rows::time(self.started_us),
+            runs_running: self.store.runs(&running).map_err(|e| from_store(&e))?.len() as u64,
+            state_dir: self.watch.dirs().state.display().to_string(),
+            private: self.private,
+            draining: self.store.drain().map_err(|e| from_store(&e))?.is_some(),
+            read_only: site.as_ref().is_ok_and(|s| s.read_only),
+            epoch: position.epoch,
+            revision: position.revision,
+            site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
+        })
+    }
+}
+
+/// The configuration's own words; what others can write is refused.
+pub fn from_config(e: &ConfigError) -> ApiError {
+    let code = if matches!(e, ConfigError::Untrusted { .. }) { crate::api::Code::Refused } else { crate::api::Code::BadInput };
+    ApiError::new(code, e.to_string().trim_end(), e.help())
+}
+
+/// The store's own words.
+pub fn from_store(e: &StoreError) -> ApiError {
+    match e {
+        StoreError::NoRun(_) => ApiError::bad(e.to_string(), ""),
+        StoreError::GroupFull { .. } => ApiError::refused(e.to_string(), "wait for it, or cancel it: quarterdeck cancel RUN"),
+        _ => ApiError::failed(e.to_string(), ""),
+    }
+}

@@ -1,0 +1,217 @@
+//! What an ended run sets off: pipelines whose trigger names it upstream, and the site's `[on_failure]` command.
+//!
+//! Durable and idempotent: the store keeps every end until it was looked at, and a downstream run is unique by its cause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::state::{Engine, from_config};
+use super::{catalog, on_failure, plan, routes};
+use crate::api::ApiError;
+use crate::config::Site;
+use crate::domain::actor::Actor;
+use crate::domain::audit::Record;
+use crate::domain::level::Level;
+use crate::domain::run::{RunRef, Verdict};
+use crate::pipeline::model::{Trigger, TriggerKind, UpstreamOn};
+use crate::pipeline::plan::Plan;
+use crate::runner::Submit;
+use crate::store::EndedRun;
+
+/// Ends looked at in one go.
+const BATCH: usize = 100;
+/// Where an end could not be looked at (the site file is broken), the next try.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Runs that set each other off in one chain; a longer one is a circle.
+const CHAIN: usize = 20;
+
+/// Looks at ends until the engine stops.
+pub async fn follow(engine: Arc<Engine>) {
+    let mut changes = engine.runner.subscribe();
+    loop {
+        let clean = sweep(&engine).await;
+        let again = async {
+            match clean {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        tokio::pin!(again);
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(c) if c.table != "runs" => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return,
+                },
+                () = &mut again => break,
+                () = engine.stopped() => return,
+            }
+        }
+    }
+}
+
+/// Looks at every end that waits. False: something must be tried again.
+async fn sweep(engine: &Arc<Engine>) -> bool {
+    loop {
+        let waiting = {
+            let engine = engine.clone();
+            routes::blocking(move || engine.store.unoffered(BATCH).map_err(|e| super::state::from_store(&e))).await
+        };
+        let waiting = match waiting {
+            Ok(w) if w.is_empty() => return true,
+            Ok(w) => w,
+            Err(e) => {
+                tracing::error!("ends of runs cannot be read: {e}");
+                return false;
+            }
+        };
+        for ended in waiting {
+            if let Err(e) = offer(engine, &ended).await {
+                tracing::error!(run = %ended.run, "its downstream pipelines wait: {e}");
+                return false;
+            }
+        }
+    }
+}
+
+/// Starts what this end sets off, then marks it as looked at.
+async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
+    let (site, plans) = {
+        let (engine, ended) = (engine.clone(), ended.clone());
+        routes::blocking(move || {
+            let site = engine.site()?;
+            let plans = downstream(&engine, &site, &ended)?;
+            Ok((site, plans))
+        })
+        .await?
+    };
+    for (pipeline, plan) in plans {
+        let cause = format!("upstream:{}:{}:{pipeline}", ended.run, ended.round);
+        let refusal = match &plan {
+            _ if site.read_only => Some("the site is read-only".to_owned()),
+            Err(e) => Some(e.to_string()),
+            Ok(p) if p.danger == Level::L3 => Some("it is L3: nothing starts it but people".to_owned()),
+            Ok(_) if chain(engine, &ended.run).await? >= CHAIN => Some(format!("{CHAIN} runs set each other off in one chain: is it a circle?")),
+            Ok(_) => None,
+        };
+        let (subject, result) = match (refusal, plan) {
+            (None, Ok(plan)) => {
+                let submit = Submit {
+                    plan,
+                    requested_by: Actor::engine("upstream"),
+                    reason: format!("{} ended: {}", ended.run, ended.verdict),
+                    trigger: "upstream".into(),
+                    cause: Some(cause),
+                    replay_of: None,
+                };
+                match engine.runner.submit(submit).await {
+                    Ok(run) => (run.to_string(), "done".to_owned()),
+                    Err(e) => match super::act::from_runner(&e) {
+                        // A full group refuses for good; a store that cannot be written is tried again.
+                        e if e.code == crate::api::Code::Failed => return Err(e),
+                        e => (pipeline, format!("refused: {e}")),
+                    },
+                }
+            }
+            (why, _) => (pipeline, format!("refused: {}", why.unwrap_or_default())),
+        };
+        tracing::info!(upstream = %ended.run, %subject, %result, "upstream trigger");
+        let record = Record {
+            who: Actor::engine("upstream"),
+            action: "run".into(),
+            subject,
+            reason: format!("{} ended: {}", ended.run, ended.verdict),
+            result,
+            single_person: false,
+        };
+        engine.store.audit(engine.now_us(), record, None).await.map_err(|e| super::state::from_store(&e))?;
+    }
+    if matches!(ended.verdict, Verdict::Failure | Verdict::Lost | Verdict::Invalid)
+        && let Some(argv) = site.on_failure.clone()
+    {
+        on_failure::start(engine.clone(), argv, ended.run.clone());
+    }
+    engine.store.offered(ended).await.map_err(|e| super::state::from_store(&e))
+}
+
+type Downstream = Vec<(String, Result<Plan, ApiError>)>;
+
+/// Pipelines that name this end, each with its plan or why it has none. Blocks.
+fn downstream(engine: &Engine, site: &Site, ended: &EndedRun) -> Result<Downstream, ApiError> {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let stages = engine.store.stages(&ended.run).map_err(|e| super::state::from_store(&e))?;
+    let verdict_of = |stage: &str| stages.iter().find(|s| s.name == stage).and_then(|s| s.verdict);
+    let mut out = Vec::new();
+    for name in &catalog.pipelines {
+        let file = match catalog::judge(dirs, name, uid, &catalog) {
+            Ok(j) => j.file,
+            Err(e) => {
+                tracing::warn!("{e}");
+                None
+            }
+        };
+        let Some(file) = file else { continue };
+        if file.triggers.iter().any(|t| fires(&t.kind, &ended.run.pipeline, ended.verdict, &verdict_of)) {
+            out.push((name.clone(), plan::of_pipeline(engine, site, name, &IndexMap::new())));
+        }
+    }
+    Ok(out)
+}
+
+fn fires(kind: &TriggerKind, pipeline: &str, verdict: Verdict, verdict_of: &dyn Fn(&str) -> Option<Verdict>) -> bool {
+    let TriggerKind::Upstream { pipeline: wanted, stage, on } = kind else { return false };
+    if wanted.value != pipeline {
+        return false;
+    }
+    let judged = match stage {
+        None => Some(verdict),
+        // A stage that never ran says nothing.
+        Some(s) => verdict_of(&s.value).filter(|v| *v != Verdict::Skipped),
+    };
+    match (judged, on) {
+        (None, _) => false,
+        (Some(_), UpstreamOn::Any) => true,
+        (Some(v), UpstreamOn::Success) => v == Verdict::Success,
+        (Some(v), UpstreamOn::Failure) => v != Verdict::Success,
+    }
+}
+
+/// How many runs set each other off before this one.
+async fn chain(engine: &Arc<Engine>, run: &RunRef) -> Result<usize, ApiError> {
+    let (engine, mut run) = (engine.clone(), run.clone());
+    routes::blocking(move || {
+        for length in 1..=CHAIN {
+            let row = engine.store.run(&run).map_err(|e| super::state::from_store(&e))?;
+            let before = row.cause.as_deref().and_then(|c| c.strip_prefix("upstream:")).and_then(|c| c.split(':').next()).and_then(|r| r.parse().ok());
+            match before {
+                Some(b) => run = b,
+                None => return Ok(length),
+            }
+        }
+        Ok(CHAIN)
+    })
+    .await
+}
+
+/// A trigger in words, for lists.
+pub fn words(t: &Trigger) -> String {
+    match &t.kind {
+        TriggerKind::Cron { pattern } => format!("cron {}", pattern.value),
+        TriggerKind::Every { every, .. } => format!("every {every}"),
+        TriggerKind::Upstream { pipeline, stage, on } => {
+            let on = match on {
+                UpstreamOn::Success => "success",
+                UpstreamOn::Failure => "failure",
+                UpstreamOn::Any => "end",
+            };
+            let stage = stage.as_ref().map(|s| format!(", stage {}", s.value)).unwrap_or_default();
+            format!("after {on} of {}{stage}", pipeline.value)
+        }
+        TriggerKind::Manual => "manual".into(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Waiting for a run's end: one question that the engine holds until there is something to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::error::RecvError;
+
+use super::act::from_runner;
+use super::state::Engine;
+use crate::api::ApiError;
+use crate::domain::rows::Summary;
+use crate::domain::run::{RunRef, RunState};
+
+/// The run as it is when it has ended, or after `patience`.
+pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration) -> Result<Summary, ApiError> {
+    // Joined before the first look, so that no end falls between.
+    let (_, mut changes) = engine.model.join(None);
+    let deadline = tokio::time::Instant::now() + patience;
+    let id = run.to_string();
+    loop {
+        let summary = look(engine, run).await?;
+        if summary.state == RunState::Done || patience.is_zero() {
+            return Ok(summary);
+        }
+        loop {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                () = tokio::time::sleep_until(deadline) => return look(engine, run).await,
+                () = engine.stopped() => return Ok(summary),
+            };
+            match change {
+                Ok(set) if set.upserts.get("runs").is_some_and(|rows| rows.contains_key(&id)) => break,
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return Ok(summary),
+            }
+        }
+    }
+}
+
+async fn look(engine: &Arc<Engine>, run: &RunRef) -> Result<Summary, ApiError> {
+    let (engine, run) = (engine.clone(), run.clone());
+    super::routes::blocking(move || engine.runner.run_summary(&run).map_err(|e| from_runner(&e))).await
+}
