@@ -83,7 +83,9 @@ struct Starting {
 
 impl Starting {
     fn spawn(ctx: &Ctx) -> Result<Self, Failure> {
-        let fail = |e: std::io::Error| Failure::from(ApiError::no_engine(format!("cannot start the engine: {e}"), "start it by hand: quarterdeck engine run"));
+        let fail = |e: std::io::Error| {
+            Failure::from(ApiError::no_engine(format!("cannot start the engine: {e}"), "start it by hand: quarterdeck engine run"))
+        };
         let exe = std::env::current_exe().map_err(fail)?;
         let mut command = Command::new(exe);
         command.arg("--state-dir").arg(&ctx.dirs.state).arg("--config-dir").arg(&ctx.dirs.config);

@@ -58,11 +58,16 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
 /// The engine has said yes; what follows is seen by its process.
 fn wait_for_end(status: &Status) -> Outcome {
     let proc = format!("/proc/{}/stat", status.pid);
-    let alive = || std::fs::read_to_string(&proc).is_ok_and(|s| !s.rsplit(')').next().is_some_and(|r| r.trim_start().starts_with(['Z', 'X'])));
+    let alive =
+        || std::fs::read_to_string(&proc).is_ok_and(|s| !s.rsplit(')').next().is_some_and(|r| r.trim_start().starts_with(['Z', 'X'])));
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(15);
     while alive() {
         if std::time::Instant::now() > deadline {
-            return Err(ApiError::failed(format!("the engine (pid {}) was asked to end, and still runs", status.pid), "look at its log in STATE/logs").into());
+            return Err(ApiError::failed(
+                format!("the engine (pid {}) was asked to end, and still runs", status.pid),
+                "look at its log in STATE/logs",
+            )
+            .into());
         }
         std::thread::sleep(std::time::Duration::from_millis(3));
     }
@@ -76,13 +81,27 @@ fn show(out: &Out, s: &Status) {
     }
     let now = jiff::Timestamp::now();
     let kind = if s.private { "private" } else { "shared" };
-    let mode = [(s.draining, "draining"), (s.read_only, "read-only")].iter().filter(|(on, _)| *on).map(|(_, w)| format!(", {w}")).collect::<String>();
-    out.line(format!("engine {} ({kind}{mode}), pid {}, up since {} ({})", s.version, s.pid, times::absolute(Some(&s.started), &out.zone, now), times::age(Some(&s.started), now)));
+    let mode = [(s.draining, "draining"), (s.read_only, "read-only")]
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, w)| format!(", {w}"))
+        .collect::<String>();
+    out.line(format!(
+        "engine {} ({kind}{mode}), pid {}, up since {} ({})",
+        s.version,
+        s.pid,
+        times::absolute(Some(&s.started), &out.zone, now),
+        times::age(Some(&s.started), now)
+    ));
     out.line(format!("socket  {}", s.socket));
     out.line(format!("state   {}", s.state_dir));
     out.line(format!("running {}", s.runs_running));
     if !s.site_error.is_empty() {
-        out.line(format!("{}\n{}", out.paint(super::out::Tone::Bad, "the site file is broken; nothing can be changed:"), crate::base::sanitise::lines(&s.site_error)));
+        out.line(format!(
+            "{}\n{}",
+            out.paint(super::out::Tone::Bad, "the site file is broken; nothing can be changed:"),
+            crate::base::sanitise::lines(&s.site_error)
+        ));
     }
 }
 
@@ -122,5 +141,12 @@ fn start_failure(e: &StartError, detached: bool) -> Failure {
 
 /// The store is there, and is not for us.
 fn refusal(e: &StoreError) -> bool {
-    matches!(e, StoreError::Permissions { .. } | StoreError::NetworkFs { .. } | StoreError::Held { .. } | StoreError::Newer { .. } | StoreError::Foreign { .. })
+    matches!(
+        e,
+        StoreError::Permissions { .. }
+            | StoreError::NetworkFs { .. }
+            | StoreError::Held { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Foreign { .. }
+    )
 }

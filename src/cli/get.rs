@@ -38,7 +38,11 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     match &rows.error {
         None => Ok(()),
         Some(_) if out.json => Err(Failure::told(1)),
-        Some(e) => Err(ApiError::failed(e.clone(), "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom").into()),
+        Some(e) => Err(ApiError::failed(
+            e.clone(),
+            "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom",
+        )
+        .into()),
     }
 }
 
@@ -52,37 +56,114 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
     let (columns, lines): (Vec<Column>, Vec<Vec<String>>) = match rows.what.as_str() {
         "runs" => (
             vec![left("RUN"), left("STATE"), right("TIME"), left("STARTED"), left("BY"), left("DETAIL")],
-            rows.rows.iter().map(|r| vec![view.text(r, "run"), view.either(r, "verdict", "state"), view.span(r), view.time(r, "started"), view.text(r, "requested_by"), view.fault(r)]).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "run"),
+                        view.either(r, "verdict", "state"),
+                        view.span(r),
+                        view.time(r, "started"),
+                        view.text(r, "requested_by"),
+                        view.fault(r),
+                    ]
+                })
+                .collect(),
         ),
         "queue" => (
             vec![left("RUN"), left("STATE"), left("QUEUED"), left("BY"), left("WHY")],
-            rows.rows.iter().map(|r| vec![view.text(r, "run"), view.text(r, "state"), view.age(r, "queued"), view.text(r, "requested_by"), view.text(r, "blocked")]).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "run"),
+                        view.text(r, "state"),
+                        view.age(r, "queued"),
+                        view.text(r, "requested_by"),
+                        view.text(r, "blocked"),
+                    ]
+                })
+                .collect(),
         ),
         "locks" => (
             vec![left("LOCK"), left("MODE"), right("SLOTS"), left("HELD BY"), left("SINCE"), left("STAGE")],
-            rows.rows.iter().map(|r| vec![view.text(r, "lock"), or(view.text(r, "mode"), "free"), view.text(r, "slots"), view.text(r, "run"), view.age(r, "since"), view.text(r, "stage")]).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "lock"),
+                        or(view.text(r, "mode"), "free"),
+                        view.text(r, "slots"),
+                        view.text(r, "run"),
+                        view.age(r, "since"),
+                        view.text(r, "stage"),
+                    ]
+                })
+                .collect(),
         ),
         "audit" => (
             vec![right("SEQ"), left("AT"), left("WHO"), left("ACTION"), left("SUBJECT"), left("RESULT"), left("REASON")],
-            rows.rows.iter().map(|r| vec![view.text(r, "seq"), view.time(r, "at"), view.who(r), view.text(r, "action"), view.text(r, "subject"), view.text(r, "result"), view.text(r, "reason")]).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "seq"),
+                        view.time(r, "at"),
+                        view.who(r),
+                        view.text(r, "action"),
+                        view.text(r, "subject"),
+                        view.text(r, "result"),
+                        view.text(r, "reason"),
+                    ]
+                })
+                .collect(),
         ),
         "decisions" => (
             vec![right("ID"), left("KIND"), left("SUBJECT"), left("WHO"), left("AT"), left("ENDED"), left("WHY")],
-            rows.rows.iter().map(|r| vec![view.text(r, "id"), view.text(r, "kind"), view.text(r, "subject"), view.text(r, "who"), view.time(r, "at"), view.time(r, "ended"), view.text(r, "why")]).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "id"),
+                        view.text(r, "kind"),
+                        view.text(r, "subject"),
+                        view.text(r, "who"),
+                        view.time(r, "at"),
+                        view.time(r, "ended"),
+                        view.text(r, "why"),
+                    ]
+                })
+                .collect(),
         ),
         "pipelines" => (
             vec![left("PIPELINE"), left("LAST RUN"), left("VERDICT"), left("ENDED"), left("TRIGGERS")],
-            rows.rows.iter().map(|r| {
-                let errors = if cell(r.get("errors").unwrap_or(&Value::Null)) == "0" { view.text(r, "triggers") } else { format!("{} error(s): quarterdeck pipeline lint {}", view.text(r, "errors"), view.text(r, "pipeline")) };
-                vec![view.text(r, "pipeline"), view.text(r, "last_run"), view.text(r, "last_verdict"), view.age(r, "last_ended"), errors]
-            }).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    let errors = if cell(r.get("errors").unwrap_or(&Value::Null)) == "0" {
+                        view.text(r, "triggers")
+                    } else {
+                        format!("{} error(s): quarterdeck pipeline lint {}", view.text(r, "errors"), view.text(r, "pipeline"))
+                    };
+                    vec![
+                        view.text(r, "pipeline"),
+                        view.text(r, "last_run"),
+                        view.text(r, "last_verdict"),
+                        view.age(r, "last_ended"),
+                        errors,
+                    ]
+                })
+                .collect(),
         ),
         "content" => (
             vec![left("SET"), left("OS"), left("CONTENT"), left("READ"), left("REPOS"), left("DETAIL")],
-            rows.rows.iter().map(|r| {
-                let fp: String = or(view.text(r, "fp"), "unknown").chars().take(12).collect();
-                vec![view.text(r, "set"), view.text(r, "os"), fp, view.age(r, "read"), view.text(r, "repos"), view.text(r, "detail")]
-            }).collect(),
+            rows.rows
+                .iter()
+                .map(|r| {
+                    let fp: String = or(view.text(r, "fp"), "unknown").chars().take(12).collect();
+                    vec![view.text(r, "set"), view.text(r, "os"), fp, view.age(r, "read"), view.text(r, "repos"), view.text(r, "detail")]
+                })
+                .collect(),
         ),
         _ => plain(&rows.rows),
     };
@@ -94,7 +175,10 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
 
 /// A table of a newer engine, as it comes.
 fn plain(rows: &[Row]) -> (Vec<Column>, Vec<Vec<String>>) {
-    (vec![left("ROW")], rows.iter().map(|r| vec![r.iter().map(|(k, v)| format!("{k}={}", cell(v))).collect::<Vec<_>>().join(" ")]).collect())
+    (
+        vec![left("ROW")],
+        rows.iter().map(|r| vec![r.iter().map(|(k, v)| format!("{k}={}", cell(v))).collect::<Vec<_>>().join(" ")]).collect(),
+    )
 }
 
 fn or(text: String, other: &str) -> String {
@@ -153,10 +237,7 @@ impl View<'_> {
     fn fault(&self, row: &Row) -> String {
         let (stage, step, detail) = (self.text(row, "failed_stage"), self.text(row, "failed_step"), self.text(row, "detail"));
         let place = if step.is_empty() || step == stage { stage } else { format!("{stage}/{step}") };
-        match (place.is_empty(), detail.is_empty()) {
-            (true, _) => detail,
-            (false, true) => place,
-            (false, false) => format!("{place}: {detail}"),
-        }
+        // The runner's detail names the place already.
+        if detail.is_empty() { place } else { detail }
     }
 }

@@ -10,9 +10,9 @@ use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::times;
+use crate::api::ApiError;
 use crate::api::client::{ANSWER, Client, encode};
 use crate::api::types::{AttemptDoc, AttemptsDoc, LogLine, LogPage};
-use crate::api::ApiError;
 use crate::base::sanitise::{self, Colour};
 use crate::base::suggest;
 use crate::domain::run::{BadRunRef, RunRef};
@@ -46,16 +46,26 @@ struct Reader<'a> {
 pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
     let place = parse(&args.place)?;
     let site = ctx.site(out)?;
-    let since = match &args.since {
-        None => None,
-        Some(text) => Some(times::since(text, &out.zone, Timestamp::now()).ok_or_else(|| {
-            Failure::bad(format!("`{text}` is no time"), "write 10m for ten minutes ago, 01:30, or a time in RFC 3339")
-        })?),
-    };
+    let since =
+        match &args.since {
+            None => None,
+            Some(text) => Some(times::since(text, &out.zone, Timestamp::now()).ok_or_else(|| {
+                Failure::bad(format!("`{text}` is no time"), "write 10m for ten minutes ago, 01:30, or a time in RFC 3339")
+            })?),
+        };
     connect::block_on(async {
         let client = connect::connect(ctx, &site, Start::OnDemand).await?;
-        let mut reader =
-            Reader { out, client, place, follow: args.follow, grep: args.grep, since, timestamps: args.timestamps, head: None, open: false };
+        let mut reader = Reader {
+            out,
+            client,
+            place,
+            follow: args.follow,
+            grep: args.grep,
+            since,
+            timestamps: args.timestamps,
+            head: None,
+            open: false,
+        };
         reader.read().await
     })
 }
@@ -146,7 +156,10 @@ impl Reader<'_> {
             first = false;
             let nothing_new = page.lines.is_empty() && page.next_offset == offset;
             for line in &page.lines {
-                if self.since.is_none_or(|s| line.at.is_empty() || line.at.parse::<Timestamp>().is_ok_and(|t| t >= s || self.grep.is_none())) {
+                if self
+                    .since
+                    .is_none_or(|s| line.at.is_empty() || line.at.parse::<Timestamp>().is_ok_and(|t| t >= s || self.grep.is_none()))
+                {
                     self.print(a, line);
                 }
             }
@@ -169,7 +182,8 @@ impl Reader<'_> {
     fn print(&mut self, a: &AttemptDoc, line: &LogLine) {
         if self.out.json {
             // The text as the step wrote it: JSON keeps a terminal safe, and a script wants it whole.
-            self.out.value(&serde_json::json!({"stage": a.stage, "cell": a.cell, "step": a.step, "attempt": a.number, "offset": line.offset,
+            self.out
+                .value(&serde_json::json!({"stage": a.stage, "cell": a.cell, "step": a.step, "attempt": a.number, "offset": line.offset,
                 "at": line.at, "text": line.text}));
             return;
         }

@@ -48,7 +48,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             cmd::plan(&source(ctx, &file), &catalog, &given, &freeze, jiff::Timestamp::now(), style)
         }
         Command::Graph { file, dot } => cmd::graph(&source(ctx, &file), &site_catalog(ctx, out)?, dot, style),
-        Command::List => cmd::list(&all(ctx)?, &site_catalog(ctx, out)?, jiff::Timestamp::now()),
+        Command::List => cmd::list(&by_name(all(ctx)?), &site_catalog(ctx, out)?, jiff::Timestamp::now()),
     };
     print(out, &output)
 }
@@ -71,6 +71,16 @@ fn site_catalog(ctx: &Ctx, out: &mut Out) -> Result<Catalog, Failure> {
 /// Every pipeline of the site; what may not be trusted is unreadable.
 fn all(ctx: &Ctx) -> Result<Vec<Source>, Failure> {
     Ok(pipelines::names(&ctx.dirs, ctx.uid)?.iter().map(|name| named(ctx, name)).collect())
+}
+
+/// A list has no room for the directory that all share.
+fn by_name(mut sources: Vec<Source>) -> Vec<Source> {
+    for s in &mut sources {
+        if let Some(name) = Path::new(&s.name).file_name() {
+            s.name = name.to_string_lossy().into_owned();
+        }
+    }
+    sources
 }
 
 fn named(ctx: &Ctx, name: &str) -> Source {
@@ -147,7 +157,10 @@ mod tests {
     #[test]
     fn a_shell_s_complaint_has_its_line() {
         assert_eq!(complaint("bash: line 3: syntax error near unexpected token `done'").map(|f| f.line), Some(3));
-        assert_eq!(complaint("sh: 2: Syntax error: end of file unexpected").map(|f| f.message), Some("Syntax error: end of file unexpected".into()));
+        assert_eq!(
+            complaint("sh: 2: Syntax error: end of file unexpected").map(|f| f.message),
+            Some("Syntax error: end of file unexpected".into())
+        );
         assert_eq!(complaint("noise"), None);
         let bad = Script { interpreter: vec!["sh".into()], text: "echo a\nif true; then\n".into() };
         assert!(!shell_check(&bad).is_empty());

@@ -221,7 +221,15 @@ fn ended(out: &Out, doc: &RunDoc) -> Outcome {
             .iter()
             .map(|s| {
                 let steps = s.steps.iter().filter(|t| t.verdict.as_deref().is_some_and(|v| v != "success" && v != "skipped"));
-                let bad: Vec<String> = steps.map(|t| format!("{}: {}", t.name, if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() })).collect();
+                let bad: Vec<String> = steps
+                    .map(|t| {
+                        format!(
+                            "{}: {}",
+                            t.name,
+                            if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() }
+                        )
+                    })
+                    .collect();
                 let detail = if bad.is_empty() { s.detail.clone() } else { bad.join("; ") };
                 vec![s.name.clone(), s.verdict.clone().unwrap_or_default(), s.duration_ms.map(duration::short).unwrap_or_default(), detail]
             })

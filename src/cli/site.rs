@@ -10,7 +10,9 @@ use super::Ctx;
 use super::args::Site as Command;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
-use crate::config::{ConfigError, pipelines, problem, template, trust};
+use crate::config::{ConfigError, problem, template, trust};
+use crate::engine::catalog;
+use crate::pipeline::render_with;
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: &Command) -> Outcome {
     match command {
@@ -44,7 +46,10 @@ fn init(ctx: &Ctx, out: &Out) -> Outcome {
 }
 
 /// Pipelines that come with this version; `site init` copies them, and only the copies run.
-pub const SHIPPED: &[(&str, &str)] = &[];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
+    ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
+];
 
 fn make_dir(dir: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(|e| unwritable(dir, &e))
@@ -79,22 +84,30 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     let mut text = String::new();
     match ctx.dirs.read_site(ctx.uid) {
         Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
-        Err(e) => rows.push((path.display().to_string(), 0, 0, "site.refused", e.to_string(), e.help())),
+        Err(e) => rows.push((path.display().to_string(), 0, 0, "site.refused".to_owned(), e.to_string(), e.help())),
         Ok(None) => out.note(&format!("note: no site file at {}: every default holds; `quarterdeck site init` writes one", path.display())),
         Ok(Some(t)) => {
             if let Err(problems) = crate::config::Site::parse(&t) {
                 text = problem::render(&problems, &path.display().to_string(), &t, out.colour);
                 let file = path.display().to_string();
-                rows.extend(problems.into_iter().map(|p| (file.clone(), p.line, p.column, "site.bad", p.message, p.help)));
+                rows.extend(problems.into_iter().map(|p| (file.clone(), p.line, p.column, "site.bad".into(), p.message, p.help)));
             }
         }
     }
-    match pipelines::names(&ctx.dirs, ctx.uid) {
-        Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused", e.to_string(), e.help())),
-        Ok(names) => {
-            for name in names {
-                if let Err(e) = pipelines::read(&ctx.dirs, &name, ctx.uid) {
-                    rows.push((name, 0, 0, "pipeline.refused", e.to_string(), from_config(&e).help));
+    let site = ctx.dirs.load(ctx.uid).unwrap_or_default();
+    match catalog::of_site(&ctx.dirs, &site, ctx.uid) {
+        Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused".into(), e.to_string(), e.help())),
+        Ok(catalog) => {
+            for name in &catalog.pipelines {
+                match catalog::judge(&ctx.dirs, name, ctx.uid, &catalog) {
+                    Err(e) => rows.push((name.clone(), 0, 0, "pipeline.refused".into(), e.to_string(), from_config(&e).help)),
+                    Ok(judged) => {
+                        for d in judged.diagnostics.into_iter().filter(|d| d.is_error()) {
+                            text.push_str(&render_with(&d, &judged.source.text, out.colour));
+                            text.push('\n');
+                            rows.push((d.file, d.line as usize, d.column as usize, d.code, d.message, d.help));
+                        }
+                    }
                 }
             }
         }

@@ -111,7 +111,9 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         let drained = engine.store.drain().map_err(|e| from_store(&e))?;
         return match (action.id, drained) {
             ("undrain", None) => Err(ApiError::refused("the engine is not drained", "nothing to do")),
-            ("drain", Some(d)) => Err(ApiError::refused(format!("the engine is drained already, by {}", d.by), "quarterdeck engine drain --off ends it")),
+            ("drain", Some(d)) => {
+                Err(ApiError::refused(format!("the engine is drained already, by {}", d.by), "quarterdeck engine drain --off ends it"))
+            }
             _ => Ok((Subject::Engine, Level::L1)),
         };
     }
@@ -135,9 +137,10 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         "resume" | "retry" if !ended => {
             Err(ApiError::refused(format!("{run} has not ended: it is {}", row.state), "wait for it, or cancel it first"))
         }
-        "resume" | "retry" if row.verdict == Some(Verdict::Success) => {
-            Err(ApiError::refused(format!("{run} succeeded: nothing is left to do"), format!("to run it again: quarterdeck replay '{run}'")))
-        }
+        "resume" | "retry" if row.verdict == Some(Verdict::Success) => Err(ApiError::refused(
+            format!("{run} succeeded: nothing is left to do"),
+            format!("to run it again: quarterdeck replay '{run}'"),
+        )),
         "resume" | "retry" => {
             let plan = plan::frozen(engine, &run)?;
             Ok((Subject::Run(Box::new(row)), plan.danger))
@@ -197,11 +200,17 @@ async fn perform(
                 }
                 "pin" => {
                     runner.pin(run, who, &request.reason, true).await.map_err(|e| from_runner(&e))?;
-                    (format!("{run} is kept"), Some(DecisionEdit::Take { kind: Kind::Pin, subject: run.to_string(), why: request.reason.clone() }))
+                    (
+                        format!("{run} is kept"),
+                        Some(DecisionEdit::Take { kind: Kind::Pin, subject: run.to_string(), why: request.reason.clone() }),
+                    )
                 }
                 _ => {
                     runner.pin(run, who, &request.reason, false).await.map_err(|e| from_runner(&e))?;
-                    (format!("{run} is given back to retention"), Some(DecisionEdit::TakeBack { kind: Kind::Pin, subject: run.to_string() }))
+                    (
+                        format!("{run} is given back to retention"),
+                        Some(DecisionEdit::TakeBack { kind: Kind::Pin, subject: run.to_string() }),
+                    )
                 }
             };
             (done(Some(run), message), run.to_string(), decision)
@@ -210,7 +219,10 @@ async fn perform(
             let (message, decision) = match action.id {
                 "drain" => {
                     engine.runner.drain(Some((&caller.actor, &request.reason))).await.map_err(|e| from_runner(&e))?;
-                    ("drained: nothing new starts, what runs goes on to its end".to_owned(), Some(DecisionEdit::Take { kind: Kind::Drain, subject: ENGINE.into(), why: request.reason.clone() }))
+                    (
+                        "drained: nothing new starts, what runs goes on to its end".to_owned(),
+                        Some(DecisionEdit::Take { kind: Kind::Drain, subject: ENGINE.into(), why: request.reason.clone() }),
+                    )
                 }
                 "undrain" => {
                     engine.runner.drain(None).await.map_err(|e| from_runner(&e))?;

@@ -21,6 +21,7 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
         repos: repos.collect(),
         pipelines,
         time_zone: site.time_zone.clone(),
+        ..Catalog::default()
     }
 }
 

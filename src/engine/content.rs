@@ -76,7 +76,10 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_unknown_and_says_why() {
         let dir = tempfile::tempdir().unwrap();
-        let text = format!("[repos.a]\ntree = \"{0}/a\"\n[repos.b]\n[content.x]\nrepos = [\"a\"]\n[content.y]\nrepos = [\"b\"]\n", dir.path().display());
+        let text = format!(
+            "[repos.a]\ntree = \"{0}/a\"\n[repos.b]\n[content.x]\nrepos = [\"a\"]\n[content.y]\nrepos = [\"b\"]\n",
+            dir.path().display()
+        );
         let site = Arc::new(Site::parse(&text).unwrap());
         let content = SiteContent::new(Box::new(move || Some(site.clone())), Arc::new(SystemClock));
         for (set, words) in [("x", "a: "), ("y", "neither tree nor upstream"), ("z", "no [content.z]")] {

@@ -55,7 +55,8 @@ fn edits(engine: &Engine, seen: &BTreeSet<(&'static str, String)>, lagged: bool)
     let mut out = Vec::new();
     if lagged {
         // Some were missed: everything that is open, and what ended last.
-        let open = RunsQuery { states: vec![RunState::Queued, RunState::Running, RunState::Waiting], limit: 100_000, ..RunsQuery::default() };
+        let open =
+            RunsQuery { states: vec![RunState::Queued, RunState::Running, RunState::Waiting], limit: 100_000, ..RunsQuery::default() };
         for row in engine.store.runs(&open)?.iter().chain(&engine.store.runs(&RunsQuery::default())?) {
             out.push(Edit::Upsert { table: "runs".into(), id: row.run.to_string(), row: rows::run(row) });
         }

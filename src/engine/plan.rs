@@ -41,7 +41,8 @@ pub fn of_replay(engine: &Engine, site: &Site, run: &RunRef, edits: &IndexMap<St
 /// The plan that a run was frozen with.
 pub fn frozen(engine: &Engine, run: &RunRef) -> Result<Plan, ApiError> {
     let json = engine.store.plan_json(run).map_err(|e| from_store(&e))?;
-    serde_json::from_str(&json).map_err(|e| ApiError::failed(format!("the plan of {run} cannot be read: {e}"), "was it made by a newer version?"))
+    serde_json::from_str(&json)
+        .map_err(|e| ApiError::failed(format!("the plan of {run} cannot be read: {e}"), "was it made by a newer version?"))
 }
 
 fn refused(name: &str, diagnostics: &[Diagnostic]) -> ApiError {
@@ -69,7 +70,11 @@ fn find_run(store: &Store, q: &RunQuery) -> Result<RunRef, String> {
     };
     if let Some(number) = q.number {
         let row = store.run(&RunRef::new(&q.pipeline, number)).map_err(|e| e.to_string())?;
-        return if fits(row.verdict) { Ok(row.run) } else { Err(format!("{} has another verdict: {}", row.run, row.verdict.map_or("none yet", Verdict::as_str))) };
+        return if fits(row.verdict) {
+            Ok(row.run)
+        } else {
+            Err(format!("{} has another verdict: {}", row.run, row.verdict.map_or("none yet", Verdict::as_str)))
+        };
     }
     let query = RunsQuery { pipeline: Some(q.pipeline.clone()), states: vec![RunState::Done], limit: 1_000, ..RunsQuery::default() };
     let rows = store.runs(&query).map_err(|e| e.to_string())?;

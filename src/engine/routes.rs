@@ -87,7 +87,11 @@ async fn viewer(engine: &Arc<Engine>, peer: Peer) -> Result<Caller, ApiError> {
 }
 
 async fn unknown(request: axum::extract::Request) -> Fault {
-    ApiError::bad(format!("no `{} {}` in this version of the API", request.method(), request.uri().path()), "client and engine may differ in version").into()
+    ApiError::bad(
+        format!("no `{} {}` in this version of the API", request.method(), request.uri().path()),
+        "client and engine may differ in version",
+    )
+    .into()
 }
 
 async fn status(State(engine): Shared, Extension(peer): Extension<Peer>) -> Result<Response, Fault> {
@@ -96,7 +100,12 @@ async fn status(State(engine): Shared, Extension(peer): Extension<Peer>) -> Resu
     Ok(answer(&status))
 }
 
-async fn table(State(engine): Shared, Extension(peer): Extension<Peer>, Path(what): Path<String>, Query(q): Params) -> Result<Response, Fault> {
+async fn table(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(what): Path<String>,
+    Query(q): Params,
+) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let question = rows_of::Question {
         what,
@@ -112,7 +121,8 @@ async fn table(State(engine): Shared, Extension(peer): Extension<Peer>, Path(wha
 }
 
 async fn change(State(engine): Shared, Extension(peer): Extension<Peer>, body: Bytes) -> Result<Response, Fault> {
-    let request: Do = serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
+    let request: Do =
+        serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
     let e = engine.clone();
     let caller = blocking(move || Ok(e.caller(peer, e.watch.uid()))).await?;
     Ok(answer(&act::act(&engine, caller, request).await?))
@@ -136,7 +146,11 @@ async fn run(
     Ok(answer(&rows::document(&summary)))
 }
 
-async fn why(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number)): Path<(String, String)>) -> Result<Response, Fault> {
+async fn why(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number)): Path<(String, String)>,
+) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let row = {
@@ -155,7 +169,11 @@ async fn stream(State(engine): Shared, Extension(peer): Extension<Peer>, headers
     Ok(events::stream(engine, from.and_then(|t| t.parse().ok())))
 }
 
-async fn attempts(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number)): Path<(String, String)>) -> Result<Response, Fault> {
+async fn attempts(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number)): Path<(String, String)>,
+) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     Ok(answer(&log::attempts(&engine, &run_ref(&pipeline, &number)?).await?))
 }
@@ -163,7 +181,12 @@ async fn attempts(State(engine): Shared, Extension(peer): Extension<Peer>, Path(
 type AttemptPath = Path<(String, String, u64)>;
 
 /// `?at=offset&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339`; `&wait=S` holds the question until there is more.
-async fn log_page(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number, fence)): AttemptPath, Query(q): Params) -> Result<Response, Fault> {
+async fn log_page(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number, fence)): AttemptPath,
+    Query(q): Params,
+) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let count = |name: &str, otherwise: u64| match q.get(name).map(|v| v.parse::<u64>()) {
@@ -186,7 +209,12 @@ async fn log_page(State(engine): Shared, Extension(peer): Extension<Peer>, Path(
 }
 
 /// `?re=PATTERN&offset=N`.
-async fn log_search(State(engine): Shared, Extension(peer): Extension<Peer>, Path((pipeline, number, fence)): AttemptPath, Query(q): Params) -> Result<Response, Fault> {
+async fn log_search(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number, fence)): AttemptPath,
+    Query(q): Params,
+) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let offset = q.get("offset").and_then(|o| o.parse().ok()).unwrap_or(0);

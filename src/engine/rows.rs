@@ -11,8 +11,29 @@ use crate::domain::rows::{LockRow, QueueRow, RunRow, Summary};
 pub type Row = Map<String, Value>;
 
 pub const RUNS: &[&str] = &[
-    "run", "pipeline", "number", "state", "verdict", "detail", "exit_code", "failed_stage", "failed_step", "requested_by", "reason", "started",
-    "ended", "duration_ms", "fp_before", "fp_after", "queued", "trigger", "cause", "title", "cancel_by", "pinned", "replay_of",
+    "run",
+    "pipeline",
+    "number",
+    "state",
+    "verdict",
+    "detail",
+    "exit_code",
+    "failed_stage",
+    "failed_step",
+    "requested_by",
+    "reason",
+    "started",
+    "ended",
+    "duration_ms",
+    "fp_before",
+    "fp_after",
+    "queued",
+    "trigger",
+    "cause",
+    "title",
+    "cancel_by",
+    "pinned",
+    "replay_of",
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];

@@ -46,13 +46,17 @@ pub async fn bind(path: &Path, private: bool, uid: u32) -> Result<UnixListener, 
             if let Ok((short, _fd)) = socket::short(path)
                 && UnixStream::connect(&short).await.is_ok()
             {
-                return Err(unusable("is served by another engine".into(), "it has another state directory; stop it, or name another socket"));
+                return Err(unusable(
+                    "is served by another engine".into(),
+                    "it has another state directory; stop it, or name another socket",
+                ));
             }
             std::fs::remove_file(path).map_err(|e| unusable(format!("is stale and cannot be removed: {e}"), "remove it"))?;
         }
     }
     let (short, _fd) = socket::short(path).map_err(|e| unusable(format!("cannot be reached: {e}"), ""))?;
-    let listener = UnixListener::bind(&short).map_err(|e| unusable(format!("cannot be made: {e}"), "is its directory there and writable?"))?;
+    let listener =
+        UnixListener::bind(&short).map_err(|e| unusable(format!("cannot be made: {e}"), "is its directory there and writable?"))?;
     // The directory of a private one is 0700; a shared one is open to all, and the guard knows each by the kernel's word.
     let mode = if private { 0o600 } else { 0o666 };
     let set = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
@@ -64,11 +68,15 @@ pub async fn bind(path: &Path, private: bool, uid: u32) -> Result<UnixListener, 
 fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
     if !dir.exists() {
         std::fs::create_dir(dir).map_err(|e| (format!("cannot be made: {e}"), "make it for the engine's user".to_owned()))?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).map_err(|e| (format!("cannot get its mode: {e}"), String::new()))?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
+            .map_err(|e| (format!("cannot get its mode: {e}"), String::new()))?;
     }
     let meta = std::fs::metadata(dir).map_err(|e| (format!("cannot be looked at: {e}"), String::new()))?;
     if meta.uid() != uid && meta.uid() != 0 {
-        return Err((format!("belongs to uid {}: its owner could replace the socket", meta.uid()), format!("chown {uid} {}", dir.display())));
+        return Err((
+            format!("belongs to uid {}: its owner could replace the socket", meta.uid()),
+            format!("chown {uid} {}", dir.display()),
+        ));
     }
     if meta.mode() & 0o002 != 0 {
         return Err(("may be written by everybody: anybody could replace the socket".into(), format!("chmod o-w {}", dir.display())));

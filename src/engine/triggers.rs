@@ -95,7 +95,9 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
             _ if site.read_only => Some("the site is read-only".to_owned()),
             Err(e) => Some(e.to_string()),
             Ok(p) if p.danger == Level::L3 => Some("it is L3: nothing starts it but people".to_owned()),
-            Ok(_) if chain(engine, &ended.run).await? >= CHAIN => Some(format!("{CHAIN} runs set each other off in one chain: is it a circle?")),
+            Ok(_) if chain(engine, &ended.run).await? >= CHAIN => {
+                Some(format!("{CHAIN} runs set each other off in one chain: is it a circle?"))
+            }
             Ok(_) => None,
         };
         let (subject, result) = match (refusal, plan) {
@@ -187,7 +189,12 @@ async fn chain(engine: &Arc<Engine>, run: &RunRef) -> Result<usize, ApiError> {
     routes::blocking(move || {
         for length in 1..=CHAIN {
             let row = engine.store.run(&run).map_err(|e| super::state::from_store(&e))?;
-            let before = row.cause.as_deref().and_then(|c| c.strip_prefix("upstream:")).and_then(|c| c.split(':').next()).and_then(|r| r.parse().ok());
+            let before = row
+                .cause
+                .as_deref()
+                .and_then(|c| c.strip_prefix("upstream:"))
+                .and_then(|c| c.split(':').next())
+                .and_then(|r| r.parse().ok());
             match before {
                 Some(b) => run = b,
                 None => return Ok(length),

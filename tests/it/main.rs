@@ -1,12 +1,16 @@
 //! Every integration test of the binary, in one test program; one module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod api;
 mod chaos_check;
 mod checkout;
 mod content;
+mod cli;
 mod demo_hostile;
 mod demo_tools;
 mod demo_upstream;
+mod engine;
+mod guard;
 mod interop;
 mod mirror;
 mod pipelines;

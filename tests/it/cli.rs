@@ -1,0 +1,202 @@
+//! The command line as scripts use it: exit codes, JSON, words on the way out; logs, cancel, resume, replay.
+
+use serde_json::{Value, json};
+
+use crate::api::HELLO;
+use crate::support::{Home, until};
+
+const PARAMS: &str = "format: 1\nname: params\nparameters:\n  who: {type: string, default: world}\n  n: {type: int, min: 1, max: 3, default: 1}\nstages:\n  - name: greet\n    run: echo \"hello $who\"\n";
+
+#[test]
+fn exit_codes_are_those_of_the_contract() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO).pipeline("bad", "format: 1\nname: bad\nstages:\n  - name: a\n    run: exit 7\n");
+    let ok = home.qd(["--json", "run", "hello", "--wait"]).expect(0).json();
+    assert_eq!(
+        (&ok["verdict"], &ok["stages"][0]["name"], &ok["stages"][0]["steps"][0]["exit_code"]),
+        (&json!("success"), &json!("greet"), &json!(0))
+    );
+    assert!(ok["stages"][0]["duration_ms"].is_u64() && ok["started"].is_string() && ok["ended"].is_string());
+    let bad = home.qd(["--json", "run", "bad", "--wait"]).expect(1).json();
+    assert_eq!((&bad["verdict"], &bad["stages"][0]["steps"][0]["exit_code"]), (&json!("failure"), &json!(7)));
+    assert_eq!(home.json(&["run", "hello"]), json!({"run": "hello#2"}));
+    for args in [
+        &["get", "nothing"][..],
+        &["run"],
+        &["frobnicate"],
+        &["run", "hello", "-p", "x"],
+        &["why", "hello"],
+        &["step", "no/kind"],
+        &["run", "hello", "-p", "a=1", "-p", "a=2"],
+    ] {
+        home.qd(args).expect(2);
+    }
+    home.qd(["run", "nope"]).expect(2);
+}
+
+#[test]
+fn an_unknown_command_is_told_which_exist_and_later_ones_are_absent() {
+    let home = Home::new();
+    let out = home.qd(["schedule", "preview"]).expect(2);
+    assert!(out.stderr.contains("commands: actions cancel"), "{out:?}");
+    for later in ["approve", "screen", "save", "doctor", "diff"] {
+        assert!(!out.stderr.contains(&format!(" {later} ")), "{later}");
+    }
+    let error = home.qd(["--json", "frobnicate"]).expect(2).json();
+    assert_eq!(error["error"]["code"], "bad-input");
+}
+
+#[test]
+fn parameters_are_checked_before_a_run_exists() {
+    let home = Home::new();
+    home.pipeline("params", PARAMS);
+    let out = home.qd(["run", "params", "-p", "wo=x"]).expect(2);
+    assert!(out.stderr.contains("no parameter `wo`") && out.stderr.contains("did you mean `who`?"), "{out:?}");
+    home.qd(["run", "params", "-p", "n=9"]).expect(2);
+    home.qd(["run", "params", "-p", "who=$(id) ; rm -rf /", "--wait"]).expect(0);
+    assert!(home.qd(["log", "params#1"]).expect(0).stdout.contains("hello $(id) ; rm -rf /"));
+}
+
+#[test]
+fn a_pipeline_put_there_is_seen_by_the_next_command() {
+    let home = Home::new();
+    home.qd(["engine", "start"]).expect(0);
+    home.qd(["run", "hello"]).expect(2);
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+}
+
+#[test]
+fn logs_are_found_by_place_safe_for_a_terminal_and_searched() {
+    let home = Home::new();
+    let script = "printf 'plain\\n\\033]52;c;ZXZpbA==\\007sly\\n\\033[31mred\\033[0m\\n'; printf 'needle 7\\n'";
+    home.pipeline(
+        "talk",
+        &format!("format: 1\nname: talk\nstages:\n  - name: one\n    run: |\n      {script}\n  - name: two\n    run: echo second\n"),
+    );
+    home.qd(["run", "talk", "--wait"]).expect(0);
+    let all = home.qd(["log", "talk#1"]).expect(0).stdout;
+    assert!(all.contains("plain\n") && all.contains("sly\n") && all.contains("red\n") && all.contains("second\n"), "{all:?}");
+    assert!(!all.contains('\u{1b}') && !all.contains('\u{7}'), "{all:?}");
+    let red = home.qd(["--color", "always", "log", "talk#1/one"]).expect(0).stdout;
+    assert!(red.contains("\u{1b}[31mred\u{1b}[0m") && !red.contains("]52"), "{red:?}");
+    assert!(!home.qd(["log", "talk#1/two"]).expect(0).stdout.contains("plain"));
+    let hit = home.qd(["log", "talk#1", "--grep", "needle [0-9]"]).expect(0).stdout;
+    assert!(hit.contains("needle 7") && !hit.contains("plain"), "{hit:?}");
+    assert!(home.qd(["log", "talk#1", "--grep", "("]).expect(2).stderr.contains("no regular expression"));
+    assert!(home.qd(["log", "talk#1/tow"]).expect(2).stderr.contains("did you mean `two`?"));
+    assert!(home.qd(["log", "talk#9"]).expect(2).stderr.contains("no run talk#9"));
+    assert!(home.qd(["log", "talk#1", "--since", "soon"]).expect(2).stderr.contains("is no time"));
+    let line: Value = serde_json::from_str(home.qd(["--json", "log", "talk#1/two"]).expect(0).stdout.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["stage"], &line["text"]), (&json!("two"), &json!("second")));
+}
+
+#[test]
+fn a_followed_log_ends_with_its_run() {
+    let home = Home::new();
+    let gate = home.root().join("gate");
+    home.pipeline(
+        "slow",
+        &format!(
+            "format: 1\nname: slow\nstages:\n  - name: a\n    run: echo before; while [ ! -e {} ]; do sleep 0.05; done; echo behind\n",
+            gate.display()
+        ),
+    );
+    home.qd(["run", "slow"]).expect(0);
+    let mut log = home.foreground(["log", "slow#1", "--follow"]);
+    log.line(|l| l == "before");
+    std::fs::write(&gate, "").unwrap();
+    log.line(|l| l == "behind");
+    assert!(log.wait().success());
+}
+
+#[test]
+fn cancel_resume_retry_and_replay_do_what_they_say() {
+    let home = Home::new();
+    let gate = home.root().join("gate");
+    let text = format!(
+        "format: 1\nname: two\nparameters:\n  who: {{type: string, default: ann}}\nstages:\n  - name: first\n    run: echo first\n  - name: second\n    run: test -e {} && echo \"$who\"\n",
+        gate.display()
+    );
+    home.pipeline("two", &text).pipeline("long", "format: 1\nname: long\nstages:\n  - name: a\n    run: sleep 1000\n");
+    home.qd(["run", "two", "--wait"]).expect(1);
+    std::fs::write(&gate, "").unwrap();
+    let doc = home.qd(["--json", "resume", "two#1", "--wait"]).expect(0).json();
+    assert_eq!((&doc["run"], &doc["verdict"]), (&json!("two#1"), &json!("success")));
+    let attempts = home.qd(["log", "two#1/first"]).expect(0).stdout;
+    assert_eq!(attempts.matches("first\n").count(), 1, "what succeeded is not run again: {attempts}");
+    home.qd(["retry", "two#1"]).expect(4);
+    let again = home.qd(["--json", "replay", "two#1", "-p", "who=bob", "--wait"]).expect(0).json();
+    assert_eq!(again["run"], "two#2");
+    assert!(home.qd(["log", "two#2/second"]).expect(0).stdout.contains("bob"));
+    home.qd(["run", "long"]).expect(0);
+    until("it to run", || home.qd(["why", "long#1"]).stdout.contains("runs: stage"));
+    home.qd(["cancel", "long#1", "--reason", "enough"]).expect(0);
+    until("it to end", || home.json(&["get", "runs", "--filter", "run=long#1"])["rows"][0]["verdict"] == "cancelled");
+    home.qd(["cancel", "long#1"]).expect(4);
+    let mut waiting = home.foreground(["--json", "run", "long", "--wait"]);
+    until("it to run", || home.qd(["why", "long#2"]).stdout.contains("runs: stage"));
+    home.qd(["cancel", "long#2"]).expect(0);
+    assert_eq!(waiting.wait().code(), Some(5));
+}
+
+#[test]
+fn a_drain_holds_what_is_new_says_so_and_outlives_the_engine() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["engine", "drain", "--reason", "new kernel"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    home.qd(["run", "hello"]).expect(0);
+    until("the reason", || home.qd(["why", "hello#1"]).expect(0).stdout.contains("new kernel"));
+    assert!(home.qd(["get", "queue"]).expect(0).stdout.contains("drained by"));
+    home.qd(["engine", "drain", "--off"]).expect(0);
+    until("the run to end", || home.json(&["get", "runs"])["rows"][0]["verdict"] == "success");
+    assert_eq!(home.json(&["get", "decisions"])["rows"][0]["kind"], "drain");
+}
+
+#[test]
+fn site_init_writes_what_is_missing_and_never_over_what_is_there() {
+    let home = Home::new();
+    home.pipeline("rpmcanary", "mine");
+    home.qd(["site", "init"]).expect(0);
+    assert_eq!(std::fs::read_to_string(home.config().join("pipelines/rpmcanary.yml")).unwrap(), "mine");
+    assert!(home.config().join("pipelines/nightly-repo-updates.yml").exists() && home.config().join("site.toml").exists());
+    std::fs::remove_file(home.config().join("pipelines/rpmcanary.yml")).unwrap();
+    home.qd(["--json", "site", "init"]).expect(0).json();
+    home.qd(["secret", "list"]).expect(0);
+}
+
+#[test]
+fn secrets_are_named_tested_and_never_shown() {
+    let home = Home::new();
+    home.site("[secrets]\nok = \"cmd:echo a-good-value\"\nshort = \"cmd:echo abc\"\ngone = \"env:QD_NO_SUCH\"\n");
+    let list = home.qd(["secret", "list"]).expect(0).stdout;
+    assert!(list.contains("cmd:echo") && list.contains("env:QD_NO_SUCH") && !list.contains("a-good-value"), "{list}");
+    let out = home.qd(["secret", "test"]).expect(1);
+    assert!(out.stdout.contains("ok") && out.stdout.contains("is not set") && out.stdout.contains("fewer than 6"), "{out:?}");
+    assert!(!format!("{out:?}").contains("a-good-value"));
+    home.qd(["secret", "test", "ok"]).expect(0);
+    assert!(home.qd(["secret", "get", "okk"]).expect(2).stderr.contains("did you mean `ok`?"));
+}
+
+#[test]
+fn tables_fit_a_terminal_and_a_closed_pipe_is_quiet() {
+    let home = Home::new();
+    home.pipeline(
+        "bad",
+        &format!("format: 1\nname: bad\nstages:\n  - name: {}\n    run: exit 7\n", "a-very-long-stage-name-that-goes-on-and-on-".repeat(3)),
+    );
+    home.qd(["run", "bad", "--wait"]).expect(1);
+    for what in ["runs", "audit", "pipelines", "queue", "locks"] {
+        let out = home.qd(["get", what]).expect(0).stdout;
+        assert!(out.lines().all(|l| l.chars().count() <= 80), "{what}: {out}");
+    }
+    let mut piped = std::process::Command::new("sh");
+    let me = home.command(["man"]);
+    piped.arg("-c").arg("\"$0\" --state-dir \"$1\" man | head -c 1 >/dev/null").arg(me.get_program()).arg(home.state());
+    let out = crate::support::home::run(piped);
+    assert!(out.stderr.is_empty(), "{out:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(home.qd(["completions", shell]).expect(0).stdout.contains("quarterdeck"));
+    }
+}

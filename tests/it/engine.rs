@@ -1,0 +1,216 @@
+//! The engine as a process: started on demand by many at once, alone on its store, killed and followed by another, refused where it must be.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::api::HELLO;
+use crate::support::home::run;
+use crate::support::{Home, kill, until, until_some};
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn pid(home: &Home) -> i32 {
+    home.json(&["engine", "status"])["pid"].as_i64().unwrap() as i32
+}
+
+#[test]
+fn many_clients_at_once_start_one_engine() {
+    let home = Home::new();
+    let pids: Vec<i64> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| run(home.command(["--json", "engine", "start"])).expect(0).json()["pid"].as_i64().unwrap()))
+            .collect();
+        clients.into_iter().map(|c| c.join().unwrap()).collect()
+    });
+    assert!(pids.iter().all(|p| *p == pids[0]), "{pids:?}");
+}
+
+#[test]
+fn a_second_engine_on_the_same_store_is_refused_and_the_holder_named() {
+    let home = Home::new();
+    home.qd(["engine", "start"]).expect(0);
+    let held = home.qd(["engine", "run"]).expect(4);
+    assert!(held.stderr.contains(&format!("pid {}", pid(&home))), "{held:?}");
+}
+
+#[test]
+fn status_and_stop_never_start_an_engine() {
+    let home = Home::new();
+    for args in [["engine", "status"], ["engine", "stop"]] {
+        assert!(home.qd(args).expect(3).stderr.contains("quarterdeck engine start"));
+    }
+    assert!(!home.socket().exists());
+    let error = home.qd(["--json", "engine", "status"]).expect(3).json();
+    assert_eq!(error["error"]["code"], "no-engine");
+}
+
+#[test]
+fn an_engine_that_was_killed_leaves_nothing_that_stops_the_next() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let first = pid(&home);
+    kill(first);
+    until("the engine to be gone", || home.qd(["engine", "status"]).code == 3);
+    assert!(home.socket().exists(), "a killed engine leaves its socket");
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    assert_ne!(pid(&home), first);
+    assert_eq!(home.json(&["get", "runs"])["rows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_waiting_client_outlives_its_engine_and_asks_for_one_run_only() {
+    let home = Home::new();
+    let gate = home.root().join("gate");
+    home.pipeline(
+        "slow",
+        &format!("format: 1\nname: slow\nstages:\n  - name: a\n    run: while [ ! -e {} ]; do sleep 0.05; done\n", gate.display()),
+    );
+    let waiting = home.command(["--json", "run", "slow", "--wait"]);
+    let out = std::thread::scope(|scope| {
+        let client = scope.spawn(|| run(waiting));
+        until("the step to run", || home.qd(["--json", "get", "runs"]).json()["rows"][0]["state"] == "running");
+        kill(pid(&home));
+        std::fs::write(&gate, "").unwrap();
+        client.join().unwrap()
+    });
+    let doc = out.expect(0).json();
+    assert_eq!((&doc["run"], &doc["verdict"]), (&json!("slow#1"), &json!("success")));
+    assert_eq!(home.json(&["get", "runs"])["rows"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_stands_in_the_socket_s_place_is_not_touched() {
+    let home = Home::new();
+    std::fs::write(home.socket(), "not a socket").unwrap();
+    assert!(home.qd(["get", "runs"]).expect(4).stderr.contains("is not a socket"));
+    assert_eq!(std::fs::read_to_string(home.socket()).unwrap(), "not a socket");
+    std::fs::remove_file(home.socket()).unwrap();
+    if rustix::process::getuid().as_raw() == 0 {
+        // Another user's socket: nothing is sent to it.
+        let _listener = UnixListener::bind(home.socket()).unwrap();
+        std::os::unix::fs::chown(home.socket(), Some(4_242), Some(4_242)).unwrap();
+        assert!(home.qd(["get", "runs"]).expect(4).stderr.contains("belongs to uid 4242"));
+    }
+}
+
+#[test]
+fn a_state_directory_that_others_reach_is_refused() {
+    let home = Home::new();
+    chmod(&home.state(), 0o755);
+    let out = home.qd(["engine", "start"]).expect(4);
+    assert!(out.stderr.contains("chmod 700") && !home.state().join("logs").exists(), "{out:?}");
+}
+
+#[test]
+fn a_broken_site_file_is_shown_with_its_place_and_never_ignored() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.site("read_onyl = true\n");
+    for args in [&["get", "runs"][..], &["run", "hello"], &["engine", "start"], &["engine", "run"], &["secret", "list"]] {
+        let out = home.qd(args).expect(2);
+        assert!(out.stderr.contains("site.toml:1:1") && out.stderr.contains("did you mean `read_only`?"), "{args:?} {out:?}");
+    }
+    let found = home.qd(["--json", "site", "check"]).expect(1).json();
+    assert_eq!((&found["diagnostics"][0]["line"], &found["diagnostics"][0]["column"]), (&json!(1), &json!(1)));
+    home.site("");
+    home.qd(["engine", "start"]).expect(0);
+    // Broken under a running engine: it goes on showing, and changes nothing.
+    let socket = home.socket();
+    home.site("read_only = maybe\n");
+    let (status, answer) = crate::api::act(&socket, json!({"action": "run", "target": "hello"}));
+    assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("site.toml"), "{answer}");
+    let (_, status) = crate::api::raw(&socket, "GET", "/v1/status", "");
+    assert!(status["site_error"].as_str().unwrap().contains("site.toml"), "{status}");
+}
+
+#[test]
+fn files_that_everybody_can_write_are_refused_until_that_is_mended() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO).site("");
+    let file = home.config().join("pipelines/hello.yml");
+    chmod(&file, 0o666);
+    assert!(home.qd(["run", "hello"]).expect(4).stderr.contains("chmod o-w"));
+    chmod(&file, 0o644);
+    chmod(&home.config().join("pipelines"), 0o777);
+    assert!(home.qd(["run", "hello"]).expect(4).stderr.contains("everybody may write"));
+    chmod(&home.config().join("pipelines"), 0o755);
+    chmod(&home.config().join("site.toml"), 0o646);
+    assert!(home.qd(["run", "hello"]).expect(4).stderr.contains("everybody may write"));
+    chmod(&home.config().join("site.toml"), 0o644);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+}
+
+#[test]
+fn a_tampered_audit_chain_is_found_with_its_place() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    for _ in 0..3 {
+        home.qd(["run", "hello", "--wait"]).expect(0);
+    }
+    home.qd(["get", "audit"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    let db = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
+    db.execute("UPDATE audit SET name = 'somebody' WHERE seq = 2", []).unwrap();
+    drop(db);
+    let out = home.qd(["get", "audit"]).expect(1);
+    assert!(out.stderr.contains("broken at entry 2"), "{out:?}");
+    assert!(home.qd(["--json", "get", "audit"]).expect(1).json()["error"].as_str().unwrap().contains("entry 2"));
+}
+
+#[test]
+fn an_upstream_trigger_starts_its_pipeline_once_for_each_end_that_it_names() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.pipeline("bad", "format: 1\nname: bad\nstages:\n  - name: a\n    run: exit 3\n");
+    home.pipeline(
+        "after",
+        "format: 1\nname: after\ntriggers:\n  - upstream: hello\n    on: success\nstages:\n  - name: a\n    run: echo after\n",
+    );
+    home.pipeline(
+        "sorry",
+        "format: 1\nname: sorry\ntriggers:\n  - upstream: bad\n    on: failure\nstages:\n  - name: a\n    run: echo sorry\n",
+    );
+    home.qd(["run", "bad", "--wait"]).expect(1);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let runs_of = |name: &str| home.json(&["get", "runs", "--filter", &format!("pipeline={name}")])["rows"].as_array().unwrap().clone();
+    for name in ["after", "sorry"] {
+        let rows = until_some(name, || Some(runs_of(name)).filter(|r| !r.is_empty()));
+        assert_eq!((rows.len(), &rows[0]["requested_by"], &rows[0]["trigger"]), (1, &json!("upstream"), &json!("upstream")));
+    }
+    // The next engine looks at the same ends and starts nothing twice.
+    kill(pid(&home));
+    until("the engine to be gone", || home.qd(["engine", "status"]).code == 3);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    until("the second", || runs_of("after").len() == 2);
+    assert_eq!(runs_of("sorry").len(), 1);
+}
+
+#[test]
+fn a_panic_is_no_way_to_leak_and_secrets_stay_out_of_the_log_and_the_store() {
+    let home = Home::new();
+    let secret = home.root().join("token");
+    std::fs::write(&secret, "s3cr3t-hunter2-token\n").unwrap();
+    chmod(&secret, 0o600);
+    home.site(&format!("[secrets]\ntoken = \"file:{}\"\n", secret.display()));
+    home.pipeline("leaky", "format: 1\nname: leaky\nsecrets: [{name: token, env: true}]\nstages:\n  - name: a\n    secrets: [token]\n    run: cat \"$QD_SECRETS_DIR/token\"; echo \"$TOKEN\"\n");
+    let out = home.qd(["--log-level", "trace", "run", "leaky", "--wait"]);
+    assert!([0, 1].contains(&out.code), "{out:?}");
+    home.qd(["engine", "stop"]).expect(0);
+    let mut files = vec![home.state()];
+    let mut looked = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            looked += 1;
+            assert!(memchr::memmem::find(&bytes, b"s3cr3t-hunter2").is_none(), "{}", path.display());
+        }
+    }
+    assert!(looked > 5);
+}
