@@ -10,15 +10,18 @@ use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::times;
-use crate::api::ApiError;
-use crate::api::client::{ANSWER, Client, encode};
+use crate::api::client::{ANSWER, Client, Trouble, encode};
 use crate::api::types::{AttemptDoc, AttemptsDoc, LogLine, LogPage};
+use crate::api::{ApiError, Code};
 use crate::base::sanitise::{self, Colour};
 use crate::base::suggest;
+use crate::config::Site;
 use crate::domain::run::{BadRunRef, RunRef};
 
 /// The engine holds a question about a live log so long.
 const HOLD: u64 = 20;
+/// An engine that went away is looked for, or started again, so often.
+const LIVES: u32 = 20;
 /// Between two looks for a further step.
 const NEXT: Duration = Duration::from_millis(200);
 
@@ -30,6 +33,8 @@ struct Place {
 }
 
 struct Reader<'a> {
+    ctx: &'a Ctx,
+    site: &'a Site,
     out: &'a Out,
     client: Client,
     place: Place,
@@ -56,6 +61,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
     connect::block_on(async {
         let client = connect::connect(ctx, &site, Start::OnDemand).await?;
         let mut reader = Reader {
+            ctx,
+            site: &site,
             out,
             client,
             place,
@@ -104,9 +111,26 @@ impl Reader<'_> {
         }
     }
 
+    /// Asks; a followed log outlives its engine, as the step does.
+    async fn ask<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        let mut lives = LIVES;
+        loop {
+            match self.client.get(path, ANSWER + Duration::from_secs(HOLD)).await {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Answer(e)) if e.code != Code::NoEngine || !self.follow => return Err(e.into()),
+                Err(trouble) if lives == 0 || !self.follow => return Err(ApiError::from(trouble).into()),
+                Err(_) => {
+                    lives -= 1;
+                    tokio::time::sleep(NEXT).await;
+                    self.client = connect::connect(self.ctx, self.site, Start::OnDemand).await?;
+                }
+            }
+        }
+    }
+
     async fn attempts(&mut self) -> Result<AttemptsDoc, Failure> {
         let path = format!("/v1/attempts/{}/{}", encode(&self.place.run.pipeline), self.place.run.number);
-        Ok(self.client.get(&path, ANSWER).await.map_err(ApiError::from)?)
+        self.ask(&path).await
     }
 
     /// A step is named by itself, with its cell in brackets, or by the cell alone.
@@ -146,7 +170,7 @@ impl Reader<'_> {
                 (None, Some(at)) => format!("/v1/log/{base}?at=time&time={at}"),
                 _ => format!("/v1/log/{base}?at=offset&offset={offset}&wait={}", if self.follow { HOLD } else { 0 }),
             };
-            let page: LogPage = self.client.get(&path, ANSWER + Duration::from_secs(HOLD)).await.map_err(ApiError::from)?;
+            let page: LogPage = self.ask(&path).await?;
             if self.grep.is_some() && self.since.is_some() && first {
                 // The search begins where the time does.
                 offset = self.offset_of_time(&base).await?;
@@ -175,7 +199,7 @@ impl Reader<'_> {
 
     async fn offset_of_time(&mut self, base: &str) -> Result<u64, Failure> {
         let Some(at) = self.since else { return Ok(0) };
-        let page: LogPage = self.client.get(&format!("/v1/log/{base}?at=time&time={at}"), ANSWER).await.map_err(ApiError::from)?;
+        let page: LogPage = self.ask(&format!("/v1/log/{base}?at=time&time={at}")).await?;
         Ok(page.lines.first().map_or(page.next_offset, |l| l.offset))
     }
 

@@ -156,7 +156,9 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
         let mut lives = LIVES;
         let mut shown = Shown::default();
         loop {
-            let path = format!("/v1/runs/{}/{}?wait={HOLD}", encode(&run.pipeline), run.number);
+            // People see each stage end; a script waits for the end alone.
+            let ended = if out.json { String::new() } else { format!("&ended={}", shown.ended) };
+            let path = format!("/v1/runs/{}/{}?wait={HOLD}{ended}", encode(&run.pipeline), run.number);
             match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
                 Ok(doc) if doc.state == "done" => return Ok(Some(doc)),
                 Ok(doc) => {
@@ -198,16 +200,22 @@ async fn reconnect(ctx: &Ctx, site: &Site) -> Result<Client, Failure> {
 
 /// Stages that were told already.
 #[derive(Default)]
-struct Shown(usize);
+struct Shown {
+    ended: usize,
+    names: Vec<String>,
+}
 
 impl Shown {
     fn tell(&mut self, out: &Out, doc: &RunDoc) {
-        let ended = doc.stages.iter().take_while(|s| s.state == "done").count();
-        for stage in doc.stages.iter().take(ended).skip(self.0) {
-            let verdict = stage.verdict.as_deref().unwrap_or("");
-            out.line(format!("{} {}", out.verdict(verdict), sanitise::cell(&stage.name)));
+        let ended: Vec<_> = doc.stages.iter().filter(|s| s.state == "done").collect();
+        self.ended = ended.len();
+        for stage in ended {
+            if !self.names.contains(&stage.name) {
+                self.names.push(stage.name.clone());
+                let time = stage.duration_ms.map(|ms| format!(" ({})", duration::short(ms))).unwrap_or_default();
+                out.line(format!("{} {}{time}", out.verdict(stage.verdict.as_deref().unwrap_or("")), sanitise::cell(&stage.name)));
+            }
         }
-        self.0 = self.0.max(ended);
     }
 }
 

@@ -30,6 +30,17 @@ pub fn of_site(dirs: &Dirs, site: &Site, uid: u32) -> Result<Catalog, ConfigErro
     Ok(catalog(site, pipelines::names(dirs, uid)?))
 }
 
+/// Adds the stages of every pipeline that can be read, so that `stage:` of upstream triggers is checked too.
+pub fn with_stages(mut catalog: Catalog, dirs: &Dirs, uid: u32) -> Catalog {
+    for name in catalog.pipelines.clone() {
+        let file = judge(dirs, &name, uid, &catalog).ok().and_then(|j| j.file);
+        if let Some(file) = file {
+            catalog.stages.insert(name, file.stages.iter().map(|s| s.name.value.clone()).collect());
+        }
+    }
+    catalog
+}
+
 /// A pipeline file with what was found in it. `file` is there only when it has no error.
 pub struct Judged {
     pub source: PipelineFile,

@@ -178,4 +178,32 @@ mod tests {
         }
         assert_eq!(String::from_utf8(out).unwrap(), "a *** b *** c *** d *** e *** f tiny g https://u:***@h/\n");
     }
+
+    /// The hook ends its process, so a child of this test program panics in our place.
+    #[test]
+    fn a_panic_ends_the_process_with_a_report_that_holds_no_environment_and_no_secret() {
+        const VARIABLE: &str = "QD_TEST_PANIC_IN";
+        if let Some(dir) = std::env::var_os(VARIABLE) {
+            let filter = SecretFilter::default();
+            filter.learn(b"s3cret-value");
+            end_on_panic(Path::new(&dir), filter);
+            let _ = std::thread::spawn(|| panic!("it broke on s3cret-value")).join();
+            std::process::exit(0);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("logs")).unwrap();
+        let name = "engine::logging::tests::a_panic_ends_the_process_with_a_report_that_holds_no_environment_and_no_secret";
+        let out = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(VARIABLE, dir.path())
+            .env("QD_TEST_ENVIRONMENT", "must-not-be-in-the-report")
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(EXIT_PANIC), "{out:?}");
+        let report = std::fs::read_dir(dir.path().join("logs")).unwrap().next().unwrap().unwrap().path();
+        let text = std::fs::read_to_string(&report).unwrap();
+        assert!(text.contains("it broke on ***") && text.contains("logging.rs") && text.contains("pid "), "{text}");
+        assert!(!text.contains("must-not-be") && !text.contains("s3cret"), "{text}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains(&report.display().to_string()));
+    }
 }

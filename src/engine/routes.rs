@@ -142,7 +142,8 @@ async fn run(
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let seconds = q.get("wait").and_then(|w| w.parse::<u64>().ok()).unwrap_or(0).min(LONGEST_WAIT);
-    let summary = wait::summary(&engine, &run, Duration::from_secs(seconds)).await?;
+    let ended = q.get("ended").and_then(|n| n.parse().ok());
+    let summary = wait::summary(&engine, &run, Duration::from_secs(seconds), ended).await?;
     Ok(answer(&rows::document(&summary)))
 }
 

@@ -103,8 +103,9 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     // The store's lock is ours from here on, and so is the log.
     let _log = logging::start(&options.dirs.state, &options.log_level, filter.clone())?;
     logging::end_on_panic(&options.dirs.state, filter.clone());
-    let runner = Runner::start(config, store.clone());
     let listener = server::bind(&socket, !shared, options.uid).await?;
+    // Bound before anything starts: an engine that nobody can reach must not run steps. Clients wait in the kernel's queue.
+    let runner = Runner::start(config, store.clone());
     let engine = Arc::new(Engine::new(Parts {
         watch,
         store,

@@ -9,17 +9,18 @@ use super::act::from_runner;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::domain::rows::Summary;
-use crate::domain::run::{RunRef, RunState};
+use crate::domain::run::{RunRef, RunState, StepState};
 
-/// The run as it is when it has ended, or after `patience`.
-pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration) -> Result<Summary, ApiError> {
+/// The run as it is when it has ended, when more than `ended` of its stages have, or after `patience`.
+pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration, ended: Option<usize>) -> Result<Summary, ApiError> {
     // Joined before the first look, so that no end falls between.
     let (_, mut changes) = engine.model.join(None);
     let deadline = tokio::time::Instant::now() + patience;
     let id = run.to_string();
     loop {
         let summary = look(engine, run).await?;
-        if summary.state == RunState::Done || patience.is_zero() {
+        let progress = ended.is_some_and(|seen| summary.stages.iter().filter(|s| s.state == StepState::Done).count() > seen);
+        if summary.state == RunState::Done || progress || patience.is_zero() {
             return Ok(summary);
         }
         loop {

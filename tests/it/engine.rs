@@ -214,3 +214,47 @@ fn a_panic_is_no_way_to_leak_and_secrets_stay_out_of_the_log_and_the_store() {
     }
     assert!(looked > 5);
 }
+
+#[test]
+fn a_state_directory_whose_path_is_longer_than_a_socket_s_works_all_the_same() {
+    let home = Home::new();
+    let deep = home.root().join("d".repeat(100)).join("e".repeat(100));
+    std::fs::create_dir_all(&deep).unwrap();
+    let with = |args: &[&str]| {
+        let mut c = std::process::Command::new(crate::support::home::EXE);
+        c.arg("--state-dir").arg(deep.join("s")).args(args).env("QD_TEST_HOME", home.root());
+        run(c)
+    };
+    with(&["engine", "start"]).expect(0);
+    with(&["get", "runs"]).expect(0);
+    with(&["engine", "stop"]).expect(0);
+}
+
+#[test]
+fn the_site_s_command_is_told_of_each_run_that_failed_and_of_no_other() {
+    let home = Home::new();
+    let told = home.root().join("told");
+    let script = home.root().join("tell.sh");
+    std::fs::write(&script, format!("echo \"$QD_RUN $QD_VERDICT $QD_FAILED_STAGE\" >> {}\n", told.display())).unwrap();
+    home.site(&format!("[on_failure]\ncommand = \"sh {}\"\n", script.display()));
+    home.pipeline("hello", HELLO).pipeline("bad", "format: 1\nname: bad\nstages:\n  - name: a b\n    run: exit 3\n");
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    home.qd(["run", "bad", "--wait"]).expect(1);
+    let text = until_some("the command", || std::fs::read_to_string(&told).ok().filter(|t| t.ends_with('\n')));
+    assert_eq!(text, "bad#1 failure a b\n");
+}
+
+#[test]
+fn a_followed_log_outlives_its_engine() {
+    let home = Home::new();
+    let gate = home.root().join("gate");
+    let text = "format: 1\nname: slow\nstages:\n  - name: a\n    run: echo before; while [ ! -e GATE ]; do sleep 0.05; done; echo behind\n";
+    home.pipeline("slow", &text.replace("GATE", &gate.display().to_string()));
+    home.qd(["run", "slow"]).expect(0);
+    let mut log = home.foreground(["log", "slow#1", "--follow"]);
+    log.line(|l| l == "before");
+    kill(pid(&home));
+    std::fs::write(&gate, "").unwrap();
+    log.line(|l| l == "behind");
+    assert!(log.wait().success());
+}
