@@ -12,6 +12,7 @@ use super::times;
 use crate::api::client::ANSWER;
 use crate::api::types::Status;
 use crate::api::{ApiError, Code};
+use crate::config::Dirs;
 use crate::engine::{Options, StartError, run as run_engine};
 use crate::store::StoreError;
 
@@ -106,7 +107,9 @@ fn show(out: &Out, s: &Status) {
 }
 
 fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
-    let options = Options { dirs: ctx.dirs.clone(), uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached };
+    // Whoever started us named every directory, and has judged before which of them must be there.
+    let dirs = Dirs { explicit: ctx.dirs.explicit && !detached, ..ctx.dirs.clone() };
+    let options = Options { dirs, uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached };
     let json = out.json;
     let printer = out.clone();
     let result = run_engine(&options, move |engine| {

@@ -173,10 +173,11 @@ mod tests {
         let mut out = Vec::new();
         {
             let mut w = Filtered { to: &mut out, filter };
+            // The last sign of a base64 text depends on what follows it, and gives two bits away.
             let line = "a p\"ss word&1 b p%22ss+word%261 c cCJzcyB3b3JkJjE d p\\\"ss word&1 e abcdefghijkl f tiny g https://u:pw@h/\n";
             w.write_all(line.as_bytes()).unwrap();
         }
-        assert_eq!(String::from_utf8(out).unwrap(), "a *** b *** c *** d *** e *** f tiny g https://u:***@h/\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "a *** b *** c ***E d *** e *** f tiny g https://u:***@h/\n");
     }
 
     /// The hook ends its process, so a child of this test program panics in our place.
