@@ -24,6 +24,11 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: &Command) -> Outcome {
 /// What there is stays as it is: a person wrote it.
 fn init(ctx: &Ctx, out: &Out) -> Outcome {
     let dir = &ctx.dirs.config;
+    if dir.starts_with(&ctx.dirs.state) && !ctx.dirs.state.exists() {
+        // The state beside it is nobody else's business.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&ctx.dirs.state);
+        made.map_err(|e| unwritable(&ctx.dirs.state, &e))?;
+    }
     make_dir(dir)?;
     make_dir(&ctx.dirs.pipelines())?;
     trust::directory(dir, ctx.uid)?;

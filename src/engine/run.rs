@@ -1,6 +1,6 @@
 //! The engine from its start to its end: store and runner, log, socket, signals. What fails on the way says so, and nothing is left behind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         min_free_inodes: RunnerConfig::MIN_FREE_INODES,
         network_state: std::env::var("QUARTERDECK_NETWORK_STATE").is_ok_and(|v| v == "1"),
     };
+    close_to_others(&options.dirs.state, options.uid);
     let store = Store::open(&OpenOptionsStore {
         dir: config.state_dir.clone(),
         network_state: config.network_state,
@@ -137,6 +138,18 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     engine.runner.clone().shutdown().await;
     tracing::info!("engine ended");
     Ok(())
+}
+
+/// A state directory that holds nothing yet, or only its configuration, was made with `mkdir` a moment ago: it is closed to others here.
+/// Any other one that they can reach is left alone, and the store refuses it: it may be somebody's home, or have been read already.
+fn close_to_others(dir: &Path, uid: u32) {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let Ok(meta) = std::fs::symlink_metadata(dir) else { return };
+    let ours = meta.is_dir() && meta.uid() == uid && meta.mode() & 0o077 != 0 && meta.mode() & 0o002 == 0;
+    let fresh = || std::fs::read_dir(dir).is_ok_and(|mut d| d.all(|e| e.is_ok_and(|e| e.file_name() == "config")));
+    if ours && fresh() {
+        let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+    }
 }
 
 /// TERM and INT end the engine in order; HUP is the end of somebody's terminal, and none of ours.

@@ -222,3 +222,40 @@ pub fn words(t: &Trigger) -> String {
         TriggerKind::Manual => "manual".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::Catalog;
+
+    #[test]
+    fn a_trigger_fires_for_the_pipeline_the_stage_and_the_end_that_it_names() {
+        let kind = |text: &str| {
+            let file = format!("format: 1\nname: x\ntriggers:\n  - {text}\nstages:\n  - name: a\n    run: echo\n");
+            let catalog = Catalog { pipelines: vec!["up".into()], time_zone: "UTC".into(), ..Catalog::default() };
+            let (file, found) = crate::pipeline::load(&file, "x.yml", &catalog);
+            file.unwrap_or_else(|| panic!("{found:?}")).triggers[0].kind.clone()
+        };
+        let verdict_of = |stage: &str| match stage {
+            "good" => Some(Verdict::Success),
+            "bad" => Some(Verdict::Failure),
+            "left out" => Some(Verdict::Skipped),
+            _ => None,
+        };
+        for (text, pipeline, verdict, expected) in [
+            ("{upstream: up, on: success}", "up", Verdict::Success, true),
+            ("{upstream: up, on: success}", "down", Verdict::Success, false),
+            ("{upstream: up, on: success}", "up", Verdict::Invalid, false),
+            ("{upstream: up, on: failure}", "up", Verdict::Lost, true),
+            ("{upstream: up, on: failure}", "up", Verdict::Success, false),
+            ("{upstream: up, on: any}", "up", Verdict::Cancelled, true),
+            ("{upstream: up, on: success, stage: good}", "up", Verdict::Failure, true),
+            ("{upstream: up, on: success, stage: bad}", "up", Verdict::Failure, false),
+            ("{upstream: up, on: any, stage: left out}", "up", Verdict::Success, false),
+            ("{upstream: up, on: any, stage: gone}", "up", Verdict::Success, false),
+            ("cron: 30 1 * * *", "up", Verdict::Success, false),
+        ] {
+            assert_eq!(fires(&kind(text), pipeline, verdict, &verdict_of), expected, "{text} {pipeline} {verdict}");
+        }
+    }
+}

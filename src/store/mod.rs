@@ -23,8 +23,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
-pub use ballast::Space;
 pub use audit::{AuditView, DecisionEdit};
+pub use ballast::Space;
 pub use control::EndedRun;
 pub use error::StoreError;
 pub use fs_kind::{FsKind, classify};

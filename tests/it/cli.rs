@@ -159,6 +159,12 @@ fn site_init_writes_what_is_missing_and_never_over_what_is_there() {
     let home = Home::new();
     home.pipeline("rpmcanary", "mine");
     home.qd(["site", "init"]).expect(0);
+    let fresh = home.root().join("fresh");
+    let mut c = std::process::Command::new(crate::support::home::EXE);
+    c.arg("--state-dir").arg(&fresh).args(["site", "init"]);
+    crate::support::home::run(c).expect(0);
+    assert!(fresh.join("config/site.toml").exists());
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&fresh).unwrap().permissions()) & 0o777, 0o700);
     assert_eq!(std::fs::read_to_string(home.config().join("pipelines/rpmcanary.yml")).unwrap(), "mine");
     assert!(home.config().join("pipelines/nightly-repo-updates.yml").exists() && home.config().join("site.toml").exists());
     std::fs::remove_file(home.config().join("pipelines/rpmcanary.yml")).unwrap();

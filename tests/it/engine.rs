@@ -102,9 +102,25 @@ fn what_stands_in_the_socket_s_place_is_not_touched() {
 #[test]
 fn a_state_directory_that_others_reach_is_refused() {
     let home = Home::new();
+    // Just made, with nothing in it but its configuration: closed to others by the first engine.
     chmod(&home.state(), 0o755);
-    let out = home.qd(["engine", "start"]).expect(4);
-    assert!(out.stderr.contains("chmod 700") && !home.state().join("logs").exists(), "{out:?}");
+    home.qd(["engine", "start"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    assert_eq!(std::fs::metadata(home.state()).unwrap().permissions().mode() & 0o777, 0o700);
+    // Opened later: somebody may have been in it.
+    chmod(&home.state(), 0o755);
+    assert!(home.qd(["engine", "start"]).expect(4).stderr.contains("chmod 700"));
+    chmod(&home.state(), 0o700);
+    // Somebody's home, or a directory that everybody can write, is not touched.
+    for (mode, file) in [(0o755, Some("letter.txt")), (0o777, None)] {
+        let other = Home::new();
+        if let Some(file) = file {
+            std::fs::write(other.state().join(file), "").unwrap();
+        }
+        chmod(&other.state(), mode);
+        other.qd(["engine", "start"]).expect(4);
+        assert_eq!(std::fs::metadata(other.state()).unwrap().permissions().mode() & 0o777, mode);
+    }
 }
 
 #[test]
