@@ -4,7 +4,7 @@ use crate::config::pipelines::{self, PipelineFile};
 use crate::config::{ConfigError, Dirs, Site};
 use crate::pipeline::catalog::{Catalog, Repo};
 use crate::pipeline::{Diagnostic, File, load};
-use crate::steps;
+use crate::steps::catalog as steps;
 
 /// Everything outside a file that it may name.
 pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
