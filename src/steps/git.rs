@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use zeroize::Zeroizing;
 
-use super::mirror::credentials;
+use super::mirror::{credentials, no_password};
 use super::report::Report;
 use super::{StepEnv, StepError, With};
 use crate::domain::report::Fact;
@@ -101,6 +101,9 @@ fn check_url(url: &str) -> Result<&str, StepError> {
     }
     if url.contains("::") && !url.contains("://") {
         return bad("remote helpers are not allowed");
+    }
+    if let Ok(parsed) = url::Url::parse(url) {
+        no_password(&parsed)?;
     }
     if let Some((scheme, rest)) = url.split_once("://") {
         if rest.starts_with('-') || rest.split_once('@').is_some_and(|(_, host)| host.starts_with('-')) {

@@ -322,8 +322,9 @@ fn tls_error(e: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(tls) = e.downcast_ref::<rustls::Error>() {
         return Some(tls.to_string());
     }
+    // An io::Error does not show its inner error as its source, and may hold another io::Error.
     let io = e.downcast_ref::<std::io::Error>()?;
-    io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
+    tls_error(io.get_ref()?)
 }
 
 /// The innermost causes, joined; the outer ones repeat the address.
@@ -387,5 +388,22 @@ mod tests {
         let gone = Url::parse("http://no-such-host.invalid/").unwrap();
         let err = rt.block_on(client.get(&gone, Ask::Whole, Duration::from_secs(20))).err().unwrap();
         assert!(matches!(err, HttpError::Dns { .. }), "{err:?}");
+    }
+
+    #[test]
+    fn a_port_that_does_not_speak_tls_is_told_as_such() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("https://{}/x", listener.local_addr().unwrap())).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        });
+        let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = Client::new(Patience::default(), None, 1).unwrap();
+        let err = rt.block_on(client.get(&url, Ask::Whole, Duration::from_secs(20))).err().unwrap();
+        server.join().unwrap();
+        assert!(matches!(err, HttpError::Tls { .. }) && !err.is_transient(), "{err:?}");
     }
 }

@@ -45,7 +45,9 @@ pub fn check(text: &str) -> Result<Location, BadLocation> {
     if text.starts_with('/') {
         return bad("it is absolute");
     }
-    for form in [text, &percent_decoded(text)] {
+    // A server decodes what it is asked for: both forms must be harmless. Most names have one form only.
+    let decoded = text.contains('%').then(|| percent_decoded(text));
+    for form in std::iter::once(text).chain(decoded.as_deref()) {
         if form.chars().any(|c| c.is_control() || c == '\u{fffd}' || is_bidi(c)) {
             return bad("it holds a control character");
         }
@@ -60,7 +62,7 @@ pub fn check(text: &str) -> Result<Location, BadLocation> {
     if text.ends_with('/') || parts.is_empty() {
         return bad("it names a directory");
     }
-    if parts.iter().any(|p| percent_decoded(p).contains('/')) {
+    if decoded.is_some() && parts.iter().any(|p| percent_decoded(p).contains('/')) {
         return bad("it holds an encoded slash");
     }
     if parts.iter().any(|p| p.len() > 255) {

@@ -12,7 +12,7 @@ mod fetch;
 mod guard;
 mod listing;
 mod options;
-pub(super) use options::credentials;
+pub(super) use options::{credentials, no_password};
 mod packages;
 mod publish;
 mod state;

@@ -35,7 +35,9 @@ impl Options {
     pub fn read(with: &With, env: &StepEnv) -> Result<Self, StepError> {
         let mut urls = Vec::new();
         for text in with.list("url").iter().filter(|u| !u.is_empty()) {
-            urls.push(address::parse(text).map_err(|e| StepError::input(e.to_string(), "give the directory that holds repodata/"))?);
+            let url = address::parse(text).map_err(|e| StepError::input(e.to_string(), "give the directory that holds repodata/"))?;
+            no_password(&url)?;
+            urls.push(url);
         }
         let dest = env.path(with.text("dest").unwrap_or_default());
         let last = dest.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
@@ -87,6 +89,17 @@ fn shrink(text: Option<&str>) -> Result<Shrink, StepError> {
     }
 }
 
+/// A password in an address would stand in the pipeline, in the plan and in every process list.
+pub fn no_password(url: &Url) -> Result<(), StepError> {
+    if url.password().is_none() {
+        return Ok(());
+    }
+    Err(StepError::input(
+        format!("the address {} holds a password", address::shown(url)),
+        "declare a secret of the form user:password and give its name: credentials=NAME",
+    ))
+}
+
 /// Reads `user:password` from the file that the shim made for a declared secret. The value never reaches a message.
 pub fn credentials(name: &str, env: &StepEnv) -> Result<Credentials, StepError> {
     if name.contains('/') || name.starts_with('.') {
@@ -134,6 +147,7 @@ mod tests {
             &["url=http://h/x", "dest=/srv/a", "set=a b"],
             &["url=http://h/x", "dest=/srv/a", "credentials=../x"],
             &["url=http://h/x", "dest=/srv/a", "stall=1ms"],
+            &["url=http://me:word@h/x", "dest=/srv/a"],
         ] {
             assert_eq!(read(items).err().map(|e| e.exit()), Some(crate::steps::Exit::Input), "{items:?}");
         }
