@@ -4,8 +4,8 @@
 mod api;
 mod chaos_check;
 mod checkout;
-mod content;
 mod cli;
+mod content;
 mod demo_hostile;
 mod demo_tools;
 mod demo_upstream;
