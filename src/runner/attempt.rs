@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -246,7 +246,20 @@ pub fn cancel(dir: &Path, intent: &CancelIntent) -> Result<(), AttemptError> {
     let forced = matches!(read_json::<CancelIntent>(&path)?, Found::Whole(old) if old.force);
     let intent = CancelIntent { force: intent.force || forced, ..intent.clone() };
     let text = serde_json::to_vec(&intent).map_err(io::Error::from).map_err(io_error("encode", &path))?;
-    durable::replace(&path, &text, 0o600).map_err(io_error("write", &path))
+    durable::replace(&path, &text, 0o600).map_err(io_error("write", &path))?;
+    wake(dir);
+    Ok(())
+}
+
+/// Makes a running shim look at once. A hint and nothing more: the wish is in the file.
+fn wake(dir: &Path) {
+    if let Ok(Found::Whole(started)) = read_started(dir)
+        && let Some(pid) = Pid::from_raw(started.shim.pid)
+        && let Ok(fd) = pidfd_open(pid, PidfdFlags::empty())
+        && proc::stat(started.shim.pid).is_some_and(|s| s.start_time == started.shim.start_time)
+    {
+        let _ = pidfd_send_signal(&fd, Signal::HUP);
+    }
 }
 
 /// Resolves when no shim holds the lock (any more): for shims of an earlier engine. No polling: a pidfd where `started.json` names the

@@ -97,6 +97,8 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
     crash::point("shim.prepared");
 
     let pipes = Pipes::new().map_err(refuse("cannot make pipes"))?;
+    let cgroup = OwnCgroup::make(&spec);
+    let cgroup_dir = cgroup.as_ref().and_then(|c| std::fs::File::open(&c.dir).ok());
     let held = Held {
         path: &ready.path,
         argv: &ready.argv,
@@ -106,14 +108,14 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
         output: pipes.output.1.as_fd(),
         gate: pipes.gate.0.as_fd(),
         failure: pipes.failure.1.as_fd(),
+        cgroup: cgroup_dir.as_ref().map(|d| d.as_fd()),
     };
-    let cgroup = OwnCgroup::make(&spec);
-    let leader = sys::fork_held(&held).map_err(refuse("cannot fork"))?;
-    drop(ready);
+    let (leader, inside) = sys::fork_held(&held).map_err(refuse("cannot fork"))?;
+    drop((ready, cgroup_dir));
     let Pipes { output: (output, output_end), gate: (gate_end, gate), failure: (failure, failure_end) } = pipes;
     drop((output_end, gate_end, failure_end));
     // Before the gate, so that no process of the step was ever outside.
-    let cgroup = cgroup.filter(|c| contain::enter(&c.dir, leader).is_ok());
+    let cgroup = cgroup.filter(|c| inside || contain::enter(&c.dir, leader).is_ok());
     crash::point("shim.forked");
 
     let now = stamp(&clock);

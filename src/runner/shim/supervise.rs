@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::inotify;
 use rustix::process::Signal;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 
@@ -24,7 +23,7 @@ use super::{contain, evidence, sweep};
 const DRAIN_US: u64 = 2_000_000;
 /// A writer that pauses so long is shown what the masker holds back.
 const PAUSE_US: u64 = 50_000;
-/// Where inotify fails, and for the report file.
+/// For a wish to cancel whose signal did not come, and for the report file.
 const GLANCE_US: u64 = 1_000_000;
 const DEFAULT_TIMEOUT_MS: u64 = 24 * 3_600_000;
 const CHUNK: usize = 64 << 10;
@@ -116,7 +115,6 @@ impl Supervisor<'_> {
     /// Runs until the leader has ended and its output is drained, or nothing more can be done.
     pub fn run(&mut self) -> io::Result<End> {
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        let wishes = watch(self.dir);
         let mut ladder = Ladder::new(self.spec.grace_ms.saturating_mul(1_000));
         let mut end = End { why: None, detail: String::new(), setup: None, unkillable: false };
         let same_boot = self.spec.boot_id.is_empty() || self.spec.boot_id == self.clock.boot_id();
@@ -155,7 +153,7 @@ impl Supervisor<'_> {
             }
             self.output.log.retry(stamp(self.clock));
             arm(&timer, self.next_moment(&t, &ladder))?;
-            self.sleep(&timer, wishes.as_ref(), &mut t, &mut end)?;
+            self.sleep(&timer, &mut t, &mut end)?;
         }
         // Written before the child ended, and perhaps not looked at since.
         self.read_failure(&mut end);
@@ -287,19 +285,17 @@ impl Supervisor<'_> {
         }
     }
 
-    fn sleep(&mut self, timer: &OwnedFd, wishes: Option<&OwnedFd>, t: &mut Times, end: &mut End) -> io::Result<()> {
+    fn sleep(&mut self, timer: &OwnedFd, t: &mut Times, end: &mut End) -> io::Result<()> {
         let mut fds =
             vec![PollFd::from_borrowed_fd(timer.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-        fds.extend([wishes, self.pipe.as_ref(), self.failure.as_ref()].into_iter().flatten().map(|f| PollFd::new(f, PollFlags::IN)));
+        fds.extend([self.pipe.as_ref(), self.failure.as_ref()].into_iter().flatten().map(|f| PollFd::new(f, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-        let mut scratch = [0u8; 4096];
-        let _ = rustix::io::read(timer, &mut scratch[..8]);
-        if let Some(w) = wishes {
-            let _ = rustix::io::read(w, &mut scratch);
-        }
+        let _ = rustix::io::read(timer, &mut [0u8; 8]);
+        // SIGHUP only wakes: the engine sends it when it has written a wish to cancel. Not inotify, whose end costs every step up to
+        // 20 ms (the kernel waits for a grace period); without the signal the glance once a second finds the wish.
         let seen = sys::read_signals(self.signals.as_fd())?;
         t.terms += seen.iter().filter(|s| matches!(**s, libc::SIGTERM | libc::SIGINT)).count() as u32;
         if seen.contains(&libc::SIGCHLD) {
@@ -318,13 +314,6 @@ fn arm(timer: &OwnedFd, at_us: u64) -> io::Result<()> {
     let it_value = Timespec { tv_sec: (at / 1_000_000) as i64, tv_nsec: ((at % 1_000_000) * 1_000) as _ };
     timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: zero, it_value })?;
     Ok(())
-}
-
-/// Tells when the wish to cancel appears. Without it the glance once a second finds it.
-fn watch(dir: &Path) -> Option<OwnedFd> {
-    let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
-    inotify::add_watch(&fd, dir, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE_WRITE).ok()?;
-    Some(fd)
 }
 
 fn explain(message: &[u8], spec: &Spec) -> String {
