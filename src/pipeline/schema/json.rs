@@ -45,7 +45,7 @@ fn context(c: &Context) -> Value {
         out.insert("required".into(), json!(required));
     }
     match c.free {
-        Some((Ty::Variable, value, doc)) => {
+        Some((Ty::Variable | Ty::EnvName | Ty::MatrixKey, value, doc)) => {
             let mut value = ty(value);
             if let Some(map) = value.as_object_mut() {
                 map.insert("description".into(), json!(doc));
@@ -70,7 +70,7 @@ fn ty(t: &Ty) -> Value {
         Ty::Line | Ty::Script | Ty::Expr | Ty::Regex | Ty::Zone | Ty::Moment | Ty::RetryOn => text(),
         Ty::Cron => json!({"type": "string"}),
         Ty::Name => json!({"type": ["string", "number"], "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}),
-        Ty::Variable => json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
+        Ty::Variable | Ty::EnvName | Ty::MatrixKey => json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
         Ty::Bool => json!({"type": "boolean"}),
         Ty::Int { min, max } => {
             let mut m = json!({"type": "integer"});

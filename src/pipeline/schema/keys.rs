@@ -240,7 +240,7 @@ pub static ENV: Context = Context {
     name: "env",
     noun: "an environment",
     keys: &[],
-    free: Some((&Ty::Variable, &Ty::Template, "an environment variable of this name")),
+    free: Some((&Ty::EnvName, &Ty::Template, "an environment variable of this name")),
 };
 
 pub static SECRET: Context = Context {
@@ -299,7 +299,7 @@ pub static RETRY: Context = Context {
 pub static MATRIX: Context = Context {
     name: "matrix",
     noun: "a matrix",
-    free: Some((&Ty::Variable, &Ty::List(&Ty::Text), "values of this key; each combination is a cell, and sees `matrix_KEY`")),
+    free: Some((&Ty::MatrixKey, &Ty::List(&Ty::Text), "values of this key; each combination is a cell, and sees `matrix_KEY`")),
     keys: &[
         key("include", &Ty::List(&Ty::Map(&CELL)), "further cells, each a value for every key"),
         key("exclude", &Ty::List(&Ty::Map(&CELL)), "combinations left out: all cells with these values"),
@@ -309,7 +309,7 @@ pub static MATRIX: Context = Context {
 };
 
 pub static CELL: Context =
-    Context { name: "cell", noun: "a matrix cell", keys: &[AGENT], free: Some((&Ty::Variable, &Ty::Text, "value of this matrix key")) };
+    Context { name: "cell", noun: "a matrix cell", keys: &[AGENT], free: Some((&Ty::MatrixKey, &Ty::Text, "value of this matrix key")) };
 
 pub static STAGE: Context = Context {
     name: "stage",

@@ -9,7 +9,7 @@ mod scalar;
 
 pub use check::check;
 pub(crate) use scalar::{integer, regex_of};
-pub use scalar::{moment, param_name, retry_on, scalar};
+pub use scalar::{moment, retry_on, scalar};
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +28,12 @@ pub enum Ty {
     Regex,
     /// `[a-z0-9][a-z0-9._-]*`, at most 64 bytes.
     Name,
-    /// The name of an environment variable or parameter.
+    /// The name of a parameter: it becomes an environment variable, which must not change what the shell itself does.
     Variable,
+    /// The name of an environment variable that the file's author sets; PATH and the like are theirs to set.
+    EnvName,
+    /// A matrix key: it becomes `matrix_KEY`.
+    MatrixKey,
     Bool,
     Int {
         min: i64,
@@ -124,7 +128,7 @@ impl Ty {
             Self::Script => "script; values arrive as environment variables".into(),
             Self::Regex => "regular expression for the whole value".into(),
             Self::Name => "name: a-z, 0-9, `.`, `_`, `-`; at most 64 characters".into(),
-            Self::Variable => "variable name: letters, digits and `_`".into(),
+            Self::Variable | Self::EnvName | Self::MatrixKey => "variable name: letters, digits and `_`".into(),
             Self::Bool => "true or false".into(),
             Self::Int { min, max: i64::MAX } => format!("whole number from {min}"),
             Self::Int { min, max } => format!("whole number from {min} to {max}"),

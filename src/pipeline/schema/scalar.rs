@@ -75,7 +75,7 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
             };
             Err(wrong(format!("`{seen}` is not a name: a-z, 0-9, `.`, `_`, `-`, at most 64 characters"), help))
         }
-        Ty::Variable => param_name(text)
+        Ty::Variable | Ty::EnvName | Ty::MatrixKey => variable(ty, text)
             .map_err(|why| wrong(format!("`{seen}` cannot be a variable: {why}"), "use letters, digits and `_`, such as `release_ver`")),
         Ty::Bool => match text {
             "true" | "false" => Ok(()),
@@ -215,7 +215,7 @@ pub fn retry_on(text: &str) -> Option<RetryOn> {
 }
 
 /// Whether a name can be a variable of a step's environment without harm.
-pub fn param_name(name: &str) -> Result<(), &'static str> {
+fn variable(ty: &Ty, name: &str) -> Result<(), &'static str> {
     const TAKEN: [&str; 14] = [
         "PATH",
         "HOME",
@@ -238,12 +238,12 @@ pub fn param_name(name: &str) -> Result<(), &'static str> {
     if name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err("only letters, digits and `_`, and no digit first");
     }
-    let upper = name.to_ascii_uppercase();
-    if upper.starts_with("QD_") || upper.starts_with("LD_") || name.starts_with("matrix_") || name.starts_with("approve_") {
-        return Err("QD_, LD_, matrix_ and approve_ are taken");
+    let ours = name.to_ascii_uppercase().starts_with("QD_") || name.starts_with("matrix_") || name.starts_with("approve_");
+    match ty {
+        Ty::MatrixKey => Ok(()),
+        _ if ours => Err("QD_, matrix_ and approve_ are ours"),
+        // Whoever starts a run chooses its parameters; the author of the file chooses `env:`.
+        Ty::Variable if TAKEN.contains(&name) || name.starts_with("LD_") => Err("the system gives it a meaning of its own"),
+        _ => Ok(()),
     }
-    if TAKEN.contains(&name) {
-        return Err("the shell gives it a meaning of its own");
-    }
-    Ok(())
 }
