@@ -81,7 +81,7 @@ pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> R
     let mut buf = Vec::with_capacity(16 << 10);
     let mut text = String::new();
     let mut p = Package::default();
-    let (mut count, mut stated, mut inside, mut rooted) = (0u64, 0u64, false, false);
+    let (mut count, mut inside, mut rooted) = (0u64, false, false);
     let mut list = List::None;
     let mut algorithm = String::new();
     let mut take = false;
@@ -95,14 +95,8 @@ pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> R
                 text.clear();
                 let name = e.local_name();
                 match (name.as_ref(), inside) {
-                    ("metadata", false) => {
-                        rooted = true;
-                        attributes(e, WHAT, |k, v| {
-                            if k == "packages" {
-                                stated = v.parse().unwrap_or(0);
-                            }
-                        })?;
-                    }
+                    // Its `packages` number is a hint that careless writers get wrong; the checksum and the closing tag prove the list whole.
+                    ("metadata", false) => rooted = true,
                     ("package", _) => {
                         p.clear();
                         inside = matches!(event, Event::Start(_));
@@ -171,14 +165,7 @@ pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> R
             _ => {}
         }
     }
-    if !rooted {
-        return Err(WireError::Missing { what: xml.what(), missing: "its <metadata>".into() });
-    }
-    // More than stated is a careless writer; fewer is a list that lost its end.
-    if count < stated {
-        return Err(WireError::Missing { what: WHAT, missing: format!("packages: it states {stated} and holds {count}") });
-    }
-    Ok(count)
+    if rooted { Ok(count) } else { Err(WireError::Missing { what: xml.what(), missing: "its <metadata>".into() }) }
 }
 
 #[derive(Clone, Copy)]
