@@ -5,7 +5,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::active::{ActiveRun, Now};
-use super::attempt;
 use super::content::Readings;
 use super::live::{Live, Secrets, Shared};
 use super::moves::Ended;
@@ -130,6 +128,9 @@ impl Dispatcher {
 
     /// Runs until told to stop. Attempts go on without it.
     pub async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
+        // Bounded by its own trial; runs can be queued meanwhile, for that needs only the store.
+        let launcher = super::scope::launcher(self.shared.cfg.exe.clone()).await;
+        self.shared = Arc::new(Shared { cfg: self.shared.cfg.clone(), launcher, events: self.shared.events.clone() });
         self.rebuild();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
         loop {
@@ -427,9 +428,4 @@ pub(super) fn locked_stages(held: &[Held]) -> HashMap<RunId, BTreeSet<u32>> {
         map.entry(h.run_id).or_default().insert(h.stage);
     }
     map
-}
-
-/// The binary for shims, absolute.
-pub(super) fn launcher(exe: PathBuf) -> attempt::Launcher {
-    attempt::Launcher { exe, prefix: Vec::new() }
 }

@@ -8,8 +8,9 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::active::ActiveRun;
+use super::attempt::Launcher;
 use super::config::{RunnerConfig, RunnerError, Submit};
-use super::dispatch::{self, Dispatcher, Event, Refresh};
+use super::dispatch::{Dispatcher, Event, Refresh};
 use super::eta::{self, Eta};
 use super::live::Shared;
 use super::rebuild::PlanCache;
@@ -67,7 +68,7 @@ impl Runner {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (changes, refreshes) = (broadcast::channel(CHANGES).0, broadcast::channel(CHANGES).0);
         let (stop, plans) = (CancellationToken::new(), Arc::new(PlanCache::default()));
-        let shared = Shared { cfg: cfg.clone(), launcher: dispatch::launcher(cfg.exe.clone()), events: events.clone() };
+        let shared = Shared { cfg: cfg.clone(), launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new() }, events: events.clone() };
         let dispatcher = Dispatcher {
             boot_id: cfg.clock.boot_id().into(),
             shared: Arc::new(shared),

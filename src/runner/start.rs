@@ -31,19 +31,31 @@ impl Dispatcher {
         let low = self.low_disk();
         self.disk_holds = low.is_some();
         let now = self.now();
-        for decision in self.decide(low.as_ref(), false) {
+        // A start can fill a group and so end the reservations of a run that waits for it: ask until nothing more starts.
+        while self.start_once(low.as_ref(), &now) {}
+    }
+
+    /// One pass of the queue; whether anything started.
+    fn start_once(&mut self, low: Option<&Reason>, now: &Now) -> bool {
+        let mut started = false;
+        for decision in self.decide(low, false) {
             match decision {
-                Decision::Start { run, stage, cell, .. } => self.prepare(run, stage, cell, &now),
+                Decision::Start { run, stage, cell, .. } => {
+                    started = true;
+                    self.prepare(run, stage, cell, now);
+                }
                 Decision::Read { run, stage } => {
                     let mut ops = Vec::new();
                     if let Some(r) = self.run_mut(run) {
-                        r.begin_reading(stage, &now, &mut ops);
+                        started = true;
+                        r.begin_reading(stage, now, &mut ops);
                         self.settle(run, ops, vec![Effect::ReadContent { after: false }]);
                     }
                 }
                 Decision::Blocked { .. } => {}
             }
         }
+        started
     }
 
     pub(super) fn decide(&self, low_disk: Option<&Reason>, explain: bool) -> Vec<Decision> {
