@@ -14,7 +14,7 @@ use super::catalogue::{self, Repo};
 use super::files::mkdir;
 use super::publish::{self, Index, Published};
 use super::upstream::{self, Upstream};
-use super::{Error, site};
+use super::{Error, scm, site};
 use crate::base::durable;
 
 /// The file that marks a state directory as the demo's. Written before anything else.
@@ -113,6 +113,7 @@ impl Estate {
         if port != Some(upstream.port()) {
             durable::replace(&remembered, format!("{}\n", upstream.port()).as_bytes(), 0o644).map_err(Error::io("writing", &remembered))?;
         }
+        scm::publish(&places.upstream_dir())?;
         site::write(&places, &upstream.url(), options.pipelines)?;
         serving.set_len(0).and_then(|()| serving.rewind()).map_err(Error::io("writing", &places.own()))?;
         writeln!(serving, "{}", std::process::id()).map_err(Error::io("writing", &places.own()))?;

@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod publish;
 pub mod respond;
 pub mod rpms;
+pub mod scm;
 pub mod seed;
 pub mod site;
 pub mod upstream;

@@ -8,6 +8,7 @@ use super::catalogue::Repo;
 use super::estate::Places;
 use super::files::mkdir;
 use super::publish::repo_path;
+use super::scm;
 use crate::base::durable;
 
 /// Writes what is absent, and corrects the upstream's address in a site file that is there.
@@ -27,8 +28,15 @@ pub fn write(places: &Places, url: &str, pipelines: &[(&str, &str)]) -> Result<(
     }
     for (name, text) in pipelines {
         let path = dir.join("pipelines").join(name);
-        if !path.exists() {
-            save(&path, text)?;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let corrected = with_address(&text, url);
+                if corrected != text {
+                    save(&path, &corrected)?;
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => save(&path, &with_scm(text, url))?,
+            Err(e) => return Err(Error::io("reading", &path)(e)),
         }
     }
     Ok(())
@@ -61,6 +69,11 @@ fn site(places: &Places, url: &str) -> String {
     out
 }
 
+/// The pipeline with the demo's git repository as the default of its parameter `scm_url`, where it has one.
+fn with_scm(text: &str, url: &str) -> String {
+    text.replace("scm_url: {type: string, default: \"\"", &format!("scm_url: {{type: string, default: \"{url}/{}\"", scm::PATH))
+}
+
 /// A TOML basic string.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
@@ -76,7 +89,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// `text` with every `http://127.0.0.1:PORT/9-stream/` at the address `url`.
+/// `text` with every `http://127.0.0.1:PORT/9-stream/` and `…/scm/` at the address `url`.
 fn with_address(text: &str, url: &str) -> String {
     let head = "http://127.0.0.1:";
     let mut out = String::new();
@@ -86,7 +99,7 @@ fn with_address(text: &str, url: &str) -> String {
         out.push_str(before);
         let port: usize = from[head.len()..].bytes().take_while(u8::is_ascii_digit).count();
         let (address, after) = from.split_at(head.len() + port);
-        out.push_str(if after.starts_with("/9-stream/") { url } else { address });
+        out.push_str(if after.starts_with("/9-stream/") || after.starts_with("/scm/") { url } else { address });
         rest = after;
     }
     out + rest
@@ -95,6 +108,14 @@ fn with_address(text: &str, url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shipped_nightly_checks_out_the_demos_repository() {
+        let shipped = include_str!("../../pipelines/nightly-repo-updates.yml");
+        let copied = with_scm(shipped, "http://127.0.0.1:4000");
+        assert!(copied.contains("default: \"http://127.0.0.1:4000/scm/ops-scripts.git\""), "{copied}");
+        assert!(with_address(&copied, "http://127.0.0.1:5001").contains("5001/scm/"));
+    }
 
     #[test]
     fn only_the_upstreams_address_is_corrected() {

@@ -46,8 +46,12 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     if depth > 0 {
         fetch.push(&depth_arg);
     }
-    let wanted = fetch.iter().copied().chain(["--", url, reference]).collect::<Vec<_>>();
-    let target = match git.call(&wanted) {
+    let ask = |git: &Git, fetch: &[&str]| git.call(&fetch.iter().copied().chain(["--", url, reference]).collect::<Vec<_>>());
+    let target = match ask(&git, &fetch) {
+        // A repository served as plain files knows no shallow history: then all of it comes.
+        Err(e) if depth > 0 && e.to_string().contains("shallow") => {
+            ask(&git, &fetch[..fetch.len() - 1]).map(|_| "FETCH_HEAD".to_owned())?
+        }
         Ok(_) => "FETCH_HEAD".to_owned(),
         // Servers may refuse to send a bare commit: then all branches come, and the commit is among them.
         Err(StepError::FarEnd { .. }) if is_commit(reference) => {
