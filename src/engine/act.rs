@@ -52,7 +52,11 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Do
     };
     engine.configure().await?;
     tracing::info!(who = %caller.actor.name, uid = caller.actor.uid, action = action.id, target = %request.target, "asked");
-    perform(engine, &caller, action, &request, pass, subject).await
+    // On a task of its own: the server drops a request together with its connection, and a client that dies between the commit
+    // and what follows it must not leave half of it undone.
+    let engine = engine.clone();
+    let work = tokio::spawn(async move { perform(&engine, &caller, action, &request, pass, subject).await });
+    work.await.unwrap_or_else(|e| Err(ApiError::failed(format!("the request ended in the middle: {e}"), "look at the engine's log")))
 }
 
 fn known(request: &Do) -> Result<&'static Action, ApiError> {

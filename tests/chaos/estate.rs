@@ -78,11 +78,11 @@ impl Estate {
         let start = Instant::now();
         while UnixStream::connect(self.home.socket()).is_err() {
             if let Some(Ok(Some(status))) = self.engine.as_mut().map(Child::try_wait) {
-                // A crash point may lie in the start itself.
-                return if faults.is_empty() {
-                    Err(format!("the engine ended at its start: {status}\n{}", self.engine_log()))
-                } else {
+                // A crash point may lie in the start itself; or a client that was waiting has started one first, which then holds the lock.
+                return if !faults.is_empty() || status.code() == Some(4) && self.engine_pid().is_some() {
                     Ok(())
+                } else {
+                    Err(format!("the engine ended at its start: {status}\n{}", self.engine_log()))
                 };
             }
             if start.elapsed() > Duration::from_secs(60) {

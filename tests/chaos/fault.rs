@@ -28,6 +28,8 @@ const fn point(name: &'static str, owner: Target, doing: Doing, pipeline: &'stat
 pub const POINTS: &[Point] = &[
     point("runner.submitted", Target::Engine, Doing::BeforeClaim, ""),
     point("runner.claimed", Target::Engine, Doing::Claimed, ""),
+    point("attempt.dir", Target::Engine, Doing::Claimed, ""),
+    point("attempt.spec", Target::Engine, Doing::Claimed, ""),
     point("runner.spec", Target::Engine, Doing::Claimed, ""),
     point("runner.spawned", Target::Engine, Doing::Claimed, ""),
     point("runner.ingest", Target::Engine, Doing::Ingest, ""),
@@ -205,6 +207,9 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
         end(client);
         return estate.ensure_engine(false);
     };
+    if hold && wait(PATIENCE, || stopped(pid).then_some(())).is_none() {
+        return Err(format!("pid {pid} was to stand still at {}, and does not", point.name));
+    }
     out.points.push(point.name);
     let owner_attempt = match point.owner {
         Target::Shim => attempt_of_shim(pid).into_iter().collect(),
@@ -212,7 +217,8 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
         _ => Vec::new(),
     };
     if !hold && point.owner != Target::Engine {
-        // It is dead already: whatever of this run has no verdict yet was hit.
+        // It dies right after it has said so: whatever of this run has no verdict then was hit.
+        gone(pid);
         mark_open(estate, &token);
     }
     let engine_before = estate.engine_pid();
@@ -232,27 +238,35 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
     if struck {
         out.tally.add(cell);
     }
+    let mut dead = cell.0 == point.owner;
     if hold && alive(pid) {
         // Held by us: it goes on as if nothing had been, or dies as well.
         if rng.one_in(3) {
             estate.hit.extend(owner_attempt);
             kill(pid);
+            dead = true;
             out.tally.add((point.owner, point.doing));
         } else if let Some(p) = rustix::process::Pid::from_raw(pid) {
             let _ = rustix::process::kill_process(p, rustix::process::Signal::CONT);
         }
     }
-    gone(pid, cell.0 == point.owner);
+    if dead {
+        gone(pid);
+    }
     estate.ensure_engine(rng.one_in(3))?;
     end(client);
     Ok(())
 }
 
+/// The file is written before the signal is raised: a CONT in between would be lost.
+fn stopped(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|s| s.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't'])))
+}
+
 /// Waits until a process that was killed is really gone.
-fn gone(pid: i32, killed: bool) {
-    if killed {
-        wait(Duration::from_secs(10), || (!alive(pid)).then_some(()));
-    }
+fn gone(pid: i32) {
+    wait(Duration::from_secs(10), || (!alive(pid)).then_some(()));
 }
 
 /// Every attempt of the run that has no verdict was hit by us.
@@ -409,17 +423,21 @@ fn power_cut(estate: &mut Estate, library: &std::path::Path, rng: &mut Rng, out:
     // Nobody may act on the death of another: engine first, then shims, then steps, again until all are gone.
     estate.kill_engine();
     estate.home.kill_everything();
-    let mut dirs: Vec<PathBuf> = Vec::new();
+    let mut places: BTreeMap<PathBuf, String> = BTreeMap::new();
     for (pipeline, number, _) in estate.told.iter().rev().take(3) {
         for a in view::attempts(&estate.run_dir(pipeline, *number), &estate.journal) {
             if !a.ended {
-                estate.hit.insert(a.id);
+                estate.hit.insert(a.id.clone());
             }
-            dirs.push(a.dir);
+            places.insert(a.dir, a.id);
         }
     }
     let text = std::fs::read_to_string(&ledger).unwrap_or_default();
-    out.forgotten += super::power::cut(&text, &dirs).len() as u32;
+    let dirs: Vec<PathBuf> = places.keys().cloned().collect();
+    let forgotten = super::power::cut(&text, &dirs);
+    out.forgotten += forgotten.len() as u32;
+    // A verdict that was on its way to the disk is gone with it.
+    estate.hit.extend(forgotten.iter().filter_map(|f| places.get(f.parent()?).cloned()));
     out.cuts += 1;
     estate.start_engine(&[])
 }

@@ -5,6 +5,7 @@ mod api;
 mod chaos_check;
 mod checkout;
 mod cli;
+mod client_gone;
 mod content;
 mod demo_hostile;
 mod demo_tools;

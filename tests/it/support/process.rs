@@ -14,12 +14,11 @@ pub fn kill(pid: i32) {
     }
 }
 
-/// True while `pid` exists and is no zombie.
+/// True while any thread of `pid` lives. A leader that is a zombie proves nothing: its other threads may still hold locks and files.
 pub fn alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|s| s.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with(['Z', 'X'])))
-        .is_some_and(|dead| !dead)
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let leader_is_dead = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    !leader_is_dead || std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|tasks| tasks.count() > 1)
 }
 
 /// Command line of `pid`, arguments separated by one space; empty for a zombie or a stranger.
