@@ -244,7 +244,7 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
     line(String::new());
     line(r.tally.to_string());
     line("crash points reached:".into());
-    for p in POINTS {
+    for p in POINTS.iter().filter(|p| !p.elsewhere()) {
         line(format!("  {:<24} {:>4}  {} / {}", p.name, r.points.get(p.name).copied().unwrap_or(0), p.owner, p.doing));
     }
     if !r.missed.is_empty() {
@@ -257,7 +257,7 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
             line(format!("RED: a cell that can be reached has fewer than {LEAST} kills: {thin}"));
             red = true;
         }
-        for p in POINTS.iter().filter(|p| !r.points.contains_key(p.name)) {
+        for p in POINTS.iter().filter(|p| !p.elsewhere() && !r.points.contains_key(p.name)) {
             line(format!("RED: the crash point {} was never reached", p.name));
             red = true;
         }

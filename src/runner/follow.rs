@@ -62,7 +62,7 @@ impl Dispatcher {
         {
             // What a runner without the key check does: the end is taken in once more, when what follows has begun.
             self.pump();
-            let mut ops = vec![Op::End(Box::new(ended.end.clone()))];
+            let mut ops = vec![crate::store::Op::End(Box::new(ended.end.clone()))];
             let step = ended.end.step;
             if let Some(r) = self.run_mut(run) {
                 r.ended_again(stage, cell, step, &mut ops);

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Repo, World, read_whole, run, snapshot};
 
-const POINTS: [&str; 10] = [
+const POINTS: [&str; 11] = [
+    "mirror.piece",
     "mirror.package",
     "mirror.package:2",
     "mirror.downloaded",
@@ -21,7 +22,8 @@ fn compose(n: u8) -> Repo {
     let mut repo = Repo::of(&[("steady1.rpm", 700), ("steady2.rpm", 700), ("steady3.rpm", 700), ("steady4.rpm", 700)]);
     for old in n.saturating_sub(1)..=n {
         repo.put(&format!("kernel-{old}.rpm"), 800, 0);
-        repo.put(&format!("glibc-{old}.rpm"), 800, 0);
+        // Large enough to come in pieces.
+        repo.put(&format!("glibc-{old}.rpm"), 400 << 10, 0);
     }
     repo
 }
@@ -46,7 +48,7 @@ fn killed_at_any_point_the_tree_is_whole_and_the_next_sync_ends_the_work() {
         // Readers of the old repository still find everything.
         world.upstream.counters().reset();
         world.sync(&["shrink=allow"]).expect(0);
-        if point != "mirror.package" && point != "mirror.package:2" {
+        if !["mirror.piece", "mirror.package", "mirror.package:2"].contains(&point) {
             assert_eq!(world.upstream.counters().ending(".rpm"), 0, "{point}: nothing comes twice");
         }
         assert_eq!(read_whole(&world.dest(), || ()), Ok(8), "{point}");
@@ -60,7 +62,7 @@ fn killed_at_any_point_the_tree_is_whole_and_the_next_sync_ends_the_work() {
 
 #[test]
 fn a_first_sync_killed_half_way_serves_nothing_until_it_is_whole() {
-    for point in &POINTS[..7] {
+    for point in &POINTS[..8] {
         let world = World::new(&compose(1));
         let mut command = world.command(&[]);
         command.env("QD_CRASH_AT", point);
