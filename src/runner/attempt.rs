@@ -230,7 +230,7 @@ fn retire_locked(dir: &Path) -> Result<bool, AttemptError> {
         return Ok(false);
     }
     // Not fsynced: after a power cut there is no late shim left either.
-    super::survivors::remove_secrets(dir);
+    super::survivors::remove_traces(dir);
     let mark = dir.join(file::RETIRED);
     if File::create(&mark).is_err() {
         // No inode left: the spec becomes the mark, for no shim starts without one.

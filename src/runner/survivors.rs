@@ -71,13 +71,18 @@ pub fn stop_survivors(dir: &Path) -> Result<Stopped, AttemptError> {
     if let Some(cgroup) = &cgroup {
         contain::remove(cgroup);
     }
-    remove_secrets(dir);
+    remove_traces(dir);
     Ok(stopped)
 }
 
-/// Removes the memory-backed directory of secrets of an attempt, wherever its shim put it.
-pub(super) fn remove_secrets(dir: &Path) {
+/// Removes the memory-backed directory of secrets of an attempt, wherever its shim put it, and the cgroup of one that died before its
+/// evidence could name it. Only for attempts whose shim is dead.
+pub(super) fn remove_traces(dir: &Path) {
     if let Ok(Found::Whole(spec)) = read_spec(dir) {
+        // Shims start in the engine's own cgroup. One with members stays: `rmdir` refuses.
+        if let Ok(Some(parent)) = proc::own_cgroup2() {
+            contain::remove(&parent.join(contain::cgroup_name(&spec.attempt, spec.fence)));
+        }
         for place in secrets::places(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), rustix::process::getuid().as_raw()) {
             secrets::remove(&place.join(secrets::directory_name(&spec.token)));
         }

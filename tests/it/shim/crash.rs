@@ -35,6 +35,10 @@ fn before_the_evidence_the_command_never_ran_i1() {
         assert_eq!(late.decide(), Decision::NeverStarted, "{point}");
         let left = std::fs::read_dir("/dev/shm").unwrap().flatten().any(|e| e.file_name().to_string_lossy().contains(&late.spec.token));
         assert!(!left, "{point}: secrets directory left behind");
+        if let Some(parent) = quarterdeck::base::proc::own_cgroup2().unwrap() {
+            let cgroup = parent.join(quarterdeck::runner::shim::contain::cgroup_name(&late.spec.attempt, late.spec.fence));
+            assert!(!cgroup.exists(), "{point}: cgroup left behind");
+        }
     }
 }
 
