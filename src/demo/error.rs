@@ -7,22 +7,19 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory belongs to something else.
-    #[error(
-        "{} is not empty and was not made by the demo (no file {MARK} in it); nothing was touched. Name an empty or new directory with --state-dir",
-        dir.display(), MARK = super::estate::MARK
-    )]
+    #[error("{} is not empty and was not made by the demo (there is no file {MARK} in it): nothing was touched", dir.display(), MARK = super::estate::MARK)]
     NotOurs { dir: PathBuf },
     /// `advance` where no demo ever was.
-    #[error("there is no demo estate in {}: start one with `quarterdeck demo`, or name its directory with --state-dir", dir.display())]
+    #[error("there is no demo estate in {}", dir.display())]
     NoEstate { dir: PathBuf },
     /// The estate stands and was made from another seed.
-    #[error("the demo estate in {} was made with seed {have}, not {asked}: `quarterdeck demo --fresh --seed {asked}` starts over", dir.display())]
+    #[error("the demo estate in {} was made with seed {have}, not {asked}", dir.display())]
     OtherSeed { dir: PathBuf, have: u64, asked: u64 },
     /// Another process holds the estate.
-    #[error("{what} is running in {}{holder}; stop it first", dir.display())]
+    #[error("{what} is running in {}{holder}", dir.display())]
     Busy { dir: PathBuf, what: &'static str, holder: String },
     /// The mark file is there and is not one.
-    #[error("{}: {why}; if this is the demo's directory, `quarterdeck demo --fresh` starts over", path.display())]
+    #[error("{}: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
     /// A file operation failed.
     #[error("{what} {}: {source}", path.display())]
@@ -42,6 +39,21 @@ impl Error {
             Self::NotOurs { .. } | Self::Busy { .. } | Self::OtherSeed { .. } | Self::Damaged { .. } => 4,
             Self::NoEstate { .. } => 3,
             _ => 1,
+        }
+    }
+
+    /// What to do about it; empty where nothing can be advised.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NotOurs { .. } => "name an empty or new directory with --state-dir".into(),
+            Self::NoEstate { .. } => "start one with `quarterdeck demo`, or name its directory with --state-dir".into(),
+            Self::OtherSeed { asked, .. } => {
+                format!("`quarterdeck demo --fresh --seed {asked}` removes it and starts over; without --seed it goes on")
+            }
+            Self::Busy { .. } => "end it first, or give another directory with --state-dir".into(),
+            Self::Damaged { .. } => "if nothing in the directory is of value, remove it and start the demo again".into(),
+            Self::Io { .. } => "is the disk full, or the directory another user's?".into(),
+            Self::Rpm { .. } | Self::Listen { .. } => String::new(),
         }
     }
 

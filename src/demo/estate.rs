@@ -1,9 +1,10 @@
 //! The demo estate in its state directory: the mark that says it is the demo's, the upstream, the configuration.
 //! Owns what `demo`, `--fresh` and `advance` may touch; starts no engine.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Repo};
-use super::files::mkdir;
+use super::files::{mkdir, mkdir_private};
 use super::publish::{self, Index, Published};
 use super::upstream::{self, Upstream};
 use super::{Error, scm, site};
-use crate::base::durable;
+use crate::base::{durable, sys};
 
 /// The file that marks a state directory as the demo's. Written before anything else.
 pub const MARK: &str = ".quarterdeck-demo";
@@ -165,6 +166,15 @@ pub fn advance(dir: &Path) -> Result<Advanced, Error> {
     push(&Places { state_dir: dir }, seed, |n| n + 1)
 }
 
+/// Whether `dir` is marked as the demo's. Nothing is made; a directory of somebody else's is an error.
+pub fn is_estate(dir: &Path) -> Result<bool, Error> {
+    match look(dir)? {
+        Found::Marked(_) => Ok(true),
+        Found::Absent | Found::Empty => Ok(false),
+        Found::Foreign => Err(Error::NotOurs { dir: dir.to_owned() }),
+    }
+}
+
 enum Found {
     Absent,
     Empty,
@@ -207,7 +217,7 @@ fn claim(dir: &Path, options: &Options<'_>) -> Result<u64, Error> {
             _ => Ok(mark.seed),
         },
         Found::Absent | Found::Empty => {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::io("creating", dir))?;
+            mkdir_private(dir)?;
             let seed = options.seed.unwrap_or(1);
             write_mark(dir, seed)?;
             Ok(seed)
@@ -245,6 +255,10 @@ fn start_over(places: &Places, serving: File) -> Result<File, Error> {
     {
         return Err(Error::Busy { dir: places.state_dir.clone(), what: "an engine", holder: String::new() });
     }
+    if let Some(holder) = step_at_work(&places.state_dir.join("runs"), 0) {
+        let holder = format!(" ({})", holder.display());
+        return Err(Error::Busy { dir: places.state_dir.clone(), what: "a step of an earlier run", holder });
+    }
     let list = std::fs::read_dir(&places.state_dir).map_err(Error::io("listing", &places.state_dir))?;
     for item in list {
         let item = item.map_err(Error::io("listing", &places.state_dir))?;
@@ -260,6 +274,21 @@ fn start_over(places: &Places, serving: File) -> Result<File, Error> {
     let fresh = take_serving(places)?;
     drop(serving);
     Ok(fresh)
+}
+
+/// An attempt whose supervisor lives, below `runs/PIPELINE/NUMBER/attempts/ATTEMPT`: it outlives its engine, and would go on
+/// writing into what was removed under it.
+fn step_at_work(dir: &Path, depth: u32) -> Option<PathBuf> {
+    let mut list = std::fs::read_dir(dir).ok()?.filter_map(Result::ok);
+    list.find_map(|item| {
+        let path = item.path();
+        if depth == 4 {
+            let held = item.file_name() == "lock" && File::open(&path).is_ok_and(|f| sys::lock_is_held(f.as_fd()).unwrap_or(false));
+            return held.then(|| dir.to_owned());
+        }
+        let down = item.file_type().is_ok_and(|t| t.is_dir()) && (depth != 2 || item.file_name() == "attempts");
+        if down { step_at_work(&path, depth + 1) } else { None }
+    })
 }
 
 /// Publishes the compose that `which` picks from the number of the last one (0: none yet), one process at a time.
@@ -376,6 +405,22 @@ mod tests {
         let error = Estate::open(dir.path(), &fresh).unwrap_err();
         assert!(matches!(error, Error::Busy { what: "an engine", .. }), "{error}");
         assert!(dir.path().join("upstream").exists());
+    }
+
+    #[test]
+    fn fresh_is_refused_while_a_step_of_an_earlier_run_is_at_work() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Estate::start(dir.path(), 1).unwrap());
+        let attempt = dir.path().join("runs/nightly/7/attempts/1-0-0-9");
+        std::fs::create_dir_all(&attempt).unwrap();
+        let lock = open_lock(&attempt.join("lock")).unwrap();
+        assert!(sys::try_lock_exclusive(lock.as_fd()).unwrap());
+        let fresh = Options { fresh: true, ..Options::default() };
+        let error = Estate::open(dir.path(), &fresh).unwrap_err();
+        assert!(error.to_string().contains("attempts/1-0-0-9") && error.exit_code() == 4, "{error}");
+        drop(lock);
+        Estate::open(dir.path(), &fresh).unwrap();
+        assert!(!attempt.exists());
     }
 
     #[test]

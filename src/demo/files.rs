@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,11 @@ fn set_mtime(file: &File, secs: i64) -> std::io::Result<()> {
 /// Creates `dir` and its parents.
 pub fn mkdir(dir: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(dir).map_err(Error::io("creating the directory", dir))
+}
+
+/// Creates `dir` and its parents for their owner alone, whatever the umask: configuration that others can write is refused.
+pub fn mkdir_private(dir: &Path) -> Result<(), Error> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::io("creating the directory", dir))
 }
 
 /// Lower-case hex of a sha256.

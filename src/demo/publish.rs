@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::advisory;
-use super::catalogue::{Compose, Package, Repo};
+use super::catalogue::{self, Compose, Package, Repo};
 use super::files::{mkdir, put, put_if_changed};
 use super::metadata::{self, Entry};
 use super::{Error, rpms};
@@ -54,6 +54,9 @@ pub struct Published {
     pub packages: usize,
     /// Packages built for this compose.
     pub built: usize,
+    /// NEVRAs that the compose before did not have, and those that only it had.
+    pub new: Vec<String>,
+    pub gone: Vec<String>,
     /// Files removed because neither this compose nor the one before refers to them.
     pub removed: usize,
 }
@@ -104,7 +107,18 @@ pub fn publish(
         .collect();
     index.entries.retain(|name, _| kept.contains(name));
     save(index)?;
-    Ok(Published { compose: compose.id.clone(), number: compose.number, packages: compose.packages.len(), built, removed })
+    let nevras = |c: &Compose| c.packages.iter().map(Package::nevra).collect::<BTreeSet<_>>();
+    let (now, then) =
+        (nevras(compose), if compose.number > 1 { nevras(&catalogue::compose(index.seed, compose.number - 1)) } else { BTreeSet::new() });
+    Ok(Published {
+        compose: compose.id.clone(),
+        number: compose.number,
+        packages: compose.packages.len(),
+        built,
+        new: now.difference(&then).cloned().collect(),
+        gone: then.difference(&now).cloned().collect(),
+        removed,
+    })
 }
 
 /// Builds every package that has no entry or no file, several at a time.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Error;
 use super::catalogue::Repo;
 use super::estate::Places;
-use super::files::mkdir;
+use super::files::mkdir_private;
 use super::publish::repo_path;
 use super::scm;
 use crate::base::durable;
@@ -14,7 +14,7 @@ use crate::base::durable;
 /// Writes what is absent, and corrects the upstream's address in a site file that is there.
 pub fn write(places: &Places, url: &str, pipelines: &[(&str, &str)]) -> Result<(), Error> {
     let dir = places.config_dir();
-    mkdir(&dir.join("pipelines"))?;
+    mkdir_private(&dir.join("pipelines"))?;
     let path = dir.join("site.toml");
     match std::fs::read_to_string(&path) {
         Ok(text) => {
