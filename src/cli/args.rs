@@ -53,6 +53,8 @@ pub enum Command {
     Cancel(Change),
     /// Print the completion script of a shell
     Completions { shell: clap_complete::Shell },
+    /// The demo estate: a yum upstream, its mirror and an engine, in one command
+    Demo(Demo),
     /// Do an action by its id: `quarterdeck actions` lists them
     Do(Do),
     /// The engine: run it, start it, ask it, end it
@@ -96,6 +98,32 @@ pub enum Command {
         /// PIPELINE#NUMBER
         run: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Makes its own directory, `quarterdeck-demo` beside your other state, or --state-dir. With --json it prints one line when it is\n\
+    ready, runs nothing by itself, and stays up."
+)]
+pub struct Demo {
+    /// Remove what an earlier demo left in its directory, and start over
+    #[arg(long)]
+    pub fresh: bool,
+    /// Packages and their changes follow from this number; 1 where nothing is said
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Plain lines, no redrawing
+    #[arg(long)]
+    pub no_tui: bool,
+    #[command(subcommand)]
+    pub command: Option<DemoCommand>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum DemoCommand {
+    /// Publish the next compose upstream
+    Advance,
 }
 
 #[derive(Debug, Args)]

@@ -57,7 +57,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
 }
 
 /// The engine has said yes; what follows is seen by its process.
-fn wait_for_end(status: &Status) -> Outcome {
+pub fn wait_for_end(status: &Status) -> Outcome {
     let proc = format!("/proc/{}/stat", status.pid);
     let alive =
         || std::fs::read_to_string(&proc).is_ok_and(|s| !s.rsplit(')').next().is_some_and(|r| r.trim_start().starts_with(['Z', 'X'])));

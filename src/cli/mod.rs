@@ -3,8 +3,10 @@
 mod actions;
 mod args;
 mod connect;
+mod demo;
 mod engine;
 mod failure;
+mod follow;
 mod get;
 mod log;
 mod manual;
@@ -13,6 +15,7 @@ mod pipeline;
 mod run;
 mod secret;
 mod site;
+mod stages;
 mod step;
 mod table;
 mod times;
@@ -73,6 +76,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Actions => actions::run(out),
         Command::Cancel(args) => run::cancel(ctx, out, args),
         Command::Completions { shell } => manual::completions(out, shell),
+        Command::Demo(args) => demo::run(ctx, out, args),
         Command::Do(args) => run::act(ctx, out, args),
         Command::Engine { command } => engine::run(ctx, out, command),
         Command::Get(args) => get::run(ctx, out, &args),

@@ -48,6 +48,11 @@ impl Request {
         Ok(self)
     }
 
+    /// What goes over the wire.
+    pub fn body(&self) -> &Do {
+        &self.0
+    }
+
     /// Whether sending it twice is the same as sending it once.
     fn repeatable(&self) -> bool {
         matches!(self.0.action.as_str(), "run" | "replay")

@@ -1,0 +1,291 @@
+//! `demo` and `demo advance`: starts the estate and its engine, shows one nightly, stays up; publishes the next compose.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Ctx;
+use super::args::{Consent, Demo, DemoCommand};
+use super::connect::{self, Start};
+use super::engine::wait_for_end;
+use super::failure::{Failure, Outcome};
+use super::follow::{self, Followed};
+use super::out::{Out, Tone};
+use super::run::Request;
+use super::site::SHIPPED;
+use crate::api::client::{ANSWER, Client};
+use crate::api::types::{Done, Rows, Status};
+use crate::api::{ApiError, Code};
+use crate::config::dirs::Surroundings;
+use crate::config::{Dirs, Site};
+use crate::demo::catalogue::Repo;
+use crate::demo::{self, Estate};
+
+const NIGHTLY: &str = "nightly-repo-updates";
+const CANARY: &str = "rpmcanary";
+/// Runs in flight are waited for so long when the demo is asked to end.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A run that another run's end starts is there within this.
+const TRIGGERED: Duration = Duration::from_secs(10);
+
+pub fn run(ctx: &Ctx, out: &mut Out, args: Demo) -> Outcome {
+    let dir = directory(ctx)?;
+    match args.command {
+        Some(DemoCommand::Advance) => advance(&dir, out),
+        None => start(ctx, &dir, out, &args),
+    }
+}
+
+/// The demo's own directory: it never touches the site that the other flags or variables name.
+fn directory(ctx: &Ctx) -> Result<PathBuf, Failure> {
+    for (given, flag) in [(ctx.global.config_dir.is_some(), "--config-dir"), (ctx.global.site.is_some(), "--site")] {
+        if given {
+            return Err(Failure::bad(
+                format!("{flag} does not go with the demo: it is a site of its own, configured in its state directory"),
+                "leave it out; --state-dir says where the demo lives",
+            ));
+        }
+    }
+    if ctx.global.state_dir.is_some() || Surroundings::of_process().env_state.is_some() {
+        return Ok(ctx.dirs.state.clone());
+    }
+    let base = directories::BaseDirs::new().and_then(|b| b.state_dir().map(|s| s.join("quarterdeck-demo")));
+    base.ok_or_else(|| Failure::bad("there is no home directory to keep the demo in", "name a directory with --state-dir"))
+}
+
+impl From<demo::Error> for Failure {
+    fn from(e: demo::Error) -> Self {
+        let code = match e.exit_code() {
+            4 => Code::Refused,
+            3 => Code::NoEngine,
+            _ => Code::Failed,
+        };
+        ApiError::new(code, e.to_string(), e.help()).into()
+    }
+}
+
+fn advance(dir: &Path, out: &Out) -> Outcome {
+    let done = demo::advance(dir)?;
+    if out.json {
+        out.value(&done);
+        return Ok(());
+    }
+    out.line(format!("{} is published: {} packages, {} new, {} gone", done.compose, done.packages, done.new.len(), done.gone.len()));
+    for (sign, tone, list) in [("+", Tone::Good, &done.new), ("-", Tone::Bad, &done.gone)] {
+        for nevra in list {
+            out.line(format!("  {} {nevra}", out.paint(tone, sign)));
+        }
+    }
+    out.line(out.paint(Tone::Dim, &format!("mirror it: {} run {NIGHTLY} --wait", command(dir))));
+    Ok(())
+}
+
+fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
+    if args.fresh && demo::is_estate(dir)? {
+        let own = context(ctx, dir);
+        end_engine(&own, out)?;
+    }
+    let files: Vec<(String, &str)> = SHIPPED.iter().map(|(name, text)| (format!("{name}.yml"), *text)).collect();
+    let pipelines: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let estate = Estate::open(dir, &demo::Options { seed: args.seed, fresh: args.fresh, pipelines: &pipelines })?;
+    let own = context(ctx, &estate.places().state_dir);
+    let site = own.site(out)?;
+    let live = !out.json && !args.no_tui && std::io::IsTerminal::is_terminal(&std::io::stdout());
+    connect::block_on(session(&own, &site, out, &estate, live))
+}
+
+fn context(ctx: &Ctx, state: &Path) -> Ctx {
+    let dirs = Dirs { config: state.join("config"), state: state.to_owned(), explicit: false };
+    Ctx { dirs, global: ctx.global.clone(), uid: ctx.uid }
+}
+
+/// How the commands of another terminal reach this demo.
+fn command(dir: &Path) -> String {
+    let program = std::env::args().next().filter(|a| a.contains('/')).unwrap_or_else(|| "quarterdeck".into());
+    format!("{program} --state-dir {}", shell_words::quote(&dir.to_string_lossy()))
+}
+
+async fn session(ctx: &Ctx, site: &Site, out: &Out, estate: &Estate, live: bool) -> Outcome {
+    let mut signals = Signals::new()?;
+    let mut client = connect::connect(ctx, site, Start::OnDemand).await?;
+    let status: Status = client.get("/v1/status", ANSWER).await.map_err(ApiError::from)?;
+    if out.json {
+        out.value(&ready(estate, &status));
+        signals.next().await;
+        return leave(ctx, site, out, &mut signals).await;
+    }
+    banner(out, estate);
+    let mut followed = nightly(ctx, site, out, &mut client, live, &mut signals).await?;
+    if let Followed::Ended(doc) = &followed
+        && doc.verdict.as_deref() == Some("success")
+        && let Some(run) = triggered(&mut client, &doc.run).await
+    {
+        out.line(format!("\n{run} was started by its success, as its upstream trigger says"));
+        followed = follow::follow(ctx, site, out, &run, live, signals.next()).await?;
+    }
+    if let Followed::Ended(doc) = &followed {
+        if doc.verdict.as_deref() != Some("success") {
+            out.line(format!("what it said: {} log '{}'", command(&ctx.dirs.state), doc.run));
+        }
+        farewell(out, &ctx.dirs.state);
+        signals.next().await;
+    }
+    out.line("");
+    leave(ctx, site, out, &mut signals).await
+}
+
+/// The line that scripts wait for.
+fn ready(estate: &Estate, status: &Status) -> serde_json::Value {
+    let places = estate.places();
+    let repos: Vec<_> = Repo::ALL
+        .iter()
+        .map(|r| json!({"name": r.id(), "upstream": format!("{}/", estate.repo_url(*r)), "tree": places.tree(*r)}))
+        .collect();
+    json!({
+        "state_dir": places.state_dir, "config_dir": places.config_dir(), "socket": status.socket, "upstream_url": estate.upstream_url(),
+        "mirror_dir": places.mirror_dir(), "seed": estate.seed(), "compose": estate.compose(), "engine_pid": status.pid,
+        "access_log": places.access_log(), "content_set": "el9-latest", "pipelines": [NIGHTLY, CANARY], "repos": repos,
+    })
+}
+
+fn banner(out: &Out, estate: &Estate) {
+    let places = estate.places();
+    out.line(out.paint(Tone::Bold, "quarterdeck demo"));
+    out.line(format!("  state     {} (seed {})", places.state_dir.display(), estate.seed()));
+    out.line(format!("  upstream  {}/ ({})", estate.upstream_url(), estate.compose()));
+    out.line(format!("  mirror    {}", places.mirror_dir().display()));
+    out.line("");
+}
+
+fn farewell(out: &Out, dir: &Path) {
+    let command = command(dir);
+    out.line("");
+    out.line("The demo stays up. In another terminal:");
+    for (rest, what) in [
+        ("demo advance".to_owned(), "publish the next compose upstream"),
+        (format!("run {NIGHTLY} --wait"), "mirror what is new"),
+        ("get runs".to_owned(), "what ran, and how it ended"),
+        (format!("log '{NIGHTLY}#1'"), "what a run said"),
+    ] {
+        out.line(format!("  {command} {rest}\n      {}", out.paint(Tone::Dim, what)));
+    }
+    out.line("Ctrl-C ends it. Its directory stays: the next `demo` goes on from there, `demo --fresh` starts over.");
+}
+
+async fn nightly(ctx: &Ctx, site: &Site, out: &Out, client: &mut Client, live: bool, signals: &mut Signals) -> Result<Followed, Failure> {
+    let consent = Consent { reason: "shown by the demo".into(), confirm: None };
+    let request = Request::new("run", NIGHTLY, consent);
+    let done: Done = client.post("/v1/do", request.body(), ANSWER).await.map_err(ApiError::from)?;
+    let run = done.run.unwrap_or_default();
+    follow::follow(ctx, site, out, &run, live, signals.next()).await
+}
+
+/// The run that the end of `run` started, if there is one within a moment.
+async fn triggered(client: &mut Client, run: &str) -> Option<String> {
+    let deadline = tokio::time::Instant::now() + TRIGGERED;
+    let path = format!("/v1/get/runs?filter={}", crate::api::client::encode(&format!("pipeline={CANARY}")));
+    while tokio::time::Instant::now() < deadline {
+        let rows = client.get::<Rows>(&path, ANSWER).await.ok()?.rows;
+        let text =
+            |row: &serde_json::Map<String, serde_json::Value>, key: &str| row.get(key).and_then(|v| v.as_str()).unwrap_or("").to_owned();
+        if let Some(row) = rows.iter().find(|r| text(r, "cause").contains(run)) {
+            return Some(text(row, "run"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    None
+}
+
+/// Ends the demo: waits for what runs, for its upstream ends with it; then the engine is stopped. A second signal does not wait:
+/// the steps go on by themselves, and the next start takes them over.
+async fn leave(ctx: &Ctx, site: &Site, out: &Out, signals: &mut Signals) -> Outcome {
+    let Ok(mut client) = connect::connect(ctx, site, Start::Never).await else { return Ok(()) };
+    let mut told = false;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let status = loop {
+        let Ok(status) = client.get::<Status>("/v1/status", ANSWER).await else { return Ok(()) };
+        if status.runs_running == 0 || tokio::time::Instant::now() > deadline {
+            break status;
+        }
+        if !told {
+            told = true;
+            let what = if status.runs_running == 1 { "a run is".to_owned() } else { format!("{} runs are", status.runs_running) };
+            out.note(&format!(
+                "{what} in flight: waiting for the end. Ctrl-C again leaves at once; the next `demo` takes over what still runs"
+            ));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = signals.next() => break status,
+        }
+    };
+    stop(&mut client, "the demo ends").await?;
+    wait_for_end(&status)?;
+    if !out.json {
+        out.line("the demo has ended, and its engine with it");
+    }
+    Ok(())
+}
+
+async fn stop(client: &mut Client, reason: &str) -> Outcome {
+    let request = Request::new("stop", "", Consent { reason: reason.into(), confirm: None });
+    client.post::<_, Done>("/v1/do", request.body(), ANSWER).await.map_err(ApiError::from)?;
+    Ok(())
+}
+
+/// Before everything is removed: what runs is cancelled, and the engine stopped.
+fn end_engine(ctx: &Ctx, out: &mut Out) -> Outcome {
+    // A site file that is broken must not keep anybody from starting over; the demo's socket is where every private one is.
+    let site = ctx.site(out).unwrap_or_default();
+    connect::block_on(async {
+        let mut client = match connect::connect(ctx, &site, Start::Never).await {
+            Ok(client) => client,
+            Err(f) if f.exit == Code::NoEngine.exit_code() => return Ok(()),
+            Err(f) => return Err(f),
+        };
+        let rows = client.get::<Rows>("/v1/get/queue", ANSWER).await.map_err(ApiError::from)?.rows;
+        for run in rows.iter().filter_map(|r| r.get("run")?.as_str()) {
+            let request = Request::new("cancel", run, Consent { reason: "the demo starts over".into(), confirm: Some(run.to_owned()) });
+            // One that has just ended cannot be cancelled, and need not be.
+            let _ = client.post::<_, Done>("/v1/do", request.body(), ANSWER).await;
+        }
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            let status: Status = client.get("/v1/status", ANSWER).await.map_err(ApiError::from)?;
+            if status.runs_running == 0 {
+                break status;
+            }
+            if tokio::time::Instant::now() > deadline {
+                let message = format!("{} runs were cancelled and still run", status.runs_running);
+                return Err(ApiError::refused(message, "nothing was removed; see `get runs`, and try again").into());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        stop(&mut client, "the demo starts over").await?;
+        wait_for_end(&status)
+    })
+}
+
+/// What asks the demo to end: Ctrl-C, SIGTERM, or the end of its terminal.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let on = |kind| signal(kind).map_err(|e| Failure::from(ApiError::failed(format!("signals cannot be received: {e}"), "")));
+        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())?, hangup: on(SignalKind::hangup())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
