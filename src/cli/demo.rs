@@ -83,7 +83,8 @@ fn advance(dir: &Path, out: &Out) -> Outcome {
 }
 
 fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
-    if args.fresh && demo::is_estate(dir)? {
+    // The engine of a demo that is up is not ours to stop: that one is refused first.
+    if args.fresh && demo::at_rest(dir)? {
         let own = context(ctx, dir);
         end_engine(&own, out)?;
     }
@@ -103,8 +104,12 @@ fn context(ctx: &Ctx, state: &Path) -> Ctx {
 
 /// How the commands of another terminal reach this demo.
 fn command(dir: &Path) -> String {
-    let program = std::env::args().next().filter(|a| a.contains('/')).unwrap_or_else(|| "quarterdeck".into());
-    format!("{program} --state-dir {}", shell_words::quote(&dir.to_string_lossy()))
+    format!("{} --state-dir {}", program(), shell_words::quote(&dir.to_string_lossy()))
+}
+
+/// The program as it was called, where that was by a path.
+fn program() -> String {
+    std::env::args().next().filter(|a| a.contains('/')).unwrap_or_else(|| "quarterdeck".into())
 }
 
 async fn session(ctx: &Ctx, site: &Site, out: &Out, estate: &Estate, live: bool) -> Outcome {
@@ -160,16 +165,17 @@ fn banner(out: &Out, estate: &Estate) {
 }
 
 fn farewell(out: &Out, dir: &Path) {
-    let command = command(dir);
+    let program = program();
     out.line("");
     out.line("The demo stays up. In another terminal:");
+    out.line(format!("  export QUARTERDECK_STATE_DIR={}", shell_words::quote(&dir.to_string_lossy())));
     for (rest, what) in [
-        ("demo advance".to_owned(), "publish the next compose upstream"),
-        (format!("run {NIGHTLY} --wait"), "mirror what is new"),
-        ("get runs".to_owned(), "what ran, and how it ended"),
-        (format!("log '{NIGHTLY}#1'"), "what a run said"),
+        ("demo advance", "publish the next compose upstream"),
+        ("run nightly-repo-updates --wait", "mirror what is new"),
+        ("get runs", "what ran, and how it ended"),
+        ("log 'nightly-repo-updates#1'", "what a run said"),
     ] {
-        out.line(format!("  {command} {rest}\n      {}", out.paint(Tone::Dim, what)));
+        out.line(format!("  {program} {rest:<32}  {}", out.paint(Tone::Dim, what)));
     }
     out.line("Ctrl-C ends it. Its directory stays: the next `demo` goes on from there, `demo --fresh` starts over.");
 }
@@ -190,7 +196,7 @@ async fn triggered(client: &mut Client, run: &str) -> Option<String> {
         let rows = client.get::<Rows>(&path, ANSWER).await.ok()?.rows;
         let text =
             |row: &serde_json::Map<String, serde_json::Value>, key: &str| row.get(key).and_then(|v| v.as_str()).unwrap_or("").to_owned();
-        if let Some(row) = rows.iter().find(|r| text(r, "cause").contains(run)) {
+        if let Some(row) = rows.iter().find(|r| text(r, "cause").contains(&format!(":{run}:"))) {
             return Some(text(row, "run"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

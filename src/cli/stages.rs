@@ -150,7 +150,7 @@ mod tests {
                     vec![
                         step("Update core-latest repos (repo=baseos)", "running", None, "34/45 packages\u{1b}[2J"),
                         step(
-                            "sync (appstream)",
+                            "Update core-latest repos (repo=appstream)",
                             "done",
                             Some("failure"),
                             "refused: the repository would shrink by 80 percent, from 62 packages to 12",

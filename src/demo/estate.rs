@@ -167,12 +167,24 @@ pub fn advance(dir: &Path) -> Result<Advanced, Error> {
 }
 
 /// Whether `dir` is marked as the demo's. Nothing is made; a directory of somebody else's is an error.
-pub fn is_estate(dir: &Path) -> Result<bool, Error> {
+fn is_estate(dir: &Path) -> Result<bool, Error> {
     match look(dir)? {
         Found::Marked(_) => Ok(true),
         Found::Absent | Found::Empty => Ok(false),
         Found::Foreign => Err(Error::NotOurs { dir: dir.to_owned() }),
     }
+}
+
+/// Whether `dir` is the demo's and no demo serves it, as one must be that is to be started over. A demo that is up is an error.
+pub fn at_rest(dir: &Path) -> Result<bool, Error> {
+    if !is_estate(dir)? {
+        return Ok(false);
+    }
+    let places = Places { state_dir: dir.to_owned() };
+    if places.own().is_dir() {
+        drop(take_serving(&places)?);
+    }
+    Ok(true)
 }
 
 enum Found {
@@ -380,6 +392,7 @@ mod tests {
         let url = estate.upstream_url();
         assert_eq!(estate.compose(), "CentOS-Stream-9-20260331.0");
         assert!(matches!(Estate::open(&dir, &options).unwrap_err(), Error::Busy { .. }));
+        assert!(matches!(at_rest(&dir).unwrap_err(), Error::Busy { .. }));
         let next = advance(&dir).unwrap();
         assert_eq!((next.number, next.compose.as_str()), (2, "CentOS-Stream-9-20260401.0"));
         std::fs::write(estate.places().config_dir().join("pipelines/nightly.yml"), "edited").unwrap();

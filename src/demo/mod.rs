@@ -18,4 +18,4 @@ pub mod site;
 pub mod upstream;
 
 pub use error::Error;
-pub use estate::{Advanced, Estate, Options, advance, is_estate};
+pub use estate::{Advanced, Estate, Options, advance, at_rest};

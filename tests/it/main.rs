@@ -8,6 +8,7 @@ mod cli;
 mod client_gone;
 mod content;
 mod demo_hostile;
+mod demo_nightly;
 mod demo_tools;
 mod demo_upstream;
 mod engine;
