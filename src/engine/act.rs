@@ -1,4 +1,5 @@
-//! Doing what was asked: through the guard, then the runner, then the audit chain. The only caller of anything that changes.
+//! Doing what was asked: through the guard, then the runner, whose store writes each act and its audit entry in one transaction.
+//! The only caller of anything that changes.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::plan::Plan;
 use crate::runner::{RunnerError, Submit};
-use crate::store::DecisionEdit;
+use crate::store::{DecisionEdit, Note};
 
 const MAX_REASON: usize = 1_000;
 /// Subject of decisions about the engine as a whole.
@@ -42,21 +43,32 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Do
     };
     let (pass, subject) = match judged {
         Ok(found) => found,
-        Err(e) => {
-            if e.code == Code::Refused {
-                let record = record(&caller, action, &request.target, &request.reason, format!("refused: {}", e.message), false);
-                note(engine, record, None).await?;
-            }
-            return Err(e);
-        }
+        Err(e) => return Err(told(engine, &caller, action, &request, e).await),
     };
     engine.configure().await?;
     tracing::info!(who = %caller.actor.name, uid = caller.actor.uid, action = action.id, target = %request.target, "asked");
     // On a task of its own: the server drops a request together with its connection, and a client that dies between the commit
     // and what follows it must not leave half of it undone.
     let engine = engine.clone();
-    let work = tokio::spawn(async move { perform(&engine, &caller, action, &request, pass, subject).await });
+    let work = tokio::spawn(async move {
+        match perform(&engine, &caller, action, &request, pass, subject).await {
+            Ok(done) => Ok(done),
+            Err(e) => Err(told(&engine, &caller, action, &request, e).await),
+        }
+    });
     work.await.unwrap_or_else(|e| Err(ApiError::failed(format!("the request ended in the middle: {e}"), "look at the engine's log")))
+}
+
+/// A refusal is in the audit chain before anybody hears of it; one that cannot be written there is told as that.
+async fn told(engine: &Engine, caller: &Caller, action: &Action, request: &Do, e: ApiError) -> ApiError {
+    if e.code != Code::Refused {
+        return e;
+    }
+    let record = record(caller, action, &request.target, &request.reason, format!("refused: {}", e.message), false);
+    match engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await {
+        Ok(_) => e,
+        Err(broken) => ApiError::failed(format!("{e}; and that could not be recorded: {broken}"), ""),
+    }
 }
 
 fn known(request: &Do) -> Result<&'static Action, ApiError> {
@@ -170,87 +182,80 @@ async fn perform(
 ) -> Result<Done, ApiError> {
     let single = pass.single_person;
     let done = |run: Option<&RunRef>, message: String| Done { run: run.map(ToString::to_string), message, single_person: single };
-    let (answer, name, decision) = match subject {
+    let who = &caller.actor;
+    let why = request.reason.as_str();
+    let runner = &engine.runner;
+    let note = |subject: &str, decision: Option<DecisionEdit>| {
+        let record = record(caller, action, subject, why, "done".into(), single);
+        Note { at_us: engine.now_us(), record, decision }
+    };
+    let take = |kind, subject: &str| Some(DecisionEdit::Take { kind, subject: subject.to_owned(), why: why.to_owned() });
+    let take_back = |kind, subject: &str| Some(DecisionEdit::TakeBack { kind, subject: subject.to_owned() });
+    match subject {
         Subject::Plan(plan) => {
             let submit = Submit {
+                // The store puts the new run in the place of the pipeline.
+                note: Some(note(&plan.pipeline, None)),
                 plan: *plan,
-                requested_by: caller.actor.clone(),
-                reason: request.reason.clone(),
+                requested_by: who.clone(),
+                reason: why.to_owned(),
                 trigger: if action.id == "replay" { "replay" } else { "manual" }.to_owned(),
                 cause: request.key.as_ref().map(|k| format!("client:{k}")),
                 replay_of: if action.id == "replay" { request.target.parse().ok() } else { None },
             };
-            let run = engine.runner.submit(submit).await.map_err(|e| from_runner(&e))?;
-            (done(Some(&run), format!("{run} is queued")), run.to_string(), None)
+            let run = runner.submit(submit).await.map_err(|e| from_runner(&e))?;
+            Ok(done(Some(&run), format!("{run} is queued")))
         }
         Subject::Run(row) => {
             let run = &row.run;
-            let who = &caller.actor;
-            let runner = &engine.runner;
-            let (message, decision) = match action.id {
-                "cancel" => {
-                    // The second request for the same run skips the grace of its steps.
-                    let force = row.cancel_by.is_some();
-                    runner.cancel(run, who, &request.reason, force).await.map_err(|e| from_runner(&e))?;
-                    (format!("{run} is being cancelled{}", if force { ", without grace" } else { "" }), None)
-                }
-                "resume" => {
-                    runner.resume(run).await.map_err(|e| from_runner(&e))?;
-                    (format!("{run} goes on"), None)
-                }
-                "retry" => {
-                    runner.retry(run).await.map_err(|e| from_runner(&e))?;
-                    (format!("{run} runs its failed cells again"), None)
-                }
-                "pin" => {
-                    runner.pin(run, who, &request.reason, true).await.map_err(|e| from_runner(&e))?;
-                    (
-                        format!("{run} is kept"),
-                        Some(DecisionEdit::Take { kind: Kind::Pin, subject: run.to_string(), why: request.reason.clone() }),
-                    )
-                }
-                _ => {
-                    runner.pin(run, who, &request.reason, false).await.map_err(|e| from_runner(&e))?;
-                    (
-                        format!("{run} is given back to retention"),
-                        Some(DecisionEdit::TakeBack { kind: Kind::Pin, subject: run.to_string() }),
-                    )
-                }
+            let name = run.to_string();
+            // The second request for the same run skips the grace of its steps.
+            let force = row.cancel_by.is_some();
+            let made = match action.id {
+                "cancel" => runner.cancel(run, who, why, force, Some(note(&name, None))).await,
+                "resume" => runner.resume(run, Some(note(&name, None))).await.map(|_| ()),
+                "retry" => runner.retry(run, Some(note(&name, None))).await.map(|_| ()),
+                "pin" => runner.pin(run, who, why, true, Some(note(&name, take(Kind::Pin, &name)))).await,
+                _ => runner.pin(run, who, why, false, Some(note(&name, take_back(Kind::Pin, &name)))).await,
             };
-            (done(Some(run), message), run.to_string(), decision)
+            made.map_err(|e| from_runner(&e))?;
+            let message = match action.id {
+                "cancel" if force => format!("{run} is being cancelled, without grace"),
+                "cancel" => format!("{run} is being cancelled"),
+                "resume" => format!("{run} goes on"),
+                "retry" => format!("{run} runs its failed cells again"),
+                "pin" => format!("{run} is kept"),
+                _ => format!("{run} is given back to retention"),
+            };
+            Ok(done(Some(run), message))
         }
         Subject::Engine => {
-            let (message, decision) = match action.id {
+            let message = match action.id {
                 "drain" => {
-                    engine.runner.drain(Some((&caller.actor, &request.reason))).await.map_err(|e| from_runner(&e))?;
-                    (
-                        "drained: nothing new starts, what runs goes on to its end".to_owned(),
-                        Some(DecisionEdit::Take { kind: Kind::Drain, subject: ENGINE.into(), why: request.reason.clone() }),
-                    )
+                    let note = note(ENGINE, take(Kind::Drain, ENGINE));
+                    runner.drain(Some((who, why)), Some(note)).await.map_err(|e| from_runner(&e))?;
+                    "drained: nothing new starts, what runs goes on to its end"
                 }
                 "undrain" => {
-                    engine.runner.drain(None).await.map_err(|e| from_runner(&e))?;
-                    ("queued runs start again".to_owned(), Some(DecisionEdit::TakeBack { kind: Kind::Drain, subject: ENGINE.into() }))
+                    let note = note(ENGINE, take_back(Kind::Drain, ENGINE));
+                    runner.drain(None, Some(note)).await.map_err(|e| from_runner(&e))?;
+                    "queued runs start again"
                 }
-                _ => ("the engine ends; steps that run go on under their shims".to_owned(), None),
+                _ => {
+                    // No row of the store says that an engine is to end, so the entry comes first.
+                    engine.store.audit(note(ENGINE, None)).await.map_err(|e| from_store(&e))?;
+                    engine.stop();
+                    "the engine ends; steps that run go on under their shims"
+                }
             };
-            (done(None, message), ENGINE.to_owned(), decision)
+            Ok(done(None, message.to_owned()))
         }
-    };
-    note(engine, record(caller, action, &name, &request.reason, "done".into(), single), decision).await?;
-    if action.id == "stop" {
-        engine.stop();
     }
-    Ok(answer)
 }
 
 fn record(caller: &Caller, action: &Action, subject: &str, reason: &str, result: String, single_person: bool) -> Record {
     let subject: String = if subject.is_empty() { ENGINE.into() } else { sanitise::cell(subject).chars().take(200).collect() };
     Record { who: caller.actor.clone(), action: action.id.to_owned(), subject, reason: reason.to_owned(), result, single_person }
-}
-
-async fn note(engine: &Arc<Engine>, record: Record, decision: Option<DecisionEdit>) -> Result<(), ApiError> {
-    engine.store.audit(engine.now_us(), record, decision).await.map(|_| ()).map_err(|e| from_store(&e))
 }
 
 /// The runner's own words.

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::state::{Engine, from_config};
 use super::{catalog, on_failure, plan, routes};
-use crate::api::ApiError;
+use crate::api::{ApiError, Code};
 use crate::config::Site;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
@@ -19,7 +19,7 @@ use crate::domain::run::{RunRef, Verdict};
 use crate::pipeline::model::{Trigger, TriggerKind, UpstreamOn};
 use crate::pipeline::plan::Plan;
 use crate::runner::Submit;
-use crate::store::EndedRun;
+use crate::store::{EndedRun, Note};
 
 /// Ends looked at in one go.
 const BATCH: usize = 100;
@@ -89,55 +89,55 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
         })
         .await?
     };
+    let reason = format!("{} ended: {}", ended.run, ended.verdict);
+    let note = |subject: &str, result: String| {
+        let who = Actor::engine("upstream");
+        let record =
+            Record { who, action: "run".into(), subject: subject.to_owned(), reason: reason.clone(), result, single_person: false };
+        Note { at_us: engine.now_us(), record, decision: None }
+    };
+    let mut refused = Vec::new();
     for (pipeline, plan) in plans {
         let cause = format!("upstream:{}:{}:{pipeline}", ended.run, ended.round);
-        let refusal = match &plan {
+        let refusal = match plan {
             _ if site.read_only => Some("the site is read-only".to_owned()),
             Err(e) => Some(e.to_string()),
             Ok(p) if p.danger == Level::L3 => Some("it is L3: nothing starts it but people".to_owned()),
             Ok(_) if chain(engine, &ended.run).await? >= CHAIN => {
                 Some(format!("{CHAIN} runs set each other off in one chain: is it a circle?"))
             }
-            Ok(_) => None,
-        };
-        let (subject, result) = match (refusal, plan) {
-            (None, Ok(plan)) => {
+            Ok(plan) => {
                 let submit = Submit {
                     plan,
                     requested_by: Actor::engine("upstream"),
-                    reason: format!("{} ended: {}", ended.run, ended.verdict),
+                    reason: reason.clone(),
                     trigger: "upstream".into(),
                     cause: Some(cause),
                     replay_of: None,
+                    note: Some(note(&pipeline, "done".into())),
                 };
-                match engine.runner.submit(submit).await {
-                    Ok(run) => (run.to_string(), "done".to_owned()),
-                    Err(e) => match super::act::from_runner(&e) {
-                        // A full group refuses for good; a store that cannot be written is tried again.
-                        e if e.code == crate::api::Code::Failed => return Err(e),
-                        e => (pipeline, format!("refused: {e}")),
-                    },
+                match engine.runner.submit(submit).await.map_err(|e| super::act::from_runner(&e)) {
+                    Ok(run) => {
+                        tracing::info!(upstream = %ended.run, %run, "upstream trigger");
+                        None
+                    }
+                    // A full group refuses for good; a store that cannot be written, or an engine that ends, is tried again.
+                    Err(e) if matches!(e.code, Code::Failed | Code::NoEngine) => return Err(e),
+                    Err(e) => Some(e.to_string()),
                 }
             }
-            (why, _) => (pipeline, format!("refused: {}", why.unwrap_or_default())),
         };
-        tracing::info!(upstream = %ended.run, %subject, %result, "upstream trigger");
-        let record = Record {
-            who: Actor::engine("upstream"),
-            action: "run".into(),
-            subject,
-            reason: format!("{} ended: {}", ended.run, ended.verdict),
-            result,
-            single_person: false,
-        };
-        engine.store.audit(engine.now_us(), record, None).await.map_err(|e| super::state::from_store(&e))?;
+        if let Some(why) = refusal {
+            tracing::warn!(upstream = %ended.run, %pipeline, "upstream trigger refused: {why}");
+            refused.push(note(&pipeline, format!("refused: {why}")));
+        }
     }
     if matches!(ended.verdict, Verdict::Failure | Verdict::Lost | Verdict::Invalid)
         && let Some(argv) = site.on_failure.clone()
     {
         on_failure::start(engine.clone(), argv, ended.run.clone());
     }
-    engine.store.offered(ended).await.map_err(|e| super::state::from_store(&e))
+    engine.store.offered(ended, refused).await.map_err(|e| super::state::from_store(&e))
 }
 
 type Downstream = Vec<(String, Result<Plan, ApiError>)>;

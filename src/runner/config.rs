@@ -10,7 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
 use crate::secret::Source;
-use crate::store::StoreError;
+use crate::store::{Note, StoreError};
 
 /// Everything that the runner takes from outside.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Submit {
     /// Unique for ever where set: a second submit with it answers the first one's run.
     pub cause: Option<String>,
     pub replay_of: Option<RunRef>,
+    /// Its entry in the audit chain, written with the run and about it.
+    pub note: Option<Note>,
 }
 
 /// Why the runner refused.

@@ -21,7 +21,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState, StepKey, valid_name};
 use crate::pipeline::plan::{OnConflict, Plan};
-use crate::store::{CancelMark, Drain, Group, NewRun, NewStep, OpenOptionsStore, Store};
+use crate::store::{CancelMark, Drain, Group, NewRun, NewStep, Note, OpenOptionsStore, Store};
 
 /// Events that wait for the dispatcher; a sender waits when it is full.
 const EVENTS: usize = 1_024;
@@ -165,6 +165,7 @@ impl Runner {
                 })
                 .collect(),
             now_us,
+            note: submit.note,
         };
         let done = self.inner.store.submit(new).await?;
         crate::base::crash::point("runner.submitted");
@@ -177,14 +178,15 @@ impl Runner {
         Ok(done.run)
     }
 
-    /// Asks a run to end. Durable when this returns; a second request with `force` skips the grace period.
-    pub async fn cancel(&self, run: &RunRef, who: &Actor, why: &str, force: bool) -> Result<(), RunnerError> {
+    /// Asks a run to end. Durable, with its entry, when this returns; a second request with `force` skips the grace period.
+    pub async fn cancel(&self, run: &RunRef, who: &Actor, why: &str, force: bool, note: Option<Note>) -> Result<(), RunnerError> {
         // A second wish of anybody is a forced one.
         let again = self.inner.store.run(run)?.cancel_by.is_some();
         let mark = CancelMark { by: who.name.clone(), why: why.to_owned(), at_us: self.now_us(), force: force || again };
-        if !self.inner.store.mark_cancel(run, mark.clone()).await? {
+        if !self.inner.store.mark_cancel(run, mark.clone(), note).await? {
             return Err(RunnerError::Refused { run: run.clone(), why: "has ended already".into() });
         }
+        crate::base::crash::point("runner.cancelled");
         self.tell(Event::Cancel { run: run.clone(), mark }).await
     }
 
@@ -204,19 +206,20 @@ impl Runner {
     }
 
     /// The same run goes on from the first stage that did not succeed.
-    pub async fn resume(&self, run: &RunRef) -> Result<Resume, RunnerError> {
-        self.reopen(run, false).await
+    pub async fn resume(&self, run: &RunRef, note: Option<Note>) -> Result<Resume, RunnerError> {
+        self.reopen(run, false, note).await
     }
 
     /// The same run goes on with its failed cells only, and what follows them.
-    pub async fn retry(&self, run: &RunRef) -> Result<Resume, RunnerError> {
-        self.reopen(run, true).await
+    pub async fn retry(&self, run: &RunRef, note: Option<Note>) -> Result<Resume, RunnerError> {
+        self.reopen(run, true, note).await
     }
 
-    async fn reopen(&self, run: &RunRef, only_failed_cells: bool) -> Result<Resume, RunnerError> {
+    async fn reopen(&self, run: &RunRef, only_failed_cells: bool, note: Option<Note>) -> Result<Resume, RunnerError> {
         let plan = self.plan_resume(run, only_failed_cells)?;
         // The compare-and-set on the run's state makes a second resume at the same moment fail.
-        self.inner.store.apply_alone(plan.ops.clone()).await?;
+        self.inner.store.apply_alone(plan.ops.clone(), note).await?;
+        crate::base::crash::point("runner.reopened");
         let row = self.inner.store.load_run(run)?;
         let decoded = self.decode(&row.plan_sha256, &row.plan_json, run)?;
         let active = ActiveRun::restore(row, decoded, &Default::default())
@@ -264,19 +267,21 @@ impl Runner {
     }
 
     /// With a drain nothing that has not begun begins; runs that have begun go on. Survives restarts. None lifts it.
-    pub async fn drain(&self, drain: Option<(&Actor, &str)>) -> Result<(), RunnerError> {
+    pub async fn drain(&self, drain: Option<(&Actor, &str)>, note: Option<Note>) -> Result<(), RunnerError> {
         let drain = drain.map(|(who, why)| Drain { by: who.name.clone(), why: why.to_owned(), since_us: self.now_us() });
-        self.inner.store.set_drain(drain.clone()).await?;
+        self.inner.store.set_drain(drain.clone(), note).await?;
+        crate::base::crash::point("runner.drained");
         self.tell(Event::Drain(drain)).await
     }
 
     /// Exempts a run from retention, or gives it back.
-    pub async fn pin(&self, run: &RunRef, who: &Actor, why: &str, pinned: bool) -> Result<(), RunnerError> {
+    pub async fn pin(&self, run: &RunRef, who: &Actor, why: &str, pinned: bool, note: Option<Note>) -> Result<(), RunnerError> {
         if pinned {
-            self.inner.store.pin(run, &who.name, why, self.now_us()).await?;
+            self.inner.store.pin(run, &who.name, why, self.now_us(), note).await?;
         } else {
-            self.inner.store.unpin(run).await?;
+            self.inner.store.unpin(run, note).await?;
         }
+        crate::base::crash::point("runner.pinned");
         let _ = self.inner.changes.send(Change { table: "runs", id: run.to_string() });
         Ok(())
     }

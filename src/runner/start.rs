@@ -13,11 +13,13 @@ use super::moves::Ticket;
 use super::queue::{self, Decision, Site};
 use super::settle::Effect;
 use super::{paths, spec};
+use crate::domain::actor::Actor;
+use crate::domain::audit::Record;
 use crate::domain::reason::Reason;
 use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, RunState, StepKey};
 use crate::pipeline::plan::OnConflict;
-use crate::store::{CancelMark, RunId};
+use crate::store::{CancelMark, Note, RunId};
 
 /// Values of secrets that wait longer for their step are looked up again.
 const SECRETS_KEPT_US: i64 = 60_000_000;
@@ -201,7 +203,17 @@ impl Dispatcher {
                     at_us,
                     force: false,
                 };
-                if let Ok(true) = store.mark_cancel(&run, mark.clone()).await {
+                // Before its event arrives the next pump asks again: it is marked, and told of, once.
+                let record = Record {
+                    who: Actor::engine("engine"),
+                    action: "cancel".into(),
+                    subject: run.to_string(),
+                    reason: mark.why.clone(),
+                    result: "done".into(),
+                    single_person: false,
+                };
+                let note = Note { at_us, record, decision: None };
+                if let Ok(true) = store.mark_cancel_once(&run, mark.clone(), note).await {
                     let _ = events.send(Event::Cancel { run, mark }).await;
                 }
             });

@@ -1,8 +1,9 @@
 //! The audit chain and the decisions: who did what, in an order that nobody can change unseen.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError};
+use crate::base::crash;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Broken, Entry, GENESIS, Record, verify};
 use crate::domain::decision::{Decision, Kind};
@@ -54,50 +55,66 @@ pub enum DecisionEdit {
     },
 }
 
+/// An entry on its way into the chain, with the decision that it tells of. Given to the function that writes the act, it is sealed in
+/// that act's transaction: neither is ever there without the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub at_us: i64,
+    pub record: Record,
+    pub decision: Option<DecisionEdit>,
+}
+
+/// Seals a note behind the chain. The caller's transaction is the writer's, so no other entry can come between.
+pub(super) fn seal(tx: &Transaction<'_>, note: Note) -> Result<Entry, StoreError> {
+    let last =
+        tx.prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?.query_row([], |r| Ok((r.get::<_, u64>(0)?, r.get(1)?)));
+    let (seq, prev) = last.optional()?.unwrap_or((0, GENESIS.to_owned()));
+    // The next number comes from the counter: after a cut-off end it does not follow the last row, and the gap stays to be seen.
+    let seq = seq.max(ever(tx)?) + 1;
+    let e = Entry::seal(seq, note.at_us, note.record, &prev);
+    let r = &e.record;
+    tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(params![
+        e.seq,
+        e.at_us,
+        r.who.name,
+        r.who.uid,
+        r.who.login_uid,
+        r.action,
+        r.subject,
+        r.reason,
+        r.result,
+        r.single_person,
+        e.prev,
+        e.hash
+    ])?;
+    match note.decision {
+        None => {}
+        Some(DecisionEdit::Take { kind, subject, why }) => {
+            tx.execute(
+                "INSERT INTO decision (kind, subject, name, uid, login_uid, why, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![kind.as_str(), subject, r.who.name, r.who.uid, r.who.login_uid, why, e.at_us],
+            )?;
+        }
+        Some(DecisionEdit::TakeBack { kind, subject }) => {
+            tx.execute(
+                "UPDATE decision SET ended_us = ?3 WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL",
+                params![kind.as_str(), subject, e.at_us],
+            )?;
+        }
+    }
+    crash::point("audit.sealed");
+    Ok(e)
+}
+
+/// As `seal`, where the act has an entry at all: acts of the runner's own tests have none.
+pub(super) fn seal_if(tx: &Transaction<'_>, note: Option<Note>) -> Result<(), StoreError> {
+    note.map_or(Ok(()), |n| seal(tx, n).map(|_| ()))
+}
+
 impl Store {
-    /// Seals one record behind the chain, with the decision that it made, in one transaction.
-    pub async fn audit(&self, at_us: i64, record: Record, decision: Option<DecisionEdit>) -> Result<Entry, StoreError> {
-        self.write(move |tx| {
-            let last = tx
-                .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
-                .query_row([], |r| Ok((r.get::<_, u64>(0)?, r.get(1)?)));
-            let (seq, prev) = last.optional()?.unwrap_or((0, GENESIS.to_owned()));
-            // The next number comes from the counter: after a cut-off end it does not follow the last row, and the gap stays to be seen.
-            let seq = seq.max(ever(tx)?) + 1;
-            let e = Entry::seal(seq, at_us, record, &prev);
-            let r = &e.record;
-            tx.prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(params![
-                e.seq,
-                e.at_us,
-                r.who.name,
-                r.who.uid,
-                r.who.login_uid,
-                r.action,
-                r.subject,
-                r.reason,
-                r.result,
-                r.single_person,
-                e.prev,
-                e.hash
-            ])?;
-            match decision {
-                None => {}
-                Some(DecisionEdit::Take { kind, subject, why }) => {
-                    tx.execute(
-                        "INSERT INTO decision (kind, subject, name, uid, login_uid, why, at_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                        params![kind.as_str(), subject, r.who.name, r.who.uid, r.who.login_uid, why, at_us],
-                    )?;
-                }
-                Some(DecisionEdit::TakeBack { kind, subject }) => {
-                    tx.execute(
-                        "UPDATE decision SET ended_us = ?3 WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL",
-                        params![kind.as_str(), subject, at_us],
-                    )?;
-                }
-            }
-            Ok(e)
-        })
-        .await
+    /// Seals an entry that no other row belongs to: what was refused, and what is not kept in the store.
+    pub async fn audit(&self, note: Note) -> Result<Entry, StoreError> {
+        self.write(move |tx| seal(tx, note)).await
     }
 
     /// The chain, checked from its first entry to its last; `limit` entries of it, newest first.
@@ -162,7 +179,7 @@ mod tests {
         {
             let s = store(dir.path());
             for n in 1..=4 {
-                s.audit(n as i64, record(n), None).await.unwrap();
+                s.audit(Note { at_us: n as i64, record: record(n), decision: None }).await.unwrap();
             }
             let view = s.audit_view(2).unwrap();
             assert_eq!(view.chain, Ok(4));
@@ -175,7 +192,7 @@ mod tests {
         };
         assert_eq!(tamper("DELETE FROM audit WHERE seq = 4"), 4);
         // What is added after a cut does not hide it.
-        store(dir.path()).audit(9, record(9), None).await.unwrap();
+        store(dir.path()).audit(Note { at_us: 9, record: record(9), decision: None }).await.unwrap();
         assert_eq!(store(dir.path()).audit_view(10).unwrap().chain.unwrap_err().seq, 4);
         assert_eq!(tamper("UPDATE audit SET name = 'bob' WHERE seq = 2"), 2);
     }
@@ -185,8 +202,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let s = store(dir.path());
         let subject = || "engine".to_owned();
-        s.audit(5, record(1), Some(DecisionEdit::Take { kind: Kind::Drain, subject: subject(), why: "kernel".into() })).await.unwrap();
-        s.audit(6, record(2), Some(DecisionEdit::TakeBack { kind: Kind::Drain, subject: subject() })).await.unwrap();
+        let note = |at_us, edit| Note { at_us, record: record(1), decision: Some(edit) };
+        s.audit(note(5, DecisionEdit::Take { kind: Kind::Drain, subject: subject(), why: "kernel".into() })).await.unwrap();
+        s.audit(note(6, DecisionEdit::TakeBack { kind: Kind::Drain, subject: subject() })).await.unwrap();
         let d = s.decisions(10).unwrap();
         assert_eq!((d.len(), d[0].why.as_str(), d[0].ended_us), (1, "kernel", Some(6)));
         assert_eq!(s.audit_view(10).unwrap().chain, Ok(2));

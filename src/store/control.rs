@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::audit::{self, Note};
 use super::load::{CancelMark, Drain};
 use super::{RunId, Store, StoreError};
 use crate::domain::run::{RunRef, Verdict};
@@ -23,27 +24,43 @@ pub(super) fn id_of(tx: &rusqlite::Connection, run: &RunRef) -> Result<RunId, St
         .ok_or_else(|| StoreError::NoRun(run.to_string()))
 }
 
+fn cancel(tx: &Transaction<'_>, run: &RunRef, mark: &CancelMark, note: Option<Note>) -> Result<bool, StoreError> {
+    let id = id_of(tx, run)?;
+    let n = tx
+        .prepare_cached(
+            "UPDATE run SET cancel_by = coalesce(cancel_by, ?2), cancel_why = coalesce(cancel_why, ?3),
+                    cancel_us = coalesce(cancel_us, ?4), cancel_force = cancel_force OR ?5
+             WHERE id = ?1 AND state != 'done'",
+        )?
+        .execute(params![id, mark.by, mark.why, mark.at_us, mark.force])?;
+    if n == 1 {
+        audit::seal_if(tx, note)?;
+    }
+    Ok(n == 1)
+}
+
 impl Store {
-    /// Makes a cancel durable. False: the run has ended already, and nothing was written. A second one keeps the first author
-    /// and may add force.
-    pub async fn mark_cancel(&self, run: &RunRef, mark: CancelMark) -> Result<bool, StoreError> {
+    /// Makes a cancel durable, with its entry. False: the run has ended already, and nothing was written. A second one keeps the
+    /// first author and may add force.
+    pub async fn mark_cancel(&self, run: &RunRef, mark: CancelMark, note: Option<Note>) -> Result<bool, StoreError> {
+        let run = run.clone();
+        self.write(move |tx| cancel(tx, &run, &mark, note)).await
+    }
+
+    /// As `mark_cancel`, for a run that nobody has cancelled yet. False: it has ended or is marked already.
+    pub async fn mark_cancel_once(&self, run: &RunRef, mark: CancelMark, note: Note) -> Result<bool, StoreError> {
         let run = run.clone();
         self.write(move |tx| {
-            let id = id_of(tx, &run)?;
-            let n = tx
-                .prepare_cached(
-                    "UPDATE run SET cancel_by = coalesce(cancel_by, ?2), cancel_why = coalesce(cancel_why, ?3),
-                            cancel_us = coalesce(cancel_us, ?4), cancel_force = cancel_force OR ?5
-                     WHERE id = ?1 AND state != 'done'",
-                )?
-                .execute(params![id, mark.by, mark.why, mark.at_us, mark.force])?;
-            Ok(n == 1)
+            let marked = tx
+                .prepare_cached("SELECT cancel_us IS NOT NULL FROM run WHERE id = ?1")?
+                .query_row([id_of(tx, &run)?], |r| r.get::<_, bool>(0))?;
+            if marked { Ok(false) } else { cancel(tx, &run, &mark, Some(note)) }
         })
         .await
     }
 
-    /// Sets or lifts the drain.
-    pub async fn set_drain(&self, drain: Option<Drain>) -> Result<(), StoreError> {
+    /// Sets or lifts the drain, with its entry.
+    pub async fn set_drain(&self, drain: Option<Drain>, note: Option<Note>) -> Result<(), StoreError> {
         self.write(move |tx| {
             match drain {
                 Some(d) => {
@@ -54,7 +71,7 @@ impl Store {
                     tx.execute("DELETE FROM meta WHERE key = 'drain'", [])?;
                 }
             }
-            Ok(())
+            audit::seal_if(tx, note)
         })
         .await
     }
@@ -64,24 +81,24 @@ impl Store {
         self.read(super::load::drain)
     }
 
-    /// Exempts a run from retention.
-    pub async fn pin(&self, run: &RunRef, who: &str, why: &str, at_us: i64) -> Result<(), StoreError> {
+    /// Exempts a run from retention, with its entry.
+    pub async fn pin(&self, run: &RunRef, who: &str, why: &str, at_us: i64, note: Option<Note>) -> Result<(), StoreError> {
         let (run, who, why) = (run.clone(), who.to_owned(), why.to_owned());
         self.write(move |tx| {
             let id = id_of(tx, &run)?;
             tx.execute("INSERT OR REPLACE INTO pin (run_id, who, why, at_us) VALUES (?1, ?2, ?3, ?4)", params![id, who, why, at_us])?;
-            Ok(())
+            audit::seal_if(tx, note)
         })
         .await
     }
 
-    /// Gives a run back to retention.
-    pub async fn unpin(&self, run: &RunRef) -> Result<(), StoreError> {
+    /// Gives a run back to retention, with its entry.
+    pub async fn unpin(&self, run: &RunRef, note: Option<Note>) -> Result<(), StoreError> {
         let run = run.clone();
         self.write(move |tx| {
             let id = id_of(tx, &run)?;
             tx.execute("DELETE FROM pin WHERE run_id = ?1", [id])?;
-            Ok(())
+            audit::seal_if(tx, note)
         })
         .await
     }
@@ -106,12 +123,15 @@ impl Store {
         })
     }
 
-    /// Marks an ended run as looked at, after its downstream runs are durable. Safe to repeat.
-    pub async fn offered(&self, ended: &EndedRun) -> Result<(), StoreError> {
+    /// Marks an ended run as looked at, after its downstream runs are durable, with the entries of those that were refused. Safe to repeat.
+    pub async fn offered(&self, ended: &EndedRun, refused: Vec<Note>) -> Result<(), StoreError> {
         let (id, round) = (ended.id, ended.round);
         self.write(move |tx: &Transaction<'_>| {
-            tx.execute("DELETE FROM unoffered WHERE run_id = ?1 AND round = ?2", params![id, round])?;
-            Ok(())
+            let n = tx.execute("DELETE FROM unoffered WHERE run_id = ?1 AND round = ?2", params![id, round])?;
+            match n {
+                0 => Ok(()),
+                _ => refused.into_iter().try_for_each(|note| audit::seal(tx, note).map(|_| ())),
+            }
         })
         .await
     }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
-pub use audit::{AuditView, DecisionEdit};
+pub use audit::{AuditView, DecisionEdit, Note};
 pub use ballast::Space;
 pub use control::EndedRun;
 pub use error::StoreError;

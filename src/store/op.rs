@@ -4,6 +4,7 @@
 
 use rusqlite::{Transaction, params};
 
+use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
 use crate::domain::run::{RunState, StepKey, StepState, Verdict};
 
@@ -181,9 +182,13 @@ impl Store {
 }
 
 impl Store {
-    /// As `apply`, standing alone: a batch that is refused takes nothing else along.
-    pub async fn apply_alone(&self, ops: Vec<Op>) -> Result<(), StoreError> {
-        self.write(move |tx| ops.iter().try_for_each(|op| apply(tx, op))).await
+    /// As `apply`, standing alone and with an entry: a batch that is refused takes nothing else along.
+    pub async fn apply_alone(&self, ops: Vec<Op>, note: Option<Note>) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            ops.iter().try_for_each(|op| apply(tx, op))?;
+            audit::seal_if(tx, note)
+        })
+        .await
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
+use crate::domain::audit::Record;
 use crate::domain::run::{RunRef, StepKey, Verdict};
 
 /// A run as the runner hands it over; the plan is text to this room.
@@ -27,6 +29,8 @@ pub struct NewRun {
     pub stages: Vec<String>,
     pub steps: Vec<NewStep>,
     pub now_us: i64,
+    /// Written with the run, about it; not where the cause was known, for that wish has its entry.
+    pub note: Option<Note>,
 }
 
 #[derive(Debug, Clone)]
@@ -135,6 +139,7 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
         )?
         .query_row([&new.pipeline], |r| super::load::word(r, 0))
         .optional()?;
+    audit::seal_if(tx, new.note.clone().map(|note| Note { record: Record { subject: run.to_string(), ..note.record }, ..note }))?;
     Ok(Submitted { id, run, title, existing: false, previous })
 }
 

@@ -224,7 +224,7 @@ pub fn ann() -> Actor {
 }
 
 pub fn order(plan: Plan) -> Submit {
-    Submit { plan, requested_by: ann(), reason: "test".into(), trigger: "manual".into(), cause: None, replay_of: None }
+    Submit { plan, requested_by: ann(), reason: "test".into(), trigger: "manual".into(), cause: None, replay_of: None, note: None }
 }
 
 /// Waits for the end of a run, within the generous limit.

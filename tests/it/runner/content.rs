@@ -26,7 +26,7 @@ async fn a_foreign_writer_that_moves_the_set_during_the_run_makes_it_invalid() {
     assert_eq!(row.verdict, Some(Verdict::Invalid), "every step passed, and it is not green");
     assert!(row.detail.contains("`el9`") && row.detail.contains("fp-before") && row.detail.contains("fp-after"), "{}", row.detail);
     assert_eq!((row.fp_before.as_deref(), row.fp_after.as_deref()), (Some("fp-before"), Some("fp-after")));
-    assert!(r.resume(&run).await.unwrap_err().to_string().contains("moved"), "no part of it can be kept");
+    assert!(r.resume(&run, None).await.unwrap_err().to_string().contains("moved"), "no part of it can be kept");
     let again = r.submit(order(plan("canary", vec![reader("true")]))).await.unwrap();
     assert_eq!(end(&r, &again).await.verdict, Some(Verdict::Success));
     e.world.set_content("el9", "/nowhere/at/all");

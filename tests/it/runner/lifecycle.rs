@@ -129,12 +129,12 @@ async fn a_cancel_is_durable_ends_the_step_and_runs_the_post_stage() {
     let run =
         r.submit(order(plan("long", vec![stage("a", &[], "touch $HERE/on; sleep 600"), stage("b", &[0], "true"), post]))).await.unwrap();
     eventually("the step runs", async || e.file("on").exists()).await;
-    r.cancel(&run, &ann(), "enough", false).await.unwrap();
+    r.cancel(&run, &ann(), "enough", false, None).await.unwrap();
     assert_eq!(r.store().run(&run).unwrap().cancel_by.as_deref(), Some("ann"), "durable when cancel returns");
     let row = end(&r, &run).await;
     assert_eq!((row.verdict, row.detail.as_str()), (Some(Verdict::Cancelled), "cancelled by ann: enough"));
     assert!(e.file("clean").exists());
-    assert!(matches!(r.cancel(&run, &ann(), "", false).await, Err(quarterdeck::runner::RunnerError::Refused { .. })));
+    assert!(matches!(r.cancel(&run, &ann(), "", false, None).await, Err(quarterdeck::runner::RunnerError::Refused { .. })));
     r.shutdown().await;
 }
 
@@ -204,10 +204,10 @@ async fn a_missing_secret_blocks_and_a_present_one_is_masked_everywhere() {
     )
     .await;
     assert_eq!(r.store().attempts(&run).unwrap(), [], "nothing was claimed");
-    r.cancel(&run, &ann(), "", false).await.unwrap();
+    r.cancel(&run, &ann(), "", false, None).await.unwrap();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Cancelled));
     e.world.set_secret("token", "hunter2-hunter2");
-    let again = r.resume(&run).await.unwrap();
+    let again = r.resume(&run, None).await.unwrap();
     assert_eq!(again.again, ["use"]);
     let row = end(&r, &run).await;
     assert_eq!((row.verdict, row.round), (Some(Verdict::Success), 1), "{row:?}");
@@ -263,12 +263,12 @@ async fn resume_keeps_what_succeeded_and_retry_reruns_only_failed_cells() {
     assert_eq!((would.again, would.kept), (vec!["m".into(), "b".into()], vec!["a".to_owned()]));
     std::fs::write(e.file("fixed"), "").unwrap();
     std::fs::remove_file(e.file("trace")).unwrap();
-    let did = r.retry(&run).await.unwrap();
+    let did = r.retry(&run, None).await.unwrap();
     assert_eq!(did.again, ["m (n=2)", "b"]);
     let row = end(&r, &run).await;
     assert_eq!((row.verdict, row.failed_stage), (Some(Verdict::Success), None));
     assert_eq!(e.lines("trace"), ["m2", "b"]);
-    assert!(r.resume(&run).await.unwrap_err().to_string().contains("has succeeded"));
+    assert!(r.resume(&run, None).await.unwrap_err().to_string().contains("has succeeded"));
     r.shutdown().await;
 }
 
@@ -276,13 +276,13 @@ async fn resume_keeps_what_succeeded_and_retry_reruns_only_failed_cells() {
 async fn a_drain_holds_new_runs_survives_a_restart_and_is_explained() {
     let e = Estate::new();
     let r = e.open();
-    r.drain(Some((&ann(), "upgrade"))).await.unwrap();
+    r.drain(Some((&ann(), "upgrade")), None).await.unwrap();
     let run = r.submit(order(plan("d", vec![stage("a", &[], "true")]))).await.unwrap();
     assert!(matches!(r.why(&run).await.unwrap().as_slice(), [Reason::Drained { by, .. }, ..] if by == "ann"));
     r.shutdown().await;
     let r = e.open();
     assert!(matches!(r.why(&run).await.unwrap().as_slice(), [Reason::Drained { why, .. }, ..] if why == "upgrade"));
-    r.drain(None).await.unwrap();
+    r.drain(None, None).await.unwrap();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Success));
     r.shutdown().await;
 }
@@ -304,7 +304,7 @@ async fn a_run_over_its_time_fails_and_a_shim_that_cannot_start_is_said() {
     let blocked =
         async || r.why(&run).await.unwrap().iter().any(|w| matches!(w, Reason::Spawn { why, .. } if why.contains("no-such-binary")));
     eventually("the reason names the binary", blocked).await;
-    r.cancel(&run, &ann(), "", false).await.unwrap();
+    r.cancel(&run, &ann(), "", false, None).await.unwrap();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Cancelled));
     r.shutdown().await;
 }
@@ -329,10 +329,10 @@ async fn i4_numbers_go_on_causes_are_taken_once_and_retention_keeps_what_is_pinn
     assert_eq!(r.submit(caused()).await.unwrap(), x, "one run a cause");
     end(&r, &x).await;
     let copies = |e: &Estate| std::fs::read_dir(e.state().join("backups")).map_or(0, Iterator::count);
-    r.pin(&runs[1], &ann(), "evidence", true).await.unwrap();
+    r.pin(&runs[1], &ann(), "evidence", true, None).await.unwrap();
     assert_eq!(r.sweep().await.unwrap(), [], "upstream triggers have not looked at any yet");
     for ended in r.store().unoffered(100).unwrap() {
-        r.store().offered(&ended).await.unwrap();
+        r.store().offered(&ended, Vec::new()).await.unwrap();
     }
     let gone = r.sweep().await.unwrap();
     assert_eq!(gone.iter().map(|r| r.number).collect::<Vec<_>>(), [3, 1], "2 is pinned, 4 is the newest");

@@ -131,7 +131,7 @@ async fn a_cancel_that_the_crash_interrupted_is_carried_on() {
     let options = quarterdeck::store::OpenOptionsStore { dir: e.state(), network_state: false, now_us: 1, boot_id: "b".into() };
     let store = quarterdeck::store::Store::open(&options).unwrap();
     let mark = quarterdeck::store::CancelMark { by: "ann".into(), why: String::new(), at_us: 2, force: true };
-    assert!(store.mark_cancel(&run, mark).await.unwrap());
+    assert!(store.mark_cancel(&run, mark, None).await.unwrap());
     drop(store);
     let r = e.open();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Cancelled));

@@ -132,7 +132,7 @@ fn a_fuse_mount_is_refused_unless_the_override_gives_up_wal() {
 async fn an_add_costs_the_same_rows_whatever_the_history() {
     let e = Estate::new();
     let r = e.open();
-    r.drain(Some((&ann(), ""))).await.unwrap();
+    r.drain(Some((&ann(), "")), None).await.unwrap();
     let size = || std::fs::metadata(e.state().join("state.db-wal")).map_or(0, |m| m.len());
     let mut grown = Vec::new();
     for _ in 0..3 {
