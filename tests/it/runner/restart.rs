@@ -150,8 +150,9 @@ async fn queued_runs_keep_their_order_and_locks_their_holders_across_a_restart()
         let mut p = plan("q", vec![hold.clone()]);
         p.priority = priority;
         runs.push(r.submit(order(p)).await.unwrap());
+        // Were all three queued before the first has begun, the urgent one would rightly go first.
+        eventually("the first runs", async || e.lines("order").len() == 1).await;
     }
-    eventually("the first runs", async || e.lines("order").len() == 1).await;
     crash(r).await;
     let r = e.open();
     assert_eq!(r.store().locks().unwrap()[0].run.as_ref(), Some(&runs[0]));
