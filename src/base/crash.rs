@@ -70,7 +70,7 @@ mod armed {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(debug_assertions, feature = "crash-points")))]
 mod tests {
     #[test]
     fn a_point_may_name_its_pass() {
