@@ -65,7 +65,7 @@ fn estate(n: usize) -> Home {
 
 fn floor(samples: &mut Samples, dir: &Path, n: usize) {
     let each = common::fsync_s(dir, size(1_000, 50));
-    samples.add(FLOOR, "", "one write and fsync", "ms", each * 1e3);
+    samples.add(FLOOR, "", "one new file, fsynced", "ms", each * 1e3);
     for metric in ["cells of one run", "runs of one client"] {
         samples.add(FLOOR, "", metric, "s", each * 3.0 * n as f64 / 2.0);
     }
