@@ -120,8 +120,9 @@ pub fn fsync_s(dir: &Path, n: usize) -> f64 {
     took
 }
 
-/// First line of `PROGRAM --version`.
+/// The version of a program: the first word of `PROGRAM --version` that begins with a digit.
 pub fn version(program: &str) -> String {
     let out = std::process::Command::new(program).arg("--version").output();
-    out.ok().and_then(|o| String::from_utf8_lossy(&o.stdout).lines().next().map(str::to_owned)).unwrap_or_else(|| "unknown".into())
+    let text = out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    text.split_whitespace().find(|w| w.starts_with(|c: char| c.is_ascii_digit())).unwrap_or("unknown").to_owned()
 }
