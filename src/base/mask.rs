@@ -261,6 +261,8 @@ fn encodings(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
     add(hex.into_bytes());
     for (upper, plus) in [(true, false), (true, true), (false, false), (false, true)] {
         add(percent(value, upper, plus, b"-._~"));
+        // The slash stays by default in Python, and in every path.
+        add(percent(value, upper, plus, b"-._~/"));
         add(percent(value, upper, plus, b"-._~!*'()"));
         add(percent(value, upper, plus, b"-._~!*'();/?:@&=+$,#"));
     }

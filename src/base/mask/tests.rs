@@ -32,6 +32,10 @@ fn every_form_is_hidden() {
         shell_words::quote(value).into_owned(),
         "pa%27ss%20%22w%5Crd%24%2F%C3%BC%26x".to_owned(),
         "pa%27ss+%22w%5crd%24%2f%c3%bc%26x".to_owned(),
+        // Python's `quote`, which leaves the slash; `encodeURI`, which leaves what has a meaning in an address.
+        "pa%27ss%20%22w%5Crd%24/%C3%BC%26x".to_owned(),
+        "pa%27ss+%22w%5crd%24/%c3%bc%26x".to_owned(),
+        "pa'ss%20%22w%5Crd$/%C3%BC&x".to_owned(),
         "pa\\'ss\\ \\\"w\\\\rd\\$/ü\\&x".to_owned(),
         value.bytes().map(|b| format!("{b:02x}")).collect(),
     ] {
