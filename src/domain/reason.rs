@@ -154,7 +154,9 @@ impl fmt::Display for Reason {
             Self::Retry { step, attempt, of, until_us } => {
                 write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
             }
-            Self::Secret { name, why } => write!(f, "secret `{name}` is missing: {why}"),
+            // The chain's own words name the secret.
+            Self::Secret { name, why } if why.contains(&format!("`{name}`")) => f.write_str(why),
+            Self::Secret { name, why } => write!(f, "secret `{name}` cannot be had: {why}"),
             Self::LowDisk { path, free_bytes, floor_bytes, free_inodes, floor_inodes } => {
                 if free_bytes < floor_bytes {
                     write!(f, "low disk: {} free of the {} that {path} must have", size::short(*free_bytes), size::short(*floor_bytes))
@@ -198,5 +200,8 @@ mod tests {
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");
         assert!(!Reason::Ended { verdict: Verdict::Lost }.blocks());
+        let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into() }.to_string();
+        assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");
+        assert_eq!(secret("the keyring is locked"), "secret `key` cannot be had: the keyring is locked");
     }
 }

@@ -22,6 +22,7 @@ pub mod site_watch;
 pub mod state;
 pub mod triggers;
 mod wait;
+mod why;
 
 pub use run::{Options, StartError, run};
 pub use server::SocketError;

@@ -16,11 +16,11 @@ use serde_json::json;
 use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::state::{Engine, from_store};
-use super::{act, events, get as rows_of, log, rows, wait};
+use super::{act, events, get as rows_of, log, rows, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Do, MAX_BODY, Why};
-use crate::domain::run::RunRef;
+use crate::domain::run::{RunRef, RunState};
 
 type Shared = State<Arc<Engine>>;
 type Params = Query<BTreeMap<String, String>>;
@@ -160,7 +160,11 @@ async fn why(
     };
     let reasons = engine.runner.why(&run).await.map_err(|e| act::from_runner(&e))?;
     let detail = reasons.iter().map(|r| serde_json::to_value(r).unwrap_or_else(|_| json!(null))).collect();
-    let reasons = reasons.iter().map(ToString::to_string).collect();
+    let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let ended = why::ended(&row);
+    if row.state == RunState::Done && !ended.is_empty() {
+        reasons = ended;
+    }
     Ok(answer(&Why { run: run.to_string(), state: row.state.to_string(), reasons, detail }))
 }
 

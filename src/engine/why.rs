@@ -1,0 +1,28 @@
+//! What `why` says of a run that has ended: how, where to look, and what can be done now. Pure.
+
+use crate::domain::rows::RunRow;
+use crate::domain::run::Verdict;
+
+/// Sentences; the first says how it ended.
+pub fn ended(row: &RunRow) -> Vec<String> {
+    let Some(verdict) = row.verdict else { return Vec::new() };
+    let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
+    let mut said = vec![format!("it has ended: {verdict}{detail}")];
+    if let Some(stage) = &row.failed_stage {
+        let step = row.failed_step.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
+        said.push(format!("its log: quarterdeck log {}", quoted(&format!("{}/{stage}{step}", row.run))));
+    }
+    let run = quoted(&row.run.to_string());
+    match verdict {
+        Verdict::Success | Verdict::Skipped => {}
+        // Its steps succeeded: what they read was another content in the end.
+        Verdict::Invalid => said.push(format!("judge the content of now: quarterdeck replay {run}")),
+        _ => said.push(format!("go on from there: quarterdeck resume {run}")),
+    }
+    said
+}
+
+/// For a shell: `#`, blanks and signs in it mean themselves.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
