@@ -98,6 +98,15 @@ impl StepError {
     }
 }
 
+impl StepError {
+    /// What a person can do about it.
+    pub fn next(&self) -> &str {
+        match self {
+            Self::Input { next, .. } | Self::FarEnd { next, .. } | Self::Refused { next, .. } | Self::Failed { next, .. } => next,
+        }
+    }
+}
+
 /// Where a step writes for people.
 pub type Sink = Arc<Mutex<dyn Write + Send>>;
 
@@ -145,16 +154,9 @@ impl StepEnv {
     }
 }
 
-/// Runs one step to its end. Must not be called inside an asynchronous runtime: steps build their own.
+/// Runs one step to its end, and says on `env.err` why it failed.
 pub fn run(kind: &str, with: &With, env: &StepEnv) -> Exit {
-    let result = report::Report::open(env).and_then(|report| {
-        let result = run_reported(kind, with, env, &report);
-        if let Err(error) = &result {
-            report.detail(error.what());
-        }
-        result
-    });
-    match result {
+    match outcome(kind, with, env) {
         Ok(()) => Exit::Done,
         Err(error) => {
             if let Ok(mut err) = env.err.lock() {
@@ -163,6 +165,16 @@ pub fn run(kind: &str, with: &With, env: &StepEnv) -> Exit {
             error.exit()
         }
     }
+}
+
+/// As [`run`], with the error for the caller to tell. Must not be called inside an asynchronous runtime: steps build their own.
+pub fn outcome(kind: &str, with: &With, env: &StepEnv) -> Result<(), StepError> {
+    let report = report::Report::open(env)?;
+    let result = run_reported(kind, with, env, &report);
+    if let Err(error) = &result {
+        report.detail(error.what());
+    }
+    result
 }
 
 fn run_reported(kind: &str, with: &With, env: &StepEnv, report: &report::Report) -> Result<(), StepError> {

@@ -117,8 +117,10 @@ async fn look(sync: &Sync, state: Option<State>) -> Result<Before, StepError> {
     };
     let damaged = state.damaged(&sync.tree)?;
     if let Some(first) = damaged.first() {
-        sync.report
-            .say(&format!("{} files changed since the last sync, {first} is the first: everything doubtful is verified", damaged.len()));
+        sync.report.say(&format!(
+            "{} changed since the last sync, {first} is the first: everything doubtful is verified",
+            some(damaged.len(), "file")
+        ));
     }
     let extent = Extent { packages: state.packages.len() as u64, bytes: state.bytes() };
     Ok(Before { intact: damaged.is_empty(), extent, state: Some(state) })
@@ -172,10 +174,8 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> R
     preflight(sync, &listing, &stock)?;
     if !stock.damaged.is_empty() {
         let first = listing.packages[stock.damaged[0]].location.as_str();
-        sync.report.say(&format!(
-            "{} packages here are not what the metadata says, {first} is the first: they are fetched again",
-            stock.damaged.len()
-        ));
+        sync.report
+            .say(&format!("not what the metadata says, and fetched again: {}, {first} is the first", some(stock.damaged.len(), "package")));
     }
     let (downloaded, downloaded_bytes) = match packages::download(sync, index, &listing, &mut stock).await {
         Ok(got) => got,
@@ -311,4 +311,9 @@ fn preflight(sync: &Sync, listing: &listing::Listing, stock: &packages::Stock) -
         }
     }
     guard::disk(&sync.tree.path().display().to_string(), bytes, files, sync.tree.space()?)
+}
+
+/// `1 file`, `2 files`.
+fn some(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }

@@ -118,6 +118,9 @@ impl Sync {
     }
 }
 
+/// What to do about a tree that cannot be where it was asked for.
+const PATH: &str = "give the path of a directory, or of one that can be made: every part above it must be a directory";
+
 impl From<TreeError> for StepError {
     fn from(e: TreeError) -> Self {
         match &e {
@@ -131,6 +134,8 @@ impl From<TreeError> for StepError {
             TreeError::Io { kind: std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem, .. } => {
                 Self::failed(e.to_string(), "give the engine's user write access to the tree")
             }
+            TreeError::Io { kind: std::io::ErrorKind::NotADirectory, .. } => Self::input(e.to_string(), PATH),
+            TreeError::Io { kind: std::io::ErrorKind::NotFound, what: "make directory", .. } => Self::input(e.to_string(), PATH),
             TreeError::Io { .. } => Self::failed(e.to_string(), "look at the disk (dmesg), then retry: the served tree is untouched"),
         }
     }
