@@ -89,7 +89,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Run(args) => run::run(ctx, out, args),
         Command::Secret { command } => secret::run(ctx, out, command),
         Command::Site { command } => site::run(ctx, out, &command),
-        Command::Step(step) => step::run(&step),
+        Command::Step(step) => step::run(out, &step),
         Command::Why { run } => why::run(ctx, out, &run),
     }
 }
