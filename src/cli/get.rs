@@ -187,6 +187,9 @@ fn or(text: String, other: &str) -> String {
 
 /// Empty says why.
 fn empty(get: &Get) -> String {
+    if get.limit == Some(0) {
+        return "--limit 0 shows no rows".to_owned();
+    }
     if !get.filter.trim().is_empty() {
         return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.filter));
     }

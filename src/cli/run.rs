@@ -165,7 +165,12 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
             let ended = if out.json { String::new() } else { format!("&ended={}", shown.ended) };
             let path = format!("/v1/runs/{}/{}?wait={HOLD}{ended}", encode(&run.pipeline), run.number);
             match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
-                Ok(doc) if doc.state == "done" => return Ok(Some(doc)),
+                Ok(doc) if doc.state == "done" => {
+                    if !out.json {
+                        shown.tell(out, &doc);
+                    }
+                    return Ok(Some(doc));
+                }
                 Ok(doc) => {
                     lives = LIVES;
                     if !out.json {
@@ -236,11 +241,9 @@ fn ended(out: &Out, doc: &RunDoc) -> Outcome {
                 let steps = s.steps.iter().filter(|t| t.verdict.as_deref().is_some_and(|v| v != "success" && v != "skipped"));
                 let bad: Vec<String> = steps
                     .map(|t| {
-                        format!(
-                            "{}: {}",
-                            t.name,
-                            if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() }
-                        )
+                        let why = if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() };
+                        // A stage that is its own only step is named in its row.
+                        if t.name == s.name { why } else { format!("{}: {why}", t.name) }
                     })
                     .collect();
                 let detail = if bad.is_empty() { s.detail.clone() } else { bad.join("; ") };

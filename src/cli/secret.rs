@@ -71,7 +71,7 @@ fn test(out: &Out, secrets: &SiteSecrets, names: Vec<String>) -> Outcome {
         for (name, error) in &results {
             match error {
                 None => out.line(format!("{}  {name}", out.paint(Tone::Good, "ok     "))),
-                Some(e) => out.line(format!("{}  {e}", out.paint(Tone::Bad, "missing"))),
+                Some(e) => out.line(format!("{}  {e}", out.paint(Tone::Bad, "not ok "))),
             }
         }
     }

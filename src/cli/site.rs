@@ -99,9 +99,12 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
             }
         }
     }
+    let broken = !rows.is_empty();
     let site = ctx.dirs.load(ctx.uid).unwrap_or_default();
     match catalog::of_site(&ctx.dirs, &site, ctx.uid) {
         Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused".into(), e.to_string(), e.help())),
+        // What a pipeline refers to is known only once the site file is right: its errors would bury the one that causes them.
+        Ok(_) if broken => out.note("note: the pipelines are not checked while the site file has errors"),
         Ok(catalog) => {
             for name in &catalog.pipelines {
                 match catalog::judge(&ctx.dirs, name, ctx.uid, &catalog) {

@@ -202,16 +202,20 @@ pub fn list(sources: &[Source], catalog: &Catalog, now: Timestamp) -> Output {
     }
     let cell = |row: &Value, key: &str| row[key].as_str().unwrap_or("-").to_owned();
     let width = rows.iter().map(|r| cell(r, "pipeline").chars().count()).max().unwrap_or(0).max(8);
-    let mut text = format!("{:<width$}  {:<2}  {:<24}  {}\n", "PIPELINE", "", "NEXT", "WHAT");
+    let broken = |row: &Value| row["errors"].as_u64().unwrap_or(0) > 0;
+    let next = |row: &Value| {
+        if broken(row) {
+            return "-".to_owned();
+        }
+        row["next_local"].as_str().map_or_else(|| row["triggers"][0].as_str().unwrap_or("by hand").to_owned(), str::to_owned)
+    };
+    let next_width = rows.iter().map(|r| next(r).chars().count()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:<width$}  {:<2}  {:<next_width$}  {}\n", "PIPELINE", "", "NEXT", "WHAT");
     for row in &rows {
-        let broken = row["errors"].as_u64().unwrap_or(0) > 0;
-        let next = if broken {
-            "-".to_owned()
-        } else {
-            row["next_local"].as_str().map_or_else(|| row["triggers"][0].as_str().unwrap_or("by hand").to_owned(), str::to_owned)
-        };
-        let what = if broken { cell(row, "detail") } else { cell(row, "description") };
-        text.push_str(&format!("{:<width$}  {:<2}  {next:<24}  {what}\n", cell(row, "pipeline"), cell(row, "danger")));
+        let what = if broken(row) { cell(row, "detail") } else { cell(row, "description") };
+        let line = format!("{:<width$}  {:<2}  {:<next_width$}  {what}", cell(row, "pipeline"), cell(row, "danger"), next(row));
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
     Output { text, json: json!({ "pipelines": rows }), code: worst }
 }

@@ -472,6 +472,13 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
             format!("`{}` is neither `key: value` nor a list item `- …`", show(body)),
             "is a colon missing, or the `|` behind the key above?",
         );
+    } else if info.contains("recursion limit") {
+        sink.error(
+            at,
+            "yaml.depth",
+            "the file nests deeper than any pipeline can",
+            "is this a pipeline? remove brackets, or levels of indent",
+        );
     } else {
         sink.error(
             at,

@@ -87,7 +87,7 @@ fn private_dir(dir: &Path) -> Result<(), StoreError> {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(|e| StoreError::io(dir, "cannot create the state directory", &e))?;
+            .map_err(|e| StoreError::io(dir, "cannot create the state directory (another one: --state-dir DIR)", &e))?;
     }
     let meta = std::fs::metadata(dir).map_err(|e| StoreError::io(dir, "cannot read the state directory", &e))?;
     let refuse = |problem: String, fix: String| Err(StoreError::Permissions { path: dir.to_owned(), problem, fix });

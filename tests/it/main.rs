@@ -8,6 +8,7 @@ mod checkout;
 mod cli;
 mod client_gone;
 mod content;
+mod contract;
 mod demo_hostile;
 mod demo_nightly;
 mod demo_tools;

@@ -1,0 +1,210 @@
+//! The contract of the command line as outside scripts read it: exact keys of the JSON, exit codes, and what is said to a person.
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, until_some};
+
+/// The keys of an object, sorted.
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn has(value: &Value, wanted: &[&str]) {
+    let there = keys(value);
+    let absent: Vec<_> = wanted.iter().filter(|k| !there.contains(k)).collect();
+    assert!(absent.is_empty(), "{absent:?} are not in {value}");
+}
+
+const RUN: &[&str] = &["run", "verdict", "detail", "started", "ended", "stages"];
+const ROW: &[&str] = &[
+    "run",
+    "pipeline",
+    "number",
+    "state",
+    "verdict",
+    "detail",
+    "exit_code",
+    "failed_stage",
+    "failed_step",
+    "requested_by",
+    "reason",
+    "started",
+    "ended",
+    "duration_ms",
+    "fp_before",
+    "fp_after",
+];
+const RED: &str = "format: 1\nname: red\nstages:\n  - name: one ok\n    run: echo fine\n  - name: Two, bad\n    steps:\n      - {name: first, run: echo a}\n      - {name: break it, run: exit 37}\n      - {name: never, run: echo b}\n  - name: three\n    needs: [Two, bad]\n    run: echo c\n";
+
+/// `needs` takes names with a comma only in quotes.
+fn red() -> String {
+    RED.replace("[Two, bad]", "[\"Two, bad\"]")
+}
+
+#[test]
+fn a_red_run_names_the_step_and_its_exit_code_everywhere() {
+    let home = Home::new();
+    home.pipeline("red", &red());
+    let doc = home.qd(["--json", "run", "red", "--wait"]).expect(1).json();
+    has(&doc, RUN);
+    assert_eq!((&doc["run"], &doc["verdict"]), (&json!("red#1"), &json!("failure")));
+    let stage = &doc["stages"][1];
+    has(stage, &["name", "verdict", "duration_ms", "steps"]);
+    let steps: Vec<_> =
+        stage["steps"].as_array().unwrap().iter().map(|s| (s["name"].clone(), s["verdict"].clone(), s["exit_code"].clone())).collect();
+    let expected = [("first", "success", json!(0)), ("break it", "failure", json!(37)), ("never", "skipped", Value::Null)];
+    assert_eq!(steps, expected.map(|(n, v, c)| (json!(n), json!(v), c)));
+    assert_eq!((&doc["stages"][2]["verdict"], &doc["stages"][2]["duration_ms"]), (&json!("skipped"), &Value::Null));
+
+    let rows = home.json(&["get", "runs"]);
+    has(&rows, &["what", "revision", "age_ms", "rows"]);
+    let row = &rows["rows"][0];
+    has(row, ROW);
+    assert_eq!((&row["exit_code"], &row["failed_stage"], &row["failed_step"]), (&json!(37), &json!("Two, bad"), &json!("break it")));
+    for (time, other) in [("started", &doc["started"]), ("ended", &doc["ended"])] {
+        let text = row[time].as_str().unwrap();
+        assert!(text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok(), "{text}");
+        assert_eq!(&row[time], other);
+    }
+}
+
+#[test]
+fn why_says_of_an_ended_run_how_where_to_look_and_what_to_do() {
+    let home = Home::new();
+    home.pipeline("red", &red()).pipeline("hello", crate::api::HELLO);
+    home.qd(["run", "red", "--wait"]).expect(1);
+    let why = home.qd(["why", "red#1"]).expect(0).stdout;
+    assert!(why.contains("it has ended: failure: stage `Two, bad`"), "{why}");
+    assert!(why.contains("quarterdeck log 'red#1/Two, bad/break it'") && why.contains("quarterdeck resume 'red#1'"), "{why}");
+    // What it says can be typed.
+    assert!(home.qd(["log", "red#1/Two, bad/first"]).expect(0).stdout.contains("\na\n"));
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let why = home.json(&["why", "hello#1"]);
+    assert_eq!((&why["state"], &why["reasons"]), (&json!("done"), &json!(["it has ended: success"])));
+}
+
+#[test]
+fn a_run_without_a_terminal_tells_every_stage_also_the_last() {
+    let home = Home::new();
+    home.pipeline("red", &red());
+    let out = home.qd(["run", "red", "--wait"]).expect(1).stdout;
+    for line in ["success one ok (", "failure Two, bad (", "skipped three\n"] {
+        assert!(out.contains(&format!("\n{line}")), "{line}: {out}");
+    }
+    // A stage that is its own only step is named once in its row.
+    home.pipeline("one", "format: 1\nname: one\nstages:\n  - name: only\n    run: exit 3\n");
+    let out = home.qd(["run", "one", "--wait"]).expect(1).stdout;
+    assert!(out.contains("exit code 3") && !out.contains("only: exit code"), "{out}");
+}
+
+#[test]
+fn a_lost_run_exits_with_6_and_goes_on_by_resume() {
+    let home = Home::new();
+    let go = home.root().join("go");
+    let text =
+        format!("format: 1\nname: long\nstages:\n  - name: wait\n    run: 'while [ ! -e \"{}\" ]; do sleep 0.05; done'\n", go.display());
+    home.pipeline("long", &text);
+    let waiting = std::thread::scope(|scope| {
+        let wait = scope.spawn(|| home.qd(["--json", "run", "long", "--wait"]));
+        let started = until_some("the attempt has started", || {
+            let dir = std::fs::read_dir(home.state().join("runs/long/1/attempts")).ok()?.next()?.ok()?.path();
+            serde_json::from_slice::<Value>(&std::fs::read(dir.join("started.json")).ok()?).ok()
+        });
+        for who in ["shim", "child"] {
+            crate::support::kill(i32::try_from(started[who]["pid"].as_i64().unwrap()).unwrap());
+        }
+        wait.join().unwrap()
+    });
+    let doc = waiting.expect(6).json();
+    has(&doc, RUN);
+    assert_eq!((&doc["verdict"], &doc["stages"][0]["steps"][0]["exit_code"]), (&json!("lost"), &Value::Null));
+    let why = home.qd(["why", "long#1"]).expect(0).stdout;
+    assert!(why.contains("lost") && why.contains("quarterdeck resume 'long#1'"), "{why}");
+    std::fs::write(&go, "").unwrap();
+    let doc = home.qd(["--json", "resume", "long#1", "--wait"]).expect(0).json();
+    assert_eq!((&doc["run"], &doc["verdict"]), (&json!("long#1"), &json!("success")));
+}
+
+#[test]
+fn no_rows_asked_for_are_none_and_nothing_is_claimed() {
+    let home = Home::new();
+    home.pipeline("hello", crate::api::HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    assert_eq!(home.json(&["get", "runs", "--limit", "0"])["rows"], json!([]));
+    let out = home.qd(["get", "runs", "--limit", "0"]).expect(0).stdout;
+    assert!(!out.contains("no runs yet"), "{out}");
+}
+
+#[test]
+fn the_cause_of_a_broken_site_is_not_buried_under_what_follows_from_it() {
+    let home = Home::new();
+    home.qd(["site", "init"]).expect(0);
+    home.site("time_zone = \"Mars/Olympus\"\n");
+    let out = home.qd(["site", "check"]).expect(1);
+    assert!(out.stdout.contains("no time zone `Mars/Olympus`") && out.stdout.contains("1 error\n"), "{out:?}");
+    assert!(!out.stdout.contains("el9-latest") && out.stderr.contains("pipelines are not checked"), "{out:?}");
+    let found = home.qd(["--json", "site", "check"]).expect(1).json();
+    assert_eq!(found["diagnostics"].as_array().map(Vec::len), Some(1), "{found}");
+}
+
+#[test]
+fn the_list_of_pipelines_keeps_its_columns() {
+    let home = Home::new();
+    let file =
+        |name: &str, after: &str| format!("format: 1\nname: {name}\ndescription: Does it\n{after}stages:\n  - name: x\n    run: echo\n");
+    let long = "a-pipeline-with-quite-a-long-name";
+    home.pipeline("a", &file("a", "")).pipeline(long, &file(long, ""));
+    home.pipeline("b", &file("b", &format!("triggers:\n  - upstream: {long}\n    on: success\n")));
+    home.pipeline("none", "format: 1\nname: none\nstages:\n  - name: x\n    run: echo\n");
+    let out = home.qd(["pipeline", "list"]).expect(0).stdout;
+    let columns: Vec<_> = out.lines().filter_map(|l| l.find("Does it").or_else(|| l.find("WHAT"))).collect();
+    assert!(columns.len() == 4 && columns.windows(2).all(|w| w[0] == w[1]), "{out}");
+    assert!(out.lines().all(|l| l == l.trim_end()), "{out:?}");
+}
+
+#[test]
+fn a_step_by_hand_answers_in_json_too() {
+    let home = Home::new();
+    let error = |args: &[&str], code| home.qd([&["--json", "step"], args].concat()).expect(code).json()["error"].clone();
+    let bad = error(&["mirror/snyc"], 2);
+    assert_eq!((&bad["code"], &bad["help"]), (&json!("bad-input"), &json!("did you mean `mirror/sync`?")));
+    let url = format!("--with=url=http://127.0.0.1:{}/", crate::support::free_port());
+    let file = home.root().join("a-file");
+    std::fs::write(&file, "mine").unwrap();
+    let dest = |p: &std::path::Path| format!("--with=dest={}", p.display());
+    let far = error(&["mirror/sync", &url, "--with=attempts=1", &dest(&home.root().join("m"))], 3);
+    assert_eq!(far["code"], "no-engine");
+    // A path that can be no tree is the caller's mistake, and no reason to look at the disk.
+    for at in [file.clone(), file.join("below")] {
+        let out = home.qd(["step", "mirror/sync", &url, &dest(&at)]).expect(2);
+        assert!(out.stderr.contains("give the path of a directory") && !out.stderr.contains("dmesg"), "{out:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn a_missing_secret_is_told_once_and_a_path_encoded_one_is_hidden() {
+    let home = Home::new();
+    let file = home.root().join("token");
+    home.site(&format!("[secrets]\nkey = \"file:{}\"\n", file.display()));
+    home.pipeline(
+        "leak",
+        "format: 1\nname: leak\nstages:\n  - name: tell\n    secrets: [key]\n    run: |\n      echo 'as a path: tok/en%20w%C3%A4y'\n      cat \"$QD_SECRETS_DIR/key\" > seen; echo done\n",
+    );
+    home.qd(["run", "leak"]).expect(0);
+    let why = until_some("the secret is asked for", || {
+        let why = home.qd(["why", "leak#1"]).expect(0).stdout;
+        why.contains("secret `key`").then_some(why)
+    });
+    assert!(why.contains("does not exist") && why.matches("secret `key`").count() == 1, "{why}");
+    let tested = home.qd(["secret", "test"]).expect(1).stdout;
+    assert!(tested.contains("not ok") && tested.contains("does not exist"), "{tested}");
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.write(true).create_new(true).open(&file).unwrap(), "tok/en wäy".as_bytes()).unwrap();
+    until_some("the run has ended", || home.json(&["get", "runs"])["rows"][0]["verdict"].as_str().map(str::to_owned));
+    let log = home.qd(["log", "leak#1"]).expect(0).stdout;
+    assert!(log.contains("as a path: ***") && log.contains("done") && !log.contains("tok/en"), "{log}");
+}
