@@ -9,7 +9,7 @@ use super::act::from_runner;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::domain::rows::Summary;
-use crate::domain::run::{RunRef, RunState, StepState};
+use crate::domain::run::{RunRef, RunState};
 
 /// The run as it is when it has ended, when more than `ended` of its stages have, or after `patience`.
 pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration, ended: Option<usize>) -> Result<Summary, ApiError> {
@@ -18,25 +18,34 @@ pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration, end
     let deadline = tokio::time::Instant::now() + patience;
     let id = run.to_string();
     loop {
-        let summary = look(engine, run).await?;
-        let progress = ended.is_some_and(|seen| summary.stages.iter().filter(|s| s.state == StepState::Done).count() > seen);
-        if summary.state == RunState::Done || progress || patience.is_zero() {
-            return Ok(summary);
+        let (done, stages) = glance(engine, run).await?;
+        if done || patience.is_zero() || ended.is_some_and(|seen| stages > seen) {
+            return look(engine, run).await;
         }
         loop {
             let change = tokio::select! {
                 change = changes.recv() => change,
                 () = tokio::time::sleep_until(deadline) => return look(engine, run).await,
-                () = engine.stopped() => return Ok(summary),
+                () = engine.stopped() => return look(engine, run).await,
             };
             match change {
                 Ok(set) if set.upserts.get("runs").is_some_and(|rows| rows.contains_key(&id)) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => break,
-                Err(RecvError::Closed) => return Ok(summary),
+                Err(RecvError::Closed) => return look(engine, run).await,
             }
         }
     }
+}
+
+/// Whether the run has ended, and how many of its stages have. Asked at every change: without the steps, of which there may be thousands.
+async fn glance(engine: &Arc<Engine>, run: &RunRef) -> Result<(bool, usize), ApiError> {
+    let (engine, run) = (engine.clone(), run.clone());
+    super::routes::blocking(move || {
+        let look = || Ok((engine.store.run(&run)?.state == RunState::Done, engine.store.ended_stages(&run)?));
+        look().map_err(|e: crate::store::StoreError| super::state::from_store(&e))
+    })
+    .await
 }
 
 async fn look(engine: &Arc<Engine>, run: &RunRef) -> Result<Summary, ApiError> {

@@ -106,6 +106,16 @@ impl Store {
         })
     }
 
+    /// How many stages of a run have ended.
+    pub fn ended_stages(&self, run: &RunRef) -> Result<usize, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached("SELECT count(*) FROM stage WHERE run_id = ?1 AND state = 'done'")?;
+            Ok(s.query_row([id], |r| r.get(0))?)
+        })
+    }
+
     /// Stages of a run, in plan order.
     pub fn stages(&self, run: &RunRef) -> Result<Vec<StageRow>, StoreError> {
         let run = run.clone();
