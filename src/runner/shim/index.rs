@@ -88,7 +88,8 @@ pub fn gap_mark(dropped: u64, cap: u64) -> [u8; GAP_MARK] {
 /// The index as the shim writes it. Losing it costs times, never log: errors are swallowed and the next record tried again.
 #[derive(Debug)]
 pub struct IndexWriter {
-    file: File,
+    /// Made with the first record: most steps say nothing, and each file costs an inode and a block of its directory.
+    file: Option<File>,
     path: PathBuf,
     len: u64,
     last: Option<Record>,
@@ -97,10 +98,8 @@ pub struct IndexWriter {
 }
 
 impl IndexWriter {
-    pub fn create(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(file::LOG_INDEX);
-        let file = open(&path)?;
-        Ok(Self { file, path, len: 0, last: None, thin_at: 1 << 16 })
+    pub fn new(dir: &Path) -> Self {
+        Self { file: None, path: dir.join(file::LOG_INDEX), len: 0, last: None, thin_at: 1 << 16 }
     }
 
     /// Output of `len` bytes is about to be written at `offset`.
@@ -108,8 +107,11 @@ impl IndexWriter {
         let due = self.last.is_none_or(|l| offset >= l.offset + EVERY_BYTES || at.boot_us >= l.at.boot_us + EVERY_US);
         if due {
             let record = Record { at, offset };
+            if self.file.is_none() {
+                self.file = open(&self.path).ok();
+            }
             // By position: a short write is overwritten by the next record, and the file stays a row of whole ones.
-            if self.file.write_all_at(&record.encode(), self.len).is_ok() {
+            if self.file.as_ref().is_some_and(|f| f.write_all_at(&record.encode(), self.len).is_ok()) {
                 self.len += RECORD as u64;
                 self.last = Some(record);
             }
@@ -122,7 +124,7 @@ impl IndexWriter {
             return;
         }
         let mut all = vec![0; self.len as usize];
-        if self.file.read_exact_at(&mut all, 0).is_err() {
+        if self.file.as_ref().is_none_or(|f| f.read_exact_at(&mut all, 0).is_err()) {
             return;
         }
         let (records, _) = all.as_chunks::<RECORD>();
@@ -137,7 +139,7 @@ impl IndexWriter {
             open(&tmp).and_then(|f| f.write_all_at(&kept, 0).map(|()| f)).and_then(|f| std::fs::rename(&tmp, &self.path).map(|()| f));
         match written {
             Ok(file) => {
-                self.file = file;
+                self.file = Some(file);
                 self.len = kept.len() as u64;
                 self.thin_at = (2 * self.len / RECORD as u64).max(1 << 16);
             }
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn records_come_by_bytes_or_by_time() {
         let dir = tempfile::tempdir().unwrap();
-        let mut w = IndexWriter::create(dir.path()).unwrap();
+        let mut w = IndexWriter::new(dir.path());
         w.note(at(1), 0);
         w.note(at(2), 10);
         w.note(at(3), EVERY_BYTES);

@@ -66,7 +66,7 @@ impl LogFile {
         Ok(Self {
             file,
             dir: dir.to_owned(),
-            index: IndexWriter::create(dir)?,
+            index: IndexWriter::new(dir),
             len: 0,
             cap: cap.max(SMALLEST_CAP),
             gap: None,
