@@ -21,6 +21,7 @@ mod server;
 pub mod site_watch;
 pub mod state;
 pub mod triggers;
+mod upkeep;
 mod wait;
 mod why;
 

@@ -13,7 +13,7 @@ use super::secrets::FilteredSecrets;
 use super::server::{self, SocketError};
 use super::site_watch::SiteWatch;
 use super::state::{Engine, Parts};
-use super::{feed, triggers};
+use super::{feed, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Dirs};
 use crate::runner::{Runner, RunnerConfig, RunnerError};
@@ -122,6 +122,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
     tokio::spawn(feed::feed(engine.clone()));
     tokio::spawn(triggers::follow(engine.clone()));
+    tokio::spawn(upkeep::serve(engine.clone()));
     let signals = tokio::spawn(signals(engine.clone()));
     let superseded = {
         let engine = engine.clone();

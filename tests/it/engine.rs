@@ -274,3 +274,20 @@ fn a_followed_log_outlives_its_engine() {
     log.line(|l| l == "behind");
     assert!(log.wait().success());
 }
+
+#[test]
+fn runs_that_no_rule_keeps_go_without_being_asked() {
+    let home = Home::new();
+    home.site("time_zone = \"UTC\"\n");
+    home.pipeline("short", "format: 1\nname: short\noptions: {keep: {runs: 1}}\nstages:\n  - name: only\n    run: 'true'\n");
+    for _ in 0..3 {
+        home.qd(["run", "short", "--wait"]).expect(0);
+    }
+    // An end counts for retention once upstream triggers have looked at it.
+    home.qd(["engine", "stop"]).expect(0);
+    home.qd(["engine", "start"]).expect(0);
+    crate::support::wait::until("the old runs to go", || {
+        home.json(&["get", "runs"])["rows"].as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["run"] == "short#3")
+    });
+    assert!(!home.state().join("runs/short/1").exists() && home.state().join("runs/short/3").exists());
+}
