@@ -81,6 +81,10 @@ pub enum Reason {
     Store {
         why: String,
     },
+    /// Its stored plan is damaged, or of a later version: nothing of it can be decided.
+    Unreadable {
+        why: String,
+    },
     /// The shim could not be started on this machine.
     Spawn {
         why: String,
@@ -169,6 +173,9 @@ impl fmt::Display for Reason {
                 if why.is_empty() { Ok(()) } else { write!(f, ": {why}") }
             }
             Self::Store { why } => write!(f, "the engine cannot write its store: {why}"),
+            Self::Unreadable { why } => {
+                write!(f, "can never start: its stored plan cannot be read ({why}); start the engine that wrote it, or cancel the run")
+            }
             Self::Spawn { why, until_us } => write!(f, "the step's supervisor could not be started: {why}; next try at {}", at(*until_us)),
             Self::Content { sets, after } => {
                 write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })

@@ -86,9 +86,9 @@ pub struct Spawned {
 }
 
 impl Spawned {
-    /// Resolves when the shim has ended; whether it exited with 0. The verdict is in the directory, not here: call [`observe`].
-    pub async fn wait(&mut self) -> io::Result<bool> {
-        Ok(self.child.wait().await?.success())
+    /// Resolves when the shim has ended, with its exit code. The verdict is in the directory, not here: call [`observe`].
+    pub async fn wait(&mut self) -> io::Result<Option<i32>> {
+        Ok(self.child.wait().await?.code())
     }
 }
 

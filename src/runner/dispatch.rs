@@ -19,6 +19,7 @@ use super::moves::Ended;
 use super::queue::Held;
 use super::rebuild::PlanCache;
 use super::settle::Effect;
+use super::unreadable::Unreadable;
 use crate::base::crash;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow};
@@ -31,6 +32,8 @@ const RECONCILE: Duration = Duration::from_secs(10);
 const SECRET_AGAIN_US: i64 = 15_000_000;
 /// Free disk space is looked at again after this, while it holds something back.
 const DISK_AGAIN: Duration = Duration::from_secs(5);
+/// With less than this free, a write of the store that failed is taken to have failed for want of space.
+const NEXT_TO_NOTHING: u64 = 1 << 20;
 
 /// What the dispatcher is told.
 pub enum Event {
@@ -67,17 +70,22 @@ pub enum Event {
         fence: u64,
         ended: Box<Ended>,
     },
-    /// The command is proved never to have run. `wait`: the cause is this machine, so not again at once.
+    /// The command is proved never to have run.
     NotStarted {
         fence: u64,
         why: String,
-        wait: bool,
+        again: Again,
     },
     Content {
         run: RunId,
         after: bool,
         generation: u64,
         readings: Readings,
+    },
+    /// Nothing of a cancelled run whose plan cannot be read is alive any more.
+    UnreadableStopped {
+        run: RunId,
+        generation: u64,
     },
     StoreFailed {
         generation: u64,
@@ -86,6 +94,26 @@ pub enum Event {
     Healed {
         generation: u64,
     },
+}
+
+/// When an attempt that never started is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Its supervisor died before its command began: nothing speaks against another try.
+    AtOnce,
+    /// This machine could not: later, and some times only.
+    Later,
+    /// The disk is full. That says nothing about the step, so it is tried until there is room.
+    WithRoom,
+}
+
+impl Again {
+    pub fn after(e: &std::io::Error) -> Self {
+        match e.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::WithRoom,
+            _ => Self::Later,
+        }
+    }
 }
 
 /// A collector should look again: what steps reported.
@@ -106,6 +134,7 @@ pub struct Dispatcher {
     /// By priority, then age.
     pub(super) runs: BTreeMap<(Reverse<i32>, RunId), ActiveRun>,
     pub(super) priorities: HashMap<RunId, i32>,
+    pub(super) unreadable: BTreeMap<RunId, Unreadable>,
     pub(super) held: Vec<Held>,
     /// Open attempts: where they belong.
     pub(super) open: HashMap<u64, (RunId, u32, u32)>,
@@ -133,14 +162,18 @@ impl Dispatcher {
         self.shared = Arc::new(Shared { cfg: self.shared.cfg.clone(), launcher, events: self.shared.events.clone() });
         self.rebuild();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
+        // An end and the claim that follows from it are one commit.
+        let mut turn = Some(self.store.gather());
         loop {
             self.pump();
+            drop(turn.take());
             let wake = self.next_wake();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 event = events.recv() => {
                     let Some(event) = event else { break };
+                    turn = Some(self.store.gather());
                     self.handle(event);
                     // What is there already is one decision.
                     for _ in 0..256 {
@@ -187,6 +220,9 @@ impl Dispatcher {
                 }
             }
             Event::Cancel { run, mark } => {
+                if self.cancel_unreadable(&run, &mark) {
+                    return;
+                }
                 if let Some(id) = self.find(&run)
                     && let Some(run) = self.run_mut(id)
                 {
@@ -204,7 +240,7 @@ impl Dispatcher {
             Event::LockSlots(slots) => self.with_config(|c| c.lock_slots = slots),
             Event::Why { run, answer } => drop(answer.send(self.why(&run))),
             Event::Queue { answer } => drop(answer.send(self.queue())),
-            Event::Busy { answer } => drop(answer.send((self.open.len(), self.runs.len()))),
+            Event::Busy { answer } => drop(answer.send((self.open.len(), self.runs.len() + self.unreadable.len()))),
             Event::Prepared { run, stage, cell, generation, result } if generation == self.generation => {
                 let now_us = self.now().us;
                 let Some(r) = self.run_mut(run) else { return };
@@ -225,7 +261,7 @@ impl Dispatcher {
                 }
             }
             Event::Ended { fence, ended } => self.ended(fence, &ended),
-            Event::NotStarted { fence, why, wait } => self.not_started(fence, &why, wait),
+            Event::NotStarted { fence, why, again } => self.not_started(fence, &why, again),
             Event::Content { run, after, generation, readings } if generation == self.generation => {
                 let now = self.now();
                 let mut ops = Vec::new();
@@ -234,6 +270,7 @@ impl Dispatcher {
                     self.settle(run, ops, Vec::new());
                 }
             }
+            Event::UnreadableStopped { run, generation } if generation == self.generation => self.unreadable_stopped(run),
             Event::StoreFailed { generation, error } if generation == self.generation => self.store_failed(error),
             Event::Healed { generation } if generation == self.generation => {
                 self.fault = None;
@@ -241,7 +278,11 @@ impl Dispatcher {
                 self.rebuild();
             }
             // Of a generation that is gone.
-            Event::Prepared { .. } | Event::Content { .. } | Event::StoreFailed { .. } | Event::Healed { .. } => {}
+            Event::Prepared { .. }
+            | Event::Content { .. }
+            | Event::UnreadableStopped { .. }
+            | Event::StoreFailed { .. }
+            | Event::Healed { .. } => {}
         }
     }
 
@@ -362,7 +403,9 @@ impl Dispatcher {
             self.fault = Some(Reason::Store { why: error.to_string() });
             return self.stop.cancel();
         }
-        if error.is_no_space() && self.store.drop_ballast() {
+        // A full disk has other faces too: a side file that cannot be made or grown.
+        let full = error.is_no_space() || self.store.space().is_ok_and(|s| s.free_bytes < NEXT_TO_NOTHING || s.free_inodes < 8);
+        if full && self.store.drop_ballast() {
             tracing::warn!("the disk is full: the ballast file was given up");
         }
         self.fault = Some(Reason::Store { why: error.to_string() });

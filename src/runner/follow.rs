@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::active::ActiveRun;
 use super::attempt;
-use super::dispatch::{Dispatcher, Refresh};
+use super::dispatch::{Again, Dispatcher, Refresh};
 use super::ingest::{self, Job};
 use super::live::{self, Live};
 use super::moves::Ended;
@@ -71,20 +71,25 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn not_started(&mut self, fence: u64, why: &str, wait: bool) {
+    pub(super) fn not_started(&mut self, fence: u64, why: &str, again: Again) {
         self.live.remove(&fence);
         let Some((run, stage, cell)) = self.open.remove(&fence) else { return };
         let now = self.now();
         let (mut ops, mut effects) = (Vec::new(), Vec::new());
         let Some(r) = self.run_mut(run) else { return };
         let failures = r.stages[stage as usize].cells[cell as usize].spawn_failures;
-        if wait && failures + 1 >= SPAWN_TRIES {
+        if again == Again::Later && failures + 1 >= SPAWN_TRIES {
             let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
             let job = job(r, key, fence, Path::new(""), "");
             let ended = ingest::unstarted(&job, Verdict::Failure, why, now.us);
             r.ended(stage, cell, &ended, &now, &mut ops, &mut effects);
         } else {
-            let ms = wait.then(|| 1_000u64 << failures.min(5));
+            let ms = match again {
+                Again::AtOnce => None,
+                Again::Later => Some(1_000u64 << failures.min(5)),
+                // Not longer and longer: what is held up is a whole run, and a look costs little.
+                Again::WithRoom => Some(2_000),
+            };
             r.not_started((stage, cell), fence, why, ms, &now, &mut ops);
         }
         tracing::warn!(fence, why, "an attempt never started");

@@ -78,6 +78,7 @@ impl Runner {
             stop: stop.clone(),
             runs: BTreeMap::new(),
             priorities: Default::default(),
+            unreadable: Default::default(),
             held: Vec::new(),
             open: Default::default(),
             live: Default::default(),

@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 
 use super::attempt::{self, AttemptError, Launcher};
 use super::config::RunnerConfig;
-use super::dispatch::Event;
+use super::dispatch::{Again, Event};
 use super::ingest::{self, Job};
 use super::recovery::{self, Decision, Found};
+use super::shim;
 use crate::base::mask::Masker;
 use crate::base::{crash, durable};
 use crate::domain::attempt::{Spec, file};
@@ -59,13 +60,16 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
     };
     let failure = match made {
         Ok(Ok(())) => None,
-        Ok(Err(e)) => Some(e.to_string()),
-        Err(e) => Some(format!("the directory's task ended: {e}")),
+        Ok(Err(e)) => Some((again_after(&e), e.to_string())),
+        Err(e) => Some((Again::Later, format!("the directory's task ended: {e}"))),
     };
-    if let Some(why) = failure {
+    if let Some((again, why)) = failure {
         // Nothing was spawned, so nothing can have run; closed all the same, in case the directory is there.
-        let _ = attempt::retire(&dir);
-        return shared.send(Event::NotStarted { fence, why, wait: true }).await;
+        if matches!(attempt::retire(&dir), Ok(true)) && again == Again::WithRoom {
+            // Nobody knows of it but us, and every try leaves one more on a full disk.
+            let _ = std::fs::remove_dir_all(&dir);
+        }
+        return shared.send(Event::NotStarted { fence, why, again }).await;
     }
     crash::point("runner.spec");
     if live.cancelled.load(Ordering::SeqCst) {
@@ -81,7 +85,7 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             let closed = attempt::retire(&dir);
             let why = e.to_string();
             if matches!(closed, Ok(true)) {
-                return shared.send(Event::NotStarted { fence, why, wait: true }).await;
+                return shared.send(Event::NotStarted { fence, why, again: Again::Later }).await;
             }
             return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
         }
@@ -94,10 +98,14 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
     crash::point("runner.spawned");
     // Short steps end before anybody needs to know that they run; that saves them a commit.
     let mut told = false;
+    let refused: Option<Refusal>;
     let mut pause = Duration::from_millis(250);
     loop {
         tokio::select! {
-            _ = spawned.wait() => break,
+            ended = spawned.wait() => {
+                refused = ended.ok().and_then(Refusal::of);
+                break;
+            }
             () = tokio::time::sleep(pause), if !told => {
                 if dir.join(file::STARTED).exists() {
                     told = true;
@@ -107,7 +115,7 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             }
         }
     }
-    conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+    conclude_refused(shared, dir, job, spec_secrets(&spec), Some(secrets), refused).await;
 }
 
 /// An attempt that an earlier engine, or an earlier state of this one, left open.
@@ -158,14 +166,64 @@ fn make_durable(dir: &Path) -> std::io::Result<()> {
     durable::sync_parent(dir)
 }
 
-/// Follows the evidence to the attempt's one end.
+fn again_after(e: &AttemptError) -> Again {
+    match e {
+        AttemptError::Io { source, .. } => Again::after(source),
+        _ => Again::Later,
+    }
+}
+
+/// A shim that ended by its own decision before its command began.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    NoRoom,
+    Other,
+}
+
+impl Refusal {
+    fn of(code: Option<i32>) -> Option<Self> {
+        match code {
+            Some(c) if c == i32::from(shim::NO_ROOM) => Some(Self::NoRoom),
+            Some(c) if c == i32::from(shim::NOT_STARTED) => Some(Self::Other),
+            _ => None,
+        }
+    }
+
+    /// What it left behind says why, but a full disk may have had no room for that.
+    fn into_event(self, fence: u64, dir: &Path) -> Event {
+        let said = std::fs::read_to_string(dir.join(file::REFUSED)).unwrap_or_default();
+        let (again, why) = match self {
+            Self::NoRoom => (Again::WithRoom, "the supervisor found no room on the disk"),
+            Self::Other => (Again::Later, "the supervisor refused to start"),
+        };
+        if again == Again::WithRoom {
+            // The supervisor has ended, so no late one can come: nothing needs this directory.
+            let _ = std::fs::remove_dir_all(dir);
+        }
+        let why = if said.is_empty() { why.to_owned() } else { format!("{why}: {said}") };
+        Event::NotStarted { fence, why, again }
+    }
+}
+
 async fn conclude(shared: Arc<Shared>, dir: PathBuf, job: Job, names: Vec<String>, values: Option<Secrets>) {
+    conclude_refused(shared, dir, job, names, values, None).await;
+}
+
+/// Follows the evidence to the attempt's one end.
+async fn conclude_refused(
+    shared: Arc<Shared>,
+    dir: PathBuf,
+    job: Job,
+    names: Vec<String>,
+    values: Option<Secrets>,
+    refused: Option<Refusal>,
+) {
     let fence = job.fence;
     let mut values = values;
     loop {
         let seen = {
             let (shared, dir, job, names, values) = (shared.clone(), dir.clone(), job.clone(), names.clone(), values.take());
-            tokio::task::spawn_blocking(move || look(&shared, &dir, &job, &names, values)).await
+            tokio::task::spawn_blocking(move || look(&shared, &dir, &job, &names, values, refused)).await
         };
         match seen {
             Ok(Seen::Event(event)) => {
@@ -197,7 +255,7 @@ enum Seen {
     Unclear(String),
 }
 
-fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option<Secrets>) -> Seen {
+fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option<Secrets>, refused: Option<Refusal>) -> Seen {
     let fence = job.fence;
     let evidence = match attempt::observe(dir, &*shared.cfg.clock) {
         Ok(e) => e,
@@ -207,10 +265,12 @@ fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option
         Decision::Adopt => return Seen::Alive,
         Decision::NeverStarted => {
             return match attempt::retire(dir) {
-                Ok(true) => Seen::Event(Box::new(Event::NotStarted {
-                    fence,
-                    why: "the supervisor ended before its command began".into(),
-                    wait: false,
+                Ok(true) => Seen::Event(Box::new(match refused {
+                    Some(refusal) => refusal.into_event(fence, dir),
+                    None => {
+                        let why = "the supervisor ended before its command began".into();
+                        Event::NotStarted { fence, why, again: Again::AtOnce }
+                    }
                 })),
                 // A late shim won the race: look again.
                 Ok(false) => Seen::Alive,

@@ -31,6 +31,7 @@ mod summary;
 pub mod survivors;
 #[cfg(test)]
 mod testing;
+mod unreadable;
 mod view;
 
 pub use config::{RunnerConfig, RunnerError, Submit};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::active::{ActiveRun, CellState};
 use super::dispatch::{Dispatcher, locked_stages};
 use super::queue::{Decision, Held};
+use super::unreadable::Unreadable;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow};
 use crate::domain::run::{RunRef, RunState, Verdict};
@@ -43,6 +44,7 @@ impl Dispatcher {
             }
         };
         self.runs.clear();
+        self.unreadable.clear();
         self.priorities.clear();
         self.open.clear();
         (self.fence, self.drain) = (open.fence.max(self.fence), open.drain);
@@ -64,14 +66,19 @@ impl Dispatcher {
         let locked = locked_stages(&raw);
         self.held = raw;
         let none = Default::default();
-        for row in open.runs {
-            let (id, name) = (row.id, row.run.clone());
-            let plan = self.plans.get(&row.plan_sha256.clone(), || serde_json::from_str::<Plan>(&row.plan_json));
-            let restored = plan.map_err(|e| e.to_string()).and_then(|p| ActiveRun::restore(row, p, locked.get(&id).unwrap_or(&none)));
+        for mut row in open.runs {
+            let (id, name, json) = (row.id, row.run.clone(), std::mem::take(&mut row.plan_json));
+            let plan = self.plans.get(&row.plan_sha256.clone(), || serde_json::from_str::<Plan>(&json));
+            let locks = locked.get(&id).unwrap_or(&none);
+            let restored = plan.map_err(|e| e.to_string()).and_then(|p| ActiveRun::restore(row.clone(), p, locks));
             match restored {
                 Ok(run) => self.insert(run),
-                // Not ours to throw away: it stays as it is, and the report says so.
-                Err(why) => tracing::error!(run = %name, why, "a stored run cannot be read; it is left alone"),
+                // Not ours to throw away: it stays as it is until somebody cancels it.
+                Err(why) => {
+                    tracing::error!(run = %name, why, "a stored run cannot be read; it is left alone until it is cancelled");
+                    let attempts = open.attempts.iter().filter(|a| a.run == id).cloned().collect();
+                    self.unreadable.insert(id, Unreadable::new(row, why, attempts));
+                }
             }
         }
         for h in &mut self.held {
@@ -82,6 +89,9 @@ impl Dispatcher {
         }
         let mut alive = std::collections::HashSet::new();
         for a in &open.attempts {
+            if self.unreadable.contains_key(&a.run) {
+                continue;
+            }
             alive.insert(a.fence);
             self.open.insert(a.fence, (a.run, a.key.stage, a.key.cell));
             if !self.live.contains_key(&a.fence) {
@@ -90,6 +100,7 @@ impl Dispatcher {
         }
         self.live.retain(|fence, _| alive.contains(fence));
         self.supersede();
+        self.close_unreadable();
         let now = self.now();
         let ids: Vec<RunId> = self.runs.values().map(|r| r.id).collect();
         for id in ids {
@@ -112,29 +123,27 @@ impl Dispatcher {
 
     /// Every reason of a run, by the very decision that the queue takes. None: it is not open.
     pub(super) fn why(&self, run: &RunRef) -> Option<Vec<Reason>> {
-        let id = self.runs.values().find(|r| r.run == *run)?.id;
+        let Some(id) = self.runs.values().find(|r| r.run == *run).map(|r| r.id) else { return self.why_unreadable(run) };
         Some(self.explain().remove(&id).unwrap_or_default())
     }
 
     /// Open runs in the order of the queue, each with its first reason.
     pub(super) fn queue(&self) -> Vec<QueueRow> {
         let mut reasons = self.explain();
-        self.runs
-            .values()
-            .map(|r| {
-                let all = reasons.remove(&r.id).unwrap_or_default();
-                let runs = all.iter().any(|r| !r.blocks());
-                let waits = all.iter().any(|r| matches!(r, Reason::Retry { .. } | Reason::Secret { .. }));
-                QueueRow {
-                    run: r.run.clone(),
-                    state: if r.state == RunState::Running && !runs && waits { RunState::Waiting } else { r.state },
-                    priority: r.priority,
-                    requested_by: r.requested_by.clone(),
-                    created_us: r.created_us,
-                    blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
-                }
-            })
-            .collect()
+        let readable = self.runs.values().map(|r| {
+            let all = reasons.remove(&r.id).unwrap_or_default();
+            let runs = all.iter().any(|r| !r.blocks());
+            let waits = all.iter().any(|r| matches!(r, Reason::Retry { .. } | Reason::Secret { .. }));
+            QueueRow {
+                run: r.run.clone(),
+                state: if r.state == RunState::Running && !runs && waits { RunState::Waiting } else { r.state },
+                priority: r.priority,
+                requested_by: r.requested_by.clone(),
+                created_us: r.created_us,
+                blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
+            }
+        });
+        readable.chain(self.unreadable_rows()).collect()
     }
 
     fn explain(&self) -> BTreeMap<RunId, Vec<Reason>> {

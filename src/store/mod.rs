@@ -34,6 +34,7 @@ pub use open::OpenOptionsStore;
 pub use query::RunsQuery;
 pub use retention::EndedRow;
 pub use submit::{Group, NewRun, NewStep, Submitted};
+pub use writer::Gather;
 
 /// The store's own number of a run; never reused. People see `PIPELINE#NUMBER`.
 pub type RunId = i64;
@@ -105,6 +106,11 @@ impl Store {
     /// True where the engine before this one did not end in order.
     pub fn was_unclean(&self) -> bool {
         self.inner.unclean
+    }
+
+    /// Until the guard goes, writes wait (2 ms at most) for those that follow, and share a commit with them.
+    pub fn gather(&self) -> Gather {
+        self.inner.writer.gather()
     }
 
     /// Runs `job` in the writer's next transaction; resolves after its commit.

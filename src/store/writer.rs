@@ -5,7 +5,9 @@
 //! The queue holds `QUEUE` jobs; a sender waits when it is full.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -15,6 +17,8 @@ use super::error::StoreError;
 const QUEUE: usize = 1_024;
 /// Jobs of one commit at most, so that a flood cannot keep the first one waiting.
 const GROUP: usize = 256;
+/// A commit waits so long at most for the rest of what belongs to it; see [`Gather`].
+const PATIENCE: Duration = Duration::from_millis(2);
 
 type Outcome = Result<(), StoreError>;
 
@@ -33,19 +37,61 @@ enum Message {
 
 pub(super) struct Writer {
     tx: SyncSender<Message>,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    gathering: Arc<Gathering>,
+}
+
+/// How many [`Gather`]s are alive.
+#[derive(Default)]
+struct Gathering {
+    open: Mutex<u32>,
+    none: Condvar,
+}
+
+/// While one lives, what is queued waits for what follows, so that one decision costs one commit and not one for each of its parts.
+/// A hint: after [`PATIENCE`] the commit goes ahead, so that nobody can hold the store up.
+pub struct Gather(Arc<Gathering>);
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        *open = open.saturating_sub(1);
+        self.0.none.notify_all();
+    }
+}
+
+impl Gathering {
+    fn wait(&self) {
+        let until = Instant::now() + PATIENCE;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while *open > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            open = self.none.wait_timeout(open, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 impl Writer {
     /// Starts the thread. `epoch` is compared with the store's in every transaction.
     pub(super) fn start(conn: Connection, epoch: u64, on_close: impl FnOnce(&Connection) + Send + 'static) -> std::io::Result<Self> {
         let (tx, rx) = sync_channel(QUEUE);
+        let gathering = Arc::new(Gathering::default());
+        let wait = gathering.clone();
         let thread = std::thread::Builder::new().name("qd-store".into()).spawn(move || {
             let mut conn = conn;
-            serve(&mut conn, &rx, epoch);
+            serve(&mut conn, &rx, epoch, &wait);
             on_close(&conn);
         })?;
-        Ok(Self { tx, thread: std::sync::Mutex::new(Some(thread)) })
+        Ok(Self { tx, thread: Mutex::new(Some(thread)), gathering })
+    }
+
+    /// Jobs that are queued until the guard goes are one group, if they fit.
+    pub(super) fn gather(&self) -> Gather {
+        *self.gathering.open.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Gather(self.gathering.clone())
     }
 
     /// Queues `job`; the receiver gets its value after the commit that holds it.
@@ -55,7 +101,7 @@ impl Writer {
         job: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, StoreError>> {
         let (tx, rx) = oneshot::channel();
-        let slot = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let slot = Arc::new(Mutex::new(None));
         let fill = slot.clone();
         let job = Job {
             run: Box::new(move |t| {
@@ -94,9 +140,10 @@ impl Drop for Writer {
     }
 }
 
-fn serve(conn: &mut Connection, rx: &Receiver<Message>, epoch: u64) {
+fn serve(conn: &mut Connection, rx: &Receiver<Message>, epoch: u64, gathering: &Gathering) {
     let mut poisoned: Option<u64> = None;
     while let Ok(Message::Job(first)) = rx.recv() {
+        gathering.wait();
         let mut group = vec![first];
         let mut stop = false;
         while group.len() < GROUP {
@@ -241,6 +288,27 @@ mod tests {
         let (w, dir) = writer();
         Connection::open(dir.path().join("db")).unwrap().execute_batch("UPDATE meta SET value = 2").unwrap();
         assert!(matches!(w.queue(None, insert(1)).blocking_recv().unwrap(), Err(StoreError::Superseded { found: 2, ours: 1 })));
+    }
+
+    #[test]
+    fn what_is_gathered_is_one_commit_and_nobody_waits_for_it_for_ever() {
+        let (w, dir) = writer();
+        let commits = || {
+            let c = Connection::open(dir.path().join("db")).unwrap();
+            c.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap()
+        };
+        // Held for ever: the commit goes ahead.
+        let forgotten = w.gather();
+        w.queue(None, insert(1)).blocking_recv().unwrap().unwrap();
+        assert_eq!(commits(), 1);
+        drop(forgotten);
+        let turn = w.gather();
+        let all: Vec<_> = (2..5).map(|x| w.queue(None, insert(x))).collect();
+        drop(turn);
+        for r in all {
+            r.blocking_recv().unwrap().unwrap();
+        }
+        assert_eq!(commits(), 4);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The runner in this process, with the real binary as shim: what a run does to its rows, files and verdicts.
 
 mod content;
+mod full_disk;
 mod lifecycle;
 mod restart;
 mod store;

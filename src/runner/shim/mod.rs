@@ -20,7 +20,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The command was refused and never ran; `refused` in the directory says why. The engine may try again.
-const NOT_STARTED: u8 = 75;
+pub const NOT_STARTED: u8 = 75;
+/// As [`NOT_STARTED`], because the disk is full.
+pub const NO_ROOM: u8 = 74;
 
 /// `quarterdeck shim ATTEMPT_DIR`: everything after the word `shim`. Exit code 0 when `status.json` is written. Prints nothing.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -28,10 +30,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match (args.next().map(PathBuf::from), args.next()) {
         (Some(dir), None) if dir.is_absolute() => match run::run(&dir) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(run::Refused { why }) => {
+            Err(run::Refused { why, no_room }) => {
                 // As good as it gets: on a full disk this fails too.
                 let _ = std::fs::write(dir.join(crate::domain::attempt::file::REFUSED), why);
-                ExitCode::from(NOT_STARTED)
+                ExitCode::from(if no_room { NO_ROOM } else { NOT_STARTED })
             }
         },
         _ => ExitCode::from(2),

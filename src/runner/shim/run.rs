@@ -23,10 +23,18 @@ use super::{child, contain, scrub, secrets, status};
 /// The command did not run, and nothing says that it did: the engine may start again.
 pub struct Refused {
     pub why: String,
+    /// The disk is full, in bytes or in inodes.
+    pub no_room: bool,
+}
+
+impl Refused {
+    fn because(why: impl Into<String>) -> Self {
+        Self { why: why.into(), no_room: false }
+    }
 }
 
 fn refuse<'a>(what: &'a str) -> impl FnOnce(io::Error) -> Refused + 'a {
-    move |e| Refused { why: format!("{what}: {e}") }
+    move |e| Refused { why: format!("{what}: {e}"), no_room: matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) }
 }
 
 /// Supervises the attempt in `dir` to its end. `Ok` once `status.json` is durable.
@@ -42,18 +50,18 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 
     let Some(_lock) = evidence::lock(dir).map_err(refuse("cannot lock the attempt"))? else {
-        return Err(Refused { why: "another supervisor holds the lock of this attempt".into() });
+        return Err(Refused::because("another supervisor holds the lock of this attempt"));
     };
     crash::point("shim.locked");
     // The fence is read again under the lock: an engine that gave this attempt up, or an earlier shim, has left its mark here.
     if evidence::is_used(dir).map_err(refuse("cannot look at the attempt"))? {
-        return Err(Refused { why: "this attempt was started or retired before".into() });
+        return Err(Refused::because("this attempt was started or retired before"));
     }
     let spec: Spec = std::fs::read(dir.join(file::SPEC))
         .and_then(|b| serde_json::from_slice(&b).map_err(io::Error::from))
         .map_err(refuse("cannot read spec.json"))?;
     if spec.format > FORMAT {
-        return Err(Refused { why: format!("spec.json has format {}, this version reads up to {FORMAT}", spec.format) });
+        return Err(Refused::because(format!("spec.json has format {}, this version reads up to {FORMAT}", spec.format)));
     }
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(refuse("cannot watch signals"))?;
     // From here on there is room for the verdict, whatever the step does to the disk.

@@ -163,3 +163,39 @@ async fn queued_runs_keep_their_order_and_locks_their_holders_across_a_restart()
     assert_eq!(e.lines("order"), ["q#1", "q#3", "q#2"], "the urgent one went ahead");
     r.shutdown().await;
 }
+
+/// A later version's plan, or damage: neither starts, and neither stays open for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_plan_cannot_be_read_says_so_and_can_be_cancelled() {
+    let e = Estate::new();
+    let r = e.open();
+    let long = "echo on >> $HERE/on; sleep 600";
+    let mut held = stage("a", &[], long);
+    held.locks = vec![lock("mirror")];
+    let (begun, other) = (order(plan("begun", vec![held.clone()])), order(plan("other", vec![held])));
+    let begun = r.submit(begun).await.unwrap();
+    eventually("it runs", async || e.lines("on").len() == 1).await;
+    let other = r.submit(other).await.unwrap();
+    crash(r).await;
+    let db = rusqlite::Connection::open(e.state().join("state.db")).unwrap();
+    db.execute("UPDATE plan SET json = '{\"format\": 99}' WHERE sha256 = (SELECT plan_sha256 FROM run WHERE pipeline = 'begun')", [])
+        .unwrap();
+    drop(db);
+    let r = e.open();
+    eventually("why says it", async || r.why(&begun).await.unwrap()[0].to_string().contains("plan cannot be read")).await;
+    let row = r.queue().await.unwrap().into_iter().find(|q| q.run == begun).unwrap();
+    assert!(row.blocked.contains("or cancel the run"), "{}", row.blocked);
+    let why = r.why(&other).await.unwrap()[0].to_string();
+    assert!(why.contains("held by begun#1"), "its lock is still its own: {why}");
+    r.cancel(&begun, &ann(), "make way", false).await.unwrap();
+    let row = end(&r, &begun).await;
+    assert_eq!(row.verdict, Some(Verdict::Cancelled), "{row:?}");
+    assert!(row.detail.contains("cannot be read"), "{}", row.detail);
+    eventually("the lock goes to the next", async || e.lines("on").len() == 2).await;
+    let attempts = r.store().attempts(&begun).unwrap();
+    assert_eq!((attempts.len(), attempts[0].verdict), (1, Some(Verdict::Cancelled)));
+    assert!(e.state().join(&attempts[0].dir).join("status.json").exists(), "its shim was asked, and has ended");
+    r.cancel(&other, &ann(), "", true).await.unwrap();
+    end(&r, &other).await;
+    r.shutdown().await;
+}

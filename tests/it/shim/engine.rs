@@ -30,7 +30,7 @@ async fn a_spawned_shim_is_waited_for_and_leaves_no_zombie() {
     // Larger than a pipe: the engine must not block on a shim that has not come to reading yet.
     let value = Zeroizing::new(vec![b'k'; 300_000]);
     let mut spawned = bounded(attempt::spawn(Path::new(EXE), a.dir(), vec![("key".into(), value)])).await.unwrap();
-    assert!(bounded(spawned.wait()).await.unwrap());
+    assert_eq!(bounded(spawned.wait()).await.unwrap(), Some(0));
     assert_eq!((a.status().code, a.text().trim()), (Some(3), "300000"));
     assert!(proc::stat(spawned.pid).is_none(), "reaped");
 
@@ -90,7 +90,7 @@ async fn a_shim_killed_while_running_is_lost_and_its_children_are_stopped_i6() {
     a.until_work("up");
     let secrets = std::fs::read_dir("/dev/shm").unwrap().flatten().find(|e| e.file_name().to_string_lossy().contains(&a.spec.token));
     support::kill(spawned.pid);
-    assert!(!bounded(spawned.wait()).await.unwrap());
+    assert_ne!(bounded(spawned.wait()).await.unwrap(), Some(0));
     assert!(matches!(a.decide(), Decision::Lost { why, survivors_possible: true } if why == "supervisor killed"));
     until("the survivors to be visible", || a.carriers().len() >= 2);
     let stopped = attempt::stop_survivors(a.dir()).unwrap();

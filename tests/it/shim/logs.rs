@@ -171,7 +171,7 @@ fn a_disk_that_is_full_before_the_start_starts_nothing_i18() {
                 break;
             }
         }
-        assert_eq!(finish(a.start()).code(), Some(75), "{name}");
+        assert_eq!(finish(a.start()).code(), Some(74), "{name}");
         assert_eq!(a.decide(), Decision::NeverStarted, "{name}");
         assert!(attempt::retire(a.dir()).unwrap(), "{name}");
         assert_eq!(finish(a.start()).code(), Some(75), "{name}");
