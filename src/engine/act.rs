@@ -35,8 +35,15 @@ enum Subject {
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
 pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Done, ApiError> {
-    let action = known(&request)?;
-    let request = cleaned(request)?;
+    let (action, request) = match known(&request).and_then(|action| Ok((action, cleaned(request)?))) {
+        Ok(pair) => pair,
+        Err(e) => {
+            // Who may not even look learns nothing of what the engine knows.
+            let (engine, caller) = (engine.clone(), caller.clone());
+            blocking(move || guard::may_view(engine.ground(&engine.watch.current().unwrap_or_default()), &caller)).await?;
+            return Err(e);
+        }
+    };
     let judged = {
         let (engine, caller, request) = (engine.clone(), caller.clone(), request.clone());
         blocking(move || Ok(judge(&engine, &caller, action, &request))).await?
@@ -147,7 +154,9 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
             Err(ApiError::refused(format!("{run} has ended already: {how}"), "there is nothing to cancel"))
         }
         "cancel" => {
-            let own = engine.private || row.requested_by == caller.actor.name;
+            // By uid: a name may be a trigger's too, or an account's that was made anew.
+            let author = || engine.store.load_run(&run).map_err(|e| from_store(&e)).map(|r| r.requested_by.uid);
+            let own = engine.private || (caller.actor.uid.is_some() && author()? == caller.actor.uid);
             Ok((Subject::Run(Box::new(row)), if own { Level::L1 } else { Level::L2 }))
         }
         "resume" | "retry" if !ended => {
@@ -203,7 +212,11 @@ async fn perform(
                 cause: request.key.as_ref().map(|k| format!("client:{k}")),
                 replay_of: if action.id == "replay" { request.target.parse().ok() } else { None },
             };
+            let pipeline = submit.plan.pipeline.clone();
             let run = runner.submit(submit).await.map_err(|e| from_runner(&e))?;
+            if run.pipeline != pipeline {
+                return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
+            }
             Ok(done(Some(&run), format!("{run} is queued")))
         }
         Subject::Run(row) => {

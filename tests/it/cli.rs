@@ -32,6 +32,11 @@ fn exit_codes_are_those_of_the_contract() {
         home.qd(args).expect(2);
     }
     home.qd(["run", "nope"]).expect(2);
+    // Nobody knows how a step ended whose supervisor was killed.
+    home.pipeline("lost", "format: 1\nname: lost\nstages:\n  - name: a\n    run: kill -9 $PPID; sleep 1000\n");
+    assert_eq!(home.qd(["--json", "run", "lost", "--wait"]).expect(6).json()["verdict"], "lost");
+    home.qd(["engine", "stop"]).expect(0);
+    home.qd(["engine", "status"]).expect(3);
 }
 
 #[test]

@@ -74,6 +74,63 @@ fn l2_needs_a_reason_and_the_name_and_l3_a_second_person() {
 }
 
 #[test]
+fn a_read_only_site_refuses_each_action_there_is() {
+    let home = home();
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let actions = home.json(&["actions"]);
+    home.site("read_only = true\n");
+    for action in actions["rows"].as_array().unwrap() {
+        let mut request = json!({"action": action["action"], "reason": "x"});
+        match action["target"].as_str().unwrap() {
+            "run" => request["target"] = json!("hello#1"),
+            "pipeline" => request["target"] = json!("hello"),
+            _ => {}
+        }
+        refused(act(&home.socket(), request), "read-only");
+    }
+    let audit = home.json(&["get", "audit", "--filter", "result~read-only"]);
+    assert_eq!(audit["rows"].as_array().unwrap().len(), actions["rows"].as_array().unwrap().len(), "{audit}");
+    assert!(home.qd(["run", "hello"]).expect(4).stderr.contains("read-only"));
+}
+
+#[test]
+fn the_command_line_needs_for_each_level_what_the_socket_needs() {
+    let home = home();
+    assert!(home.qd(["run", "danger"]).expect(4).stderr.contains("--reason"));
+    assert!(home.qd(["run", "danger", "--reason", "x"]).expect(4).stderr.contains("--confirm 'danger'"));
+    home.qd(["run", "danger", "--reason", "x", "--confirm", "danger#1"]).expect(4);
+    home.qd(["run", "danger", "--reason", "x", "--confirm", "danger", "--wait"]).expect(0);
+    // Made again it is as dangerous, and is called by its own name.
+    assert!(home.qd(["replay", "danger#1"]).expect(4).stderr.contains("needs a reason"));
+    home.qd(["replay", "danger#1", "--reason", "x", "--confirm", "danger"]).expect(4);
+    home.qd(["replay", "danger#1", "--reason", "x", "--confirm", "danger#1", "--wait"]).expect(0);
+    home.qd(["do", "run", "danger", "--reason", "x", "--confirm", "danger"]).expect(0);
+    let bad = DANGER.replace("echo done", "exit 1").replace("name: danger", "name: fails");
+    home.pipeline("fails", &bad);
+    home.qd(["run", "fails", "--reason", "x", "--confirm", "fails", "--wait"]).expect(1);
+    for again in ["resume", "retry"] {
+        home.qd([again, "fails#1"]).expect(4);
+        home.qd([again, "fails#1", "--reason", "x", "--confirm", "fails#1", "--wait"]).expect(1);
+    }
+    let grave = ["run", "grave", "--reason", "x", "--confirm", "grave", "--wait"];
+    assert!(home.qd(grave).expect(4).stderr.contains("second person"));
+    home.site("second_person = \"none\"\n");
+    assert!(home.qd(["run", "grave", "--reason", "x"]).expect(4).stderr.contains("confirmed"));
+    assert!(home.qd(grave).expect(0).stdout.contains("single person"));
+    assert_eq!(home.json(&["get", "audit", "--filter", "single_person=true"])["rows"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_key_of_one_wish_does_not_serve_another() {
+    let home = home();
+    home.qd(["engine", "start"]).expect(0);
+    let wish = |target: &str| act(&home.socket(), json!({"action": "run", "target": target, "key": "one-wish"}));
+    assert_eq!(wish("hello").0, 200);
+    let (status, answer) = wish("long");
+    assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("hello#1"), "{answer}");
+}
+
+#[test]
 fn what_was_done_and_what_was_refused_is_in_the_chain_with_its_person() {
     let home = home();
     home.qd(["run", "danger"]).expect(4);
@@ -164,6 +221,15 @@ fn a_shared_engine_knows_each_person_by_the_kernel_s_word() {
     shared.as_uid(nobody, &["cancel", "long#1", "--reason", "disk", "--confirm", "long#1"]).expect(0);
     shared.as_uid(nobody, &["run", "long"]).expect(0);
     shared.as_uid(nobody, &["cancel", "long#2"]).expect(0);
+    // A run belongs to a uid: the name alone, which a trigger or an account made anew may share, gives nothing.
+    shared.as_uid(0, &["run", "long"]).expect(0);
+    let db = rusqlite::Connection::open(shared.home.state().join("state.db")).unwrap();
+    assert_eq!(db.execute("UPDATE run SET requested_by = 'nobody' WHERE pipeline = 'long' AND number = 3", []).unwrap(), 1);
+    drop(db);
+    shared.as_uid(nobody, &["cancel", "long#3"]).expect(4);
+    // Who is nobody here is told that, whatever the request is worth.
+    let stranger = shared.as_uid(4_242, &["do", "drain", "no-target-is-taken"]).expect(4);
+    assert!(stranger.stderr.contains("no user with uid 4242"), "{stranger:?}");
     shared.as_uid(0, &["engine", "stop"]).expect(0);
     assert!(engine.wait().success());
 }
