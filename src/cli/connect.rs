@@ -60,8 +60,17 @@ pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Fai
             }
         }
         if Instant::now() > deadline {
-            let message = format!("the engine was started, but does not listen at {} after {} s", path.display(), START.as_secs());
-            return Err(ApiError::no_engine(message, format!("look into {}/logs", ctx.dirs.state.display())).into());
+            return Err(match child.as_ref().and_then(|c| c.holder.as_deref()) {
+                Some(holder) => ApiError::no_engine(
+                    format!("{holder}; but after {} s nothing listens at {}", START.as_secs(), path.display()),
+                    "it may be stopped, or its disk may hang: look at that pid; where it is ended, its steps go on under their shims",
+                ),
+                None => ApiError::no_engine(
+                    format!("the engine was started, but does not listen at {} after {} s", path.display(), START.as_secs()),
+                    format!("look into {}/logs", ctx.dirs.state.display()),
+                ),
+            }
+            .into());
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(50));
@@ -79,6 +88,8 @@ fn help_for(shared: bool) -> &'static str {
 /// An engine on its way: its standard error is held until it is ready or has failed.
 struct Starting {
     child: Option<Child>,
+    /// What it said about another engine that has the store.
+    holder: Option<String>,
 }
 
 impl Starting {
@@ -93,7 +104,7 @@ impl Starting {
         // Absolute directories are passed, so the variables would only say the same twice. Its directory must not hold a mount busy.
         command.env_remove("QUARTERDECK_CONFIG_DIR").env_remove("QUARTERDECK_STATE_DIR").current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Ok(Self { child: Some(command.spawn().map_err(fail)?) })
+        Ok(Self { child: Some(command.spawn().map_err(fail)?), holder: None })
     }
 
     /// Why it ended, if it did and not because another engine was first.
@@ -109,11 +120,12 @@ impl Starting {
         }
         self.child = None;
         let code = status.code().unwrap_or(-1);
+        let message = said.trim().trim_start_matches("error: ").to_owned();
         if code == i32::from(HELD) {
             // Another client's engine has the store; its socket is about to appear.
+            self.holder = Some(message.split(';').next().unwrap_or_default().to_owned());
             return None;
         }
-        let message = said.trim().trim_start_matches("error: ").to_owned();
         let message = if message.is_empty() { format!("the engine ended at once ({status})") } else { message };
         let (head, help) = message.split_once("\n  ").map_or((message.as_str(), ""), |(m, h)| (m, h));
         let error = ApiError::no_engine(format!("the engine does not start: {head}"), help);

@@ -138,6 +138,7 @@ fn start_failure(e: &StartError, detached: bool) -> Failure {
         StartError::Config(e) => from_config(e).into(),
         StartError::Socket(crate::engine::SocketError::Unusable { help, .. }) => ApiError::refused(e.to_string(), help.as_str()).into(),
         StartError::Runner(crate::runner::RunnerError::Store(s)) if refusal(s) => ApiError::refused(e.to_string(), "").into(),
+        StartError::Runner(crate::runner::RunnerError::Store(s)) => ApiError::no_engine(e.to_string(), s.help()).into(),
         _ => ApiError::new(Code::NoEngine, e.to_string(), "").into(),
     }
 }

@@ -17,8 +17,8 @@ pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
         return Err(refuse(path, "it is not a directory", "move it away"));
     }
     judge(path, &meta, uid)?;
-    std::fs::read_dir(path).map_err(|e| ConfigError::Unreadable { path: path.into(), why: e.to_string() })?;
-    let whole = path.canonicalize().map_err(|e| ConfigError::Unreadable { path: path.into(), why: e.to_string() })?;
+    std::fs::read_dir(path).map_err(|e| denied(path, &e))?;
+    let whole = path.canonicalize().map_err(|e| denied(path, &e))?;
     for above in whole.ancestors().skip(1) {
         let mode = stat(above)?.permissions().mode();
         if mode & 0o002 != 0 && mode & 0o1000 == 0 {
@@ -37,7 +37,7 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
         // Looked at before it is opened: opening a pipe would wait for ever.
         return Err(refuse(path, "it is not a regular file", "move it away"));
     }
-    let mut file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
+    let mut file = std::fs::File::open(path).map_err(|e| denied(path, &e))?;
     let meta = file.metadata().map_err(|e| unreadable(e.to_string()))?;
     judge(path, &meta, uid)?;
     if meta.len() > MAX_BYTES {
@@ -54,8 +54,17 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
 fn stat(path: &Path) -> Result<Metadata, ConfigError> {
     std::fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.into() },
-        _ => ConfigError::Unreadable { path: path.into(), why: e.to_string() },
+        _ => denied(path, &e),
     })
+}
+
+/// What may not be read is refused like what may not be trusted: nobody knows what it says, and no default may stand in for it.
+fn denied(path: &Path, e: &std::io::Error) -> ConfigError {
+    if e.kind() != std::io::ErrorKind::PermissionDenied {
+        return ConfigError::Unreadable { path: path.into(), why: e.to_string() };
+    }
+    let help = "make it readable for yourself (chmod u+r, a directory u+rx), or use your own: --config-dir DIR, --state-dir DIR";
+    refuse(path, &format!("it cannot be read: {e}"), help)
 }
 
 fn judge(path: &Path, meta: &Metadata, uid: u32) -> Result<(), ConfigError> {

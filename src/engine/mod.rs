@@ -13,6 +13,7 @@ pub mod logging;
 pub mod model;
 mod on_failure;
 pub mod plan;
+mod presence;
 mod routes;
 pub mod rows;
 pub mod run;

@@ -135,7 +135,6 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     server::serve(engine.clone(), listener).await;
     signals.abort();
     superseded.abort();
-    let _ = std::fs::remove_file(&socket);
     engine.runner.clone().shutdown().await;
     tracing::info!("engine ended");
     Ok(())

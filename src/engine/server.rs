@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::identity::Peer;
+use super::presence::Presence;
 use super::routes;
 use super::state::Engine;
 use crate::api::socket::{self, Found};
@@ -85,7 +86,8 @@ fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
 }
 
 /// Serves until the engine is asked to stop; then what is under way gets a moment.
-pub async fn serve(engine: Arc<Engine>, listener: UnixListener) {
+pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
+    let mut presence = Presence::of(&engine.socket, engine.store.dir());
     let app = routes::router(engine.clone());
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = tokio_util::task::TaskTracker::new();
@@ -94,6 +96,13 @@ pub async fn serve(engine: Arc<Engine>, listener: UnixListener) {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
             () = engine.stopped() => break,
+            () = presence.disturbed() => {
+                // Connections that are there go on; the old listener has no name any more.
+                if let Some(again) = presence.mend(&engine).await {
+                    listener = again;
+                }
+                continue;
+            }
         };
         let stream = match stream {
             Ok((stream, _)) => stream,
@@ -131,4 +140,5 @@ pub async fn serve(engine: Arc<Engine>, listener: UnixListener) {
     }
     tasks.close();
     let _ = tokio::time::timeout(GRACE, tasks.wait()).await;
+    presence.remove();
 }

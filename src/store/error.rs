@@ -60,6 +60,15 @@ impl StoreError {
         Self::Io { path: path.into(), what, why: e.to_string(), no_space }
     }
 
+    /// What to do about it, where the message does not say so.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Io { no_space: true, .. } => "free some space on its disk",
+            Self::Io { .. } => "is it yours, and may it be written? Another directory is named with --state-dir DIR",
+            _ => "",
+        }
+    }
+
     /// True where freeing disk space is the cure.
     pub fn is_no_space(&self) -> bool {
         matches!(self, Self::Full(_) | Self::Io { no_space: true, .. })

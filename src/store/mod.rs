@@ -54,7 +54,7 @@ struct Inner {
     dir: PathBuf,
     epoch: u64,
     unclean: bool,
-    _lock: File,
+    lock: File,
 }
 
 /// Read connections; a reader waits for a free one. Empty under the network override, where the writer reads too.
@@ -68,6 +68,7 @@ impl Store {
     /// Opens or creates the store in `dir`. Refuses: wrong permissions, a network file system, a second engine, a newer
     /// schema, a damaged file.
     pub fn open(options: &OpenOptionsStore) -> Result<Self, StoreError> {
+        let options = &OpenOptionsStore { dir: open::private_dir(&options.dir)?, ..options.clone() };
         let opened = open::open(options)?;
         let path = options.dir.join(open::DB);
         let mut free = Vec::new();
@@ -89,11 +90,19 @@ impl Store {
         .map_err(|e| StoreError::io(&path, "cannot start the writer", &e))?;
         let size = free.len();
         let pool = Pool { free: Mutex::new(free), back: Condvar::new(), size };
-        let inner = Inner { writer, pool, dir: options.dir.clone(), epoch, unclean: opened.unclean, _lock: opened.lock };
+        let inner = Inner { writer, pool, dir: options.dir.clone(), epoch, unclean: opened.unclean, lock: opened.lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The state directory.
+    /// False once the files were removed or moved away from under us: what is written then, nobody finds again.
+    pub fn is_in_place(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let held = self.inner.lock.metadata().map(|m| (m.dev(), m.ino()));
+        let found = std::fs::symlink_metadata(self.inner.dir.join(open::LOCK)).map(|m| (m.dev(), m.ino()));
+        matches!((held, found), (Ok(a), Ok(b)) if a == b)
+    }
+
+    /// The state directory, without links.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }

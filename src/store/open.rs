@@ -38,8 +38,8 @@ pub(super) struct Opened {
     pub(super) readers: bool,
 }
 
+/// Opens the store in `o.dir`, which is whole: see `private_dir`.
 pub(super) fn open(o: &OpenOptionsStore) -> Result<Opened, StoreError> {
-    private_dir(&o.dir)?;
     let wal = may_use_wal(&o.dir, o.network_state)?;
     let lock = hold(&o.dir)?;
     let path = o.dir.join(DB);
@@ -80,9 +80,14 @@ impl From<rusqlite::Error> for Trouble {
     }
 }
 
-/// Makes `dir` (0700) where it is absent; refuses one that others own or may look into.
-fn private_dir(dir: &Path) -> Result<(), StoreError> {
+/// Makes `dir` (0700) where it is absent; refuses one that others own or may look into. Its path without links, for what follows none.
+pub(super) fn private_dir(dir: &Path) -> Result<PathBuf, StoreError> {
+    let refuse = |problem: String, fix: String| Err(StoreError::Permissions { path: dir.to_owned(), problem, fix });
     if !dir.exists() {
+        if let Ok(to) = std::fs::read_link(dir) {
+            let problem = format!("the state directory is a link to {}, which is not there", to.display());
+            return refuse(problem, "is its disk mounted? Make the directory, or name another with --state-dir".into());
+        }
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -90,7 +95,6 @@ fn private_dir(dir: &Path) -> Result<(), StoreError> {
             .map_err(|e| StoreError::io(dir, "cannot create the state directory (another one: --state-dir DIR)", &e))?;
     }
     let meta = std::fs::metadata(dir).map_err(|e| StoreError::io(dir, "cannot read the state directory", &e))?;
-    let refuse = |problem: String, fix: String| Err(StoreError::Permissions { path: dir.to_owned(), problem, fix });
     if !meta.is_dir() {
         return refuse("the state directory is no directory".into(), "name another with --state-dir".into());
     }
@@ -107,7 +111,7 @@ fn private_dir(dir: &Path) -> Result<(), StoreError> {
             format!("chmod 700 {}", dir.display()),
         );
     }
-    Ok(())
+    std::fs::canonicalize(dir).map_err(|e| StoreError::io(dir, "cannot read the state directory", &e))
 }
 
 fn may_use_wal(dir: &Path, network_state: bool) -> Result<bool, StoreError> {

@@ -22,3 +22,4 @@ mod prover;
 mod runner;
 mod shim;
 mod support;
+mod surroundings;

@@ -10,7 +10,7 @@ pub mod skip;
 pub mod wait;
 
 pub use home::{Home, Out};
-pub use process::{Foreground, kill, processes_with};
+pub use process::{Foreground, alive, kill, processes_with};
 pub use skip::{have_program, skip};
 pub use wait::{until, until_some};
 
