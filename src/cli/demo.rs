@@ -170,14 +170,15 @@ fn farewell(out: &Out, dir: &Path) {
     out.line("The demo stays up. In another terminal:");
     out.line(format!("  export QUARTERDECK_STATE_DIR={}", shell_words::quote(&dir.to_string_lossy())));
     for (rest, what) in [
-        ("demo advance", "publish the next compose upstream"),
-        ("run nightly-repo-updates --wait", "mirror what is new"),
-        ("get runs", "what ran, and how it ended"),
+        ("demo advance", "the next compose"),
+        ("run nightly-repo-updates --wait", "mirror it"),
+        ("get runs", "what ran"),
         ("log 'nightly-repo-updates#1'", "what a run said"),
     ] {
         out.line(format!("  {program} {rest:<32}  {}", out.paint(Tone::Dim, what)));
     }
-    out.line("Ctrl-C ends it. Its directory stays: the next `demo` goes on from there, `demo --fresh` starts over.");
+    out.line("Ctrl-C ends it. Its directory stays: the next `demo` goes on from there,");
+    out.line("`demo --fresh` starts over.");
 }
 
 async fn nightly(ctx: &Ctx, site: &Site, out: &Out, client: &mut Client, live: bool, signals: &mut Signals) -> Result<Followed, Failure> {
