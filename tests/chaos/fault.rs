@@ -280,8 +280,8 @@ fn gone(pid: i32) {
 fn mark_open(estate: &mut Estate, token: &str) {
     if let Some((pipeline, number, _)) = estate.find(token) {
         for a in view::attempts(&estate.run_dir(&pipeline, number), &estate.journal) {
-            // A step's shim may have written the verdict on it already.
-            if a.native || a.push || !a.ended && !a.held {
+            // A step's shim may have written the verdict on it already; the lock of a dead shim lives until the child at its gate has left.
+            if a.native || a.push || !a.ended {
                 estate.hit.insert(a.id);
             }
         }
