@@ -187,7 +187,7 @@ async fn a_run_whose_plan_cannot_be_read_says_so_and_can_be_cancelled() {
     assert!(row.blocked.contains("or cancel the run"), "{}", row.blocked);
     let why = r.why(&other).await.unwrap()[0].to_string();
     assert!(why.contains("held by begun#1"), "its lock is still its own: {why}");
-    r.cancel(&begun, &ann(), "make way", false).await.unwrap();
+    r.cancel(&begun, &ann(), "make way", false, None).await.unwrap();
     let row = end(&r, &begun).await;
     assert_eq!(row.verdict, Some(Verdict::Cancelled), "{row:?}");
     assert!(row.detail.contains("cannot be read"), "{}", row.detail);
@@ -195,7 +195,7 @@ async fn a_run_whose_plan_cannot_be_read_says_so_and_can_be_cancelled() {
     let attempts = r.store().attempts(&begun).unwrap();
     assert_eq!((attempts.len(), attempts[0].verdict), (1, Some(Verdict::Cancelled)));
     assert!(e.state().join(&attempts[0].dir).join("status.json").exists(), "its shim was asked, and has ended");
-    r.cancel(&other, &ann(), "", true).await.unwrap();
+    r.cancel(&other, &ann(), "", true, None).await.unwrap();
     end(&r, &other).await;
     r.shutdown().await;
 }
