@@ -90,7 +90,7 @@ stages:
 "#;
 /// Runs into its limit and ignores TERM: the ladder of cancelling is climbed to its end.
 const LATE: &str = r#"
-options: {grace: 50ms}
+options: {grace: 50ms, keep: {runs: 100000}}
 stages:
   - name: late
     timeout: 200ms
@@ -142,5 +142,7 @@ pub fn text(name: &str, body: &str, exe: &str, chaos: &Path, journal: &Path, url
         ["token", "point", "once", "hold"].iter().map(|p| format!("  {p}: {{type: string, default: none}}\n")).collect();
     let env = format!("  QUARTERDECK: {exe}\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n", chaos.display(), journal.display());
     let body = body.replace("@URL@", url).replace("@TREE@", &tree.to_string_lossy());
-    format!("format: 1\nname: {name}\nparameters:\n{parameters}env:\n{env}{body}")
+    // Retention must not take away what is to be checked at the end.
+    let keep = if body.contains("options:") { "" } else { "options: {keep: {runs: 100000}}\n" };
+    format!("format: 1\nname: {name}\nparameters:\n{parameters}env:\n{env}{keep}{body}")
 }
