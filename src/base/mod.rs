@@ -12,3 +12,4 @@ pub mod sanitise;
 pub mod size;
 pub mod suggest;
 pub mod sys;
+pub mod zone;

@@ -64,7 +64,7 @@ impl Ctx {
     /// The site, whole or an error; from then on times are shown in its zone.
     pub fn site(&self, out: &mut Out) -> Result<Site, Failure> {
         let site = self.dirs.load(self.uid)?;
-        if let Ok(zone) = jiff::tz::TimeZone::get(&site.time_zone) {
+        if let Some(zone) = crate::base::zone::named(&site.time_zone) {
             out.zone = zone;
         }
         Ok(site)

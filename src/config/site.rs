@@ -134,7 +134,7 @@ impl Site {
 fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     let mut site = Site::default();
     if let Some(zone) = root.text("time_zone") {
-        if jiff::tz::TimeZone::get(&zone.value).is_err() {
+        if crate::base::zone::named(&zone.value).is_none() {
             notes.add(
                 zone.span,
                 format!("no time zone `{}`", zone.value),

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Trigger, TriggerKind};
 use crate::base::duration::Span;
-use crate::base::suggest;
+use crate::base::{suggest, zone};
 
 /// A pattern that does not fire for so long never fires: 29 February can be eight years away.
 const YEARS: i64 = 8;
@@ -145,7 +145,7 @@ pub fn in_gap(zone: &TimeZone, local: DateTime) -> bool {
 
 /// A zone by its IANA name; the error is the name that was probably meant.
 pub fn zone(name: &str) -> Result<TimeZone, Option<String>> {
-    TimeZone::get(name).map_err(|_| {
+    zone::named(name).ok_or_else(|| {
         let all: Vec<String> = jiff::tz::db().available().map(|n| n.as_str().to_owned()).collect();
         let city = name.rsplit('/').next().unwrap_or(name).replace(' ', "_");
         let same_city = all.iter().find(|n| n.rsplit('/').next().is_some_and(|c| c.eq_ignore_ascii_case(&city))).map(String::as_str);

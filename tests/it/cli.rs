@@ -191,6 +191,27 @@ fn secrets_are_named_tested_and_never_shown() {
 }
 
 #[test]
+fn a_question_to_the_engine_does_not_list_the_time_zones() {
+    use rustix::fs::inotify;
+    let home = Home::new();
+    home.site("time_zone = \"Europe/Berlin\"\n").pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let zones = home.root().join("zones");
+    std::fs::create_dir(&zones).unwrap();
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&watch, &zones, inotify::WatchFlags::OPEN).unwrap();
+    let opened = || rustix::io::read(&watch, &mut [0_u8; 4_096]).is_ok();
+    std::fs::read_dir(&zones).unwrap();
+    assert!(opened(), "the watch sees such a listing");
+    for args in [&["get", "runs"][..], &["--json", "get", "runs"], &["engine", "status"], &["log", "hello#1"]] {
+        let mut c = home.command(args);
+        c.env("TZDIR", &zones);
+        crate::support::home::run(c).expect(0);
+        assert!(!opened(), "{args:?}");
+    }
+}
+
+#[test]
 fn tables_fit_a_terminal_and_a_closed_pipe_is_quiet() {
     let home = Home::new();
     home.pipeline(
