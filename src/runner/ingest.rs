@@ -20,6 +20,8 @@ const MAX_LINE: usize = 256 << 10;
 const MAX_OUTPUTS: usize = 1_000;
 const MAX_FACTS: usize = 10_000;
 const MAX_VALUE: usize = 64 << 10;
+/// All output values of an attempt together: they come into the environment of every later step, which the kernel limits.
+const MAX_VALUES: usize = 256 << 10;
 const MAX_DETAIL: usize = 1_000;
 
 /// What is needed to take an attempt in.
@@ -198,7 +200,11 @@ fn take_line(r: &mut Report, line: &[u8], mask: Mask<'_>) {
     match parsed {
         Line::Detail { text } => r.detail = cut(&text, MAX_DETAIL),
         Line::Output { name, value } => {
+            let taken: usize = r.outputs.iter().map(|(_, v)| v.len()).sum();
             let fits = value.len() <= MAX_VALUE
+                && taken + value.len() <= MAX_VALUES
+                // No environment can hold it: a later step would pay for this one's mistake.
+                && !value.contains('\0')
                 && !name.is_empty()
                 && name.len() <= 128
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
@@ -288,6 +294,7 @@ mod tests {
         text.push_str("{\"type\":\"detail\",\"text\":\"\\u001b[31mhunter22 \\u0007done\"}\n");
         text.push_str("{\"type\":\"output\",\"name\":\"token\",\"value\":\"hunter22\"}\n");
         text.push_str("{\"type\":\"output\",\"name\":\"../x\",\"value\":\"1\"}\n");
+        text.push_str("{\"type\":\"output\",\"name\":\"nul\",\"value\":\"a\\u0000b\"}\n");
         text.push_str("{\"type\":\"fact\",\"kind\":\"content\",\"set\":\"el9\",\"fp\":\"ab\",\"md\":\"cd\"}\n");
         text.push_str(&format!("{{\"type\":\"detail\",\"text\":\"{}\"}}\n", "x".repeat(MAX_LINE)));
         text.push_str("{\"type\":\"refresh\",\"source\":\"repos\"}\n{\"type\":\"det");
@@ -296,12 +303,23 @@ mod tests {
         let e = finished(&j, &status(serde_json::json!({"code": 0})), &mask);
         assert!(e.end.detail.starts_with("**** done") || e.end.detail.contains("****"), "{}", e.end.detail);
         assert!(!e.end.detail.contains('\u{1b}') && !e.end.detail.contains("hunter22"));
-        assert!(e.end.detail.contains("3 report lines were not taken in"), "{}", e.end.detail);
+        assert!(e.end.detail.contains("4 report lines were not taken in"), "{}", e.end.detail);
         assert_eq!(e.end.outputs, [("token".to_owned(), "****".to_owned())]);
         assert_eq!(e.left, [("el9".to_owned(), "ab".to_owned())]);
         assert_eq!(e.refresh, [("repos".to_owned(), String::new())]);
         std::fs::remove_file(&j.report).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &j.report).unwrap();
         assert_eq!(finished(&j, &status(serde_json::json!({"code": 0})), &mask).end.detail, "");
+    }
+
+    #[test]
+    fn outputs_never_outgrow_the_environment_of_later_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let value = "x".repeat(60 << 10);
+        let text: String = (0..50).map(|n| format!("{{\"type\":\"output\",\"name\":\"n{n}\",\"value\":\"{value}\"}}\n")).collect();
+        std::fs::write(dir.path().join("report"), text).unwrap();
+        let e = finished(&job(dir.path()), &status(serde_json::json!({"code": 0})), &|t: &str| t.to_owned());
+        assert_eq!(e.end.outputs.len(), 4);
+        assert!(e.end.detail.contains("46 report lines were not taken in"), "{}", e.end.detail);
     }
 }

@@ -8,7 +8,7 @@ use super::content;
 use crate::base::duration::Span;
 use crate::domain::run::{RunState, StepState, Verdict};
 use crate::pipeline::expr;
-use crate::pipeline::plan::{PostWhen, StageKind};
+use crate::pipeline::plan::{PostWhen, StageKind, Step};
 use crate::store::{Limit, Op, RunSet, StageSet};
 
 /// The limit of a post stage that names none.
@@ -391,7 +391,8 @@ impl ActiveRun {
                 let step = cell.and_then(|c| {
                     let (cell, at) = (&plan.cells[c], &self.stages[i].cells[c]);
                     out.exit_code = at.exit_code;
-                    cell.steps.get(at.step as usize).map(|s| s.name.clone())
+                    let named = |s: &Step| if cell.key.is_empty() { s.name.clone() } else { format!("{} ({})", s.name, cell.key) };
+                    cell.steps.get(at.step as usize).map(named)
                 });
                 out.detail = [format!("stage `{}`", plan.name), now.detail.clone()]
                     .into_iter()

@@ -71,6 +71,23 @@ fn a_red_run_names_the_step_and_its_exit_code_everywhere() {
 }
 
 #[test]
+fn the_failed_cell_of_a_matrix_is_named_as_the_run_names_it() {
+    let home = Home::new();
+    home.pipeline(
+        "cells",
+        "format: 1\nname: cells\nstages:\n  - name: build\n    matrix: {arch: [x86_64, aarch64]}\n    run: '[ \"$matrix_arch\" = x86_64 ]'\n",
+    );
+    let doc = home.qd(["--json", "run", "cells", "--wait"]).expect(1).json();
+    let failed = doc["stages"][0]["steps"].as_array().unwrap().iter().find(|s| s["verdict"] == "failure").unwrap()["name"].clone();
+    assert_eq!(failed, "build (arch=aarch64)");
+    assert_eq!(home.json(&["get", "runs"])["rows"][0]["failed_step"], failed);
+    // And so does the way to its log.
+    let why = home.qd(["why", "cells#1"]).expect(0).stdout;
+    assert!(why.contains("'cells#1/build/build (arch=aarch64)'"), "{why}");
+    home.qd(["log", "cells#1/build/build (arch=aarch64)"]).expect(0);
+}
+
+#[test]
 fn why_says_of_an_ended_run_how_where_to_look_and_what_to_do() {
     let home = Home::new();
     home.pipeline("red", &red()).pipeline("hello", crate::api::HELLO);
