@@ -312,7 +312,11 @@ pub enum Secret {
 #[derive(Debug, Subcommand)]
 pub enum Site {
     /// Make the site's files; what is there stays
-    Init,
+    Init {
+        /// Directory of the mirrored trees: large, and on a disk of its own; STATE/mirror where nothing is said
+        #[arg(long, value_name = "DIR")]
+        mirror: Option<PathBuf>,
+    },
     /// Check the site file and every pipeline
     Check,
 }

@@ -16,13 +16,14 @@ use crate::pipeline::render_with;
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: &Command) -> Outcome {
     match command {
-        Command::Init => init(ctx, out),
+        Command::Init { mirror } => init(ctx, out, mirror.as_deref()),
         Command::Check => check(ctx, out),
     }
 }
 
 /// What there is stays as it is: a person wrote it.
-fn init(ctx: &Ctx, out: &Out) -> Outcome {
+fn init(ctx: &Ctx, out: &Out, mirror: Option<&Path>) -> Outcome {
+    let mirror = trees(ctx, mirror)?;
     let dir = &ctx.dirs.config;
     if dir.starts_with(&ctx.dirs.state) && !ctx.dirs.state.exists() {
         // The state beside it is nobody else's business.
@@ -32,7 +33,8 @@ fn init(ctx: &Ctx, out: &Out) -> Outcome {
     make_dir(dir)?;
     make_dir(&ctx.dirs.pipelines())?;
     trust::directory(dir, ctx.uid)?;
-    let mut files: Vec<(PathBuf, &str)> = vec![(ctx.dirs.site_file(), template::SITE)];
+    let site = template::site(&mirror);
+    let mut files: Vec<(PathBuf, &str)> = vec![(ctx.dirs.site_file(), &site)];
     files.extend(SHIPPED.iter().map(|(name, text)| (ctx.dirs.pipelines().join(format!("{name}.yml")), *text)));
     let mut rows = Vec::new();
     for (path, text) in files {
@@ -40,14 +42,34 @@ fn init(ctx: &Ctx, out: &Out) -> Outcome {
     }
     if out.json {
         let rows: Vec<_> = rows.iter().map(|(f, new)| json!({"file": f, "written": new})).collect();
-        out.value(&json!({"config_dir": dir, "state_dir": ctx.dirs.state, "files": rows}));
+        out.value(&json!({"config_dir": dir, "state_dir": ctx.dirs.state, "mirror": mirror, "files": rows}));
         return Ok(());
     }
     for (file, new) in &rows {
         out.line(format!("{} {file}", if *new { "written" } else { "kept   " }));
     }
-    out.line(format!("next: edit {}, then: quarterdeck site check", ctx.dirs.site_file().display()));
+    if rows.first().is_some_and(|(_, new)| *new) {
+        out.line(format!("trees   {mirror} (another: --mirror DIR)"));
+    }
+    out.line(format!("next: read {}, then: quarterdeck site check", ctx.dirs.site_file().display()));
     Ok(())
+}
+
+/// Where the trees of the mirror will be, as the site file says it: absolute, and a text.
+fn trees(ctx: &Ctx, wanted: Option<&Path>) -> Result<String, Failure> {
+    let dir = match wanted {
+        None => ctx.dirs.state.join("mirror"),
+        Some(dir) => std::path::absolute(dir).map_err(|e| Failure::bad(format!("--mirror {}: {e}", dir.display()), "name a directory"))?,
+    };
+    if dir.components().any(|c| matches!(c, std::path::Component::ParentDir)) {
+        return Err(Failure::bad(format!("--mirror {} has `..` in it", dir.display()), "name it by its absolute path"));
+    }
+    if dir.parent().is_none() {
+        return Err(Failure::bad("--mirror / would let every step write everywhere", "name a directory of its own, such as /srv/mirror"));
+    }
+    dir.into_os_string()
+        .into_string()
+        .map_err(|d| Failure::bad(format!("{} is no UTF-8", d.to_string_lossy()), "name another: --mirror DIR"))
 }
 
 /// Pipelines that come with this version; `site init` copies them, and only the copies run.
@@ -86,6 +108,7 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
 fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     let path = ctx.dirs.site_file();
     let mut rows = Vec::new();
+    let mut fine = Vec::new();
     let mut text = String::new();
     match ctx.dirs.read_site(ctx.uid) {
         Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
@@ -96,6 +119,8 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
                 text = problem::render(&problems, &path.display().to_string(), &t, out.colour);
                 let file = path.display().to_string();
                 rows.extend(problems.into_iter().map(|p| (file.clone(), p.line, p.column, "site.bad".into(), p.message, p.help)));
+            } else {
+                fine.push(path.display().to_string());
             }
         }
     }
@@ -110,6 +135,9 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
                 match catalog::judge(&ctx.dirs, name, ctx.uid, &catalog) {
                     Err(e) => rows.push((name.clone(), 0, 0, "pipeline.refused".into(), e.to_string(), from_config(&e).help)),
                     Ok(judged) => {
+                        if judged.file.is_some() {
+                            fine.push(judged.source.path.display().to_string());
+                        }
                         for d in judged.diagnostics.into_iter().filter(|d| d.is_error()) {
                             text.push_str(&render_with(&d, &judged.source.text, out.colour));
                             text.push('\n');
@@ -127,14 +155,18 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
                 json!({"file": file, "line": line, "column": column, "severity": "error", "code": code, "message": message, "help": help})
             })
             .collect();
-        out.value(&json!({"diagnostics": list}));
+        out.value(&json!({"diagnostics": list, "fine": fine}));
     } else {
         out.raw(text.as_bytes());
         for (_, _, _, _, message, help) in rows.iter().filter(|r| r.1 == 0) {
             out.line(format!("{}: {message}\n  {help}", out.paint(Tone::Bad, "error")));
         }
+        for file in &fine {
+            out.line(format!("{}: {file}", out.paint(Tone::Good, "ok")));
+        }
         if rows.is_empty() {
-            out.line(format!("{}: {}", out.paint(Tone::Good, "ok"), ctx.dirs.config.display()));
+            let (repos, sets) = (site.repos.len(), site.content.len());
+            out.line(format!("{}: {}: {repos} repositories, {sets} content sets", out.paint(Tone::Good, "ok"), ctx.dirs.config.display()));
         } else {
             out.line(problem::count(rows.len()));
         }

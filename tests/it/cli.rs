@@ -178,6 +178,34 @@ fn site_init_writes_what_is_missing_and_never_over_what_is_there() {
 }
 
 #[test]
+fn a_site_that_was_just_made_is_clean_and_its_pipelines_have_a_plan() {
+    for mirror in [None, Some("/srv/a mirror \"of\" ours")] {
+        let home = Home::new();
+        std::fs::remove_dir_all(home.config()).unwrap();
+        let mut args = vec!["--json", "site", "init"];
+        args.extend(mirror.iter().flat_map(|m| ["--mirror", m]));
+        let trees = mirror.map_or_else(|| home.state().join("mirror").display().to_string(), str::to_owned);
+        assert_eq!(home.qd(args).expect(0).json()["mirror"], json!(trees));
+        let checked = home.json(&["site", "check"]);
+        assert_eq!((&checked["diagnostics"], checked["fine"].as_array().unwrap().len()), (&json!([]), 3), "{checked}");
+        let told = home.qd(["site", "check"]).expect(0).stdout;
+        for name in ["site.toml", "nightly-repo-updates.yml", "rpmcanary.yml", "2 repositories, 1 content set"] {
+            assert!(told.contains(name), "{name}: {told}");
+        }
+        assert_eq!(home.json(&["pipeline", "lint"]), json!({"diagnostics": []}));
+        let plan = home.qd(["--json", "pipeline", "plan", "nightly-repo-updates"]).expect(0).stdout;
+        assert!(plan.contains("https://mirror.stream.centos.org/9-stream/BaseOS/x86_64/os/"), "{plan}");
+        assert!(plan.contains(&trees.replace('"', "\\\"")), "{plan}");
+        home.qd(["get", "pipelines"]).expect(0);
+    }
+    let home = Home::new();
+    for bad in ["/", "../x"] {
+        home.qd(["site", "init", "--mirror", bad]).expect(2);
+    }
+    assert!(!home.config().join("site.toml").exists());
+}
+
+#[test]
 fn secrets_are_named_tested_and_never_shown() {
     let home = Home::new();
     home.site("[secrets]\nok = \"cmd:echo a-good-value\"\nshort = \"cmd:echo abc\"\ngone = \"env:QD_NO_SUCH\"\n");
