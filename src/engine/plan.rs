@@ -1,5 +1,7 @@
 //! From a pipeline's name to a frozen plan: read anew, judged, its parameters resolved against this site and its runs.
 
+use std::path::{Component, Path, PathBuf};
+
 use indexmap::IndexMap;
 
 use super::catalog;
@@ -9,7 +11,7 @@ use crate::config::Site;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::model::RunResult;
 use crate::pipeline::params::RunQuery;
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Action, Plan};
 use crate::pipeline::{Diagnostic, FreezeCtx, freeze};
 use crate::store::{RunsQuery, Store};
 
@@ -28,7 +30,31 @@ pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<St
     }
     let find_run = |q: &RunQuery| find_run(&engine.store, q);
     let ctx = FreezeCtx { have: &have, find_run: &find_run };
-    freeze(file, &catalog, given, &ctx).map_err(|d| refused(name, &d))
+    let plan = freeze(file, &catalog, given, &ctx).map_err(|d| refused(name, &d))?;
+    confined(&plan, &site.mirror_roots)?;
+    Ok(plan)
+}
+
+/// `mirror/*` writes below the site's roots only, where it names some. A relative path is in the run's own workspace.
+fn confined(plan: &Plan, roots: &[PathBuf]) -> Result<(), ApiError> {
+    for (stage, _, _, step) in plan.steps().filter(|_| !roots.is_empty()) {
+        let Action::Native { kind, with } = &step.action else { continue };
+        let dest = with.get("dest").and_then(|d| d.as_str()).filter(|_| kind.starts_with("mirror/"));
+        let Some(dest) = dest else { continue };
+        let path = Path::new(dest);
+        let upwards = path.components().any(|c| matches!(c, Component::ParentDir));
+        // What only a later stage knows cannot be judged now.
+        let late = dest.contains("${stages.");
+        if upwards || late || (path.is_absolute() && !roots.iter().any(|r| path.starts_with(r))) {
+            let stage = plan.stages.get(stage as usize).map_or("", |s| s.name.as_str());
+            let below: Vec<String> = roots.iter().map(|r| r.display().to_string()).collect();
+            return Err(ApiError::refused(
+                format!("stage `{stage}` of `{}` would write to {dest}, which is not known to be below [mirror] roots", plan.pipeline),
+                format!("the site lets {kind} write below {}; the tree of a repository is in site.toml", below.join(", ")),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The plan of a run that is made again: the same parameters, edited, and the file as it is now.

@@ -121,6 +121,28 @@ fn the_command_line_needs_for_each_level_what_the_socket_needs() {
 }
 
 #[test]
+fn mirror_steps_write_below_the_site_s_roots_only() {
+    let home = home();
+    let root = home.root().join("trees");
+    home.site(&format!("[mirror]\nroots = [\"{}\"]\n", root.display()));
+    let sync = |dest: &str| {
+        let text = format!(
+            "format: 1\nname: sync\nstages:\n  - name: a\n    uses: mirror/sync\n    with: {{url: \"http://127.0.0.1:9/\", dest: \"{dest}\"}}\n"
+        );
+        home.pipeline("sync", &text);
+        home.qd(["run", "sync"])
+    };
+    for outside in ["/etc/x".to_owned(), format!("{}-not", root.display()), format!("{}/../x", root.display()), "../../x".to_owned()] {
+        let no = sync(&outside).expect(4);
+        assert!(no.stderr.contains("[mirror] roots") && no.stderr.contains(&outside), "{no:?}");
+    }
+    assert!(home.json(&["get", "runs"])["rows"].as_array().unwrap().is_empty());
+    for inside in [format!("{}/a", root.display()), root.display().to_string(), "in-the-workspace".to_owned()] {
+        sync(&inside).expect(0);
+    }
+}
+
+#[test]
 fn the_key_of_one_wish_does_not_serve_another() {
     let home = home();
     home.qd(["engine", "start"]).expect(0);
