@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use serde_json::{Value, json};
 
 use crate::api::{HELLO, act, raw};
-use crate::support::{Home, kill, until};
+use crate::support::{Home, alive, kill, until};
 
 /// One act: what is asked, the crash point behind its commit, its subject in the audit chain, and what shows that it was done.
 struct Case {
@@ -156,7 +156,9 @@ fn many_acts_at_once_make_one_unbroken_chain() {
         }
     });
     let (_, status) = raw(&socket, "GET", "/v1/status", "");
-    kill(status["pid"].as_i64().unwrap() as i32);
+    let pid = status["pid"].as_i64().unwrap() as i32;
+    kill(pid);
+    until("the engine to be dead", || !alive(pid));
     let audit = home.json(&["get", "audit", "--limit", "1000"]);
     assert_eq!(audit["rows"].as_array().unwrap().len(), 80);
 }
