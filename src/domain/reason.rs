@@ -19,6 +19,9 @@ pub enum Reason {
         holder: RunRef,
         holder_stage: String,
         since_us: i64,
+        /// Older waiters, whose turn comes first; five at most.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ahead: Vec<RunRef>,
     },
     /// The lock is free enough, but an older waiter comes first; else it would never get its turn.
     LockQueue {
@@ -140,8 +143,13 @@ fn list(runs: &[RunRef]) -> String {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lock { name, wanted, holder, holder_stage, since_us } => {
-                write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))
+            Self::Lock { name, wanted, holder, holder_stage, since_us, ahead } => {
+                write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))?;
+                match ahead.get(..4) {
+                    Some(four) if ahead.len() > 4 => write!(f, "; before it come {} and more", list(four)),
+                    _ if ahead.is_empty() => Ok(()),
+                    _ => write!(f, "; before it comes {}", list(ahead)),
+                }
             }
             Self::LockQueue { name, ahead, ahead_stage } => {
                 write!(f, "waits for lock `{name}`: {ahead}, stage `{ahead_stage}`, is ahead of it")
@@ -153,7 +161,7 @@ impl fmt::Display for Reason {
             Self::Group { name, limit, holders } => write!(f, "concurrency group `{name}` is full ({limit}): {}", list(holders)),
             Self::Executors { busy, limit } => write!(f, "all {limit} executors are busy: {}", list(busy)),
             Self::MaxParallel { stage, limit } => write!(f, "stage `{stage}` runs at most {limit} cells at once"),
-            Self::NeedsStage { stage } => write!(f, "needs stage `{stage}` to end first"),
+            Self::NeedsStage { stage } => write!(f, "a later stage needs stage `{stage}` to end first"),
             Self::AfterStage { stage } => write!(f, "runs after stage `{stage}`"),
             Self::Retry { step, attempt, of, until_us } => {
                 write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
@@ -201,8 +209,12 @@ mod tests {
             holder: RunRef::new("nightly", 7),
             holder_stage: "sync".into(),
             since_us: 0,
+            ahead: vec![RunRef::new("weekly", 3)],
         };
-        assert_eq!(r.to_string(), "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC");
+        assert_eq!(
+            r.to_string(),
+            "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC; before it comes weekly#3"
+        );
         assert!(r.blocks());
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");

@@ -13,6 +13,9 @@ use crate::domain::run::RunRef;
 use crate::pipeline::plan::{Concurrency, Lock, LockMode};
 use crate::store::{Drain, RunId};
 
+/// Waiters that a reason names at most.
+const MOST_AHEAD: usize = 5;
+
 /// Everything outside the runs that the decision depends on.
 pub struct Site<'a> {
     /// Attempts at once.
@@ -246,6 +249,20 @@ impl Pass<'_> {
         (w.mode == LockMode::Shared && w.slots > slots).then(|| Reason::LockTooSmall { name: w.name.clone(), wanted: w.slots, slots })
     }
 
+    /// Other runs that wait for the same lock and came before. A few: thousands may wait, and this is asked for each of them.
+    fn ahead_of(&self, w: &Held) -> Vec<RunRef> {
+        let mut ahead: Vec<RunRef> = Vec::new();
+        for h in self.reserved.iter().filter(|h| h.name == w.name && h.run_id != w.run_id) {
+            if ahead.len() == MOST_AHEAD {
+                break;
+            }
+            if !ahead.contains(&h.run) {
+                ahead.push(h.run.clone());
+            }
+        }
+        ahead
+    }
+
     /// Holders first, for they are the stronger reason; then older waiters.
     fn lock_conflict(&self, w: &Held) -> Option<Reason> {
         let slots = self.slots(&w.name);
@@ -262,6 +279,7 @@ impl Pass<'_> {
                 holder: h.run.clone(),
                 holder_stage: h.stage_name.clone(),
                 since_us: h.since_us,
+                ahead: self.ahead_of(w),
             });
         }
         let ahead: Vec<&Held> = self.reserved.iter().filter(|h| h.name == w.name).collect();

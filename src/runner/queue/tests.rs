@@ -186,6 +186,15 @@ fn locks_are_all_or_nothing_and_an_old_waiter_is_not_overtaken() {
 }
 
 #[test]
+fn who_waits_for_a_held_lock_is_told_whose_turn_comes_before() {
+    let wants = || one_stage(vec![lock("a", Exclusive, 1)], 1);
+    let mut w = W { executors: 9, runs: (2..=4).map(|i| queued(i, vec![wants()])).collect(), ..W::default() };
+    w.held = vec![held("a", 1, Exclusive, 1)];
+    assert!(matches!(w.reason(2), Reason::Lock { holder, ahead, .. } if holder == RunRef::new("p", 1) && ahead.is_empty()));
+    assert!(matches!(w.reason(4), Reason::Lock { ahead, .. } if ahead == [RunRef::new("p", 2), RunRef::new("p", 3)]));
+}
+
+#[test]
 fn a_stage_that_holds_its_locks_goes_on() {
     let mut w = W { runs: vec![queued(1, vec![one_stage(vec![lock("a", Exclusive, 1)], 3)])], ..W::default() };
     w.runs[0].stages[0].holds = true;
