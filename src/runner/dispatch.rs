@@ -61,7 +61,7 @@ pub enum Event {
         stage: u32,
         cell: u32,
         generation: u64,
-        result: Result<Secrets, Reason>,
+        result: Result<Secrets, Box<Reason>>,
     },
     Started {
         fence: u64,
@@ -159,7 +159,12 @@ impl Dispatcher {
     pub async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
         // Bounded by its own trial; runs can be queued meanwhile, for that needs only the store.
         let launcher = super::scope::launcher(self.shared.cfg.exe.clone()).await;
-        self.shared = Arc::new(Shared { cfg: self.shared.cfg.clone(), launcher, events: self.shared.events.clone() });
+        self.shared = Arc::new(Shared {
+            cfg: self.shared.cfg.clone(),
+            launcher,
+            events: self.shared.events.clone(),
+            named: self.shared.named.clone(),
+        });
         self.rebuild();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
         // An end and the claim that follows from it are one commit.
@@ -247,7 +252,7 @@ impl Dispatcher {
                 match result {
                     // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
                     Ok(secrets) => r.prepared(stage, cell, secrets, now_us),
-                    Err(reason) => r.hold(stage, cell, reason, now_us + SECRET_AGAIN_US),
+                    Err(reason) => r.hold(stage, cell, *reason, now_us + SECRET_AGAIN_US),
                 }
             }
             Event::Started { fence } => {
@@ -289,7 +294,12 @@ impl Dispatcher {
     fn with_config(&mut self, change: impl FnOnce(&mut super::RunnerConfig)) {
         let mut cfg = self.shared.cfg.clone();
         change(&mut cfg);
-        self.shared = Arc::new(Shared { cfg, launcher: self.shared.launcher.clone(), events: self.shared.events.clone() });
+        self.shared = Arc::new(Shared {
+            cfg,
+            launcher: self.shared.launcher.clone(),
+            events: self.shared.events.clone(),
+            named: self.shared.named.clone(),
+        });
     }
 
     /// Writes `ops` as one transaction and then tells the world; a failure ends the generation.

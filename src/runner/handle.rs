@@ -68,7 +68,12 @@ impl Runner {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (changes, refreshes) = (broadcast::channel(CHANGES).0, broadcast::channel(CHANGES).0);
         let (stop, plans) = (CancellationToken::new(), Arc::new(PlanCache::default()));
-        let shared = Shared { cfg: cfg.clone(), launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new() }, events: events.clone() };
+        let shared = Shared {
+            cfg: cfg.clone(),
+            launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new() },
+            events: events.clone(),
+            named: Default::default(),
+        };
         let dispatcher = Dispatcher {
             boot_id: cfg.clock.boot_id().into(),
             shared: Arc::new(shared),

@@ -2,10 +2,11 @@
 //!
 //! Aborting such a task at any moment is harmless: the shim goes on, and the next engine finds it by its directory.
 
+use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -30,6 +31,28 @@ pub struct Shared {
     pub cfg: RunnerConfig,
     pub launcher: Launcher,
     pub events: mpsc::Sender<Event>,
+    pub named: Arc<Named>,
+}
+
+/// Directories that hold attempts and whose names, up to the state directory, this process has made durable.
+#[derive(Default)]
+pub struct Named(Mutex<HashSet<PathBuf>>);
+
+impl Named {
+    /// Past this it is forgotten and found out again, which costs a few fsyncs of clean directories.
+    const MOST: usize = 4_096;
+
+    fn has(&self, dir: &Path) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(dir)
+    }
+
+    fn add(&self, dir: &Path) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= Self::MOST {
+            all.clear();
+        }
+        all.insert(dir.to_owned());
+    }
 }
 
 /// An attempt that has a task in this process.
@@ -55,8 +78,8 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
     crash::point("runner.claimed");
     let (fence, dir) = (job.fence, live.dir.clone());
     let made = {
-        let (dir, spec, journal) = (dir.clone(), spec.clone(), PathBuf::from(&spec.journal));
-        tokio::task::spawn_blocking(move || make(&dir, &spec, &journal)).await
+        let (shared, dir, spec, journal) = (shared.clone(), dir.clone(), spec.clone(), PathBuf::from(&spec.journal));
+        tokio::task::spawn_blocking(move || make(&shared, &dir, &spec, &journal)).await
     };
     let failure = match made {
         Ok(Ok(())) => None,
@@ -134,7 +157,7 @@ fn spec_secrets(spec: &Spec) -> Vec<String> {
     spec.secrets.iter().map(|s| s.name.clone()).collect()
 }
 
-fn make(dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {
+fn make(shared: &Shared, dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {
     let io = |what: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| AttemptError::Io { what, path, source }
@@ -143,27 +166,20 @@ fn make(dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {
     if !workspace.is_dir() {
         std::fs::create_dir_all(workspace).map_err(io("make", workspace))?;
     }
-    for d in [dir.parent(), journal.parent()].into_iter().flatten() {
-        make_durable(d).map_err(io("make", d))?;
+    for d in [dir.parent(), journal.parent()].into_iter().flatten().filter(|d| !d.is_dir()) {
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(d).map_err(io("make", d))?;
     }
     attempt::create(dir, spec)?;
-    // Without its name in the parent a power cut could take away a directory whose command has run.
-    durable::sync_parent(dir).map_err(io("sync the parent of", dir))
-}
-
-/// Makes a directory and what is missing above it, each name durable in its parent.
-fn make_durable(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+    // Without its name in the parent a power cut could take away a directory whose command has run, and so on upwards: everything is made
+    // first and synced then, which is one commit of the file system's journal and not one for each level. That a directory is there says
+    // nothing: another attempt of the run may have made it a moment ago and not synced it yet.
+    durable::sync_parent(dir).map_err(io("sync the parent of", dir))?;
+    let Some(parent) = dir.parent().filter(|p| !shared.named.has(p)) else { return Ok(()) };
+    for d in parent.ancestors().skip(1).take_while(|d| d.starts_with(&shared.cfg.state_dir)) {
+        durable::sync_dir(d).map_err(io("sync", d))?;
     }
-    if let Some(parent) = dir.parent() {
-        make_durable(parent)?;
-    }
-    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    durable::sync_parent(dir)
+    shared.named.add(parent);
+    Ok(())
 }
 
 fn again_after(e: &AttemptError) -> Again {

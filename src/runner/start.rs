@@ -117,12 +117,13 @@ impl Dispatcher {
                     .into_iter()
                     .map(|n| match source.resolve(&n) {
                         Ok(v) => Ok((n, v)),
-                        Err(e) => Err(Reason::Secret { name: n, why: e.to_string() }),
+                        Err(e) => Err(Box::new(Reason::Secret { name: n, why: e.to_string() })),
                     })
-                    .collect::<Result<Secrets, Reason>>()
+                    .collect::<Result<Secrets, Box<Reason>>>()
             });
-            let result =
-                looked.await.unwrap_or_else(|e| Err(Reason::Secret { name: String::new(), why: format!("the look-up ended early: {e}") }));
+            let result = looked
+                .await
+                .unwrap_or_else(|e| Err(Box::new(Reason::Secret { name: String::new(), why: format!("the look-up ended early: {e}") })));
             let _ = events.send(Event::Prepared { run: id, stage, cell, generation, result }).await;
         });
     }
