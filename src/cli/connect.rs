@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Ctx;
 use super::failure::Failure;
-use crate::api::client::NoConnection;
-use crate::api::{ApiError, Client};
+use crate::api::client::{ANSWER, NoConnection, Trouble};
+use crate::api::{ApiError, Client, Code};
 use crate::config::Site;
 
 /// An engine that was started, here or by another client at the same moment, listens within this.
@@ -26,6 +26,24 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::from(ApiError::failed(format!("cannot start: {e}"), "too many open files or threads?")))?;
     runtime.block_on(work)
+}
+
+/// An engine that went away under a question is asked again so often.
+const AGAIN: u32 = 5;
+
+/// The answer to a question that changes nothing. An engine that dies or ends while it is asked is no reason to fail: the next one is asked.
+pub async fn read<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, path: &str) -> Result<T, Failure> {
+    let mut left = AGAIN;
+    loop {
+        let mut client = connect(ctx, site, Start::OnDemand).await?;
+        match client.get(path, ANSWER).await {
+            Ok(answer) => return Ok(answer),
+            Err(Trouble::Answer(e)) if e.code != Code::NoEngine || left == 0 => return Err(e.into()),
+            Err(trouble @ Trouble::Lost(_)) if left == 0 => return Err(ApiError::from(trouble).into()),
+            Err(_) => left -= 1,
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A connection to the site's engine.

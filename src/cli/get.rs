@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 use super::Ctx;
 use super::args::Get;
-use super::connect::{self, Start};
+use super::connect;
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, Column, left, right};
 use super::times;
 use crate::api::ApiError;
-use crate::api::client::{ANSWER, encode};
+use crate::api::client::encode;
 use crate::api::types::Rows;
 use crate::base::{duration, sanitise};
 use crate::domain::filter::cell;
@@ -26,10 +26,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     if let Some(limit) = get.limit {
         path.push_str(&format!("&limit={limit}"));
     }
-    let rows: Rows = connect::block_on(async {
-        let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
-        Ok(client.get(&path, ANSWER).await.map_err(ApiError::from)?)
-    })?;
+    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
     if out.json {
         out.value(&rows);
     } else {

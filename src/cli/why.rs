@@ -1,11 +1,10 @@
 //! `why RUN`: every true reason why it does not run now, or how it ended.
 
 use super::Ctx;
-use super::connect::{self, Start};
+use super::connect;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
-use crate::api::ApiError;
-use crate::api::client::{ANSWER, encode};
+use crate::api::client::encode;
 use crate::api::types::Why;
 use crate::base::sanitise;
 use crate::domain::run::{BadRunRef, RunRef};
@@ -14,9 +13,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, run: &str) -> Outcome {
     let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
     let site = ctx.site(out)?;
     let why: Why = connect::block_on(async {
-        let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
         let path = format!("/v1/why/{}/{}", encode(&run.pipeline), run.number);
-        Ok(client.get(&path, ANSWER).await.map_err(ApiError::from)?)
+        connect::read(ctx, &site, &path).await
     })?;
     if out.json {
         out.value(&why);

@@ -225,3 +225,17 @@ fn a_missing_secret_is_told_once_and_a_path_encoded_one_is_hidden() {
     let log = home.qd(["log", "leak#1"]).expect(0).stdout;
     assert!(log.contains("as a path: ***") && log.contains("done") && !log.contains("tok/en"), "{log}");
 }
+
+#[test]
+fn an_engine_that_dies_under_a_question_is_no_error() {
+    let home = Home::new();
+    for _ in 0..15 {
+        let status = home.qd(["--json", "engine", "start"]).expect(0).json();
+        let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| home.qd(["--json", "get", "runs"]));
+            crate::support::kill(pid);
+            assert_eq!(asked.join().unwrap().expect(0).json()["what"], "runs");
+        });
+    }
+}
