@@ -22,7 +22,8 @@ pub struct Point {
 }
 
 impl Point {
-    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there.
+    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there;
+    /// the acts of people between commit and effect are killed by `tests/it/audit`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -42,6 +43,11 @@ pub const POINTS: &[Point] = &[
     point("runner.ingest", Target::Engine, Doing::Ingest, ""),
     point("runner.verdict", Target::Engine, Doing::Ingest, ""),
     point("runner.run-ended", Target::Engine, Doing::Ingest, ""),
+    point("audit.sealed", Target::Engine, Doing::BeforeClaim, "-"),
+    point("runner.cancelled", Target::Engine, Doing::Running, "-"),
+    point("runner.drained", Target::Engine, Doing::BeforeClaim, "-"),
+    point("runner.pinned", Target::Engine, Doing::BeforeClaim, "-"),
+    point("runner.reopened", Target::Engine, Doing::BeforeClaim, "-"),
     point("shim.begin", Target::Shim, Doing::Claimed, ""),
     point("shim.locked", Target::Shim, Doing::Claimed, ""),
     point("shim.reserved", Target::Shim, Doing::Claimed, ""),
