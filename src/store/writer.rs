@@ -49,7 +49,7 @@ struct Gathering {
 }
 
 /// While one lives, what is queued waits for what follows, so that one decision costs one commit and not one for each of its parts.
-/// A hint: after [`PATIENCE`] the commit goes ahead, so that nobody can hold the store up.
+/// A hint: after `PATIENCE` the commit goes ahead, so that nobody can hold the store up.
 pub struct Gather(Arc<Gathering>);
 
 impl Drop for Gather {
