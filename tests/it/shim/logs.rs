@@ -124,13 +124,14 @@ impl Drop for Small {
 
 #[test]
 fn a_full_disk_fails_no_step_and_what_is_missing_is_counted_i18() {
-    let script = "seq 1 20000; dd if=/dev/zero of=fill bs=64k 2>/dev/null || :; seq 1 50000; rm fill; sleep 2.5; echo end; exit 0";
+    // What is written while the disk is full must be far more than the shim's pipe holds, or it might all be read later.
+    let script = "seq 1 20000; dd if=/dev/zero of=fill bs=64k 2>/dev/null || :; seq 1 150000; rm fill; sleep 2.5; echo end; exit 0";
     let Some(mut small) = Small::mount("shim.full_disk", "size=2m", script) else { return };
     let a = small.attempt();
     let s = a.run();
     assert_eq!((s.code, s.ended_by), (Some(0), EndedBy::Itself));
     assert!(s.log_dropped_bytes > 0, "{s:?}");
-    let total: u64 = [20_000u32, 50_000].iter().flat_map(|n| 1..=*n).map(|n| format!("{n}\n").len() as u64).sum::<u64>() + 4;
+    let total: u64 = [20_000u32, 150_000].iter().flat_map(|n| 1..=*n).map(|n| format!("{n}\n").len() as u64).sum::<u64>() + 4;
     assert_eq!(s.log_bytes + s.log_dropped_bytes, total);
     let text = a.text();
     assert!(
