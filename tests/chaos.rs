@@ -57,6 +57,15 @@ struct Plan {
     power: Option<PathBuf>,
     /// Rounds on a disk that fills.
     full: usize,
+    /// `QD_CHAOS_ONLY` narrows the rounds.
+    narrowed: bool,
+}
+
+impl Plan {
+    /// Whether thin cells and unvisited points make this run red.
+    fn judged(&self) -> bool {
+        self.rounds.len() >= FULL && !self.narrowed
+    }
 }
 
 #[derive(Default)]
@@ -150,6 +159,7 @@ fn plan(scratch: &std::path::Path) -> Plan {
         settle: Duration::from_secs(number("QD_CHAOS_SETTLE_S").unwrap_or(120)),
         power,
         full: if only.is_empty() { (count / 50).clamp(2, 10) } else { 0 },
+        narrowed: !only.is_empty(),
     }
 }
 
@@ -159,9 +169,15 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
     let mut estate = Estate::new(1 + n);
     loop {
         let at = next.fetch_add(1, Ordering::SeqCst);
-        let Some(round) = plan.rounds.get(at).filter(|_| !stop.load(Ordering::SeqCst)) else { break };
-        let visits = report.lock().expect("no thread of ours panicked").points.clone();
-        let outcome = fault::run(&mut estate, *round, &mut rng, plan.power.as_deref(), &visits);
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let (visits, more) = {
+            let r = report.lock().expect("no thread of ours panicked");
+            (r.points.clone(), more(plan, at, &r, &mut rng))
+        };
+        let Some(round) = plan.rounds.get(at).copied().or(more) else { break };
+        let outcome = fault::run(&mut estate, round, &mut rng, plan.power.as_deref(), &visits);
         let settled = outcome.and_then(|o| estate.settle(plan.settle).map(|()| o));
         let mut found = Vec::new();
         let evidence = match &settled {
@@ -218,6 +234,20 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
     }
 }
 
+/// Chance may leave a cell thin or a point unvisited: up to half as many rounds again go there, before that is called red.
+fn more(plan: &Plan, at: usize, r: &Report, rng: &mut Rng) -> Option<Round> {
+    if !plan.judged() || at >= plan.rounds.len() + plan.rounds.len() / 2 {
+        return None;
+    }
+    let thin = r.tally.thin(LEAST);
+    if !thin.is_empty() {
+        return Some(Round::Aim(rng.pick(&thin)));
+    }
+    let unseen: Vec<cells::Cell> =
+        POINTS.iter().filter(|p| !p.elsewhere() && !r.points.contains_key(p.name)).map(|p| (p.owner, p.doing)).collect();
+    (!unseen.is_empty()).then(|| Round::Aim(rng.pick(&unseen)))
+}
+
 /// The report, and whether the run is red.
 fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
     let mut text = String::new();
@@ -251,10 +281,10 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
         line(format!("moments that did not come: {:?}", r.missed));
     }
     let mut red = r.done < plan.rounds.len();
-    let narrowed = std::env::var_os("QD_CHAOS_ONLY").is_some();
-    if r.done >= FULL && !red && !narrowed {
+    if plan.judged() && !red {
         for thin in r.tally.thin(LEAST) {
-            line(format!("RED: a cell that can be reached has fewer than {LEAST} kills: {thin}"));
+            let (target, doing, kills) = (thin.0, thin.1, r.tally.of(thin));
+            line(format!("RED: a cell that can be reached has fewer than {LEAST} kills: {target} / {doing}: {kills}"));
             red = true;
         }
         for p in POINTS.iter().filter(|p| !p.elsewhere() && !r.points.contains_key(p.name)) {

@@ -111,13 +111,13 @@ impl Tally {
         self.0.values().sum()
     }
 
-    fn of(&self, cell: Cell) -> u32 {
+    pub fn of(&self, cell: Cell) -> u32 {
         self.0.get(&cell).copied().unwrap_or(0)
     }
 
     /// Reachable cells with fewer than `least` kills.
-    pub fn thin(&self, least: u32) -> Vec<String> {
-        reachable().into_iter().filter(|c| self.of(*c) < least).map(|c| format!("{} / {}: {}", c.0, c.1, self.of(c))).collect()
+    pub fn thin(&self, least: u32) -> Vec<Cell> {
+        reachable().into_iter().filter(|c| self.of(*c) < least).collect()
     }
 }
 
