@@ -81,6 +81,11 @@ pub enum Command {
     Retry(Again),
     /// Run a pipeline
     Run(Run),
+    /// What the clock will start
+    Schedule {
+        #[command(subcommand)]
+        command: Schedule,
+    },
     /// Where secrets come from
     Secret {
         #[command(subcommand)]
@@ -294,6 +299,19 @@ pub enum Pipeline {
     Schema,
     /// List the site's pipelines
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Schedule {
+    /// List the starts to come, those where clocks change marked; from the files, no engine is asked
+    Preview {
+        /// A whole year: the next one, or the year N
+        #[arg(long, value_name = "N", num_args = 0..=1)]
+        year: Option<Option<i16>>,
+        /// Only this pipeline
+        #[arg(long, value_name = "NAME")]
+        pipeline: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod manual;
 mod out;
 mod pipeline;
 mod run;
+mod schedule;
 mod secret;
 mod site;
 mod stages;
@@ -87,6 +88,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Resume(args) => run::again(ctx, out, "resume", args),
         Command::Retry(args) => run::again(ctx, out, "retry", args),
         Command::Run(args) => run::run(ctx, out, args),
+        Command::Schedule { command } => schedule::run(ctx, out, command),
         Command::Secret { command } => secret::run(ctx, out, command),
         Command::Site { command } => site::run(ctx, out, &command),
         Command::Step(step) => step::run(out, &step),

@@ -65,7 +65,7 @@ fn print(out: &Out, output: &Output) -> Outcome {
 /// What the files may name. A site whose file is broken is said so: its names would all be unknown.
 fn site_catalog(ctx: &Ctx, out: &mut Out) -> Result<Catalog, Failure> {
     let site = ctx.site(out)?;
-    let catalog = catalog::of_site(&ctx.dirs, &site, ctx.uid)?;
+    let catalog = catalog::of_site_now(&ctx.dirs, &site, ctx.uid, jiff::Timestamp::now())?;
     Ok(catalog::with_stages(catalog, &ctx.dirs, ctx.uid))
 }
 

@@ -10,7 +10,7 @@ use super::Ctx;
 use super::args::Site as Command;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
-use crate::config::{ConfigError, problem, template, trust};
+use crate::config::{ConfigError, calendars, problem, template, trust};
 use crate::engine::catalog;
 use crate::pipeline::render_with;
 
@@ -110,6 +110,7 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     let mut rows = Vec::new();
     let mut fine = Vec::new();
     let mut text = String::new();
+    let now = jiff::Timestamp::now();
     match ctx.dirs.read_site(ctx.uid) {
         Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
         Err(e) => rows.push((path.display().to_string(), 0, 0, "site.refused".to_owned(), e.to_string(), e.help())),
@@ -126,7 +127,29 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     }
     let broken = !rows.is_empty();
     let site = ctx.dirs.load(ctx.uid).unwrap_or_default();
-    match catalog::of_site(&ctx.dirs, &site, ctx.uid) {
+    match calendars::names(&ctx.dirs, ctx.uid) {
+        Err(e) => rows.push((ctx.dirs.calendars().display().to_string(), 0, 0, "calendars.refused".into(), e.to_string(), e.help())),
+        Ok(names) => {
+            for name in names {
+                let path = ctx.dirs.calendars().join(format!("{name}.toml")).display().to_string();
+                match calendars::read(&ctx.dirs, &name, ctx.uid) {
+                    Ok(c) if c.opens(now).is_none() => {
+                        let message = format!("calendar `{name}` never opens again: nothing that names it starts any more");
+                        rows.push((path, 0, 0, "calendar.closed".into(), message, "look at its windows and freezes".into()));
+                    }
+                    Ok(_) => fine.push(path),
+                    Err(ConfigError::Calendar { problems, rendered, .. }) => {
+                        text.push_str(&rendered);
+                        rows.extend(
+                            problems.into_iter().map(|p| (path.clone(), p.line, p.column, "calendar.bad".into(), p.message, p.help)),
+                        );
+                    }
+                    Err(e) => rows.push((path, 0, 0, "calendar.refused".into(), e.to_string(), e.help())),
+                }
+            }
+        }
+    }
+    match catalog::of_site_now(&ctx.dirs, &site, ctx.uid, now) {
         Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused".into(), e.to_string(), e.help())),
         // What a pipeline refers to is known only once the site file is right: its errors would bury the one that causes them.
         Ok(_) if broken => out.note("note: the pipelines are not checked while the site file has errors"),

@@ -98,6 +98,10 @@ impl Dirs {
         self.config.join("pipelines")
     }
 
+    pub fn calendars(&self) -> PathBuf {
+        self.config.join("calendars")
+    }
+
     /// Socket of the private engine. In the state directory and not in `/run/user`, which vanishes at log-out while the engine lives on.
     pub fn private_socket(&self) -> PathBuf {
         self.state.join("engine.sock")

@@ -1,5 +1,6 @@
 //! Floor 4: the site: where its files are, whether they may be trusted, and what they say. Nothing here starts anything.
 
+pub mod calendars;
 pub mod dirs;
 pub mod pipelines;
 pub mod problem;
@@ -23,6 +24,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, why: String },
     #[error("{path}: {count} in the site file\n{rendered}", path = path.display(), count = problem::count(problems.len()))]
     Broken { path: PathBuf, problems: Vec<Problem>, rendered: String },
+    #[error("{path}: {count} in the calendar\n{rendered}", path = path.display(), count = problem::count(problems.len()))]
+    Calendar { path: PathBuf, problems: Vec<Problem>, rendered: String },
     #[error("no configuration directory at {path}", path = path.display())]
     Missing { path: PathBuf },
     #[error("{0}")]
@@ -38,6 +41,7 @@ impl ConfigError {
             Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } => help.clone(),
             Self::Unreadable { .. } => "make it readable for the user who runs quarterdeck".into(),
             Self::Broken { .. } => "correct the file; `quarterdeck site check` shows all of it".into(),
+            Self::Calendar { .. } => "correct the file; until then the calendar holds as it was last read".into(),
             Self::Missing { path } => {
                 format!("check the spelling, or make one: quarterdeck --config-dir {} site init", path.display())
             }

@@ -128,6 +128,36 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
         }
     }
 
+    /// A text in quotes, or a date or time as TOML knows them.
+    pub fn moment(&self, key: &'static str) -> Option<At<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(s) => Some(At { value: s.to_string(), span: value.span() }),
+            DeValue::Datetime(d) => Some(At { value: d.to_string(), span: value.span() }),
+            _ => {
+                self.wrong(key, value, "a time or a date");
+                None
+            }
+        }
+    }
+
+    /// A list of tables: `[[window]]`, each with its place.
+    pub fn tables(&self, key: &'static str) -> Vec<(Table<'a, 'i, 't>, Range<usize>)> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            self.wrong(key, value, &format!("a list of tables, each written [[{key}]]"));
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for item in list.iter() {
+            match item.get_ref().as_table() {
+                Some(t) => out.push((Table::new(t, self.notes, format!("[[{key}]]")), item.span())),
+                None => self.wrong(key, item, &format!("a list of tables, each written [[{key}]]")),
+            }
+        }
+        out
+    }
+
     /// A table whose keys are names of the site: `[locks.NAME]`, `[secrets] NAME = …`.
     pub fn named(&self, key: &'static str) -> Vec<Entry<'a, 'i>> {
         let Some(value) = self.take(key) else { return Vec::new() };

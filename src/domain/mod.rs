@@ -7,6 +7,7 @@ pub mod content;
 pub mod decision;
 pub mod dep;
 pub mod filter;
+pub mod git;
 pub mod level;
 pub mod nevra;
 pub mod reason;

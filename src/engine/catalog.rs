@@ -1,5 +1,6 @@
 //! The site as pipelines see it: what a file may name, and the pipelines of the site read and judged.
 
+use crate::config::calendars;
 use crate::config::pipelines::{self, PipelineFile};
 use crate::config::{ConfigError, Dirs, Site};
 use crate::pipeline::catalog::{Catalog, Repo};
@@ -27,7 +28,17 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
 
 /// The catalogue of the site on disk.
 pub fn of_site(dirs: &Dirs, site: &Site, uid: u32) -> Result<Catalog, ConfigError> {
-    Ok(catalog(site, pipelines::names(dirs, uid)?))
+    let mut catalog = catalog(site, pipelines::names(dirs, uid)?);
+    for name in calendars::names(dirs, uid)? {
+        let calendar = calendars::read(dirs, &name, uid).map_err(|e| calendars::in_short(&e));
+        catalog.calendars.insert(name, calendar);
+    }
+    Ok(catalog)
+}
+
+/// As [`of_site`], to be judged as of now: what only time decides is an error too.
+pub fn of_site_now(dirs: &Dirs, site: &Site, uid: u32, now: jiff::Timestamp) -> Result<Catalog, ConfigError> {
+    Ok(Catalog { now: Some(now), ..of_site(dirs, site, uid)? })
 }
 
 /// Adds the stages of every pipeline that can be read, so that `stage:` of upstream triggers is checked too.

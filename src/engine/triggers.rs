@@ -219,6 +219,7 @@ pub fn words(t: &Trigger) -> String {
             let stage = stage.as_ref().map(|s| format!(", stage {}", s.value)).unwrap_or_default();
             format!("after {on} of {}{stage}", pipeline.value)
         }
+        TriggerKind::Git { url, reference, .. } => format!("git {reference} of {}", url.value),
         TriggerKind::Manual => "manual".into(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::calendar::Calendar;
+
 /// What a step kind touches. `FarEnd` kinds run only inside a live attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touches {
@@ -66,6 +68,11 @@ pub struct Catalog {
     pub history: BTreeMap<String, Vec<String>>,
     /// Default zone of every trigger, IANA name.
     pub time_zone: String,
+    /// Calendars of the site; the text says why one cannot be read.
+    pub calendars: BTreeMap<String, Result<Calendar, String>>,
+    /// Judges as of then what time decides, such as a calendar that never opens again. None = that is not judged: a pipeline must not
+    /// become unusable by the mere passing of time.
+    pub now: Option<jiff::Timestamp>,
 }
 
 /// A repository of the site file.

@@ -39,10 +39,16 @@ pub fn trigger(t: &Trigger, site_zone: &str) -> String {
             };
             format!("after {on} of {}{what}", pipeline.value)
         }
+        TriggerKind::Git { url, reference, interval } => {
+            format!("when {reference} of {} has moved, looked at every {interval}", show(&url.value))
+        }
         TriggerKind::Manual => "by hand".to_owned(),
     };
     if t.jitter.ms() > 0 {
         let _ = write!(out, ", jitter {}", t.jitter);
+    }
+    if !t.calendars.is_empty() {
+        let _ = write!(out, ", calendar {}", t.calendars.iter().map(|c| c.value.as_str()).collect::<Vec<_>>().join(", "));
     }
     match t.catch_up.value {
         CatchUp::Skip => {}
@@ -61,14 +67,13 @@ pub fn fires(file: &File, site_zone: &str, after: Timestamp, n: usize) -> Vec<Fi
     let mut all: Vec<Fire> = file
         .triggers
         .iter()
-        .enumerate()
-        .flat_map(|(i, t)| {
+        .flat_map(|t| {
             let zone = t.timezone.as_ref().map_or(site_zone, |z| z.value.as_str()).to_owned();
             let what = trigger(t, site_zone);
-            schedule::next_fires(t, &file.name.value, i, site_zone, after, n).into_iter().map(move |at| Fire {
+            schedule::next_fires(t, &file.name.value, site_zone, after, n).into_iter().map(move |at| Fire {
                 trigger: what.clone(),
                 at,
-                local: schedule::local(at, &zone),
+                local: schedule::local(at, &schedule::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC)),
                 time_zone: zone.clone(),
             })
         })

@@ -1,5 +1,6 @@
 //! Floor 3: pipeline files as pure data: text and a catalogue in, a frozen plan or diagnostics out. No I/O.
 
+pub mod calendar;
 pub mod catalog;
 pub mod cmd;
 pub mod describe;
@@ -12,6 +13,7 @@ pub mod matrix;
 pub mod model;
 pub mod params;
 pub mod plan;
+pub mod preview;
 pub mod reader;
 pub mod schedule;
 pub mod schema;

@@ -58,8 +58,44 @@ pub fn catalog() -> Catalog {
         repos: [repo("baseos"), repo("appstream")].into_iter().collect(),
         pipelines: vec!["nightly-repo-updates".into(), "rpmcanary".into()],
         time_zone: "UTC".into(),
+        calendars: [("workdays".to_owned(), Ok(workdays()))].into_iter().collect(),
         ..Catalog::default()
     }
+}
+
+fn workdays() -> calendar::Calendar {
+    let days = [true, true, true, true, true, false, false];
+    let window = calendar::Rule { span: calendar::Span::Weekly { days, from: 0, to: 1_440 }, reason: String::new() };
+    calendar::Calendar {
+        name: "workdays".into(),
+        zone: "UTC".into(),
+        owner: "ops".into(),
+        reason: "somebody is here".into(),
+        windows: vec![window],
+        freezes: Vec::new(),
+    }
+}
+
+#[test]
+fn what_only_time_decides_about_calendars_is_judged_only_where_a_moment_is_given() {
+    let text = |cron: &str| {
+        format!("format: 1\nname: p\ntriggers:\n  - cron: {cron}\n    calendar: workdays\nstages:\n  - name: a\n    run: echo\n")
+    };
+    let now: jiff::Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+    let found = |cron: &str, catalog: &Catalog| short(&load(&text(cron), "p.yml", catalog).1);
+    let judged = Catalog { now: Some(now), ..catalog() };
+    assert_eq!(found("0 6 * * *", &judged), Vec::<String>::new());
+    assert!(
+        found("0 6 * * 0,6", &judged)[0].contains("schedule.calendar every start of this trigger falls"),
+        "{:?}",
+        found("0 6 * * 0,6", &judged)
+    );
+    assert_eq!(found("0 6 * * 0,6", &catalog()), Vec::<String>::new());
+    let ever = calendar::Span::Weekly { days: [true; 7], from: 0, to: 1_440 };
+    let shut = calendar::Calendar { freezes: vec![calendar::Rule { span: ever, reason: String::new() }], ..workdays() };
+    let with = |c| Catalog { calendars: [("workdays".to_owned(), c)].into_iter().collect(), ..judged.clone() };
+    assert!(found("0 6 * * *", &with(Ok(shut)))[0].contains("never opens again"));
+    assert!(found("0 6 * * *", &with(Err("c.toml:1:1: bad".into())))[0].contains("cannot be read: c.toml:1:1"));
 }
 
 pub fn short(diags: &[Diagnostic]) -> Vec<String> {

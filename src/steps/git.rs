@@ -3,18 +3,18 @@
 //! Nothing of the far end runs here: no hooks, no templates, no submodules, no `ext::` transport. Nothing waits for a keyboard.
 
 use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use zeroize::Zeroizing;
 
-use super::mirror::{credentials, no_password};
+use super::mirror::credentials;
 use super::report::Report;
 use super::{StepEnv, StepError, With};
+use crate::domain::git;
 use crate::domain::report::Fact;
+use crate::systems::git as remote;
 use crate::wire::{address, excerpt};
 
 /// In `.git` of a directory that this step made: such a directory may be made anew.
@@ -54,7 +54,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         }
         Ok(_) => "FETCH_HEAD".to_owned(),
         // Servers may refuse to send a bare commit: then all branches come, and the commit is among them.
-        Err(StepError::FarEnd { .. }) if is_commit(reference) => {
+        Err(StepError::FarEnd { .. }) if git::is_commit(reference) => {
             git.call(&[
                 "fetch",
                 "--quiet",
@@ -70,7 +70,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         Err(e) => return Err(e),
     };
     let commit = git.call(&["rev-parse", "--verify", "--quiet", &format!("{target}^{{commit}}")])?.trim().to_owned();
-    if !is_commit(&commit) {
+    if !git::is_commit(&commit) {
         return Err(StepError::failed(
             format!("git names no commit for {reference}: `{}`", excerpt(&commit)),
             "look at the reference: git ls-remote shows what there is",
@@ -85,53 +85,21 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     report.finish()
 }
 
-fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-/// Addresses of a kind that only reads: no `ext::`, nothing that git would take for an option.
 fn check_url(url: &str) -> Result<&str, StepError> {
-    let bad = |why: &str| {
-        Err(StepError::input(
+    match git::check_url(url) {
+        Ok(()) => Ok(url),
+        Err(why) => Err(StepError::input(
             format!("`{}` cannot be checked out: {why}", address::shown_text(url)),
             "give https, http, ssh or git, user@host:path, or an absolute path",
-        ))
-    };
-    if url.starts_with('-') {
-        return bad("it starts with `-`");
+        )),
     }
-    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return bad("it holds a blank or a control character");
-    }
-    if url.contains("::") && !url.contains("://") {
-        return bad("remote helpers are not allowed");
-    }
-    if let Ok(parsed) = url::Url::parse(url) {
-        no_password(&parsed)?;
-    }
-    if let Some((scheme, rest)) = url.split_once("://") {
-        if rest.starts_with('-') || rest.split_once('@').is_some_and(|(_, host)| host.starts_with('-')) {
-            return bad("its host starts with `-`");
-        }
-        return if matches!(scheme, "https" | "http" | "ssh" | "git" | "file") { Ok(url) } else { bad("its scheme is not known") };
-    }
-    let scp =
-        url.split_once(':').is_some_and(|(host, path)| !host.is_empty() && !host.contains('/') && !path.is_empty() && !host.contains("@-"));
-    if scp || url.starts_with('/') { Ok(url) } else { bad("it is neither an address nor an absolute path") }
 }
 
-/// The rules of git check-ref-format that matter on a command line.
 fn check_ref(name: &str) -> Result<&str, StepError> {
-    let forbidden = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '~' | '^' | ':' | '?' | '*' | '[' | '\\');
-    if name.starts_with(['-', '/', '+'])
-        || name.contains("..")
-        || name.contains("@{")
-        || name.chars().any(forbidden)
-        || name.ends_with(['/', '.'])
-    {
-        return Err(StepError::input(format!("`{}` is not a reference", excerpt(name)), "give a branch, a tag or a full commit"));
+    if git::is_reference(name) {
+        return Ok(name);
     }
-    Ok(name)
+    Err(StepError::input(format!("`{}` is not a reference", excerpt(name)), "give a branch, a tag or a full commit"))
 }
 
 fn prepare(git: &Git<'_>) -> Result<(), StepError> {
@@ -166,58 +134,10 @@ struct Git<'a> {
 }
 
 impl Git<'_> {
-    fn command(&self, args: &[&str]) -> Command {
-        let mut c = Command::new("git");
-        c.args(args).current_dir(self.dest).env_clear().process_group(0);
-        for kept in [
-            "PATH",
-            "HOME",
-            "USER",
-            "LOGNAME",
-            "SSH_AUTH_SOCK",
-            "KRB5CCNAME",
-            "TMPDIR",
-            "http_proxy",
-            "https_proxy",
-            "no_proxy",
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "NO_PROXY",
-            "SSL_CERT_FILE",
-            "QD_TOKEN",
-        ] {
-            if let Some(value) = std::env::var_os(kept) {
-                c.env(kept, value);
-            }
-        }
-        c.env("LC_ALL", "C.UTF-8").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("SSH_ASKPASS", "true");
-        c.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=15").env("GIT_ALLOW_PROTOCOL", "https:http:ssh:git:file");
-        c.env("GIT_HTTP_LOW_SPEED_LIMIT", "1000").env("GIT_HTTP_LOW_SPEED_TIME", "30").env("GIT_LFS_SKIP_SMUDGE", "1");
-        let mut config = vec![
-            ("core.hooksPath", "/dev/null"),
-            ("core.fsmonitor", "false"),
-            ("protocol.ext.allow", "never"),
-            ("submodule.recurse", "false"),
-            ("advice.detachedHead", "false"),
-            ("maintenance.auto", "false"),
-            ("gc.auto", "0"),
-        ];
-        if let Some(header) = &self.header {
-            // In the environment, not in argv: argv is everybody's to read.
-            config.push(("http.extraHeader", header.as_str()));
-        }
-        c.env("GIT_CONFIG_COUNT", config.len().to_string());
-        for (i, (key, value)) in config.iter().enumerate() {
-            c.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
-        }
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        c
-    }
-
     /// Runs git; its standard output. Failing of `fetch` is the far end's, of all else ours.
     fn call(&self, args: &[&str]) -> Result<String, StepError> {
         let verb = args.first().copied().unwrap_or_default();
-        let mut child = self.command(args).spawn().map_err(|e| match e.kind() {
+        let mut child = remote::command(self.dest, args, self.header.as_ref().map(|h| h.as_str())).spawn().map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => {
                 StepError::failed("git is not installed", "install it (dnf install git), or leave the stage out")
             }
@@ -250,7 +170,7 @@ impl Git<'_> {
         if status.success() {
             return Ok(out);
         }
-        let said = err.lines().map(str::trim).filter(|l| !l.is_empty()).map(redacted).collect::<Vec<_>>().join("; ");
+        let said = err.lines().map(str::trim).filter(|l| !l.is_empty()).map(remote::redacted).collect::<Vec<_>>().join("; ");
         let what = format!("git {verb} failed ({status}): {}", excerpt(&said));
         Err(if verb == "fetch" {
             StepError::far_end(what, "try by hand: git ls-remote -- URL REF")
@@ -258,20 +178,6 @@ impl Git<'_> {
             StepError::failed(what, "look at the repository and the workspace's disk")
         })
     }
-}
-
-/// Addresses in what git says, without their passwords.
-fn redacted(line: &str) -> String {
-    line.split(' ')
-        .map(|w| {
-            if w.contains("://") && w.contains('@') {
-                format!("'{}'", address::shown_text(w.trim_matches(['\'', '"', ':'])))
-            } else {
-                w.to_owned()
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 fn tail(from: &mut impl Read) -> String {
@@ -293,39 +199,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_git_could_take_for_something_else_are_refused() {
-        for good in ["https://h/x.git", "ssh://git@h:22/x", "git@h:team/x.git", "/srv/git/x.git", "file:///srv/x"] {
-            assert!(check_url(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "--upload-pack=touch /tmp/x",
-            "-x",
-            "ext::sh -c id",
-            "ext::id",
-            "fd::7",
-            "ssh://-oProxyCommand=id/x",
-            "ssh://u@-oProxyCommand=x/",
-            "a@-oX:y",
-            "relative/x",
-            "ftp://h/x",
-            "http://h/a b",
-            "x\ny",
-            "",
-        ] {
-            assert!(check_url(bad).is_err(), "{bad}");
-        }
+    fn a_refused_address_is_told_without_its_password() {
         let e = check_url("ftp://u:hunter2@h/x").unwrap_err().to_string();
         assert!(!e.contains("hunter2"), "{e}");
-        assert!(!redacted("fatal: unable to access 'https://u:hunter2@h/x/': 404").contains("hunter2"));
-    }
-
-    #[test]
-    fn references_are_names_and_nothing_else() {
-        for good in ["main", "v1.2", "feature/x", "HEAD", "refs/heads/main", "0123456789abcdef0123456789abcdef01234567"] {
-            assert!(check_ref(good).is_ok(), "{good}");
-        }
-        for bad in ["-x", "--upload-pack=x", "a..b", "a:b", "+a", "a b", "a^", "a~1", "a*", "/x", "x/", "@{u}", "a\\b"] {
-            assert!(check_ref(bad).is_err(), "{bad}");
-        }
+        assert!(check_ref("--upload-pack=x").is_err() && check_ref("main").is_ok());
     }
 }

@@ -1,12 +1,22 @@
 //! Triggers against the calendar: patterns that never fire, moments that do not exist, delays longer than the interval.
 
 use crate::base::duration::Span;
+use crate::base::suggest;
+use crate::domain::git;
 use crate::pipeline::catalog::Catalog;
-use crate::pipeline::diagnostic::Sink;
-use crate::pipeline::model::{File, Trigger, TriggerKind};
-use crate::pipeline::schedule;
+use crate::pipeline::diagnostic::{Sink, show};
+use crate::pipeline::model::{At, File, Trigger, TriggerKind};
+use crate::pipeline::schedule::{self, Timer};
+
+/// Looked at more often, a repository's host would call it an attack.
+const LEAST_LOOK: Span = Span::from_secs(10);
+/// Starts that are held against the calendars before a trigger is said to be always closed.
+const LOOKED_AT: usize = 1_000;
 
 pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
+    for name in file.calendars.iter().chain(file.triggers.iter().flat_map(|t| &t.calendars)) {
+        calendar(name, catalog, sink);
+    }
     for (i, t) in file.triggers.iter().enumerate() {
         let twin = file.triggers[..i].iter().any(|u| same(u, t));
         if twin {
@@ -14,7 +24,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
         }
         match &t.kind {
             TriggerKind::Cron { pattern } => {
-                if schedule::cron(&pattern.value).is_ok_and(|p| p.never()) {
+                if schedule::cron(&pattern.value, &file.name.value).is_ok_and(|p| p.never()) {
                     sink.error(
                         pattern.at,
                         "schedule.never",
@@ -53,11 +63,85 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
                     );
                 }
             }
+            TriggerKind::Git { url, reference, interval } => repository(url, reference, *interval, t, sink),
             TriggerKind::Upstream { .. } | TriggerKind::Manual => {}
         }
+        never_open(file, t, catalog, sink);
         if t.jitter > Span::from_secs(86_400) {
             sink.error(t.at, "schedule.jitter", format!("a jitter of {} is longer than a day", t.jitter), "make it minutes or a few hours");
         }
+    }
+}
+
+/// A calendar that is named: it must be there, whole, and open again some time.
+fn calendar(name: &At<String>, catalog: &Catalog, sink: &mut Sink<'_>) {
+    let shown = show(&name.value);
+    match catalog.calendars.get(&name.value) {
+        None => {
+            let help = match suggest::nearest(&name.value, catalog.calendars.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write CONFIG/calendars/{shown}.toml with zone, owner and reason"),
+            };
+            sink.error(name.at, "ref.calendar", format!("there is no calendar `{shown}`"), help);
+        }
+        Some(Err(why)) if catalog.now.is_some() => {
+            sink.error(
+                name.at,
+                "ref.calendar",
+                format!("calendar `{shown}` cannot be read: {why}"),
+                "quarterdeck site check shows all of it",
+            );
+        }
+        Some(Err(_)) => {}
+        Some(Ok(c)) => {
+            if let Some(now) = catalog.now
+                && c.opens(now).is_none()
+            {
+                sink.error(
+                    name.at,
+                    "schedule.calendar",
+                    format!("calendar `{shown}` never opens again: nothing would ever start"),
+                    format!("ask {}, or look at its windows and freezes", show(&c.owner)),
+                );
+            }
+        }
+    }
+}
+
+/// A trigger all of whose starts fall into closed times.
+fn never_open(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) {
+    let Some(now) = catalog.now else { return };
+    let names = file.calendars_of(Some(t));
+    let calendars: Vec<_> = names.iter().filter_map(|n| catalog.calendars.get(*n)?.as_ref().ok()).collect();
+    if calendars.is_empty() || calendars.iter().any(|c| c.opens(now).is_none()) {
+        return;
+    }
+    let Some(ticker) = Timer::of(t, &catalog.time_zone).and_then(|timer| timer.ticker(&file.name.value).ok()) else { return };
+    let mut starts = ticker.starts_after(now).take(LOOKED_AT).peekable();
+    if starts.peek().is_some() && starts.all(|due| calendars.iter().any(|c| c.closed(due.at).is_some())) {
+        sink.error(
+            t.at,
+            "schedule.calendar",
+            format!("every start of this trigger falls into a time that {} closes", names.join(" or ")),
+            "move the start into a window: quarterdeck schedule preview shows both",
+        );
+    }
+}
+
+fn repository(url: &At<String>, reference: &str, interval: Span, t: &Trigger, sink: &mut Sink<'_>) {
+    if let Err(why) = git::check_url(&url.value) {
+        sink.error(
+            url.at,
+            "trigger.git",
+            format!("this address cannot be looked at: {why}"),
+            "give https, http, ssh or git, user@host:path, or an absolute path; git's own credential helpers know passwords",
+        );
+    }
+    if !git::is_reference(reference) {
+        sink.error(t.at, "trigger.git", format!("`{}` is not a reference", show(reference)), "give a branch, a tag or a full name");
+    }
+    if interval < LEAST_LOOK {
+        sink.error(t.at, "schedule.interval", format!("a look every {interval} is too often"), format!("the least is {LEAST_LOOK}"));
     }
 }
 
@@ -69,6 +153,7 @@ fn same(a: &Trigger, b: &Trigger) -> bool {
         (TriggerKind::Upstream { pipeline: x, stage: p, on: m }, TriggerKind::Upstream { pipeline: y, stage: q, on: n }) => {
             x.value == y.value && p.as_ref().map(|s| &s.value) == q.as_ref().map(|s| &s.value) && m == n
         }
+        (TriggerKind::Git { url: x, reference: p, .. }, TriggerKind::Git { url: y, reference: q, .. }) => x.value == y.value && p == q,
         (TriggerKind::Manual, TriggerKind::Manual) => true,
         _ => false,
     }

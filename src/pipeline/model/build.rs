@@ -8,6 +8,8 @@ use crate::pipeline::reader::Kind;
 use crate::pipeline::schema::{self, keys};
 
 const DAY: Span = Span::from_secs(86_400);
+/// Time between two looks at a repository.
+const GIT_INTERVAL: Span = Span::from_secs(300);
 /// A post step ends sooner than a step: it stands between the run and its verdict.
 pub const POST_TIMEOUT: Span = Span::from_secs(300);
 
@@ -50,6 +52,7 @@ pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Op
         run_name: f.get("run_name").cloned(),
         danger: level(&f),
         priority: f.number("priority").unwrap_or(0),
+        calendars: f.texts("calendar"),
     })
 }
 
@@ -87,7 +90,7 @@ fn options(f: Option<Fields<'_>>) -> Options {
 
 fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
     let f = Fields::new(node, &keys::TRIGGER);
-    let starters: Vec<&str> = ["cron", "every", "upstream", "manual"].into_iter().filter(|k| f.get(k).is_some()).collect();
+    let starters: Vec<&str> = ["cron", "every", "upstream", "git", "manual"].into_iter().filter(|k| f.get(k).is_some()).collect();
     if f.later() {
         return None;
     }
@@ -98,7 +101,7 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
                 f.at,
                 "trigger.kind",
                 "the trigger does not say what fires it",
-                "add `cron:`, `every:`, `upstream:` or `manual: true`",
+                "add `cron:`, `every:`, `upstream:`, `git:` or `manual: true`",
             );
             return None;
         }
@@ -119,6 +122,9 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         ("timezone", &["cron", "every"]),
         ("jitter", &["cron", "every"]),
         ("catch_up", &["cron", "every"]),
+        ("ref", &["git"]),
+        ("interval", &["git"]),
+        ("calendar", &["cron", "every", "upstream", "git"]),
     ] {
         if f.get(key).is_some() && !belongs.contains(&one) {
             sink.error(
@@ -147,6 +153,7 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
                 _ => UpstreamOn::Success,
             },
         },
+        "git" => git(&f, sink)?,
         _ => {
             if !f.flag("manual") {
                 sink.error(
@@ -171,7 +178,38 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         _ => CatchUp::Skip,
     };
     let jitter = f.span("jitter").map_or(Span::default(), |s| s.value);
-    Some(Trigger { at: f.at, kind, timezone: f.text("timezone"), jitter, catch_up: At::new(catch_up, f.key_at("catch_up")) })
+    Some(Trigger {
+        at: f.at,
+        kind,
+        timezone: f.text("timezone"),
+        jitter,
+        catch_up: At::new(catch_up, f.key_at("catch_up")),
+        calendars: f.texts("calendar"),
+    })
+}
+
+/// `git: URL` with `ref` and `interval` beside it, or all three inside.
+fn git(f: &Fields<'_>, sink: &mut Sink<'_>) -> Option<TriggerKind> {
+    let inner = f.map("git", &keys::GIT);
+    if inner.is_some() {
+        for key in ["ref", "interval"] {
+            if f.get(key).is_some() {
+                sink.error(
+                    f.key_at(key),
+                    "trigger.key",
+                    format!("`{key}` belongs into `git: {{…}}` here"),
+                    "move it inside, or write `git: URL`",
+                );
+            }
+        }
+    }
+    let of = inner.as_ref().unwrap_or(f);
+    let url = if inner.is_some() { of.text("url")? } else { f.text("git")? };
+    Some(TriggerKind::Git {
+        url,
+        reference: of.text("ref").map_or_else(|| "HEAD".to_owned(), |t| t.value),
+        interval: of.span("interval").map_or(GIT_INTERVAL, |s| s.value),
+    })
 }
 
 fn parameter(name: &Word, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {

@@ -49,6 +49,8 @@ pub struct File {
     pub run_name: Option<Node>,
     pub danger: Option<At<Level>>,
     pub priority: i32,
+    /// Calendars that hold for every start.
+    pub calendars: Vec<At<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,8 @@ pub struct Trigger {
     pub timezone: Option<At<String>>,
     pub jitter: Span,
     pub catch_up: At<CatchUp>,
+    /// Calendars that hold for this trigger, beside the file's.
+    pub calendars: Vec<At<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +79,12 @@ pub enum TriggerKind {
         stage: Option<At<String>>,
         on: UpstreamOn,
     },
+    /// A reference of a repository that moved.
+    Git {
+        url: At<String>,
+        reference: String,
+        interval: Span,
+    },
     Manual,
 }
 
@@ -87,7 +97,8 @@ pub enum UpstreamOn {
 }
 
 /// What happens to occurrences that were missed while no engine ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CatchUp {
     Skip,
     Once { within: Span },
@@ -244,6 +255,15 @@ impl File {
         let stages = self.stages.iter().filter_map(|s| s.danger.as_ref()).map(|d| d.value).max();
         let own = self.danger.as_ref().map(|d| d.value);
         own.max(stages).unwrap_or_default()
+    }
+
+    /// Calendars that a trigger, or a start by hand (`None`), has to ask.
+    pub fn calendars_of<'a>(&'a self, trigger: Option<&'a Trigger>) -> Vec<&'a str> {
+        let own = trigger.into_iter().flat_map(|t| &t.calendars);
+        let mut all: Vec<&str> = self.calendars.iter().chain(own).map(|c| c.value.as_str()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {

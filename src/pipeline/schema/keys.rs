@@ -57,6 +57,11 @@ pub static FILE: Context = Context {
         key("run_name", &Ty::Template, "title of each run, such as `sync ${params.releasever}`"),
         key("danger", &Ty::Level, "how a start must be confirmed; default L1, or the highest of its stages"),
         key("priority", &Ty::Int { min: -100, max: 100 }, "place in the queue: higher first; default 0"),
+        key(
+            "calendar",
+            &SETS,
+            "calendars (CONFIG/calendars/NAME.toml) that hold for every start: windows for the clock, freezes for people too",
+        ),
         AGENT,
         INPUTS,
         TEMPLATE,
@@ -70,7 +75,12 @@ pub static TRIGGER: Context = Context {
     noun: "a trigger",
     free: None,
     keys: &[
-        key("cron", &Ty::Cron, "wall-clock times: minute hour day month weekday"),
+        key(
+            "cron",
+            &Ty::Cron,
+            "wall-clock times: minute hour day month weekday; `~` is a number of the pipeline's own. A time that a clock change swallows \
+             starts at the first valid minute, one that comes twice starts once",
+        ),
         key("every", &DURATION, "a fixed interval counted from `anchor`; whole days keep the wall-clock time"),
         key("anchor", &Ty::Moment, "with `every`: a moment at which it fires, local time of `timezone`; default 1970-01-05 00:00"),
         key("upstream", &Ty::Name, "the pipeline whose end starts this one"),
@@ -94,11 +104,32 @@ pub static TRIGGER: Context = Context {
             &DURATION,
             "delay of up to this, the same for every start of this pipeline, so that pipelines do not all start at once",
         ),
-        key("catch_up", &Ty::Map(&CATCH_UP), "what happens to starts that were missed while no engine ran; default: skip"),
-        later("git", "git triggers", "use `every:` and let the first stage end early when nothing is new"),
-        later("calendar", "calendars", "list the days in `cron:`"),
-        later("shift", "calendars", "list the days in `cron:`"),
+        key(
+            "catch_up",
+            &Ty::Map(&CATCH_UP),
+            "what happens to starts that were missed, mostly while no engine ran; default: skip. Others only below danger L2",
+        ),
+        key(
+            "git",
+            &Ty::Either(&Ty::Line, &GIT),
+            "a repository that is looked at; it starts when the reference has moved. First sight starts nothing",
+        ),
+        key("ref", &Ty::Line, "with `git`: branch, tag or full name; default HEAD"),
+        key("interval", &DURATION, "with `git`: time between two looks, at least 10s; default 5m"),
+        key("calendar", &SETS, "calendars (CONFIG/calendars/NAME.toml) that must be open, beside the file's"),
+        later("shift", "shifting of starts to the next open day", "list the days in `cron:`"),
         later("webhook", "webhooks", "let the sender call `quarterdeck run`"),
+    ],
+};
+
+pub static GIT: Context = Context {
+    name: "git",
+    noun: "a repository to look at",
+    free: None,
+    keys: &[
+        required("url", &Ty::Line, "https, http, ssh or git address, user@host:path, or an absolute path; no password in it"),
+        key("ref", &Ty::Line, "branch, tag or full name; default HEAD"),
+        key("interval", &DURATION, "time between two looks, at least 10s; default 5m"),
     ],
 };
 

@@ -128,7 +128,7 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
         Ty::Level => text.parse::<Level>().map(|_| ()).map_err(|()| {
             wrong(format!("`{seen}` is not a danger level"), "write L0 (reads), L1, L2 (type the name) or L3 (second person)")
         }),
-        Ty::Cron => crate::pipeline::schedule::cron(text).map(|_| ()).map_err(|why| Wrong {
+        Ty::Cron => crate::pipeline::schedule::cron(text, "").map(|_| ()).map_err(|why| Wrong {
             code: "schedule.cron",
             message: format!("`{seen}` is not a cron pattern: {why}"),
             help: "five fields: minute hour day month weekday, such as `30 1 * * *`".into(),

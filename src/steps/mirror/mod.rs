@@ -12,7 +12,7 @@ mod fetch;
 mod guard;
 mod listing;
 mod options;
-pub(super) use options::{credentials, no_password};
+pub(super) use options::credentials;
 mod packages;
 mod publish;
 mod state;

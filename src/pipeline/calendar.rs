@@ -1,0 +1,252 @@
+//! Calendars: when starts are allowed. Windows open, freezes close, in the wall clock of one zone. Pure: the moment is a parameter.
+//!
+//! A calendar without windows is open but for its freezes; one with windows is open inside them only, and a freeze closes them too.
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::schedule;
+
+/// So far ahead is looked for an end of what is closed; what is closed longer is closed for ever.
+const YEARS: i64 = 10;
+
+/// One calendar of the site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calendar {
+    pub name: String,
+    /// IANA name.
+    pub zone: String,
+    /// Who answers for it: asked before anybody starts something against it.
+    pub owner: String,
+    pub reason: String,
+    pub windows: Vec<Rule>,
+    pub freezes: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub span: Span,
+    /// Its own reason; empty = the calendar's.
+    pub reason: String,
+}
+
+/// Wall-clock times; the end is the first moment that no longer belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Span {
+    Dated {
+        from: DateTime,
+        to: DateTime,
+    },
+    /// Every year; an end before its begin lies in the next year.
+    Yearly {
+        from: (i8, i8, Time),
+        to: (i8, i8, Time),
+    },
+    /// On these days of the week (Monday first), in minutes of the day; an end that is not behind its begin lies on the next day.
+    Weekly {
+        days: [bool; 7],
+        from: i32,
+        to: i32,
+    },
+}
+
+/// Why a calendar does not let something start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub calendar: String,
+    pub owner: String,
+    pub reason: String,
+    /// A freeze, and not merely outside of the windows.
+    pub freeze: bool,
+    /// `Thu 2026-04-02 06:00 CEST`; none = never again.
+    pub until: Option<String>,
+}
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.freeze { "frozen by" } else { "outside of the windows of" };
+        write!(f, "{what} calendar {} of {}: {}", self.calendar, self.owner, self.reason)?;
+        match &self.until {
+            Some(until) => write!(f, "; until {until}"),
+            None => write!(f, "; it never opens again"),
+        }
+    }
+}
+
+impl Span {
+    fn holds(&self, at: DateTime) -> bool {
+        match self {
+            Self::Dated { from, to } => at >= *from && at < *to,
+            Self::Yearly { from, to } => {
+                let (from, to, at) = (*from, *to, (at.month(), at.day(), at.time()));
+                if from < to { at >= from && at < to } else { at >= from || at < to }
+            }
+            Self::Weekly { days, from, to } => {
+                let minute = i32::from(at.hour()) * 60 + i32::from(at.minute());
+                let on = |d: Date| days[d.weekday().to_monday_zero_offset().unsigned_abs() as usize % 7];
+                let today = on(at.date());
+                if from < to {
+                    return today && minute >= *from && minute < *to;
+                }
+                let yesterday = at.date().yesterday().is_ok_and(on);
+                (today && minute >= *from) || (yesterday && minute < *to)
+            }
+        }
+    }
+
+    /// Moments of a day at which it may begin or end.
+    fn edges(&self, day: Date, out: &mut Vec<DateTime>) {
+        match self {
+            Self::Dated { from, to } => out.extend([*from, *to].into_iter().filter(|t| t.date() == day)),
+            Self::Yearly { from, to } => {
+                out.extend(
+                    [*from, *to].into_iter().filter(|(m, d, _)| (*m, *d) == (day.month(), day.day())).map(|(_, _, t)| day.to_datetime(t)),
+                );
+            }
+            Self::Weekly { from, to, .. } => out.extend(
+                [*from, *to]
+                    .into_iter()
+                    .filter(|m| *m < 1_440)
+                    .filter_map(|m| Some(day.to_datetime(Time::new((m / 60) as i8, (m % 60) as i8, 0, 0).ok()?))),
+            ),
+        }
+    }
+}
+
+impl Calendar {
+    fn tz(&self) -> TimeZone {
+        schedule::zone(&self.zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// The rule that closes it then: a freeze, or `None` inside for "no window".
+    fn rule(&self, local: DateTime) -> Option<Option<&Rule>> {
+        if let Some(freeze) = self.freezes.iter().find(|r| r.span.holds(local)) {
+            return Some(Some(freeze));
+        }
+        (!self.windows.is_empty() && !self.windows.iter().any(|r| r.span.holds(local))).then_some(None)
+    }
+
+    /// Why nothing may start at `at`; `None` = it is open.
+    pub fn closed(&self, at: Timestamp) -> Option<Closed> {
+        let zone = self.tz();
+        let rule = self.rule(zone.to_datetime(at))?;
+        let reason = rule.map(|r| r.reason.as_str()).filter(|r| !r.is_empty()).unwrap_or(&self.reason);
+        Some(Closed {
+            calendar: self.name.clone(),
+            owner: self.owner.clone(),
+            reason: reason.to_owned(),
+            freeze: rule.is_some(),
+            until: self.opens(at).map(|t| schedule::local(t, &zone)),
+        })
+    }
+
+    /// A freeze in force at `at`: it holds for people too.
+    pub fn frozen(&self, at: Timestamp) -> Option<Closed> {
+        self.closed(at).filter(|c| c.freeze)
+    }
+
+    /// The first moment from `at` on at which it is open; `None` = it is closed for ever.
+    pub fn opens(&self, at: Timestamp) -> Option<Timestamp> {
+        let zone = self.tz();
+        if self.rule(zone.to_datetime(at)).is_none() {
+            return Some(at);
+        }
+        let mut day = zone.to_datetime(at).date();
+        let end = day.checked_add(YEARS.years()).ok()?;
+        let mut edges = Vec::new();
+        while day <= end {
+            edges.clear();
+            edges.push(day.at(0, 0, 0, 0));
+            self.windows.iter().chain(&self.freezes).for_each(|r| r.span.edges(day, &mut edges));
+            edges.sort_unstable();
+            // What a clock change swallows is judged where the clock stands behind it.
+            let open =
+                edges.iter().filter_map(|e| schedule::resolve(&zone, *e)).find(|t| *t > at && self.rule(zone.to_datetime(*t)).is_none());
+            if open.is_some() {
+                return open;
+            }
+            day = day.tomorrow().ok()?;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(span: Span) -> Rule {
+        Rule { span, reason: String::new() }
+    }
+
+    fn calendar(windows: Vec<Rule>, freezes: Vec<Rule>) -> Calendar {
+        Calendar { name: "c".into(), zone: "Europe/Berlin".into(), owner: "ops".into(), reason: "because".into(), windows, freezes }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    const TUE_THU: [bool; 7] = [false, true, false, true, false, false, false];
+    const ALL: [bool; 7] = [true; 7];
+
+    #[test]
+    fn windows_open_in_the_wall_clock_of_the_zone_also_over_midnight() {
+        let c = calendar(vec![rule(Span::Weekly { days: TUE_THU, from: 9 * 60, to: 16 * 60 })], Vec::new());
+        // A Tuesday, in winter and in summer.
+        assert!(c.closed(at("2026-03-24T08:30:00Z")).is_none() && c.closed(at("2026-03-24T07:59:59Z")).is_some());
+        assert!(c.closed(at("2026-03-31T07:00:00Z")).is_none() && c.closed(at("2026-03-31T14:00:00Z")).is_some());
+        assert_eq!(c.closed(at("2026-03-31T14:00:00Z")).unwrap().until.as_deref(), Some("Thu 2026-04-02 09:00 CEST"));
+        let night = calendar(vec![rule(Span::Weekly { days: TUE_THU, from: 22 * 60, to: 4 * 60 })], Vec::new());
+        assert!(night.closed(at("2026-03-24T23:30:00Z")).is_none(), "Wednesday 00:30 belongs to Tuesday's night");
+        assert!(night.closed(at("2026-03-23T23:30:00Z")).is_some(), "Tuesday 00:30 does not");
+    }
+
+    #[test]
+    fn a_freeze_closes_windows_too_and_says_until_when() {
+        let freeze = Rule {
+            span: Span::Dated { from: Date::constant(2026, 3, 28).at(0, 0, 0, 0), to: Date::constant(2026, 4, 7).at(0, 0, 0, 0) },
+            reason: "quarter-end".into(),
+        };
+        let c = calendar(vec![rule(Span::Weekly { days: ALL, from: 9 * 60, to: 16 * 60 })], vec![freeze]);
+        let closed = c.closed(at("2026-04-01T10:00:00Z")).unwrap();
+        assert!(closed.freeze && c.frozen(at("2026-04-01T10:00:00Z")).is_some());
+        assert_eq!(closed.to_string(), "frozen by calendar c of ops: quarter-end; until Tue 2026-04-07 09:00 CEST");
+        let outside = c.closed(at("2026-03-20T20:00:00Z")).unwrap();
+        assert!(!outside.freeze && c.frozen(at("2026-03-20T20:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn a_freeze_may_come_every_year_and_over_its_turn() {
+        let t = Time::midnight();
+        let c = calendar(Vec::new(), vec![rule(Span::Yearly { from: (12, 20, t), to: (1, 7, t) })]);
+        for (when, open) in [
+            ("2026-12-19T12:00:00Z", true),
+            ("2026-12-24T12:00:00Z", false),
+            ("2027-01-06T12:00:00Z", false),
+            ("2027-01-07T12:00:00Z", true),
+        ] {
+            assert_eq!(c.closed(at(when)).is_none(), open, "{when}");
+        }
+        assert_eq!(c.opens(at("2026-12-24T12:00:00Z")), Some(at("2027-01-06T23:00:00Z")));
+    }
+
+    #[test]
+    fn what_never_opens_again_is_known() {
+        let ever = calendar(Vec::new(), vec![rule(Span::Weekly { days: ALL, from: 0, to: 1_440 })]);
+        assert_eq!(ever.opens(at("2026-01-01T00:00:00Z")), None);
+        assert!(ever.closed(at("2026-01-01T00:00:00Z")).unwrap().to_string().ends_with("it never opens again"));
+        let past = calendar(
+            vec![rule(Span::Dated { from: Date::constant(2026, 3, 1).at(0, 0, 0, 0), to: Date::constant(2026, 3, 2).at(0, 0, 0, 0) })],
+            Vec::new(),
+        );
+        assert!(past.opens(at("2026-02-01T00:00:00Z")).is_some() && past.opens(at("2026-03-05T00:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn an_opening_inside_a_swallowed_hour_is_the_first_valid_minute() {
+        let c = calendar(vec![rule(Span::Weekly { days: ALL, from: 150, to: 300 })], Vec::new());
+        assert_eq!(c.opens(at("2026-03-28T23:30:00Z")), Some(at("2026-03-29T01:00:00Z")), "02:30 does not exist: 03:00 is inside");
+    }
+}

@@ -1,0 +1,74 @@
+//! `schedule preview`: every start that a clock will make in a span of time, with those that a change of the clocks moves marked.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Catalog;
+use super::model::File;
+use super::schedule::{self, Dst, Timer};
+
+/// Starts of one trigger at most: a minute's interval over a year is more than anybody reads, but a script may want it.
+pub const MOST: usize = 600_000;
+
+/// One start to come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub pipeline: String,
+    pub trigger: String,
+    pub scheduled_for: Timestamp,
+    pub local: String,
+    pub dst: Dst,
+    /// What keeps it from starting, as the calendars are written now.
+    pub closed: Option<String>,
+}
+
+/// The starts of `file` after `from` and up to `to`, in no order.
+pub fn rows(file: &File, catalog: &Catalog, from: Timestamp, to: Timestamp) -> Vec<Row> {
+    let mut out = Vec::new();
+    let mut seen = Vec::new();
+    for t in &file.triggers {
+        let Some(timer) = Timer::of(t, &catalog.time_zone) else { continue };
+        let key = timer.key();
+        // The same trigger twice starts one run.
+        if seen.contains(&key) {
+            continue;
+        }
+        let Ok(ticker) = timer.ticker(&file.name.value) else { continue };
+        let calendars: Vec<_> = file.calendars_of(Some(t)).into_iter().filter_map(|n| catalog.calendars.get(n)?.as_ref().ok()).collect();
+        out.extend(ticker.starts_after(from).take_while(|d| d.at <= to).take(MOST).map(|d| Row {
+            pipeline: file.name.value.clone(),
+            trigger: key.clone(),
+            scheduled_for: d.at,
+            local: schedule::local(d.at, ticker.zone()),
+            dst: d.dst,
+            closed: calendars.iter().find_map(|c| c.closed(d.at)).map(|c| c.to_string()),
+        }));
+        seen.push(key);
+    }
+    out
+}
+
+impl Row {
+    /// `pipeline trigger scheduled_for local dst`, and `calendar` where one is closed then.
+    pub fn json(&self) -> Map<String, Value> {
+        let mut map = Map::new();
+        map.insert("pipeline".into(), json!(self.pipeline));
+        map.insert("trigger".into(), json!(self.trigger));
+        map.insert("scheduled_for".into(), json!(self.scheduled_for.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+        map.insert("local".into(), json!(self.local));
+        map.insert("dst".into(), json!(self.dst.as_str()));
+        if let Some(closed) = &self.closed {
+            map.insert("calendar".into(), json!(closed));
+        }
+        map
+    }
+}
+
+/// What a mark means, for people.
+pub fn words(dst: Dst) -> &'static str {
+    match dst {
+        Dst::None => "",
+        Dst::Gap => "DST: the clock skips this time; first valid minute",
+        Dst::Fold => "DST: the clock shows this time twice",
+    }
+}
