@@ -131,7 +131,7 @@ fn bad_requests_are_told_what_is_wrong_and_change_nothing() {
 }
 
 /// Reads events until `enough`; each is (event, id, data).
-fn events(socket: &Path, after: Option<&str>, enough: impl Fn(&[(String, String, Value)]) -> bool) -> Vec<(String, String, Value)> {
+pub fn events(socket: &Path, after: Option<&str>, enough: impl Fn(&[(String, String, Value)]) -> bool) -> Vec<(String, String, Value)> {
     let mut s = UnixStream::connect(socket).unwrap();
     s.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let last = after.map(|a| format!("last-event-id: {a}\r\n")).unwrap_or_default();

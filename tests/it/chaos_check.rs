@@ -139,7 +139,7 @@ fn i13_a_success_that_nobody_wrote_is_seen() {
 
 #[path = "../chaos/power.rs"]
 #[allow(dead_code)]
-mod power;
+pub mod power;
 
 #[test]
 fn a_power_cut_keeps_what_was_synced_and_nothing_else() {

@@ -110,7 +110,17 @@ impl Attempt {
     }
 
     pub fn start_with(&self, secrets: &[(&str, &[u8])]) -> Child {
-        let mut c = Command::new(EXE);
+        self.start_as(Command::new(EXE), secrets)
+    }
+
+    /// As [`Attempt::start`], by way of another program, such as `unshare`.
+    pub fn start_under(&self, prefix: &[String]) -> Child {
+        let mut c = Command::new(&prefix[0]);
+        c.args(&prefix[1..]).arg(EXE);
+        self.start_as(c, &[])
+    }
+
+    fn start_as(&self, mut c: Command, secrets: &[(&str, &[u8])]) -> Child {
         c.arg("shim").arg(&self.dir).env_clear().envs(self.env.iter().map(|(k, v)| (k, v))).current_dir("/");
         let mut child = c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();

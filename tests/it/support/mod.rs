@@ -3,8 +3,10 @@
 //! Three test programs include this folder by path (`it`, `chaos`, the benches), and none of them uses all of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod history;
 pub mod home;
 pub mod http;
+pub mod idle;
 pub mod process;
 pub mod skip;
 pub mod wait;

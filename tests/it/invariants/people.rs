@@ -1,0 +1,81 @@
+//! I15 and I16: what people asked for outlives the engine, and every change names who asked.
+
+use serde_json::{Value, json};
+
+use super::bounds::kill_engine;
+use crate::api::{HELLO, act};
+use crate::support::{Home, until};
+
+#[test]
+fn i15_a_drain_survives_a_kill_and_says_who_and_why() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["engine", "start"]).expect(0);
+    home.qd(["engine", "drain", "--reason", "kernel update"]).expect(0);
+    kill_engine(&home);
+    // The engine that the client starts is drained too.
+    home.qd(["run", "hello"]).expect(0);
+    assert_eq!(home.json(&["engine", "status"])["draining"], json!(true));
+    let why = home.qd(["why", "hello#1"]).expect(0).stdout;
+    assert!(why.contains("kernel update"), "{why}");
+    kill_engine(&home);
+    assert_eq!(home.json(&["get", "runs"])["rows"][0]["state"], json!("queued"));
+    home.qd(["engine", "drain", "--off"]).expect(0);
+    kill_engine(&home);
+    until("the run to go on", || home.json(&["get", "runs"])["rows"][0]["verdict"] == json!("success"));
+    assert_eq!(home.json(&["engine", "status"])["draining"], json!(false));
+}
+
+/// How each action of the registry is made possible and asked for: what is done before, the request, the subject of its entry.
+fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
+    let target = |target: &str| json!({"action": action, "target": target, "reason": "test"});
+    Some(match action {
+        "run" => (target("hello"), "hello#1"),
+        "replay" => (target("bad#1"), "bad#2"),
+        "cancel" => {
+            home.qd(["run", "long"]).expect(0);
+            (target("long#1"), "long#1")
+        }
+        "resume" | "retry" | "pin" => (target("bad#1"), "bad#1"),
+        "unpin" => {
+            home.qd(["do", "pin", "bad#1"]).expect(0);
+            (target("bad#1"), "bad#1")
+        }
+        "drain" | "stop" => (json!({"action": action, "reason": "test"}), "engine"),
+        "undrain" => {
+            home.qd(["engine", "drain", "--reason", "test"]).expect(0);
+            (json!({"action": action, "reason": "test"}), "engine")
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn i16_every_action_that_changes_something_leaves_an_entry_with_its_person() {
+    let uid = rustix::process::getuid().as_raw();
+    for action in quarterdeck::action::ALL.iter().filter(|a| a.level > quarterdeck::domain::level::Level::L0) {
+        let home = Home::new();
+        home.pipeline("hello", HELLO);
+        home.pipeline("bad", "format: 1\nname: bad\nstages:\n  - name: a\n    run: exit 1\n");
+        home.pipeline("long", "format: 1\nname: long\nstages:\n  - name: a\n    run: sleep 1000\n");
+        home.qd(["run", "bad", "--wait"]).expect(1);
+        let Some((body, subject)) = request(&home, action.id) else {
+            panic!("`{}` is new: say in `request` how it is asked for", action.id);
+        };
+        let before = home.json(&["get", "audit"])["rows"].as_array().map_or(0, Vec::len);
+        let (status, answer) = act(&home.socket(), body);
+        assert_eq!(status, 200, "{}: {answer}", action.id);
+        // Exits with 1 where the chain does not verify. After `stop` this is the next engine.
+        let audit = home.json(&["get", "audit"]);
+        let rows = audit["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), before + 1, "{}: one entry for one change: {audit}", action.id);
+        let entry = rows.iter().max_by_key(|r| r["seq"].as_u64()).unwrap();
+        assert_eq!(
+            (&entry["action"], &entry["subject"], &entry["result"]),
+            (&json!(action.id), &json!(subject), &json!("done")),
+            "{entry}"
+        );
+        assert_eq!((&entry["uid"], &entry["reason"]), (&json!(uid), &json!("test")), "{entry}");
+        assert!(entry["who"].as_str().is_some_and(|w| !w.is_empty()), "{entry}");
+    }
+}
