@@ -76,6 +76,17 @@ pub struct Rows {
     pub error: Option<String>,
 }
 
+/// The same with its rows unread, for those who hand them on as they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RawRows {
+    pub what: String,
+    pub revision: u64,
+    pub age_ms: u64,
+    pub rows: Box<serde_json::value::RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// Answer of `GET /v1/runs/PIPELINE/NUMBER`, and of `run --wait --json`. `verdict` is null until the run has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunDoc {

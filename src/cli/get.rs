@@ -11,7 +11,7 @@ use super::table::{self, Column, left, right};
 use super::times;
 use crate::api::ApiError;
 use crate::api::client::encode;
-use crate::api::types::Rows;
+use crate::api::types::{RawRows, Rows};
 use crate::base::{duration, sanitise};
 use crate::domain::filter::cell;
 
@@ -26,15 +26,15 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     if let Some(limit) = get.limit {
         path.push_str(&format!("&limit={limit}"));
     }
-    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
     if out.json {
+        let rows: RawRows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
         out.value(&rows);
-    } else {
-        show(out, get, &rows);
+        return rows.error.map_or(Ok(()), |_| Err(Failure::told(1)));
     }
+    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
+    show(out, get, &rows);
     match &rows.error {
         None => Ok(()),
-        Some(_) if out.json => Err(Failure::told(1)),
         Some(e) => Err(ApiError::failed(
             e.clone(),
             "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom",

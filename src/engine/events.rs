@@ -12,9 +12,8 @@ use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::model::{Position, Start};
+use super::model::{Held, Position, Start};
 use super::state::Engine;
-use crate::api::types::ChangeSet;
 
 /// Between changes the client sees that the engine lives.
 const BEAT: Duration = Duration::from_secs(15);
@@ -22,7 +21,7 @@ const BEAT: Duration = Duration::from_secs(15);
 struct Listener {
     engine: Arc<Engine>,
     waiting: VecDeque<Event>,
-    receiver: Receiver<Arc<ChangeSet>>,
+    receiver: Receiver<Arc<Held>>,
 }
 
 /// The stream from a position on; without one it begins with `reset`.
@@ -59,10 +58,9 @@ pub fn stream(engine: Arc<Engine>, from: Option<Position>) -> Response {
     Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT)).into_response()
 }
 
-fn change(epoch: u64, set: &ChangeSet) -> Event {
+fn change(epoch: u64, set: &Held) -> Event {
     let id = Position { epoch, revision: set.revision }.to_string();
-    let text = serde_json::to_string(set).unwrap_or_default();
-    Event::default().event("change").id(id).data(text)
+    Event::default().event("change").id(id).data(&set.text)
 }
 
 fn reset(position: Position) -> Event {

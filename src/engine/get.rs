@@ -12,7 +12,6 @@ use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
 use crate::domain::filter::{self, Filter};
-use crate::store::RunsQuery;
 
 /// What is asked for.
 pub struct Question {
@@ -23,11 +22,20 @@ pub struct Question {
 }
 
 /// Rows of one answer at most: the client's memory is not ours to fill.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 /// A content set that was never read is read for the question, if it answers within this.
 const LOOK: Duration = Duration::from_secs(10);
 
-pub async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
+/// The answer as JSON: `api::types::Rows`.
+pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
+    if q.what == "runs" {
+        return super::runs::text(engine, q).await;
+    }
+    let rows = rows(engine, q).await?;
+    serde_json::to_vec(&rows).map_err(|e| ApiError::failed(format!("the answer cannot be written as JSON: {e}"), ""))
+}
+
+async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     let columns = columns(&q.what)?;
     let sort = q.sort.as_deref().map(|s| sort_by(s, columns)).transpose()?;
     let filter = Filter::parse(&q.filter, columns, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
@@ -40,12 +48,7 @@ pub async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     }
     if let Some((column, backwards)) = sort {
         let cell = |r: &Row| r.get(column).cloned().unwrap_or(Value::Null);
-        found.sort_by(|a, b| {
-            let (x, y) = (cell(a), cell(b));
-            let empty = (filter::cell(&x).is_empty(), filter::cell(&y).is_empty());
-            // Empty cells stay at the end in both directions.
-            if backwards && empty == (false, false) { filter::order(&y, &x) } else { filter::order(&x, &y) }
-        });
+        found.sort_by(|a, b| filter::order_column(&cell(a), &cell(b), backwards));
     }
     found.truncate(q.limit.unwrap_or(MOST));
     Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error })
@@ -70,7 +73,8 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
     })
 }
 
-fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool), ApiError> {
+/// The column to sort by, and whether backwards.
+pub(super) fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool), ApiError> {
     let (name, backwards) = text.strip_prefix('-').map_or((text, false), |n| (n, true));
     match columns.iter().find(|c| c.eq_ignore_ascii_case(name)) {
         Some(c) => Ok((c, backwards)),
@@ -99,10 +103,6 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize) -> Result<Found, 
     routes::blocking(move || {
         let store = &engine.store;
         Ok(match what.as_str() {
-            "runs" => {
-                let runs = store.runs(&RunsQuery { limit: cut, ..RunsQuery::default() }).map_err(|e| from_store(&e))?;
-                (runs.iter().map(rows::run).collect(), 0, None)
-            }
             "locks" => (locks(&engine)?, 0, None),
             "audit" => {
                 let view = store.audit_view(cut).map_err(|e| from_store(&e))?;

@@ -17,6 +17,7 @@ mod presence;
 mod routes;
 pub mod rows;
 pub mod run;
+mod runs;
 mod secrets;
 mod server;
 pub mod site_watch;

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use crate::api::types::ChangeSet;
 
 /// Change sets that are held.
-pub const HELD: usize = 10_000;
+pub const KEPT: usize = 10_000;
 /// A listener that is this far behind is dropped to `reset`.
 const BEHIND: usize = 1_024;
 
@@ -37,10 +37,27 @@ impl std::str::FromStr for Position {
     }
 }
 
+/// A change set as it is sent. Text takes a fifth of the memory of its rows, and there are many of them.
+#[derive(Debug)]
+pub struct Held {
+    pub revision: u64,
+    /// JSON of an `api::types::ChangeSet`.
+    pub text: String,
+    /// Tables and ids of the rows that it upserts.
+    upserts: Vec<(String, String)>,
+}
+
+impl Held {
+    /// Whether it holds a new state of this row.
+    pub fn upserts(&self, table: &str, id: &str) -> bool {
+        self.upserts.iter().any(|(t, i)| t == table && i == id)
+    }
+}
+
 /// What a listener gets first.
 pub enum Start {
     /// What it missed, in order; may be empty.
-    Since(Vec<Arc<ChangeSet>>),
+    Since(Vec<Arc<Held>>),
     /// Read everything again; the stream goes on from here.
     Reset(Position),
 }
@@ -53,8 +70,8 @@ pub struct Model {
 
 struct Inner {
     revision: u64,
-    ring: VecDeque<Arc<ChangeSet>>,
-    listeners: broadcast::Sender<Arc<ChangeSet>>,
+    ring: VecDeque<Arc<Held>>,
+    listeners: broadcast::Sender<Arc<Held>>,
 }
 
 /// One upsert or delete of a row, before it has a revision.
@@ -66,7 +83,7 @@ pub enum Edit {
 
 impl Model {
     pub fn new(epoch: u64) -> Self {
-        Self::holding(epoch, HELD, BEHIND)
+        Self::holding(epoch, KEPT, BEHIND)
     }
 
     fn holding(epoch: u64, held: usize, behind: usize) -> Self {
@@ -91,6 +108,11 @@ impl Model {
         if edits.is_empty() {
             return inner.revision;
         }
+        let upserted = edits.iter().filter_map(|e| match e {
+            Edit::Upsert { table, id, .. } => Some((table.clone(), id.clone())),
+            Edit::Delete { .. } => None,
+        });
+        let upserted = upserted.collect();
         let (mut upserts, mut deletes) = (BTreeMap::<_, BTreeMap<_, _>>::new(), BTreeMap::<_, Vec<_>>::new());
         for edit in edits {
             match edit {
@@ -101,7 +123,8 @@ impl Model {
             }
         }
         inner.revision += 1;
-        let set = Arc::new(ChangeSet { revision: inner.revision, upserts, deletes });
+        let set = ChangeSet { revision: inner.revision, upserts, deletes };
+        let set = Arc::new(Held { revision: inner.revision, text: serde_json::to_string(&set).unwrap_or_default(), upserts: upserted });
         inner.ring.push_back(set.clone());
         if inner.ring.len() > self.held {
             inner.ring.pop_front();
@@ -112,7 +135,7 @@ impl Model {
     }
 
     /// Joins the stream: without a gap after `from`, or with a reset.
-    pub fn join(&self, from: Option<Position>) -> (Start, broadcast::Receiver<Arc<ChangeSet>>) {
+    pub fn join(&self, from: Option<Position>) -> (Start, broadcast::Receiver<Arc<Held>>) {
         let inner = self.lock();
         let receiver = inner.listeners.subscribe();
         let oldest = inner.ring.front().map_or(inner.revision + 1, |s| s.revision);

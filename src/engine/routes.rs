@@ -61,9 +61,13 @@ impl IntoResponse for Fault {
     }
 }
 
+fn json_text(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
+}
+
 fn answer(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Ok(bytes) => json_text(bytes),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}")).into_response(),
     }
 }
@@ -117,7 +121,7 @@ async fn table(
             Some(Err(_)) => return Err(ApiError::bad("`limit` must be a whole number", "").into()),
         },
     };
-    Ok(answer(&rows_of::rows(&engine, question).await?))
+    Ok(json_text(rows_of::text(&engine, question).await?))
 }
 
 async fn change(State(engine): Shared, Extension(peer): Extension<Peer>, body: Bytes) -> Result<Response, Fault> {

@@ -1,12 +1,14 @@
 //! Typed rows to the flat rows of `get` and of the event stream: the names and forms that scripts rely on.
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
 use crate::domain::audit::Entry;
 use crate::domain::decision::Decision;
 use crate::domain::rows::{LockRow, QueueRow, RunRow, Summary};
+use crate::domain::run::{RunRef, RunState, Verdict};
 
 pub type Row = Map<String, Value>;
 
@@ -60,14 +62,79 @@ fn flat(value: Value) -> Row {
     }
 }
 
+/// An instant as [`time`] writes it, without a text of its own.
+struct At(i64);
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Ok(t) = Timestamp::from_microsecond(self.0) else { return to.serialize_str("") };
+        let at = t.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let (date, time) = (at.date(), at.time());
+        let (h, m, s, ms) = (time.hour(), time.minute(), time.second(), time.millisecond());
+        to.collect_str(&format_args!("{:04}-{:02}-{:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z", date.year(), date.month(), date.day()))
+    }
+}
+
+/// A run's row in the order of [`RUNS`], written without a map: the table of runs is the one that grows.
+#[derive(Serialize)]
+pub struct RunOut<'a> {
+    run: &'a RunRef,
+    pipeline: &'a str,
+    number: u64,
+    state: RunState,
+    verdict: Option<Verdict>,
+    detail: &'a str,
+    exit_code: Option<i32>,
+    failed_stage: Option<&'a str>,
+    failed_step: Option<&'a str>,
+    requested_by: &'a str,
+    reason: &'a str,
+    started: Option<At>,
+    ended: Option<At>,
+    duration_ms: Option<u64>,
+    fp_before: Option<&'a str>,
+    fp_after: Option<&'a str>,
+    queued: At,
+    trigger: &'a str,
+    cause: Option<&'a str>,
+    title: &'a str,
+    cancel_by: Option<&'a str>,
+    pinned: bool,
+    replay_of: Option<&'a RunRef>,
+}
+
+impl<'a> RunOut<'a> {
+    pub fn of(r: &'a RunRow) -> Self {
+        Self {
+            run: &r.run,
+            pipeline: &r.pipeline,
+            number: r.number,
+            state: r.state,
+            verdict: r.verdict,
+            detail: &r.detail,
+            exit_code: r.exit_code,
+            failed_stage: r.failed_stage.as_deref(),
+            failed_step: r.failed_step.as_deref(),
+            requested_by: &r.requested_by,
+            reason: &r.reason,
+            started: r.started_us.map(At),
+            ended: r.ended_us.map(At),
+            duration_ms: r.duration_ms(),
+            fp_before: r.fp_before.as_deref(),
+            fp_after: r.fp_after.as_deref(),
+            queued: At(r.created_us),
+            trigger: &r.trigger,
+            cause: r.cause.as_deref(),
+            title: &r.title,
+            cancel_by: r.cancel_by.as_deref(),
+            pinned: r.pinned,
+            replay_of: r.replay_of.as_ref(),
+        }
+    }
+}
+
 pub fn run(r: &RunRow) -> Row {
-    flat(json!({
-        "run": r.run, "pipeline": r.pipeline, "number": r.number, "state": r.state, "verdict": r.verdict, "detail": r.detail,
-        "exit_code": r.exit_code, "failed_stage": r.failed_stage, "failed_step": r.failed_step, "requested_by": r.requested_by,
-        "reason": r.reason, "started": time_opt(r.started_us), "ended": time_opt(r.ended_us), "duration_ms": r.duration_ms(),
-        "fp_before": r.fp_before, "fp_after": r.fp_after, "queued": time(r.created_us), "trigger": r.trigger, "cause": r.cause,
-        "title": r.title, "cancel_by": r.cancel_by, "pinned": r.pinned, "replay_of": r.replay_of,
-    }))
+    flat(serde_json::to_value(RunOut::of(r)).unwrap_or(Value::Null))
 }
 
 pub fn queue(r: &QueueRow) -> Row {
@@ -133,7 +200,6 @@ pub fn document(s: &Summary) -> RunDoc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::run::{RunRef, RunState, Verdict};
 
     #[test]
     fn a_run_s_row_has_the_contract_s_names_and_forms() {
@@ -165,5 +231,12 @@ mod tests {
         assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
         assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));
         assert_eq!((&row["verdict"], &row["fp_before"]), (&json!("failure"), &Value::Null));
+    }
+
+    #[test]
+    fn an_instant_of_a_row_is_written_as_any_other() {
+        for us in [0, 999, 1_000, -1, 1_764_036_001_500_123, -62_135_596_800_000_000, 253_402_207_200_999_999] {
+            assert_eq!(json!(At(us)), json!(time(us)), "{us}");
+        }
     }
 }

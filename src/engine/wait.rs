@@ -29,7 +29,7 @@ pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration, end
                 () = engine.stopped() => return look(engine, run).await,
             };
             match change {
-                Ok(set) if set.upserts.get("runs").is_some_and(|rows| rows.contains_key(&id)) => break,
+                Ok(set) if set.upserts("runs", &id) => break,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return look(engine, run).await,

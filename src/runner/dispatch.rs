@@ -147,6 +147,8 @@ pub struct Dispatcher {
     pub(super) fence: u64,
     pub(super) tasks: JoinSet<()>,
     pub(super) disk_holds: bool,
+    /// Wall minus boot time at the last look.
+    pub(super) wall_offset_us: Option<i64>,
 }
 
 impl Dispatcher {
@@ -170,6 +172,7 @@ impl Dispatcher {
         // An end and the claim that follows from it are one commit.
         let mut turn = Some(self.store.gather());
         loop {
+            self.follow_clock();
             self.pump();
             drop(turn.take());
             let wake = self.next_wake();
@@ -214,6 +217,7 @@ impl Dispatcher {
     }
 
     fn handle(&mut self, event: Event) {
+        self.follow_clock();
         match event {
             Event::Submitted(run) => {
                 // While the store is at fault, or after a rebuild that saw it already, the store knows it best.
@@ -438,6 +442,7 @@ impl Dispatcher {
 
     /// A time has come: retries, limits, disk.
     fn tick(&mut self) {
+        self.follow_clock();
         let now = self.now();
         let due: Vec<RunId> = self.runs.values().filter(|r| due_us(r, &now).is_some_and(|d| d <= 0)).map(|r| r.id).collect();
         for id in due {

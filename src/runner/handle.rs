@@ -94,6 +94,7 @@ impl Runner {
             fence: 0,
             tasks: Default::default(),
             disk_holds: false,
+            wall_offset_us: None,
         };
         let task = Mutex::new(Some(tokio::spawn(dispatcher.serve(inbox))));
         Self { inner: Arc::new(Inner { store, cfg, events, changes, refreshes, stop, task, plans }) }

@@ -11,6 +11,7 @@ pub mod eta;
 mod follow;
 mod handle;
 mod ingest;
+mod jump;
 mod live;
 pub mod log;
 mod moves;

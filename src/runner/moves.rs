@@ -45,9 +45,14 @@ pub fn retry_after(retry: &Retry, idempotent: bool, attempts: u32, verdict: Verd
         _ => false,
     };
     let again = if retry.on.is_empty() { verdict == Verdict::Failure } else { retry.on.iter().any(wanted) };
+    again.then(|| delay_ms(retry, attempts))
+}
+
+/// How long the next attempt after so many waits, in milliseconds.
+pub fn delay_ms(retry: &Retry, attempts: u32) -> u64 {
     // Ninety days bound the power; a wait beyond that is no retry.
     let factor = retry.backoff.max(1.0).powi(attempts.saturating_sub(1).min(1_000) as i32);
-    again.then(|| (retry.delay.ms() as f64 * factor).min(7.776e9) as u64)
+    (retry.delay.ms() as f64 * factor).min(7.776e9) as u64
 }
 
 impl ActiveRun {

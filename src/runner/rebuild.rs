@@ -66,13 +66,17 @@ impl Dispatcher {
         let locked = locked_stages(&raw);
         self.held = raw;
         let none = Default::default();
+        let now_us = self.now().us;
         for mut row in open.runs {
             let (id, name, json) = (row.id, row.run.clone(), std::mem::take(&mut row.plan_json));
             let plan = self.plans.get(&row.plan_sha256.clone(), || serde_json::from_str::<Plan>(&json));
             let locks = locked.get(&id).unwrap_or(&none);
             let restored = plan.map_err(|e| e.to_string()).and_then(|p| ActiveRun::restore(row.clone(), p, locks));
             match restored {
-                Ok(run) => self.insert(run),
+                Ok(mut run) => {
+                    run.cap_waits(now_us);
+                    self.insert(run);
+                }
                 // Not ours to throw away: it stays as it is until somebody cancels it.
                 Err(why) => {
                     tracing::error!(run = %name, why, "a stored run cannot be read; it is left alone until it is cancelled");

@@ -146,7 +146,7 @@ impl Store {
 
 /// A column with the text form of an enum; an unknown word is damage, and said so.
 pub(super) fn word<T: std::str::FromStr>(row: &Row<'_>, i: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(i)?;
+    let text = row.get_ref(i)?.as_str()?;
     text.parse()
         .map_err(|_| rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, format!("`{text}` is no state").into()))
 }

@@ -1,19 +1,27 @@
 //! Rows for people and scripts: runs, stages, steps, attempts, locks, artifacts, readings, and durations of the past.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::ops::ControlFlow;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::control::id_of;
 use super::load::{word, word_opt};
-use super::{RunId, Store, StoreError};
+use super::{Store, StoreError};
 use crate::domain::rows::{ArtifactRow, AttemptRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
-use crate::domain::run::{RunRef, RunState, StepKey};
+use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 
 /// Which runs. All conditions hold together; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunsQuery {
     pub pipeline: Option<String>,
+    pub number: Option<u64>,
     /// Empty = any.
     pub states: Vec<RunState>,
+    /// None of these.
+    pub not_states: Vec<RunState>,
+    /// Each is a condition: the verdict, and whether the run must have it or must not. A run without one has none.
+    pub verdicts: Vec<(Verdict, bool)>,
     /// Runs queued before this one (its store id is not part of the answer, so give the run).
     pub before: Option<RunRef>,
     /// 0 = 500.
@@ -53,30 +61,67 @@ fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
     })
 }
 
+/// The statement of a query. Words of states and verdicts stand in it, so that the partial indexes are found; all else is bound.
+fn select(c: &Connection, q: &RunsQuery) -> Result<(String, Vec<Value>), StoreError> {
+    let (mut sql, mut values) = (format!("{RUN} WHERE 1"), Vec::new());
+    let mut bind = |sql: &mut String, condition: &str, value: Value| {
+        sql.push_str(&format!(" AND {condition} ?"));
+        values.push(value);
+    };
+    if let Some(pipeline) = &q.pipeline {
+        bind(&mut sql, "r.pipeline =", pipeline.clone().into());
+    }
+    if let Some(number) = q.number {
+        bind(&mut sql, "r.number =", i64::try_from(number).unwrap_or(i64::MAX).into());
+    }
+    if let Some(run) = &q.before {
+        bind(&mut sql, "r.id <", id_of(c, run)?.into());
+    }
+    if !q.states.is_empty() {
+        let words: Vec<String> = q.states.iter().map(|s| format!("'{}'", s.as_str())).collect();
+        sql.push_str(&format!(" AND r.state IN ({})", words.join(", ")));
+    }
+    for state in &q.not_states {
+        sql.push_str(&format!(" AND r.state != '{}'", state.as_str()));
+    }
+    for (verdict, has) in &q.verdicts {
+        let not = if *has { "" } else { "NOT " };
+        sql.push_str(&format!(" AND r.verdict IS {not}'{}'", verdict.as_str()));
+    }
+    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
+    values.push(i64::try_from(if q.limit == 0 { 500 } else { q.limit }).unwrap_or(i64::MAX).into());
+    Ok((sql, values))
+}
+
 impl Store {
     /// Runs, newest first.
     pub fn runs(&self, q: &RunsQuery) -> Result<Vec<RunRow>, StoreError> {
+        self.fold_runs(q, Vec::new(), |all, row| {
+            all.push(row);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Shows runs one by one, newest first, as of one instant, until `each` has enough: a long history is never in memory as rows.
+    pub fn fold_runs<T: Send + 'static>(
+        &self,
+        q: &RunsQuery,
+        mut all: T,
+        mut each: impl FnMut(&mut T, RunRow) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let q = q.clone();
         self.read(move |c| {
-            let mut sql = format!("{RUN} WHERE 1");
-            if q.pipeline.is_some() {
-                sql.push_str(" AND r.pipeline = ?1");
-            } else {
-                sql.push_str(" AND ?1 IS NULL");
-            }
-            if !q.states.is_empty() {
-                let words: Vec<String> = q.states.iter().map(|s| format!("'{}'", s.as_str())).collect();
-                sql.push_str(&format!(" AND r.state IN ({})", words.join(", ")));
-            }
-            let before: Option<RunId> = match &q.before {
-                Some(run) => Some(id_of(c, run)?),
-                None => None,
-            };
-            sql.push_str(" AND r.id < ?2 ORDER BY r.id DESC LIMIT ?3");
-            let limit = if q.limit == 0 { 500 } else { q.limit };
+            let (sql, values) = select(c, &q)?;
             let mut s = c.prepare_cached(&sql)?;
-            let rows = s.query_map(params![q.pipeline, before.unwrap_or(RunId::MAX), limit], run_row)?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut rows = s.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                if each(&mut all, run_row(row)?).is_break() {
+                    break;
+                }
+            }
+            drop(rows);
+            drop(s);
+            Ok(all)
         })
     }
 

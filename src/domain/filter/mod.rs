@@ -24,6 +24,16 @@ pub struct Filter {
     terms: Vec<Term>,
 }
 
+/// `column=text`, or with `negate` `column!=text`; `text` is in lower case. `by_value`: it may equal cells that are written otherwise (`5` and
+/// `5.0`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Equality<'a> {
+    pub column: &'a str,
+    pub text: &'a str,
+    pub negate: bool,
+    pub by_value: bool,
+}
+
 #[derive(Debug, Clone)]
 struct Term {
     negate: bool,
@@ -66,6 +76,16 @@ impl Filter {
 
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
+    }
+
+    /// The terms that compare a column with a value for equality: a source of rows may test some of them first, where it is faster.
+    pub fn equalities(&self) -> impl Iterator<Item = Equality<'_>> {
+        self.terms.iter().filter_map(|t| match &t.test {
+            Test::Compare(column, Op::Equal, o) if !o.text.is_empty() => {
+                Some(Equality { column, text: &o.text, negate: t.negate, by_value: o.number.is_some() || o.time.is_some() })
+            }
+            _ => None,
+        })
     }
 
     /// Whether a row passes every term. A column that the row lacks is an empty cell.
@@ -129,4 +149,10 @@ pub fn order(a: &Value, b: &Value) -> Ordering {
             x.is_empty().cmp(&y.is_empty()).then_with(|| natural::compare(&x, &y))
         }
     }
+}
+
+/// As [`order`], or backwards; empty cells stay at the end in both directions.
+pub fn order_column(a: &Value, b: &Value, backwards: bool) -> Ordering {
+    let full = |v: &Value| !cell(v).is_empty();
+    if backwards && full(a) && full(b) { order(b, a) } else { order(a, b) }
 }
