@@ -144,6 +144,11 @@ impl Client {
         }
     }
 
+    /// As [`Client::stream`], for answers that come line by line. The connection serves nothing else until the last of them is read.
+    pub async fn lines(&mut self, path: &str) -> Result<Lines, Trouble> {
+        Ok(Lines { body: self.stream(path).await?, held: Vec::new() })
+    }
+
     async fn send(&mut self, method: &str, path: &str, body: Bytes, limit: Duration) -> Result<Response<Incoming>, Trouble> {
         let request = Request::builder()
             .method(method)
@@ -160,6 +165,42 @@ impl Client {
             Ok(Ok(r)) => Ok(r),
             Ok(Err(e)) => Err(Trouble::Lost(e.to_string())),
             Err(_) => Err(silent(&self.socket, limit)),
+        }
+    }
+}
+
+/// A streamed answer.
+pub struct Lines {
+    body: Incoming,
+    /// The beginning of a line whose end has not come.
+    held: Vec<u8>,
+}
+
+/// A longer line of a streamed answer is none of ours.
+const MAX_LINE: usize = 8 << 20;
+
+impl Lines {
+    /// The next line, without its end, within `limit`; none at the end of the answer.
+    pub async fn next(&mut self, limit: Duration) -> Result<Option<Vec<u8>>, Trouble> {
+        let mut searched = 0;
+        loop {
+            if let Some(i) = self.held[searched..].iter().position(|b| *b == b'\n') {
+                let rest = self.held.split_off(searched + i + 1);
+                let mut line = std::mem::replace(&mut self.held, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            searched = self.held.len();
+            if searched > MAX_LINE {
+                return Err(Trouble::Lost("a line of its answer has no end".into()));
+            }
+            match timeout(limit, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => self.held.extend(frame.into_data().unwrap_or_default()),
+                Ok(Some(Err(e))) => return Err(Trouble::Lost(e.to_string())),
+                Ok(None) if self.held.is_empty() => return Ok(None),
+                Ok(None) => return Err(Trouble::Lost("its answer ends in the middle of a line".into())),
+                Err(_) => return Err(Trouble::Lost(format!("nothing came for {} s", limit.as_secs()))),
+            }
         }
     }
 }

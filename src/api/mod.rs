@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod error;
+pub mod log;
 pub mod socket;
 pub mod types;
 

@@ -6,6 +6,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::log::FirstErrorDoc;
+
 /// Path prefix of this version of the protocol.
 pub const V1: &str = "/v1";
 /// No request body is larger.
@@ -98,6 +100,9 @@ pub struct RunDoc {
     pub stages: Vec<StageDoc>,
     /// `queued`, `running`, `waiting`, `done`.
     pub state: String,
+    /// Of the step that failed it, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_error: Option<Box<FirstErrorDoc>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,52 +133,6 @@ pub struct Why {
     pub reasons: Vec<String>,
     /// The same, typed: `domain::reason::Reason`.
     pub detail: Vec<Value>,
-}
-
-/// `GET /v1/log/PIPELINE/NUMBER/FENCE` and `/v1/grep/…`: whole lines. Text is as the step wrote it: the client makes it safe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogPage {
-    pub lines: Vec<LogLine>,
-    /// Where to go on.
-    pub next_offset: u64,
-    /// The step has ended, and nothing will be added.
-    pub complete: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    pub offset: u64,
-    /// RFC 3339 UTC; empty where the index has none.
-    pub at: String,
-    pub text: String,
-    /// More of the same line follows in the next one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub partial: bool,
-}
-
-/// `GET /v1/attempts/PIPELINE/NUMBER`: oldest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AttemptsDoc {
-    pub run: String,
-    /// The run has ended: no attempt will be added.
-    pub done: bool,
-    pub attempts: Vec<AttemptDoc>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AttemptDoc {
-    /// Names the attempt for ever.
-    pub fence: u64,
-    pub stage: String,
-    pub cell: String,
-    pub step: String,
-    /// 1 for the first attempt of its step.
-    pub number: u32,
-    pub state: String,
-    pub verdict: Option<String>,
-    pub started: Option<String>,
-    pub ended: Option<String>,
-    pub log_bytes: u64,
 }
 
 /// One change of the model: upserts and deletes by table and id.

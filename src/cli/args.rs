@@ -252,8 +252,12 @@ pub struct Get {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "With --json one object a line: run, stage, step, cell, attempt, offset, time, text; `partial` where the same line goes on in the\n\
+    next one, `binary` where it is no text. With --first-error one object for each red attempt."
+)]
 pub struct Log {
-    /// RUN[/STAGE[/STEP]]
+    /// RUN[/STAGE[/STEP]]; a step of a matrix also by its cell, or as `STEP (CELL)`
     pub place: String,
     /// Stay, and print what is added until it ends
     #[arg(short, long)]
@@ -261,12 +265,57 @@ pub struct Log {
     /// Only lines that match this regular expression
     #[arg(long, value_name = "RE")]
     pub grep: Option<String>,
+    /// With --grep: the lines that do not match
+    #[arg(short = 'v', long, requires = "grep")]
+    pub invert: bool,
+    /// With --grep: the text itself, not an expression
+    #[arg(short = 'F', long, requires = "grep")]
+    pub fixed: bool,
+    /// With --grep: upper and lower case are the same
+    #[arg(short, long, requires = "grep")]
+    pub ignore_case: bool,
+    /// With --grep: so many lines around each hit
+    #[arg(short = 'C', long, value_name = "N", requires = "grep", value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub context: Option<u16>,
+    /// With --grep: the number of each line
+    #[arg(long, requires = "grep")]
+    pub line_number: bool,
     /// Only lines from then on: a time in RFC 3339, or 10m for ten minutes ago
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
+    /// Only the last lines of each step
+    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["grep", "since"], value_parser = clap::value_parser!(u16).range(1..=5000))]
+    pub tail: Option<u16>,
+    /// From this offset on, in bytes
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["since", "tail"])]
+    pub from: Option<u64>,
+    /// Only this attempt of each step: a number, or `last`
+    #[arg(long, value_name = "N", value_parser = attempt)]
+    pub attempt: Option<Attempt>,
     /// The time before each line
     #[arg(short, long)]
     pub timestamps: bool,
+    /// The line of each red step where it began to go wrong, with a few around it
+    #[arg(long, conflicts_with_all = ["grep", "since", "tail", "from", "follow"])]
+    pub first_error: bool,
+    /// Bytes instead of lines, as hexdump -C shows them
+    #[arg(long, conflicts_with_all = ["grep", "since", "tail", "timestamps", "first_error"])]
+    pub hex: bool,
+}
+
+/// Which attempt of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    Number(u32),
+    Last,
+}
+
+fn attempt(text: &str) -> Result<Attempt, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(Attempt::Number(n)),
+        _ if text == "last" => Ok(Attempt::Last),
+        _ => Err("write a number from 1, or `last`".into()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,19 +1,19 @@
-//! `log RUN[/STAGE[/STEP]]`: the log of a run, stage by stage, safe for a terminal; followed while it grows.
+//! `log RUN[/STAGE[/STEP]]`: the log of a run, stage by stage; followed while it grows, searched by the engine.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Ctx;
-use super::args::Log as Args;
+use super::args::{Attempt, Log as Args};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
-use super::out::{Out, Tone};
+use super::log_print::{Printer, label};
+use super::out::Out;
 use super::times;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
-use crate::api::types::{AttemptDoc, AttemptsDoc, LogLine, LogPage};
+use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, Found, LogPage};
 use crate::api::{ApiError, Code};
-use crate::base::sanitise::{self, Colour};
 use crate::base::suggest;
 use crate::config::Site;
 use crate::domain::run::{BadRunRef, RunRef};
@@ -24,32 +24,27 @@ const HOLD: u64 = 20;
 const LIVES: u32 = 20;
 /// Between two looks for a further step.
 const NEXT: Duration = Duration::from_millis(200);
-
-/// What is asked for.
-struct Place {
-    run: RunRef,
-    stage: Option<String>,
-    step: Option<String>,
-}
+/// Lines shown from a little before the first error on.
+const AROUND: usize = 12;
 
 struct Reader<'a> {
     ctx: &'a Ctx,
     site: &'a Site,
-    out: &'a Out,
     client: Client,
-    place: Place,
-    follow: bool,
-    grep: Option<String>,
+    run: RunRef,
+    /// `STAGE` or `STAGE/STEP`, whose names may hold a `/` themselves.
+    place: Option<String>,
+    args: &'a Args,
     since: Option<Timestamp>,
-    timestamps: bool,
-    /// The attempt whose head was printed last.
-    head: Option<u64>,
-    /// The line goes on: its beginning stands on the screen.
-    open: bool,
+    print: Printer<'a>,
 }
 
 pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
-    let place = parse(&args.place)?;
+    let (run, place) = match args.place.split_once('/') {
+        Some((run, place)) => (run, Some(place.trim_end_matches('/').to_owned()).filter(|p| !p.is_empty())),
+        None => (args.place.as_str(), None),
+    };
+    let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
     let site = ctx.site(out)?;
     let since =
         match &args.since {
@@ -60,29 +55,10 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
         };
     connect::block_on(async {
         let client = connect::connect(ctx, &site, Start::OnDemand).await?;
-        let mut reader = Reader {
-            ctx,
-            site: &site,
-            out,
-            client,
-            place,
-            follow: args.follow,
-            grep: args.grep,
-            since,
-            timestamps: args.timestamps,
-            head: None,
-            open: false,
-        };
+        let print = Printer::new(out, &run, args.timestamps, args.follow);
+        let mut reader = Reader { ctx, site: &site, client, run, place, args: &args, since, print };
         reader.read().await
     })
-}
-
-fn parse(text: &str) -> Result<Place, Failure> {
-    let mut parts = text.splitn(3, '/');
-    let run = parts.next().unwrap_or_default();
-    let run = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
-    let name = |p: Option<&str>| p.filter(|p| !p.is_empty()).map(str::to_owned);
-    Ok(Place { run, stage: name(parts.next()), step: name(parts.next()) })
 }
 
 impl Reader<'_> {
@@ -90,7 +66,7 @@ impl Reader<'_> {
         let mut seen = Vec::new();
         loop {
             let doc = self.attempts().await?;
-            let wanted: Vec<&AttemptDoc> = doc.attempts.iter().filter(|a| self.wanted(a)).collect();
+            let wanted: Vec<&AttemptDoc> = doc.attempts.iter().filter(|a| self.wanted(a, &doc)).collect();
             if wanted.is_empty() && (doc.done || !doc.attempts.is_empty()) {
                 self.known(&doc)?;
             }
@@ -100,14 +76,28 @@ impl Reader<'_> {
                     seen.push(a.fence);
                     self.attempt(&a).await?;
                 }
-                None if doc.done || !self.follow => {
-                    if seen.is_empty() && !self.out.json {
-                        self.out.note(&format!("nothing has run yet: quarterdeck why '{}'", self.place.run));
-                    }
+                None if doc.done || !self.args.follow => {
+                    self.print.close();
+                    self.nothing(&doc, seen.is_empty());
                     return Ok(());
                 }
                 None => tokio::time::sleep(NEXT).await,
             }
+        }
+    }
+
+    /// Says why nothing was printed.
+    fn nothing(&self, doc: &AttemptsDoc, none: bool) {
+        let run = &self.run;
+        if self.args.first_error && !self.print.printed() {
+            let red = doc.attempts.iter().any(|a| a.verdict.as_deref().is_some_and(|v| v == "failure" || v == "lost"));
+            self.print.note(&if red {
+                format!("no line of its logs looks like an error: quarterdeck log '{run}'")
+            } else {
+                format!("no step of {run} failed")
+            });
+        } else if none {
+            self.print.note(&format!("nothing has run yet: quarterdeck why '{run}'"));
         }
     }
 
@@ -117,117 +107,195 @@ impl Reader<'_> {
         loop {
             match self.client.get(path, ANSWER + Duration::from_secs(HOLD)).await {
                 Ok(answer) => return Ok(answer),
-                Err(Trouble::Answer(e)) if e.code != Code::NoEngine || !self.follow => return Err(e.into()),
-                Err(trouble) if lives == 0 || !self.follow => return Err(ApiError::from(trouble).into()),
-                Err(_) => {
-                    lives -= 1;
-                    tokio::time::sleep(NEXT).await;
-                    self.client = connect::connect(self.ctx, self.site, Start::OnDemand).await?;
-                }
+                Err(trouble) => self.survive(trouble, &mut lives).await?,
             }
         }
     }
 
+    /// Connects again, where the engine went away and the log is followed.
+    async fn survive(&mut self, trouble: Trouble, lives: &mut u32) -> Outcome {
+        match trouble {
+            Trouble::Answer(e) if e.code != Code::NoEngine || !self.args.follow => return Err(e.into()),
+            trouble if *lives == 0 || !self.args.follow => return Err(ApiError::from(trouble).into()),
+            _ => {}
+        }
+        *lives -= 1;
+        tokio::time::sleep(NEXT).await;
+        self.client = connect::connect(self.ctx, self.site, Start::OnDemand).await?;
+        Ok(())
+    }
+
     async fn attempts(&mut self) -> Result<AttemptsDoc, Failure> {
-        let path = format!("/v1/attempts/{}/{}", encode(&self.place.run.pipeline), self.place.run.number);
+        let errors = if self.args.first_error { "?first_error=1" } else { "" };
+        let path = format!("/v1/attempts/{}/{}{errors}", encode(&self.run.pipeline), self.run.number);
         self.ask(&path).await
     }
 
     /// A step is named by itself, with its cell in brackets, or by the cell alone.
-    fn wanted(&self, a: &AttemptDoc) -> bool {
-        let stage = self.place.stage.as_ref().is_none_or(|s| *s == a.stage);
-        let step = self.place.step.as_ref().is_none_or(|s| *s == a.step || *s == label(a) || !a.cell.is_empty() && *s == a.cell);
-        stage && step
+    fn wanted(&self, a: &AttemptDoc, doc: &AttemptsDoc) -> bool {
+        let place = self.place.as_deref().is_none_or(|p| {
+            let step = p.strip_prefix(a.stage.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            p == a.stage || step.is_some_and(|s| s == a.step || s == label(a) || !a.cell.is_empty() && s == a.cell)
+        });
+        let attempt = match self.args.attempt {
+            None => true,
+            Some(Attempt::Number(n)) => a.number == n,
+            Some(Attempt::Last) => {
+                let same = |b: &&AttemptDoc| (&b.stage, &b.cell, &b.step) == (&a.stage, &a.cell, &a.step);
+                doc.attempts.iter().filter(same).all(|b| b.fence <= a.fence)
+            }
+        };
+        place && attempt
     }
 
     /// A place that the run does not have is an error, with the places that it has.
     fn known(&self, doc: &AttemptsDoc) -> Outcome {
-        let Some(stage) = &self.place.stage else { return Ok(()) };
-        let mut names: Vec<String> = doc.attempts.iter().filter(|a| a.stage == *stage).map(label).collect();
-        let what = if names.is_empty() {
-            names = doc.attempts.iter().map(|a| a.stage.clone()).collect();
-            format!("stage `{stage}`")
-        } else {
-            format!("step `{}` in stage `{stage}`", self.place.step.as_deref().unwrap_or_default())
+        let Some(place) = &self.place else { return Ok(()) };
+        let stage = doc.attempts.iter().map(|a| a.stage.as_str()).find(|s| *s == place || place.starts_with(&format!("{s}/")));
+        let (what, wrong, mut names): (String, &str, Vec<String>) = match stage {
+            Some(stage) if stage == place => return Ok(()),
+            Some(stage) => {
+                let step = &place[stage.len() + 1..];
+                let all = doc.attempts.iter().filter(|a| a.stage == stage);
+                if all.clone().any(|a| a.step == step || label(a) == step || a.cell == step) {
+                    // Only the attempt is not there.
+                    return Ok(());
+                }
+                (format!("step `{step}` in stage `{stage}`"), step, all.map(label).collect())
+            }
+            None => {
+                let stage = place.split('/').next().unwrap_or(place);
+                (format!("stage `{stage}`"), stage, doc.attempts.iter().map(|a| a.stage.clone()).collect())
+            }
         };
         names.dedup();
-        let wrong = self.place.step.as_ref().filter(|_| what.starts_with("step")).unwrap_or(stage);
         let help = match suggest::nearest(wrong, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if names.is_empty() => "none of its steps has run".into(),
             None => format!("it ran: {}", names.join(", ")),
         };
-        Err(Failure::bad(format!("{} has run no {what}", self.place.run), help))
+        Err(Failure::bad(format!("{} has run no {what}", self.run), help))
     }
 
     async fn attempt(&mut self, a: &AttemptDoc) -> Outcome {
-        let base = format!("{}/{}/{}", encode(&self.place.run.pipeline), self.place.run.number, a.fence);
-        let mut offset = 0;
-        let mut first = true;
-        loop {
-            let path = match (&self.grep, self.since.filter(|_| first)) {
-                (Some(re), None) => format!("/v1/grep/{base}?re={}&offset={offset}", encode(re)),
-                (None, Some(at)) => format!("/v1/log/{base}?at=time&time={at}"),
-                _ => format!("/v1/log/{base}?at=offset&offset={offset}&wait={}", if self.follow { HOLD } else { 0 }),
+        let base = format!("{}/{}/{}", encode(&self.run.pipeline), self.run.number, a.fence);
+        if self.args.first_error {
+            return match &a.first_error {
+                Some(e) => self.first_error(a, &base, e).await,
+                None => Ok(()),
             };
-            let page: LogPage = self.ask(&path).await?;
-            if self.grep.is_some() && self.since.is_some() && first {
-                // The search begins where the time does.
-                offset = self.offset_of_time(&base).await?;
-                first = false;
-                continue;
-            }
-            first = false;
-            let nothing_new = page.lines.is_empty() && page.next_offset == offset;
-            for line in &page.lines {
-                if self
-                    .since
-                    .is_none_or(|s| line.at.is_empty() || line.at.parse::<Timestamp>().is_ok_and(|t| t >= s || self.grep.is_none()))
-                {
-                    self.print(a, line);
+        }
+        match &self.args.grep {
+            Some(re) if !self.args.hex => self.search(a, &base, re).await,
+            _ => self.pages(a, &base).await,
+        }
+    }
+
+    async fn first_error(&mut self, a: &AttemptDoc, base: &str, e: &FirstErrorDoc) -> Outcome {
+        let page: Option<LogPage> = if self.print.json() {
+            None
+        } else {
+            Some(self.ask(&format!("/v1/log/{base}?at=offset&offset={}&lines={AROUND}", e.context_offset)).await?)
+        };
+        self.print.first_error(a, e, page.as_ref());
+        Ok(())
+    }
+
+    async fn pages(&mut self, a: &AttemptDoc, base: &str) -> Outcome {
+        let (mut offset, mut file) = (self.args.from.unwrap_or(0), 0);
+        let mut begin = match (self.args.tail, self.since) {
+            (Some(n), _) => Some(format!("at=tail&lines={n}")),
+            (None, Some(at)) => Some(format!("at=time&time={at}")),
+            (None, None) => None,
+        };
+        let hex = if self.args.hex { "&as=hex" } else { "" };
+        let wait = if self.args.follow { HOLD } else { 0 };
+        loop {
+            let from = begin.take().unwrap_or_else(|| format!("at=offset&offset={offset}"));
+            let page: LogPage = self.ask(&format!("/v1/log/{base}?{from}&wait={wait}&file={file}{hex}")).await?;
+            if let Some(why) = &page.reset {
+                self.print.close();
+                self.print.note(&format!("{} / {}: {why}", a.stage, label(a)));
+                if !self.args.follow {
+                    return Err(Failure::told(1));
                 }
             }
-            offset = page.next_offset;
-            if page.complete || nothing_new && !self.follow {
+            for line in &page.lines {
+                if self.args.hex {
+                    self.print.hex(a, line);
+                } else if self.since.is_none_or(|s| line.at.parse::<Timestamp>().map_or(true, |t| t >= s)) {
+                    self.print.line(a, line);
+                }
+            }
+            self.print.reached(page.next_offset);
+            if let Some(note) = &page.note {
+                self.print.note(&format!("{} / {}: {note}", a.stage, label(a)));
+            }
+            let nothing_new = page.lines.is_empty() && page.reset.is_none();
+            (offset, file) = (page.next_offset, page.file);
+            if page.complete || nothing_new && !self.args.follow {
                 return Ok(());
             }
-            if nothing_new && self.grep.is_some() {
-                tokio::time::sleep(NEXT).await;
+        }
+    }
+
+    async fn search(&mut self, a: &AttemptDoc, base: &str, re: &str) -> Outcome {
+        let args = self.args;
+        let mut options = String::new();
+        for (on, name) in
+            [(args.invert, "invert=1"), (args.fixed, "fixed=1"), (args.ignore_case, "ignore_case=1"), (args.line_number, "number=1")]
+        {
+            if on {
+                options.push('&');
+                options.push_str(name);
+            }
+        }
+        if let Some(n) = args.context {
+            options.push_str(&format!("&before={n}&after={n}"));
+        }
+        let wait = if args.follow { HOLD } else { 0 };
+        let mut begin = match (args.from, self.since) {
+            (Some(offset), _) => format!("offset={offset}"),
+            (None, Some(at)) => format!("since={at}"),
+            (None, None) => "offset=0".to_owned(),
+        };
+        let (mut lives, mut last) = (LIVES, None);
+        loop {
+            let path = format!("/v1/grep/{base}?re={}&{begin}&wait={wait}{options}", encode(re));
+            match self.hits(a, &path, &mut begin, &mut last).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => lives = LIVES,
+                Err(trouble) => self.survive(trouble, &mut lives).await?,
             }
         }
     }
 
-    async fn offset_of_time(&mut self, base: &str) -> Result<u64, Failure> {
-        let Some(at) = self.since else { return Ok(0) };
-        let page: LogPage = self.ask(&format!("/v1/log/{base}?at=time&time={at}")).await?;
-        Ok(page.lines.first().map_or(page.next_offset, |l| l.offset))
+    /// Prints one streamed answer. `begin`: where the next question goes on; `last`: offset of the last line printed, which an engine that
+    /// came back tells again. True at the end of what there is to search.
+    async fn hits(&mut self, a: &AttemptDoc, path: &str, begin: &mut String, last: &mut Option<u64>) -> Result<bool, Trouble> {
+        let mut lines = self.client.lines(path).await?;
+        while let Some(text) = lines.next(ANSWER + Duration::from_secs(HOLD)).await? {
+            match serde_json::from_slice(&text) {
+                Ok(Found::Hit(line)) => {
+                    if last.is_none_or(|l| line.offset > l) {
+                        *last = Some(line.offset);
+                        self.print.line(a, &line);
+                    }
+                }
+                Ok(Found::Searched(offset)) => *begin = format!("offset={offset}"),
+                Ok(Found::End { next_offset, complete }) => {
+                    *begin = format!("offset={next_offset}");
+                    // The body's own end is read too, so that the connection can be used again.
+                    let _ = lines.next(ANSWER).await?;
+                    return Ok(complete || !self.args.follow);
+                }
+                Ok(Found::Error(e)) => return Err(Trouble::Answer(e)),
+                Err(e) => {
+                    let help = "the engine may be of another version: quarterdeck engine stop, and ask again";
+                    return Err(Trouble::Answer(ApiError::failed(format!("a line of the engine's answer cannot be read: {e}"), help)));
+                }
+            }
+        }
+        Err(Trouble::Lost("its answer has no end".into()))
     }
-
-    fn print(&mut self, a: &AttemptDoc, line: &LogLine) {
-        if self.out.json {
-            // The text as the step wrote it: JSON keeps a terminal safe, and a script wants it whole.
-            self.out
-                .value(&serde_json::json!({"stage": a.stage, "cell": a.cell, "step": a.step, "attempt": a.number, "offset": line.offset,
-                "at": line.at, "text": line.text}));
-            return;
-        }
-        if self.head != Some(a.fence) {
-            self.head = Some(a.fence);
-            let again = if a.number > 1 { format!(", attempt {}", a.number) } else { String::new() };
-            let head = format!("== {} / {}{again} ==", sanitise::cell(&a.stage), sanitise::cell(&label(a)));
-            self.out.line(self.out.paint(Tone::Bold, &head));
-        }
-        let colour = if self.out.colour { Colour::Keep } else { Colour::Drop };
-        let mut text = sanitise::line(&line.text, colour);
-        if self.timestamps && !self.open {
-            let at = line.at.parse::<Timestamp>().ok().map(|t| t.to_zoned(self.out.zone.clone()).strftime("%H:%M:%S.%3f").to_string());
-            text = format!("{} {text}", self.out.paint(Tone::Dim, &at.unwrap_or_else(|| " ".repeat(12))));
-        }
-        self.open = line.partial;
-        if line.partial { self.out.raw(text.as_bytes()) } else { self.out.line(text) }
-    }
-}
-
-fn label(a: &AttemptDoc) -> String {
-    if a.cell.is_empty() { a.step.clone() } else { format!("{} ({})", a.step, a.cell) }
 }

@@ -9,6 +9,7 @@ mod failure;
 mod follow;
 mod get;
 mod log;
+mod log_print;
 mod manual;
 mod out;
 mod pipeline;

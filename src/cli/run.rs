@@ -253,6 +253,9 @@ fn ended(out: &Out, doc: &RunDoc) -> Outcome {
         table::print(out, &[left("STAGE"), left("VERDICT"), right("TIME"), left("DETAIL")], &rows);
         let verdict = doc.verdict.as_deref().unwrap_or("");
         let detail = sanitise::cell(&doc.detail);
+        if let Some(e) = &doc.first_error {
+            out.line(format!("first error ({}): {}", sanitise::cell(&e.how), sanitise::cell(&e.text)));
+        }
         out.line(format!("{} {}{}", doc.run, out.verdict(verdict), if detail.is_empty() { String::new() } else { format!(": {detail}") }));
     }
     let verdict = doc.verdict.as_deref().and_then(|v| v.parse::<Verdict>().ok());

@@ -18,6 +18,8 @@ pub mod file {
     pub const LOCK: &str = "lock";
     pub const STARTED: &str = "started.json";
     pub const LOG: &str = "log";
+    /// The log of an ended attempt, packed; `log` is gone then. Where both are there, `log` is the one to believe.
+    pub const LOG_PACKED: &str = "log.zst";
     pub const LOG_INDEX: &str = "log.idx";
     /// Two little-endian u64, from and to: the range of `log` whose bytes were dropped to stay under the cap. Absent = none were.
     pub const LOG_GAP: &str = "log.gap";

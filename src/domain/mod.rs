@@ -9,6 +9,7 @@ pub mod dep;
 pub mod filter;
 pub mod git;
 pub mod level;
+pub mod log;
 pub mod nevra;
 pub mod reason;
 pub mod report;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::log::FirstError;
 use super::run::{RunRef, RunState, StepKey, StepState, Verdict};
 
 /// One run. `started_us` is the claim of its first step, not its submission.
@@ -112,6 +113,7 @@ pub struct AttemptRow {
     pub log_bytes: u64,
     pub max_rss_kib: u64,
     pub cpu_us: u64,
+    pub first_error: Option<FirstError>,
 }
 
 /// A lock that is held, or one that the site names and nobody holds.

@@ -1,5 +1,6 @@
-//! Logs over the API: the attempts of a run, pages of one attempt's log, and a search that runs here and not in the client.
+//! Logs over the API: the attempts of a run, pages of one attempt's log, and the first error of a red step.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +9,23 @@ use super::routes::blocking;
 use super::rows;
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
-use crate::api::types::{AttemptDoc, AttemptsDoc, LogLine, LogPage};
-use crate::domain::rows::AttemptRow;
-use crate::domain::run::{RunRef, RunState, StepState};
+use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, LogLine, LogPage};
+use crate::domain::rows::{AttemptRow, RunRow};
+use crate::domain::run::{RunRef, RunState, StepState, Verdict};
+use crate::runner::log::care;
 use crate::runner::log::follow::Follower;
-use crate::runner::log::grep;
-use crate::runner::log::read::{Line, Log, LogError};
+use crate::runner::log::read::{Line, Log, LogError, Page};
 
 /// Lines and bytes of one page at most.
 const LINES: usize = 5_000;
 const BYTES: usize = 4 << 20;
-/// Hits of one answer at most; the client goes on from there.
-const HITS: usize = 1_000;
+/// Bytes of a page of hexadecimal digits.
+const HEX: usize = 64 << 10;
+/// A long question may take so long; the client asks again.
+const LONGEST_WAIT: u64 = 60;
 
 /// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     Offset(u64),
     /// The last so many lines.
@@ -30,15 +34,113 @@ pub enum From {
     Time(i64),
 }
 
-/// The attempts of a run, oldest first.
-pub async fn attempts(engine: &Arc<Engine>, run: &RunRef) -> Result<AttemptsDoc, ApiError> {
-    let (engine, run) = (engine.clone(), run.clone());
-    blocking(move || {
-        let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
-        let attempts = engine.store.attempts(&run).map_err(|e| from_store(&e))?;
-        Ok(AttemptsDoc { run: run.to_string(), done: row.state == RunState::Done, attempts: attempts.iter().map(document).collect() })
-    })
-    .await
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    from: From,
+    lines: usize,
+    /// Bytes of hexadecimal digits, not lines.
+    hex: Option<usize>,
+    patience: Duration,
+    /// Identity of the file that the last page came from; 0 = none.
+    file: u64,
+}
+
+/// The parameters of a question.
+pub type Params = BTreeMap<String, String>;
+
+pub fn number(q: &Params, name: &str) -> Result<Option<u64>, ApiError> {
+    q.get(name).map(|v| v.parse::<u64>().map_err(|_| ApiError::bad(format!("`{name}` must be a whole number"), ""))).transpose()
+}
+
+pub fn instant(q: &Params, name: &str) -> Result<Option<i64>, ApiError> {
+    let parse = |text: &String| {
+        let time: Result<jiff::Timestamp, _> = text.parse();
+        time.map(|t| t.as_microsecond()).map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))
+    };
+    q.get(name).map(parse).transpose()
+}
+
+pub fn patience(q: &Params) -> Result<Duration, ApiError> {
+    Ok(Duration::from_secs(number(q, "wait")?.unwrap_or(0).min(LONGEST_WAIT)))
+}
+
+impl Ask {
+    pub fn of(q: &Params) -> Result<Self, ApiError> {
+        let lines = number(q, "lines")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX).min(LINES));
+        let from = match q.get("at").map_or("offset", String::as_str) {
+            "offset" => From::Offset(number(q, "offset")?.unwrap_or(0)),
+            "tail" => From::Tail(lines.unwrap_or(100)),
+            "time" => From::Time(instant(q, "time")?.ok_or_else(|| ApiError::bad("`time` is missing", "a time in RFC 3339"))?),
+            other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, tail or time")),
+        };
+        let hex = match q.get("as").map(String::as_str) {
+            None | Some("lines") => None,
+            Some("hex") => Some(number(q, "bytes")?.map_or(HEX, |n| usize::try_from(n).unwrap_or(HEX).clamp(1, HEX))),
+            Some(other) => return Err(ApiError::bad(format!("`as` cannot be `{other}`"), "lines or hex")),
+        };
+        Ok(Self { from, lines: lines.unwrap_or(LINES), hex, patience: patience(q)?, file: number(q, "file")?.unwrap_or(0) })
+    }
+}
+
+/// The attempts of a run, oldest first; with `errors` the first errors that nobody looked for yet are looked for.
+pub async fn attempts(engine: &Arc<Engine>, run: &RunRef, errors: bool) -> Result<AttemptsDoc, ApiError> {
+    let of = |engine: &Arc<Engine>| {
+        let (engine, run) = (engine.clone(), run.clone());
+        blocking(move || {
+            let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
+            Ok((row.state == RunState::Done, engine.store.attempts(&run).map_err(|e| from_store(&e))?))
+        })
+    };
+    let (done, mut attempts) = of(engine).await?;
+    if errors {
+        for a in attempts.iter_mut().filter(|a| is_red(a)) {
+            a.first_error = first_error_of(engine, a).await?;
+        }
+    }
+    Ok(AttemptsDoc { run: run.to_string(), done, attempts: attempts.iter().map(document).collect() })
+}
+
+fn is_red(a: &AttemptRow) -> bool {
+    a.state == StepState::Done && matches!(a.verdict, Some(Verdict::Failure | Verdict::Lost))
+}
+
+async fn first_error_of(engine: &Arc<Engine>, a: &AttemptRow) -> Result<Option<crate::domain::log::FirstError>, ApiError> {
+    if a.first_error.is_some() {
+        return Ok(a.first_error.clone());
+    }
+    let found = {
+        let (engine, fence) = (engine.clone(), a.fence);
+        blocking(move || care::first_error(&engine.store, fence).map_err(|e| from_store(&e))).await?
+    };
+    let Some(found) = found else { return Ok(None) };
+    let error = found.first_error.clone();
+    // Who asked has the answer, whether it can be written down now or not.
+    if let Err(e) = engine.store.log_done(vec![found]).await {
+        tracing::warn!(error = %e, "a first error could not be stored");
+    }
+    Ok(error)
+}
+
+/// The first error of the step that failed a run that has ended.
+pub async fn first_error(engine: &Arc<Engine>, row: &RunRow) -> Option<FirstErrorDoc> {
+    if row.state != RunState::Done || !matches!(row.verdict, Some(Verdict::Failure | Verdict::Lost)) {
+        return None;
+    }
+    let attempts = {
+        let (engine, run) = (engine.clone(), row.run.clone());
+        blocking(move || engine.store.attempts(&run).map_err(|e| from_store(&e))).await.ok()?
+    };
+    let failed = |a: &&AttemptRow| {
+        row.failed_stage.as_ref().is_none_or(|s| *s == a.stage) && row.failed_step.as_ref().is_none_or(|s| *s == a.step || *s == label(a))
+    };
+    let mut a = attempts.iter().rev().filter(|a| is_red(a)).find(failed)?.clone();
+    a.first_error = first_error_of(engine, &a).await.ok()?;
+    document(&a).first_error
+}
+
+fn label(a: &AttemptRow) -> String {
+    if a.cell.is_empty() { a.step.clone() } else { format!("{} ({})", a.step, a.cell) }
 }
 
 fn document(a: &AttemptRow) -> AttemptDoc {
@@ -53,104 +155,126 @@ fn document(a: &AttemptRow) -> AttemptDoc {
         started: a.started_us.map(rows::time),
         ended: a.ended_us.map(rows::time),
         log_bytes: a.log_bytes,
+        first_error: a.first_error.as_ref().map(|e| FirstErrorDoc {
+            stage: a.stage.clone(),
+            cell: a.cell.clone(),
+            step: a.step.clone(),
+            attempt: a.number,
+            offset: e.offset,
+            at: e.at_us.map(rows::time).unwrap_or_default(),
+            text: e.text.clone(),
+            how: e.how(),
+            pattern: e.pattern.clone(),
+            new_since: e.new_since.clone(),
+            context_offset: e.context,
+        }),
     }
 }
 
+/// An attempt that was asked for.
+pub struct Attempt {
+    pub dir: PathBuf,
+    /// Its log will not grow.
+    pub done: bool,
+    /// Output that its supervisor counted in the log; 0 before the end.
+    log_bytes: u64,
+}
+
 /// The attempt of this fence, which must belong to the run: a path is never made from what a client says.
-async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<(PathBuf, bool), ApiError> {
+pub async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<Attempt, ApiError> {
     let (engine, run) = (engine.clone(), run.clone());
     blocking(move || {
         let all = engine.store.attempts(&run).map_err(|e| from_store(&e))?;
         let found = all.into_iter().find(|a| a.fence == fence);
         let a = found.ok_or_else(|| ApiError::bad(format!("{run} has no attempt {fence}"), format!("quarterdeck log '{run}'")))?;
-        Ok((engine.watch.dirs().state.join(&a.dir), a.state == StepState::Done))
+        Ok(Attempt { dir: engine.watch.dirs().state.join(&a.dir), done: a.state == StepState::Done, log_bytes: a.log_bytes })
     })
     .await
 }
 
-/// One page; with patience, nothing new is waited for.
-pub async fn page(engine: &Arc<Engine>, run: &RunRef, fence: u64, from: From, patience: Duration) -> Result<LogPage, ApiError> {
-    let (dir, _) = find(engine, run, fence).await?;
-    let mut follower = Follower::new(&dir);
-    let deadline = tokio::time::Instant::now() + patience;
-    let mut from = from;
+/// One page; with patience, something new is waited for.
+pub async fn page(engine: &Arc<Engine>, run: &RunRef, fence: u64, ask: Ask) -> Result<LogPage, ApiError> {
+    let mut follower = Follower::new(&find(engine, run, fence).await?.dir);
+    let deadline = tokio::time::Instant::now() + ask.patience;
+    let mut ask = ask;
     loop {
         // Asked before the log is read: what is written after the verdict is nothing.
-        let (_, done) = find(engine, run, fence).await?;
-        let page = {
-            let dir = dir.clone();
-            let start = from;
-            let read = tokio::task::spawn_blocking(move || read(&dir, start)).await;
-            read.unwrap_or_else(|e| Err(ApiError::failed(format!("the engine is ending: {e}"), "ask again")))?
-        };
-        let complete = page.at_end && done;
-        if !page.lines.is_empty() || complete || tokio::time::Instant::now() >= deadline {
-            return Ok(LogPage { lines: page.lines.into_iter().map(line).collect(), next_offset: page.next, complete });
+        let attempt = find(engine, run, fence).await?;
+        let again = ask.clone();
+        let page = blocking(move || look(&attempt, &again)).await?;
+        if !page.lines.is_empty() || page.complete || page.reset.is_some() || tokio::time::Instant::now() >= deadline {
+            return Ok(page);
         }
-        from = From::Offset(page.next);
+        (ask.from, ask.file) = (From::Offset(page.next_offset), page.file);
         tokio::select! {
             () = follower.changed() => {}
             () = tokio::time::sleep_until(deadline) => {}
-            () = engine.stopped() => return Ok(LogPage { lines: Vec::new(), next_offset: page.next, complete: false }),
+            () = engine.stopped() => return Ok(LogPage { lines: Vec::new(), complete: false, ..page }),
         }
     }
 }
 
-fn read(dir: &std::path::Path, from: From) -> Result<crate::runner::log::read::Page, ApiError> {
-    let log = match Log::open(dir) {
+fn look(attempt: &Attempt, ask: &Ask) -> Result<LogPage, ApiError> {
+    let (done, expected) = (attempt.done, attempt.log_bytes);
+    let log = match Log::open(&attempt.dir) {
         Ok(log) => log,
-        // The step has not begun to write.
-        Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(crate::runner::log::read::Page { at_end: true, ..Default::default() });
+        // The step has not begun to write, or its log was removed.
+        Err(e) if e.is_absent() => {
+            let next_offset = if let From::Offset(n) = ask.from { n } else { 0 };
+            let note = (done && expected > 0).then(|| "its log is gone: was it removed by hand?".to_owned());
+            return Ok(LogPage { lines: Vec::new(), next_offset, complete: done, file: 0, reset: None, note });
         }
         Err(e) => return Err(unreadable(&e)),
     };
-    match from {
-        From::Offset(offset) => log.from_offset(offset, LINES, BYTES),
-        From::Tail(lines) => log.tail(lines.min(LINES), BYTES),
-        From::Time(us) => log.from_time(us, LINES, BYTES),
+    read(&log, done, expected, ask).map_err(|e| unreadable(&e))
+}
+
+fn read(log: &Log, done: bool, expected: u64, ask: &Ask) -> Result<LogPage, LogError> {
+    let file = log.identity()?;
+    let reset = |why: String| Ok(LogPage { lines: Vec::new(), next_offset: 0, complete: false, file, reset: Some(why), note: None });
+    if ask.file != 0 && file != 0 && ask.file != file {
+        return reset("another file has taken the place of this log: reading begins anew".into());
     }
-    .map_err(|e| unreadable(&e))
+    let page = match ask.from {
+        From::Offset(offset) if ask.hex.is_some() => hex(log, offset, ask.hex.unwrap_or(HEX))?,
+        From::Offset(offset) => log.from_offset(offset, ask.lines, BYTES)?,
+        From::Tail(lines) => log.tail(lines, BYTES)?,
+        From::Time(us) => log.from_time(us, ask.lines, BYTES)?,
+    };
+    if page.cut {
+        let (len, was) = (log.len()?, page.next);
+        return reset(format!("the log was cut under its reader: {was} bytes were read and {len} are there now; reading begins anew"));
+    }
+    let complete = page.at_end && done;
+    let there = log.readable()?;
+    let note = (complete && there < expected)
+        .then(|| format!("{} of {expected} bytes of this log are missing: it was cut after its step had ended", expected - there));
+    Ok(LogPage { lines: page.lines.into_iter().map(line).collect(), next_offset: page.next, complete, file, reset: None, note })
 }
 
-/// Lines that match, from an offset on; `complete` = searched to the end of a log that will not grow.
-pub async fn search(engine: &Arc<Engine>, run: &RunRef, fence: u64, pattern: &str, from: u64) -> Result<LogPage, ApiError> {
-    let pattern = grep::pattern(pattern).map_err(|e| {
-        let why = e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        ApiError::bad(format!("`{pattern}` is no regular expression: {why}"), "put a \\ before signs that are meant as themselves")
-    })?;
-    let (dir, done) = find(engine, run, fence).await?;
-    let found = tokio::task::spawn_blocking(move || {
-        let mut hits = Vec::new();
-        let mut more_at = None;
-        let end = grep::grep(&dir, &pattern, from, |hit| {
-            if hits.len() == HITS {
-                more_at = Some(hit.offset);
-                return std::ops::ControlFlow::Break(());
-            }
-            hits.push(hit);
-            std::ops::ControlFlow::Continue(())
-        });
-        match end {
-            Ok(end) => Ok((hits, more_at.unwrap_or(end), more_at.is_none())),
-            Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => Ok((hits, from, true)),
-            Err(e) => Err(unreadable(&e)),
-        }
-    })
-    .await;
-    let (hits, next_offset, at_end) = found.unwrap_or_else(|e| Err(ApiError::failed(format!("the engine is ending: {e}"), "ask again")))?;
-    Ok(LogPage { lines: hits.into_iter().map(line).collect(), next_offset, complete: at_end && done })
+/// Bytes as one line of hexadecimal digits.
+fn hex(log: &Log, offset: u64, max: usize) -> Result<Page, LogError> {
+    let (at, bytes) = log.bytes(offset, max)?;
+    let next = at + bytes.len() as u64;
+    let at_end = bytes.len() < max && next >= log.len()?;
+    let cut = bytes.is_empty() && offset > log.len()?;
+    let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let line = Line { offset: at, wall_us: None, bytes: digits.into_bytes(), partial: false, binary: false };
+    Ok(Page { lines: if bytes.is_empty() { Vec::new() } else { vec![line] }, next, at_end, cut })
 }
 
-fn line(l: Line) -> LogLine {
+pub fn line(l: Line) -> LogLine {
     LogLine {
         offset: l.offset,
         at: l.wall_us.map(rows::time).unwrap_or_default(),
         text: String::from_utf8_lossy(&l.bytes).into_owned(),
         partial: l.partial,
+        binary: l.binary,
+        number: None,
+        context: false,
     }
 }
 
-fn unreadable(e: &LogError) -> ApiError {
-    ApiError::failed(e.to_string(), "was it removed by hand, or by retention?")
+pub fn unreadable(e: &LogError) -> ApiError {
+    ApiError::failed(e.to_string(), "was it changed by hand? `quarterdeck engine status` names the state directory")
 }

@@ -9,6 +9,7 @@ pub mod get;
 pub mod guard;
 pub mod identity;
 mod log;
+mod log_search;
 pub mod logging;
 pub mod model;
 mod on_failure;

@@ -16,10 +16,11 @@ use serde_json::json;
 use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::state::{Engine, from_store};
-use super::{act, events, get as rows_of, log, rows, wait, why};
+use super::{act, events, get as rows_of, log, log_search, rows, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Do, MAX_BODY, Why};
+use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState};
 
 type Shared = State<Arc<Engine>>;
@@ -137,6 +138,11 @@ pub fn run_ref(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
     format!("{pipeline}#{number}").parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))
 }
 
+async fn row(engine: &Arc<Engine>, run: &RunRef) -> Result<RunRow, ApiError> {
+    let (engine, run) = (engine.clone(), run.clone());
+    blocking(move || engine.store.run(&run).map_err(|e| from_store(&e))).await
+}
+
 async fn run(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
@@ -148,7 +154,12 @@ async fn run(
     let seconds = q.get("wait").and_then(|w| w.parse::<u64>().ok()).unwrap_or(0).min(LONGEST_WAIT);
     let ended = q.get("ended").and_then(|n| n.parse().ok());
     let summary = wait::summary(&engine, &run, Duration::from_secs(seconds), ended).await?;
-    Ok(answer(&rows::document(&summary)))
+    let mut document = rows::document(&summary);
+    if summary.state == RunState::Done {
+        let row = row(&engine, &run).await?;
+        document.first_error = log::first_error(&engine, &row).await.map(Box::new);
+    }
+    Ok(answer(&document))
 }
 
 async fn why(
@@ -158,14 +169,11 @@ async fn why(
 ) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
-    let row = {
-        let (engine, run) = (engine.clone(), run.clone());
-        blocking(move || engine.store.run(&run).map_err(|e| from_store(&e))).await?
-    };
+    let row = row(&engine, &run).await?;
     let reasons = engine.runner.why(&run).await.map_err(|e| act::from_runner(&e))?;
     let detail = reasons.iter().map(|r| serde_json::to_value(r).unwrap_or_else(|_| json!(null))).collect();
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    let ended = why::ended(&row);
+    let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref());
     if row.state == RunState::Done && !ended.is_empty() {
         reasons = ended;
     }
@@ -182,14 +190,15 @@ async fn attempts(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
     Path((pipeline, number)): Path<(String, String)>,
+    Query(q): Params,
 ) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
-    Ok(answer(&log::attempts(&engine, &run_ref(&pipeline, &number)?).await?))
+    let errors = q.get("first_error").is_some_and(|v| v == "1");
+    Ok(answer(&log::attempts(&engine, &run_ref(&pipeline, &number)?, errors).await?))
 }
 
 type AttemptPath = Path<(String, String, u64)>;
 
-/// `?at=offset&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339`; `&wait=S` holds the question until there is more.
 async fn log_page(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
@@ -197,27 +206,10 @@ async fn log_page(
     Query(q): Params,
 ) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
-    let run = run_ref(&pipeline, &number)?;
-    let count = |name: &str, otherwise: u64| match q.get(name).map(|v| v.parse::<u64>()) {
-        None => Ok(otherwise),
-        Some(Ok(n)) => Ok(n),
-        Some(Err(_)) => Err(ApiError::bad(format!("`{name}` must be a whole number"), "")),
-    };
-    let from = match q.get("at").map_or("offset", String::as_str) {
-        "offset" => log::From::Offset(count("offset", 0)?),
-        "tail" => log::From::Tail(usize::try_from(count("lines", 100)?).unwrap_or(usize::MAX)),
-        "time" => {
-            let text = q.get("time").map_or("", String::as_str);
-            let time: jiff::Timestamp = text.parse().map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))?;
-            log::From::Time(time.as_microsecond())
-        }
-        other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, tail or time").into()),
-    };
-    let patience = Duration::from_secs(count("wait", 0)?.min(LONGEST_WAIT));
-    Ok(answer(&log::page(&engine, &run, fence, from, patience).await?))
+    let ask = log::Ask::of(&q)?;
+    Ok(answer(&log::page(&engine, &run_ref(&pipeline, &number)?, fence, ask).await?))
 }
 
-/// `?re=PATTERN&offset=N`.
 async fn log_search(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
@@ -225,8 +217,6 @@ async fn log_search(
     Query(q): Params,
 ) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
-    let run = run_ref(&pipeline, &number)?;
-    let offset = q.get("offset").and_then(|o| o.parse().ok()).unwrap_or(0);
-    let pattern = q.get("re").map_or("", String::as_str);
-    Ok(answer(&log::search(&engine, &run, fence, pattern, offset).await?))
+    let ask = log_search::Ask::of(&q)?;
+    Ok(log_search::search(&engine, &run_ref(&pipeline, &number)?, fence, ask).await?)
 }

@@ -166,6 +166,7 @@ pub fn decision(d: &Decision) -> Row {
 pub fn document(s: &Summary) -> RunDoc {
     let word = |v: Option<crate::domain::run::Verdict>| v.map(|v| v.to_string());
     RunDoc {
+        first_error: None,
         run: s.run.to_string(),
         verdict: word(s.verdict),
         detail: s.detail.clone(),

@@ -123,6 +123,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     tokio::spawn(feed::feed(engine.clone()));
     tokio::spawn(triggers::follow(engine.clone()));
     tokio::spawn(upkeep::serve(engine.clone()));
+    tokio::spawn(upkeep::logs(engine.clone()));
     let signals = tokio::spawn(signals(engine.clone()));
     let superseded = {
         let engine = engine.clone();

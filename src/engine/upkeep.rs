@@ -1,9 +1,13 @@
-//! What nobody asks for and every engine does: a daily copy of the store, and the removal of runs that no retention rule keeps.
+//! What nobody asks for and every engine does: a daily copy of the store, the removal of runs that no retention rule keeps, and care for
+//! the logs of what has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast::error::RecvError;
+
 use super::state::Engine;
+use crate::runner::log::care;
 
 /// The rule is looked at so often; most looks find nothing to do.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -21,5 +25,41 @@ pub async fn serve(engine: Arc<Engine>) {
             () = tokio::time::sleep(EVERY) => {}
             () = engine.stopped() => return,
         }
+    }
+}
+
+/// Runs that end in a row are looked at together.
+const GATHER: Duration = Duration::from_secs(1);
+/// After a round that left something undone, such as on a full disk, the next one; else nothing wakes this.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// Cares for logs at the start, and whenever something about a run changed, until the engine stops.
+pub async fn logs(engine: Arc<Engine>) {
+    let mut changes = engine.runner.subscribe();
+    loop {
+        match care::care(&engine.store, || engine.is_stopping()).await {
+            Ok(c) if c == care::Cared::default() => {}
+            Ok(c) => tracing::info!(first_errors = c.errors, packed = c.packed, saved_bytes = c.saved_bytes, "logs cared for"),
+            Err(e) => tracing::warn!(error = %e, "logs could not be cared for"),
+        }
+        let undone = engine.store.log_work(0, 1).is_ok_and(|w| !w.is_empty());
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(c) if c.table == "runs" => break,
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return,
+                },
+                () = tokio::time::sleep(AGAIN), if undone => break,
+                () = engine.stopped() => return,
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = engine.stopped() => return,
+        }
+        // Told of while it waited: seen by the look that comes.
+        while changes.try_recv().is_ok() {}
     }
 }

@@ -1,15 +1,19 @@
 //! What `why` says of a run that has ended: how, where to look, and what can be done now. Pure.
 
+use crate::api::log::FirstErrorDoc;
 use crate::domain::rows::RunRow;
 use crate::domain::run::Verdict;
 
 /// Sentences; the first says how it ended.
-pub fn ended(row: &RunRow) -> Vec<String> {
+pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>) -> Vec<String> {
     let Some(verdict) = row.verdict else { return Vec::new() };
     let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
     let mut said = vec![format!("it has ended: {verdict}{detail}")];
     if let Some(stage) = &row.failed_stage {
         let step = row.failed_step.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
+        if let Some(e) = first_error {
+            said.push(format!("its first error ({}): {}", e.how, e.text));
+        }
         said.push(format!("its log: quarterdeck log {}", quoted(&format!("{}/{stage}{step}", row.run))));
     }
     let run = quoted(&row.run.to_string());

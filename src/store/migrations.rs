@@ -5,7 +5,11 @@ use rusqlite::Connection;
 use super::error::StoreError;
 
 /// `(number, sql)`, ascending without gaps. Other rooms' tables come in the same way: `0002_audit.sql`, …
-const STEPS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_runs.sql")), (2, include_str!("migrations/0002_audit.sql"))];
+const STEPS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_runs.sql")),
+    (2, include_str!("migrations/0002_audit.sql")),
+    (3, include_str!("migrations/0003_logs.sql")),
+];
 
 /// The schema that this version writes.
 pub(super) fn newest() -> i64 {

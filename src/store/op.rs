@@ -6,6 +6,7 @@ use rusqlite::{Transaction, params};
 
 use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
+use crate::domain::log::Todo;
 use crate::domain::run::{RunState, StepKey, StepState, Verdict};
 
 /// One change of a batch.
@@ -311,7 +312,7 @@ fn end(tx: &Transaction<'_>, e: &End) -> Result<(), StoreError> {
         .prepare_cached(&format!(
             "UPDATE attempt SET state = 'done', verdict = ?2, code = ?3, signal = ?4, detail = ?5, started_us = coalesce(?6, started_us),
                     ended_us = ?7, log_bytes = ?8, log_dropped_bytes = ?9, log_sha256 = ?10, max_rss_kib = ?11, cpu_us = ?12,
-                    left_running = ?13, ingests = ingests + 1
+                    left_running = ?13, log_todo = ?14, ingests = ingests + 1
              WHERE fence = ?1 {once}"
         ))?
         .execute(params![
@@ -328,6 +329,7 @@ fn end(tx: &Transaction<'_>, e: &End) -> Result<(), StoreError> {
             e.max_rss_kib,
             e.cpu_us,
             if e.left_running.is_empty() { "[]" } else { &e.left_running },
+            Todo::of(e.verdict, e.log_bytes).0,
         ])?;
     one(n, || format!("attempt with fence {}", e.fence))?;
     for (name, value) in &e.outputs {

@@ -225,7 +225,7 @@ impl Store {
             let id = id_of(c, &run)?;
             let mut s = c.prepare_cached(
                 "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name, a.number, a.epoch, a.state, a.verdict, a.code,
-                        a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us
+                        a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us, a.first_error
                  FROM attempt a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
                       JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
                  WHERE a.run_id = ?1 ORDER BY a.fence",
@@ -253,6 +253,7 @@ impl Store {
                     log_bytes: r.get(19)?,
                     max_rss_kib: r.get(20)?,
                     cpu_us: r.get(21)?,
+                    first_error: r.get::<_, Option<String>>(22)?.and_then(|t| serde_json::from_str(&t).ok()),
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -3,20 +3,23 @@
 //! Offsets never move, also not when the shim drops old bytes of a log over its cap: a page then begins at the record that says so.
 //! Lines longer than [`LINE_MAX`] come in parts. Bytes are as the step wrote them; the client makes them harmless.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::attempt::file;
 
-use super::super::shim::index::{GAP_MARK, Gap, RECORD, Record};
+use super::super::shim::index::{GAP_MARK, Gap};
+pub use super::source::Cost;
+use super::source::Source;
+use super::times::{Index, Times};
 
 /// A longer line is cut into parts of this size.
 pub const LINE_MAX: usize = 64 << 10;
 /// A page holds at most so many bytes, whatever is asked for.
 pub const PAGE_MAX: usize = 4 << 20;
 const BLOCK: usize = 64 << 10;
+/// The shim takes back at most so much of what it wrote: half a record for which a full disk had no room.
+const TAKEN_BACK: u64 = 256;
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,13 @@ const BLOCK: usize = 64 << 10;
 pub struct LogError {
     pub path: PathBuf,
     pub source: io::Error,
+}
+
+impl LogError {
+    /// There is no log: the step has not begun to write, or somebody removed it.
+    pub fn is_absent(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
 }
 
 /// One line, or a part of a very long one.
@@ -37,6 +47,8 @@ pub struct Line {
     pub bytes: Vec<u8>,
     /// More of the same line follows: it was longer than [`LINE_MAX`], or the step is not through with it.
     pub partial: bool,
+    /// It is no text.
+    pub binary: bool,
 }
 
 /// Some lines, and where to go on.
@@ -47,21 +59,42 @@ pub struct Page {
     pub next: u64,
     /// Everything that was there is in this page or before it.
     pub at_end: bool,
+    /// The log ends before the offset that was asked for: somebody cut it, for the shim never does. Nothing was read.
+    pub cut: bool,
 }
 
 /// An open log. Cheap to open; open it again for a log that may have been thinned meanwhile (the index is read afresh each time).
 #[derive(Debug)]
 pub struct Log {
     dir: PathBuf,
-    file: File,
+    source: Source,
 }
 
 impl Log {
     /// Opens the log of an attempt directory. A log that does not exist yet is an error of kind `NotFound`.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        let path = dir.join(file::LOG);
-        let file = File::open(&path).map_err(|source| LogError { path, source })?;
-        Ok(Self { dir: dir.to_owned(), file })
+        let source = Source::open(dir).map_err(|source| LogError { path: dir.join(file::LOG), source })?;
+        Ok(Self { dir: dir.to_owned(), source })
+    }
+
+    /// Tells this log from another file that takes its name; 0 = it is packed, and will not change.
+    pub fn identity(&self) -> Result<u64, LogError> {
+        self.source.identity().map_err(self.error())
+    }
+
+    pub fn is_packed(&self) -> bool {
+        self.source.is_packed()
+    }
+
+    /// What reading has cost so far.
+    pub fn cost(&self) -> Cost {
+        self.source.cost()
+    }
+
+    /// Bytes that can be read: the dropped range does not count, the record in its place does.
+    pub fn readable(&self) -> Result<u64, LogError> {
+        let hole = Gap::read(&self.dir).map_or(0, |g| g.to - g.from - GAP_MARK as u64);
+        Ok(self.len()?.saturating_sub(hole))
     }
 
     fn error(&self) -> impl Fn(io::Error) -> LogError + '_ {
@@ -70,7 +103,7 @@ impl Log {
 
     /// Offset behind the last byte.
     pub fn len(&self) -> Result<u64, LogError> {
-        Ok(self.file.metadata().map_err(self.error())?.len())
+        self.source.len().map_err(self.error())
     }
 
     pub fn is_empty(&self) -> Result<bool, LogError> {
@@ -90,7 +123,7 @@ impl Log {
                     want = want.min((mark_end - at) as usize);
                 }
             }
-            let n = read_some(&self.file, &mut buf[..want], at).map_err(self.error())?;
+            let n = self.source.read_some(&mut buf[..want], at).map_err(self.error())?;
             // The shim tells of a gap before it drops bytes: when it told nothing new meanwhile, what was read is what was written.
             let now = Gap::read(&self.dir);
             if now == gap || !now.is_some_and(|g| at < g.to && at + n as u64 > g.from) {
@@ -101,7 +134,7 @@ impl Log {
     }
 
     /// Where reading goes on so that it begins a line: `offset` itself at a line's start, else the start of the next one.
-    fn line_start_at_or_after(&self, offset: u64) -> Result<u64, LogError> {
+    pub fn line_start_at_or_after(&self, offset: u64) -> Result<u64, LogError> {
         if offset == 0 {
             return Ok(0);
         }
@@ -128,6 +161,13 @@ impl Log {
     pub fn from_offset(&self, offset: u64, max_lines: usize, max_bytes: usize) -> Result<Page, LogError> {
         let max_bytes = max_bytes.min(PAGE_MAX);
         let mut page = Page { next: offset, ..Page::default() };
+        let len = self.len()?;
+        if offset > len {
+            // Half a record of the shim that a full disk made it take back is no cut.
+            page.next = if offset - len <= TAKEN_BACK { len } else { offset };
+            (page.cut, page.at_end) = (offset - len > TAKEN_BACK, true);
+            return Ok(page);
+        }
         let mut times = Times::open(&self.dir);
         let (mut buf, mut line, mut total) = (vec![0; BLOCK], Vec::new(), 0);
         let mut line_at = offset;
@@ -155,6 +195,11 @@ impl Log {
                 line.extend_from_slice(&rest[..take]);
                 rest = &rest[take + usize::from(whole)..];
                 if whole || line.len() == LINE_MAX {
+                    if !whole {
+                        // What was cut off is read again: the next part begins with it.
+                        line.truncate(part_end(&line));
+                        rest = &[];
+                    }
                     let len = line.len() as u64 + u64::from(whole);
                     total += page.push(&mut line, line_at, !whole, &mut times);
                     line_at += len;
@@ -194,7 +239,7 @@ impl Log {
                     break;
                 }
             }
-            let n = read_some(&self.file, &mut buf[..(at - begin) as usize], begin).map_err(self.error())?;
+            let n = self.source.read_some(&mut buf[..(at - begin) as usize], begin).map_err(self.error())?;
             for i in memchr::memrchr_iter(b'\n', &buf[..n]) {
                 let behind = begin + i as u64 + 1;
                 if behind == len {
@@ -213,9 +258,36 @@ impl Log {
         self.from_offset(start, usize::MAX, PAGE_MAX)
     }
 
+    /// Where the first byte is that was written at `wall_us` (µs since 1970 UTC) or later; none where all is older.
+    pub fn offset_at(&self, wall_us: i64) -> Option<u64> {
+        Index::open(&self.dir)?.offset_at(wall_us)
+    }
+
+    /// Bytes from `offset` on, whole lines or not: for what is no text. Returns where they really begin.
+    pub fn bytes(&self, offset: u64, max_bytes: usize) -> Result<(u64, Vec<u8>), LogError> {
+        let mut buf = vec![0; max_bytes.min(PAGE_MAX)];
+        let (at, n) = self.read_at(offset, &mut buf)?;
+        buf.truncate(n);
+        Ok((at, buf))
+    }
+
+    /// Where `lines` lines before the one at `offset` begin; at most a block back.
+    pub fn lines_before(&self, offset: u64, lines: usize) -> Result<u64, LogError> {
+        let begin = offset.saturating_sub(BLOCK as u64);
+        let begin = Gap::read(&self.dir).filter(|g| begin < g.to && g.to <= offset).map_or(begin, |g| g.to);
+        let mut buf = vec![0; (offset - begin) as usize];
+        let n = self.source.read_some(&mut buf, begin).map_err(self.error())?;
+        let mut ends = memchr::memrchr_iter(b'\n', &buf[..n]).skip(1);
+        Ok(match ends.nth(lines.saturating_sub(1)) {
+            Some(i) if lines > 0 => begin + i as u64 + 1,
+            _ if lines > 0 && begin == 0 => 0,
+            _ => offset,
+        })
+    }
+
     /// Lines from the first one written at `wall_us` (µs since the epoch) or later, as exact as the index: 250 ms or 64 KiB.
     pub fn from_time(&self, wall_us: i64, max_lines: usize, max_bytes: usize) -> Result<Page, LogError> {
-        let start = match offset_at(&self.dir, wall_us) {
+        let start = match self.offset_at(wall_us) {
             Some(offset) => self.line_start_at_or_after(offset)?,
             None => self.len()?,
         };
@@ -227,92 +299,40 @@ impl Page {
     fn push(&mut self, line: &mut Vec<u8>, offset: u64, partial: bool, times: &mut Times) -> usize {
         let bytes = std::mem::take(line);
         let len = bytes.len() + 1;
-        self.lines.push(Line { offset, wall_us: times.of(offset), bytes, partial });
+        self.lines.push(Line { offset, wall_us: times.of(offset), binary: is_binary(&bytes), bytes, partial });
         len
     }
 }
 
-/// As much as there is, at most the buffer.
-fn read_some(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut n = 0;
-    while n < buf.len() {
-        match file.read_at(&mut buf[n..], at + n as u64) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+/// Where a part of a long line ends so that neither a character nor an escape sequence is torn.
+fn part_end(part: &[u8]) -> usize {
+    let mut end = part.len();
+    let tail = end.saturating_sub(32);
+    if let Some(i) = memchr::memrchr(0x1b, &part[tail..])
+        && !part[tail + i + 1..].iter().any(|b| b.is_ascii_alphabetic())
+    {
+        end = tail + i;
+    }
+    let lead = part[..end].iter().rev().take(4).position(|b| b & 0xc0 != 0x80);
+    if let Some(back) = lead {
+        let first = part[end - 1 - back];
+        let wants = match first {
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf7 => 4,
+            _ => 1,
+        };
+        if back + 1 < wants {
+            end -= back + 1;
         }
     }
-    Ok(n)
+    if end == 0 { part.len() } else { end }
 }
 
-/// The index as an array on disk: one record a read, so that a search costs some twenty of them whatever the size.
-#[derive(Debug)]
-pub(super) struct Index {
-    file: File,
-    records: u64,
-}
-
-impl Index {
-    pub(super) fn open(dir: &Path) -> Option<Self> {
-        let file = File::open(dir.join(file::LOG_INDEX)).ok()?;
-        let records = file.metadata().ok()?.len() / RECORD as u64;
-        Some(Self { file, records })
-    }
-
-    fn get(&self, i: u64) -> Option<Record> {
-        let mut bytes = [0; RECORD];
-        self.file.read_exact_at(&mut bytes, i * RECORD as u64).ok()?;
-        Some(Record::decode(&bytes))
-    }
-
-    /// How many leading records satisfy `before`, which must hold for a prefix.
-    fn partition(&self, before: impl Fn(&Record) -> bool) -> u64 {
-        let (mut low, mut high) = (0, self.records);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.get(middle) {
-                Some(r) if before(&r) => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        low
-    }
-}
-
-/// Where the first byte is that was written at `wall_us` or later. Boot time orders the records; the wall clock may have been set back,
-/// so that the first record that is late enough is looked for among records that only rise on the whole.
-fn offset_at(dir: &Path, wall_us: i64) -> Option<u64> {
-    let index = Index::open(dir)?;
-    let i = index.partition(|r| r.at.wall_us < wall_us);
-    index.get(i).map(|r| r.offset)
-}
-
-/// Times of lines in rising order of offset, without searching again for each.
-#[derive(Debug)]
-pub(super) struct Times {
-    index: Option<Index>,
-    at: u64,
-    here: Option<Record>,
-    next: Option<Record>,
-}
-
-impl Times {
-    pub(super) fn open(dir: &Path) -> Self {
-        Self { index: Index::open(dir), at: 0, here: None, next: None }
-    }
-
-    pub(super) fn of(&mut self, offset: u64) -> Option<i64> {
-        let index = self.index.as_ref()?;
-        let near = self.here.is_some_and(|h| h.offset <= offset) && self.next.is_none_or(|n| offset < n.offset);
-        if !near {
-            let follows = self.next.is_some_and(|n| n.offset <= offset) && index.get(self.at + 1).is_none_or(|n| offset < n.offset);
-            self.at = if follows { self.at + 1 } else { index.partition(|r| r.offset <= offset) };
-            self.here = self.at.checked_sub(1).and_then(|i| index.get(i));
-            self.next = index.get(self.at);
-        }
-        self.here.map(|h| h.at.wall_us)
-    }
+/// Whether a line is no text: several control characters that no text has, and many of them for its length.
+pub fn is_binary(line: &[u8]) -> bool {
+    let odd = line.iter().filter(|b| matches!(b, 0..=6 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f)).count();
+    odd >= 4 && odd * 20 > line.len()
 }
 
 #[cfg(test)]
