@@ -174,8 +174,10 @@ fn farewell(out: &Out, dir: &Path) {
         ("run nightly-repo-updates --wait", "mirror it"),
         ("get runs", "what ran"),
         ("log 'nightly-repo-updates#1'", "what a run said"),
+        ("run promote-latest --confirm promote-latest --wait", "snapshot it, and let stable lead to it"),
+        ("run rollback-stable --confirm rollback-stable --wait", "one step back"),
     ] {
-        out.line(format!("  {program} {rest:<32}  {}", out.paint(Tone::Dim, what)));
+        out.line(format!("  {program} {rest:<53}  {}", out.paint(Tone::Dim, what)));
     }
     out.line("Ctrl-C ends it. Its directory stays: the next `demo` goes on from there,");
     out.line("`demo --fresh` starts over.");

@@ -34,11 +34,12 @@ fn init(ctx: &Ctx, out: &Out, mirror: Option<&Path>) -> Outcome {
     make_dir(&ctx.dirs.pipelines())?;
     trust::directory(dir, ctx.uid)?;
     let site = template::site(&mirror);
-    let mut files: Vec<(PathBuf, &str)> = vec![(ctx.dirs.site_file(), &site)];
-    files.extend(SHIPPED.iter().map(|(name, text)| (ctx.dirs.pipelines().join(format!("{name}.yml")), *text)));
+    let mut files: Vec<(PathBuf, String)> = vec![(ctx.dirs.site_file(), site)];
+    let shipped = SHIPPED.iter().map(|(name, text)| (ctx.dirs.pipelines().join(format!("{name}.yml")), template::pipeline(text, &mirror)));
+    files.extend(shipped);
     let mut rows = Vec::new();
     for (path, text) in files {
-        rows.push((path.display().to_string(), write_new(&path, text)?));
+        rows.push((path.display().to_string(), write_new(&path, &text)?));
     }
     if out.json {
         let rows: Vec<_> = rows.iter().map(|(f, new)| json!({"file": f, "written": new})).collect();
@@ -75,6 +76,8 @@ fn trees(ctx: &Ctx, wanted: Option<&Path>) -> Result<String, Failure> {
 /// Pipelines that come with this version; `site init` copies them, and only the copies run.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
+    ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
+    ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
 ];
 

@@ -9,6 +9,12 @@ pub fn site(mirror: &str) -> String {
     SITE.replace("@MIRROR@", &format!("\"{}", escaped(mirror.trim_end_matches('/'))))
 }
 
+/// A shipped pipeline whose snapshots lie below `mirror`, where it makes some.
+pub fn pipeline(text: &str, mirror: &str) -> String {
+    // A double-quoted scalar of YAML has the escapes of a basic string of TOML.
+    text.replace("\"/srv/mirror/el9\"", &format!("\"{}/el9\"", escaped(mirror.trim_end_matches('/'))))
+}
+
 /// The inside of a basic string.
 fn escaped(text: &str) -> String {
     let mut out = String::new();

@@ -35,7 +35,7 @@ pub fn write(places: &Places, url: &str, pipelines: &[(&str, &str)]) -> Result<(
                     save(&path, &corrected)?;
                 }
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => save(&path, &with_scm(text, url))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => save(&path, &with_root(&with_scm(text, url), places))?,
             Err(e) => return Err(Error::io("reading", &path)(e)),
         }
     }
@@ -72,6 +72,12 @@ fn site(places: &Places, url: &str) -> String {
 /// The pipeline with the demo's git repository as the default of its parameter `scm_url`, where it has one.
 fn with_scm(text: &str, url: &str) -> String {
     text.replace("scm_url: {type: string, default: \"\"", &format!("scm_url: {{type: string, default: \"{url}/{}\"", scm::PATH))
+}
+
+/// The pipeline with the demo's own root of snapshots, where it has one: beside the trees, for packages are linked.
+fn with_root(text: &str, places: &Places) -> String {
+    // A double-quoted scalar of YAML has the escapes of a basic string of TOML.
+    text.replace("\"/srv/mirror/el9\"", &quoted(&places.mirror_dir().join("el9").to_string_lossy()))
 }
 
 /// A TOML basic string.
@@ -115,6 +121,15 @@ mod tests {
         let copied = with_scm(shipped, "http://127.0.0.1:4000");
         assert!(copied.contains("default: \"http://127.0.0.1:4000/scm/ops-scripts.git\""), "{copied}");
         assert!(with_address(&copied, "http://127.0.0.1:5001").contains("5001/scm/"));
+    }
+
+    #[test]
+    fn the_shipped_promotion_works_beside_the_demos_trees() {
+        let places = Places { state_dir: "/tmp/a \"b\"".into() };
+        for shipped in [include_str!("../../pipelines/promote-latest.yml"), include_str!("../../pipelines/rollback-stable.yml")] {
+            let copied = with_root(shipped, &places);
+            assert!(copied.contains(r#"default: "/tmp/a \"b\"/mirror/el9""#) && !copied.contains("/srv/"), "{copied}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Reading {
 pub const CONTENT_TYPES: [&str; 3] = ["modules", "group", "updateinfo"];
 
 /// Collects the lines of one repository or of a whole set, in any order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Collector {
     packages: Vec<String>,
     metadata: Vec<String>,
@@ -119,6 +119,14 @@ impl Collector {
     /// The sha256 of one repository's `repomd.xml`.
     pub fn repomd(&mut self, repo: &str, md: &str) {
         self.repos.push(format!("{repo}\t{md}\n"));
+    }
+
+    /// Takes in what another one collected.
+    pub fn absorb(&mut self, other: Self) {
+        self.packages.extend(other.packages);
+        self.metadata.extend(other.metadata);
+        self.repos.extend(other.repos);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
     pub fn finish(mut self) -> Reading {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::mirror::Seen;
+
 /// One line. `intent`, `remote` and `fact` are fsynced by the writer. Unknown types are kept out of the model and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -62,6 +64,12 @@ pub enum Fact {
     },
     /// A checkout: repository, reference asked for and commit found.
     Commit { url: String, reference: String, commit: String },
+    /// What a look at one tree found.
+    Mirror(Seen),
+    /// A snapshot that is there and whole.
+    Snapshot { root: String, id: String, set: String, fp: String },
+    /// Where a pointer leads now, and where it led before.
+    Pointer { root: String, name: String, to: String, previous: String },
 }
 
 /// Parses one line; `None` for what is no report line of this version.

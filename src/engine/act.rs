@@ -168,6 +168,8 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         )),
         "resume" | "retry" => {
             let plan = plan::frozen(engine, &run)?;
+            // The site may have changed since the plan was frozen.
+            plan::confined(&plan, site)?;
             Ok((Subject::Run(Box::new(row)), plan.danger))
         }
         "replay" => {

@@ -31,30 +31,77 @@ pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<St
     let find_run = |q: &RunQuery| find_run(&engine.store, q);
     let ctx = FreezeCtx { have: &have, find_run: &find_run };
     let plan = freeze(file, &catalog, given, &ctx).map_err(|d| refused(name, &d))?;
-    confined(&plan, &site.mirror_roots)?;
+    confined(&plan, site)?;
     Ok(plan)
 }
 
-/// `mirror/*` writes below the site's roots only, where it names some. A relative path is in the run's own workspace.
-fn confined(plan: &Plan, roots: &[PathBuf]) -> Result<(), ApiError> {
-    for (stage, _, _, step) in plan.steps().filter(|_| !roots.is_empty()) {
+/// `mirror/*` writes below the site's roots only, where it names some, and never a tree that has another writer. A relative path is in the
+/// run's own workspace.
+pub fn confined(plan: &Plan, site: &Site) -> Result<(), ApiError> {
+    for (stage, _, _, step) in plan.steps() {
         let Action::Native { kind, with } = &step.action else { continue };
-        let dest = with.get("dest").and_then(|d| d.as_str()).filter(|_| kind.starts_with("mirror/"));
-        let Some(dest) = dest else { continue };
-        let path = Path::new(dest);
-        let upwards = path.components().any(|c| matches!(c, Component::ParentDir));
-        // What only a later stage knows cannot be judged now.
-        let late = dest.contains("${stages.");
-        if upwards || late || (path.is_absolute() && !roots.iter().any(|r| path.starts_with(r))) {
-            let stage = plan.stages.get(stage as usize).map_or("", |s| s.name.as_str());
-            let below: Vec<String> = roots.iter().map(|r| r.display().to_string()).collect();
-            return Err(ApiError::refused(
-                format!("stage `{stage}` of `{}` would write to {dest}, which is not known to be below [mirror] roots", plan.pipeline),
-                format!("the site lets {kind} write below {}; the tree of a repository is in site.toml", below.join(", ")),
-            ));
+        for dest in WRITTEN.iter().filter(|_| kind.starts_with("mirror/")).filter_map(|key| with.get(*key)?.as_str()) {
+            let stage = || plan.stages.get(stage as usize).map_or("", |s| s.name.as_str());
+            if let Some((name, repo)) = site.repos.iter().find(|(_, r)| r.writer != "quarterdeck" && same(&r.tree, dest)) {
+                return Err(ApiError::refused(
+                    format!(
+                        "stage `{}` of `{}` would write to {dest}, and [repos.{name}] says that {} writes it",
+                        stage(),
+                        plan.pipeline,
+                        repo.writer
+                    ),
+                    "every tree has one writer: choose another directory, or change `writer` in site.toml",
+                ));
+            }
+            if !site.mirror_roots.is_empty() && !below(Path::new(dest), &site.mirror_roots) {
+                let roots: Vec<String> = site.mirror_roots.iter().map(|r| r.display().to_string()).collect();
+                return Err(ApiError::refused(
+                    format!(
+                        "stage `{}` of `{}` would write to {dest}, which is not known to be below [mirror] roots",
+                        stage(),
+                        plan.pipeline
+                    ),
+                    format!("the site lets {kind} write below {}; the tree of a repository is in site.toml", roots.join(", ")),
+                ));
+            }
         }
     }
     Ok(())
+}
+
+/// The fields of `mirror/*` that name what is written.
+const WRITTEN: [&str; 2] = ["dest", "root"];
+
+fn same(tree: &str, dest: &str) -> bool {
+    let real = |p: &str| std::fs::canonicalize(p).unwrap_or_else(|_| PathBuf::from(p));
+    !tree.is_empty() && (Path::new(tree) == Path::new(dest) || real(tree) == real(dest))
+}
+
+/// Whether a path is below one of the roots: as it is written, and as the links on its way lead today.
+fn below(path: &Path, roots: &[PathBuf]) -> bool {
+    if path.components().any(|c| matches!(c, Component::ParentDir)) {
+        return false;
+    }
+    // What only a later stage knows cannot be judged now.
+    if path.to_string_lossy().contains("${stages.") {
+        return false;
+    }
+    if !path.is_absolute() {
+        return true;
+    }
+    if !roots.iter().any(|r| path.starts_with(r)) {
+        return false;
+    }
+    // The part that is there; what is not there yet is made by the step, as a directory.
+    let mut there = path.ancestors();
+    let Some((head, real)) = there.find_map(|p| Some((p, std::fs::canonicalize(p).ok()?))) else { return false };
+    // A link that leads nowhere today may lead anywhere tomorrow.
+    let next = path.strip_prefix(head).ok().and_then(|rest| rest.components().next());
+    if next.is_some_and(|c| std::fs::symlink_metadata(head.join(c)).is_ok()) {
+        return false;
+    }
+    let real = path.strip_prefix(head).map_or_else(|_| real.clone(), |rest| real.join(rest));
+    roots.iter().any(|r| real.starts_with(std::fs::canonicalize(r).unwrap_or_else(|_| r.clone())))
 }
 
 /// The plan of a run that is made again: the same parameters, edited, and the file as it is now.
@@ -105,4 +152,34 @@ fn find_run(store: &Store, q: &RunQuery) -> Result<RunRef, String> {
     let query = RunsQuery { pipeline: Some(q.pipeline.clone()), states: vec![RunState::Done], limit: 1_000, ..RunsQuery::default() };
     let rows = store.runs(&query).map_err(|e| e.to_string())?;
     rows.into_iter().find(|r| fits(r.verdict)).map(|r| r.run).ok_or_else(|| format!("`{}` has no such run", q.pipeline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_before_a_path_is_called_below_a_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, outside) = (dir.path().join("data"), dir.path().join("outside"));
+        std::fs::create_dir_all(data.join("el9")).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        symlink(&data, dir.path().join("mirror")).unwrap();
+        symlink(&outside, data.join("leak")).unwrap();
+        symlink("el9", data.join("same")).unwrap();
+        symlink("nowhere", data.join("dangling")).unwrap();
+        let root = dir.path().join("mirror");
+        let judge = |p: &str| below(&root.join(p), std::slice::from_ref(&root));
+        for good in ["el9", "el9/baseos", "new/deep/tree", "same/x", ""] {
+            assert!(judge(good), "{good}");
+        }
+        for bad in ["leak", "leak/x", "dangling", "dangling/x", "../outside", "el9/../../outside"] {
+            assert!(!judge(bad), "{bad}");
+        }
+        assert!(!below(Path::new("/etc"), std::slice::from_ref(&root)));
+        assert!(below(Path::new("in/the/workspace"), std::slice::from_ref(&root)));
+        assert!(!below(Path::new("${stages.a.outputs.b}"), std::slice::from_ref(&root)));
+        assert!(same(&root.join("el9").to_string_lossy(), &data.join("el9").to_string_lossy()) && !same("", ""));
+    }
 }

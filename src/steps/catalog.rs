@@ -48,6 +48,97 @@ const SYNC: StepKind = StepKind {
     ],
 };
 
+const TREES: Field = field(
+    "tree",
+    FieldType::List,
+    true,
+    "repository: a directory, or NAME= and one; several make one content set, each in a directory of its name",
+);
+const ROOT: Field = field(
+    "root",
+    FieldType::Path,
+    true,
+    "directory of snapshots and pointers (ROOT/snapshots/ID/REPO, ROOT/NAME -> snapshots/ID), on the file system of the trees",
+);
+const NAME: Field = field("name", FieldType::Text, false, "the pointer; readers use ROOT/NAME/REPO; default: stable");
+const CARRY: Field = field(
+    "carry",
+    FieldType::Bool,
+    false,
+    "lay the files that are served now beside those of the next snapshot, for readers that straddle the switch; default true",
+);
+
+const VERIFY: StepKind = StepKind {
+    kind: "mirror/verify",
+    doc: "Looks at trees and says in which state each is: in-sync, behind, syncing, partial, damaged, ahead, pinned, unreachable, unknown",
+    touches: Touches::Local,
+    with: &[
+        field("tree", FieldType::List, true, "repository: a directory or an http address, or NAME= and one of these"),
+        field(
+            "upstream",
+            FieldType::List,
+            false,
+            "what it is compared with; several are tried in order; with several trees NAME= and an address",
+        ),
+        field("level", FieldType::Text, false, "metadata, presence (every package by size) or checksums (every byte); default presence"),
+        field("expect", FieldType::List, false, "states that are right here; default: all but partial, damaged and unreachable"),
+        field("strict", FieldType::Bool, false, "package files that the metadata does not name are a failure; default false"),
+        field("parallel", FieldType::Int, false, "requests at a time of a tree behind an address, 1 to 64; default 8"),
+        SET,
+    ],
+};
+
+const SNAPSHOT: StepKind = StepKind {
+    kind: "mirror/snapshot",
+    doc: "Keeps the repositories of a content set as they are now: packages hardlinked and verified, metadata copied, refused where the set moves",
+    touches: Touches::Local,
+    with: &[
+        TREES,
+        ROOT,
+        field("set", FieldType::Text, false, "content set to report the facts under; default: the names of the trees"),
+        field("packages", FieldType::Text, false, "link, or copy (shared blocks where the file system can, else every byte); default link"),
+    ],
+};
+
+const SWITCH: StepKind = StepKind {
+    kind: "mirror/switch",
+    doc: "Lets a pointer lead to another snapshot in one atomic step, and keeps the way back",
+    touches: Touches::Local,
+    with: &[
+        ROOT,
+        NAME,
+        field("to", FieldType::Text, true, "snapshot: its name, its fingerprint (12 digits or more), or previous"),
+        field("repo", FieldType::Text, false, "let the pointer lead to this repository of the snapshot, for readers of ROOT/NAME"),
+        CARRY,
+    ],
+};
+
+const ROLLBACK: StepKind = StepKind {
+    kind: "mirror/rollback",
+    doc: "Lets a pointer lead to what it led to before its last switch",
+    touches: Touches::Local,
+    with: &[ROOT, NAME, CARRY],
+};
+
+const GC: StepKind = StepKind {
+    kind: "mirror/gc",
+    doc: "Removes snapshots to which nobody referred in two complete checks, a day apart; a source of references that does not answer blocks it",
+    touches: Touches::Local,
+    with: &[
+        ROOT,
+        field("keep", FieldType::Int, false, "the newest so many stay in any case; default 3"),
+        field("hold", FieldType::List, false, "snapshots that stay: names or fingerprints, such as those of pins and runs"),
+        field(
+            "source",
+            FieldType::List,
+            false,
+            "who else refers: a file or an http address with one reference a line, a link, or a directory of links",
+        ),
+        field("dry-run", FieldType::Bool, false, "say what would be done, and do nothing; default false"),
+        field("readers", FieldType::Duration, false, "how long readers may hold old metadata after a switch; default 48h"),
+    ],
+};
+
 const CLOSURE: StepKind = StepKind {
     kind: "content/closure",
     doc: "Every Requires of every package has a provider in the trees given; rich forms that cannot be judged are listed as unknown",
@@ -92,6 +183,11 @@ const CHECKOUT: StepKind = StepKind {
 /// The registry.
 pub const ENTRIES: &[Entry] = &[
     Entry { kind: SYNC, run: super::mirror::run },
+    Entry { kind: VERIFY, run: super::mirror::verify::run },
+    Entry { kind: SNAPSHOT, run: super::mirror::snapshot::run },
+    Entry { kind: SWITCH, run: super::mirror::switch::run },
+    Entry { kind: ROLLBACK, run: super::mirror::switch::back },
+    Entry { kind: GC, run: super::mirror::gc::run },
     Entry { kind: CLOSURE, run: super::content::closure::run },
     Entry { kind: UNPACK, run: super::content::unpack::run },
     Entry { kind: CHECKOUT, run: super::git::run },
@@ -99,15 +195,13 @@ pub const ENTRIES: &[Entry] = &[
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {
-    const KINDS: &[StepKind] = &[SYNC, CLOSURE, UNPACK, CHECKOUT];
+    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT];
     KINDS
 }
 
 /// Kinds that later versions bring: lint says so instead of "unknown".
 pub fn later_kinds() -> &'static [(&'static str, &'static str)] {
     &[
-        ("mirror/verify", "a later version"),
-        ("mirror/promote", "a later version"),
         ("koji/build", "a later version"),
         ("koji/wait", "a later version"),
         ("jenkins/build", "a later version"),

@@ -119,6 +119,8 @@ pub struct StepEnv {
     pub attempt: Option<String>,
     /// `$QD_RUN`, for messages and the owner file.
     pub run: Option<String>,
+    /// `$QD_STAGE`, `$QD_CELL` and `$QD_STEP`, joined: with the run, what a restarted step knows its own work by.
+    pub place: String,
     /// `$QD_WORKSPACE`; relative paths in `with` start here, else in the current directory.
     pub workspace: Option<PathBuf>,
     /// `$QD_SECRETS_DIR`: one file a declared secret.
@@ -138,6 +140,7 @@ impl StepEnv {
             report: text("QD_REPORT").map(PathBuf::from),
             attempt: text("QD_ATTEMPT_ID"),
             run: text("QD_RUN"),
+            place: ["QD_STAGE", "QD_CELL", "QD_STEP"].map(|name| text(name).unwrap_or_default()).join("/"),
             workspace: text("QD_WORKSPACE").map(PathBuf::from),
             secrets_dir: text("QD_SECRETS_DIR").map(PathBuf::from),
             out: Arc::new(Mutex::new(std::io::stdout())),

@@ -73,6 +73,16 @@ impl Report {
         self.write(&Line::Fact(fact), true);
     }
 
+    /// Before a write: what identifies it where it is made.
+    pub fn intent(&self, key: &str, more: serde_json::Map<String, serde_json::Value>) {
+        self.write(&Line::Intent { key: key.to_owned(), more }, true);
+    }
+
+    /// After it: what it is called there.
+    pub fn remote(&self, system: &str, kind: &str, id: &str) {
+        self.write(&Line::Remote { system: system.to_owned(), kind: kind.to_owned(), id: id.to_owned() }, true);
+    }
+
     /// A line for people: on stderr, which is the step's log inside a run.
     pub fn say(&self, text: &str) {
         let drawn = self.state.lock().is_ok_and(|mut s| std::mem::take(&mut s.drawn));

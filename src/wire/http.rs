@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    RETRY_AFTER,
 };
 use reqwest::{Client as Inner, StatusCode};
 use tokio::time::Instant;
@@ -166,6 +167,24 @@ impl Client {
         let inner = builder().build().or_else(|_| builder().tls_certs_only(std::iter::empty()).build());
         let inner = inner.map_err(|e| HttpError::Other { url: "HTTP client".into(), cause: chain(&e) })?;
         Ok(Self { inner, patience, credentials })
+    }
+
+    /// The stated length of a file: by HEAD, or by the head of a GET where a server knows no HEAD. `None` where it is not stated.
+    pub async fn length(&self, url: &Url, budget: Duration) -> Result<Option<u64>, HttpError> {
+        let at = shown(url);
+        let deadline = Instant::now() + budget;
+        let mut request = self.inner.head(url.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(c) = &self.credentials {
+            request = request.basic_auth(&c.user, Some(c.password.as_str()));
+        }
+        let sent = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?;
+        let response = sent.map_err(|e| classify(&e, &at))?;
+        match response.status() {
+            // Not what reqwest says of the body: that of a HEAD is empty.
+            StatusCode::OK => Ok(response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse().ok())),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(self.get(url, Ask::Whole, budget).await?.length),
+            status => Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(response.headers()) }),
+        }
     }
 
     /// Sends a GET and waits for its head. A status other than 200, 206 (when asked) or 304 (when asked) is an error.

@@ -22,7 +22,8 @@ pub struct Point {
 }
 
 impl Point {
-    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there;
+    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
+    /// every point of a snapshot, a switch and a collection;
     /// the acts of people between commit and effect are killed by `tests/it/audit`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
@@ -77,6 +78,20 @@ pub const POINTS: &[Point] = &[
     point("mirror.published", Target::Step, Doing::Publish, "push"),
     point("mirror.confirmed", Target::Step, Doing::Publish, "push"),
     point("mirror.sweep", Target::Step, Doing::Publish, "push"),
+    point("snapshot.linked", Target::Step, Doing::Publish, "-"),
+    point("snapshot.verified", Target::Step, Doing::Publish, "-"),
+    point("snapshot.durable", Target::Step, Doing::Publish, "-"),
+    point("snapshot.named", Target::Step, Doing::Publish, "-"),
+    point("switch.intended", Target::Step, Doing::Publish, "-"),
+    point("switch.prepared", Target::Step, Doing::Publish, "-"),
+    point("switch.switched", Target::Step, Doing::Publish, "-"),
+    point("switch.durable", Target::Step, Doing::Publish, "-"),
+    point("switch.adopted", Target::Step, Doing::Publish, "-"),
+    point("switch.previous", Target::Step, Doing::Publish, "-"),
+    point("switch.recorded", Target::Step, Doing::Publish, "-"),
+    point("gc.checked", Target::Step, Doing::Publish, "-"),
+    point("gc.moved", Target::Step, Doing::Publish, "-"),
+    point("gc.removed", Target::Step, Doing::Publish, "-"),
 ];
 
 /// splitmix64: the whole run follows from its seed.

@@ -7,8 +7,10 @@ use quarterdeck::pipeline::catalog::Repo;
 use quarterdeck::pipeline::{Catalog, FreezeCtx, freeze, load};
 use quarterdeck::steps;
 
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
+    ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
+    ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
 ];
 

@@ -49,6 +49,23 @@ pub fn disk(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepErr
     }
 }
 
+/// As [`disk`], for what is made of trees that are there.
+pub fn room(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepError> {
+    if bytes.saturating_add(MARGIN) > free.bytes {
+        return Err(StepError::refused(
+            format!("{at}: {} are needed and some to spare, {} are free", short(bytes), short(free.bytes)),
+            format!("free {}, by mirror/gc or otherwise; nothing was written", short((bytes + MARGIN).saturating_sub(free.bytes))),
+        ));
+    }
+    match free.inodes {
+        Some(inodes) if files.saturating_add(MARGIN_INODES) > inodes => Err(StepError::refused(
+            format!("{at}: {files} files are to be made, {inodes} inodes are free"),
+            "remove small files, by mirror/gc or otherwise; nothing was written",
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,14 +8,25 @@
 //! which a client with the old metadata gets the new file. Such files are exchanged last, right before `repomd.xml`.
 
 mod attempt;
+mod book;
+mod build;
+mod carry;
+mod crowd;
 mod fetch;
+pub(super) mod gc;
 mod guard;
 mod listing;
 mod options;
 pub(super) use options::credentials;
+mod look;
 mod packages;
 mod publish;
+mod refs;
+mod root;
+pub(super) mod snapshot;
 mod state;
+pub(super) mod switch;
+pub(super) mod verify;
 
 use std::sync::Arc;
 
@@ -23,7 +34,7 @@ use super::report::Report;
 use super::{StepEnv, StepError, With};
 use crate::base::duration;
 use crate::domain::report::Fact;
-use crate::systems::repo::owner::{self, Owner, OwnerError};
+use crate::systems::repo::owner::{self, OwnerError};
 use crate::systems::repo::{Tree, TreeError};
 use crate::wire::address;
 use crate::wire::http::Client;
@@ -55,15 +66,9 @@ pub(super) struct Outcome {
 pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError> {
     let options = Options::read(with, env)?;
     let started = env.clock.boot_us();
+    root::inside_snapshot(&options.dest)?;
     let tree = Tree::create(&options.dest)?;
-    let me = Owner {
-        writer: "quarterdeck".into(),
-        run: env.run.clone(),
-        host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
-        pid: std::process::id(),
-        since: env.clock.now().to_string(),
-    };
-    let _lease = owner::take(&tree, &me)?;
+    let _lease = owner::take(&tree, &root::me(env))?;
     let client = Client::new(options.patience, options.credentials.clone(), options.parallel)
         .map_err(|e| StepError::failed(e.to_string(), "this is a fault of the machine's TLS set-up; quarterdeck doctor may say more"))?;
     let sync = Arc::new(Sync { tree, client, options, report: report.clone() });

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use super::Sync;
 use super::fetch::{self, FetchError, Job};
-use super::listing::{Listing, Wanted};
+use super::listing::Listing;
 use super::state::State;
 use crate::base::{crash, size};
 use crate::steps::StepError;
 use crate::systems::repo::TreeError;
+use crate::systems::repo::inventory::Wanted;
 use crate::systems::repo::tree::Mark;
 
 /// After so many packages that could not be had, the rest is not tried: the upstream is broken, not a package.

@@ -127,6 +127,20 @@ impl State {
     }
 }
 
+/// Files that a sync keeps for readers of the cycle before, read without mending anything: nobody but the writer may.
+pub fn kept_for_readers(tree: &Tree) -> Vec<String> {
+    read_only(tree).map(|s| s.retired.into_iter().chain(s.doomed).collect()).unwrap_or_default()
+}
+
+/// The md of upstream's `repomd.xml` from which the one with this md was made.
+pub fn origin_of(tree: &Tree, md: &str) -> Option<String> {
+    read_only(tree).filter(|s| s.md == md).map(|s| s.origin_md)
+}
+
+fn read_only(tree: &Tree) -> Option<State> {
+    serde_json::from_slice(&tree.read_small(FILE, MAX).ok()??).ok()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

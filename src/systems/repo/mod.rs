@@ -1,10 +1,13 @@
-//! Yum repositories, on disk or over HTTP, read into domain types. Reads only, but for the tree's own file operations that `mirror/sync` uses.
+//! Yum repositories, on disk or over HTTP, read into domain types. Reads only, but for the tree's own file operations that `mirror/*` uses.
 
 pub mod digest;
+pub mod inventory;
+pub mod links;
 pub mod origin;
 pub mod owner;
 pub mod read;
 pub mod tree;
+pub mod walk;
 
 pub use origin::Origin;
 pub use read::{RepoAt, read_set, read_tree};

@@ -79,6 +79,19 @@ pub fn take(tree: &Tree, me: &Owner) -> Result<Lease, OwnerError> {
     Ok(Lease { _file: file })
 }
 
+/// Whether somebody holds the tree's lock, found without touching it: a momentary lock of ours could turn a writer away. `false` where
+/// the kernel does not tell.
+pub fn is_held(tree: &Tree) -> bool {
+    let Ok(Some(mark)) = tree.mark(FILE) else { return false };
+    let Ok(device) = tree.device(".quarterdeck") else { return false };
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let wanted = format!("{:02x}:{:02x}:{}", rustix::fs::major(device), rustix::fs::minor(device), mark.ino);
+    locks.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&"FLOCK") && words.contains(&"WRITE") && !words.contains(&"->") && words.contains(&wanted.as_str())
+    })
+}
+
 fn holder(text: &str) -> String {
     match serde_json::from_str::<Owner>(text) {
         Ok(o) => {
@@ -109,8 +122,10 @@ mod tests {
         let tree = Tree::open(dir.path()).unwrap();
         let lease = take(&tree, &me()).unwrap();
         let busy = take(&tree, &me()).err().unwrap().to_string();
+        assert!(is_held(&tree));
         assert!(busy.contains("nightly#7") && busy.contains("4711") && busy.contains("jump1"), "{busy}");
         drop(lease);
+        assert!(!is_held(&tree));
         assert!(take(&tree, &me()).is_ok());
     }
 

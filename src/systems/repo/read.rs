@@ -84,9 +84,9 @@ async fn read_into(name: &str, origin: &Origin, mut bytes: Vec<u8>, all: &mut Co
 }
 
 /// The compressed bytes of the metadata files that the content depends on, by index in `repomd.data`, verified.
-type Files = Vec<(usize, Vec<u8>)>;
+pub(super) type Files = Vec<(usize, Vec<u8>)>;
 
-async fn gather(origin: &Origin, repomd: &Repomd) -> Result<Files, RepoError> {
+pub(super) async fn gather(origin: &Origin, repomd: &Repomd) -> Result<Files, RepoError> {
     let mut files = Files::new();
     for (index, data) in repomd.data.iter().enumerate() {
         let wanted = data.ty == "primary" || (CONTENT_TYPES.contains(&content_type(&data.ty)) && data.open().is_none());

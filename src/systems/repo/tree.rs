@@ -50,7 +50,7 @@ pub struct Space {
 }
 
 pub struct Tree {
-    root: OwnedFd,
+    pub(super) root: OwnedFd,
     path: PathBuf,
     dirs: Mutex<HashMap<String, Arc<OwnedFd>>>,
 }
@@ -98,16 +98,23 @@ impl Tree {
         &self.path
     }
 
-    fn shown(&self, rel: &str) -> String {
+    /// Forgets the directories that it holds open: after one of them got another name.
+    pub(super) fn forget(&self) {
+        if let Ok(mut dirs) = self.dirs.lock() {
+            dirs.clear();
+        }
+    }
+
+    pub(super) fn shown(&self, rel: &str) -> String {
         self.path.join(rel).display().to_string()
     }
 
-    fn error(&self, what: &'static str, rel: &str, e: Errno) -> TreeError {
+    pub(super) fn error(&self, what: &'static str, rel: &str, e: Errno) -> TreeError {
         io_error(what, self.shown(rel), e)
     }
 
     /// The descriptor of a directory of the tree; `""` is the root. Made where `make` says so.
-    fn dir(&self, rel: &str, make: bool) -> Result<Arc<OwnedFd>, TreeError> {
+    pub(super) fn dir(&self, rel: &str, make: bool) -> Result<Arc<OwnedFd>, TreeError> {
         if let Some(fd) = self.dirs.lock().ok().and_then(|d| d.get(rel).cloned()) {
             return Ok(fd);
         }
@@ -151,7 +158,7 @@ impl Tree {
         }
     }
 
-    fn place<'a>(&self, rel: &'a str, make: bool) -> Result<(Arc<OwnedFd>, &'a str), TreeError> {
+    pub(super) fn place<'a>(&self, rel: &'a str, make: bool) -> Result<(Arc<OwnedFd>, &'a str), TreeError> {
         let (dir, name) = rel.rsplit_once('/').unwrap_or(("", rel));
         if name.is_empty() || name == "." || name == ".." || name.contains('\0') {
             return Err(self.error("use", rel, Errno::INVAL));
@@ -290,7 +297,7 @@ pub fn mark_of_file(file: &impl AsFd) -> io::Result<Mark> {
     Ok(mark_of(&rustix::fs::fstat(file)?))
 }
 
-fn mark_of(stat: &rustix::fs::Stat) -> Mark {
+pub(super) fn mark_of(stat: &rustix::fs::Stat) -> Mark {
     Mark {
         size: stat.st_size.max(0) as u64,
         mtime_ns: stat.st_mtime.saturating_mul(1_000_000_000) + stat.st_mtime_nsec as i64,
@@ -298,7 +305,7 @@ fn mark_of(stat: &rustix::fs::Stat) -> Mark {
     }
 }
 
-fn io_error(what: &'static str, at: String, e: Errno) -> TreeError {
+pub(super) fn io_error(what: &'static str, at: String, e: Errno) -> TreeError {
     let e = io::Error::from(e);
     TreeError::Io { what, at, cause: e.to_string(), kind: e.kind() }
 }
