@@ -66,6 +66,8 @@ pub struct Catalog {
     pub stages: BTreeMap<String, Vec<String>>,
     /// Pipeline → names of stages that earlier runs had; lint uses it to tell a new stage from a step that lost its indent.
     pub history: BTreeMap<String, Vec<String>>,
+    /// Roles of the site, for `approve:`. Empty = not known here, and not checked.
+    pub roles: Vec<String>,
     /// Default zone of every trigger, IANA name.
     pub time_zone: String,
     /// Calendars of the site; the text says why one cannot be read.

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::answers;
 use super::catalog::Catalog;
 use super::diagnostic::{show, show_to};
 use super::model::{CatchUp, File, Trigger, TriggerKind, UpstreamOn};
-use super::plan::{Action, LockMode, OnConflict, Plan, PostWhen, Stage, StageKind, Step};
+use super::plan::{Action, Approve, LockMode, OnConflict, Plan, PostWhen, Stage, StageKind, Step};
 use super::schedule;
 
 /// Cells listed by name; of more, only how many there are.
@@ -204,6 +205,9 @@ fn stage_text(out: &mut String, index: usize, stage: &Stage, plan: &Plan) {
         if l.slots > 1 { format!("{} ({mode}, {} slots)", l.name, l.slots) } else { format!("{} ({mode})", l.name) }
     });
     line("locks", locks.collect::<Vec<_>>().join(", "));
+    if let Some(a) = &stage.approve {
+        approve_text(a, &mut line);
+    }
     line("reads", stage.reads.join(", "));
     line("writes", stage.writes.join(", "));
     if let Some(r) = &stage.retry {
@@ -215,6 +219,16 @@ fn stage_text(out: &mut String, index: usize, stage: &Stage, plan: &Plan) {
     line("is", marks.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect::<Vec<_>>().join(", "));
     for step in stage.cells.first().map_or(&[][..], |c| &c.steps) {
         line("step", step_text(step, stage));
+    }
+}
+
+fn approve_text(a: &Approve, line: &mut dyn FnMut(&str, String)) {
+    let not = if a.not_requester { ", not who asks for the run" } else { "" };
+    line("approve", format!("{} of {}{not}, within {}", a.quorum, a.roles.join(", "), a.expires));
+    line("show", a.show.join(", "));
+    for q in &a.ask {
+        let default = q.default.as_ref().map(|d| format!("; default {}", if d.is_empty() { "(empty)".to_owned() } else { show(d) }));
+        line("ask", format!("{}: {}{}", q.name, answers::allowed(q), default.unwrap_or_default()));
     }
 }
 

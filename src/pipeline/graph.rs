@@ -34,6 +34,11 @@ fn occasion(when: PostWhen) -> &'static str {
     }
 }
 
+/// `2 of release-manager approve`.
+fn people(a: &super::plan::Approve) -> String {
+    format!("{} of {} approve", a.quorum, a.roles.join(", "))
+}
+
 /// The graph of an error-free file.
 pub fn of_file(file: &File) -> Graph {
     let needs = needs(file);
@@ -51,6 +56,7 @@ pub fn of_file(file: &File) -> Graph {
                 notes.push(format!("{word} {}", names.iter().map(|n| n.value.as_str()).collect::<Vec<_>>().join(", ")));
             }
         }
+        notes.extend(stage.approve.as_ref().map(|a| people(&super::answers::frozen(a))));
         if !stage.locks.is_empty() {
             notes.push(format!("locks {}", stage.locks.iter().map(|l| l.name.value.as_str()).collect::<Vec<_>>().join(", ")));
         }
@@ -74,6 +80,7 @@ pub fn of_plan(plan: &Plan) -> Graph {
         notes.extend(
             stage.when.as_ref().map(|w| if w == "false" { "never with these values".to_owned() } else { format!("when {}", show(w)) }),
         );
+        notes.extend(stage.approve.as_ref().map(people));
         if !stage.locks.is_empty() {
             notes.push(format!("locks {}", stage.locks.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")));
         }

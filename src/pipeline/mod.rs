@@ -1,5 +1,6 @@
 //! Floor 3: pipeline files as pure data: text and a catalogue in, a frozen plan or diagnostics out. No I/O.
 
+pub mod answers;
 pub mod calendar;
 pub mod catalog;
 pub mod cmd;

@@ -108,7 +108,7 @@ fn refuse(p: &Parameter, value: &str, near: Option<&str>) -> ParamError {
 }
 
 /// The value as it will reach the steps. Runs are checked for their form only.
-fn check(p: &Parameter, value: &str) -> Result<String, ParamError> {
+pub(super) fn check(p: &Parameter, value: &str) -> Result<String, ParamError> {
     if value.len() > MAX_BYTES || value.contains('\0') {
         let allowed = format!("at most {MAX_BYTES} bytes, without NUL");
         return Err(ParamError::Value { name: p.name.text.clone(), value: show(value), allowed, near: None });

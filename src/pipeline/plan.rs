@@ -144,6 +144,49 @@ pub struct Stage {
     pub timeout: Option<Span>,
     #[serde(default)]
     pub stall: Option<Span>,
+    /// It waits for people: it has no cells, holds no executor and no lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
+}
+
+/// What people must agree to before the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approve {
+    /// Any of these; `admin` always.
+    pub roles: Vec<String>,
+    /// Different people, at least 1.
+    pub quorum: u32,
+    #[serde(default)]
+    pub not_requester: bool,
+    pub expires: Span,
+    /// Stages, and patterns of artifacts.
+    #[serde(default)]
+    pub show: Vec<String>,
+    #[serde(default)]
+    pub ask: Vec<Question>,
+}
+
+/// The answer reaches later steps as `approve_NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// None = it must be answered.
+    #[serde(default)]
+    pub default: Option<String>,
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// The type of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Answer {
+    String { pattern: Option<String>, min: Option<i64>, max: Option<i64> },
+    Bool,
+    Int { min: Option<i64>, max: Option<i64> },
+    Choice { choices: Vec<String> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,13 +64,14 @@ impl Names for Scope<'_> {
             "stages" => self.stage(path),
             "repos" => self.repo(path),
             "run" => self.run(path),
+            "approve" => self.answer(path),
             "have" => match path.names().as_deref() {
                 Some([_]) if self.place == Place::When => Ok(Type::Bool),
                 Some([_]) => Err(bad("`have.…` is true or false, and stands only in `when:`", "let a step look for the program")),
                 _ => Err(bad("`have` takes the name of a program", "write `have.git`")),
             },
             root => {
-                let mut roots = vec!["params", "matrix", "stages", "repos", "run"];
+                let mut roots = vec!["params", "matrix", "stages", "approve", "repos", "run"];
                 if self.place == Place::When {
                     roots.push("have");
                 }
@@ -151,6 +152,31 @@ impl Scope<'_> {
             ["outputs", _] => Ok(Type::TEXT),
             _ => Err(bad(format!("`{path}` is nothing that a stage has"), form)),
         }
+    }
+
+    /// An answer of an approver: the stage that asks must surely have ended.
+    fn answer(&self, path: &Path) -> Result<Type, Bad> {
+        let names = path.names().unwrap_or_default();
+        let [name] = names.as_slice() else { return Err(bad(format!("`{path}` is no answer"), "write `approve.QUESTION`")) };
+        let asks = |i: usize| self.file.stages[i].approve.iter().flat_map(|a| &a.ask).find(|q| q.name.text == *name);
+        let Some((index, question)) = (0..self.file.stages.len()).find_map(|i| Some((i, asks(i)?))) else {
+            let known: Vec<&str> =
+                self.file.stages.iter().flat_map(|s| &s.approve).flat_map(|a| &a.ask).map(|q| q.name.text.as_str()).collect();
+            return Err(bad(format!("no approval asks `{name}`"), near(name, &known, "add it below `ask:` of an approve stage")));
+        };
+        if matches!(self.place, Place::FileEnv | Place::RunName) {
+            return Err(bad(format!("`{path}` is not known when the run begins"), "use it in `when:`, `with:` or the `env:` of a stage"));
+        }
+        if self.ended.is_some_and(|e| !e.contains(&index)) {
+            let stage = &self.file.stages[index].name.value;
+            return Err(bad(format!("stage `{stage}` has not surely asked when this one starts"), "add it to `needs:`"));
+        }
+        Ok(match &question.ty {
+            ParamType::Bool => Type::Bool,
+            ParamType::Int { .. } => Type::Int,
+            ParamType::Choice(c) => Type::Text { values: Some(c.clone()) },
+            ParamType::Text { .. } | ParamType::Run { .. } => Type::TEXT,
+        })
     }
 
     fn repo(&self, path: &Path) -> Result<Type, Bad> {

@@ -57,6 +57,7 @@ pub fn catalog() -> Catalog {
         sets: [("el9-latest".to_owned(), vec!["baseos".into(), "appstream".into()])].into_iter().collect(),
         repos: [repo("baseos"), repo("appstream")].into_iter().collect(),
         pipelines: vec!["nightly-repo-updates".into(), "rpmcanary".into()],
+        roles: ["operator", "release-manager", "admin"].map(str::to_owned).to_vec(),
         time_zone: "UTC".into(),
         calendars: [("workdays".to_owned(), Ok(workdays()))].into_iter().collect(),
         ..Catalog::default()
@@ -347,7 +348,7 @@ fn commands_answer_with_text_json_and_exit_code() {
     assert!(cmd::explain(Some("options.keep.runs"), &catalog()).text.contains("newest"));
     assert!(cmd::explain(Some("mirror/sync"), &catalog()).text.contains("dest"));
     assert!(cmd::explain(None, &catalog()).text.contains("post_step"));
-    assert!(cmd::explain(Some("approve"), &catalog()).text.contains("This version has no approve stages yet"));
+    assert!(cmd::explain(Some("approve"), &catalog()).text.contains("holds no executor and no lock"));
 }
 
 #[test]
@@ -481,7 +482,7 @@ fn the_json_schema_takes_what_lint_takes_and_refuses_the_usual_slips() {
 /// A key that the schema accepts and the model never reads would be ignored in silence.
 #[test]
 fn every_key_of_the_registry_is_read() {
-    let builder = include_str!("model/build.rs");
+    let builder = [include_str!("model/build.rs"), include_str!("model/approve.rs")].concat();
     let unread: Vec<String> = schema::contexts()
         .iter()
         .flat_map(|c| c.here().map(move |k| (c.name, k.name)))

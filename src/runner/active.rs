@@ -8,6 +8,7 @@ use super::live::Secrets;
 use crate::domain::reason::Reason;
 use crate::domain::report::Fact;
 use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
+use crate::pipeline::answers;
 use crate::pipeline::expr::{Facts, StageFacts};
 use crate::pipeline::plan::{Plan, Stage, StageKind, Step};
 use crate::store::{CancelMark, Limit, OpenRun, RunId};
@@ -269,9 +270,16 @@ impl ActiveRun {
             run: Some(self.run.clone()),
             run_verdict: self.outcome.as_ref().map(|o| o.verdict),
             stages,
+            approve: self.answers(),
             needs_ok,
             previous_failed: self.previous.is_some_and(|v| v != Verdict::Success),
         }
+    }
+
+    /// Answers of approvers so far.
+    fn answers(&self) -> BTreeMap<String, crate::pipeline::expr::Value> {
+        let asked = self.plan.stages.iter().zip(&self.stages).filter_map(|(s, now)| Some((s.approve.as_ref()?, &now.outputs)));
+        asked.flat_map(|(a, out)| a.ask.iter().filter_map(|q| Some((q.name.clone(), answers::value(q, out.get(&q.name)?))))).collect()
     }
 
     /// The run's time limit as an instant of this boot. The wall clock is asked only after a reboot.

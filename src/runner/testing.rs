@@ -47,6 +47,7 @@ pub fn stage(name: &str, needs: &[u32]) -> Stage {
         retry: None,
         timeout: None,
         stall: None,
+        approve: None,
     }
 }
 

@@ -187,6 +187,7 @@ pub fn stage(name: &str, needs: &[u32], script: &str) -> Stage {
         retry: None,
         timeout: None,
         stall: None,
+        approve: None,
     }
 }
 

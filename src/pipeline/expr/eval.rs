@@ -38,6 +38,8 @@ pub struct Facts {
     pub run_verdict: Option<Verdict>,
     /// Ended stages by name.
     pub stages: BTreeMap<String, StageFacts>,
+    /// Answers of approvers by question.
+    pub approve: BTreeMap<String, Value>,
     /// Every need of the stage at hand succeeded (or failed with `allow_failure`).
     pub needs_ok: bool,
     /// The previous finished run of the pipeline was no success.
@@ -69,6 +71,10 @@ impl Values for Facts {
                     _ => Lookup::Never("a stage has `verdict` and `outputs.NAME`".into()),
                 }
             }
+            ("approve", [question]) => match self.approve.get(*question) {
+                Some(v) => Lookup::Known(v.clone()),
+                None => Lookup::Never(format!("nobody was asked for `{question}`: its stage was skipped")),
+            },
             _ => Lookup::Never("the frozen plan does not hold it".into()),
         }
     }

@@ -141,7 +141,7 @@ pub(super) fn split_when(e: &Expr) -> Result<(Vec<&Expr>, Vec<&Expr>), Bad> {
             todo.push(a);
         } else if !e.mentions("matrix") {
             stage.push(e);
-        } else if e.mentions("stages") || e.mentions("run") || e.names_status() {
+        } else if e.mentions("stages") || e.mentions("approve") || e.mentions("run") || e.names_status() {
             return Err(Bad::new(
                 e.span.clone(),
                 "this condition mixes matrix keys with what is known only later",

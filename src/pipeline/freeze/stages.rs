@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::values::{self, Frozen};
 use super::{DAY, Fault, GRACE, split_when};
+use crate::pipeline::answers;
 use crate::pipeline::catalog::{Catalog, FieldType};
 use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
 use crate::pipeline::lint::{lock_of, needs};
@@ -57,6 +58,7 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
     let env: Vec<(&str, &Node)> = stage.env.iter().map(|(w, n)| (w.text.as_str(), n)).collect();
     let cells = cells
         .into_iter()
+        .filter(|_| stage.approve.is_none())
         .map(|values| {
             let here = frozen.in_cell(&values);
             let steps = stage.steps.iter().map(|s| step(s, Some(stage), &env, file, catalog, &here)).collect::<Result<_, _>>()?;
@@ -81,6 +83,7 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
         retry: retry(stage),
         timeout: stage.timeout.as_ref().map(|t| t.value),
         stall: stage.stall.as_ref().map(|t| t.value),
+        approve: stage.approve.as_ref().map(answers::frozen),
     })
 }
 
@@ -197,6 +200,7 @@ fn post(
             retry: None,
             timeout: None,
             stall: None,
+            approve: None,
         });
         before = Some(index);
     }

@@ -59,7 +59,7 @@ impl Values for Frozen<'_> {
                     _ => Lookup::Never("nothing".into()),
                 }
             }
-            ("run" | "stages", _) => Lookup::Later,
+            ("run" | "stages" | "approve", _) => Lookup::Later,
             _ => Lookup::Never("there is no such name".into()),
         }
     }

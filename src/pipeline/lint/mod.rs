@@ -1,5 +1,6 @@
 //! Everything that is wrong with a typed file beyond its form: names that lead nowhere, orders that cannot be, retries that do harm.
 
+mod approve;
 mod clock;
 mod order;
 mod refs;
@@ -19,6 +20,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
         return;
     }
     refs::lint(file, catalog, sink);
+    approve::lint(file, catalog, sink);
     clock::lint(file, catalog, sink);
     safety::lint(file, sink);
     shell::lint(file, sink);

@@ -187,6 +187,17 @@ fn known(file: &File, stage: Option<&Stage>, step: &Step, text: &str) -> BTreeSe
             known.insert(p.name.text.clone());
         }
     }
+    for q in file.stages.iter().flat_map(|s| &s.approve).flat_map(|a| &a.ask) {
+        // Of a text only a pattern or a length promises that it is not empty.
+        let sure = match &q.ty {
+            ParamType::Text { pattern, min, .. } => pattern.is_some() || min.is_some_and(|m| m > 0),
+            ParamType::Choice(c) => !c.iter().any(String::is_empty),
+            _ => true,
+        };
+        if sure {
+            known.insert(format!("approve_{}", q.name.text));
+        }
+    }
     if let Some(m) = stage.and_then(|s| s.matrix.as_ref()) {
         known.extend(crate::pipeline::matrix::key_names(m).iter().map(|k| format!("matrix_{k}")));
     }

@@ -212,7 +212,7 @@ fn git(f: &Fields<'_>, sink: &mut Sink<'_>) -> Option<TriggerKind> {
     })
 }
 
-fn parameter(name: &Word, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
+pub(super) fn parameter(name: &Word, node: &Node, sink: &mut Sink<'_>) -> Option<Parameter> {
     let f = Fields::new(node, &keys::PARAMETER);
     let ty = f.text("type")?;
     for (key, types) in [
@@ -417,7 +417,10 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
     let name = f.text("name")?;
     let short = f.get("steps").is_none();
     let mut steps = Vec::new();
-    if short {
+    let approve = f.map("approve", &keys::APPROVE).and_then(|a| super::approve::build(&a, &f, sink));
+    if f.get("approve").is_some() {
+        approve.as_ref()?;
+    } else if short {
         if let Some(action) = action(&f, "the stage", sink) {
             steps.push(Step {
                 name: name.clone(),
@@ -461,7 +464,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
         }
         unique(&steps, sink);
     }
-    if steps.is_empty() && !f.later() {
+    if steps.is_empty() && approve.is_none() && !f.later() {
         return None;
     }
     let retry = f.map("retry", &keys::RETRY).and_then(|r| {
@@ -493,6 +496,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
         daemon: f.text("daemon").is_some_and(|d| d.value == "allowed"),
         steps,
         post: post(f.map("post", &keys::POST), sink),
+        approve,
         name,
     })
 }

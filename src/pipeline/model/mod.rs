@@ -1,5 +1,6 @@
 //! The typed file: what a pipeline says, with the place of everything that lint may speak about. No defaults of the runner: `freeze` adds those.
 
+mod approve;
 mod build;
 mod fields;
 
@@ -179,6 +180,20 @@ pub struct Stage {
     pub daemon: bool,
     pub steps: Vec<Step>,
     pub post: Post,
+    /// It has no steps: people decide.
+    pub approve: Option<Approve>,
+}
+
+/// A stage that waits for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approve {
+    pub at: Loc,
+    pub roles: Vec<At<String>>,
+    pub quorum: u32,
+    pub not_requester: bool,
+    pub expires: Option<At<Span>>,
+    pub show: Vec<At<String>>,
+    pub ask: Vec<Parameter>,
 }
 
 /// Some keys of a cell with their values.

@@ -36,7 +36,6 @@ const NOTIFY: Key =
 const AGENT: Key = later("agent", "remote executors (agent:)", "every step runs on this machine: call ssh in a `run:`");
 const TEMPLATE: Key = later("template", "templates", "use `matrix:` or `env:` for what repeats");
 const INPUTS: Key = later("inputs", "inputs from other runs", "read the files from the other pipeline's directory");
-const APPROVE: Key = later("approve", "approve stages", "split the pipeline here, and start the second part by hand");
 
 pub static FILE: Context = Context {
     name: "pipeline",
@@ -380,13 +379,38 @@ pub static STAGE: Context = Context {
         key("interpreter", &WORDS, "what reads `run:`; default: the options'"),
         key("daemon", &DAEMON, "whether processes may outlive its steps"),
         key("post", &POST_TY, "steps after its last cell, whatever its verdict"),
-        APPROVE,
+        key("approve", &Ty::Map(&APPROVE), "instead of steps: the run waits here until people have agreed; holds no executor and no lock"),
         AGENT,
         NOTIFY,
         TEMPLATE,
         INPUTS,
         later("build", "build stages", "use `uses:` or `run:`"),
     ],
+};
+
+pub static APPROVE: Context = Context {
+    name: "approve",
+    noun: "an approval",
+    free: None,
+    keys: &[
+        required("roles", &Ty::OneOrMore(&Ty::Name), "who may approve or deny: any of these roles of the site file; `admin` always may"),
+        key("quorum", &Ty::Int { min: 1, max: 20 }, "so many different people must approve; default 1"),
+        key(
+            "not",
+            &Ty::Word { words: &[("requester", "not who asked for the run: four eyes")], later: &[] },
+            "who may not, whatever the roles say",
+        ),
+        key("expires", &DURATION, "it fails when too few have approved by then; default 24h. The run's own timeout goes on counting"),
+        key("show", &Ty::OneOrMore(&Ty::Line), "what to look at first: stages above, or patterns of artifacts such as `artifacts/*.diff`"),
+        key("ask", &Ty::Map(&QUESTIONS), "what an approver must answer; later stages see `approve_NAME` and `${approve.NAME}`"),
+    ],
+};
+
+pub static QUESTIONS: Context = Context {
+    name: "questions",
+    noun: "the questions",
+    keys: &[],
+    free: Some((&Ty::Variable, &Ty::Map(&PARAMETER), "a question of this name, typed like a parameter")),
 };
 
 pub static STEP: Context = Context {
@@ -406,7 +430,6 @@ pub static STEP: Context = Context {
         key("grace", &SPAN, "time between TERM and KILL; default: the stage's"),
         key("interpreter", &WORDS, "what reads `run:`; default: the stage's"),
         key("daemon", &DAEMON, "whether processes may outlive it"),
-        APPROVE,
         AGENT,
         NOTIFY,
         TEMPLATE,
