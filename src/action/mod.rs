@@ -6,6 +6,9 @@ use crate::domain::level::Level;
 
 pub use registry::ALL;
 
+/// In place of roles: those that what waits for approval names. Until it is looked at, any role but `viewer` will do.
+pub const AS_ASKED: &str = "as-asked";
+
 /// What an action is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -40,6 +43,13 @@ pub struct Action {
     pub parameters: bool,
     /// How the command line does it.
     pub usage: &'static str,
+}
+
+impl Action {
+    /// Its act is a run that begins or goes on: it can wait for a second person.
+    pub fn runs(&self) -> bool {
+        matches!(self.id, "run" | "replay" | "resume" | "retry")
+    }
 }
 
 /// The action of this id.

@@ -1,13 +1,29 @@
 //! The list itself, in order of the ids.
 
-use super::{Action, Target};
+use super::{Action, Arg, Target};
 use crate::domain::level::Level;
 
 const OPERATORS: &[&str] = &["operator", "release-manager"];
 const ADMINS: &[&str] = &["admin"];
+const ASKED: &[&str] = &[super::AS_ASKED];
 
 /// Every action of this version.
 pub const ALL: &[Action] = &[
+    Action {
+        id: "approve",
+        title: "Approve what waits",
+        doc: "Agrees that a run goes on behind its `approve:` stage, or that it starts, where that needs a second person. Different people count \
+              once each: they differ in uid and login uid. `stage` names the stage where several wait; with `sha` it counts only for what you saw.",
+        level: Level::L1,
+        roles: ASKED,
+        target: Target::Run,
+        args: &[
+            Arg { name: "stage", required: false, doc: "the stage that waits, where there are several" },
+            Arg { name: "sha", required: false, doc: "the first characters of what `why` showed: refused when it has moved since" },
+        ],
+        parameters: true,
+        usage: "quarterdeck approve RUN [-p QUESTION=ANSWER]… [--comment T]",
+    },
     Action {
         id: "cancel",
         title: "Cancel a run",
@@ -19,6 +35,20 @@ pub const ALL: &[Action] = &[
         args: &[],
         parameters: false,
         usage: "quarterdeck cancel RUN [--reason T] [--confirm RUN]",
+    },
+    Action {
+        id: "deny",
+        title: "Deny what waits",
+        doc: "Refuses what waits for approval: the stage fails, or the run that wanted to start ends as cancelled. One denial is enough.",
+        level: Level::L1,
+        roles: ASKED,
+        target: Target::Run,
+        args: &[
+            Arg { name: "stage", required: false, doc: "the stage that waits, where there are several" },
+            Arg { name: "sha", required: false, doc: "the first characters of what `why` showed: refused when it has moved since" },
+        ],
+        parameters: false,
+        usage: "quarterdeck do deny RUN [--reason T]",
     },
     Action {
         id: "drain",

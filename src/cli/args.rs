@@ -49,6 +49,8 @@ pub enum Color {
 pub enum Command {
     /// List every action with its level and roles
     Actions,
+    /// Approve what waits for people: a stage of a run, or its start
+    Approve(Approve),
     /// Cancel a run: its steps are stopped in order, its post stages run
     Cancel(Change),
     /// Print the completion script of a shell
@@ -168,6 +170,19 @@ pub struct Change {
     pub run: String,
     #[command(flatten)]
     pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "`quarterdeck why RUN` says who may approve and what is asked; `quarterdeck do deny RUN --reason TEXT` refuses.")]
+pub struct Approve {
+    /// PIPELINE#NUMBER
+    pub run: String,
+    /// An answer; also stage=NAME where several wait, and sha=… to approve only what `why` showed
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    pub param: Vec<(String, String)>,
+    /// Kept with the decision and in the audit log
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub comment: String,
 }
 
 #[derive(Debug, Args)]

@@ -76,6 +76,7 @@ impl Ctx {
 fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
     match command {
         Command::Actions => actions::run(out),
+        Command::Approve(args) => run::approve(ctx, out, args),
         Command::Cancel(args) => run::cancel(ctx, out, args),
         Command::Completions { shell } => manual::completions(out, shell),
         Command::Demo(args) => demo::run(ctx, out, args),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::Ctx;
-use super::args::{Again, Change, Consent, Do as DoArgs, Replay, Run as RunArgs};
+use super::args::{Again, Approve, Change, Consent, Do as DoArgs, Replay, Run as RunArgs};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
@@ -100,6 +100,13 @@ pub fn again(ctx: &Ctx, out: &mut Out, action: &str, args: Again) -> Outcome {
 
 pub fn cancel(ctx: &Ctx, out: &mut Out, args: Change) -> Outcome {
     let done = ask(ctx, out, Request::new("cancel", &args.run, args.consent), Start::OnDemand)?;
+    out.done(&done);
+    Ok(())
+}
+
+pub fn approve(ctx: &Ctx, out: &mut Out, args: Approve) -> Outcome {
+    let consent = Consent { reason: args.comment, confirm: None };
+    let done = ask(ctx, out, Request::new("approve", &args.run, consent).with(args.param)?, Start::OnDemand)?;
     out.done(&done);
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod level;
 pub mod log;
 pub mod mirror;
 pub mod nevra;
+pub mod person;
 pub mod reason;
 pub mod report;
 pub mod rows;

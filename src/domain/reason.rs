@@ -93,6 +93,8 @@ pub enum Reason {
         why: String,
         until_us: i64,
     },
+    /// People must agree first.
+    Approval(Box<Asked>),
     /// Content sets are being fingerprinted; the sets.
     Content {
         sets: Vec<String>,
@@ -119,6 +121,43 @@ pub enum Reason {
     Ended {
         verdict: Verdict,
     },
+}
+
+/// What is asked of people, and who has agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// None = the start of the run, which needs a second person.
+    pub stage: Option<String>,
+    pub roles: Vec<String>,
+    pub quorum: u32,
+    /// Who has approved.
+    pub given: Vec<String>,
+    /// Who may not: the requester.
+    pub not: Option<String>,
+    pub until_us: i64,
+    /// Of the plan and inputs that are approved.
+    pub sha: String,
+    pub show: Vec<String>,
+    /// Question, and what it accepts.
+    pub questions: Vec<(String, String)>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stage {
+            Some(s) => write!(f, "waits for approval at stage `{s}`")?,
+            None => f.write_str("its start waits for a second person")?,
+        }
+        let missing = self.quorum.saturating_sub(self.given.len() as u32);
+        write!(f, ": {missing} of {} missing, by {}", self.quorum, self.roles.join(" or "))?;
+        if let Some(not) = &self.not {
+            write!(f, ", not by {not}")?;
+        }
+        if !self.given.is_empty() {
+            write!(f, "; approved by {}", self.given.join(", "))?;
+        }
+        write!(f, "; until {}", at(self.until_us))
+    }
 }
 
 impl Reason {
@@ -185,6 +224,7 @@ impl fmt::Display for Reason {
                 write!(f, "can never start: its stored plan cannot be read ({why}); start the engine that wrote it, or cancel the run")
             }
             Self::Spawn { why, until_us } => write!(f, "the step's supervisor could not be started: {why}; next try at {}", at(*until_us)),
+            Self::Approval(asked) => asked.fmt(f),
             Self::Content { sets, after } => {
                 write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })
             }

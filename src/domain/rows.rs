@@ -200,7 +200,7 @@ pub struct StepSummary {
 /// Something changed: a row of a table, by its id as people write it (`nightly#5`). The event stream re-reads the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `runs`, `queue`, `locks`, `drain`.
+    /// `runs`, `queue`, `locks`, `decisions` (by the run that they are about), `drain`.
     pub table: &'static str,
     pub id: String,
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::guard::{self, Ask, Caller, Pass};
-use super::plan;
 use super::routes::blocking;
 use super::state::{Engine, from_store};
+use super::{approvals, plan};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -18,7 +18,7 @@ use crate::domain::level::Level;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::plan::Plan;
-use crate::runner::{RunnerError, Submit};
+use crate::runner::{RunnerError, Submit, approval};
 use crate::store::{DecisionEdit, Note};
 
 const MAX_REASON: usize = 1_000;
@@ -31,6 +31,8 @@ enum Subject {
     Run(Box<RunRow>),
     /// A new run is to be made of this plan.
     Plan(Box<Plan>),
+    /// Something waits for people, and this one may decide.
+    Ballot(Box<approvals::Ballot>),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
@@ -149,6 +151,10 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
     let ended = row.state == RunState::Done;
     match action.id {
+        "approve" | "deny" => {
+            let ballot = approvals::ballot(engine, site, caller, row, request)?;
+            Ok((Subject::Ballot(Box::new(ballot)), Level::L1))
+        }
         "cancel" if ended => {
             let how = row.verdict.map_or("ended", Verdict::as_str);
             Err(ApiError::refused(format!("{run} has ended already: {how}"), "there is nothing to cancel"))
@@ -196,17 +202,39 @@ async fn perform(
     let who = &caller.actor;
     let why = request.reason.as_str();
     let runner = &engine.runner;
+    // What two people must want is written down, and waits for the second.
+    let result = if pass.waits { "waits for a second person" } else { "done" };
     let note = |subject: &str, decision: Option<DecisionEdit>| {
-        let record = record(caller, action, subject, why, "done".into(), single);
+        let record = record(caller, action, subject, why, result.into(), single);
         Note { at_us: engine.now_us(), record, decision }
     };
+    let held = format!("waits for a second person until {}", approvals::until(engine));
     let take = |kind, subject: &str| Some(DecisionEdit::Take { kind, subject: subject.to_owned(), why: why.to_owned() });
     let take_back = |kind, subject: &str| Some(DecisionEdit::TakeBack { kind, subject: subject.to_owned() });
     match subject {
+        Subject::Ballot(ballot) => {
+            let approve = action.id == "approve";
+            if approve {
+                approvals::unmoved(engine, &ballot).await?;
+            }
+            let single = ballot.alone && approve;
+            let record = record(caller, action, &ballot.wait.subject, why, "done".into(), single);
+            let vote = approvals::vote(request, &ballot, record);
+            let voted = runner.decide(&ballot.row.run, vote).await.map_err(|e| from_runner(&e))?;
+            Ok(Done { run: Some(ballot.row.run.to_string()), message: approvals::told(&voted, approve), single_person: single })
+        }
         Subject::Plan(plan) => {
+            let hold = match pass.waits {
+                true => {
+                    let json = serde_json::to_string(&plan).map_err(|e| ApiError::failed(format!("the plan cannot be kept: {e}"), ""))?;
+                    let inputs = approvals::inputs(engine, &plan).await?;
+                    Some(DecisionEdit::Make(Box::new(runner.hold(None, &approval::sha_of(&json), inputs, why))))
+                }
+                false => None,
+            };
             let submit = Submit {
                 // The store puts the new run in the place of the pipeline.
-                note: Some(note(&plan.pipeline, None)),
+                note: Some(note(&plan.pipeline, hold)),
                 plan: *plan,
                 requested_by: who.clone(),
                 reason: why.to_owned(),
@@ -219,17 +247,26 @@ async fn perform(
             if run.pipeline != pipeline {
                 return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
             }
-            Ok(done(Some(&run), format!("{run} is queued")))
+            Ok(done(Some(&run), if pass.waits { format!("{run} {held}") } else { format!("{run} is queued") }))
         }
         Subject::Run(row) => {
             let run = &row.run;
             let name = run.to_string();
             // The second request for the same run skips the grace of its steps.
             let force = row.cancel_by.is_some();
+            let hold = match pass.waits {
+                true => {
+                    let plan = plan::frozen(engine, run)?;
+                    let json = serde_json::to_string(&plan).map_err(|e| ApiError::failed(format!("the plan cannot be read: {e}"), ""))?;
+                    let inputs = approvals::inputs(engine, &plan).await?;
+                    Some(DecisionEdit::Make(Box::new(runner.hold(Some(run), &approval::sha_of(&json), inputs, why))))
+                }
+                false => None,
+            };
             let made = match action.id {
                 "cancel" => runner.cancel(run, who, why, force, Some(note(&name, None))).await,
-                "resume" => runner.resume(run, Some(note(&name, None))).await.map(|_| ()),
-                "retry" => runner.retry(run, Some(note(&name, None))).await.map(|_| ()),
+                "resume" => runner.resume(run, Some(note(&name, hold))).await.map(|_| ()),
+                "retry" => runner.retry(run, Some(note(&name, hold))).await.map(|_| ()),
                 "pin" => runner.pin(run, who, why, true, Some(note(&name, take(Kind::Pin, &name)))).await,
                 _ => runner.pin(run, who, why, false, Some(note(&name, take_back(Kind::Pin, &name)))).await,
             };
@@ -237,6 +274,7 @@ async fn perform(
             let message = match action.id {
                 "cancel" if force => format!("{run} is being cancelled, without grace"),
                 "cancel" => format!("{run} is being cancelled"),
+                _ if pass.waits => format!("{run} {held}"),
                 "resume" => format!("{run} goes on"),
                 "retry" => format!("{run} runs its failed cells again"),
                 "pin" => format!("{run} is kept"),
@@ -278,6 +316,7 @@ pub fn from_runner(e: &RunnerError) -> ApiError {
     match e {
         RunnerError::Store(e) => from_store(e),
         RunnerError::BadPlan { .. } => ApiError::bad(e.to_string(), ""),
+        RunnerError::BadAnswer { message, help } => ApiError::bad(message.clone(), help.clone()),
         RunnerError::Refused { .. } => ApiError::refused(e.to_string(), ""),
         RunnerError::Stopped => ApiError::no_engine(e.to_string(), ""),
     }

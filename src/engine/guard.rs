@@ -2,11 +2,12 @@
 //!
 //! 1. the site's `read_only`; 2. the caller's role; 3. the action's own why-not; 4. its level. The first that objects is the answer.
 
-use crate::action::Action;
+use crate::action::{AS_ASKED, Action};
 use crate::api::ApiError;
 use crate::config::{SecondPerson, Site};
 use crate::domain::actor::Actor;
 use crate::domain::level::Level;
+use crate::domain::person;
 
 /// Who asks, as the kernel and the site see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Ask<'a> {
 pub struct Pass {
     /// It needed two people; the site lets one do it.
     pub single_person: bool,
+    /// It needs two people: it is written down, and waits for the second.
+    pub waits: bool,
 }
 
 /// The site as far as the guard must know it.
@@ -90,6 +93,9 @@ fn role(ground: Ground<'_>, caller: &Caller, action: &Action) -> Result<(), ApiE
     if ground.private {
         return Ok(());
     }
+    if action.roles == [AS_ASKED] && ground.site.roles.iter().flatten().any(|(r, _)| r != "viewer" && has_role(ground.site, caller, r)) {
+        return Ok(());
+    }
     let wanted = || action.roles.iter().copied().chain(["admin"]);
     if wanted().any(|r| has_role(ground.site, caller, r)) {
         return Ok(());
@@ -102,6 +108,33 @@ fn role(ground: Ground<'_>, caller: &Caller, action: &Action) -> Result<(), ApiE
         Some(_) => format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", names_once.join(", ")),
     };
     Err(ApiError::refused(format!("{}: {} may not", action.title, caller.actor.name), help))
+}
+
+/// Who may decide about what waits: one of its roles, or `admin`; on a private engine its owner.
+pub fn may_decide(ground: Ground<'_>, caller: &Caller, roles: &[String], subject: &str) -> Result<(), ApiError> {
+    if ground.private || roles.iter().map(String::as_str).chain(["admin"]).any(|r| has_role(ground.site, caller, r)) {
+        return Ok(());
+    }
+    let help = format!("needs one of the roles {}, admin", roles.join(", "));
+    Err(ApiError::refused(format!("{subject} is not for {} to decide", caller.actor.name), help))
+}
+
+/// Whether an approval of `caller` may stand for all that are needed. Refuses where nobody else could give the other ones.
+pub fn alone(ground: Ground<'_>, caller: &Caller, needs_second: bool, subject: &str) -> Result<bool, ApiError> {
+    let anybody = person::is_anybody(&caller.actor);
+    if !ground.private || !(needs_second || anybody) {
+        return Ok(false);
+    }
+    if ground.site.second_person == SecondPerson::None {
+        return Ok(true);
+    }
+    let help = "`second_person = \"none\"` in site.toml lets it pass, marked as a single person's";
+    Err(match anybody {
+        true => ApiError::refused(format!("{subject}: {}", person::Unfit::RootWithoutLogin), help),
+        false => {
+            ApiError::refused(format!("{subject} needs a second person, and this engine has one user: there is nobody else to ask"), help)
+        }
+    })
 }
 
 /// Whether the site gives the caller this role, by name or by group. Only a shared engine asks.
@@ -117,14 +150,10 @@ pub fn has_role(site: &Site, caller: &Caller, role: &str) -> bool {
 
 fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, ApiError> {
     let title = ask.action.title;
-    let single_person = level == Level::L3;
-    if single_person && !(ground.private && ground.site.second_person == SecondPerson::None) {
-        let help = match ground.private {
-            true => {
-                "this engine has one user, so there is nobody to ask; `second_person = \"none\"` in site.toml lets it pass, marked as such"
-            }
-            false => "this version cannot ask a second person for approval",
-        };
+    let two = level == Level::L3;
+    if two && ground.private && ground.site.second_person != SecondPerson::None {
+        let help =
+            "this engine has one user, so there is nobody to ask; `second_person = \"none\"` in site.toml lets it pass, marked as such";
         return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a second person", ask.subject), help));
     }
     if level >= Level::L2 {
@@ -140,7 +169,11 @@ fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, Ap
             Some(_) => {}
         }
     }
-    Ok(Pass { single_person })
+    if two && !ground.private && !ask.action.runs() {
+        let help = "only what becomes a run can wait for one";
+        return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a second person", ask.subject), help));
+    }
+    Ok(Pass { single_person: two && ground.private, waits: two && !ground.private })
 }
 
 #[cfg(test)]
@@ -212,7 +245,7 @@ mod tests {
         assert!(go("  ", Some("nightly")).is_err());
         assert!(go("why", None).unwrap_err().help.contains("--confirm 'nightly'"));
         assert!(go("why", Some("nightl")).unwrap_err().message.contains("confirmed `nightl`"));
-        assert_eq!(go("why", Some("nightly")), Ok(Pass { single_person: false }));
+        assert_eq!(go("why", Some("nightly")), Ok(Pass { single_person: false, waits: false }));
     }
 
     #[test]
@@ -221,8 +254,8 @@ mod tests {
         let go = |site: &Site, private| decide(Ground { site, private }, &caller("ann"), &full, || Ok(Level::L3));
         let alone = Site { second_person: SecondPerson::None, ..roles("operator", "ann") };
         assert!(go(&Site::default(), true).unwrap_err().message.contains("second person"));
-        assert_eq!(go(&alone, true), Ok(Pass { single_person: true }));
-        assert!(go(&alone, false).is_err(), "on a shared engine there is somebody to ask");
+        assert_eq!(go(&alone, true), Ok(Pass { single_person: true, waits: false }));
+        assert_eq!(go(&alone, false), Ok(Pass { single_person: false, waits: true }), "on a shared engine there is somebody to ask");
         let bare = ask("run", "why", None);
         assert!(decide(Ground { site: &alone, private: true }, &caller("ann"), &bare, || Ok(Level::L3)).is_err());
     }

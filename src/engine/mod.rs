@@ -1,6 +1,7 @@
 //! Floor 7: the acting engine of a site: guard, model, server, triggers. The only place where anything is changed.
 
 pub mod act;
+mod approvals;
 pub mod catalog;
 pub mod content;
 mod events;

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::state::{Engine, from_store};
-use super::{act, events, get as rows_of, log, log_search, rows, wait, why};
+use super::{act, approvals, events, get as rows_of, log, log_search, rows, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Do, MAX_BODY, Why};
@@ -170,9 +170,15 @@ async fn why(
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let row = row(&engine, &run).await?;
+    let known = engine.clone();
     let reasons = engine.runner.why(&run).await.map_err(|e| act::from_runner(&e))?;
     let detail = reasons.iter().map(|r| serde_json::to_value(r).unwrap_or_else(|_| json!(null))).collect();
+    let people = {
+        let (run, reasons) = (run.clone(), reasons.clone());
+        blocking(move || Ok(approvals::words(&known, &known.watch.current().unwrap_or_default(), &run, &reasons))).await?
+    };
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    reasons.extend(people);
     let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref());
     if row.state == RunState::Done && !ended.is_empty() {
         reasons = ended;

@@ -40,7 +40,8 @@ pub const RUNS: &[&str] = &[
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
-pub const DECISIONS: &[&str] = &["id", "kind", "subject", "who", "why", "at", "until", "ended"];
+pub const DECISIONS: &[&str] =
+    &["id", "kind", "subject", "who", "why", "at", "until", "ended", "uid", "login_uid", "sha", "single_person", "answers"];
 pub const PIPELINES: &[&str] =
     &["pipeline", "description", "danger", "stages", "triggers", "last_run", "last_verdict", "last_ended", "errors", "file"];
 pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "detail", "read"];
@@ -158,7 +159,8 @@ pub fn audit(e: &Entry) -> Row {
 pub fn decision(d: &Decision) -> Row {
     flat(json!({
         "id": d.id, "kind": d.kind, "subject": d.subject, "who": d.who.name, "why": d.why, "at": time(d.at_us), "until": time_opt(d.until_us),
-        "ended": time_opt(d.ended_us),
+        "ended": time_opt(d.ended_us), "uid": d.who.uid, "login_uid": d.who.login_uid, "sha": d.sha, "single_person": d.detail.single_person,
+        "answers": d.detail.answers.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "),
     }))
 }
 

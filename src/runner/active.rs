@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::approval::Wait;
 use super::content::{Reading, Readings};
 use super::live::Secrets;
+use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
 use crate::domain::report::Fact;
 use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
@@ -25,7 +27,7 @@ pub struct ActiveRun {
     pub id: RunId,
     pub run: RunRef,
     pub plan: Arc<Plan>,
-    pub requested_by: String,
+    pub requested_by: Actor,
     pub priority: i32,
     pub created_us: i64,
     pub state: RunState,
@@ -43,6 +45,10 @@ pub struct ActiveRun {
     pub readings_after: Readings,
     /// What this run's own steps said that they left in a set: set → fp.
     pub left: BTreeMap<String, String>,
+    /// Its start waits for a second person.
+    pub hold: Option<Box<Wait>>,
+    /// Nobody agreed to its start: why.
+    pub refused: Option<String>,
     /// The verdict of the work, once all of it and the reading after it are done; post stages follow.
     pub outcome: Option<Outcome>,
 }
@@ -94,6 +100,8 @@ pub struct StageNow {
     pub running: u32,
     pub locked: bool,
     pub outputs: BTreeMap<String, String>,
+    /// It waits for people.
+    pub wait: Option<Box<Wait>>,
 }
 
 pub struct CellNow {
@@ -133,7 +141,7 @@ pub enum CellState {
 }
 
 impl ActiveRun {
-    pub fn new(id: RunId, run: RunRef, requested_by: String, plan: Arc<Plan>, created_us: i64) -> Self {
+    pub fn new(id: RunId, run: RunRef, requested_by: Actor, plan: Arc<Plan>, created_us: i64) -> Self {
         let stages = plan.stages.iter().map(StageNow::new).collect();
         let content = plan.stages.iter().any(|s| matches!(s.kind, StageKind::Work) && !(s.reads.is_empty() && s.writes.is_empty()));
         let around = if content { Around::Wanted } else { Around::NotWanted };
@@ -157,13 +165,15 @@ impl ActiveRun {
             readings_before: Readings::new(),
             readings_after: Readings::new(),
             left: BTreeMap::new(),
+            hold: None,
+            refused: None,
             outcome: None,
         }
     }
 
     /// Rebuilds a run from its rows. `locked` are the stages that hold locks; attempts are attached by the caller.
     pub fn restore(row: OpenRun, plan: Arc<Plan>, locked: &BTreeSet<u32>) -> Result<Self, String> {
-        let mut run = Self::new(row.id, row.run, row.requested_by.name, plan, row.created_us);
+        let mut run = Self::new(row.id, row.run, row.requested_by, plan, row.created_us);
         if row.stages.len() != run.stages.len() {
             return Err(format!("its rows have {} stages, its plan {}", row.stages.len(), run.stages.len()));
         }
@@ -221,6 +231,7 @@ impl ActiveRun {
                 run.left.insert(set, fp);
             }
         }
+        run.restore_waits(&row.decisions);
         let (mut saw_before, mut saw_after) = (false, false);
         for r in row.readings {
             let after = r.side == "after";
@@ -316,6 +327,7 @@ impl StageNow {
             running: 0,
             locked: false,
             outputs: BTreeMap::new(),
+            wait: None,
             cells,
         };
         s.recount();

@@ -64,6 +64,9 @@ pub enum RunnerError {
     BadPlan { pipeline: String, why: String },
     #[error("{run} {why}")]
     Refused { run: RunRef, why: String },
+    /// An approval's question: which one, and why.
+    #[error("{message}")]
+    BadAnswer { message: String, help: String },
     #[error("the runner has ended; start the engine again")]
     Stopped,
 }

@@ -13,9 +13,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::active::{ActiveRun, Now};
+use super::approval::Vote;
 use super::content::Readings;
 use super::live::{Live, Secrets, Shared};
 use super::moves::Ended;
+use super::people::Answer;
 use super::queue::Held;
 use super::rebuild::PlanCache;
 use super::settle::Effect;
@@ -41,6 +43,12 @@ pub enum Event {
     Cancel {
         run: RunRef,
         mark: CancelMark,
+    },
+    /// A person approves or denies.
+    Decide {
+        run: RunRef,
+        vote: Box<Vote>,
+        answer: Answer,
     },
     Drain(Option<Drain>),
     Executors(usize),
@@ -123,6 +131,9 @@ pub struct Refresh {
     pub source: String,
     pub scope: String,
 }
+
+/// What is done once a write is known to have succeeded or failed.
+pub(super) type Then = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 pub struct Dispatcher {
     pub(super) shared: Arc<Shared>,
@@ -207,7 +218,7 @@ impl Dispatcher {
         self.runs.get_mut(&(Reverse(p), id))
     }
 
-    fn find(&self, run: &RunRef) -> Option<RunId> {
+    pub(super) fn find(&self, run: &RunRef) -> Option<RunId> {
         self.runs.values().find(|r| r.run == *run).map(|r| r.id)
     }
 
@@ -241,6 +252,7 @@ impl Dispatcher {
                     self.settle(id, Vec::new(), Vec::new());
                 }
             }
+            Event::Decide { run, vote, answer } => self.decided(&run, &vote, answer),
             Event::Drain(drain) => {
                 self.drain = drain;
                 let _ = self.changes.send(Change { table: "drain", id: String::new() });
@@ -308,6 +320,11 @@ impl Dispatcher {
 
     /// Writes `ops` as one transaction and then tells the world; a failure ends the generation.
     pub(super) fn commit(&mut self, ops: Vec<Op>, changes: Vec<Change>) {
+        self.commit_then(ops, changes, None);
+    }
+
+    /// As `commit`; `then` is told how it went.
+    fn commit_then(&mut self, ops: Vec<Op>, changes: Vec<Change>, then: Option<Then>) {
         if ops.is_empty() {
             for c in changes {
                 let _ = self.changes.send(c);
@@ -317,19 +334,28 @@ impl Dispatcher {
         let written = self.store.apply(self.generation, ops);
         let (generation, tell, events) = (self.generation, self.changes.clone(), self.shared.events.clone());
         self.tasks.spawn(async move {
-            match written.await {
-                Ok(()) => {
-                    for c in changes {
-                        let _ = tell.send(c);
-                    }
+            let written = written.await;
+            if written.is_ok() {
+                for c in changes {
+                    let _ = tell.send(c);
                 }
-                Err(error) => drop(events.send(Event::StoreFailed { generation, error }).await),
+            }
+            if let Some(then) = then {
+                then(written.clone());
+            }
+            if let Err(error) = written {
+                let _ = events.send(Event::StoreFailed { generation, error }).await;
             }
         });
     }
 
     /// Brings a run to its fixed point, writes everything, and does what follows from it.
-    pub(super) fn settle(&mut self, id: RunId, mut ops: Vec<Op>, mut effects: Vec<Effect>) {
+    pub(super) fn settle(&mut self, id: RunId, ops: Vec<Op>, effects: Vec<Effect>) {
+        self.settle_then(id, ops, effects, None);
+    }
+
+    /// As `settle`; `then` is told how the write went.
+    pub(super) fn settle_then(&mut self, id: RunId, mut ops: Vec<Op>, mut effects: Vec<Effect>, then: Option<Then>) {
         let now = self.now();
         let Some(run) = self.run_mut(id) else { return };
         let was = run.state;
@@ -343,8 +369,11 @@ impl Dispatcher {
         if ops.iter().any(|o| matches!(o, Op::Lock { .. } | Op::Unlock { .. })) {
             changes.push(Change { table: "locks", id: String::new() });
         }
+        if ops.iter().any(|o| matches!(o, Op::Note(_) | Op::Close { .. })) {
+            changes.push(Change { table: "decisions", id: name.to_string() });
+        }
         if !ops.is_empty() {
-            self.commit(ops, changes);
+            self.commit_then(ops, changes, then);
         }
         for effect in effects {
             match effect {
@@ -465,11 +494,11 @@ impl Dispatcher {
 /// Microseconds until the run needs a look by itself; zero or less = now.
 fn due_us(r: &ActiveRun, now: &Now) -> Option<i64> {
     let retry = r.stages.iter().filter_map(|s| s.waiting.first()).map(|(until, _)| until - now.us).min();
-    let limit = (r.state == RunState::Running && !r.timed_out && r.outcome.is_none())
+    let limit = (matches!(r.state, RunState::Running | RunState::Waiting) && !r.timed_out && r.outcome.is_none())
         .then(|| r.limit_boot_us(now))
         .flatten()
         .map(|l| i64::try_from(l).unwrap_or(i64::MAX).saturating_sub(i64::try_from(now.boot_us).unwrap_or(i64::MAX)));
-    [retry, limit].into_iter().flatten().min()
+    [retry, limit, r.expires_us(now)].into_iter().flatten().min()
 }
 
 async fn sleep(wake: Option<Duration>) {

@@ -54,7 +54,8 @@ pub fn of_stage(store: &Store, pipeline: &str, stage: &str) -> Result<Option<Est
 /// Where a run stands; none before it starts, after it ends, or without a past.
 pub fn of_run(store: &Store, row: &RunRow, now_us: i64) -> Result<Option<Eta>, StoreError> {
     let (Some(started), None) = (row.started_us, row.ended_us) else { return Ok(None) };
-    let elapsed = u64::try_from((now_us - started) / 1_000).unwrap_or(0);
+    let paused = store.paused_ms(&row.run, now_us)?;
+    let elapsed = u64::try_from((now_us - started) / 1_000).unwrap_or(0).saturating_sub(paused);
     Ok(of_pipeline(store, &row.pipeline)?.map(|e| eta(e, elapsed)))
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::active::ActiveRun;
+use super::approval;
 use super::attempt::Launcher;
 use super::config::{RunnerConfig, RunnerError, Submit};
 use super::dispatch::{Dispatcher, Event, Refresh};
@@ -133,7 +133,11 @@ impl Runner {
         self.inner.cfg.clock.now().as_microsecond()
     }
 
-    async fn tell(&self, event: Event) -> Result<(), RunnerError> {
+    pub(super) fn config(&self) -> &RunnerConfig {
+        &self.inner.cfg
+    }
+
+    pub(super) async fn tell(&self, event: Event) -> Result<(), RunnerError> {
         self.inner.events.send(event).await.map_err(|_| RunnerError::Stopped)
     }
 
@@ -143,7 +147,9 @@ impl Runner {
         check(&plan).map_err(|why| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why })?;
         let json =
             serde_json::to_string(&plan).map_err(|e| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why: e.to_string() })?;
-        let sha256: String = Sha256::digest(json.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = approval::sha_of(&json);
+        // What is asked of a second person is written with the run, and holds it from its first moment.
+        let hold = submit.note.as_ref().and_then(|n| approval::asked(n, &submit.requested_by));
         let plan = self.inner.plans.get(&sha256, || Ok::<_, RunnerError>(plan))?;
         let now_us = self.now_us();
         let new = NewRun {
@@ -177,8 +183,12 @@ impl Runner {
         let done = self.inner.store.submit(new).await?;
         crate::base::crash::point("runner.submitted");
         if !done.existing {
-            let mut run = ActiveRun::new(done.id, done.run.clone(), submit.requested_by.name, plan, now_us);
+            let mut run = ActiveRun::new(done.id, done.run.clone(), submit.requested_by, plan, now_us);
             run.previous = done.previous;
+            run.hold = hold.map(|mut w| {
+                w.subject = done.run.to_string();
+                Box::new(w)
+            });
             self.tell(Event::Submitted(Box::new(run))).await?;
             let _ = self.inner.changes.send(Change { table: "queue", id: done.run.to_string() });
         }
@@ -367,6 +377,9 @@ fn check(plan: &Plan) -> Result<(), String> {
             && of as usize >= plan.stages.len()
         {
             return Err(format!("post stage `{}` belongs to no stage", s.name));
+        }
+        if s.approve.as_ref().is_some_and(|a| a.quorum == 0 || !s.cells.is_empty()) {
+            return Err(format!("stage `{}` asks people, and so has a quorum and no cell", s.name));
         }
         if s.cells.iter().any(|c| c.steps.is_empty()) {
             return Err(format!("stage `{}` has a cell without steps", s.name));

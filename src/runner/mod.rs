@@ -2,6 +2,9 @@
 //! `shim/` is the supervisor process and knows only `base` and `domain`.
 
 mod active;
+pub mod approval;
+#[cfg(test)]
+mod approval_tests;
 mod artifacts;
 pub mod attempt;
 pub mod config;
@@ -16,6 +19,7 @@ mod live;
 pub mod log;
 mod moves;
 pub mod paths;
+mod people;
 mod queue;
 mod rebuild;
 pub mod recovery;

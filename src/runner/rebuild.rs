@@ -137,12 +137,13 @@ impl Dispatcher {
         let readable = self.runs.values().map(|r| {
             let all = reasons.remove(&r.id).unwrap_or_default();
             let runs = all.iter().any(|r| !r.blocks());
-            let waits = all.iter().any(|r| matches!(r, Reason::Retry { .. } | Reason::Secret { .. }));
+            let waits = all.iter().any(|r| matches!(r, Reason::Retry { .. } | Reason::Secret { .. } | Reason::Approval(_)));
+            let asked = all.iter().any(|r| matches!(r, Reason::Approval(_)));
             QueueRow {
                 run: r.run.clone(),
-                state: if r.state == RunState::Running && !runs && waits { RunState::Waiting } else { r.state },
+                state: if !runs && (asked || r.state == RunState::Running && waits) { RunState::Waiting } else { r.state },
                 priority: r.priority,
-                requested_by: r.requested_by.clone(),
+                requested_by: r.requested_by.name.clone(),
                 created_us: r.created_us,
                 blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
             }
@@ -156,7 +157,7 @@ impl Dispatcher {
         for d in self.decide(low.as_ref(), true) {
             let (run, reason) = match d {
                 Decision::Blocked { run, reason, .. } => (run, reason),
-                Decision::Start { run, stage, .. } | Decision::Read { run, stage } => {
+                Decision::Start { run, stage, .. } | Decision::Read { run, stage } | Decision::Ask { run, stage } => {
                     let name = self.runs.values().find(|r| r.id == run).and_then(|r| r.plan.stages.get(stage as usize));
                     (run, Reason::Starting { stage: name.map(|s| s.name.clone()).unwrap_or_default() })
                 }

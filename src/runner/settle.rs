@@ -32,7 +32,7 @@ const FAIL_FAST: &str = "another cell failed, and the stage says fail_fast";
 impl ActiveRun {
     /// True once nothing new of the work may begin.
     pub fn stopping(&self) -> bool {
-        self.cancel.is_some() || self.timed_out
+        self.cancel.is_some() || self.timed_out || self.refused.is_some()
     }
 
     pub(super) fn stage_op(&self, i: usize) -> Op {
@@ -112,17 +112,22 @@ impl ActiveRun {
             return effects;
         }
         if !self.timed_out
-            && self.state == RunState::Running
+            && matches!(self.state, RunState::Running | RunState::Waiting)
             && self.outcome.is_none()
             && self.limit_boot_us(now).is_some_and(|l| l <= now.boot_us)
         {
             self.timed_out = true;
             ops.push(self.run_op(self.state, None, None));
         }
+        self.expire(now, ops);
         loop {
             let mut moved = false;
             if self.stopping() {
+                self.drop_hold(now, ops);
                 moved |= self.stop_work(now, ops, &mut effects);
+            }
+            if self.hold.is_some() {
+                return effects;
             }
             for i in 0..self.stages.len() {
                 moved |= self.wake(i, now);
@@ -135,6 +140,7 @@ impl ActiveRun {
             }
         }
         self.unlock(ops);
+        self.rest(now, ops);
         self.end_run(now, ops, &mut effects);
         effects
     }
@@ -166,6 +172,10 @@ impl ActiveRun {
             match self.stages[i].state {
                 StageState::Pending | StageState::Ready => {
                     self.skip_stage(i, true, why, now, ops);
+                    moved = true;
+                }
+                StageState::Running if self.stages[i].wait.is_some() => {
+                    self.end_wait(i, Verdict::Cancelled, why.to_owned(), now, ops);
                     moved = true;
                 }
                 StageState::Running if !self.plan.stages[i].uninterruptible => moved |= self.stop_cells(i, false, why, now, ops, effects),
@@ -233,6 +243,10 @@ impl ActiveRun {
 
     /// A stage ends with its last cell; its verdict is the worst of them, those left out that fell because of a sibling.
     fn end_stage(&mut self, i: usize, now: &Now, ops: &mut Vec<Op>) -> bool {
+        // People end a stage that waits for them.
+        if self.plan.stages[i].approve.is_some() {
+            return false;
+        }
         let stage = &mut self.stages[i];
         if stage.state == StageState::Done || stage.open > 0 || (stage.state == StageState::Pending && stage.started_us.is_none()) {
             return false;
@@ -329,7 +343,7 @@ impl ActiveRun {
     }
 
     fn ready(&mut self, i: usize, now: &Now, ops: &mut Vec<Op>) {
-        if self.stages[i].cells.is_empty() {
+        if self.stages[i].cells.is_empty() && self.plan.stages[i].approve.is_none() {
             self.skip_stage(i, false, "its matrix has no cell", now, ops);
         } else {
             self.stages[i].state = StageState::Ready;
@@ -403,7 +417,9 @@ impl ActiveRun {
             }
         }
         let left_out = self.plan.stages.iter().zip(&self.stages).any(|(s, n)| matches!(s.kind, StageKind::Work) && n.blocked);
-        if let Some(c) = &self.cancel {
+        if let Some(why) = &self.refused {
+            (out.verdict, out.detail, out.failed_stage, out.failed_step) = (Verdict::Cancelled, why.clone(), None, None);
+        } else if let Some(c) = &self.cancel {
             if out.verdict != Verdict::Success || left_out {
                 if out.verdict != Verdict::Lost {
                     out.verdict = Verdict::Cancelled;

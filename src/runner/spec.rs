@@ -41,6 +41,9 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
     env.extend(cell.matrix.iter().map(|(k, v)| (format!("matrix_{k}"), v.clone())));
     for (s, state) in plan.stages.iter().zip(&run.stages) {
         env.extend(state.outputs.iter().map(|(name, value)| (out_name(&s.name, name), value.clone())));
+        if s.approve.is_some() {
+            env.extend(state.outputs.iter().map(|(name, value)| (format!("approve_{name}"), value.clone())));
+        }
     }
     env.extend(own_env);
     let text = |p: &Path| p.to_string_lossy().into_owned();

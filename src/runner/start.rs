@@ -54,6 +54,14 @@ impl Dispatcher {
                         self.settle(run, ops, vec![Effect::ReadContent { after: false }]);
                     }
                 }
+                Decision::Ask { run, stage } => {
+                    let mut ops = Vec::new();
+                    if let Some(r) = self.run_mut(run) {
+                        started = true;
+                        r.ask(stage, now, &mut ops);
+                        self.settle(run, ops, Vec::new());
+                    }
+                }
                 Decision::Blocked { .. } => {}
             }
         }
@@ -84,7 +92,10 @@ impl Dispatcher {
             held: &self.held,
             groups: &groups,
         };
-        queue::decide(&site, self.runs.values().map(|r| r.view(explain)), explain)
+        // Without a free executor only those that ask people can move: thousands may wait.
+        let full = busy.len() >= cfg.executors.max(1);
+        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i)));
+        queue::decide(&site, runs.map(|r| r.view(explain)), explain)
     }
 
     pub(super) fn low_disk(&self) -> Option<Reason> {
@@ -182,7 +193,8 @@ impl Dispatcher {
     /// Cancels what `cancel-older` says.
     pub(super) fn supersede(&mut self) {
         let mut groups: BTreeMap<&str, Vec<&ActiveRun>> = BTreeMap::new();
-        for r in self.runs.values() {
+        // A start that waits for its second person has not come yet.
+        for r in self.runs.values().filter(|r| r.hold.is_none()) {
             if let Some(g) = r.plan.concurrency.as_ref().filter(|g| g.on_conflict == OnConflict::CancelOlder) {
                 groups.entry(&g.group).or_default().push(r);
             }

@@ -95,7 +95,7 @@ pub fn now(s: i64) -> Now {
 }
 
 pub fn run(number: u64, plan: Plan) -> ActiveRun {
-    ActiveRun::new(number as i64, RunRef::new("p", number), String::from("t"), Arc::new(plan), 0)
+    ActiveRun::new(number as i64, RunRef::new("p", number), crate::domain::actor::Actor::engine("t"), Arc::new(plan), 0)
 }
 
 pub fn ended(r: &ActiveRun, stage: u32, cell: u32, verdict: Verdict, code: Option<i32>) -> Ended {

@@ -170,6 +170,7 @@ fn closing(u: &Unreadable, now_us: i64) -> Vec<Op> {
         fp_after: None,
         round: r.round,
     })));
+    ops.push(Op::Close { subject: r.run.to_string(), at_us: now_us });
     ops.push(Op::Unoffered { run: r.id, round: r.round });
     ops
 }

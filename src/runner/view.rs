@@ -14,7 +14,8 @@ impl ActiveRun {
         };
         let mut stages = Vec::new();
         for (i, (plan, now)) in self.plan.stages.iter().zip(&self.stages).enumerate() {
-            if !matches!(now.state, StageState::Ready | StageState::Running) || now.ready.is_empty() {
+            let asks = self.asks(i);
+            if self.hold.is_some() || !matches!(now.state, StageState::Ready | StageState::Running) || (now.ready.is_empty() && !asks) {
                 continue;
             }
             let touches = matches!(plan.kind, StageKind::Work) && !(plan.reads.is_empty() && plan.writes.is_empty());
@@ -27,6 +28,7 @@ impl ActiveRun {
                 running: now.running,
                 max_parallel: plan.max_parallel,
                 ready: &now.ready,
+                asks,
                 reads_first: touches && self.before == Around::Wanted,
                 gate: if touches { reading.clone() } else { None },
             });
@@ -43,8 +45,15 @@ impl ActiveRun {
 
     fn other(&self) -> Vec<(u32, Reason)> {
         let mut out = Vec::new();
+        if let Some(w) = &self.hold {
+            return vec![(0, w.reason())];
+        }
         for (i, (plan, now)) in self.plan.stages.iter().zip(&self.stages).enumerate() {
             let n = i as u32;
+            if let Some(w) = &now.wait {
+                out.push((n, w.reason()));
+                continue;
+            }
             match now.state {
                 StageState::Done => {}
                 StageState::Pending => {

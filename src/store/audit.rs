@@ -6,7 +6,8 @@ use super::{Store, StoreError};
 use crate::base::crash;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{Broken, Entry, GENESIS, Record, verify};
-use crate::domain::decision::{Decision, Kind};
+use crate::domain::decision::{Decision, Kind, NewDecision};
+use crate::domain::run::RunRef;
 
 const ENTRY: &str = "SELECT seq, at_us, name, uid, login_uid, action, subject, reason, result, single_person, prev, hash FROM audit";
 
@@ -53,6 +54,8 @@ pub enum DecisionEdit {
         kind: Kind,
         subject: String,
     },
+    /// A request makes everything void that is open about its subject.
+    Make(Box<NewDecision>),
 }
 
 /// An entry on its way into the chain, with the decision that it tells of. Given to the function that writes the act, it is sealed in
@@ -95,6 +98,7 @@ pub(super) fn seal(tx: &Transaction<'_>, note: Note) -> Result<Entry, StoreError
                 params![kind.as_str(), subject, r.who.name, r.who.uid, r.who.login_uid, why, e.at_us],
             )?;
         }
+        Some(DecisionEdit::Make(new)) => make(tx, *new, &r.who, e.at_us)?,
         Some(DecisionEdit::TakeBack { kind, subject }) => {
             tx.execute(
                 "UPDATE decision SET ended_us = ?3 WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL",
@@ -104,6 +108,70 @@ pub(super) fn seal(tx: &Transaction<'_>, note: Note) -> Result<Entry, StoreError
     }
     crash::point("audit.sealed");
     Ok(e)
+}
+
+fn make(tx: &Transaction<'_>, new: NewDecision, author: &Actor, at_us: i64) -> Result<(), StoreError> {
+    if new.kind == Kind::Request {
+        close(tx, &new.subject, &["request", "approve", "deny"], at_us)?;
+    }
+    let who = new.who.as_ref().unwrap_or(author);
+    let detail = serde_json::to_string(&new.detail).map_err(|e| StoreError::Database(e.to_string()))?;
+    tx.prepare_cached(
+        "INSERT INTO decision (kind, subject, sha, name, uid, login_uid, why, at_us, until_us, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        new.kind.as_str(),
+        new.subject,
+        new.sha,
+        who.name,
+        who.uid,
+        who.login_uid,
+        new.why,
+        at_us,
+        new.until_us,
+        detail
+    ])?;
+    Ok(())
+}
+
+/// Ends what is open of these kinds about a subject; of a run, also about its stages.
+pub(super) fn close(tx: &Transaction<'_>, subject: &str, kinds: &[&str], at_us: i64) -> Result<(), StoreError> {
+    for kind in kinds {
+        tx.prepare_cached(
+            "UPDATE decision SET ended_us = ?3 WHERE ended_us IS NULL AND kind = ?1
+             AND (subject = ?2 OR (subject > ?2 || '/' AND subject < ?2 || '0'))",
+        )?
+        .execute(params![kind, subject, at_us])?;
+    }
+    Ok(())
+}
+
+const DECISION: &str = "SELECT id, kind, subject, sha, name, uid, login_uid, why, at_us, until_us, ended_us, detail FROM decision";
+
+fn decision(r: &Row<'_>) -> rusqlite::Result<Decision> {
+    Ok(Decision {
+        id: r.get(0)?,
+        kind: super::load::word(r, 1)?,
+        subject: r.get(2)?,
+        sha: r.get(3)?,
+        who: Actor { name: r.get(4)?, uid: r.get(5)?, login_uid: r.get(6)? },
+        why: r.get(7)?,
+        at_us: r.get(8)?,
+        until_us: r.get(9)?,
+        ended_us: r.get(10)?,
+        // Of a later version: what is not understood says nothing.
+        detail: serde_json::from_str(&r.get::<_, String>(11)?).unwrap_or_default(),
+    })
+}
+
+/// Open requests and approvals about a run and its stages, oldest first.
+pub(super) fn open_about(c: &Connection, run: &str) -> Result<Vec<Decision>, StoreError> {
+    let mut s = c.prepare_cached(&format!(
+        "{DECISION} WHERE ended_us IS NULL AND kind IN ('request', 'approve') AND (subject = ?1 OR (subject > ?1 || '/' AND subject < ?1 || '0'))
+         ORDER BY id"
+    ))?;
+    Ok(s.query_map([run], decision)?.collect::<Result<_, _>>()?)
 }
 
 /// As `seal`, where the act has an entry at all: acts of the runner's own tests have none.
@@ -136,23 +204,19 @@ impl Store {
     /// Decisions, newest first; those taken back too.
     pub fn decisions(&self, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.read(move |c| {
-            let mut s = c.prepare_cached(
-                "SELECT id, kind, subject, name, uid, login_uid, why, at_us, until_us, ended_us FROM decision ORDER BY id DESC LIMIT ?1",
-            )?;
-            let rows = s.query_map([limit], |r| {
-                let kind: String = r.get(1)?;
-                Ok(Decision {
-                    id: r.get(0)?,
-                    kind: if kind == Kind::Pin.as_str() { Kind::Pin } else { Kind::Drain },
-                    subject: r.get(2)?,
-                    who: Actor { name: r.get(3)?, uid: r.get(4)?, login_uid: r.get(5)? },
-                    why: r.get(6)?,
-                    at_us: r.get(7)?,
-                    until_us: r.get(8)?,
-                    ended_us: r.get(9)?,
-                })
-            })?;
+            let mut s = c.prepare_cached(&format!("{DECISION} ORDER BY id DESC LIMIT ?1"))?;
+            let rows = s.query_map([limit], decision)?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Every decision about a run and its stages, oldest first; ended ones too.
+    pub fn decisions_about(&self, run: &RunRef) -> Result<Vec<Decision>, StoreError> {
+        let run = run.to_string();
+        self.read(move |c| {
+            let mut s =
+                c.prepare_cached(&format!("{DECISION} WHERE subject = ?1 OR (subject > ?1 || '/' AND subject < ?1 || '0') ORDER BY id"))?;
+            Ok(s.query_map([run], decision)?.collect::<Result<_, _>>()?)
         })
     }
 }

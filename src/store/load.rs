@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::op::Limit;
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
+use crate::domain::decision::Decision;
 use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 
 /// Everything open, in one consistent reading.
@@ -45,6 +46,8 @@ pub struct OpenRun {
     /// `(kind, json)`, oldest first.
     pub facts: Vec<(String, String)>,
     pub readings: Vec<OpenReading>,
+    /// Requests and approvals in force about the run and its stages.
+    pub decisions: Vec<Decision>,
 }
 
 #[derive(Debug, Clone)]
@@ -246,6 +249,7 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
             outputs: Vec::new(),
             facts: Vec::new(),
             readings: Vec::new(),
+            decisions: Vec::new(),
         })
     })?;
     let mut s =
@@ -290,5 +294,6 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
     run.readings = s
         .query_map([id], |r| Ok(OpenReading { set: r.get(0)?, side: r.get(1)?, fp: r.get(2)?, md: r.get(3)?, detail: r.get(4)? }))?
         .collect::<Result<_, _>>()?;
+    run.decisions = super::audit::open_about(conn, &run.run.to_string())?;
     Ok(run)
 }

@@ -9,6 +9,7 @@ const STEPS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001_runs.sql")),
     (2, include_str!("migrations/0002_audit.sql")),
     (3, include_str!("migrations/0003_logs.sql")),
+    (4, include_str!("migrations/0004_people.sql")),
 ];
 
 /// The schema that this version writes.

@@ -59,6 +59,26 @@ pub enum Op {
         run: RunId,
         whole: bool,
     },
+    /// An act of a person, or of the engine about people, with its entry and decision.
+    Note(Box<Note>),
+    /// What waited for people about this subject waits no more.
+    Close {
+        subject: String,
+        at_us: i64,
+    },
+    /// An answer of an approver: an output of the stage.
+    Answer {
+        run: RunId,
+        stage: u32,
+        name: String,
+        value: String,
+    },
+    /// From now on the run only waits for people, or no longer.
+    Pause {
+        run: RunId,
+        on: bool,
+        at_us: i64,
+    },
     /// An ended run that upstream triggers have to look at.
     Unoffered {
         run: RunId,
@@ -279,6 +299,21 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
             tx.prepare_cached("UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0 WHERE id = ?1")?
                 .execute([run])?;
             tx.prepare_cached("DELETE FROM reading WHERE run_id = ?1 AND (?2 OR side = 'after')")?.execute(params![run, whole])?;
+            Ok(())
+        }
+        Op::Note(note) => audit::seal(tx, (**note).clone()).map(drop),
+        Op::Close { subject, at_us } => audit::close(tx, subject, &["request"], *at_us),
+        Op::Answer { run, stage, name, value } => {
+            tx.prepare_cached("INSERT OR REPLACE INTO output (run_id, stage, cell, step, name, value) VALUES (?1, ?2, 0, 0, ?3, ?4)")?
+                .execute(params![run, stage, name, value])?;
+            Ok(())
+        }
+        Op::Pause { run, on, at_us } => {
+            let sql = match on {
+                true => "INSERT OR IGNORE INTO pause (run_id, since_us) VALUES (?1, ?2)",
+                false => "UPDATE pause SET until_us = ?2 WHERE run_id = ?1 AND until_us IS NULL",
+            };
+            tx.prepare_cached(sql)?.execute(params![run, at_us])?;
             Ok(())
         }
         Op::Unoffered { run, round } => {

@@ -346,10 +346,22 @@ impl Store {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
             let mut s = c.prepare_cached(
-                "SELECT max(0, (ended_us - started_us) / 1000) FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict = 'success'
+                "SELECT max(0, (ended_us - started_us - (SELECT coalesce(sum(until_us - since_us), 0) FROM pause WHERE run_id = run.id)) / 1000)
+                 FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict = 'success'
                  AND round = 0 AND started_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?2",
             )?;
             Ok(s.query_map(params![pipeline, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// How long a run has only waited for people so far, in milliseconds.
+    pub fn paused_ms(&self, run: &RunRef, now_us: i64) -> Result<u64, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s =
+                c.prepare_cached("SELECT coalesce(sum(max(0, coalesce(until_us, ?2) - since_us)), 0) / 1000 FROM pause WHERE run_id = ?1")?;
+            Ok(s.query_row(params![id, now_us], |r| r.get(0))?)
         })
     }
 
@@ -361,12 +373,12 @@ impl Store {
 }
 
 fn durations(c: &Connection, pipeline: &str, stage: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
-    // Bounded by runs looked at, not by rows found: a stage that never succeeded must not read all of history.
+    // A stage without steps waits for people: its time is nobody's average. Bounded by runs looked at, not by rows found: a stage that never succeeded must not read all of history.
     let mut s = c.prepare_cached(
         "SELECT max(0, (g.ended_us - g.started_us) / 1000)
          FROM (SELECT id FROM run WHERE pipeline = ?1 AND state = 'done' AND round = 0 ORDER BY ended_us DESC LIMIT ?3) r
               JOIN stage g ON g.run_id = r.id
-         WHERE g.name = ?2 AND g.verdict = 'success' AND g.started_us IS NOT NULL AND g.ended_us IS NOT NULL ORDER BY r.id DESC",
+         WHERE EXISTS (SELECT 1 FROM step t WHERE t.run_id = g.run_id AND t.stage = g.stage) AND g.name = ?2 AND g.verdict = 'success' AND g.started_us IS NOT NULL AND g.ended_us IS NOT NULL ORDER BY r.id DESC",
     )?;
     Ok(s.query_map(params![pipeline, stage, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::audit::{self, Note};
+use super::audit::{self, DecisionEdit, Note};
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
@@ -87,7 +87,8 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
     }
     if let Some(group) = new.group.as_ref().filter(|g| g.refuse) {
         let holders: Vec<String> = tx
-            .prepare_cached("SELECT pipeline || '#' || number FROM run WHERE state != 'done' AND group_name = ?1 ORDER BY id")?
+            .prepare_cached("SELECT pipeline || '#' || number FROM run WHERE state != 'done' AND group_name = ?1
+                 AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.subject = run.pipeline || '#' || run.number AND d.kind = 'request' AND d.ended_us IS NULL) ORDER BY id")?
             .query_map([&group.name], |r| r.get(0))?
             .collect::<Result<_, _>>()?;
         if holders.len() >= group.limit as usize {
@@ -139,8 +140,17 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
         )?
         .query_row([&new.pipeline], |r| super::load::word(r, 0))
         .optional()?;
-    audit::seal_if(tx, new.note.clone().map(|note| Note { record: Record { subject: run.to_string(), ..note.record }, ..note }))?;
+    audit::seal_if(tx, new.note.clone().map(|note| about(&run, note)))?;
     Ok(Submitted { id, run, title, existing: false, previous })
+}
+
+/// The entry, and what it decides, are about the run that now has a number.
+fn about(run: &RunRef, mut note: Note) -> Note {
+    note.record = Record { subject: run.to_string(), ..note.record };
+    if let Some(DecisionEdit::Make(new)) = &mut note.decision {
+        new.subject = run.to_string();
+    }
+    note
 }
 
 /// The next number of a pipeline. The first of a new row goes on from the directories of an older store, if one was lost.

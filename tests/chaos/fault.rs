@@ -46,6 +46,7 @@ pub const POINTS: &[Point] = &[
     point("runner.run-ended", Target::Engine, Doing::Ingest, ""),
     point("audit.sealed", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.cancelled", Target::Engine, Doing::Running, "-"),
+    point("runner.decided", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.drained", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.pinned", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.reopened", Target::Engine, Doing::BeforeClaim, "-"),

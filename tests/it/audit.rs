@@ -29,6 +29,16 @@ fn draining(home: &Home) -> bool {
     home.json(&["engine", "status"])["draining"] == json!(true)
 }
 
+/// The decision is there, and the stage has ended by it.
+fn settled(home: &Home, kind: &str) -> bool {
+    let decisions = home.json(&["get", "decisions"]);
+    let rows = decisions["rows"].as_array().unwrap();
+    let open = rows.iter().any(|r| r["kind"] == "request" && r["ended"].is_null());
+    let found = rows.iter().any(|r| r["kind"] == kind && r["subject"] == "asks#1/agree");
+    assert_eq!(open, !found, "{decisions}");
+    found
+}
+
 const fn case(
     action: &'static str,
     target: Option<&'static str>,
@@ -49,6 +59,8 @@ const CASES: &[Case] = &[
     case("drain", None, "runner.drained", "engine", draining),
     case("undrain", None, "runner.drained", "engine", |h| !draining(h)),
     case("pin", Some("bad#1"), "runner.pinned", "bad#1", |h| row(h, "bad#1")["pinned"] == json!(true)),
+    case("approve", Some("asks#1"), "runner.decided", "asks#1/agree", |h| settled(h, "approve")),
+    case("deny", Some("asks#1"), "runner.decided", "asks#1/agree", |h| settled(h, "deny")),
     case("unpin", Some("bad#1"), "runner.pinned", "bad#1", |h| row(h, "bad#1")["pinned"] == json!(false)),
 ];
 
@@ -60,6 +72,13 @@ fn home(action: &str) -> Home {
     home.pipeline("hello", HELLO).pipeline("bad", &bad).pipeline("long", long);
     home.qd(["run", "bad", "--wait"]).expect(1);
     match action {
+        "approve" | "deny" => {
+            // Root without a login uid approves only where one person may.
+            home.site("second_person = \"none\"\n");
+            home.pipeline("asks", "format: 1\nname: asks\nstages:\n  - name: agree\n    approve: {roles: operator}\n");
+            home.qd(["run", "asks"]).expect(0);
+            until("it to ask", || row(&home, "asks#1")["state"] == "waiting");
+        }
         "cancel" => drop(home.qd(["run", "long"]).expect(0)),
         "undrain" => drop(home.qd(["engine", "drain", "--reason", "kernel"]).expect(0)),
         "unpin" => drop(home.qd(["do", "pin", "bad#1"]).expect(0)),

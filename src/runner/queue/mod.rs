@@ -71,6 +71,8 @@ pub struct StageView<'a> {
     pub running: u32,
     pub max_parallel: Option<u32>,
     pub ready: &'a BTreeSet<u32>,
+    /// Its turn has come to ask people; needs neither executor nor lock.
+    pub asks: bool,
     /// The run's content must be read, under this stage's locks, before its first cell starts.
     pub reads_first: bool,
     /// Holds the whole stage: content is being read.
@@ -92,6 +94,11 @@ pub enum Decision {
         run: RunId,
         stage: u32,
     },
+    /// The stage begins to wait for people.
+    Ask {
+        run: RunId,
+        stage: u32,
+    },
     Blocked {
         run: RunId,
         stage: Option<u32>,
@@ -104,8 +111,8 @@ pub fn decide<'a>(site: &Site<'_>, runs: impl IntoIterator<Item = RunView<'a>>, 
     let mut pass =
         Pass { site, busy: site.busy.to_vec(), taken: Vec::new(), reserved: Vec::new(), started: BTreeMap::new(), out: Vec::new() };
     for run in runs {
-        if !explain && pass.busy.len() >= site.executors {
-            break;
+        if !explain && pass.busy.len() >= site.executors && !run.stages.iter().any(|s| s.asks) {
+            continue;
         }
         pass.run(&run, explain);
     }
@@ -177,6 +184,10 @@ impl Pass<'_> {
     fn stage(&mut self, run: &RunView<'_>, s: &StageView<'_>) -> Option<Reason> {
         if let Some(gate) = &s.gate {
             return Some(gate.clone());
+        }
+        if s.asks {
+            self.out.push(Decision::Ask { run: run.id, stage: s.stage });
+            return None;
         }
         s.ready.first()?;
         if !s.post

@@ -102,6 +102,7 @@ impl W {
                     running: s.running,
                     max_parallel: s.max,
                     ready: &s.ready,
+                    asks: false,
                     reads_first: s.reads_first,
                     gate: None,
                 })
