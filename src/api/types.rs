@@ -144,4 +144,18 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 7] = ["audit", "content", "decisions", "locks", "pipelines", "queue", "runs"];
+pub const TABLES: [&str; 13] = [
+    "artifacts",
+    "audit",
+    "content",
+    "decisions",
+    "failures",
+    "fingerprints",
+    "flaky",
+    "locks",
+    "pipelines",
+    "queue",
+    "runs",
+    "slowest",
+    "tests",
+];

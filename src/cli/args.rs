@@ -100,6 +100,11 @@ pub enum Command {
     },
     /// Run one native step by hand
     Step(Step),
+    /// Show which runs made, used, read or left something: a file here, a sha256, or the fingerprint of a content set
+    WhereUsed {
+        /// A file, or 64 hexadecimal digits
+        what: String,
+    },
     /// Say why a run does not run, or how it ended
     Why {
         /// PIPELINE#NUMBER
@@ -251,13 +256,16 @@ pub struct OnlyConsent {
     pub consent: Consent,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Get {
     /// What to show; an unknown word lists what there is
     pub what: String,
     /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
     #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
     pub filter: String,
+    /// Of pipelines: only those that this tab shows (`views:` of the file)
+    #[arg(long, value_name = "NAME")]
+    pub view: Option<String>,
     /// Column to sort by; `-COL` backwards
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
     pub sort: Option<String>,

@@ -8,6 +8,7 @@ use super::connect;
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, Column, left, right};
+use super::tested;
 use super::times;
 use crate::api::ApiError;
 use crate::api::client::encode;
@@ -19,6 +20,7 @@ type Row = Map<String, Value>;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     let site = ctx.site(out)?;
+    let get = &in_view(get)?;
     let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.filter));
     if let Some(sort) = &get.sort {
         path.push_str(&format!("&sort={}", encode(sort)));
@@ -41,6 +43,21 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
         )
         .into()),
     }
+}
+
+/// `--view` as a term of the filter: the tab's whole name, among those of the pipeline.
+fn in_view(get: &Get) -> Result<Get, Failure> {
+    let mut get = get.clone();
+    if let Some(view) = get.view.take() {
+        if get.what != "pipelines" || view.contains('"') {
+            return Err(Failure::bad(
+                if get.what == "pipelines" { "no view has a `\"` in its name" } else { "only pipelines have views" },
+                "quarterdeck get pipelines --view NAME",
+            ));
+        }
+        get.filter = format!("{} views~\"(^|, ){}(, |$)\"", get.filter, regex::escape(&view));
+    }
+    Ok(get)
 }
 
 fn show(out: &Out, get: &Get, rows: &Rows) {
@@ -133,7 +150,16 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                 .collect(),
         ),
         "pipelines" => (
-            vec![left("PIPELINE"), left("LAST RUN"), left("VERDICT"), left("ENDED"), left("TRIGGERS")],
+            vec![
+                left("PIPELINE"),
+                left("LAST RUN"),
+                left("VERDICT"),
+                left("LAST SUCCESS"),
+                left("LAST FAILURE"),
+                right("DURATION"),
+                left("CHANGES"),
+                left("TRIGGERS"),
+            ],
             rows.rows
                 .iter()
                 .map(|r| {
@@ -146,7 +172,10 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                         view.text(r, "pipeline"),
                         view.text(r, "last_run"),
                         view.text(r, "last_verdict"),
-                        view.age(r, "last_ended"),
+                        view.ended(r, "last_success"),
+                        view.ended(r, "last_failure"),
+                        or(view.duration(r, "last_duration_ms"), "N/A"),
+                        view.changes(r),
                         errors,
                     ]
                 })
@@ -162,7 +191,10 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                 })
                 .collect(),
         ),
-        _ => plain(&rows.rows),
+        what => match tested::table(&view, what, &rows.rows) {
+            Some(table) => table,
+            None => plain(&rows.rows),
+        },
     };
     table::print(out, &columns, &lines);
     if rows.age_ms > 10_000 {
@@ -197,18 +229,21 @@ fn empty(get: &Get) -> String {
         "pipelines" => "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init",
         "content" => "no content sets: add [content.NAME] to site.toml",
         "decisions" => "nothing was decided yet",
+        "artifacts" => "no run has kept a file yet: name files with `artifacts:` in a pipeline",
+        "fingerprints" => "no run has kept a file or read a content set yet",
+        "tests" | "failures" | "flaky" | "slowest" => tested::empty(&get.what),
         _ => "nothing was done yet",
     }
     .to_owned()
 }
 
-struct View<'a> {
-    out: &'a Out,
-    now: jiff::Timestamp,
+pub(super) struct View<'a> {
+    pub out: &'a Out,
+    pub now: jiff::Timestamp,
 }
 
 impl View<'_> {
-    fn text(&self, row: &Row, key: &str) -> String {
+    pub fn text(&self, row: &Row, key: &str) -> String {
         cell(row.get(key).unwrap_or(&Value::Null))
     }
 
@@ -217,16 +252,43 @@ impl View<'_> {
         if text.is_empty() { self.text(row, second) } else { text }
     }
 
-    fn time(&self, row: &Row, key: &str) -> String {
+    pub fn time(&self, row: &Row, key: &str) -> String {
         times::absolute(row.get(key).and_then(Value::as_str), &self.out.zone, self.now)
     }
 
-    fn age(&self, row: &Row, key: &str) -> String {
+    pub fn age(&self, row: &Row, key: &str) -> String {
         times::age(row.get(key).and_then(Value::as_str), self.now)
     }
 
+    pub fn duration(&self, row: &Row, key: &str) -> String {
+        row.get(key).and_then(Value::as_u64).map(duration::short).unwrap_or_default()
+    }
+
+    /// How long it took, or so far: a run that still runs has no duration yet.
     fn span(&self, row: &Row) -> String {
-        row.get("duration_ms").and_then(Value::as_u64).map(duration::short).unwrap_or_default()
+        let time = |key: &str| row.get(key).and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        match (self.duration(row, "duration_ms"), time("started"), time("ended")) {
+            (text, Some(started), None) if text.is_empty() => {
+                duration::short(u64::try_from(self.now.duration_since(started).as_millis()).unwrap_or(0))
+            }
+            (text, ..) => text,
+        }
+    }
+
+    /// `11h ago #564`, or `N/A` where that never was.
+    fn ended(&self, row: &Row, key: &str) -> String {
+        let (run, at) = (self.text(row, key), self.age(row, &format!("{key}_ended")));
+        match run.rsplit_once('#') {
+            Some((_, number)) => format!("{at} #{number}"),
+            None => "N/A".to_owned(),
+        }
+    }
+
+    fn changes(&self, row: &Row) -> String {
+        match self.text(row, "changes").as_str() {
+            "none" => "No Changes".to_owned(),
+            other => other.to_owned(),
+        }
     }
 
     fn who(&self, row: &Row) -> String {

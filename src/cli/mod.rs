@@ -20,7 +20,9 @@ mod site;
 mod stages;
 mod step;
 mod table;
+mod tested;
 mod times;
+mod where_used;
 mod why;
 
 use std::process::ExitCode;
@@ -94,6 +96,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Secret { command } => secret::run(ctx, out, command),
         Command::Site { command } => site::run(ctx, out, &command),
         Command::Step(step) => step::run(out, &step),
+        Command::WhereUsed { what } => where_used::run(ctx, out, &what),
         Command::Why { run } => why::run(ctx, out, &run),
     }
 }

@@ -12,6 +12,9 @@ use super::run::RunRef;
 /// The format that this version writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
+/// Bytes of a step's report: the shim cuts what grows beyond, and nobody reads further.
+pub const MAX_REPORT: u64 = 32 << 20;
+
 /// File names inside the attempt directory.
 pub mod file {
     pub const SPEC: &str = "spec.json";

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::flaky::Place;
+use super::junit::Slow;
 use super::log::FirstError;
 use super::run::{RunRef, RunState, StepKey, StepState, Verdict};
 
@@ -38,6 +40,8 @@ pub struct RunRow {
     /// 0 for the first pass; each resume or retry adds one.
     pub round: u32,
     pub replay_of: Option<RunRef>,
+    /// Since the run of its pipeline before it: `none`, or what moved; none where nobody can say.
+    pub changes: Option<String>,
 }
 
 impl RunRow {
@@ -150,6 +154,47 @@ pub struct ArtifactRow {
     pub path: String,
     pub sha256: String,
     pub size_bytes: u64,
+}
+
+/// A fingerprint and where it stands: a file that a run made or was given, or a content set that it read or left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FingerprintRow {
+    pub sha256: String,
+    /// `artifact` or `content`.
+    pub kind: String,
+    pub run: RunRef,
+    /// `made`, `used`, `wanted` (frozen as an input, and no step had it yet) of an artifact; `read`, `left` of content.
+    pub role: String,
+    /// Path of the artifact, or name of the content set.
+    pub name: String,
+    /// The run that made what this one used.
+    pub from: Option<RunRef>,
+    pub size_bytes: Option<u64>,
+    pub at_us: Option<i64>,
+}
+
+/// What the test reports of a run say together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestsRow {
+    pub run: RunRef,
+    pub verdict: Option<Verdict>,
+    pub ended_us: Option<i64>,
+    pub passed: u64,
+    pub failed: u64,
+    pub skipped: u64,
+    /// Of those that passed: after they had failed.
+    pub flaky: u64,
+    pub duration_ms: u64,
+    /// Reports that could not be taken in, and why.
+    pub problems: Vec<String>,
+}
+
+/// One of the slowest tests of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowRow {
+    pub run: RunRef,
+    pub at: Place,
+    pub test: Slow,
 }
 
 /// A content reading of a run: `side` is `before` or `after`. No fp = unknown, and `detail` says why.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rows::{self, Row};
-use super::state::{Engine, from_config, from_store};
-use super::{act, catalog, routes};
+use super::state::{Engine, from_store};
+use super::{act, jobs, routes, tested};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -19,6 +19,12 @@ pub struct Question {
     pub filter: String,
     pub sort: Option<String>,
     pub limit: Option<usize>,
+}
+
+/// A column that must have this value: most rows need not even be read.
+pub struct Narrow {
+    pub column: &'static str,
+    pub value: String,
 }
 
 /// Rows of one answer at most: the client's memory is not ours to fill.
@@ -42,7 +48,11 @@ async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     // Only what comes newest first, unfiltered, can be cut at its source.
     let cut = if filter.is_empty() && sort.is_none() { q.limit.unwrap_or(MOST).min(MOST) } else { MOST };
     let position = engine.model.position();
-    let (mut found, age_ms, error) = collect(engine, &q.what, cut).await?;
+    let narrow = ["sha256", "run"].iter().find_map(|column| {
+        let term = filter.equalities().find(|e| !e.negate && e.column == *column)?;
+        Some(Narrow { column, value: term.text.to_owned() })
+    });
+    let (mut found, age_ms, error) = collect(engine, &q.what, cut, narrow).await?;
     if !filter.is_empty() {
         found.retain(|r| filter.matches(r));
     }
@@ -56,10 +66,16 @@ async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
 
 fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
     Ok(match what {
+        "artifacts" => tested::ARTIFACTS,
         "audit" => rows::AUDIT,
         "content" => rows::CONTENT,
         "decisions" => rows::DECISIONS,
+        "failures" => tested::FAILURES,
+        "fingerprints" => tested::FINGERPRINTS,
+        "flaky" => tested::FLAKY,
         "locks" => rows::LOCKS,
+        "slowest" => tested::SLOWEST,
+        "tests" => tested::TESTS,
         "pipelines" => rows::PIPELINES,
         "queue" => rows::QUEUE,
         "runs" => rows::RUNS,
@@ -90,7 +106,8 @@ pub(super) fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str
 
 type Found = (Vec<Row>, u64, Option<String>);
 
-async fn collect(engine: &Arc<Engine>, what: &str, cut: usize) -> Result<Found, ApiError> {
+/// `narrow`: a fingerprint, or a run, that the filter asks for in so many words; what looks it up may leave other rows out.
+async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Narrow>) -> Result<Found, ApiError> {
     match what {
         "content" => return content(engine).await,
         "queue" => {
@@ -104,12 +121,15 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize) -> Result<Found, 
         let store = &engine.store;
         Ok(match what.as_str() {
             "locks" => (locks(&engine)?, 0, None),
+            "artifacts" | "failures" | "fingerprints" | "flaky" | "slowest" | "tests" => {
+                (tested::rows(store, &what, narrow.as_ref(), cut).map_err(|e| from_store(&e))?, 0, None)
+            }
             "audit" => {
                 let view = store.audit_view(cut).map_err(|e| from_store(&e))?;
                 (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
             }
             "decisions" => (store.decisions(cut).map_err(|e| from_store(&e))?.iter().map(rows::decision).collect(), 0, None),
-            _ => (pipelines(&engine)?, 0, None),
+            _ => (jobs::rows(&engine)?, 0, None),
         })
     })
     .await
@@ -132,38 +152,6 @@ fn locks(engine: &Engine) -> Result<Vec<Row>, ApiError> {
         out.push(rows::lock(&free));
     }
     out.sort_by(|a, b| filter::order(a.get("lock").unwrap_or(&Value::Null), b.get("lock").unwrap_or(&Value::Null)));
-    Ok(out)
-}
-
-/// The site's pipelines as their files say now, with the newest run of each.
-fn pipelines(engine: &Engine) -> Result<Vec<Row>, ApiError> {
-    let site = engine.site()?;
-    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
-    let mut out = Vec::new();
-    for name in &catalog.pipelines {
-        let judged = catalog::judge(dirs, name, uid, &catalog);
-        let last = engine.store.last_run(name).map_err(|e| from_store(&e))?;
-        let (file, errors, parsed) = match &judged {
-            Ok(j) => (j.source.path.display().to_string(), j.errors() as u64, j.file.as_ref()),
-            Err(_) => (dirs.pipelines().join(format!("{name}.yml")).display().to_string(), 1, None),
-        };
-        let row = json!({
-            "pipeline": name,
-            "description": parsed.map(|f| f.description.clone()),
-            "danger": parsed.map(|f| f.level()),
-            "stages": parsed.map(|f| f.stages.len()),
-            "triggers": parsed.map(|f| f.triggers.iter().map(super::triggers::words).collect::<Vec<_>>().join(", ")),
-            "last_run": last.as_ref().map(|r| r.run.to_string()),
-            "last_verdict": last.as_ref().and_then(|r| r.verdict),
-            "last_ended": last.as_ref().and_then(|r| r.ended_us).map(rows::time),
-            "errors": errors,
-            "file": file,
-        });
-        if let Value::Object(map) = row {
-            out.push(map);
-        }
-    }
     Ok(out)
 }
 

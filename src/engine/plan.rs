@@ -8,8 +8,10 @@ use super::catalog;
 use super::state::{Engine, from_config, from_store};
 use crate::api::ApiError;
 use crate::config::Site;
+use crate::domain::rows::ArtifactRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
-use crate::pipeline::model::RunResult;
+use crate::pipeline::freeze::Runs;
+use crate::pipeline::model::{File, RunResult, TriggerKind, UpstreamOn};
 use crate::pipeline::params::RunQuery;
 use crate::pipeline::plan::{Action, Plan};
 use crate::pipeline::{Diagnostic, FreezeCtx, freeze};
@@ -17,6 +19,17 @@ use crate::store::{RunsQuery, Store};
 
 /// The plan of a pipeline of the site, with these parameters.
 pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<String, String>) -> Result<Plan, ApiError> {
+    of_trigger(engine, site, name, given, None)
+}
+
+/// As [`of_pipeline`], set off by the end of a run.
+pub fn of_trigger(
+    engine: &Engine,
+    site: &Site,
+    name: &str,
+    given: &IndexMap<String, String>,
+    trigger: Option<&RunRef>,
+) -> Result<Plan, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
     let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
@@ -29,7 +42,8 @@ pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<St
         return Err(ApiError::bad(message, format!("rename the file, or write name: {name}")));
     }
     let find_run = |q: &RunQuery| find_run(&engine.store, q);
-    let ctx = FreezeCtx { have: &have, find_run: &find_run };
+    let others = Others { engine, file, trigger };
+    let ctx = FreezeCtx { have: &have, find_run: &find_run, runs: Some(&others) };
     let plan = freeze(file, &catalog, given, &ctx).map_err(|d| refused(name, &d))?;
     confined(&plan, site)?;
     Ok(plan)
@@ -106,9 +120,45 @@ fn below(path: &Path, roots: &[PathBuf]) -> bool {
 
 /// The plan of a run that is made again: the same parameters, edited, and the file as it is now.
 pub fn of_replay(engine: &Engine, site: &Site, run: &RunRef, edits: &IndexMap<String, String>) -> Result<Plan, ApiError> {
-    let mut given = frozen(engine, run)?.parameters;
+    let before = frozen(engine, run)?;
+    let mut given = before.parameters;
     given.extend(edits.iter().map(|(k, v)| (k.clone(), v.clone())));
-    of_pipeline(engine, site, &run.pipeline, &given)
+    of_trigger(engine, site, &run.pipeline, &given, before.trigger.as_ref())
+}
+
+/// Other runs, for the inputs of one.
+struct Others<'a> {
+    engine: &'a Engine,
+    file: &'a File,
+    /// The run that sets this one off; none = people or a clock do.
+    trigger: Option<&'a RunRef>,
+}
+
+impl Runs for Others<'_> {
+    /// Without a trigger: the newest run that would have been one.
+    fn trigger(&self) -> Result<RunRef, String> {
+        if let Some(run) = self.trigger {
+            return Ok(run.clone());
+        }
+        let mut why = "no trigger of the pipeline is `upstream:`".to_owned();
+        for t in &self.file.triggers {
+            let TriggerKind::Upstream { pipeline, on, .. } = &t.kind else { continue };
+            let result = match on {
+                UpstreamOn::Success => RunResult::Success,
+                UpstreamOn::Failure => RunResult::Failure,
+                UpstreamOn::Any => RunResult::Any,
+            };
+            match find_run(&self.engine.store, &RunQuery { pipeline: pipeline.value.clone(), number: None, result }) {
+                Ok(run) => return Ok(run),
+                Err(e) => why = e,
+            }
+        }
+        Err(why)
+    }
+
+    fn kept(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, String> {
+        self.engine.store.artifacts(run).map_err(|e| e.to_string())
+    }
 }
 
 /// The plan that a run was frozen with.

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::state::{Engine, from_store};
-use super::{act, approvals, events, get as rows_of, log, log_search, rows, wait, why};
+use super::{act, approvals, events, get as rows_of, log, log_search, rows, tested, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Do, MAX_BODY, Why};
@@ -170,6 +170,11 @@ async fn why(
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let row = row(&engine, &run).await?;
+    let (tests, others) = {
+        let (engine, run) = (engine.clone(), run.clone());
+        let look = move || Ok((tested::said(&engine.store, &run)?, engine.store.set_off(&run)?));
+        blocking(move || look().map_err(|e| from_store(&e))).await?
+    };
     let known = engine.clone();
     let reasons = engine.runner.why(&run).await.map_err(|e| act::from_runner(&e))?;
     let detail = reasons.iter().map(|r| serde_json::to_value(r).unwrap_or_else(|_| json!(null))).collect();
@@ -179,7 +184,7 @@ async fn why(
     };
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     reasons.extend(people);
-    let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref());
+    let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref(), tests, &others);
     if row.state == RunState::Done && !ended.is_empty() {
         reasons = ended;
     }

@@ -36,14 +36,33 @@ pub const RUNS: &[&str] = &[
     "cancel_by",
     "pinned",
     "replay_of",
+    "changes",
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
 pub const DECISIONS: &[&str] =
     &["id", "kind", "subject", "who", "why", "at", "until", "ended", "uid", "login_uid", "sha", "single_person", "answers"];
-pub const PIPELINES: &[&str] =
-    &["pipeline", "description", "danger", "stages", "triggers", "last_run", "last_verdict", "last_ended", "errors", "file"];
+pub const PIPELINES: &[&str] = &[
+    "pipeline",
+    "description",
+    "danger",
+    "stages",
+    "triggers",
+    "last_run",
+    "last_verdict",
+    "last_ended",
+    "errors",
+    "file",
+    "views",
+    "umbrella",
+    "last_success",
+    "last_success_ended",
+    "last_failure",
+    "last_failure_ended",
+    "last_duration_ms",
+    "changes",
+];
 pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "detail", "read"];
 
 /// Microseconds since 1970 as RFC 3339 UTC, to the millisecond.
@@ -51,7 +70,7 @@ pub fn time(us: i64) -> String {
     Timestamp::from_microsecond(us).map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()).unwrap_or_default()
 }
 
-fn time_opt(us: Option<i64>) -> Option<String> {
+pub fn time_opt(us: Option<i64>) -> Option<String> {
     us.map(time)
 }
 
@@ -102,6 +121,7 @@ pub struct RunOut<'a> {
     cancel_by: Option<&'a str>,
     pinned: bool,
     replay_of: Option<&'a RunRef>,
+    changes: Option<&'a str>,
 }
 
 impl<'a> RunOut<'a> {
@@ -130,6 +150,7 @@ impl<'a> RunOut<'a> {
             cancel_by: r.cancel_by.as_deref(),
             pinned: r.pinned,
             replay_of: r.replay_of.as_ref(),
+            changes: r.changes.as_deref(),
         }
     }
 }
@@ -230,6 +251,7 @@ mod tests {
             pinned: false,
             round: 0,
             replay_of: None,
+            changes: None,
         });
         assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
         assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));

@@ -159,7 +159,7 @@ fn downstream(engine: &Engine, site: &Site, ended: &EndedRun) -> Result<Downstre
         };
         let Some(file) = file else { continue };
         if file.triggers.iter().any(|t| fires(&t.kind, &ended.run.pipeline, ended.verdict, &verdict_of)) {
-            out.push((name.clone(), plan::of_pipeline(engine, site, name, &IndexMap::new())));
+            out.push((name.clone(), plan::of_trigger(engine, site, name, &IndexMap::new(), Some(&ended.run))));
         }
     }
     Ok(out)

@@ -4,11 +4,12 @@ use crate::api::log::FirstErrorDoc;
 use crate::domain::rows::RunRow;
 use crate::domain::run::Verdict;
 
-/// Sentences; the first says how it ended.
-pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>) -> Vec<String> {
+/// Sentences; the first says how it ended. `tests` are those about its tests, `others` the runs that it set off.
+pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, tests: Vec<String>, others: &[RunRow]) -> Vec<String> {
     let Some(verdict) = row.verdict else { return Vec::new() };
     let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
     let mut said = vec![format!("it has ended: {verdict}{detail}")];
+    said.extend(tests);
     if let Some(stage) = &row.failed_stage {
         let step = row.failed_step.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
         if let Some(e) = first_error {
@@ -22,6 +23,15 @@ pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>) -> Vec<String> {
         // Its steps succeeded: what they read was another content in the end.
         Verdict::Invalid => said.push(format!("judge the content of now: quarterdeck replay {run}")),
         _ => said.push(format!("go on from there: quarterdeck resume {run}")),
+    }
+    if !others.is_empty() {
+        let list: Vec<String> = others
+            .iter()
+            .take(20)
+            .map(|o| format!("{} ({})", o.run, o.verdict.map_or_else(|| o.state.as_str(), Verdict::as_str)))
+            .collect();
+        let more = others.len().saturating_sub(list.len());
+        said.push(format!("it set off {}{}", list.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() }));
     }
     said
 }

@@ -89,17 +89,34 @@ pub fn allowed(p: &Parameter) -> String {
             }
             out
         }
-        ParamType::Run { of, result } => {
-            let result = match result {
+        ParamType::Run { of, result: wanted } => {
+            let result = match wanted {
                 RunResult::Success => "successful ",
                 RunResult::Failure => "failed ",
                 RunResult::Any => "",
             };
             match of {
-                Some(of) => format!("a {result}run such as {0}#12, or `latest`", of.value),
+                Some(of) => format!("a {result}run such as {0}#12, or {1}", of.value, words(*wanted)),
                 None => format!("a {result}run such as nightly#12"),
             }
         }
+    }
+}
+
+/// What a word for the newest run asks for, where the parameter's own `result` lets it.
+fn latest(word: &str, result: RunResult) -> Option<RunResult> {
+    match (word, result) {
+        ("latest", _) => Some(result),
+        ("latest-success", RunResult::Any | RunResult::Success) => Some(RunResult::Success),
+        ("latest-failure", RunResult::Any | RunResult::Failure) => Some(RunResult::Failure),
+        _ => None,
+    }
+}
+
+fn words(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Any => "`latest`, `latest-success`, `latest-failure`",
+        RunResult::Success | RunResult::Failure => "`latest`",
     }
 }
 
@@ -142,9 +159,8 @@ pub(super) fn check(p: &Parameter, value: &str) -> Result<String, ParamError> {
             let matches = pattern.as_ref().is_none_or(|p| schema::regex_of(p).is_ok_and(|r| r.is_match(value)));
             if fits && matches { Ok(value.to_owned()) } else { Err(refuse(p, value, None)) }
         }
-        ParamType::Run { of, .. } => match (value, of) {
-            ("latest", Some(_)) => Ok(value.to_owned()),
-            ("latest", None) => Err(refuse(p, value, None)),
+        ParamType::Run { of, result } => match (value, of) {
+            (word, Some(_)) if latest(word, *result).is_some() => Ok(value.to_owned()),
             (value, of) => match value.parse::<RunRef>() {
                 Ok(r) if of.as_ref().is_none_or(|of| of.value == r.pipeline) => Ok(value.to_owned()),
                 _ => Err(refuse(p, value, None)),
@@ -178,11 +194,14 @@ pub fn resolve(
         };
         let found = check(p, value).and_then(|value| match &p.ty {
             ParamType::Run { of, result } => {
-                let (pipeline, number) = match value.parse::<RunRef>() {
-                    Ok(r) => (r.pipeline, Some(r.number)),
-                    Err(_) => (of.as_ref().map(|o| o.value.clone()).unwrap_or_default(), None),
+                let query = match value.parse::<RunRef>() {
+                    Ok(r) => RunQuery { pipeline: r.pipeline, number: Some(r.number), result: *result },
+                    Err(_) => RunQuery {
+                        pipeline: of.as_ref().map(|o| o.value.clone()).unwrap_or_default(),
+                        number: None,
+                        result: latest(&value, *result).unwrap_or(*result),
+                    },
                 };
-                let query = RunQuery { pipeline, number, result: *result };
                 find_run(&query).map(|r| r.to_string()).map_err(|why| ParamError::Value {
                     name: p.name.text.clone(),
                     value: show(&value),

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::base::duration::Span;
 use crate::domain::level::Level;
+use crate::domain::run::RunRef;
 
 /// The format that this version writes.
 pub const FORMAT: u32 = 1;
@@ -47,6 +48,12 @@ pub struct Plan {
     pub writes: Vec<String>,
     pub keep: Keep,
     pub log: LogCap,
+    /// Runs that its parameters and inputs name: kept while this run has not ended or is pinned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<RunRef>,
+    /// The run that inputs `from: trigger` come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<RunRef>,
     pub stages: Vec<Stage>,
 }
 
@@ -147,6 +154,9 @@ pub struct Stage {
     /// It waits for people: it has no cells, holds no executor and no lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
+    /// Put into the workspace of each cell before its first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
 }
 
 /// What people must agree to before the run goes on.
@@ -187,6 +197,25 @@ pub enum Answer {
     Bool,
     Int { min: Option<i64>, max: Option<i64> },
     Choice { choices: Vec<String> },
+}
+
+/// Files that another run kept, as they were known when this run was frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub from: RunRef,
+    /// The pattern in the file.
+    pub pattern: String,
+    pub files: Vec<InputFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Among the artifacts of the other run.
+    pub path: String,
+    /// In the workspace.
+    pub place: String,
+    pub sha256: String,
+    pub size_bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -277,6 +306,17 @@ pub struct SecretUse {
 pub struct Artifact {
     /// A glob in the workspace. sha256 of each file is recorded with the run.
     pub path: String,
+    /// What matches is also read as JUnit test reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<Tests>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tests {
+    /// Changes of result within the newest runs that make a test flaky.
+    pub flaky_after: u32,
+    /// Failed tests, and reports that cannot be read, fail the step.
+    pub fail: bool,
 }
 
 /// `QD_OUT_STAGE_NAME`: the variable by which later steps see an output of a stage; what is no letter or digit becomes `_`.

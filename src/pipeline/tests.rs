@@ -126,7 +126,7 @@ fn given(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
-const WITH_GIT: FreezeCtx<'static> = FreezeCtx { have: &|p| p == "git", find_run: FreezeCtx::NOTHING.find_run };
+const WITH_GIT: FreezeCtx<'static> = FreezeCtx { have: &|p| p == "git", ..FreezeCtx::NOTHING };
 
 #[test]
 fn the_shipped_pipelines_are_clean_and_freeze() {
@@ -213,8 +213,11 @@ stages: [{name: a, run: echo}]
         ]
     );
     assert!(faults(file, &[("ver", "el9")], &none)[0].contains("no run of `nightly-repo-updates` is known here"));
-    let found =
-        FreezeCtx { have: none.have, find_run: &|q| Ok(crate::domain::run::RunRef::new(q.pipeline.clone(), q.number.unwrap_or(165))) };
+    let found = FreezeCtx {
+        have: none.have,
+        find_run: &|q| Ok(crate::domain::run::RunRef::new(q.pipeline.clone(), q.number.unwrap_or(165))),
+        ..none
+    };
     let plan = freeze(&good(file), &catalog(), &given(&[("ver", "el9")]), &found).unwrap();
     let values: Vec<(&str, &str)> = plan.parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(
@@ -489,8 +492,8 @@ fn every_key_of_the_registry_is_read() {
         .filter(|(_, key)| !builder.contains(&format!("\"{key}\"")))
         .map(|(c, k)| format!("{c}.{k}"))
         .collect();
-    // `format` has one value, and sha256 is recorded of every artifact whether it is asked for or not.
-    assert_eq!(unread, ["pipeline.format", "artifact.fingerprint"]);
+    // `format` has one value, and sha256 is recorded of every artifact, and proved of every input, whether it is asked for or not.
+    assert_eq!(unread, ["pipeline.format", "input.verify", "artifact.fingerprint"]);
 }
 
 #[test]

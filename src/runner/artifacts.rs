@@ -8,18 +8,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
 use sha2::{Digest, Sha256};
 
+use crate::domain::artifact::{MATCH, is_outside};
 use crate::store::NewArtifact;
 
 /// Files that one step may keep.
 const MAX_FILES: usize = 10_000;
 /// Files and directories that are looked at for one step.
 const MAX_SEEN: usize = 200_000;
-
-/// `*` does not cross a `/`, `**` does, and hidden files need their dot spelt out.
-const HOW: MatchOptions = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// Copies what matches `patterns` from `workspace` to `to`/`prefix`. The second list is notes for people.
 pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (Vec<NewArtifact>, Vec<String>) {
@@ -30,7 +28,7 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
     let mut wanted = Vec::new();
     for p in patterns {
         let text = p.strip_prefix("./").unwrap_or(p);
-        if text.starts_with('/') || text.split('/').any(|part| part == "..") {
+        if is_outside(text) {
             notes.push(format!("artifact `{p}` is outside the workspace: not kept"));
             continue;
         }
@@ -60,7 +58,7 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             let Some(text) = rel.to_str().filter(|_| meta.is_file()) else { continue };
             let mut hit = false;
             for (_, pattern, n) in &mut wanted {
-                if pattern.matches_with(text, HOW) {
+                if pattern.matches_with(text, MATCH) {
                     *n += 1;
                     hit = true;
                 }
@@ -73,7 +71,8 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
                 return (kept, notes);
             }
             let path = format!("{prefix}{text}");
-            match copy(&workspace.join(&rel), &to.join(&path)) {
+            let place = to.join(&path);
+            match copy(&workspace.join(&rel), &place, &PathBuf::from(format!("{}.part", place.display()))) {
                 Ok((sha256, size_bytes)) => kept.push(NewArtifact { path, sha256, size_bytes }),
                 Err(e) => notes.push(format!("artifact {text} could not be kept: {e}")),
             }
@@ -87,7 +86,8 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
     (kept, notes)
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<(String, u64)> {
+/// Copies one file by way of `tmp` beside it, durable on return: its sha256 and size. No link is followed at its name.
+pub(super) fn copy(from: &Path, to: &Path, tmp: &Path) -> io::Result<(String, u64)> {
     // The name may have become a link or a pipe since it was looked at.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let mut source = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(from)?;
@@ -97,10 +97,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<(String, u64)> {
     if let Some(dir) = to.parent() {
         fs::create_dir_all(dir)?;
     }
-    let tmp = PathBuf::from(format!("{}.part", to.display()));
-    let copied = write(&mut source, &tmp).and_then(|v| fs::rename(&tmp, to).map(|()| v));
+    let copied = write(&mut source, tmp).and_then(|v| fs::rename(tmp, to).map(|()| v));
     if copied.is_err() {
-        let _ = fs::remove_file(&tmp);
+        let _ = fs::remove_file(tmp);
     }
     copied
 }

@@ -9,6 +9,8 @@ use super::active::ActiveRun;
 use super::attempt;
 use super::dispatch::{Again, Dispatcher, Refresh};
 use super::ingest::{self, Job};
+use super::inputs;
+use super::junit::Wanted;
 use super::live::{self, Live};
 use super::moves::Ended;
 use super::paths;
@@ -128,6 +130,11 @@ pub(super) fn job(run: &ActiveRun, key: StepKey, fence: u64, state_dir: &Path, d
         report: state_dir.join(dir).join(file::REPORT),
         workspace: paths::workspace(&run_dir, &run.plan, key),
         patterns: run.step(key).map(|s| s.artifacts.iter().map(|a| a.path.clone()).collect()).unwrap_or_default(),
+        tests: run
+            .step(key)
+            .map(|s| s.artifacts.iter().filter_map(|a| Some(Wanted { path: a.path.clone(), tests: a.tests? })).collect())
+            .unwrap_or_default(),
+        inputs: run.plan.stages.get(key.stage as usize).filter(|_| key.step == 0).map(|s| inputs::wanted(s, state_dir)).unwrap_or_default(),
         artifacts: run_dir.join("artifacts"),
         prefix: paths::artifact_prefix(&run.plan, key),
     }

@@ -12,6 +12,7 @@ use super::attempt::Launcher;
 use super::config::{RunnerConfig, RunnerError, Submit};
 use super::dispatch::{Dispatcher, Event, Refresh};
 use super::eta::{self, Eta};
+use super::inputs;
 use super::live::Shared;
 use super::rebuild::PlanCache;
 use super::resume::{self, Resume};
@@ -177,6 +178,8 @@ impl Runner {
                     name: s.name.clone(),
                 })
                 .collect(),
+            uses: plan.uses.clone(),
+            inputs: inputs::rows(&plan),
             now_us,
             note: submit.note,
         };

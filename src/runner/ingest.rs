@@ -8,14 +8,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::artifacts;
+use super::junit::{self, Wanted};
 use super::moves::Ended;
-use crate::base::sanitise;
-use crate::domain::attempt::{EndedBy, Status, Survivor};
+use crate::base::{sanitise, size};
+use crate::domain::attempt::{EndedBy, MAX_REPORT, Status, Survivor};
 use crate::domain::report::{self, Fact, Line};
 use crate::domain::run::{StepKey, Verdict};
 use crate::store::{End, RunId};
 
-const MAX_REPORT: u64 = 32 << 20;
 const MAX_LINE: usize = 256 << 10;
 const MAX_OUTPUTS: usize = 1_000;
 const MAX_FACTS: usize = 10_000;
@@ -35,6 +35,10 @@ pub struct Job {
     pub workspace: PathBuf,
     /// Patterns of the step.
     pub patterns: Vec<String>,
+    /// Those of them whose files are test reports.
+    pub tests: Vec<Wanted>,
+    /// What its cell must be given first.
+    pub inputs: Vec<super::inputs::Wanted>,
     pub artifacts: PathBuf,
     pub prefix: String,
 }
@@ -52,11 +56,13 @@ struct Report {
     claimed: Vec<(String, String)>,
     refresh: Vec<(String, String)>,
     dropped: u64,
+    /// It is as large as the shim lets it grow.
+    full: bool,
 }
 
 /// An attempt whose `status.json` is written.
 pub fn finished(job: &Job, status: &Status, mask: Mask<'_>) -> Ended {
-    let verdict = match status.ended_by {
+    let mut verdict = match status.ended_by {
         EndedBy::Cancel => Verdict::Cancelled,
         EndedBy::Itself if status.code == Some(0) && status.signal.is_none() => Verdict::Success,
         _ => Verdict::Failure,
@@ -73,9 +79,20 @@ pub fn finished(job: &Job, status: &Status, mask: Mask<'_>) -> Ended {
     if report.dropped > 0 {
         notes.push(format!("{} report lines were not taken in", report.dropped));
     }
+    if report.full {
+        notes.push(format!("its report reached the limit of {}: what came after was dropped", size::short(MAX_REPORT)));
+    }
+    let tested = junit::take(&job.tests, &kept, &job.artifacts, &job.prefix, verdict == Verdict::Success, mask);
     let mut parts = vec![report.detail.clone()];
     if verdict != Verdict::Success {
         parts.push(how_it_ended(status));
+    }
+    if let Some(t) = &tested {
+        parts.push(t.sentence());
+        // Tests that failed, or that nobody can read, are no success whatever the command's exit code says.
+        if t.fail && t.is_red() && verdict == Verdict::Success {
+            verdict = Verdict::Failure;
+        }
     }
     parts.extend(notes);
     let detail = detail(&parts, mask);
@@ -95,6 +112,7 @@ pub fn finished(job: &Job, status: &Status, mask: Mask<'_>) -> Ended {
         outputs: report.outputs,
         facts: report.facts,
         artifacts: kept,
+        tested: tested.map(Box::new),
         ..blank(job)
     };
     Ended { end, ended_by: status.ended_by, left: report.left, refresh: report.refresh }
@@ -158,6 +176,7 @@ fn cut(text: &str, max: usize) -> String {
 fn read_report(path: &Path, mask: Mask<'_>) -> Report {
     let mut r = Report::default();
     let Ok(file) = open_regular(path) else { return r };
+    r.full = file.metadata().is_ok_and(|m| m.len() >= MAX_REPORT);
     let mut reader = BufReader::new(file.take(MAX_REPORT));
     let mut line = Vec::new();
     loop {
@@ -248,6 +267,8 @@ mod tests {
             report: dir.join("report"),
             workspace: dir.join("ws"),
             patterns: Vec::new(),
+            tests: Vec::new(),
+            inputs: Vec::new(),
             artifacts: dir.join("artifacts"),
             prefix: String::new(),
         }
@@ -283,6 +304,39 @@ mod tests {
             assert_eq!(e.end.started_us, Some(7_000));
         }
         assert_eq!(lost(&j, "supervisor killed", &[], 5, &plain).end.verdict, Some(Verdict::Lost));
+    }
+
+    #[test]
+    fn failed_tests_are_no_success_and_what_their_pipeline_only_notes_is() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("ws")).unwrap();
+        let judge = |xml: &str, fail: bool, code: i32| {
+            std::fs::write(dir.path().join("ws/junit.xml"), xml).unwrap();
+            let tests = crate::pipeline::plan::Tests { flaky_after: 3, fail };
+            let wanted = Wanted { path: "junit.xml".into(), tests };
+            let j = Job { patterns: vec!["junit.xml".into()], tests: vec![wanted], ..job(dir.path()) };
+            finished(&j, &status(serde_json::json!({ "code": code })), &|t: &str| t.to_owned()).end
+        };
+        let red = "<testsuite name='s'><testcase name='a'/><testcase name='b'><failure message='no'/></testcase></testsuite>";
+        let end = judge(red, true, 0);
+        assert_eq!((end.verdict, end.detail.as_str()), (Some(Verdict::Failure), "1 of 2 tests failed: s.b"));
+        assert_eq!(end.tested.as_ref().map(|t| (t.passed, t.failed)), Some((1, 1)));
+        assert_eq!(judge(red, true, 3).detail, "exit code 3; 1 of 2 tests failed: s.b");
+        let noted = judge(red, false, 0);
+        assert_eq!((noted.verdict, noted.detail.as_str()), (Some(Verdict::Success), "1 of 2 tests failed: s.b"));
+        assert_eq!(judge("<testsuite><testcase name='a'/></testsuite>", true, 0).verdict, Some(Verdict::Success));
+        let bomb = judge("<!DOCTYPE x [<!ENTITY a 'b'>]><testsuite><testcase name='&a;'/></testsuite>", true, 0);
+        assert_eq!(bomb.verdict, Some(Verdict::Failure));
+        assert_eq!(bomb.detail, "test report junit.xml cannot be taken in: a document type is not allowed in it");
+    }
+
+    #[test]
+    fn a_report_at_its_limit_says_that_something_was_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let j = job(dir.path());
+        std::fs::File::create(&j.report).unwrap().set_len(MAX_REPORT).unwrap();
+        let end = finished(&j, &status(serde_json::json!({"code": 0})), &|t: &str| t.to_owned()).end;
+        assert!(end.detail.contains("reached the limit of 32 MiB"), "{}", end.detail);
     }
 
     #[test]

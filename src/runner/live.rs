@@ -16,6 +16,7 @@ use super::attempt::{self, AttemptError, Launcher};
 use super::config::RunnerConfig;
 use super::dispatch::{Again, Event};
 use super::ingest::{self, Job};
+use super::inputs::{self, InputError, Wanted};
 use super::recovery::{self, Decision, Found};
 use super::shim;
 use crate::base::mask::Masker;
@@ -78,12 +79,26 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
     crash::point("runner.claimed");
     let (fence, dir) = (job.fence, live.dir.clone());
     let made = {
-        let (shared, dir, spec, journal) = (shared.clone(), dir.clone(), spec.clone(), PathBuf::from(&spec.journal));
-        tokio::task::spawn_blocking(move || make(&shared, &dir, &spec, &journal)).await
+        let (shared, live, spec, journal) = (shared.clone(), live.clone(), spec.clone(), PathBuf::from(&spec.journal));
+        let inputs = job.inputs.clone();
+        tokio::task::spawn_blocking(move || {
+            give(&spec, &inputs, fence, &live.cancelled)?;
+            Ok(make(&shared, &live.dir, &spec, &journal)?)
+        })
+        .await
     };
     let failure = match made {
         Ok(Ok(())) => None,
-        Ok(Err(e)) => Some((again_after(&e), e.to_string())),
+        Ok(Err(Unmade::Dir(e))) => Some((again_after(&e), e.to_string())),
+        Ok(Err(Unmade::Input(InputError::Io { place, source }))) => {
+            Some((Again::after(&source), InputError::Io { place, source }.to_string()))
+        }
+        Ok(Err(Unmade::Input(e))) => {
+            // Nothing of the attempt exists but its row, and no try can cure it.
+            let verdict = if matches!(e, InputError::Cancelled) { Verdict::Cancelled } else { Verdict::Failure };
+            let ended = ingest::unstarted(&job, verdict, &e.to_string(), shared.now_us());
+            return shared.send(Event::Ended { fence, ended: Box::new(ended) }).await;
+        }
         Err(e) => Some((Again::Later, format!("the directory's task ended: {e}"))),
     };
     if let Some((again, why)) = failure {
@@ -155,6 +170,28 @@ pub async fn recover(shared: Arc<Shared>, live: Live, job: Job) {
 
 fn spec_secrets(spec: &Spec) -> Vec<String> {
     spec.secrets.iter().map(|s| s.name.clone()).collect()
+}
+
+/// Why an attempt has no directory.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    Dir(#[from] AttemptError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+/// Puts what other runs have kept into the workspace, before the attempt has a directory: until then it never started.
+fn give(spec: &Spec, wanted: &[Wanted], fence: u64, cancelled: &AtomicBool) -> Result<(), Unmade> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let workspace = Path::new(&spec.workspace);
+    let place = || spec.workspace.clone();
+    std::fs::create_dir_all(workspace).map_err(|source| InputError::Io { place: place(), source })?;
+    inputs::place(wanted, workspace, fence, cancelled)?;
+    crash::point("runner.inputs");
+    Ok(())
 }
 
 fn make(shared: &Shared, dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {

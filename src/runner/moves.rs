@@ -136,6 +136,10 @@ impl ActiveRun {
             self.stages[i].outputs.insert(name.clone(), value.clone());
         }
         ops.push(Op::End(Box::new(e.end.clone())));
+        let began = e.end.started_us.is_some() || verdict == Verdict::Lost;
+        if began && key.step == 0 && self.plan.stages.get(i).is_some_and(|s| !s.inputs.is_empty()) {
+            ops.push(Op::Used { run: self.id, stage, at_us: e.end.started_us.unwrap_or(now.us) });
+        }
         let halted = collateral || (self.stopping() && self.is_work(stage) && !uninterruptible);
         if let Some(delay_ms) = retry.filter(|_| !halted) {
             let until = now.us + (delay_ms as i64) * 1_000;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::paths;
+use crate::base::crash;
 use crate::domain::run::{RunRef, Verdict};
 use crate::pipeline::plan::{Keep, Plan};
 use crate::store::{EndedRow, Store, StoreError};
@@ -27,7 +28,8 @@ pub fn expired(runs: &[EndedRow], keep: &Keep, now_us: i64) -> Vec<RunRef> {
         .filter(|(i, r)| {
             let by_count = *i < keep.runs as usize;
             let by_age = keep.days.is_some_and(|d| r.ended_us > now_us - i64::from(d) * DAY_US);
-            !(by_count || by_age || r.pinned || r.referenced || kept.contains(&r.run))
+            // What an earlier sweep began is ended: of such a run nobody knows what is left.
+            r.doomed || !(by_count || by_age || r.pinned || r.referenced || kept.contains(&r.run))
         })
         .map(|(_, r)| r.run.clone())
         .collect()
@@ -41,11 +43,15 @@ pub async fn sweep(store: &Store, now_us: i64) -> Result<Vec<RunRef>, StoreError
         let Ok(plan) = serde_json::from_str::<Plan>(&store.plan_json(&newest.run)?) else { continue };
         let expired = expired(&store.ended_runs(&pipeline)?, &plan.keep, now_us);
         for batch in expired.chunks(BATCH) {
+            // Settled first, so that nothing begins to depend on a run whose files go; then files, so that a crash in between leaves
+            // rows, which the next sweep takes, and never files that nobody knows.
+            let batch = store.condemn(batch.to_vec()).await?;
+            crash::point("retention.condemned");
             let dirs: Vec<_> = batch.iter().map(|r| paths::run_dir(store.dir(), r)).collect();
-            // Files first: a crash in between leaves rows whose logs are gone, which the next sweep takes; never files that nobody knows.
             let removed = tokio::task::spawn_blocking(move || dirs.iter().map(|d| remove(d)).collect::<Vec<_>>()).await;
             let removed = removed.unwrap_or_default();
             let runs: Vec<RunRef> = batch.iter().zip(removed).filter(|(_, ok)| *ok).map(|(r, _)| r.clone()).collect();
+            crash::point("retention.removed");
             gone.extend(store.forget(runs).await?);
         }
     }
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
 
     fn row(n: u64, verdict: Verdict, days_ago: i64) -> EndedRow {
-        EndedRow { run: RunRef::new("p", n), verdict, ended_us: -days_ago * DAY_US, pinned: false, referenced: false }
+        EndedRow { run: RunRef::new("p", n), verdict, ended_us: -days_ago * DAY_US, pinned: false, referenced: false, doomed: false }
     }
 
     fn keep(runs: u32, days: Option<u32>, pin: &[&str]) -> Keep {
@@ -89,6 +95,9 @@ mod tests {
         assert_eq!(numbers(&runs, &keep(1, None, &["last-success", "last-failure"])), [3, 2, 1]);
         runs[4].pinned = true;
         runs[5].referenced = true;
+        runs[0].doomed = true;
+        assert_eq!(numbers(&runs, &keep(100, None, &[])), [6], "what was begun is ended");
+        runs[0].doomed = false;
         assert_eq!(numbers(&runs, &keep(0, None, &[])), [6, 5, 4, 3], "pinned and referenced runs never go");
     }
 }

@@ -48,6 +48,7 @@ pub fn stage(name: &str, needs: &[u32]) -> Stage {
         timeout: None,
         stall: None,
         approve: None,
+        inputs: Vec::new(),
     }
 }
 
@@ -82,6 +83,8 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
         writes: Vec::new(),
         keep: Keep { runs: 10, days: None, pin: Vec::new() },
         log: LogCap { max_bytes: 1 << 20, kill_on_limit: false },
+        uses: Vec::new(),
+        trigger: None,
         stages,
     }
 }

@@ -86,6 +86,9 @@ impl Store {
         let (run, who, why) = (run.clone(), who.to_owned(), why.to_owned());
         self.write(move |tx| {
             let id = id_of(tx, &run)?;
+            if tx.prepare_cached("SELECT 1 FROM doomed WHERE run_id = ?1")?.exists([id])? {
+                return Err(StoreError::Doomed(run.to_string()));
+            }
             tx.execute("INSERT OR REPLACE INTO pin (run_id, who, why, at_us) VALUES (?1, ?2, ?3, ?4)", params![id, who, why, at_us])?;
             audit::seal_if(tx, note)
         })

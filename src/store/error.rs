@@ -50,6 +50,10 @@ pub enum StoreError {
     Closed,
     #[error("there is no run {0}; `quarterdeck get runs` lists those that are kept")]
     NoRun(String),
+    #[error("`{pipeline}` cannot use run {run}: it is not there any more; name another: `quarterdeck get runs`")]
+    UseGone { pipeline: String, run: String },
+    #[error("{0} is being removed by retention; pin a run before its time is over")]
+    Doomed(String),
     #[error("concurrency group `{group}` allows {limit} and has {holders}; the pipeline says to refuse a further run")]
     GroupFull { group: String, limit: u32, holders: String },
 }

@@ -10,6 +10,7 @@ const STEPS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002_audit.sql")),
     (3, include_str!("migrations/0003_logs.sql")),
     (4, include_str!("migrations/0004_people.sql")),
+    (5, include_str!("migrations/0005_artifacts.sql")),
 ];
 
 /// The schema that this version writes.

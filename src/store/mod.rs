@@ -3,8 +3,10 @@
 //! No type of the database leaves this room. Instants are microseconds since 1970 UTC. Reading functions block for
 //! about a millisecond; writing ones return a future that resolves after the commit is on the disk.
 
+mod artifacts;
 mod audit;
 mod ballast;
+mod changes;
 mod control;
 mod error;
 mod fs_kind;
@@ -16,6 +18,7 @@ mod open;
 mod query;
 mod retention;
 mod submit;
+mod tested;
 mod writer;
 
 use std::fs::File;
@@ -35,7 +38,7 @@ pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
 pub use open::OpenOptionsStore;
 pub use query::RunsQuery;
 pub use retention::EndedRow;
-pub use submit::{Group, NewRun, NewStep, Submitted};
+pub use submit::{Group, NewInput, NewRun, NewStep, Submitted};
 pub use writer::Gather;
 
 /// The store's own number of a run; never reused. People see `PIPELINE#NUMBER`.

@@ -7,6 +7,7 @@ use rusqlite::{Transaction, params};
 use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
 use crate::domain::log::Todo;
+use crate::domain::junit::Tested;
 use crate::domain::run::{RunState, StepKey, StepState, Verdict};
 
 /// One change of a batch.
@@ -79,6 +80,12 @@ pub enum Op {
         on: bool,
         at_us: i64,
     },
+    /// The inputs of a stage are in the workspace of one of its cells, and its first step has them.
+    Used {
+        run: RunId,
+        stage: u32,
+        at_us: i64,
+    },
     /// An ended run that upstream triggers have to look at.
     Unoffered {
         run: RunId,
@@ -125,6 +132,7 @@ pub struct End {
     /// `(kind, json)`.
     pub facts: Vec<(String, String)>,
     pub artifacts: Vec<NewArtifact>,
+    pub tested: Option<Box<Tested>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,8 +304,14 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
             Ok(())
         }
         Op::Reopen { run, whole } => {
-            tx.prepare_cached("UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0 WHERE id = ?1")?
+            let n = tx
+                .prepare_cached(
+                    "UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0
+                     WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = ?1)",
+                )?
                 .execute([run])?;
+            // Retention has begun to remove it.
+            one(n, || format!("run {run}"))?;
             tx.prepare_cached("DELETE FROM reading WHERE run_id = ?1 AND (?2 OR side = 'after')")?.execute(params![run, whole])?;
             Ok(())
         }
@@ -314,6 +328,11 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
                 false => "UPDATE pause SET until_us = ?2 WHERE run_id = ?1 AND until_us IS NULL",
             };
             tx.prepare_cached(sql)?.execute(params![run, at_us])?;
+            Ok(())
+        }
+        Op::Used { run, stage, at_us } => {
+            tx.prepare_cached("UPDATE input SET used_us = coalesce(used_us, ?3) WHERE run_id = ?1 AND stage = ?2")?
+                .execute(params![run, stage, at_us])?;
             Ok(())
         }
         Op::Unoffered { run, round } => {
@@ -381,6 +400,9 @@ fn end(tx: &Transaction<'_>, e: &End) -> Result<(), StoreError> {
         )?
         .execute(params![e.run, e.stage, e.cell, e.step, a.path, a.sha256, a.size_bytes])?;
     }
+    if let Some(tested) = &e.tested {
+        super::tested::insert(tx, e, tested)?;
+    }
     Ok(())
 }
 
@@ -411,5 +433,6 @@ fn run(tx: &Transaction<'_>, r: &RunSet) -> Result<(), StoreError> {
             r.fp_after,
             r.round,
         ])?;
-    one(n, || format!("run {}", r.run))
+    one(n, || format!("run {}", r.run))?;
+    if r.state == RunState::Done { super::changes::note(tx, r.run) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Rows for people and scripts: runs, stages, steps, attempts, locks, artifacts, readings, and durations of the past.
+//! Rows for people and scripts: runs, stages, steps, attempts, locks, readings, and durations of the past.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::control::id_of;
 use super::load::{word, word_opt};
 use super::{Store, StoreError};
-use crate::domain::rows::{ArtifactRow, AttemptRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
+use crate::domain::rows::{AttemptRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 
 /// Which runs. All conditions hold together; newest first.
@@ -30,7 +30,7 @@ pub struct RunsQuery {
 
 const RUN: &str = "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.detail, r.exit_code, r.failed_stage, r.failed_step, \
                    r.requested_by, r.reason, r.trigger, r.cause, r.created_us, r.started_us, r.ended_us, r.fp_before, r.fp_after, \
-                   r.cancel_by, EXISTS (SELECT 1 FROM pin WHERE pin.run_id = r.id), r.round, r.replay_of FROM run r";
+                   r.cancel_by, EXISTS (SELECT 1 FROM pin WHERE pin.run_id = r.id), r.round, r.replay_of, r.changes FROM run r";
 
 fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (pipeline, number): (String, u64) = (r.get(0)?, r.get(1)?);
@@ -58,6 +58,7 @@ fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
         pinned: r.get(19)?,
         round: r.get(20)?,
         replay_of: word_opt(r, 21)?,
+        changes: r.get(22)?,
     })
 }
 
@@ -140,6 +141,45 @@ impl Store {
     pub fn last_run(&self, pipeline: &str) -> Result<Option<RunRow>, StoreError> {
         let q = RunsQuery { pipeline: Some(pipeline.to_owned()), limit: 1, ..RunsQuery::default() };
         Ok(self.runs(&q)?.into_iter().next())
+    }
+
+    /// The run of a pipeline that ended last.
+    pub fn last_ended(&self, pipeline: &str) -> Result<Option<RunRow>, StoreError> {
+        self.newest(pipeline, "r.state = 'done'")
+    }
+
+    /// The newest run of a pipeline that succeeded; with `good` false, that ended as neither a success nor a cancel.
+    pub fn last_with(&self, pipeline: &str, good: bool) -> Result<Option<RunRow>, StoreError> {
+        self.newest(pipeline, if good { "r.verdict = 'success'" } else { "r.verdict NOT IN ('success', 'cancelled')" })
+    }
+
+    /// The newest run of a pipeline that set off, as their upstream, a run that succeeded; with `good` false, one that ended otherwise.
+    pub fn last_family(&self, pipeline: &str, good: bool) -> Result<Option<RunRow>, StoreError> {
+        let ended = if good { "m.verdict = 'success'" } else { "m.verdict NOT IN ('success', 'cancelled')" };
+        // `;` comes after `:`: all causes that begin with this run's name.
+        self.newest(
+            pipeline,
+            &format!(
+                "EXISTS (SELECT 1 FROM run m WHERE m.cause >= 'upstream:' || r.pipeline || '#' || r.number || ':'
+                         AND m.cause < 'upstream:' || r.pipeline || '#' || r.number || ';' AND {ended})"
+            ),
+        )
+    }
+
+    /// Runs that this one set off as their upstream, oldest first.
+    pub fn set_off(&self, run: &RunRef) -> Result<Vec<RunRow>, StoreError> {
+        let run = run.to_string();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(&format!(
+                "{RUN} WHERE r.cause >= 'upstream:' || ?1 || ':' AND r.cause < 'upstream:' || ?1 || ';' ORDER BY r.id"
+            ))?;
+            Ok(s.query_map([run], run_row)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn newest(&self, pipeline: &str, which: &str) -> Result<Option<RunRow>, StoreError> {
+        let (pipeline, sql) = (pipeline.to_owned(), format!("{RUN} WHERE r.pipeline = ?1 AND {which} ORDER BY r.number DESC LIMIT 1"));
+        self.read(move |c| Ok(c.prepare_cached(&sql)?.query_row([pipeline], run_row).optional()?))
     }
 
     /// The frozen plan of a run, as JSON.
@@ -276,32 +316,6 @@ impl Store {
                     run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
                     stage: r.get(5)?,
                     since_us: Some(r.get(6)?),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Artifacts of a run.
-    pub fn artifacts(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, StoreError> {
-        let run = run.clone();
-        self.read(move |c| {
-            let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(
-                "SELECT g.name, s.cell_key, s.name, a.path, a.sha256, a.size_bytes
-                 FROM artifact a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
-                      JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
-                 WHERE a.run_id = ?1 ORDER BY a.path",
-            )?;
-            let rows = s.query_map([id], |r| {
-                Ok(ArtifactRow {
-                    run: run.clone(),
-                    stage: r.get(0)?,
-                    cell: r.get(1)?,
-                    step: r.get(2)?,
-                    path: r.get(3)?,
-                    sha256: r.get(4)?,
-                    size_bytes: r.get(5)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -15,14 +15,18 @@ pub struct EndedRow {
     pub verdict: Verdict,
     pub ended_us: i64,
     pub pinned: bool,
-    /// An open run was caused by it or replays it, or upstream triggers have not looked at it.
+    /// An open run was caused by it, replays it or uses it, a pinned run uses it, or upstream triggers have not looked at it.
     pub referenced: bool,
+    /// An earlier sweep has begun to remove it: its files may be gone.
+    pub doomed: bool,
 }
 
 const REFERENCED: &str = "EXISTS (SELECT 1 FROM unoffered u WHERE u.run_id = r.id)
     OR EXISTS (SELECT 1 FROM held_lock h WHERE h.run_id = r.id)
     OR EXISTS (SELECT 1 FROM run o WHERE o.state != 'done' AND (o.replay_of = r.pipeline || '#' || r.number
-               OR (':' || o.cause || ':') LIKE '%:' || r.pipeline || '#' || r.number || ':%'))";
+               OR (':' || o.cause || ':') LIKE '%:' || r.pipeline || '#' || r.number || ':%'))
+    OR EXISTS (SELECT 1 FROM run_use u JOIN run o ON o.id = u.run_id WHERE u.pipeline = r.pipeline AND u.number = r.number
+               AND (o.state != 'done' OR EXISTS (SELECT 1 FROM pin p WHERE p.run_id = o.id)))";
 
 /// Copies that are kept.
 const BACKUPS: usize = 7;
@@ -70,7 +74,8 @@ impl Store {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
             let mut s = c.prepare_cached(&format!(
-                "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED})
+                "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED}),
+                        EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)
                  FROM run r WHERE r.pipeline = ?1 AND r.state = 'done' ORDER BY r.number DESC"
             ))?;
             let rows = s.query_map([pipeline], |r| {
@@ -80,23 +85,43 @@ impl Store {
                     ended_us: r.get(3)?,
                     pinned: r.get(4)?,
                     referenced: r.get(5)?,
+                    doomed: r.get(6)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
-    /// Removes the rows of these runs, but for those that became pinned, open or referenced meanwhile; the ones that went. Their
-    /// numbers never come back.
-    pub async fn forget(&self, runs: Vec<RunRef>) -> Result<Vec<RunRef>, StoreError> {
+    /// Settles that these runs go, but for those that are pinned, open or referenced by now; the ones that go. From here on nothing can
+    /// begin to depend on one of them, so their files may be removed.
+    pub async fn condemn(&self, runs: Vec<RunRef>) -> Result<Vec<RunRef>, StoreError> {
         self.write(move |tx| {
             let mut gone = Vec::new();
             for run in runs {
                 let n = tx
                     .prepare_cached(&format!(
-                        "DELETE FROM run AS r WHERE r.pipeline = ?1 AND r.number = ?2 AND r.state = 'done'
-                         AND NOT EXISTS (SELECT 1 FROM pin WHERE run_id = r.id) AND NOT ({REFERENCED})"
+                        "INSERT OR REPLACE INTO doomed (run_id) SELECT r.id FROM run r WHERE r.pipeline = ?1 AND r.number = ?2
+                         AND r.state = 'done' AND NOT EXISTS (SELECT 1 FROM pin WHERE run_id = r.id) AND NOT ({REFERENCED})"
                     ))?
+                    .execute(params![run.pipeline, run.number])?;
+                if n == 1 {
+                    gone.push(run);
+                }
+            }
+            Ok(gone)
+        })
+        .await
+    }
+
+    /// Removes the rows of condemned runs; the ones that went. Their numbers never come back.
+    pub async fn forget(&self, runs: Vec<RunRef>) -> Result<Vec<RunRef>, StoreError> {
+        self.write(move |tx| {
+            let mut gone = Vec::new();
+            for run in runs {
+                let n = tx
+                    .prepare_cached(
+                        "DELETE FROM run AS r WHERE r.pipeline = ?1 AND r.number = ?2 AND EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)",
+                    )?
                     .execute(params![run.pipeline, run.number])?;
                 if n == 1 {
                     gone.push(run);

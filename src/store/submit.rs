@@ -28,6 +28,9 @@ pub struct NewRun {
     /// Names in plan order.
     pub stages: Vec<String>,
     pub steps: Vec<NewStep>,
+    /// Runs that it depends on. One that is not there, or that retention is removing, refuses it.
+    pub uses: Vec<RunRef>,
+    pub inputs: Vec<NewInput>,
     pub now_us: i64,
     /// Written with the run, about it; not where the cause was known, for that wish has its entry.
     pub note: Option<Note>,
@@ -46,6 +49,17 @@ pub struct NewStep {
     pub key: StepKey,
     pub cell: String,
     pub name: String,
+}
+
+/// A file of another run that the plan names.
+#[derive(Debug, Clone)]
+pub struct NewInput {
+    pub stage: u32,
+    pub from: RunRef,
+    pub path: String,
+    pub place: String,
+    pub sha256: String,
+    pub size_bytes: u64,
 }
 
 /// The answer. `existing`: the cause was known, and nothing was written.
@@ -95,6 +109,17 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
             return Err(StoreError::GroupFull { group: group.name.clone(), limit: group.limit, holders: holders.join(", ") });
         }
     }
+    for used in &new.uses {
+        let there = tx
+            .prepare_cached(
+                "SELECT 1 FROM run r WHERE r.pipeline = ?1 AND r.number = ?2
+                 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)",
+            )?
+            .exists(params![used.pipeline, used.number])?;
+        if !there {
+            return Err(StoreError::UseGone { pipeline: new.pipeline.clone(), run: used.to_string() });
+        }
+    }
     let number = next_number(tx, &new.pipeline, runs)?;
     let run = RunRef::new(&new.pipeline, number);
     let title = match new.title.as_str() {
@@ -133,6 +158,20 @@ fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, 
         .prepare_cached("INSERT INTO step (run_id, stage, cell, step, cell_key, name, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending')")?;
     for s in &new.steps {
         step.execute(params![id, s.key.stage, s.key.cell, s.key.step, s.cell, s.name])?;
+    }
+    for used in &new.uses {
+        tx.prepare_cached("INSERT OR IGNORE INTO run_use (run_id, pipeline, number) VALUES (?1, ?2, ?3)")?.execute(params![
+            id,
+            used.pipeline,
+            used.number
+        ])?;
+    }
+    for (seq, i) in new.inputs.iter().enumerate() {
+        tx.prepare_cached(
+            "INSERT INTO input (run_id, seq, stage, of_pipeline, of_number, path, place, sha256, size_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![id, seq, i.stage, i.from.pipeline, i.from.number, i.path, i.place, i.sha256, i.size_bytes])?;
     }
     let previous = tx
         .prepare_cached(

@@ -188,6 +188,7 @@ pub fn stage(name: &str, needs: &[u32], script: &str) -> Stage {
         timeout: None,
         stall: None,
         approve: None,
+        inputs: Vec::new(),
     }
 }
 
@@ -217,6 +218,8 @@ pub fn plan(name: &str, stages: Vec<Stage>) -> Plan {
         writes: Vec::new(),
         keep: Keep { runs: 10, days: None, pin: Vec::new() },
         log: LogCap { max_bytes: 1 << 20, kill_on_limit: false },
+        uses: Vec::new(),
+        trigger: None,
         stages,
     }
 }

@@ -1,18 +1,20 @@
 //! File and parameter values to the frozen plan: cells expanded, names filled in, locks and limits made explicit. Same input, same plan.
 
+mod inputs;
 mod stages;
 mod values;
 
 use indexmap::IndexMap;
 
 use super::catalog::Catalog;
-use super::diagnostic::{Diagnostic, Severity, printable};
+use super::diagnostic::{Diagnostic, Loc, Severity, printable};
 use super::expr::{Bad, EvalError, Expr, Kind, Template};
 use super::matrix;
 use super::model::File;
 use super::params::{self, ParamError, RunQuery};
 use super::plan::{Concurrency, FORMAT, Keep, LogCap, Plan};
 use crate::base::duration::Span;
+use crate::domain::rows::ArtifactRow;
 use crate::domain::run::RunRef;
 
 pub(super) use values::Frozen;
@@ -31,12 +33,22 @@ pub struct FreezeCtx<'a> {
     pub have: &'a dyn Fn(&str) -> bool,
     /// The run that a parameter of type `run` names; the error says why there is none.
     pub find_run: &'a dyn Fn(&RunQuery) -> Result<RunRef, String>,
+    /// What inputs come from; none = nobody can be asked here, and inputs stay open.
+    pub runs: Option<&'a dyn Runs>,
+}
+
+/// Other runs, as inputs need them. Errors are sentences.
+pub trait Runs {
+    /// The run that sets this one off.
+    fn trigger(&self) -> Result<RunRef, String>;
+    /// What a run has kept.
+    fn kept(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, String>;
 }
 
 impl FreezeCtx<'_> {
     /// Nothing installed, no runs: for lint and for tests.
     pub const NOTHING: FreezeCtx<'static> =
-        FreezeCtx { have: &|_| false, find_run: &|q| Err(format!("no run of `{}` is known here", q.pipeline)) };
+        FreezeCtx { have: &|_| false, find_run: &|q| Err(format!("no run of `{}` is known here", q.pipeline)), runs: None };
 }
 
 /// Why a file cannot be frozen with these values.
@@ -48,6 +60,8 @@ enum Fault {
     Value { place: String, error: EvalError },
     #[error("{place}: {why}")]
     Matrix { place: String, why: String },
+    #[error("input `{pattern}` from `{from}`: {why}")]
+    Input { at: Loc, from: String, pattern: String, why: String },
 }
 
 /// Freezes an error-free file. Every fault is a diagnostic; those of parameters point at their declaration.
@@ -65,6 +79,9 @@ fn diagnostic(file: &File, fault: Fault) -> Diagnostic {
         }
         Fault::Value { .. } => (file.name.at, "freeze.value", "look at the name in the file, and at the site file".to_owned()),
         Fault::Matrix { .. } => (file.name.at, "matrix.size", "change the matrix".to_owned()),
+        Fault::Input { at, .. } => {
+            (*at, "freeze.input", "quarterdeck get artifacts lists what runs have kept; name another run, or another pattern".to_owned())
+        }
     };
     Diagnostic {
         file: file.path.clone(),
@@ -91,7 +108,8 @@ fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ct
         Some(text) => values::text(text, &frozen).map_err(|error| Fault::Value { place: "run_name".into(), error })?,
         None => String::new(),
     };
-    let stages = stages::all(file, catalog, &frozen)?;
+    let mut stages = stages::all(file, catalog, &frozen)?;
+    let (uses, trigger) = inputs::resolve(file, &parameters, ctx.runs, &mut stages)?;
     let cells: usize = stages.iter().map(|s| s.cells.len()).sum();
     let steps: usize = stages.iter().flat_map(|s| &s.cells).map(|c| c.steps.len()).sum();
     if cells > matrix::MAX_CELLS + stages.len() || steps > MAX_STEPS {
@@ -127,6 +145,8 @@ fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ct
             pin: o.pin.clone().unwrap_or_else(|| vec!["last-success".into(), "last-failure".into()]),
         },
         log: LogCap { max_bytes: o.log_max.unwrap_or(LOG_BYTES), kill_on_limit: o.kill_on_limit },
+        uses,
+        trigger,
         stages,
         parameters,
     })

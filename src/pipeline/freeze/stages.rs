@@ -7,12 +7,13 @@ use serde_json::{Map, Value as Json};
 use super::values::{self, Frozen};
 use super::{DAY, Fault, GRACE, split_when};
 use crate::pipeline::answers;
+use crate::domain::flaky::FLAKY_AFTER;
 use crate::pipeline::catalog::{Catalog, FieldType};
 use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
 use crate::pipeline::lint::{lock_of, needs};
 use crate::pipeline::matrix::{self, cell_key};
 use crate::pipeline::model::{self, File, Post, StepAction};
-use crate::pipeline::plan::{Action, Artifact, Cell, Lock, LockMode, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step};
+use crate::pipeline::plan::{Action, Artifact, Cell, Lock, LockMode, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step, Tests};
 use crate::pipeline::reader::{Kind as NodeKind, Node};
 
 /// Work stages in file order, then the post stages of each, then the run's own.
@@ -84,6 +85,7 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
         timeout: stage.timeout.as_ref().map(|t| t.value),
         stall: stage.stall.as_ref().map(|t| t.value),
         approve: stage.approve.as_ref().map(answers::frozen),
+        inputs: Vec::new(),
     })
 }
 
@@ -201,6 +203,7 @@ fn post(
             timeout: None,
             stall: None,
             approve: None,
+            inputs: Vec::new(),
         });
         before = Some(index);
     }
@@ -257,12 +260,17 @@ fn step(
         action,
         env,
         secrets,
-        artifacts: s.artifacts.iter().map(|a| Artifact { path: a.value.clone() }).collect(),
+        artifacts: s.artifacts.iter().map(artifact).collect(),
         timeout: Some(s.timeout.as_ref().map_or(DAY, |t| t.value)),
         stall: s.stall.as_ref().or_else(|| stage.and_then(|s| s.stall.as_ref())).map(|t| t.value),
         grace: s.grace.or_else(|| stage.and_then(|s| s.grace)).or(o.grace).unwrap_or(GRACE),
         daemon_allowed: s.daemon || stage.is_some_and(|s| s.daemon),
     })
+}
+
+fn artifact(a: &model::ArtifactUse) -> Artifact {
+    let tests = a.tests.as_ref().map(|t| Tests { flaky_after: t.flaky_after.unwrap_or(FLAKY_AFTER), fail: !t.note_only });
+    Artifact { path: a.path.value.clone(), tests }
 }
 
 fn field(node: &Node, is_list: bool, values: &Frozen<'_>) -> Result<Json, EvalError> {

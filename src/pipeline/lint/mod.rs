@@ -2,6 +2,7 @@
 
 mod approve;
 mod clock;
+mod inputs;
 mod order;
 mod refs;
 mod safety;
@@ -22,6 +23,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     refs::lint(file, catalog, sink);
     approve::lint(file, catalog, sink);
     clock::lint(file, catalog, sink);
+    inputs::lint(file, sink);
     safety::lint(file, sink);
     shell::lint(file, sink);
 }

@@ -132,19 +132,19 @@ fn artifacts(file: &File, sink: &mut Sink<'_>) {
     for (stage, step) in file.all_steps() {
         let Some(stage) = stage else { continue };
         for a in &step.artifacts {
-            let path = a.value.trim_start_matches("./");
+            let path = a.path.value.trim_start_matches("./");
             if path.starts_with('/') || path.split('/').any(|p| p == "..") {
                 sink.error(
-                    a.at,
+                    a.path.at,
                     "artifact.path",
-                    format!("artifact `{}` lies outside the workspace", show(&a.value)),
+                    format!("artifact `{}` lies outside the workspace", show(&a.path.value)),
                     "copy it into the workspace, and name it there",
                 );
             }
             match seen.get(path) {
                 Some((first, at)) if *first != stage.name.value => {
                     sink.warning(
-                        a.at,
+                        a.path.at,
                         "artifact.shared",
                         format!("stages `{}` and `{}` both keep `{}`", show(first), show(&stage.name.value), show(path)),
                         "give each a path of its own, or both will show the later file",
@@ -152,7 +152,7 @@ fn artifacts(file: &File, sink: &mut Sink<'_>) {
                     let _ = at;
                 }
                 _ => {
-                    seen.insert(path, (&stage.name.value, a.at));
+                    seen.insert(path, (&stage.name.value, a.path.at));
                 }
             }
         }

@@ -48,7 +48,9 @@ pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Op
         secrets: f.get("secrets").map(|n| secrets(items(n))),
         stages,
         post: post(f.map("post", &keys::POST), sink),
+        inputs: inputs(f.items("inputs")),
         views: f.texts("views").into_iter().map(|t| t.value).collect(),
+        umbrella: f.flag("umbrella"),
         run_name: f.get("run_name").cloned(),
         danger: level(&f),
         priority: f.number("priority").unwrap_or(0),
@@ -281,14 +283,28 @@ fn secrets(nodes: &[Node]) -> Vec<SecretUse> {
         .collect()
 }
 
-fn artifacts(nodes: &[Node]) -> Vec<At<String>> {
-    nodes
-        .iter()
-        .filter_map(|n| match &n.kind {
-            Kind::Map(_) => Fields::new(n, &keys::ARTIFACT).text("path"),
-            _ => text(n),
-        })
-        .collect()
+fn artifacts(nodes: &[Node], sink: &mut Sink<'_>) -> Vec<ArtifactUse> {
+    let one = |n: &Node, sink: &mut Sink<'_>| {
+        let Kind::Map(_) = &n.kind else { return Some(ArtifactUse { path: text(n)?, tests: None }) };
+        let f = Fields::new(n, &keys::ARTIFACT);
+        let report = f.text("type").is_some_and(|t| t.value == "junit");
+        for key in ["failures", "flaky_after"] {
+            if !report && f.get(key).is_some() {
+                sink.error(f.key_at(key), "artifact.type", format!("`{key}` is about test reports"), "add `type: junit`, or leave it out");
+            }
+        }
+        let note_only = f.text("failures").is_some_and(|t| t.value == "note");
+        Some(ArtifactUse { path: f.text("path")?, tests: report.then(|| TestsUse { flaky_after: f.number("flaky_after"), note_only }) })
+    };
+    nodes.iter().filter_map(|n| one(n, sink)).collect()
+}
+
+fn inputs(nodes: &[Node]) -> Vec<InputUse> {
+    let one = |n: &Node| {
+        let f = Fields::new(n, &keys::INPUT);
+        Some(InputUse { from: f.text("from")?, path: f.text("path")?, to: f.text("to") })
+    };
+    nodes.iter().filter_map(one).collect()
 }
 
 fn locks(nodes: &[Node]) -> Vec<LockUse> {
@@ -389,7 +405,7 @@ fn step(f: &Fields<'_>, is_post: bool, sink: &mut Sink<'_>) -> Option<Step> {
         action,
         env: f.pairs("env"),
         secrets: secrets(f.items("secrets")),
-        artifacts: artifacts(f.items("artifacts")),
+        artifacts: artifacts(f.items("artifacts"), sink),
         timeout: f.span("timeout").or_else(|| is_post.then(|| At::new(POST_TIMEOUT, f.at))),
         stall: if is_post { None } else { f.span("stall") },
         grace: f.span("grace").map(|s| s.value),
@@ -428,7 +444,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
                 action,
                 env: Vec::new(),
                 secrets: Vec::new(),
-                artifacts: artifacts(f.items("artifacts")),
+                artifacts: artifacts(f.items("artifacts"), sink),
                 timeout: None,
                 stall: None,
                 grace: None,
@@ -452,7 +468,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
             steps.extend(step(&Fields::new(node, &keys::STEP), false, sink));
         }
         if let Some(last) = steps.last_mut() {
-            last.artifacts.extend(artifacts(f.items("artifacts")));
+            last.artifacts.extend(artifacts(f.items("artifacts"), sink));
         }
         if f.items("steps").is_empty() {
             sink.error(
@@ -494,6 +510,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
         secrets: secrets(f.items("secrets")),
         interpreter: f.words("interpreter"),
         daemon: f.text("daemon").is_some_and(|d| d.value == "allowed"),
+        inputs: inputs(f.items("inputs")),
         steps,
         post: post(f.map("post", &keys::POST), sink),
         approve,

@@ -46,7 +46,11 @@ pub struct File {
     pub secrets: Option<Vec<SecretUse>>,
     pub stages: Vec<Stage>,
     pub post: Post,
+    /// Of every stage, beside its own.
+    pub inputs: Vec<InputUse>,
     pub views: Vec<String>,
+    /// What its runs set off counts, not they.
+    pub umbrella: bool,
     pub run_name: Option<Node>,
     pub danger: Option<At<Level>>,
     pub priority: i32,
@@ -178,6 +182,7 @@ pub struct Stage {
     pub secrets: Vec<SecretUse>,
     pub interpreter: Option<Vec<String>>,
     pub daemon: bool,
+    pub inputs: Vec<InputUse>,
     pub steps: Vec<Step>,
     pub post: Post,
     /// It has no steps: people decide.
@@ -194,6 +199,32 @@ pub struct Approve {
     pub expires: Option<At<Span>>,
     pub show: Vec<At<String>>,
     pub ask: Vec<Parameter>,
+}
+
+/// Files that another run kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputUse {
+    /// A parameter of type `run`, or [`TRIGGER`].
+    pub from: At<String>,
+    pub path: At<String>,
+    pub to: Option<At<String>>,
+}
+
+/// `from: trigger`: the run that set this one off.
+pub const TRIGGER: &str = "trigger";
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArtifactUse {
+    pub path: At<String>,
+    /// It is a test report.
+    pub tests: Option<TestsUse>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TestsUse {
+    pub flaky_after: Option<u32>,
+    /// Failed tests change no verdict.
+    pub note_only: bool,
 }
 
 /// Some keys of a cell with their values.
@@ -237,7 +268,7 @@ pub struct Step {
     pub action: StepAction,
     pub env: Pairs,
     pub secrets: Vec<SecretUse>,
-    pub artifacts: Vec<At<String>>,
+    pub artifacts: Vec<ArtifactUse>,
     pub timeout: Option<At<Span>>,
     pub stall: Option<At<Span>>,
     pub grace: Option<Span>,

@@ -21,6 +21,9 @@ const SETS: Ty = Ty::OneOrMore(&Ty::Name);
 const WORDS: Ty = Ty::OneOrMore(&Ty::Line);
 const ENV_TY: Ty = Ty::Map(&ENV);
 const SECRETS: Ty = Ty::OneOrMore(&Ty::Either(&Ty::Name, &SECRET));
+const INPUTS: Key =
+    key("inputs", &INPUTS_TY, "files that another run kept, copied into the workspace before its first step, each proved by its sha256");
+const INPUTS_TY: Ty = Ty::List(&Ty::Map(&INPUT));
 const ARTIFACTS: Ty = Ty::OneOrMore(&Ty::Either(&Ty::Line, &ARTIFACT));
 const POST_TY: Ty = Ty::Map(&POST);
 const POST_STEPS: Ty = Ty::List(&Ty::Map(&POST_STEP));
@@ -35,7 +38,6 @@ const NOTIFY: Key =
     later("notify", "notifications", "put the command that tells people into a `run:`, or use `[on_failure] command` of the site file");
 const AGENT: Key = later("agent", "remote executors (agent:)", "every step runs on this machine: call ssh in a `run:`");
 const TEMPLATE: Key = later("template", "templates", "use `matrix:` or `env:` for what repeats");
-const INPUTS: Key = later("inputs", "inputs from other runs", "read the files from the other pipeline's directory");
 
 pub static FILE: Context = Context {
     name: "pipeline",
@@ -52,7 +54,12 @@ pub static FILE: Context = Context {
         key("secrets", &SECRETS, "the credentials that its stages may ask for; a step gets only those that it or its stage names"),
         required("stages", &Ty::List(&Ty::Map(&STAGE)), "what happens, in order; a stage needs the one before it unless it says `needs:`"),
         key("post", &POST_TY, "steps after the last stage, whatever its verdict, timed like a stage"),
-        key("views", &WORDS, "tabs of the jobs screen that show it"),
+        key("views", &WORDS, "tabs of the list of pipelines that show it"),
+        key(
+            "umbrella",
+            &Ty::Bool,
+            "`true`: its runs only set off those of others, by their `upstream:`; the list shows how these ended, and no duration; default false",
+        ),
         key("run_name", &Ty::Template, "title of each run, such as `sync ${params.releasever}`"),
         key("danger", &Ty::Level, "how a start must be confirmed; default L1, or the highest of its stages"),
         key("priority", &Ty::Int { min: -100, max: 100 }, "place in the queue: higher first; default 0"),
@@ -62,7 +69,7 @@ pub static FILE: Context = Context {
             "calendars (CONFIG/calendars/NAME.toml) that hold for every start: windows for the clock, freezes for people too",
         ),
         AGENT,
-        INPUTS,
+        key("inputs", &INPUTS_TY, "files that another run kept, for all stages: copied into the workspace before each stage's first step"),
         TEMPLATE,
         later("templates", "templates", "use `matrix:` or `env:` for what repeats"),
         NOTIFY,
@@ -174,7 +181,7 @@ pub static PARAMETER: Context = Context {
                     ("bool", "true or false"),
                     ("int", "whole number"),
                     ("choice", "one of `choices`"),
-                    ("run", "a run, NAME#N, or `latest`"),
+                    ("run", "a run: NAME#N, `latest`, `latest-success` or `latest-failure`"),
                 ],
                 later: &[("secret", "secrets as parameters"), ("file", "files as parameters"), ("host", "hosts as parameters")],
             },
@@ -294,8 +301,46 @@ pub static ARTIFACT: Context = Context {
             &Ty::Word { words: &[("sha256", "recorded of every artifact anyway")], later: &[] },
             "digest recorded with the run",
         ),
-        later("type", "test reports as artifacts (type: junit)", "keep the file as a plain artifact: leave `type` out"),
-        later("flaky_after", "test reports as artifacts (type: junit)", "leave it out"),
+        key(
+            "type",
+            &Ty::Word {
+                words: &[("file", "kept as it is (default)"), ("junit", "also read as a JUnit test report: counts, failures, flaky tests")],
+                later: &[],
+            },
+            "what the file is",
+        ),
+        key(
+            "failures",
+            &Ty::Word {
+                words: &[
+                    ("fail", "the step fails, also where its exit code is 0 or its report cannot be read (default)"),
+                    ("note", "they are recorded and shown, and change no verdict"),
+                ],
+                later: &[],
+            },
+            "with `junit`: what failed tests do to the step",
+        ),
+        key(
+            "flaky_after",
+            &Ty::Int { min: 2, max: 20 },
+            "with `junit`: a test whose result changed so often within its newest 20 runs is flaky; default 3",
+        ),
+    ],
+};
+
+pub static INPUT: Context = Context {
+    name: "input",
+    noun: "an input",
+    free: None,
+    keys: &[
+        required("from", &Ty::Line, "a parameter of type `run`, or `trigger`: the run that set this one off"),
+        required("path", &Ty::Line, "artifacts of that run; `*` and `**` are patterns"),
+        key("to", &Ty::Line, "directory in the workspace that they come to, under their own paths; default: the workspace itself"),
+        key(
+            "verify",
+            &Ty::Word { words: &[("sha256", "every file is proved by its digest anyway")], later: &[] },
+            "how a file is proved to be the one that was kept",
+        ),
     ],
 };
 

@@ -30,6 +30,13 @@ pub fn is_used(dir: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Cuts a file to `max` bytes; false where it cannot be, or is no file any more: the step could have put a pipe or a link in its place.
+pub fn cut(path: &Path, max: u64) -> bool {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path);
+    file.is_ok_and(|f| f.metadata().is_ok_and(|m| m.is_file() && m.len() > max) && f.set_len(max).is_ok())
+}
+
 /// `started.json`, durable.
 pub fn write_started(dir: &Path, started: &Started) -> io::Result<()> {
     let (path, tmp) = (dir.join(file::STARTED), dir.join("started.json.tmp"));

@@ -11,8 +11,8 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use crate::base::clock::Clock;
 use crate::base::duration::Span;
 use crate::base::mask::{Masker, Stream};
-use crate::base::{crash, sys};
-use crate::domain::attempt::{EndedBy, Spec};
+use crate::base::{crash, size, sys};
+use crate::domain::attempt::{EndedBy, MAX_REPORT, Spec};
 
 use super::index::Stamp;
 use super::ladder::{Act, Ladder};
@@ -104,6 +104,7 @@ struct Times {
     pause_at: Option<u64>,
     ended_at: Option<u64>,
     report_len: u64,
+    report_cut: bool,
     terms: u32,
 }
 
@@ -127,6 +128,7 @@ impl Supervisor<'_> {
             pause_at: None,
             ended_at: None,
             report_len: 0,
+            report_cut: false,
             terms: 0,
         };
         let mut buf = vec![0u8; CHUNK];
@@ -157,6 +159,7 @@ impl Supervisor<'_> {
         }
         // Written before the child ended, and perhaps not looked at since.
         self.read_failure(&mut end);
+        self.bound_report(std::fs::metadata(&self.spec.report).map_or(0, |m| m.len()), &mut t);
         end.why = ladder.why();
         Ok(end)
     }
@@ -224,6 +227,7 @@ impl Supervisor<'_> {
                 t.report_len = len;
                 t.active_us = now;
             }
+            self.bound_report(len, t);
         }
         let mut limit = |hit: bool, why: EndedBy, detail: String| {
             if hit && ladder.why().is_none() {
@@ -242,6 +246,21 @@ impl Supervisor<'_> {
         let act = ladder.tick(now);
         self.act(act);
         act == Some(Act::GiveUp)
+    }
+
+    /// Cuts a report that grew beyond its limit, and says so in the log once. A limit of the kernel (`RLIMIT_FSIZE`) would hit every file
+    /// of the step, so it may grow beyond for as long as it takes until the next look: a second.
+    fn bound_report(&mut self, len: u64, t: &mut Times) {
+        if len <= MAX_REPORT || !evidence::cut(Path::new(&self.spec.report), MAX_REPORT) {
+            return;
+        }
+        t.report_len = MAX_REPORT;
+        if !t.report_cut {
+            t.report_cut = true;
+            let text =
+                format!("\n[quarterdeck: the report of this step is limited to {}: what it adds is dropped]\n", size::short(MAX_REPORT));
+            self.output.log.write(text.as_bytes(), stamp(self.clock));
+        }
     }
 
     fn act(&self, act: Option<Act>) {

@@ -1,0 +1,98 @@
+//! Tables of `get` about tests, artifacts and fingerprints.
+
+use serde_json::{Map, Value};
+
+use super::get::View;
+use super::table::{Column, left, right};
+use crate::base::size;
+use crate::domain::junit::full_name;
+
+type Row = Map<String, Value>;
+type Table = (Vec<Column>, Vec<Vec<String>>);
+
+/// Digits of a digest that are shown.
+const DIGITS: usize = 12;
+
+/// The table of these rows; none where it is not about them.
+pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
+    let text = |r: &Row, key: &str| view.text(r, key);
+    let (columns, line): (Vec<Column>, &dyn Fn(&Row) -> Vec<String>) = match what {
+        "tests" => (
+            vec![
+                left("RUN"),
+                right("TESTS"),
+                right("PASSED"),
+                right("FAILED"),
+                right("SKIPPED"),
+                right("TIME"),
+                left("ENDED"),
+                left("PROBLEMS"),
+            ],
+            &|r| {
+                let count = ["tests", "passed", "failed", "skipped"].map(|k| text(r, k));
+                let mut line = vec![text(r, "run")];
+                line.extend(count);
+                line.extend([view.duration(r, "duration_ms"), view.time(r, "ended"), text(r, "problems")]);
+                line
+            },
+        ),
+        "failures" => (vec![left("RUN"), left("NEW"), left("SINCE"), left("PLACE"), left("TEST"), left("MESSAGE")], &|r| {
+            let new = if text(r, "new") == "true" { "new" } else { "" };
+            vec![text(r, "run"), new.to_owned(), text(r, "since"), place(view, r), name(view, r), text(r, "message")]
+        }),
+        "flaky" => {
+            (vec![left("PIPELINE"), left("PLACE"), left("TEST"), right("FAILED"), right("RUNS"), left("LAST FAILED"), left("WHY")], &|r| {
+                let why = text(r, "why");
+                vec![text(r, "pipeline"), place(view, r), name(view, r), text(r, "failed"), text(r, "runs"), text(r, "last_failed"), why]
+            })
+        }
+        "slowest" => (vec![left("RUN"), right("TIME"), left("PLACE"), left("TEST")], &|r| {
+            vec![text(r, "run"), view.duration(r, "duration_ms"), place(view, r), name(view, r)]
+        }),
+        "artifacts" => (vec![left("RUN"), right("SIZE"), left("SHA256"), left("PATH")], &|r| {
+            vec![text(r, "run"), bytes(r), digits(&text(r, "sha256")), text(r, "path")]
+        }),
+        "fingerprints" => {
+            (vec![left("RUN"), left("ROLE"), left("KIND"), right("SIZE"), left("SHA256"), left("AT"), left("FROM"), left("NAME")], &|r| {
+                let (from, name) = (text(r, "from"), text(r, "name"));
+                vec![text(r, "run"), text(r, "role"), text(r, "kind"), bytes(r), digits(&text(r, "sha256")), view.time(r, "at"), from, name]
+            })
+        }
+        _ => return None,
+    };
+    Some((columns, rows.iter().map(line).collect()))
+}
+
+/// Why such a table is empty.
+pub fn empty(what: &str) -> &'static str {
+    match what {
+        "failures" => "no test has failed in the runs that are kept",
+        "flaky" => "no test is flaky in the newest runs",
+        _ => "no run has a test report yet: `artifacts: [{path: junit.xml, type: junit}]` in a pipeline takes them in",
+    }
+}
+
+fn bytes(r: &Row) -> String {
+    r.get("size_bytes").and_then(Value::as_u64).map(size::short).unwrap_or_default()
+}
+
+fn digits(sha256: &str) -> String {
+    sha256.chars().take(DIGITS).collect()
+}
+
+fn name(view: &View<'_>, r: &Row) -> String {
+    full_name(&view.text(r, "suite"), &view.text(r, "test"))
+}
+
+/// `stage (cell)/step`, without what says nothing.
+fn place(view: &View<'_>, r: &Row) -> String {
+    let (stage, cell, step) = (view.text(r, "stage"), view.text(r, "cell"), view.text(r, "step"));
+    let mut out = stage.clone();
+    if !cell.is_empty() {
+        out.push_str(&format!(" ({cell})"));
+    }
+    if step != stage {
+        out.push_str(&format!("/{step}"));
+    }
+    out
+}

@@ -1,0 +1,44 @@
+//! `where-used FILE|SHA256`: the runs that made, used, read or left it. A file is hashed here; only its digest is asked about.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::Ctx;
+use super::args::Get;
+use super::failure::{Failure, Outcome};
+use super::get;
+use super::out::Out;
+
+pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
+    let sha256 = match Path::new(what) {
+        path if path.exists() => {
+            digest(path).map_err(|e| Failure::bad(format!("{what} cannot be read: {e}"), "give a file that you may read, or its sha256"))?
+        }
+        _ if what.len() == 64 && what.bytes().all(|b| b.is_ascii_hexdigit()) => what.to_ascii_lowercase(),
+        _ => {
+            return Err(Failure::bad(
+                format!("`{what}` is neither a file here nor a sha256"),
+                "give a path, or all 64 digits: quarterdeck --json get fingerprints shows them",
+            ));
+        }
+    };
+    let get = Get { what: "fingerprints".into(), filter: format!("sha256={sha256}"), view: None, sort: None, limit: None };
+    get::run(ctx, out, &get)
+}
+
+fn digest(path: &Path) -> std::io::Result<String> {
+    // Before it is opened: a pipe would hold us there.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0u8; 1 << 16]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}

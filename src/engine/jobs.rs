@@ -1,0 +1,73 @@
+//! `get pipelines`: the site's pipelines as their files say now, with how their runs ended; the list that people know from Jenkins.
+//!
+//! An umbrella is a pipeline whose runs only set off those of others. How it ended is how these did: its last success is the newest of its
+//! runs that set off a success, its last failure the newest that set off anything else, often the same; and it has no duration.
+
+use serde_json::{Value, json};
+
+use super::rows::{self, Row};
+use super::state::{Engine, from_config, from_store};
+use super::{catalog, triggers};
+use crate::api::ApiError;
+use crate::domain::rows::RunRow;
+use crate::store::StoreError;
+
+pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
+    let site = engine.site()?;
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let mut out = Vec::new();
+    for name in &catalog.pipelines {
+        let judged = catalog::judge(dirs, name, uid, &catalog);
+        let (file, errors, parsed) = match &judged {
+            Ok(j) => (j.source.path.display().to_string(), j.errors() as u64, j.file.as_ref()),
+            Err(_) => (dirs.pipelines().join(format!("{name}.yml")).display().to_string(), 1, None),
+        };
+        let umbrella = parsed.is_some_and(|f| f.umbrella);
+        let last = past(engine, name, umbrella).map_err(|e| from_store(&e))?;
+        let name_of = |r: &Option<RunRow>| r.as_ref().map(|r| r.run.to_string());
+        let end_of = |r: &Option<RunRow>| rows::time_opt(r.as_ref().and_then(|r| r.ended_us));
+        let row = json!({
+            "pipeline": name,
+            "description": parsed.map(|f| f.description.clone()),
+            "danger": parsed.map(|f| f.level()),
+            "stages": parsed.map(|f| f.stages.len()),
+            "triggers": parsed.map(|f| f.triggers.iter().map(triggers::words).collect::<Vec<_>>().join(", ")),
+            "last_run": name_of(&last.run),
+            "last_verdict": last.run.as_ref().and_then(|r| r.verdict),
+            "last_ended": end_of(&last.run),
+            "errors": errors,
+            "file": file,
+            "views": parsed.map(|f| f.views.join(", ")),
+            "umbrella": umbrella,
+            "last_success": name_of(&last.success),
+            "last_success_ended": end_of(&last.success),
+            "last_failure": name_of(&last.failure),
+            "last_failure_ended": end_of(&last.failure),
+            "last_duration_ms": last.ended.as_ref().filter(|_| !umbrella).and_then(RunRow::duration_ms),
+            "changes": last.ended.as_ref().and_then(|r| r.changes.clone()),
+        });
+        if let Value::Object(map) = row {
+            out.push(map);
+        }
+    }
+    Ok(out)
+}
+
+struct Past {
+    run: Option<RunRow>,
+    ended: Option<RunRow>,
+    success: Option<RunRow>,
+    failure: Option<RunRow>,
+}
+
+fn past(engine: &Engine, pipeline: &str, umbrella: bool) -> Result<Past, StoreError> {
+    let store = &engine.store;
+    let run = store.last_run(pipeline)?;
+    let ended = store.last_ended(pipeline)?;
+    let (success, failure) = match umbrella {
+        true => (store.last_family(pipeline, true)?, store.last_family(pipeline, false)?),
+        false => (store.last_with(pipeline, true)?, store.last_with(pipeline, false)?),
+    };
+    Ok(Past { run, ended, success, failure })
+}
