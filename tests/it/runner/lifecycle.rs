@@ -16,7 +16,7 @@ async fn a_green_run_has_its_stages_outputs_artifacts_and_environment() {
         &[],
         "echo made > out.bin; printf '%s\\n' '{\"type\":\"output\",\"name\":\"sum\",\"value\":\"42\"}' '{\"type\":\"detail\",\"text\":\"built\"}' >> \"$QD_REPORT\"",
     );
-    build.cells[0].steps[0].artifacts = vec![Artifact { path: "*.bin".into() }];
+    build.cells[0].steps[0].artifacts = vec![Artifact { path: "*.bin".into(), tests: None }];
     let check =
         stage("check", &[0], "test \"$QD_OUT_BUILD_IT_SUM\" = 42; test -f out.bin; test \"$QD_RUN\" = green#1; echo \"$who\" > $HERE/who");
     let mut p = plan("green", vec![build, check]);

@@ -86,6 +86,8 @@ fn new(i: usize, (json, sha, plan): &(String, String, Plan)) -> NewRun {
             .steps()
             .map(|(stage, cell, step, s)| NewStep { key: StepKey { stage, cell, step }, cell: String::new(), name: s.name.clone() })
             .collect(),
+        uses: Vec::new(),
+        inputs: Vec::new(),
         now_us: EPOCH_US + i as i64 * MINUTE_US,
         note: None,
     }
