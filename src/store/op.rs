@@ -6,8 +6,8 @@ use rusqlite::{Transaction, params};
 
 use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
-use crate::domain::log::Todo;
 use crate::domain::junit::Tested;
+use crate::domain::log::Todo;
 use crate::domain::run::{RunState, StepKey, StepState, Verdict};
 
 /// One change of a batch.

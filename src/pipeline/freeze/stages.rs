@@ -6,8 +6,8 @@ use serde_json::{Map, Value as Json};
 
 use super::values::{self, Frozen};
 use super::{DAY, Fault, GRACE, split_when};
-use crate::pipeline::answers;
 use crate::domain::flaky::FLAKY_AFTER;
+use crate::pipeline::answers;
 use crate::pipeline::catalog::{Catalog, FieldType};
 use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
 use crate::pipeline::lint::{lock_of, needs};
