@@ -18,6 +18,8 @@ pub enum Target {
     Run,
     /// The engine itself: no target is named.
     Engine,
+    /// A name of `[secrets]` in the site file.
+    Secret,
 }
 
 /// An argument given as `--with NAME=VALUE` to `do`.

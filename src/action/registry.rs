@@ -6,6 +6,7 @@ use crate::domain::level::Level;
 const OPERATORS: &[&str] = &["operator", "release-manager"];
 const ADMINS: &[&str] = &["admin"];
 const ASKED: &[&str] = &[super::AS_ASKED];
+const KEEPERS: &[&str] = &["security"];
 
 /// Every action of this version.
 pub const ALL: &[Action] = &[
@@ -115,6 +116,18 @@ pub const ALL: &[Action] = &[
         args: &[],
         parameters: true,
         usage: "quarterdeck run PIPELINE [-p k=v]… [--wait] [--reason T] [--confirm PIPELINE]",
+    },
+    Action {
+        id: "secret-set",
+        title: "Set a secret",
+        doc: "Writes a value to the entry of the Secret Service that the site file names. The value is read from standard input or without \
+              echo, and is in no argument, log or audit entry. Running attempts keep the old value; the next ones get the new one.",
+        level: Level::L1,
+        roles: KEEPERS,
+        target: Target::Secret,
+        args: &[],
+        parameters: false,
+        usage: "quarterdeck secret set NAME",
     },
     Action {
         id: "stop",

@@ -3,8 +3,10 @@
 pub mod client;
 pub mod error;
 pub mod log;
+pub mod sealed;
 pub mod socket;
 pub mod types;
 
 pub use client::Client;
 pub use error::{ApiError, Code};
+pub use sealed::Sealed;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::log::FirstErrorDoc;
+use super::sealed::Sealed;
 
 /// Path prefix of this version of the protocol.
 pub const V1: &str = "/v1";
@@ -52,6 +53,9 @@ pub struct Do {
     /// Made by the client: a second request with the same key answers what the first one did.
     #[serde(default)]
     pub key: Option<String>,
+    /// The value of `secret-set`, and of nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Sealed>,
 }
 
 /// The answer: what was done, in one sentence; the run where there is one.
@@ -133,6 +137,14 @@ pub struct Why {
     pub reasons: Vec<String>,
     /// The same, typed: `domain::reason::Reason`.
     pub detail: Vec<Value>,
+}
+
+/// `GET /v1/secrets/NAME/test`: whether the engine can have it now, and never what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretTest {
+    pub secret: String,
+    pub ok: bool,
+    pub error: Option<String>,
 }
 
 /// One change of the model: upserts and deletes by table and id.

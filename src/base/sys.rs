@@ -261,6 +261,20 @@ pub fn fork_held(held: &Held<'_>) -> io::Result<(i32, bool)> {
     }
 }
 
+/// Whether something keeps the kernel's clock right, and by how many microseconds it may be wrong. Reads, and sets nothing.
+pub fn clock_is_synchronised() -> io::Result<(bool, u64)> {
+    // SAFETY: `timex` is plain data for which zero is valid; with `modes` 0 the call only writes into it.
+    let (state, t) = unsafe {
+        let mut t: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&mut t), t)
+    };
+    match state {
+        -1 => Err(io::Error::last_os_error()),
+        libc::TIME_ERROR => Ok((false, 0)),
+        _ => Ok((t.status & libc::STA_UNSYNC == 0, u64::try_from(t.maxerror).unwrap_or(0))),
+    }
+}
+
 /// A descriptor that a tokio runtime watches until it can be read: a pidfd, an inotify queue.
 pub fn watch_readable(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
     // SAFETY: the `OwnedFd` is owned by the result and is neither replaced nor closed before it is deregistered.

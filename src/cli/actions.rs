@@ -34,5 +34,6 @@ fn word(target: Target) -> &'static str {
         Target::Pipeline => "pipeline",
         Target::Run => "run",
         Target::Engine => "engine",
+        Target::Secret => "secret",
     }
 }

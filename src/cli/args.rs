@@ -57,6 +57,8 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// The demo estate: a yum upstream, its mirror and an engine, in one command
     Demo(Demo),
+    /// Check this machine and site: each row with what was found and what to do. Exit 1 where something fails
+    Doctor,
     /// Do an action by its id: `quarterdeck actions` lists them
     Do(Do),
     /// The engine: run it, start it, ask it, end it
@@ -93,6 +95,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Secret,
     },
+    /// One question to the Secret Service, for the engine
+    #[command(hide = true)]
+    SecretService { operation: String, entry: String },
     /// The site: make one, check it
     Site {
         #[command(subcommand)]
@@ -392,7 +397,13 @@ pub enum Secret {
     List,
     /// Show where a value comes from; never the value
     Get { name: String },
-    /// Fetch a value and throw it away; says only whether there is one
+    /// Read a value from standard input, or without echo from the terminal, and write it to the Secret Service
+    Set {
+        name: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Fetch a value and throw it away; says only whether there is one. A running engine is asked: its environment counts
     Test {
         /// None = all
         name: Vec<String>,

@@ -4,6 +4,7 @@ mod actions;
 mod args;
 mod connect;
 mod demo;
+mod doctor;
 mod engine;
 mod failure;
 mod follow;
@@ -13,6 +14,7 @@ mod log_print;
 mod manual;
 mod out;
 mod pipeline;
+mod prompt;
 mod run;
 mod schedule;
 mod secret;
@@ -82,6 +84,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Cancel(args) => run::cancel(ctx, out, args),
         Command::Completions { shell } => manual::completions(out, shell),
         Command::Demo(args) => demo::run(ctx, out, args),
+        Command::Doctor => doctor::run(ctx, out),
         Command::Do(args) => run::act(ctx, out, args),
         Command::Engine { command } => engine::run(ctx, out, command),
         Command::Get(args) => get::run(ctx, out, &args),
@@ -94,6 +97,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Run(args) => run::run(ctx, out, args),
         Command::Schedule { command } => schedule::run(ctx, out, command),
         Command::Secret { command } => secret::run(ctx, out, command),
+        Command::SecretService { operation, entry } => secret::serve(&operation, &entry),
         Command::Site { command } => site::run(ctx, out, &command),
         Command::Step(step) => step::run(out, &step),
         Command::WhereUsed { what } => where_used::run(ctx, out, &what),

@@ -13,7 +13,7 @@ use super::table::{self, left, right};
 use crate::action;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
 use crate::api::types::{Do, Done, RunDoc};
-use crate::api::{ApiError, Code};
+use crate::api::{ApiError, Code, Sealed};
 use crate::base::{duration, sanitise};
 use crate::config::Site;
 use crate::domain::run::{RunRef, Verdict};
@@ -36,7 +36,14 @@ impl Request {
             reason: consent.reason,
             confirm: consent.confirm,
             key: Some(uuid::Uuid::now_v7().to_string()),
+            value: None,
         })
+    }
+
+    /// The value of `secret-set`.
+    pub fn sealed(mut self, value: Sealed) -> Self {
+        self.0.value = Some(value);
+        self
     }
 
     pub fn with(mut self, pairs: Vec<(String, String)>) -> Result<Self, Failure> {

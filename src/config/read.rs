@@ -117,6 +117,14 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
         }
     }
 
+    /// One text, or a list of texts.
+    pub fn text_or_texts(&self, key: &'static str) -> Option<Vec<At<String>>> {
+        match self.table.iter().find(|(k, _)| k.get_ref().as_ref() == key) {
+            Some((_, v)) if v.get_ref().as_array().is_some() => self.texts(key),
+            _ => self.text(key).map(|t| vec![t]),
+        }
+    }
+
     pub fn table(&self, key: &'static str) -> Option<(Table<'a, 'i, 't>, Range<usize>)> {
         let value = self.take(key)?;
         match value.get_ref().as_table() {

@@ -10,6 +10,10 @@ use super::read::{At, Notes, Table};
 use crate::base::suggest;
 use crate::domain::run::valid_name;
 
+mod secrets;
+
+pub use secrets::{Secret, SecretSource};
+
 /// What `site.toml` says. Everything has a default, so an empty file is a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
@@ -21,11 +25,13 @@ pub struct Site {
     pub second_person: SecondPerson,
     /// Socket of the shared engine; none = each user has a private one.
     pub socket: Option<PathBuf>,
+    /// Only this group and the engine's user may open the shared socket; none = everybody, and roles decide.
+    pub socket_group: Option<String>,
     /// Steps that run at once.
     pub executors: u32,
     /// Lock → slots.
     pub locks: BTreeMap<String, u32>,
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, Secret>,
     /// Role → members (`user`, or `@group`). None = the site has no `[roles]`: everybody views on a shared engine.
     pub roles: Option<BTreeMap<String, Vec<String>>>,
     pub repos: BTreeMap<String, Repo>,
@@ -57,15 +63,6 @@ pub enum SecondPerson {
     None,
 }
 
-/// Where a secret comes from; never its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    Env(String),
-    File(PathBuf),
-    /// argv; no shell.
-    Cmd(Vec<String>),
-}
-
 /// A repository that the site mirrors or reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Repo {
@@ -86,7 +83,6 @@ pub struct ContentSet {
 /// Roles that actions ask for; a site may add others for its approvals.
 pub const ROLES: [&str; 5] = ["viewer", "operator", "release-manager", "security", "admin"];
 const WRITERS: [&str; 3] = ["quarterdeck", "cobbler", "external"];
-const SECRET_FORMS: &str = "write \"env:VARIABLE\", \"file:/absolute/path\" or \"cmd:program argument …\"";
 
 impl Default for Site {
     fn default() -> Self {
@@ -96,6 +92,7 @@ impl Default for Site {
             scheduler: Scheduler::default(),
             second_person: SecondPerson::default(),
             socket: None,
+            socket_group: None,
             executors: 2,
             locks: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -151,6 +148,16 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
 
     if let Some((engine, _)) = root.table("engine") {
         site.socket = engine.text("socket").and_then(|s| absolute(s, notes)).map(|s| s.value.into());
+        if let Some(group) = engine.text("group") {
+            let named = !group.value.is_empty() && !group.value.starts_with('-') && !group.value.contains([':', '@', '/', ' ']);
+            if !named {
+                notes.add(group.span.clone(), format!("`{}` is no name of a group", group.value), "write group = \"ops\"");
+            } else if !engine.has("socket") {
+                let help = "add socket = \"/run/quarterdeck/engine.sock\"";
+                notes.add(group.span.clone(), "`group` is who may open the shared socket, and no socket is named", help);
+            }
+            site.socket_group = named.then_some(group.value);
+        }
         engine.close();
     }
     if let Some((runner, _)) = root.table("runner") {
@@ -165,8 +172,8 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     }
     for entry in root.named("secrets") {
         name_of("secret", &entry.name, notes);
-        if let Some(source) = entry.text(notes, "a text that says where the secret is").and_then(|s| secret(s, notes)) {
-            site.secrets.insert(entry.name.value, source);
+        if let Some(secret) = secrets::read(&root, &entry, notes) {
+            site.secrets.insert(entry.name.value, secret);
         }
     }
     let roles = root.named("roles");
@@ -279,35 +286,6 @@ fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
                 "a quote in the command is never closed",
                 "it is split into words as a shell would, but no shell runs it",
             );
-            None
-        }
-    }
-}
-
-fn secret(text: At<String>, notes: &Notes<'_>) -> Option<SecretSource> {
-    let Some((form, rest)) = text.value.split_once(':') else {
-        // The text is not repeated: it may be the secret itself.
-        notes.add(text.span, "this says not where the secret is", format!("{SECRET_FORMS}; a secret itself never goes into the site file"));
-        return None;
-    };
-    let at = At { value: rest.to_owned(), span: text.span.clone() };
-    match form {
-        "env" => {
-            let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-            let good = rest.starts_with(first) && rest.chars().all(|c| first(c) || c.is_ascii_digit());
-            if !good {
-                notes.add(text.span, format!("`{rest}` is no name of a variable"), "write \"env:VARIABLE\"");
-            }
-            good.then(|| SecretSource::Env(rest.to_owned()))
-        }
-        "file" => absolute(at, notes).map(|p| SecretSource::File(p.value.into())),
-        "cmd" => argv(&at, notes).map(SecretSource::Cmd),
-        _ => {
-            let help = match suggest::nearest(form, ["env", "file", "cmd"]) {
-                Some(near) => format!("did you mean \"{near}:…\"?"),
-                None => format!("{SECRET_FORMS}; a secret itself never goes into the site file"),
-            };
-            notes.add(text.span, "no such kind of source", help);
             None
         }
     }

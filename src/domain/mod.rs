@@ -8,6 +8,7 @@ pub mod changes;
 pub mod content;
 pub mod decision;
 pub mod dep;
+pub mod doctor;
 pub mod filter;
 pub mod flaky;
 pub mod git;

@@ -88,6 +88,11 @@ pub enum Reason {
     Unreadable {
         why: String,
     },
+    /// What an attempt of it left cannot be read by this version: no verdict is made up, and nothing of it is started again.
+    Quarantined {
+        stage: String,
+        why: String,
+    },
     /// The shim could not be started on this machine.
     Spawn {
         why: String,
@@ -161,6 +166,11 @@ impl fmt::Display for Asked {
 }
 
 impl Reason {
+    /// The word of its variant, such as `lock` or `low-disk`: the `type` of its JSON.
+    pub fn kind(&self) -> String {
+        serde_json::to_value(self).ok().and_then(|v| v.get("type")?.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// True while something holds it back; false for `Running`, `Starting`, `Ended`.
     pub fn blocks(&self) -> bool {
         !matches!(self, Self::Running { .. } | Self::Starting { .. } | Self::Ended { .. })
@@ -222,6 +232,9 @@ impl fmt::Display for Reason {
             Self::Store { why } => write!(f, "the engine cannot write its store: {why}"),
             Self::Unreadable { why } => {
                 write!(f, "can never start: its stored plan cannot be read ({why}); start the engine that wrote it, or cancel the run")
+            }
+            Self::Quarantined { stage, why } => {
+                write!(f, "stage `{stage}` is set aside: {why}; start the version that wrote it, or cancel the run, which ends as lost")
             }
             Self::Spawn { why, until_us } => write!(f, "the step's supervisor could not be started: {why}; next try at {}", at(*until_us)),
             Self::Approval(asked) => asked.fmt(f),

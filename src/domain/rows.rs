@@ -142,6 +142,9 @@ pub struct QueueRow {
     pub created_us: i64,
     /// Words for people; empty only while every ready step of it runs.
     pub blocked: String,
+    /// The kind of that reason: `Reason::kind`; empty where `blocked` is.
+    #[serde(default)]
+    pub kind: String,
 }
 
 /// A file kept with the run. `path` is relative to the run's `artifacts/` directory.

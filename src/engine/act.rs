@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::guard::{self, Ask, Caller, Pass};
 use super::routes::blocking;
 use super::state::{Engine, from_store};
-use super::{approvals, plan};
+use super::{approvals, plan, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -33,6 +33,8 @@ enum Subject {
     Plan(Box<Plan>),
     /// Something waits for people, and this one may decide.
     Ballot(Box<approvals::Ballot>),
+    /// The entry of the Secret Service.
+    Secret(String),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
@@ -88,6 +90,9 @@ fn known(request: &Do) -> Result<&'static Action, ApiError> {
         };
         return Err(ApiError::bad(format!("no action `{}`", request.action), help));
     };
+    if request.value.is_some() && action.target != Target::Secret {
+        return Err(ApiError::bad(format!("`{}` takes no value", action.id), action.usage));
+    }
     if !action.parameters
         && let Some(name) = request.with.keys().find(|k| !action.args.iter().any(|a| a.name == k.as_str()))
     {
@@ -95,7 +100,7 @@ fn known(request: &Do) -> Result<&'static Action, ApiError> {
     }
     match action.target {
         Target::Engine if !request.target.is_empty() => Err(ApiError::bad(format!("`{}` takes no target", action.id), action.usage)),
-        Target::Run | Target::Pipeline if request.target.is_empty() => {
+        Target::Run | Target::Pipeline | Target::Secret if request.target.is_empty() => {
             Err(ApiError::bad(format!("`{}` needs a target", action.id), action.usage))
         }
         _ => Ok(action),
@@ -141,6 +146,9 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
             }
             _ => Ok((Subject::Engine, Level::L1)),
         };
+    }
+    if action.target == Target::Secret {
+        return Ok((Subject::Secret(secret_acts::entry_of(engine, site, request)?), Level::L1));
     }
     if action.target == Target::Pipeline {
         let plan = plan::of_pipeline(engine, site, &request.target, &request.with)?;
@@ -281,6 +289,20 @@ async fn perform(
                 _ => format!("{run} is given back to retention"),
             };
             Ok(done(Some(run), message))
+        }
+        Subject::Secret(entry) => {
+            let name = request.target.as_str();
+            let mut begun = note(name, None);
+            begun.record.result = "begun".into();
+            // Before the act: a service that takes the value and an engine that dies then must not leave nothing behind.
+            engine.store.audit(begun).await.map_err(|e| from_store(&e))?;
+            let written = secret_acts::write(engine, request, entry).await;
+            let mut ended = note(name, None);
+            if let Err(e) = &written {
+                ended.record.result = format!("failed: {}", e.message);
+            }
+            engine.store.audit(ended).await.map_err(|e| from_store(&e))?;
+            written.map(|()| done(None, format!("secret `{name}` is set: the next attempts get it")))
         }
         Subject::Engine => {
             let message = match action.id {

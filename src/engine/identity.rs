@@ -68,6 +68,15 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// The number of a group, from the file or from a directory service.
+    pub fn group_id(&self, name: &str) -> Option<u32> {
+        let known = self.lines("etc/group").into_iter().find(|f| f.first().is_some_and(|n| n == name));
+        let known = known.or_else(|| self.ask("getent", &["group", name]).map(|l| l.trim().split(':').map(str::to_owned).collect()));
+        known?.get(2)?.parse().ok()
+    }
+}
+
 impl People for Machine {
     fn login_uid(&self, pid: i32) -> Option<u32> {
         let text = std::fs::read_to_string(self.root.join(format!("proc/{pid}/loginuid"))).ok()?;
@@ -114,6 +123,7 @@ mod tests {
         assert_eq!(m.user(1000).as_deref(), Some("ann"));
         assert_eq!(m.user(4242), None);
         assert_eq!(m.groups("ann", 1000), ["ann", "ops"]);
+        assert_eq!((m.group_id("ops"), m.group_id("op")), (Some(50), None));
         std::fs::write(dir.path().join("proc/7/loginuid"), "4294967295").unwrap();
         assert_eq!(m.login_uid(7), None);
         std::fs::write(dir.path().join("proc/7/loginuid"), "1000").unwrap();

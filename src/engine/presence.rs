@@ -87,7 +87,7 @@ impl Presence {
         if self.bound.is_some() && id(&self.path) == self.bound {
             return None;
         }
-        match server::bind(&self.path, engine.private, engine.watch.uid()).await {
+        match server::bind(&self.path, engine.private, engine.socket_gid, engine.watch.uid()).await {
             Ok(listener) => {
                 tracing::warn!(socket = %self.path.display(), "the socket was taken away, and is made again");
                 self.bound = id(&self.path);

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::state::{Engine, from_store};
-use super::{act, approvals, events, get as rows_of, log, log_search, rows, tested, wait, why};
+use super::{act, approvals, events, get as rows_of, log, log_search, metrics, rows, secret_acts, tested, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Do, MAX_BODY, Why};
@@ -40,6 +40,8 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
         .route("/v1/grep/{pipeline}/{number}/{fence}", get(log_search))
         .route("/v1/events", get(stream))
+        .route("/v1/secrets/{name}/test", get(secret_test))
+        .route("/metrics", get(metrics_page))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -191,10 +193,22 @@ async fn why(
     Ok(answer(&Why { run: run.to_string(), state: row.state.to_string(), reasons, detail }))
 }
 
+/// Beside `/v1`, where every collector looks for it.
+async fn metrics_page(State(engine): Shared, Extension(peer): Extension<Peer>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let page = metrics::page(&engine).await?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response())
+}
+
 async fn stream(State(engine): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap, Query(q): Params) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
     let from = headers.get("last-event-id").and_then(|v| v.to_str().ok()).or(q.get("from").map(String::as_str));
     Ok(events::stream(engine, from.and_then(|t| t.parse().ok())))
+}
+
+async fn secret_test(State(engine): Shared, Extension(peer): Extension<Peer>, Path(name): Path<String>) -> Result<Response, Fault> {
+    let caller = viewer(&engine, peer).await?;
+    Ok(answer(&secret_acts::test(&engine, caller, name).await?))
 }
 
 async fn attempts(

@@ -61,6 +61,7 @@ pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartEr
         // A new session has no terminal: neither its hang-up nor its signals reach us.
         let _ = rustix::process::setsid();
     }
+    keep_memory_private();
     let watch = SiteWatch::open(options.dirs.clone(), options.uid)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).thread_name("engine").enable_all().build();
     let runtime = runtime.map_err(|e| StartError::System(e.to_string()))?;
@@ -68,6 +69,14 @@ pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartEr
     // A secret command or a directory service that hangs must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(2));
     result
+}
+
+/// Values of secrets are in this process for moments: no core dump, and no debugger of the same user but root's. The limit is one byte,
+/// for the kernel ignores 0 where `core_pattern` names a program; steps have the same.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(1), maximum: Some(1) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
@@ -80,6 +89,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         let again = SiteWatch::open(options.dirs.clone(), options.uid)?;
         Arc::new(SiteContent::new(Box::new(move || again.current().ok()), clock.clone()))
     };
+    let secrets = Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?);
     let config = RunnerConfig {
         state_dir: options.dirs.state.clone(),
         exe,
@@ -87,7 +97,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         lock_slots: site.locks.clone(),
         env: INHERITED.iter().filter_map(|n| std::env::var(n).ok().map(|v| ((*n).to_owned(), v))).collect(),
         clock: clock.clone(),
-        secrets: Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?),
+        secrets: secrets.clone(),
         content: content.clone(),
         min_free_bytes: RunnerConfig::MIN_FREE_BYTES,
         min_free_inodes: RunnerConfig::MIN_FREE_INODES,
@@ -104,7 +114,15 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     // The store's lock is ours from here on, and so is the log.
     let _log = logging::start(&options.dirs.state, &options.log_level, filter.clone())?;
     logging::end_on_panic(&options.dirs.state, filter.clone());
-    let listener = server::bind(&socket, !shared, options.uid).await?;
+    let socket_gid = match site.socket_group.as_ref().filter(|_| shared) {
+        None => None,
+        Some(name) => Some(Machine::default().group_id(name).ok_or_else(|| SocketError::Unusable {
+            path: socket.clone(),
+            why: format!("is to be given to group `{name}`, which this machine does not have"),
+            help: format!("make it: groupadd {name}, or correct [engine] group in site.toml"),
+        })?),
+    };
+    let listener = server::bind(&socket, !shared, socket_gid, options.uid).await?;
     // Bound before anything starts: an engine that nobody can reach must not run steps. Clients wait in the kernel's queue.
     let runner = Runner::start(config, store.clone());
     let engine = Arc::new(Engine::new(Parts {
@@ -113,10 +131,12 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         runner,
         content,
         filter,
+        secrets,
         clock,
         people: Arc::new(Machine::default()),
         socket: socket.clone(),
         private: !shared,
+        socket_gid,
         configured: (site.executors, site.locks.clone()),
     }));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");

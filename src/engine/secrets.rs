@@ -7,29 +7,42 @@ use zeroize::Zeroizing;
 use super::logging::SecretFilter;
 use super::site_watch::SiteWatch;
 use crate::config::{ConfigError, Dirs};
-use crate::secret::{SecretError, SiteSecrets, Source};
+use crate::secret::{Cache, KernelCache, Means, SecretError, SiteSecrets, Source};
 
 pub struct FilteredSecrets {
     watch: Arc<SiteWatch>,
-    uid: u32,
+    means: Means,
     filter: SecretFilter,
 }
 
 impl FilteredSecrets {
     pub fn new(dirs: Dirs, uid: u32, filter: SecretFilter) -> Result<Self, ConfigError> {
-        Ok(Self { watch: Arc::new(SiteWatch::open(dirs, uid)?), uid, filter })
+        let cache = KernelCache::start().map(|c| Arc::new(c) as Arc<dyn Cache>);
+        if cache.is_none() {
+            tracing::info!("the kernel keeps no keys for this process: `cache` of secrets has no effect");
+        }
+        Ok(Self { watch: Arc::new(SiteWatch::open(dirs, uid)?), means: Means { cache, ..Means::of_process(uid) }, filter })
     }
-}
 
-impl FilteredSecrets {
-    fn now(&self) -> Result<SiteSecrets, ConfigError> {
-        Ok(SiteSecrets::new(self.watch.current()?.secrets.clone(), self.uid))
+    /// The sources as the site file names them now.
+    pub fn now(&self) -> Result<SiteSecrets, ConfigError> {
+        Ok(SiteSecrets::new(self.watch.current()?.secrets.clone(), self.means.clone()))
+    }
+
+    /// Writes a value to the entry of the Secret Service. Blocks for seconds: call it off the runtime's threads.
+    pub fn write(&self, name: &str, entry: &str, value: &[u8]) -> Result<(), SecretError> {
+        self.filter.learn(value);
+        self.means.helper.write(name, entry, value)?;
+        if let Some(cache) = &self.means.cache {
+            cache.forget(name);
+        }
+        Ok(())
     }
 }
 
 impl Source for FilteredSecrets {
     fn resolve(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-        let site = self.now().map_err(|e| SecretError::Unfit { name: name.to_owned(), why: e.to_string() })?;
+        let site = self.now().map_err(|e| SecretError::broken(name, &e))?;
         let value = site.resolve(name)?;
         self.filter.learn(&value);
         Ok(value)

@@ -31,8 +31,8 @@ pub enum SocketError {
     Unusable { path: PathBuf, why: String, help: String },
 }
 
-/// Makes the socket. The caller holds the store's lock, so a socket left there by a dead engine of ours is stale.
-pub async fn bind(path: &Path, private: bool, uid: u32) -> Result<UnixListener, SocketError> {
+/// Makes the socket. `gid`: who may open a shared one; none = everybody. The caller holds the store's lock, so a socket left there by a dead engine of ours is stale.
+pub async fn bind(path: &Path, private: bool, gid: Option<u32>, uid: u32) -> Result<UnixListener, SocketError> {
     let unusable = |why: String, help: &str| SocketError::Unusable { path: path.to_owned(), why, help: help.to_owned() };
     if !private && let Some(dir) = path.parent() {
         shared_dir(dir, uid).map_err(|(why, help)| SocketError::Unusable { path: dir.to_owned(), why, help })?;
@@ -59,7 +59,17 @@ pub async fn bind(path: &Path, private: bool, uid: u32) -> Result<UnixListener, 
     let listener =
         UnixListener::bind(&short).map_err(|e| unusable(format!("cannot be made: {e}"), "is its directory there and writable?"))?;
     // The directory of a private one is 0700; a shared one is open to all, and the guard knows each by the kernel's word.
-    let mode = if private { 0o600 } else { 0o666 };
+    let mode = match (private, gid) {
+        (true, _) => 0o600,
+        (false, Some(_)) => 0o660,
+        (false, None) => 0o666,
+    };
+    // The group first: with the mode alone it would be open to the wrong one for a moment.
+    if let Some(gid) = gid {
+        let given = std::os::unix::fs::chown(path, None, Some(gid));
+        let help = "the engine's user must be a member of the group that [engine] group names";
+        given.map_err(|e| unusable(format!("cannot be given to group {gid}: {e}"), help))?;
+    }
     let set = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     set.map_err(|e| unusable(format!("cannot get its mode: {e}"), ""))?;
     Ok(listener)

@@ -12,6 +12,7 @@ use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
 use super::logging::SecretFilter;
 use super::model::Model;
+use super::secrets::FilteredSecrets;
 use super::site_watch::SiteWatch;
 use crate::api::ApiError;
 use crate::api::types::Status;
@@ -30,11 +31,14 @@ pub struct Engine {
     pub model: Model,
     pub content: Arc<SiteContent>,
     pub filter: SecretFilter,
+    pub secrets: Arc<FilteredSecrets>,
     pub clock: Arc<dyn Clock>,
     pub people: Arc<dyn People>,
     pub socket: PathBuf,
     /// One user's own.
     pub private: bool,
+    /// Who may open a shared socket; none = everybody.
+    pub socket_gid: Option<u32>,
     pub started_us: i64,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
@@ -48,10 +52,12 @@ pub struct Parts {
     pub runner: Runner,
     pub content: Arc<SiteContent>,
     pub filter: SecretFilter,
+    pub secrets: Arc<FilteredSecrets>,
     pub clock: Arc<dyn Clock>,
     pub people: Arc<dyn People>,
     pub socket: PathBuf,
     pub private: bool,
+    pub socket_gid: Option<u32>,
     /// Executors and slots of locks that the runner was started with.
     pub configured: (u32, BTreeMap<String, u32>),
 }
@@ -66,10 +72,12 @@ impl Engine {
             runner: p.runner,
             content: p.content,
             filter: p.filter,
+            secrets: p.secrets,
             clock: p.clock,
             people: p.people,
             socket: p.socket,
             private: p.private,
+            socket_gid: p.socket_gid,
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),

@@ -169,6 +169,16 @@ pub fn observe(dir: &Path, clock: &dyn Clock) -> Result<Evidence, AttemptError> 
     Ok(Evidence { lock_held, started, status, boot_id: clock.boot_id(), booted_at })
 }
 
+/// A shim holds the lock. Says nothing about its files, and so holds for every format.
+pub fn is_alive(dir: &Path) -> Result<bool, AttemptError> {
+    let path = dir.join(file::LOCK);
+    match File::open(&path) {
+        Ok(f) => sys::lock_is_held(f.as_fd()).map_err(io_error("query the lock", &path)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(io_error("open", &path)(e)),
+    }
+}
+
 /// Why a shim refused to start, for people: a full disk, secrets that did not arrive. Only meaningful when the attempt never started.
 pub fn read_refusal(dir: &Path) -> Option<String> {
     std::fs::read_to_string(dir.join(file::REFUSED)).ok().filter(|t| !t.is_empty())

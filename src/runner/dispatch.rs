@@ -78,6 +78,11 @@ pub enum Event {
         fence: u64,
         ended: Box<Ended>,
     },
+    /// Its directory cannot be judged, and why; empty = it can again.
+    Unclear {
+        fence: u64,
+        why: String,
+    },
     /// The command is proved never to have run.
     NotStarted {
         fence: u64,
@@ -149,6 +154,8 @@ pub struct Dispatcher {
     pub(super) held: Vec<Held>,
     /// Open attempts: where they belong.
     pub(super) open: HashMap<u64, (RunId, u32, u32)>,
+    /// Open attempts whose directory cannot be judged, and why.
+    pub(super) unclear: BTreeMap<u64, String>,
     /// Those with a task in this process.
     pub(super) live: HashMap<u64, Live>,
     pub(super) plans: Arc<PlanCache>,
@@ -280,6 +287,13 @@ impl Dispatcher {
                     let at_us = self.now().us;
                     self.commit(vec![Op::Started { fence, run, key, at_us }], vec![Change { table: "runs", id: name }]);
                 }
+            }
+            Event::Unclear { fence, why } => {
+                match why.is_empty() {
+                    true => drop(self.unclear.remove(&fence)),
+                    false => drop(self.unclear.insert(fence, why)),
+                }
+                let _ = self.changes.send(Change { table: "queue", id: String::new() });
             }
             Event::Ended { fence, ended } => self.ended(fence, &ended),
             Event::NotStarted { fence, why, again } => self.not_started(fence, &why, again),

@@ -46,6 +46,7 @@ impl Dispatcher {
 
     pub(super) fn ended(&mut self, fence: u64, ended: &Ended) {
         self.live.remove(&fence);
+        self.unclear.remove(&fence);
         let Some((run, stage, cell)) = self.open.remove(&fence) else { return };
         let now = self.now();
         let (mut ops, mut effects) = (Vec::new(), Vec::new());

@@ -87,6 +87,7 @@ impl Runner {
             unreadable: Default::default(),
             held: Vec::new(),
             open: Default::default(),
+            unclear: Default::default(),
             live: Default::default(),
             plans: plans.clone(),
             drain: None,

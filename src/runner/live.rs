@@ -115,7 +115,7 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             let ended = ingest::unstarted(&job, Verdict::Cancelled, "cancelled before it began", shared.now_us());
             return shared.send(Event::Ended { fence, ended: Box::new(ended) }).await;
         }
-        return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+        return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
     }
     let mut spawned = match shared.launcher.spawn(&dir, secrets.clone()).await {
         Ok(spawned) => spawned,
@@ -125,12 +125,12 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             if matches!(closed, Ok(true)) {
                 return shared.send(Event::NotStarted { fence, why, again: Again::Later }).await;
             }
-            return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+            return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
         }
         // The shim may be there: the directory tells.
         Err(e) => {
             tracing::warn!(attempt = %spec.attempt, error = %e, "the supervisor was not started in order");
-            return conclude(shared, dir, job, spec_secrets(&spec), Some(secrets)).await;
+            return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
         }
     };
     crash::point("runner.spawned");
@@ -153,7 +153,7 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             }
         }
     }
-    conclude_refused(shared, dir, job, spec_secrets(&spec), Some(secrets), refused).await;
+    conclude_refused(shared, live, job, spec_secrets(&spec), Some(secrets), refused).await;
 }
 
 /// An attempt that an earlier engine, or an earlier state of this one, left open.
@@ -165,7 +165,7 @@ pub async fn recover(shared: Arc<Shared>, live: Live, job: Job) {
     if live.dir.join(file::STARTED).exists() {
         shared.send(Event::Started { fence: job.fence }).await;
     }
-    conclude(shared, live.dir, job, names, None).await;
+    conclude(shared, live, job, names, None).await;
 }
 
 fn spec_secrets(spec: &Spec) -> Vec<String> {
@@ -258,26 +258,37 @@ impl Refusal {
     }
 }
 
-async fn conclude(shared: Arc<Shared>, dir: PathBuf, job: Job, names: Vec<String>, values: Option<Secrets>) {
-    conclude_refused(shared, dir, job, names, values, None).await;
+async fn conclude(shared: Arc<Shared>, live: Live, job: Job, names: Vec<String>, values: Option<Secrets>) {
+    conclude_refused(shared, live, job, names, values, None).await;
 }
 
 /// Follows the evidence to the attempt's one end.
 async fn conclude_refused(
     shared: Arc<Shared>,
-    dir: PathBuf,
+    live: Live,
     job: Job,
     names: Vec<String>,
     values: Option<Secrets>,
     refused: Option<Refusal>,
 ) {
     let fence = job.fence;
+    let dir = live.dir.clone();
     let mut values = values;
+    let mut told = String::new();
     loop {
         let seen = {
-            let (shared, dir, job, names, values) = (shared.clone(), dir.clone(), job.clone(), names.clone(), values.take());
-            tokio::task::spawn_blocking(move || look(&shared, &dir, &job, &names, values, refused)).await
+            let (shared, live, job, names, values) = (shared.clone(), live.clone(), job.clone(), names.clone(), values.take());
+            tokio::task::spawn_blocking(move || look(&shared, &live, &job, &names, values, refused)).await
         };
+        // Said once, in the log and to whoever asks why the run stands still.
+        let unclear = if let Ok(Seen::Unclear(why)) = &seen { why.as_str() } else { "" };
+        if unclear != told {
+            told = unclear.to_owned();
+            if !told.is_empty() {
+                tracing::warn!(fence, why = told, "an attempt cannot be looked at; it is looked at again every 5 s");
+            }
+            shared.send(Event::Unclear { fence, why: told.clone() }).await;
+        }
         match seen {
             Ok(Seen::Event(event)) => {
                 crash::point("runner.ingest");
@@ -290,10 +301,7 @@ async fn conclude_refused(
                 }
             }
             // What cannot be looked at proves nothing: no verdict is made up.
-            Ok(Seen::Unclear(why)) => {
-                tracing::warn!(fence, why, "an attempt cannot be looked at; again in 5 s");
-                tokio::time::sleep(Duration::from_secs(5)).await;
-            }
+            Ok(Seen::Unclear(_)) => tokio::time::sleep(Duration::from_secs(5)).await,
             Err(e) => {
                 tracing::error!(fence, error = %e, "taking in an attempt ended early; again in 5 s");
                 tokio::time::sleep(Duration::from_secs(5)).await;
@@ -308,10 +316,13 @@ enum Seen {
     Unclear(String),
 }
 
-fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option<Secrets>, refused: Option<Refusal>) -> Seen {
-    let fence = job.fence;
+fn look(shared: &Shared, live: &Live, job: &Job, names: &[String], values: Option<Secrets>, refused: Option<Refusal>) -> Seen {
+    let (fence, dir) = (job.fence, live.dir.as_path());
     let evidence = match attempt::observe(dir, &*shared.cfg.clock) {
         Ok(e) => e,
+        Err(e @ AttemptError::Newer { .. }) if live.cancelled.load(Ordering::SeqCst) => {
+            return given_up(shared, dir, job, &e, &*masker(shared, names, values));
+        }
         Err(e) => return Seen::Unclear(e.to_string()),
     };
     let ended = match recovery::decide(&evidence) {
@@ -347,6 +358,18 @@ fn look(shared: &Shared, dir: &Path, job: &Job, names: &[String], values: Option
         }
     };
     Seen::Event(Box::new(Event::Ended { fence, ended: Box::new(ended) }))
+}
+
+/// A person cancelled what a newer version wrote. Its supervisor has read the wish, and its end is waited for; how it ended stays unread.
+fn given_up(shared: &Shared, dir: &Path, job: &Job, e: &AttemptError, mask: ingest::Mask<'_>) -> Seen {
+    match attempt::is_alive(dir) {
+        Ok(false) => {}
+        Ok(true) => return Seen::Unclear(format!("{e}; cancelled, and its supervisor still runs")),
+        Err(e) => return Seen::Unclear(e.to_string()),
+    }
+    let why = format!("cancelled, and how it ended cannot be read: {e}");
+    let ended = ingest::lost(job, &why, &[], shared.now_us(), mask);
+    Seen::Event(Box::new(Event::Ended { fence: job.fence, ended: Box::new(ended) }))
 }
 
 /// Masks the attempt's secrets in its report. After a restart their values are looked up again; where one cannot be, no text of

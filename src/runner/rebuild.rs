@@ -146,6 +146,7 @@ impl Dispatcher {
                 requested_by: r.requested_by.name.clone(),
                 created_us: r.created_us,
                 blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
+                kind: if runs { String::new() } else { all.first().map(Reason::kind).unwrap_or_default() },
             }
         });
         readable.chain(self.unreadable_rows()).collect()
@@ -166,6 +167,14 @@ impl Dispatcher {
             if !all.contains(&reason) {
                 all.push(reason);
             }
+        }
+        for (fence, why) in &self.unclear {
+            let Some((run, stage, _)) = self.open.get(fence) else { continue };
+            let plan = self.runs.values().find(|r| r.id == *run).and_then(|r| r.plan.stages.get(*stage as usize));
+            let stage = plan.map(|s| s.name.clone()).unwrap_or_default();
+            let all = map.entry(*run).or_default();
+            all.retain(|r| !matches!(r, Reason::Running { stage: s, .. } if *s == stage));
+            all.push(Reason::Quarantined { stage, why: why.clone() });
         }
         // What holds the earliest part back comes first; later stages only wait for it.
         for all in map.values_mut() {

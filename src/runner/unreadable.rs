@@ -83,6 +83,7 @@ impl Dispatcher {
             requested_by: u.row.requested_by.name.clone(),
             created_us: u.row.created_us,
             blocked: u.reason().to_string(),
+            kind: u.reason().kind(),
         })
     }
 }

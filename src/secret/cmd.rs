@@ -1,6 +1,6 @@
 //! Secrets from a command (`pass`, `op`, `vault`): argv without a shell, ten seconds, the first line of its output.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -8,24 +8,42 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, SecretError, fit};
+use super::{Kind, MAX_BYTES, SecretError, fit};
 
 /// After this the command and its group are killed.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs `argv` and takes the first line of its standard output. What it says on standard error is for its own log, not for ours:
-/// such programs print tokens there.
-pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let program = argv.first().cloned().unwrap_or_default();
-    let refuse = |why: String| SecretError::Command { name: name.to_owned(), program: program.clone(), why };
-    let mut command = Command::new(&program);
-    command.args(argv.iter().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+/// What a program answered. No code = a signal ended it.
+pub struct Answer {
+    pub code: Option<i32>,
+    pub signal: i32,
+    /// Its standard output, a little more than a value may have at most.
+    pub value: Zeroizing<Vec<u8>>,
+}
+
+/// Why a program gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    Missing,
+    TimedOut,
+    Other(String),
+}
+
+/// Runs a program in a group of its own, writes `input` to it where there is any, and takes its output. What it says on standard error
+/// is for its own log, not for ours: such programs print tokens there.
+pub fn converse(mut command: Command, input: Option<&[u8]>, limit: Duration) -> Result<Answer, Trouble> {
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => refuse("was not found: write its whole path, or look at the engine's PATH".into()),
-        _ => refuse(format!("cannot be started: {e}")),
+        std::io::ErrorKind::NotFound => Trouble::Missing,
+        _ => Trouble::Other(format!("cannot be started: {e}")),
     })?;
-    let Some(stdout) = child.stdout.take() else { return Err(refuse("has no output".into())) };
-    // The reader ends with the pipe; after a timeout the whole group is gone, and the pipe with it.
+    let Some(stdout) = child.stdout.take() else { return Err(Trouble::Other("has no output".into())) };
+    // Both ends go with the pipes; after a timeout the whole group is gone, and the pipes with it.
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        let input = Zeroizing::new(input.to_vec());
+        std::thread::spawn(move || drop(pipe.write_all(&input)));
+    }
     let (send, output) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut value = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 2));
@@ -33,10 +51,9 @@ pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Ve
         let _ = send.send(read.map(|_| value));
     });
     let started = Instant::now();
-    let timed_out = || refuse(format!("gave no answer within {} s: is it waiting for a password or a person?", limit.as_secs_f32()));
     let value = match output.recv_timeout(limit) {
-        Ok(read) => read.map_err(|e| refuse(format!("cannot be read: {e}"))),
-        Err(_) => Err(timed_out()),
+        Ok(read) => read.map_err(|e| Trouble::Other(format!("cannot be read: {e}"))),
+        Err(_) => Err(Trouble::TimedOut),
     };
     let value = match value {
         Ok(v) => v,
@@ -45,15 +62,32 @@ pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Ve
             return Err(e);
         }
     };
-    let status = wait(&mut child, started, limit).ok_or_else(timed_out)?;
-    if !status.success() {
-        let how = match status.code() {
+    let status = wait(&mut child, started, limit).ok_or(Trouble::TimedOut)?;
+    Ok(Answer { code: status.code(), signal: status.signal().unwrap_or(0), value })
+}
+
+/// Runs `argv` and takes the first line of its standard output.
+pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let program = argv.first().cloned().unwrap_or_default();
+    let refuse = |kind, why: String| SecretError::new(name, kind, format!("command `{program}` {why}"));
+    let mut command = Command::new(&program);
+    command.args(argv.iter().skip(1));
+    let answer = converse(command, None, limit).map_err(|trouble| match trouble {
+        Trouble::Missing => refuse(Kind::Unfit, "was not found: write its whole path, or look at the engine's PATH".into()),
+        Trouble::TimedOut => {
+            let limit = limit.as_secs_f32();
+            refuse(Kind::Silent, format!("gave no answer within {limit} s: is it waiting for a password or a person?"))
+        }
+        Trouble::Other(why) => refuse(Kind::Silent, why),
+    })?;
+    if answer.code != Some(0) {
+        let how = match answer.code {
             Some(code) => format!("ended with exit code {code}"),
-            None => format!("was ended by signal {}", status.signal().unwrap_or(0)),
+            None => format!("was ended by signal {}", answer.signal),
         };
-        return Err(refuse(format!("{how}; run it by hand to see why: its own messages are not shown here")));
+        return Err(refuse(Kind::Silent, format!("{how}; run it by hand to see why: its own messages are not shown here")));
     }
-    let line = value.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = answer.value.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     fit(name, Zeroizing::new(line.to_vec()))
 }

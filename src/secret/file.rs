@@ -8,15 +8,27 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{MAX_BYTES, SecretError, fit};
+use super::{Kind, MAX_BYTES, SecretError, fit};
+
+/// Whose file may be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Only this uid's, and only where nobody else can read it.
+    Owner(u32),
+    /// As systemd lays credentials out for this uid: its own or root's. Access by a list shows as read permission of the group.
+    Systemd(u32),
+}
 
 /// Reads the file. One line ending at its very end is not part of the value.
-pub fn read(name: &str, path: &Path, uid: u32) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let refuse = |why: String| SecretError::File { name: name.to_owned(), path: path.display().to_string(), why };
+pub fn read(name: &str, path: &Path, trust: Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let say = |kind, why: String| SecretError::new(name, kind, format!("file {} {why}", path.display()));
+    let refuse = |why: String| say(Kind::Unfit, why);
+    let (Trust::Owner(uid) | Trust::Systemd(uid)) = trust;
+    let loaded = matches!(trust, Trust::Systemd(_));
     // NOFOLLOW refuses a link at the end of the path, NONBLOCK a pipe that would wait; what is judged is what was opened.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| match e {
-        Errno::NOENT => refuse("does not exist".into()),
+        Errno::NOENT => say(Kind::Absent, "does not exist".into()),
         Errno::LOOP => refuse("is a symbolic link: name the file itself".into()),
         Errno::ACCESS => refuse(format!("may not be read by uid {uid}: check its owner and the directories above it")),
         e => refuse(format!("cannot be opened: {e}")),
@@ -26,10 +38,11 @@ pub fn read(name: &str, path: &Path, uid: u32) -> Result<Zeroizing<Vec<u8>>, Sec
     if !meta.is_file() {
         return Err(refuse("is not a regular file".into()));
     }
-    if meta.uid() != uid {
+    if meta.uid() != uid && !(loaded && meta.uid() == 0) {
         return Err(refuse(format!("belongs to uid {}, not to you (uid {uid}): chown {uid} {}", meta.uid(), path.display())));
     }
-    if meta.mode() & 0o077 != 0 {
+    let others = if loaded { 0o037 } else { 0o077 };
+    if meta.mode() & others != 0 {
         let mode = meta.mode() & 0o7777;
         return Err(refuse(format!("can be read or written by others (mode {mode:04o}): chmod 600 {}", path.display())));
     }
@@ -58,17 +71,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let why = |p: &Path| read("t", p, uid()).unwrap_err().to_string();
+        let why = |p: &Path| read("t", p, Trust::Owner(uid())).unwrap_err().to_string();
         assert!(why(&path).contains("does not exist"));
         std::fs::write(&path, "line one\nline two\r\n").unwrap();
         chmod(0o600);
-        assert_eq!(read("t", &path, uid()).unwrap().as_slice(), b"line one\nline two");
+        assert_eq!(read("t", &path, Trust::Owner(uid())).unwrap().as_slice(), b"line one\nline two");
         chmod(0o400);
-        assert!(read("t", &path, uid()).is_ok());
+        assert!(read("t", &path, Trust::Owner(uid())).is_ok());
         for mode in [0o640, 0o604, 0o602, 0o620] {
             chmod(mode);
             let text = why(&path);
             assert!(text.contains(&format!("mode {mode:04o}")) && text.contains("chmod 600") && !text.contains("line one"), "{text}");
+        }
+        chmod(0o440);
+        assert!(read("t", &path, Trust::Systemd(uid())).is_ok());
+        assert_eq!(read("t", &path, Trust::Systemd(uid() + 1)).is_ok(), uid() == 0, "root's own is believed, a stranger's is not");
+        for mode in [0o444, 0o460, 0o604] {
+            chmod(mode);
+            assert_eq!(read("t", &path, Trust::Systemd(uid())).unwrap_err().kind(), Kind::Unfit, "{mode:o}");
         }
         chmod(0o600);
         let link = dir.path().join("link");
@@ -78,7 +98,7 @@ mod tests {
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         assert!(why(&pipe).contains("not a regular file"));
-        assert!(read("t", &path, uid() + 1).unwrap_err().to_string().contains("not to you"));
+        assert!(read("t", &path, Trust::Owner(uid() + 1)).unwrap_err().to_string().contains("not to you"));
     }
 
     #[test]
@@ -88,10 +108,10 @@ mod tests {
         for (value, words) in [("", "empty"), ("\n", "empty"), ("abc12", "fewer than 6"), ("abc\0defg", "NUL")] {
             std::fs::write(&path, value).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-            let text = read("t", &path, uid()).unwrap_err().to_string();
+            let text = read("t", &path, Trust::Owner(uid())).unwrap_err().to_string();
             assert!(text.contains(words) && !text.contains("abc"), "{text}");
         }
         std::fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
-        assert!(read("t", &path, uid()).unwrap_err().to_string().contains("larger than"));
+        assert!(read("t", &path, Trust::Owner(uid())).unwrap_err().to_string().contains("larger than"));
     }
 }

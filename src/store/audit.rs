@@ -28,7 +28,7 @@ fn entry(r: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-fn ever(c: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn ever(c: &Connection) -> rusqlite::Result<u64> {
     Ok(c.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |r| r.get(0)).optional()?.unwrap_or(0))
 }
 

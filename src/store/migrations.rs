@@ -11,6 +11,7 @@ const STEPS: &[(i64, &str)] = &[
     (3, include_str!("migrations/0003_logs.sql")),
     (4, include_str!("migrations/0004_people.sql")),
     (5, include_str!("migrations/0005_artifacts.sql")),
+    (6, include_str!("migrations/0006_totals.sql")),
 ];
 
 /// The schema that this version writes.

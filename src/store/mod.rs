@@ -19,6 +19,7 @@ mod query;
 mod retention;
 mod submit;
 mod tested;
+pub mod totals;
 mod writer;
 
 use std::fs::File;

@@ -144,6 +144,8 @@ pub struct Response {
     /// Start and total of a `206`.
     pub range: Option<(u64, Option<u64>)>,
     pub html: bool,
+    /// The server's time, as it said it.
+    pub date: Option<String>,
 }
 
 impl Client {
@@ -230,6 +232,7 @@ impl Client {
             validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
             length: inner.content_length(),
             range: text(CONTENT_RANGE).as_deref().and_then(content_range),
+            date: text(reqwest::header::DATE),
             html: headers.get("content-type").is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html")),
             status,
             shown: at,

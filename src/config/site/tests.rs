@@ -38,7 +38,7 @@ command = "mail -s 'a run failed' ops"
     assert_eq!(site.time_zone, "Europe/Berlin");
     assert!(site.read_only && site.scheduler == Scheduler::Private && site.second_person == SecondPerson::None);
     assert_eq!(site.locks["loopdev"], 2);
-    assert_eq!(site.secrets["vault"], SecretSource::Cmd(["vault", "read", "-field=v", "secret/a b"].map(str::to_owned).to_vec()));
+    assert_eq!(site.secrets["vault"].sources, [SecretSource::Cmd(["vault", "read", "-field=v", "secret/a b"].map(str::to_owned).to_vec())]);
     assert_eq!(site.roles.as_ref().unwrap()["operator"], ["ann", "@ops"]);
     assert_eq!(site.content["el9-latest"].repos, ["baseos"]);
     assert_eq!(site.on_failure.as_ref().unwrap()[2], "a run failed");

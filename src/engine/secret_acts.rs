@@ -1,0 +1,88 @@
+//! Setting and testing secrets for people. What is asked for by name is looked up in the site file; values go in and never out.
+
+use std::sync::Arc;
+
+use super::guard::{self, Caller};
+use super::routes::blocking;
+use super::state::Engine;
+use crate::api::ApiError;
+use crate::api::types::{Do, SecretTest};
+use crate::base::suggest;
+use crate::config::Site;
+use crate::secret::{self, Kind, SecretError, Source};
+
+/// Who may ask whether secrets can be had: the question may start commands and ask services.
+const TESTERS: [&str; 3] = ["operator", "security", "admin"];
+
+/// The entry of the Secret Service that `secret-set` writes, or why there is none.
+pub fn entry_of(engine: &Engine, site: &Site, request: &Do) -> Result<String, ApiError> {
+    let name = request.target.as_str();
+    known(site, name)?;
+    let secrets = engine.secrets.now().map_err(|e| super::state::from_config(&e))?;
+    let Some(entry) = secrets.keyring_entry(name) else {
+        let origin = secrets.origin(name).unwrap_or_default();
+        let help = secrets.by_hand(name).join("\n");
+        return Err(ApiError::refused(format!("secret `{name}` comes from {origin}, which is not written from here"), help));
+    };
+    let Some(value) = &request.value else {
+        return Err(ApiError::bad(format!("no value was given for secret `{name}`"), "quarterdeck secret set NAME reads it"));
+    };
+    match secret::unfit(&value.0) {
+        Some(why) => Err(ApiError::bad(format!("secret `{name}`: {why}"), "nothing was written")),
+        None => Ok(entry.to_owned()),
+    }
+}
+
+/// Writes it. The service is outside of any transaction, so the caller has an entry in the audit chain before, and writes another after.
+pub async fn write(engine: &Arc<Engine>, request: &Do, entry: String) -> Result<(), ApiError> {
+    let (engine, name) = (engine.clone(), request.target.clone());
+    let Some(value) = request.value.clone() else { return Err(ApiError::bad("no value was given", "")) };
+    blocking(move || {
+        engine.secrets.write(&name, &entry, &value.0).map_err(|e| {
+            let by_hand = engine.secrets.now().map(|s| s.by_hand(&name)).unwrap_or_default();
+            unwritten(&e, &by_hand)
+        })
+    })
+    .await
+}
+
+fn unwritten(e: &SecretError, by_hand: &[String]) -> ApiError {
+    let mut help = match e.kind() {
+        Kind::Absent => {
+            "where the engine has no session, name another source in site.toml: \"credential:NAME\" or \"file:/path\"".to_owned()
+        }
+        _ => "unlock the keyring in the session of the engine, and set it again".to_owned(),
+    };
+    for way in by_hand {
+        help.push_str(&format!("\nor {way}"));
+    }
+    ApiError::no_engine(e.to_string(), help)
+}
+
+/// Whether the engine can have this secret now.
+pub async fn test(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<SecretTest, ApiError> {
+    let engine = engine.clone();
+    blocking(move || {
+        let site = engine.site()?;
+        if !engine.private && !TESTERS.iter().any(|r| guard::has_role(&site, &caller, r)) {
+            let help = format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", TESTERS.join(", "));
+            return Err(ApiError::refused(format!("test secrets: {} may not", caller.actor.name), help));
+        }
+        known(&site, &name)?;
+        let error = engine.secrets.resolve(&name).err().map(|e| e.to_string());
+        Ok(SecretTest { secret: name, ok: error.is_none(), error })
+    })
+    .await
+}
+
+fn known(site: &Site, name: &str) -> Result<(), ApiError> {
+    if site.secrets.contains_key(name) {
+        return Ok(());
+    }
+    let shown: String = crate::base::sanitise::cell(name).chars().take(100).collect();
+    let help = match suggest::nearest(name, site.secrets.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("add {shown} = \"keyring:{shown}\" under [secrets] in site.toml"),
+    };
+    Err(ApiError::bad(format!("no secret `{shown}` in the site file"), help))
+}
