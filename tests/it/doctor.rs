@@ -210,7 +210,7 @@ fn value(all: &[Sample], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 fn metrics_are_sound_count_each_end_once_and_never_go_back() {
     let home = Home::new();
     home.site("[secrets]\ngone = \"env:QD_NO_SUCH\"\n").pipeline("hello", HELLO);
-    home.pipeline("bad", "format: 1\nname: bad\nkeep: 1\nstages:\n  - name: a\n    run: exit 3\n");
+    home.pipeline("bad", "format: 1\nname: bad\nstages:\n  - name: a\n    run: exit 3\n");
     home.pipeline("waits", "format: 1\nname: waits\nsecrets: [gone]\nstages:\n  - name: a\n    secrets: [gone]\n    run: echo x\n");
     home.qd(["engine", "start"]).expect(0);
     page(&home);

@@ -4,7 +4,8 @@ use crate::api::client::{ANSWER, Client, NoConnection, Trouble};
 use crate::api::types::Status;
 use crate::cli::Ctx;
 use crate::cli::connect::block_on;
-use crate::config::Site;
+use crate::config::problem::count;
+use crate::config::{ConfigError, Problem, Site};
 use crate::domain::doctor::{self, EngineFacts, Row, SocketFacts, SocketState, State};
 use crate::engine::catalog;
 
@@ -17,6 +18,7 @@ pub fn files(ctx: &Ctx, site: Option<&Site>) -> Vec<Row> {
     let exists = ctx.dirs.site_file().symlink_metadata().is_ok();
     let Some(site) = site else {
         let (why, help) = match ctx.dirs.load(ctx.uid) {
+            Err(ConfigError::Broken { problems, .. }) => broken(&problems),
             Err(e) => (first_line(&e.to_string()), e.help()),
             Ok(_) => ("it changed while it was looked at".to_owned(), "ask again".to_owned()),
         };
@@ -63,14 +65,19 @@ pub fn files(ctx: &Ctx, site: Option<&Site>) -> Vec<Row> {
     rows
 }
 
-/// Paths and places lead; the picture of the slip follows on further lines.
 fn first_line(text: &str) -> String {
-    let line = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
-    // The first slip, where the file itself is broken.
-    match text.lines().find(|l| l.trim_start().starts_with("error")) {
-        Some(slip) if slip != line => format!("{line}: {}", slip.trim()),
-        _ => line.to_owned(),
-    }
+    text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default().to_owned()
+}
+
+/// The first slip with its place and cure; `site check` draws all of them.
+fn broken(problems: &[Problem]) -> (String, String) {
+    let first = problems.first();
+    let (line, message, help) = first.map_or((0, "", ""), |p| (p.line, p.message.as_str(), p.help.as_str()));
+    let sep = if help.is_empty() { "" } else { "; " };
+    (
+        format!("{} in the site file, the first in line {line}: {message}", count(problems.len())),
+        format!("{help}{sep}quarterdeck site check shows all"),
+    )
 }
 
 /// Exactly the one socket of the site is tried, and nothing is started.
