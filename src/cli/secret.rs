@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::args::Secret;
@@ -149,6 +150,12 @@ fn set(ctx: &Ctx, out: &mut Out, secrets: &SiteSecrets, name: &str, consent: sup
 
 /// The short process that asks the Secret Service for an engine; the exit code and standard output are its answer.
 pub fn serve(operation: &str, entry: &str) -> Outcome {
+    if std::io::stdout().is_terminal() {
+        return Err(Failure::bad(
+            "this is how an engine asks the Secret Service; values are shown to nobody",
+            "quarterdeck secret test NAME",
+        ));
+    }
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     match secret::keyring::serve(operation, entry, &mut std::io::stdin().lock(), &mut std::io::stdout().lock()) {
         0 => Ok(()),

@@ -108,6 +108,7 @@ const INVARIANTS: &[Invariant] = &[
         "I8",
         "no declared secret in log, store, spec, argv, notification or core",
         &[
+            "it::secrets::i8::i8_a_declared_secret_planted_in_every_channel_is_found_in_none",
             "it::shim::engine::an_ordinary_user_is_supervised_as_well_i6_i8",
             "it::shim::secrets::a_multi_line_key_is_hidden_line_by_line_i8",
             "it::shim::secrets::a_secret_is_a_private_file_in_memory_and_gone_afterwards_i8",
@@ -185,7 +186,19 @@ const INVARIANTS: &[Invariant] = &[
             "it::shim::logs::a_full_disk_fails_no_step_and_what_is_missing_is_counted_i18",
         ],
     ),
-    invariant("I19", "a shim of an older version is adopted", &["it::shim::golden::a_finished_attempt_of_format_1_is_ingested_i19"]),
+    invariant(
+        "I19",
+        "a shim of an older version is adopted, by every row of the recovery matrix; a newer format is set aside",
+        &[
+            "it::shim::golden::a_finished_attempt_of_format_1_is_ingested_i19",
+            "it::upgrade::i19_a_verdict_that_was_written_is_taken_in_once_whatever_else_is_there",
+            "it::upgrade::i19_a_verdict_beats_a_supervisor_that_still_holds_its_lock",
+            "it::upgrade::i19_a_supervisor_that_lives_is_adopted_and_its_end_taken_in",
+            "it::upgrade::i19_one_that_never_started_is_started_and_one_that_may_have_run_is_lost",
+            "it::upgrade::i19_fields_of_a_later_version_are_no_reason_to_refuse_a_file",
+            "it::upgrade::i19_a_newer_format_is_set_aside_with_words_and_without_a_verdict",
+        ],
+    ),
     invariant(
         "I20",
         "an idle engine does nothing: no wake-ups but due timers, no write",

@@ -104,7 +104,7 @@ fn a_secret_is_set_used_and_rotated_in_the_secret_service() {
     let home = Home::new();
     let Some(session) = session("secrets.secret_service", &home) else { return };
     home.site("[secrets]\ntoken = \"keyring:team/token\"\n").pipeline("keep", KEEP);
-    run(session.inside(home.command(["engine", "start"]))).expect(0);
+    run(session.inside(home.command(["--log-level", "trace", "engine", "start"]))).expect(0);
     // Absent: said, and the run waits.
     let out = home.qd(["secret", "test"]).expect(1).stdout;
     assert!(out.contains("no entry team/token") && out.contains("quarterdeck secret set token"), "{out}");
