@@ -372,6 +372,18 @@ pub enum Pipeline {
         /// Such as stages.retry; none = the keys at the top
         key: Option<String>,
     },
+    /// Convert a declarative Jenkinsfile or the config.xml of a job; the report says what became of each line
+    #[command(after_help = "The file goes to standard output and the report to standard error; with -o, the report to standard output.")]
+    Import {
+        /// Jenkinsfile or config.xml
+        file: PathBuf,
+        /// Write the pipeline file there; what exists stays
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Name of the pipeline; else that of the file, or of its directory
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
     /// Print the JSON Schema of the format
     Schema,
     /// List the site's pipelines

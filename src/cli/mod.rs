@@ -9,6 +9,7 @@ mod engine;
 mod failure;
 mod follow;
 mod get;
+mod import;
 mod log;
 mod log_print;
 mod manual;

@@ -1,4 +1,4 @@
-//! `pipeline lint|plan|graph|explain|schema|list`: files in, the pure commands of the pipeline room, text or JSON out. No engine is needed.
+//! `pipeline lint|plan|graph|explain|schema|list` (`import` has a file of its own): files in, the pure commands of the pipeline room, text or JSON out. No engine is needed.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
     let check = |script: &Script| shell_check(script);
     let style = Style { color: out.colour, check: Some(&check) };
     let output = match command {
+        Command::Import { file, output, name } => return super::import::run(ctx, out, super::import::Import { file, output, name }),
         Command::Schema => cmd::schema(),
         Command::Explain { key } => cmd::explain(key.as_deref(), &site_catalog(ctx, out)?),
         Command::Lint { file } => {
@@ -63,7 +64,7 @@ fn print(out: &Out, output: &Output) -> Outcome {
 }
 
 /// What the files may name. A site whose file is broken is said so: its names would all be unknown.
-fn site_catalog(ctx: &Ctx, out: &mut Out) -> Result<Catalog, Failure> {
+pub(super) fn site_catalog(ctx: &Ctx, out: &mut Out) -> Result<Catalog, Failure> {
     let site = ctx.site(out)?;
     let catalog = catalog::of_site_now(&ctx.dirs, &site, ctx.uid, jiff::Timestamp::now())?;
     Ok(catalog::with_stages(catalog, &ctx.dirs, ctx.uid))
@@ -118,7 +119,7 @@ fn read_any(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// `bash -n` (or `sh -n`) reads a script without running it; machines without it lint without it.
-fn shell_check(script: &Script) -> Vec<Fault> {
+pub(super) fn shell_check(script: &Script) -> Vec<Fault> {
     let shell = script.interpreter.first().map_or("sh", String::as_str);
     let base = shell.rsplit('/').next().unwrap_or(shell);
     if !matches!(base, "sh" | "bash" | "dash" | "ksh") {

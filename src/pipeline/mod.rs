@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod expr;
 pub mod freeze;
 pub mod graph;
+pub mod import;
 pub mod lint;
 pub mod matrix;
 pub mod model;
