@@ -39,6 +39,17 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Address and length in bytes of this process's command line; `None` where the kernel does not tell.
+pub fn own_arguments() -> Option<(u64, usize)> {
+    let text = fs::read("/proc/self/stat").ok()?;
+    let close = text.iter().rposition(|b| *b == b')')?;
+    let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+    // Fields 48 and 49; the third is the first after the name.
+    let mut ends = rest.split_ascii_whitespace().skip(45).map_while(|n| n.parse::<u64>().ok());
+    let (from, to) = (ends.next()?, ends.next()?);
+    (from > 0 && to > from).then(|| (from, (to - from) as usize))
+}
+
 /// Direct children of this process, zombies included. The kernel's list may miss entries while children come and go: callers loop.
 pub fn own_children() -> Vec<i32> {
     let own = std::process::id();

@@ -152,6 +152,16 @@ pub fn replace_stdio(fd: BorrowedFd<'_>, place: RawFd) -> io::Result<()> {
     check(unsafe { libc::dup2(fd.as_raw_fd(), place) }).map(drop)
 }
 
+/// Forks a process that has one thread: 0 in the child, which goes on with a copy of everything. Refused where there are more threads, for
+/// the child could find any lock of theirs held for ever.
+pub fn fork_alone() -> io::Result<i32> {
+    if std::fs::read_dir("/proc/self/task")?.take(2).count() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: this is the only thread, so memory and locks of the child are whole, and nobody can start another one meanwhile.
+    check(unsafe { libc::fork() })
+}
+
 /// Everything that a held child needs, prepared before the fork so that the child allocates nothing.
 #[derive(Debug)]
 pub struct Held<'a> {

@@ -52,9 +52,6 @@ impl StartError {
 
 /// Steps inherit nothing else from the engine.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
-/// Threads of the runtime: its work is waiting, not computing.
-const WORKERS: usize = 2;
-
 /// Runs the engine until it is stopped. `ready` is called once clients are served.
 pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
     if options.detached {
@@ -63,7 +60,8 @@ pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartEr
     }
     keep_memory_private();
     let watch = SiteWatch::open(options.dirs.clone(), options.uid)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).thread_name("engine").enable_all().build();
+    // One thread: the engine's work is waiting, and what blocks or computes goes to others. Waking a task of the same thread costs nothing.
+    let runtime = tokio::runtime::Builder::new_current_thread().thread_name("engine").enable_all().build();
     let runtime = runtime.map_err(|e| StartError::System(e.to_string()))?;
     let result = runtime.block_on(live(options, watch, ready));
     // A secret command or a directory service that hangs must not hold the end up.

@@ -1,31 +1,24 @@
-//! The engine's side of one attempt: its directory, its shim, the evidence it leaves, cancelling it.
+//! The engine's side of one attempt: its directory, the evidence it leaves, cancelling it.
 //!
-//! Nothing here decides: `recovery` does. Killing what a dead shim left behind is `survivors`.
+//! Nothing here decides: `recovery` does. Starting the shim is `launch`, killing what a dead one left behind is `survivors`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
-use zeroize::Zeroizing;
 
 use crate::base::clock::Clock;
 use crate::base::{crash, durable, proc, sys};
 use crate::domain::attempt::{CancelIntent, FORMAT, Spec, Started, Status, file};
 
+pub use super::launch::{Launcher, Spawned, spawn};
 use super::recovery::{Evidence, Found};
-use super::scope;
 pub use super::survivors::{Stopped, stop_survivors};
-
-/// How long the shim may take to read its secrets before the engine gives up on it.
-const SECRETS_DEADLINE: Duration = Duration::from_secs(20);
 
 /// What went wrong between the engine and an attempt directory.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +29,8 @@ pub enum AttemptError {
     Io { what: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot start the supervisor {exe}: {source}")]
     Spawn { exe: PathBuf, source: io::Error },
+    #[error("the supervisor may or may not have been started: {why}")]
+    Unclear { why: String },
     #[error("{path} has format {found}, this version reads up to {FORMAT}: a newer quarterdeck wrote it")]
     Newer { path: PathBuf, found: u32 },
     #[error("cannot hand the secrets to the supervisor: {why}")]
@@ -66,92 +61,6 @@ pub fn create(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
     written.map_err(io_error("write", &path))?;
     crash::point("attempt.spec");
     durable::sync_dir(dir).map_err(io_error("sync", dir))
-}
-
-/// How shims are started: the binary, and optionally a systemd scope around each.
-#[derive(Debug, Clone)]
-pub struct Launcher {
-    /// The quarterdeck binary, absolute.
-    pub exe: PathBuf,
-    /// Words put before the shim's own command line, such as `systemd-run --user --scope …`; empty = started directly. See
-    /// [`scope::launcher`], which finds out what this machine can do.
-    pub prefix: Vec<String>,
-}
-
-/// A shim that this engine started and must wait for. Dropping it leaves the shim alone; tokio still reaps it.
-#[derive(Debug)]
-pub struct Spawned {
-    pub pid: i32,
-    child: Child,
-}
-
-impl Spawned {
-    /// Resolves when the shim has ended, with its exit code. The verdict is in the directory, not here: call [`observe`].
-    pub async fn wait(&mut self) -> io::Result<Option<i32>> {
-        Ok(self.child.wait().await?.code())
-    }
-}
-
-/// Starts a shim directly. See [`Launcher::spawn`].
-pub async fn spawn(exe: &Path, dir: &Path, secrets: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Spawned, AttemptError> {
-    Launcher { exe: exe.to_owned(), prefix: Vec::new() }.spawn(dir, secrets).await
-}
-
-impl Launcher {
-    /// Starts `quarterdeck shim DIR` for a directory made by [`create`], and hands it the values of the secrets that its spec names over
-    /// a pipe. Needs a tokio runtime. The shim leads its own session, inherits no descriptor, and outlives this process.
-    ///
-    /// On an error after the start the shim may still be there: [`observe`] and decide, as for any other attempt.
-    pub async fn spawn(&self, dir: &Path, secrets: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Spawned, AttemptError> {
-        let unique = scope::unique(dir);
-        let mut words = self.prefix.iter().map(|w| w.replace(scope::UNIQUE, &unique));
-        let mut command = match words.next() {
-            Some(first) => {
-                let mut c = Command::new(first);
-                c.args(words).arg(&self.exe);
-                c
-            }
-            None => Command::new(&self.exe),
-        };
-        command.arg("shim").arg(dir).current_dir("/").env_clear().kill_on_drop(false);
-        // What systemd-run needs to find its manager, and where the shim keeps secrets in memory. Nothing else of ours is inherited.
-        for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"].iter().chain(crash::INHERITED) {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
-        command.stdin(if secrets.is_empty() { Stdio::null() } else { Stdio::piped() }).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|source| AttemptError::Spawn { exe: self.exe.clone(), source })?;
-        let pid = child.id().map_or(0, |p| p as i32);
-        if let Some(mut pipe) = child.stdin.take() {
-            let mut bytes = Zeroizing::new(Vec::new());
-            encode_secrets(&secrets, &mut bytes);
-            let sent = tokio::time::timeout(SECRETS_DEADLINE, async {
-                pipe.write_all(&bytes).await?;
-                pipe.shutdown().await
-            });
-            match sent.await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => return Err(AttemptError::Secrets { why: e.to_string() }),
-                Err(_) => {
-                    return Err(AttemptError::Secrets { why: format!("it did not read them within {} s", SECRETS_DEADLINE.as_secs()) });
-                }
-            }
-        }
-        Ok(Spawned { pid, child })
-    }
-}
-
-/// The stream that the shim reads: per secret the lengths of name and value (u32, little endian), name, value. End of file ends it.
-fn encode_secrets(secrets: &[(String, Zeroizing<Vec<u8>>)], out: &mut Vec<u8>) {
-    // At once, so that growing does not leave copies behind in freed memory.
-    out.reserve_exact(secrets.iter().map(|(n, v)| 8 + n.len() + v.len()).sum());
-    for (name, value) in secrets {
-        out.extend((name.len() as u32).to_le_bytes());
-        out.extend((value.len() as u32).to_le_bytes());
-        out.extend(name.as_bytes());
-        out.extend(value.iter());
-    }
 }
 
 /// Reads the evidence. A missing directory or file is evidence; one that cannot be looked at is an error, for it proves nothing.

@@ -71,7 +71,7 @@ impl Runner {
         let (stop, plans) = (CancellationToken::new(), Arc::new(PlanCache::default()));
         let shared = Shared {
             cfg: cfg.clone(),
-            launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new() },
+            launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new(), forkserver: None },
             events: events.clone(),
             named: Default::default(),
         };

@@ -35,7 +35,8 @@ pub struct Shared {
     pub named: Arc<Named>,
 }
 
-/// Directories that hold attempts and whose names, up to the state directory, this process has made durable.
+/// Directories between the state directory and an attempt whose names this process has made durable. None of them is ever removed and made
+/// again: a run's number comes once, and retention removes what is below `runs/PIPELINE`.
 #[derive(Default)]
 pub struct Named(Mutex<HashSet<PathBuf>>);
 
@@ -211,11 +212,12 @@ fn make(shared: &Shared, dir: &Path, spec: &Spec, journal: &Path) -> Result<(), 
     // first and synced then, which is one commit of the file system's journal and not one for each level. That a directory is there says
     // nothing: another attempt of the run may have made it a moment ago and not synced it yet.
     durable::sync_parent(dir).map_err(io("sync the parent of", dir))?;
-    let Some(parent) = dir.parent().filter(|p| !shared.named.has(p)) else { return Ok(()) };
-    for d in parent.ancestors().skip(1).take_while(|d| d.starts_with(&shared.cfg.state_dir)) {
-        durable::sync_dir(d).map_err(io("sync", d))?;
+    let above = dir.ancestors().skip(1).take_while(|d| *d != shared.cfg.state_dir && d.starts_with(&shared.cfg.state_dir));
+    let unnamed: Vec<&Path> = above.take_while(|d| !shared.named.has(d)).collect();
+    for d in &unnamed {
+        durable::sync_parent(d).map_err(io("sync the parent of", d))?;
     }
-    shared.named.add(parent);
+    unnamed.into_iter().for_each(|d| shared.named.add(d));
     Ok(())
 }
 

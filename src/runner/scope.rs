@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::attempt::Launcher;
+use super::forkserver::Forkserver;
 use super::shim::contain::SCOPE_PREFIX;
 
 /// In a launcher's prefix: stands for a word that is unique to the attempt.
@@ -86,17 +87,18 @@ pub fn probe() -> Probes {
     }
 }
 
-/// The launcher for this machine: with scopes where a trial scope really came up, else direct. Takes up to 5 s where a manager hangs.
+/// The launcher for this machine: with scopes where a trial scope really came up, else with a forkserver. Takes up to 5 s where a manager hangs.
 pub async fn launcher(exe: PathBuf) -> Launcher {
     let probes = probe();
     if let (Some(manager), Some(program)) = (manager(&probes), &probes.systemd_run) {
         let prefix = prefix(manager, program);
         let name = unique(Path::new(&format!("trial {}", std::process::id())));
         if trial(&prefix, &name).await {
-            return Launcher { exe, prefix };
+            return Launcher { exe, prefix, forkserver: None };
         }
     }
-    Launcher { exe, prefix: Vec::new() }
+    // A scope is made around an exec; without one, shims are forked.
+    Launcher { forkserver: Some(Forkserver::start(exe.clone())), exe, prefix: Vec::new() }
 }
 
 async fn trial(prefix: &[String], name: &str) -> bool {

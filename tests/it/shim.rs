@@ -2,6 +2,7 @@
 
 mod crash;
 mod engine;
+mod forked;
 mod golden;
 mod hostile;
 mod limits;
