@@ -1,7 +1,7 @@
 //! Logs over the API. All under `/v1`, for the attempt `FENCE` of a run; text is as the step wrote it, and the client makes it safe.
 //!
 //! - `GET /log/PIPELINE/NUMBER/FENCE?at=offset&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339` answers a [`LogPage`]: whole lines,
-//!   at most 5,000 of them (or `lines=N`) and 4 MiB. `wait=S` holds the question until there is something, at most 60 s. `file=N`, from
+//!   at most 5,000 of them (or `lines=N`) and 1 MiB. `wait=S` holds the question until there is something, at most 60 s. `file=N`, from
 //!   the page before, lets the engine notice that another file has taken the log's place. `as=hex` gives bytes instead of lines: one
 //!   "line" of hexadecimal digits, at most `bytes=N` (64 KiB where nothing is said).
 //! - `GET /grep/PIPELINE/NUMBER/FENCE?re=PATTERN` streams a [`Found`] a line (`application/x-ndjson`), the last of which is `end` or

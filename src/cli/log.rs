@@ -20,8 +20,9 @@ use crate::domain::run::{BadRunRef, RunRef};
 
 /// The engine holds a question about a live log so long.
 const HOLD: u64 = 20;
-/// An engine that went away is looked for, or started again, so often.
+/// An engine that went away is looked for, or started again, so often: more patiently where the log is followed.
 const LIVES: u32 = 20;
+const FEW_LIVES: u32 = 2;
 /// Between two looks for a further step.
 const NEXT: Duration = Duration::from_millis(200);
 /// Lines shown from a little before the first error on.
@@ -103,7 +104,7 @@ impl Reader<'_> {
 
     /// Asks; a followed log outlives its engine, as the step does.
     async fn ask<T: serde::de::DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
-        let mut lives = LIVES;
+        let mut lives = self.lives();
         loop {
             match self.client.get(path, ANSWER + Duration::from_secs(HOLD)).await {
                 Ok(answer) => return Ok(answer),
@@ -112,11 +113,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Connects again, where the engine went away and the log is followed.
+    fn lives(&self) -> u32 {
+        if self.args.follow { LIVES } else { FEW_LIVES }
+    }
+
+    /// Connects again, where the engine went away: to read is to change nothing.
     async fn survive(&mut self, trouble: Trouble, lives: &mut u32) -> Outcome {
         match trouble {
-            Trouble::Answer(e) if e.code != Code::NoEngine || !self.args.follow => return Err(e.into()),
-            trouble if *lives == 0 || !self.args.follow => return Err(ApiError::from(trouble).into()),
+            Trouble::Answer(e) if e.code != Code::NoEngine => return Err(e.into()),
+            trouble if *lives == 0 => return Err(ApiError::from(trouble).into()),
             _ => {}
         }
         *lives -= 1;
@@ -169,7 +174,9 @@ impl Reader<'_> {
             }
         };
         names.dedup();
-        let help = match suggest::nearest(wrong, names.iter().map(String::as_str)) {
+        // A step of a matrix is mostly written without its cell.
+        let bare = doc.attempts.iter().filter(|a| stage == Some(a.stage.as_str())).map(|a| a.step.as_str());
+        let help = match suggest::nearest(wrong, names.iter().map(String::as_str).chain(bare)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if names.is_empty() => "none of its steps has run".into(),
             None => format!("it ran: {}", names.join(", ")),
@@ -259,12 +266,12 @@ impl Reader<'_> {
             (None, Some(at)) => format!("since={at}"),
             (None, None) => "offset=0".to_owned(),
         };
-        let (mut lives, mut last) = (LIVES, None);
+        let (mut lives, mut last) = (self.lives(), None);
         loop {
             let path = format!("/v1/grep/{base}?re={}&{begin}&wait={wait}{options}", encode(re));
             match self.hits(a, &path, &mut begin, &mut last).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => lives = LIVES,
+                Ok(false) => lives = self.lives(),
                 Err(trouble) => self.survive(trouble, &mut lives).await?,
             }
         }

@@ -78,8 +78,8 @@ impl<'a> Printer<'a> {
             return self.out.value(&self.object(a, line));
         }
         self.head(a);
-        // Between two lines of bytes, what happens to look like text is none.
-        if line.binary || self.binary.is_some() && line.text.contains(|c: char| c == '\u{fffd}' || c.is_control() && c != '\t') {
+        // Between two lines of bytes, what happens to look a little like text is none.
+        if line.binary || self.binary.is_some() && half_garbage(&line.text) {
             self.binary.get_or_insert(line.offset);
             return;
         }
@@ -214,4 +214,14 @@ impl<'a> Printer<'a> {
             self.out.line(format!("{text}  |{shown}|"));
         }
     }
+}
+
+/// Whether more than a quarter of a line cannot be shown.
+fn half_garbage(text: &str) -> bool {
+    let (mut odd, mut all) = (0, 0);
+    for c in text.chars() {
+        all += 1;
+        odd += usize::from(c == '\u{fffd}' || c.is_control() && !matches!(c, '\t' | '\r' | '\u{1b}'));
+    }
+    odd * 4 > all
 }

@@ -18,7 +18,7 @@ use crate::runner::log::read::{Line, Log, LogError, Page};
 
 /// Lines and bytes of one page at most.
 const LINES: usize = 5_000;
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 1 << 20;
 /// Bytes of a page of hexadecimal digits.
 const HEX: usize = 64 << 10;
 /// A long question may take so long; the client asks again.

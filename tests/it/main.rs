@@ -19,6 +19,7 @@ mod guard;
 mod history;
 mod interop;
 mod invariants;
+mod logs;
 mod mirror;
 mod pipelines;
 mod prover;

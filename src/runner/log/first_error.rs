@@ -75,7 +75,7 @@ const PATTERNS: &[(&str, &str, bool)] = &[
 ];
 
 /// Lines that speak of errors and are none: nothing failed, names, options, commands that are only shown.
-const HARMLESS: &str = r"(?i)\b(?:0|no|without|zero) (?:errors?|failures?|failed)\b|\b(?:errors?|failed|failures?)\s*[:=]\s*(?:0|none|false|no)\b|-W(?:no-)?error|--\S*(?:error|fail)|\blib\S*error\b|perl-\S*(?:Error|Exception)|^\++ |\ballow_failure\b|\b(?:error|fail)\w*\.(?:[ch]|cpp|hpp|py|go|rs|rb|js|html|o|lo|pm|t)\b|\bon[_ -](?:error|failure)\b|error[_ -]?handl";
+const HARMLESS: &str = r"(?i)\b(?:0|no|without|zero) (?:errors?|failures?|failed)\b|\b(?:errors?|failed|failures?)\s*[:=]\s*(?:0\b|false\b|(?:none|no)\s*$)|-W(?:no-)?error|--\S*(?:error|fail)|\blib\S*error\b|perl-\S*(?:Error|Exception)|^\++ |\ballow_failure\b|\b(?:error|fail)\w*\.(?:[ch]|cpp|hpp|py|go|rs|rb|js|html|o|lo|pm|t)\b|\bon[_ -](?:error|failure)\b|error[_ -]?handl";
 
 struct Rules {
     patterns: Vec<(&'static str, Regex, bool)>,

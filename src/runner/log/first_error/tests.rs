@@ -21,6 +21,7 @@ fn every_pattern_builds_and_begins_with_what_all_have_in_common() {
     let common = Regex::new(COMMON).unwrap();
     for (text, line, pattern) in [
         ("make", "make: Entering directory '/w'\nsrc/a.c:12:5: error: expected ';' before 'x'\nmake: *** [a.o] Error 1\n", "gcc"),
+        ("not none", "error: no such thing\n", "error"),
         ("make alone", "install ok\nmake[2]: *** [Makefile:7: all] Error 2\nmake: *** Error 2\n", "make"),
         ("ld", "cc -o x\n/usr/bin/ld: main.o: undefined reference to `foo'\ncollect2: error: ld returned 1 exit status\n", "linker"),
         ("rpm", "Building target platforms: x86_64\nerror: Failed build dependencies:\n\tfoo is needed by bar\n", "rpm"),
@@ -51,6 +52,7 @@ fn what_only_speaks_of_errors_is_passed_over() {
     for harmless in [
         "0 errors, 3 warnings",
         "errors: 0 failed: 0",
+        "failed=0 errors: none",
         "gcc -Werror -c error.c",
         "Installing libgpg-error-1.42",
         "+ test -e /no/such || echo error",
