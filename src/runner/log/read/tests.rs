@@ -107,6 +107,24 @@ fn a_gap_is_jumped_over_and_its_record_shown() {
     assert!(!p.lines.iter().any(|l| l.bytes.contains(&0)));
 }
 
+#[test]
+fn a_gigabyte_opens_at_its_tail_and_at_a_time_for_a_few_reads() {
+    let (d, log) = log(b"");
+    let file = std::fs::OpenOptions::new().write(true).open(d.path().join(file::LOG)).unwrap();
+    let (middle, end) = (500 << 20, 1 << 30);
+    file.set_len(end).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\nthen\n", middle).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &b"a line of the end\n".repeat(30), end).unwrap();
+    write_index(d.path(), &(0..16_000u64).map(|i| (i, i as i64, i << 16)).collect::<Vec<_>>());
+    assert_eq!(log.tail(20, 1 << 20).unwrap().lines.len(), 20);
+    let cost = log.cost();
+    assert!(cost.reads <= 4 && cost.bytes <= 200_000, "{cost:?}");
+    let page = log.from_time(8_000, 2, 1 << 20).unwrap();
+    assert_eq!(texts(&page)[0], "then");
+    let more = log.cost();
+    assert!(more.reads - cost.reads <= 4 && more.bytes - cost.bytes <= 300_000, "{more:?}");
+}
+
 proptest! {
     #[test]
     fn any_cut_into_pages_gives_the_same_lines(
