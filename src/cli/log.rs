@@ -97,7 +97,7 @@ impl Reader<'_> {
             } else {
                 format!("no step of {run} failed")
             });
-        } else if none {
+        } else if none && !self.print.json() {
             self.print.note(&format!("nothing has run yet: quarterdeck why '{run}'"));
         }
     }

@@ -50,11 +50,9 @@ impl<'a> Printer<'a> {
         self.any
     }
 
-    /// A remark that is no result.
+    /// A remark that is no result: to standard error, where a script finds it too.
     pub fn note(&self, text: &str) {
-        if !self.out.json {
-            self.out.note(&sanitise::cell(text));
-        }
+        self.out.note(&sanitise::cell(text));
     }
 
     fn head(&mut self, a: &AttemptDoc) {
@@ -79,6 +77,13 @@ impl<'a> Printer<'a> {
         }
         self.head(a);
         // Between two lines of bytes, what happens to look a little like text is none.
+        let text = line.text.trim_start_matches('\0');
+        if line.binary && !text.is_empty() && text.len() < line.text.len() && !half_garbage(text) {
+            // The hole that a cut leaves in a log that is still written; each NUL is one byte of it.
+            let offset = line.offset + (line.text.len() - text.len()) as u64;
+            self.binary.get_or_insert(line.offset);
+            return self.line(a, &LogLine { offset, text: text.to_owned(), binary: false, ..line.clone() });
+        }
         if line.binary || self.binary.is_some() && half_garbage(&line.text) {
             self.binary.get_or_insert(line.offset);
             return;

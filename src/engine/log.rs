@@ -184,10 +184,12 @@ pub struct Attempt {
 pub async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<Attempt, ApiError> {
     let (engine, run) = (engine.clone(), run.clone());
     blocking(move || {
-        let all = engine.store.attempts(&run).map_err(|e| from_store(&e))?;
-        let found = all.into_iter().find(|a| a.fence == fence);
-        let a = found.ok_or_else(|| ApiError::bad(format!("{run} has no attempt {fence}"), format!("quarterdeck log '{run}'")))?;
-        Ok(Attempt { dir: engine.watch.dirs().state.join(&a.dir), done: a.state == StepState::Done, log_bytes: a.log_bytes })
+        if let Some(p) = engine.store.log_place(&run, fence).map_err(|e| from_store(&e))? {
+            return Ok(Attempt { dir: engine.watch.dirs().state.join(&p.dir), done: p.done, log_bytes: p.log_bytes });
+        }
+        // No such run, or no such attempt of it.
+        engine.store.run(&run).map_err(|e| from_store(&e))?;
+        Err(ApiError::bad(format!("{run} has no attempt {fence}"), format!("quarterdeck log '{run}'")))
     })
     .await
 }

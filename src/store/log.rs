@@ -22,6 +22,17 @@ pub struct LogWork {
     pub todo: Todo,
 }
 
+/// The log of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPlace {
+    /// Relative to the state directory.
+    pub dir: String,
+    /// It will not grow.
+    pub done: bool,
+    /// Output that its supervisor counted in it; 0 before the end.
+    pub log_bytes: u64,
+}
+
 /// What was done about one log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogDone {
@@ -52,6 +63,21 @@ impl Store {
         self.read(move |c| {
             let sql = format!("{WORK} WHERE a.fence = ?1 AND a.log_todo != 0 AND a.state = 'done'");
             Ok(c.prepare_cached(&sql)?.query_row([fence], work).optional()?)
+        })
+    }
+
+    /// Where the log of one attempt is; none where the run has no such attempt. For readers of live logs, who ask often.
+    pub fn log_place(&self, run: &RunRef, fence: u64) -> Result<Option<LogPlace>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT a.dir, a.state = 'done', a.log_bytes FROM attempt a JOIN run r ON r.id = a.run_id
+                 WHERE a.fence = ?1 AND r.pipeline = ?2 AND r.number = ?3",
+            )?;
+            let found = s.query_row(params![fence, run.pipeline, run.number], |r| {
+                Ok(LogPlace { dir: r.get(0)?, done: r.get(1)?, log_bytes: r.get(2)? })
+            });
+            Ok(found.optional()?)
         })
     }
 

@@ -34,7 +34,7 @@ pub use control::EndedRun;
 pub use error::StoreError;
 pub use fs_kind::{FsKind, classify};
 pub use load::{CancelMark, Drain, HeldLock, Open, OpenAttempt, OpenReading, OpenRun, OpenStage, OpenStep};
-pub use log::{LogDone, LogWork};
+pub use log::{LogDone, LogPlace, LogWork};
 pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
 pub use open::OpenOptionsStore;
 pub use query::RunsQuery;

@@ -236,6 +236,25 @@ fn a_log_that_is_cut_or_replaced_under_its_reader_says_so() {
 }
 
 #[test]
+fn a_followed_log_that_is_cut_goes_on_with_what_is_written_next() {
+    let home = Home::new();
+    let gate = home.root().join("gate");
+    one_step(&home, "live", &format!("seq 1 1000; while [ ! -e {} ]; do sleep 0.05; done; echo behind; echo last", gate.display()));
+    home.qd(["run", "live"]).expect(0);
+    let mut log = home.foreground(["log", "live#1", "--follow"]);
+    log.line(|l| l == "1000");
+    let file = attempt_dir(&home, "live#1").join("log");
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
+    std::fs::write(&gate, "").unwrap();
+    log.line(|l| l == "behind");
+    log.line(|l| l == "last");
+    assert!(log.wait().success());
+    // The same afterwards: the hole is told, the text is there.
+    let after = home.qd(["log", "live#1"]).expect(0).stdout;
+    assert!(after.contains("3893 bytes from offset 0 are no text") && after.ends_with("\nbehind\nlast\n"), "{after}");
+}
+
+#[test]
 fn what_is_no_text_is_told_and_shown_as_bytes_where_asked() {
     let home = Home::new();
     one_step(&home, "blob", "echo before; head -c 5000 /bin/sh; echo; printf 'caf\\351 ol\\303\\251\\n'; printf '10%%\\r50%%\\r100%%\\n'");

@@ -73,7 +73,7 @@ fn one(store: &Store, state_dir: &Path, w: &LogWork) -> (Option<LogDone>, Cared)
                 tracing::debug!(dir = w.dir, why, "a log stays unpacked");
                 done.0 |= Todo::PACK.0;
             }
-            Ok(Outcome::InUse) => {}
+            Ok(Outcome::InUse | Outcome::NoRoom) => {}
             // A full disk, for example: the next round comes.
             Err(e) => tracing::warn!(dir = w.dir, error = %e, "a log cannot be packed now"),
         }

@@ -22,6 +22,9 @@ use crate::domain::log::PACK_FROM;
 /// zstd's own default: a log becomes some tenth, at some hundred megabytes a second.
 const LEVEL: i32 = 3;
 
+/// Beside the size of the log, so much must be free.
+const ROOM: u64 = 32 << 20;
+
 /// What became of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -33,6 +36,8 @@ pub enum Outcome {
     Left(&'static str),
     /// Its supervisor lives: not now.
     InUse,
+    /// The disk is too full for two of it: not now.
+    NoRoom,
 }
 
 /// How far packing has come; a test stops it there, as a crash would.
@@ -73,6 +78,11 @@ fn pack_to(dir: &Path, sha256: &str, mut at: impl FnMut(Point) -> ControlFlow<()
     let length = source.len()?;
     if length < PACK_FROM {
         return left("it is small");
+    }
+    // Steps that run now need the disk more.
+    let disk = rustix::fs::statvfs(dir)?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < length.saturating_add(ROOM) {
+        return Ok(Outcome::NoRoom);
     }
     let found = write(&source, gap, &tmp).inspect_err(|_| drop(std::fs::remove_file(&tmp)))?;
     if !sha256.is_empty() && found.sha256 != sha256 {
