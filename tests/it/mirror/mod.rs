@@ -3,6 +3,9 @@
 mod bad_world;
 mod crashes;
 mod cycles;
+mod looks;
+mod snapshots;
+mod switches;
 mod tree_guards;
 
 use std::collections::BTreeMap;
