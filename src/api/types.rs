@@ -156,7 +156,7 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 15] = [
     "artifacts",
     "audit",
     "content",
@@ -165,8 +165,10 @@ pub const TABLES: [&str; 13] = [
     "fingerprints",
     "flaky",
     "locks",
+    "mirrors",
     "pipelines",
     "queue",
+    "repos",
     "runs",
     "slowest",
     "tests",

@@ -56,6 +56,14 @@ pub fn span_ms(from_us: Option<i64>, to_us: Option<i64>) -> Option<u64> {
     Some(u64::try_from((to_us? - from_us?) / 1_000).unwrap_or(0))
 }
 
+/// A fact that a step of a run reported, as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FactRow {
+    pub run: RunRef,
+    pub json: String,
+    pub at_us: i64,
+}
+
 /// One stage of a run. Its state has the words of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageRow {

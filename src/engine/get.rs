@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, jobs, routes, tested};
+use super::{act, jobs, routes, tested, trees};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -74,6 +74,8 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "fingerprints" => tested::FINGERPRINTS,
         "flaky" => tested::FLAKY,
         "locks" => rows::LOCKS,
+        "mirrors" => trees::MIRRORS,
+        "repos" => trees::REPOS,
         "slowest" => tested::SLOWEST,
         "tests" => tested::TESTS,
         "pipelines" => rows::PIPELINES,
@@ -121,6 +123,10 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
         let store = &engine.store;
         Ok(match what.as_str() {
             "locks" => (locks(&engine)?, 0, None),
+            "mirrors" | "repos" => {
+                let (rows, age_ms) = trees::rows(&engine, &what)?;
+                (rows, age_ms, None)
+            }
             "artifacts" | "failures" | "fingerprints" | "flaky" | "slowest" | "tests" => {
                 (tested::rows(store, &what, narrow.as_ref(), cut).map_err(|e| from_store(&e))?, 0, None)
             }

@@ -28,6 +28,7 @@ mod server;
 pub mod site_watch;
 pub mod state;
 mod tested;
+mod trees;
 pub mod triggers;
 mod upkeep;
 mod wait;

@@ -12,6 +12,7 @@ const STEPS: &[(i64, &str)] = &[
     (4, include_str!("migrations/0004_people.sql")),
     (5, include_str!("migrations/0005_artifacts.sql")),
     (6, include_str!("migrations/0006_totals.sql")),
+    (7, include_str!("migrations/0007_facts.sql")),
 ];
 
 /// The schema that this version writes.

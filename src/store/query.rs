@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::control::id_of;
 use super::load::{word, word_opt};
 use super::{Store, StoreError};
-use crate::domain::rows::{AttemptRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
+use crate::domain::rows::{AttemptRow, FactRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 
 /// Which runs. All conditions hold together; newest first.
@@ -352,6 +352,20 @@ impl Store {
             let id = id_of(c, &run)?;
             let mut s = c.prepare_cached("SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id")?;
             Ok(s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The newest facts of a kind, over all runs, newest first.
+    pub fn facts_of_kind(&self, kind: &str, limit: usize) -> Result<Vec<FactRow>, StoreError> {
+        let kind = kind.to_owned();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT f.json, f.at_us, r.pipeline, r.number FROM fact f JOIN run r ON r.id = f.run_id WHERE f.kind = ?1 ORDER BY f.id DESC LIMIT ?2",
+            )?;
+            let rows = s.query_map(params![kind, limit], |r| {
+                Ok(FactRow { json: r.get(0)?, at_us: r.get(1)?, run: RunRef::new(r.get::<_, String>(2)?, r.get(3)?) })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

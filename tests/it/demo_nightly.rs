@@ -225,3 +225,35 @@ fn a_directory_that_is_not_the_demos_is_refused_with_4_and_not_touched() {
     assert_eq!(std::fs::read_dir(demo.state()).unwrap().count(), 0);
     demo.qd(&["--config-dir", "/nonexistent", "demo"]).expect(2);
 }
+
+#[test]
+fn the_demo_promotes_its_nightly_and_goes_one_step_back() {
+    let demo = Demo::start();
+    let promote = |name: &str| demo.qd(&["--json", "run", name, "--confirm", name, "--reason", "shown", "--wait"]);
+    let rows = |what: &str| demo.qd(&["--json", "get", what]).expect(0).json()["rows"].as_array().unwrap().clone();
+    assert!(rows("repos").iter().all(|r| r["state"] == "unknown" && r["verified"].is_null()), "{:?}", rows("repos"));
+    demo.nightly();
+    demo.qd(&["run", "promote-latest", "--wait"]).expect(4);
+    assert_eq!(promote("promote-latest").expect(0).json()["verdict"], "success");
+    let root = demo.state().join("mirror/el9");
+    let first = std::fs::read_link(root.join("stable")).unwrap();
+    demo.qd(&["demo", "advance"]).expect(0);
+    demo.nightly();
+    assert_eq!(std::fs::read_link(root.join("stable")).unwrap(), first, "the nightly does not move what is stable");
+    promote("promote-latest").expect(0);
+    let second = std::fs::read_link(root.join("stable")).unwrap();
+    assert_ne!(first, second);
+    for (served, tree) in demo.trees() {
+        let list = |dir: &Path| packages_of(&document(dir, "primary")).into_keys().collect::<Vec<_>>();
+        assert_eq!(list(&served), list(&root.join("stable").join(tree.file_name().unwrap())));
+    }
+    promote("rollback-stable").expect(0);
+    assert_eq!(std::fs::read_link(root.join("stable")).unwrap(), first);
+    let repos = rows("repos");
+    assert_eq!(repos.len(), 2);
+    assert!(repos.iter().all(|r| r["state"] == "unknown" && r["packages"].as_u64() > Some(10) && r["sets"] == "el9-latest"), "{repos:?}");
+    let mirrors = rows("mirrors");
+    let pinned: Vec<_> = mirrors.iter().filter(|r| r["state"] == "pinned").collect();
+    let id = first.file_name().unwrap().to_str().unwrap();
+    assert!(pinned.len() == 2 && pinned.iter().all(|r| r["snapshot"] == id && r["run"] == "rollback-stable#1"), "{mirrors:?}");
+}

@@ -255,3 +255,55 @@ fn a_shared_engine_knows_each_person_by_the_kernel_s_word() {
     shared.as_uid(0, &["engine", "stop"]).expect(0);
     assert!(engine.wait().success());
 }
+
+#[test]
+fn a_frozen_plan_is_held_to_the_roots_and_writers_of_today() {
+    let home = home();
+    let (root, out) = (home.root().join("trees"), home.root().join("out"));
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::create_dir_all(&out).unwrap();
+    let site = |roots: &std::path::Path, writer: &str| {
+        let tree = root.join("a");
+        home.site(&format!(
+            "[mirror]\nroots = [\"{}\"]\n[repos.a]\ntree = \"{}\"\nwriter = \"{writer}\"\n",
+            roots.display(),
+            tree.display()
+        ));
+    };
+    site(&root, "quarterdeck");
+    let with = |dest: &str| {
+        let text = format!(
+            "format: 1\nname: sync\nstages:\n  - name: a\n    uses: mirror/sync\n    with: {{url: \"http://127.0.0.1:9/\", dest: \"{dest}\"}}\n"
+        );
+        home.pipeline("sync", &text);
+    };
+    with(&root.join("a").display().to_string());
+    home.qd(["run", "sync", "--wait"]).expect(1);
+    home.qd(["retry", "sync#1"]).expect(0);
+    crate::support::until("the retry ends", || home.json(&["get", "runs"])["rows"][0]["state"] == "done");
+    site(&out, "quarterdeck");
+    for again in ["retry", "resume"] {
+        let no = home.qd([again, "sync#1"]).expect(4);
+        assert!(no.stderr.contains("[mirror] roots"), "{again}: {no:?}");
+    }
+    site(&root, "cobbler");
+    for again in [&["retry", "sync#1"][..], &["run", "sync"]] {
+        let no = home.qd(again.iter().copied()).expect(4);
+        assert!(no.stderr.contains("cobbler writes it"), "{no:?}");
+    }
+    // A link below a root leads where it leads.
+    site(&root, "quarterdeck");
+    std::os::unix::fs::symlink(&out, root.join("leak")).unwrap();
+    with(&root.join("leak/x").display().to_string());
+    home.qd(["run", "sync"]).expect(4);
+    // So is the root of snapshots.
+    home.pipeline(
+        "switch",
+        &format!(
+            "format: 1\nname: switch\nstages:\n  - name: a\n    uses: mirror/switch\n    with: {{root: \"{}\", to: previous}}\n",
+            out.display()
+        ),
+    );
+    let no = home.qd(["run", "switch"]).expect(4);
+    assert!(no.stderr.contains("[mirror] roots"), "{no:?}");
+}
