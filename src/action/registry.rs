@@ -118,6 +118,20 @@ pub const ALL: &[Action] = &[
         usage: "quarterdeck run PIPELINE [-p k=v]… [--wait] [--reason T] [--confirm PIPELINE]",
     },
     Action {
+        id: "run-missed",
+        title: "Make up a missed start",
+        doc: "Runs a scheduled start that was skipped, as `get occurrences` shows it; its row then says late, and by whom.",
+        level: Level::L1,
+        roles: OPERATORS,
+        target: Target::Pipeline,
+        args: &[
+            Arg { name: "scheduled_for", required: true, doc: "the time that was missed, RFC 3339" },
+            Arg { name: "trigger", required: false, doc: "which one, where two triggers were due at that time" },
+        ],
+        parameters: false,
+        usage: "quarterdeck do run-missed PIPELINE --with scheduled_for=T [--reason T] [--confirm PIPELINE]",
+    },
+    Action {
         id: "secret-set",
         title: "Set a secret",
         doc: "Writes a value to the entry of the Secret Service that the site file names. The value is read from standard input or without \

@@ -32,6 +32,17 @@ pub struct Status {
     /// What is wrong with the site file since the engine read it; empty = nothing.
     #[serde(default)]
     pub site_error: String,
+    /// By whom it is drained, and why; empty = it is not.
+    #[serde(default)]
+    pub drain_reason: String,
+    /// `on`, or what keeps it from firing: `off: why`, `waits: why`, `dead: why`.
+    #[serde(default)]
+    pub scheduler: String,
+    /// The heartbeat: when the scheduler last looked. It sleeps until `next_due`.
+    #[serde(default)]
+    pub scheduler_looked: Option<String>,
+    #[serde(default)]
+    pub next_due: Option<String>,
 }
 
 /// `POST /v1/do`: the only request that changes anything.
@@ -156,7 +167,7 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 15] = [
+pub const TABLES: [&str; 17] = [
     "artifacts",
     "audit",
     "content",
@@ -166,10 +177,12 @@ pub const TABLES: [&str; 15] = [
     "flaky",
     "locks",
     "mirrors",
+    "occurrences",
     "pipelines",
     "queue",
     "repos",
     "runs",
+    "schedule",
     "slowest",
     "tests",
 ];

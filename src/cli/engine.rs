@@ -97,6 +97,17 @@ fn show(out: &Out, s: &Status) {
     out.line(format!("socket  {}", s.socket));
     out.line(format!("state   {}", s.state_dir));
     out.line(format!("running {}", s.runs_running));
+    if !s.drain_reason.is_empty() {
+        out.line(format!("drained {}", crate::base::sanitise::cell(&s.drain_reason)));
+    }
+    if !s.scheduler.is_empty() {
+        let tone = if s.scheduler.starts_with("dead") { super::out::Tone::Bad } else { super::out::Tone::Dim };
+        let next =
+            s.next_due.as_deref().map(|t| format!(", next {} ({})", times::absolute(Some(t), &out.zone, now), times::age(Some(t), now)));
+        let looked = s.scheduler_looked.as_deref().map(|t| format!(", looked {}", times::age(Some(t), now))).unwrap_or_default();
+        let words = crate::base::sanitise::cell(&s.scheduler);
+        out.line(format!("schedule {}{}{looked}", out.paint(tone, &words), next.unwrap_or_default()));
+    }
     if !s.site_error.is_empty() {
         out.line(format!(
             "{}\n{}",

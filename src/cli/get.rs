@@ -181,6 +181,39 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                 })
                 .collect(),
         ),
+        "schedule" => (
+            vec![left("PIPELINE"), left("NEXT"), left("TRIGGER"), left("LAST"), left("STATE"), left("CATCH-UP"), left("CALENDAR")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    let last = match view.text(r, "last_outcome").as_str() {
+                        "" => "-".to_owned(),
+                        outcome => format!("{outcome} {}", view.time(r, "last_scheduled")),
+                    };
+                    let detail = view.text(r, "detail");
+                    let state = view.text(r, "state") + &if detail.is_empty() { String::new() } else { format!(": {detail}") };
+                    let next = or(view.text(r, "next_local"), "-");
+                    let calendar = view.either(r, "calendar_state", "calendar");
+                    vec![view.text(r, "pipeline"), next, view.text(r, "trigger"), last, state, view.text(r, "catch_up"), calendar]
+                })
+                .collect(),
+        ),
+        "occurrences" => (
+            vec![left("SCHEDULED FOR"), left("PIPELINE"), left("OUTCOME"), left("RUN"), left("WHY"), left("TRIGGER")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.time(r, "scheduled_for"),
+                        view.text(r, "pipeline"),
+                        view.text(r, "outcome"),
+                        view.text(r, "run"),
+                        view.text(r, "why"),
+                        view.text(r, "trigger"),
+                    ]
+                })
+                .collect(),
+        ),
         "content" => (
             vec![left("SET"), left("OS"), left("CONTENT"), left("READ"), left("REPOS"), left("DETAIL")],
             rows.rows
@@ -232,6 +265,8 @@ fn empty(get: &Get) -> String {
         "artifacts" => "no run has kept a file yet: name files with `artifacts:` in a pipeline",
         "fingerprints" => "no run has kept a file or read a content set yet",
         "tests" | "failures" | "flaky" | "slowest" => tested::empty(&get.what),
+        "schedule" => "no pipeline has a trigger: `triggers:` in its file says what starts it",
+        "occurrences" => "nothing was due yet: quarterdeck get schedule shows what will be",
         _ => "nothing was done yet",
     }
     .to_owned()

@@ -17,6 +17,7 @@ pub mod level;
 pub mod log;
 pub mod mirror;
 pub mod nevra;
+pub mod occurrence;
 pub mod person;
 pub mod reason;
 pub mod report;

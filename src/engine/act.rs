@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::guard::{self, Ask, Caller, Pass};
 use super::routes::blocking;
+use super::scheduler::{self, Missed};
 use super::state::{Engine, from_store};
 use super::{approvals, plan, secret_acts};
 use crate::action::{self, Action, Target};
@@ -35,6 +36,8 @@ enum Subject {
     Ballot(Box<approvals::Ballot>),
     /// The entry of the Secret Service.
     Secret(String),
+    /// A scheduled start that was missed is made up.
+    Missed(Box<Missed>),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
@@ -124,10 +127,27 @@ fn judge(engine: &Engine, caller: &Caller, action: &'static Action, request: &Do
     let mut subject = Subject::Engine;
     let name = if request.target.is_empty() { ENGINE } else { request.target.as_str() };
     let ask = Ask { action, subject: name, reason: &request.reason, confirm: request.confirm.as_deref() };
-    let pass = guard::decide(engine.ground(&site), caller, &ask, || {
+    let mut freeze = None;
+    let decided = guard::decide(engine.ground(&site), caller, &ask, || {
         let (found, level) = why_not(engine, &site, caller, action, request)?;
+        // What starts work asks the calendars of its pipeline.
+        let pipeline = match &found {
+            Subject::Plan(plan) => Some(plan.pipeline.clone()),
+            Subject::Missed(missed) => Some(missed.plan.pipeline.clone()),
+            Subject::Run(row) if matches!(action.id, "resume" | "retry") => Some(row.pipeline.clone()),
+            _ => None,
+        };
         subject = found;
-        Ok(level)
+        let Some(pipeline) = pipeline else { return Ok(level) };
+        freeze = scheduler::frozen(engine, &site, &pipeline)?;
+        scheduler::raised(freeze.as_ref(), &pipeline, level, &request.reason)
+    });
+    let pass = decided.map_err(|e| match &freeze {
+        // The level that it names is the freeze's doing.
+        Some(f) if e.code == Code::Refused && !e.message.contains(&f.to_string()) => {
+            ApiError { message: format!("{}; it is {f}", e.message), ..e }
+        }
+        _ => e,
     })?;
     Ok((pass, subject))
 }
@@ -149,6 +169,12 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     }
     if action.target == Target::Secret {
         return Ok((Subject::Secret(secret_acts::entry_of(engine, site, request)?), Level::L1));
+    }
+    if action.id == "run-missed" {
+        let occurrence = scheduler::find_missed(engine, &request.target, &request.with)?;
+        let plan = plan::of_pipeline(engine, site, &request.target, &Default::default())?;
+        let level = plan.danger;
+        return Ok((Subject::Missed(Box::new(Missed { occurrence, plan })), level));
     }
     if action.target == Target::Pipeline {
         let plan = plan::of_pipeline(engine, site, &request.target, &request.with)?;
@@ -256,6 +282,23 @@ async fn perform(
                 return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
             }
             Ok(done(Some(&run), if pass.waits { format!("{run} {held}") } else { format!("{run} is queued") }))
+        }
+        Subject::Missed(missed) => {
+            let time = super::rows::time(missed.occurrence.scheduled_us);
+            // What two people must want waits for the second here too.
+            let hold = match pass.waits {
+                true => {
+                    let json =
+                        serde_json::to_string(&missed.plan).map_err(|e| ApiError::failed(format!("the plan cannot be kept: {e}"), ""))?;
+                    let inputs = approvals::inputs(engine, &missed.plan).await?;
+                    Some(DecisionEdit::Make(Box::new(runner.hold(None, &approval::sha_of(&json), inputs, why))))
+                }
+                false => None,
+            };
+            let note = note(&missed.plan.pipeline, hold);
+            let run = scheduler::start_missed(engine, *missed, who, why, request.key.as_deref(), note).await?;
+            let how = if pass.waits { held } else { "is queued".to_owned() };
+            Ok(done(Some(&run), format!("{run} {how}: it makes up the start of {time}")))
         }
         Subject::Run(row) => {
             let run = &row.run;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, jobs, routes, tested, trees};
+use super::{act, jobs, routes, scheduler, tested, trees};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -78,9 +78,11 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "repos" => trees::REPOS,
         "slowest" => tested::SLOWEST,
         "tests" => tested::TESTS,
+        "occurrences" => scheduler::OCCURRENCES,
         "pipelines" => rows::PIPELINES,
         "queue" => rows::QUEUE,
         "runs" => rows::RUNS,
+        "schedule" => scheduler::SCHEDULE,
         _ => {
             let help = match suggest::nearest(what, TABLES) {
                 Some(near) => format!("did you mean `{near}`? There are: {}", TABLES.join(" ")),
@@ -133,6 +135,11 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
             "audit" => {
                 let view = store.audit_view(cut).map_err(|e| from_store(&e))?;
                 (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
+            }
+            "occurrences" => (scheduler::occurrences(&engine, cut)?, 0, None),
+            "schedule" => {
+                let (rows, error) = scheduler::schedule(&engine)?;
+                (rows, 0, error)
             }
             "decisions" => (store.decisions(cut).map_err(|e| from_store(&e))?.iter().map(rows::decision).collect(), 0, None),
             _ => (jobs::rows(&engine)?, 0, None),

@@ -22,6 +22,7 @@ mod routes;
 pub mod rows;
 pub mod run;
 mod runs;
+pub mod scheduler;
 mod secret_acts;
 mod secrets;
 mod server;

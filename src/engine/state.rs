@@ -12,6 +12,8 @@ use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
 use super::logging::SecretFilter;
 use super::model::Model;
+use super::on_failure::Callers;
+use super::scheduler::Board;
 use super::secrets::FilteredSecrets;
 use super::site_watch::SiteWatch;
 use crate::api::ApiError;
@@ -40,6 +42,8 @@ pub struct Engine {
     /// Who may open a shared socket; none = everybody.
     pub socket_gid: Option<u32>,
     pub started_us: i64,
+    pub schedule: Board,
+    pub callers: Callers,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -78,6 +82,8 @@ impl Engine {
             socket: p.socket,
             private: p.private,
             socket_gid: p.socket_gid,
+            schedule: Board::default(),
+            callers: Callers::default(),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -149,6 +155,8 @@ impl Engine {
         let running = RunsQuery { states: vec![RunState::Running, RunState::Waiting], limit: 1_000_000, ..RunsQuery::default() };
         let position = self.model.position();
         let site = self.watch.current();
+        let schedule = self.schedule.state();
+        let drain = self.store.drain().map_err(|e| from_store(&e))?;
         Ok(Status {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,7 +165,11 @@ impl Engine {
             runs_running: self.store.runs(&running).map_err(|e| from_store(&e))?.len() as u64,
             state_dir: self.watch.dirs().state.display().to_string(),
             private: self.private,
-            draining: self.store.drain().map_err(|e| from_store(&e))?.is_some(),
+            draining: drain.is_some(),
+            drain_reason: drain.map(|d| format!("by {}: {}", d.by, d.why)).unwrap_or_default(),
+            scheduler: schedule.words(),
+            scheduler_looked: schedule.beat_us.map(super::rows::time),
+            next_due: schedule.next_us().map(super::rows::time),
             read_only: site.as_ref().is_ok_and(|s| s.read_only),
             epoch: position.epoch,
             revision: position.revision,

@@ -12,6 +12,20 @@ use crate::runner::log::care;
 /// The rule is looked at so often; most looks find nothing to do.
 const EVERY: Duration = Duration::from_secs(3_600);
 
+/// Rows of the ledger of scheduled starts are kept so long: a year, and what an audit after it needs.
+const LEDGER_US: i64 = 400 * 86_400_000_000;
+
+async fn forget(engine: &Engine) {
+    let before = engine.now_us() - LEDGER_US;
+    loop {
+        match engine.store.forget_occurrences(before).await {
+            Ok(0) => return,
+            Ok(gone) => tracing::info!(rows = gone, "old rows of the ledger went"),
+            Err(e) => return tracing::warn!(error = %e, "the ledger could not be shortened"),
+        }
+    }
+}
+
 /// Sweeps at the start and every hour until the engine stops.
 pub async fn serve(engine: Arc<Engine>) {
     loop {
@@ -21,6 +35,7 @@ pub async fn serve(engine: Arc<Engine>) {
             // A full disk, for example: the next look comes.
             Err(e) => tracing::warn!(error = %e, "retention could not be done"),
         }
+        forget(&engine).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = engine.stopped() => return,

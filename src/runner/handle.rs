@@ -22,7 +22,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState, StepKey, valid_name};
 use crate::pipeline::plan::{OnConflict, Plan};
-use crate::store::{CancelMark, Drain, Group, NewRun, NewStep, Note, OpenOptionsStore, Store};
+use crate::store::{CancelMark, Drain, Group, Ledger, NewRun, NewStep, Note, OpenOptionsStore, Store};
 
 /// Events that wait for the dispatcher; a sender waits when it is full.
 const EVENTS: usize = 1_024;
@@ -145,6 +145,15 @@ impl Runner {
 
     /// Queues a run. It is durable, with its number, when this returns; a known cause answers the run that it had started.
     pub async fn submit(&self, submit: Submit) -> Result<RunRef, RunnerError> {
+        self.submit_with(submit, None).await
+    }
+
+    /// As `submit`, with what the ledger of scheduled starts says of the run, in the same transaction.
+    pub async fn submit_due(&self, submit: Submit, ledger: Ledger) -> Result<RunRef, RunnerError> {
+        self.submit_with(submit, Some(ledger)).await
+    }
+
+    async fn submit_with(&self, submit: Submit, ledger: Option<Ledger>) -> Result<RunRef, RunnerError> {
         let plan = submit.plan;
         check(&plan).map_err(|why| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why })?;
         let json =
@@ -184,7 +193,10 @@ impl Runner {
             now_us,
             note: submit.note,
         };
-        let done = self.inner.store.submit(new).await?;
+        let done = match ledger {
+            Some(ledger) => self.inner.store.submit_due(new, ledger).await?,
+            None => self.inner.store.submit(new).await?,
+        };
         crate::base::crash::point("runner.submitted");
         if !done.existing {
             let mut run = ActiveRun::new(done.id, done.run.clone(), submit.requested_by, plan, now_us);

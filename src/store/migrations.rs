@@ -13,6 +13,7 @@ const STEPS: &[(i64, &str)] = &[
     (5, include_str!("migrations/0005_artifacts.sql")),
     (6, include_str!("migrations/0006_totals.sql")),
     (7, include_str!("migrations/0007_facts.sql")),
+    (8, include_str!("migrations/0008_ledger.sql")),
 ];
 
 /// The schema that this version writes.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
 use super::fs_kind::{FsKind, classify};
-use super::migrations;
+use super::{migrations, restored};
 
 pub(super) const DB: &str = "state.db";
 pub(super) const LOCK: &str = "engine.lock";
@@ -280,6 +280,7 @@ fn begin_epoch(conn: &mut Connection, path: &Path, o: &OpenOptionsStore) -> Resu
         conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
     }
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let token = restored::begin(&tx, &o.dir, o.now_us)?;
     tx.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", [])?;
     let epoch: u64 = tx.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |r| r.get(0))?;
     tx.execute(
@@ -287,5 +288,6 @@ fn begin_epoch(conn: &mut Connection, path: &Path, o: &OpenOptionsStore) -> Resu
         (epoch, std::process::id(), &o.boot_id, env!("CARGO_PKG_VERSION"), o.now_us),
     )?;
     tx.commit()?;
+    restored::leave(&o.dir, epoch, &token)?;
     Ok((epoch, unclean))
 }

@@ -49,6 +49,9 @@ impl Store {
         let _ = std::fs::remove_file(&tmp);
         let target = tmp.to_string_lossy().into_owned();
         self.read(move |c| Ok(c.execute("VACUUM INTO ?1", [target]).map(drop)?))?;
+        // A copy says that it is one: put back, it must not go on as if nothing had happened since.
+        rusqlite::Connection::open(&tmp)?
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [super::restored::COPY, &day])?;
         std::fs::set_permissions(&tmp, std::fs::Permissions::from_mode(0o600)).map_err(fail("cannot protect"))?;
         std::fs::File::open(&tmp).and_then(|f| f.sync_all()).map_err(fail("cannot sync"))?;
         std::fs::rename(&tmp, &path).and_then(|()| crate::base::durable::sync_dir(&dir)).map_err(fail("cannot put in place"))?;

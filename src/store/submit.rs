@@ -81,7 +81,7 @@ impl Store {
     }
 }
 
-fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, StoreError> {
+pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, StoreError> {
     if let Some(cause) = &new.cause {
         let known = tx
             .prepare_cached("SELECT id, pipeline, number, title FROM run WHERE cause = ?1")?

@@ -24,7 +24,7 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit`, the scheduler by `tests/it/schedule`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -53,6 +53,9 @@ pub const POINTS: &[Point] = &[
     point("runner.inputs", Target::Engine, Doing::Claimed, "-"),
     point("retention.condemned", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.removed", Target::Engine, Doing::BeforeClaim, "-"),
+    point("scheduler.known", Target::Engine, Doing::BeforeClaim, "-"),
+    point("scheduler.recorded", Target::Engine, Doing::BeforeClaim, "-"),
+    point("scheduler.fired", Target::Engine, Doing::BeforeClaim, "-"),
     point("shim.begin", Target::Shim, Doing::Claimed, ""),
     point("shim.locked", Target::Shim, Doing::Claimed, ""),
     point("shim.reserved", Target::Shim, Doing::Claimed, ""),

@@ -24,6 +24,7 @@ mod mirror;
 mod pipelines;
 mod prover;
 mod runner;
+mod schedule;
 mod secrets;
 mod service;
 mod shim;
