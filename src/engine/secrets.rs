@@ -17,10 +17,8 @@ pub struct FilteredSecrets {
 
 impl FilteredSecrets {
     pub fn new(dirs: Dirs, uid: u32, filter: SecretFilter) -> Result<Self, ConfigError> {
+        // Where the kernel keeps no keys for us, `cache` has no effect; `doctor` says so.
         let cache = KernelCache::start().map(|c| Arc::new(c) as Arc<dyn Cache>);
-        if cache.is_none() {
-            tracing::info!("the kernel keeps no keys for this process: `cache` of secrets has no effect");
-        }
         Ok(Self { watch: Arc::new(SiteWatch::open(dirs, uid)?), means: Means { cache, ..Means::of_process(uid) }, filter })
     }
 

@@ -42,7 +42,7 @@ fn exit_codes_are_those_of_the_contract() {
 #[test]
 fn an_unknown_command_is_told_which_exist_and_later_ones_are_absent() {
     let home = Home::new();
-    let out = home.qd(["schedule", "preview"]).expect(2);
+    let out = home.qd(["frobnicate"]).expect(2);
     assert!(out.stderr.contains("commands: actions approve cancel"), "{out:?}");
     for later in ["screen", "save", "diff"] {
         assert!(!out.stderr.contains(&format!(" {later} ")), "{later}");

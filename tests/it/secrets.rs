@@ -131,6 +131,36 @@ fn the_kernel_keeps_a_value_for_its_time_and_for_this_process_only() {
 }
 
 #[test]
+fn a_source_that_is_silent_is_bridged_by_the_kernel_and_one_that_answers_never_is() {
+    if KernelCache::start().is_none() {
+        return skip("secrets.kernel_keyring", "add_key is not allowed here");
+    }
+    let home = Home::new();
+    let (value, script) = (home.root().join("value"), home.root().join("ask.sh"));
+    std::fs::write(&script, format!("test -e {v} || exit 7\ncat {v}\n", v = value.display())).unwrap();
+    let site = |cache: &str| format!("[secrets]\ntoken = {{ from = \"cmd:sh {}\"{cache} }}\n", script.display());
+    home.site(&site(", cache = \"10m\"")).pipeline("keep", KEEP);
+    std::fs::write(&value, "the-first-value\n").unwrap();
+    home.qd(["run", "keep", "--wait"]).expect(0);
+    std::fs::remove_file(&value).unwrap();
+    home.qd(["run", "keep", "--wait"]).expect(0);
+    std::fs::write(&value, "the-second-value\n").unwrap();
+    home.qd(["run", "keep", "--wait"]).expect(0);
+    let all: Vec<_> = (1..=3).map(|n| seen(&home, n).unwrap()).collect();
+    assert_eq!(all, ["the-first-value", "the-first-value", "the-second-value"]);
+    // Without `cache` the same silence blocks, and so does the next engine's: the memory was the process's own.
+    std::fs::remove_file(&value).unwrap();
+    home.qd(["engine", "stop"]).expect(0);
+    home.qd(["run", "keep"]).expect(0);
+    assert!(blocked(&home, "keep#4").contains("exit code 7"));
+    home.qd(["cancel", "keep#4"]).expect(0);
+    let all = home.qd(["--json", "doctor"]).json()["rows"].to_string();
+    assert!(all.contains("secret-cache"), "{all}");
+    home.site(&site(""));
+    assert!(!home.qd(["--json", "doctor"]).json()["rows"].to_string().contains("secret-cache"));
+}
+
+#[test]
 fn a_secret_that_appears_across_two_writes_is_hidden() {
     let home = Home::new();
     let file = home.root().join("token");

@@ -12,6 +12,7 @@ use super::out::{Out, Tone};
 use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::doctor::{self, Row, State};
+use crate::secret::KernelCache;
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     // A broken site file is a row, and no reason to say nothing about the rest.
@@ -29,6 +30,9 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     rows.extend(site::files(ctx, known.then_some(&site)));
     rows.extend(site::engine(ctx, &site));
     rows.extend(secrets(ctx, &site));
+    if site.secrets.values().any(|s| s.cache.is_some()) {
+        rows.push(doctor::secret_cache(KernelCache::start().is_some()));
+    }
     let (far, ahead) = far::ask(&site);
     if !far.is_empty() {
         rows.push(doctor::skew(&ahead));

@@ -112,6 +112,19 @@ pub fn secret(name: &str, by_engine: bool, error: Option<&str>) -> Row {
     }
 }
 
+/// Whether the kernel keeps values for a process; asked where a secret wants it.
+pub fn secret_cache(works: bool) -> Row {
+    match works {
+        true => Row::ok("secret-cache", "the kernel keeps keys for a process"),
+        false => Row::new(
+            "secret-cache",
+            State::Warn,
+            "the kernel keeps no keys for this process, so `cache` of secrets has no effect",
+            "allow add_key and keyctl where a container's seccomp profile forbids them, or leave `cache` out",
+        ),
+    }
+}
+
 /// How an upstream or replica answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FarFacts {

@@ -100,6 +100,8 @@ fn configuration_pipelines_and_secrets_in_each_state() {
     says(pipelines_fine(2, 3), State::Ok, "2 of 3");
     says(pipelines_fine(0, 0), State::Warn, "site init");
     says(secret("koji", true, None), State::Ok, "the engine");
+    says(secret_cache(true), State::Ok, "keeps keys");
+    says(secret_cache(false), State::Warn, "seccomp");
     says(secret("koji", false, Some("it is locked")), State::Fail, "locked");
 }
 

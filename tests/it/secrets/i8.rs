@@ -111,6 +111,11 @@ fn i8_a_declared_secret_planted_in_every_channel_is_found_in_none() {
     let spec = std::fs::read(home.state().join("runs/plant/1/attempts/0.0.0-1/spec.json")).unwrap();
     let spec: serde_json::Value = serde_json::from_slice(&spec).unwrap();
     let token = spec["token"].as_str().unwrap().to_owned();
+    // Neither the engine nor the supervisor writes its memory to a core file.
+    let engine = home.json(&["engine", "status"])["pid"].as_i64().unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{engine}/limits")).unwrap();
+    let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{core}");
     // While it runs: processes, and what is on the disk already (also in the write-ahead log).
     assert_eq!(processes_hold(&home, VALUE), Vec::<String>::new());
     assert_nowhere(&home, "another-0ne", &[]);
