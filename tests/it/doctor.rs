@@ -1,10 +1,12 @@
 //! `doctor` against real homes: no engine, broken files, what the site file names; and `/metrics` by a strict reader of the format.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Home, free_port, http, kill, until};
+use crate::support::home::run;
+use crate::support::{Foreground, Home, free_port, have_program, http, kill, skip, until};
 
 fn rows(home: &Home, code: i32) -> Vec<Value> {
     let doc = home.qd(["--json", "doctor"]).expect(code).json();
@@ -111,6 +113,43 @@ fn secrets_and_far_ends_are_asked_and_nothing_is_shown_of_what_they_say() {
     says(&all, &format!("far-end http://127.0.0.1:{shut}/repodata/repomd.xml"), "fail", "repository shut");
     says(&all, "clock-skew", "fail", "ahead of 1 far ends");
     assert!(!format!("{all:?}").contains("a-good-value"), "{all:?}");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_told_and_a_server_that_is_silent_holds_nothing_up() {
+    if !have_program("openssl") {
+        return skip("doctor.certificate", "there is no openssl");
+    }
+    let home = Home::new();
+    let www = home.root().join("www");
+    std::fs::create_dir_all(www.join("repodata")).unwrap();
+    std::fs::write(www.join("repodata/repomd.xml"), "<repomd/>").unwrap();
+    let mut make = Command::new("openssl");
+    make.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "3"]);
+    make.args(["-subj", "/CN=quarterdeck test", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    make.current_dir(&www);
+    run(make).expect(0);
+    let port = free_port();
+    let mut server = Command::new("openssl");
+    server.args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-cert", "cert.pem", "-key", "key.pem", "-WWW", "-quiet"]);
+    let _server = Foreground::start({
+        server.current_dir(&www).env("QD_TEST_HOME", home.root());
+        server
+    });
+    until("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let quiet = silent.local_addr().unwrap().port();
+    home.site(&format!(
+        "[repos.tls]\nupstream = [\"https://127.0.0.1:{port}/\"]\n[repos.quiet]\nupstream = [\"http://127.0.0.1:{quiet}/\"]\n"
+    ));
+    let all = rows(&home, 1);
+    says(&all, &format!("far-end https://127.0.0.1:{port}/repodata/repomd.xml"), "fail", "certificate");
+    says(&all, &format!("far-end http://127.0.0.1:{quiet}/repodata/repomd.xml"), "fail", "repository quiet");
+    let mut trusting = home.command(["--json", "doctor"]);
+    trusting.env("SSL_CERT_FILE", www.join("cert.pem"));
+    let all = run(trusting).json()["rows"].as_array().unwrap().clone();
+    says(&all, &format!("far-end https://127.0.0.1:{port}/repodata/repomd.xml"), "ok", "certificate is good");
 }
 
 /// One line of the exposition, split; panics where the format does not allow it.

@@ -84,6 +84,7 @@ fn a_read_only_site_refuses_each_action_there_is() {
         match action["target"].as_str().unwrap() {
             "run" => request["target"] = json!("hello#1"),
             "pipeline" => request["target"] = json!("hello"),
+            "secret" => request["target"] = json!("token"),
             _ => {}
         }
         refused(act(&home.socket(), request), "read-only");

@@ -160,12 +160,15 @@ pub fn far_end(f: &FarFacts) -> Row {
         }
         Far::Status(s) => fail(format!("HTTP {s} ({by})"), "its server is in trouble, or a proxy stands between: try it with curl".into()),
         Far::Unreachable(why) => fail(format!("{why} ({by})"), "check name, network and proxy of this host: curl -v the address".into()),
-        Far::Certificate(why) => fail(format!("{why} ({by})"), certificate_help(why).into()),
+        Far::Certificate(why) => {
+            let help = certificate_help(why).map_or_else(|| format!("look at it: curl -v {}", f.url), str::to_owned);
+            fail(format!("{why} ({by})"), help)
+        }
     }
 }
 
-fn certificate_help(why: &str) -> &'static str {
-    match why {
+fn certificate_help(why: &str) -> Option<&'static str> {
+    let help = match why {
         _ if why.contains("UnknownIssuer") => {
             "its authority is not trusted here: put the CA's certificate into /etc/pki/ca-trust/source/anchors and run update-ca-trust"
         }
@@ -175,6 +178,7 @@ fn certificate_help(why: &str) -> &'static str {
         _ if why.contains("UnsupportedCertVersion") => {
             "its certificate is of version 1, which is refused: it must be issued anew as version 3"
         }
-        _ => "look at it: openssl s_client -connect HOST:443 -servername HOST",
-    }
+        _ => return None,
+    };
+    Some(help)
 }

@@ -137,7 +137,7 @@ fn a_far_end_in_each_state_and_certificates_with_their_cure() {
         ("invalid peer certificate: NotValidYet", "clock"),
         ("invalid peer certificate: NotValidForName", "another name"),
         ("UnsupportedCertVersion", "version 3"),
-        ("alert: HandshakeFailure", "openssl"),
+        ("alert: HandshakeFailure", "curl -v https://m/x"),
     ] {
         says(at(true, Far::Certificate(why.into())), State::Fail, cure);
     }
