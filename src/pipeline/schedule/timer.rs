@@ -79,7 +79,7 @@ impl Timer {
     pub fn ticker(&self, pipeline: &str) -> Result<Ticker, String> {
         let zone = zone(&self.zone).map_err(|_| format!("no time zone `{}` on this machine: is tzdata installed?", self.zone))?;
         let kind = match &self.when {
-            When::Cron { pattern } => Kind::Cron(cron(pattern, pipeline)?),
+            When::Cron { pattern } => Kind::Cron(Box::new(cron(pattern, pipeline)?)),
             When::Every { every, anchor } => Kind::Every(*every, *anchor),
         };
         Ok(Ticker { kind, zone, shift: SignedDuration::from_millis(jitter(pipeline, &self.key(), self.jitter).ms() as i64) })
@@ -88,7 +88,7 @@ impl Timer {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Cron(Pattern),
+    Cron(Box<Pattern>),
     Every(Span, DateTime),
 }
 
