@@ -23,6 +23,7 @@ mod logs;
 mod mirror;
 mod pipelines;
 mod prover;
+mod prover_switch;
 mod runner;
 mod schedule;
 mod secrets;

@@ -22,42 +22,42 @@ use crate::support::home::EXE;
 use crate::support::http;
 use crate::support::wait::LIMIT;
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
 #[derive(Debug, Default)]
-struct Counts {
-    passes: AtomicU64,
-    straddling: AtomicU64,
-    files: AtomicU64,
-    syncs: AtomicU64,
-    kills: AtomicU64,
-    publishes: AtomicU64,
-    advances: AtomicU64,
+pub(crate) struct Counts {
+    pub(crate) passes: AtomicU64,
+    pub(crate) straddling: AtomicU64,
+    pub(crate) files: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) kills: AtomicU64,
+    pub(crate) publishes: AtomicU64,
+    pub(crate) advances: AtomicU64,
 }
 
 /// What the passes under way hold: by reader, the repository and the sha256 of the repomd.xml that it got, if it has one yet.
-type Held = Mutex<HashMap<usize, (Repo, Option<String>)>>;
+pub(crate) type Held = Mutex<HashMap<usize, (Repo, Option<String>)>>;
 
 /// Href, size and sha256 of each package.
-type Listed = Vec<(String, u64, String)>;
+pub(crate) type Listed = Vec<(String, u64, String)>;
 
-struct World {
-    mirror_url: String,
-    mirror_dir: PathBuf,
+pub(crate) struct World {
+    pub(crate) mirror_url: String,
+    pub(crate) mirror_dir: PathBuf,
     /// A pass waits up to so many milliseconds between repomd.xml and the rest.
-    delay_ms: u64,
-    counts: Counts,
-    held: Held,
-    torn: Mutex<Vec<String>>,
-    stop: AtomicBool,
+    pub(crate) delay_ms: u64,
+    pub(crate) counts: Counts,
+    pub(crate) held: Held,
+    pub(crate) torn: Mutex<Vec<String>>,
+    pub(crate) stop: AtomicBool,
     /// Packages of a primary by its checksum: href, size, sha256.
-    listed: Mutex<BTreeMap<String, Arc<Listed>>>,
+    pub(crate) listed: Mutex<BTreeMap<String, Arc<Listed>>>,
 }
 
 impl World {
-    fn repomd(&self, repo: Repo) -> Vec<u8> {
+    pub(crate) fn repomd(&self, repo: Repo) -> Vec<u8> {
         std::fs::read(self.mirror_dir.join(repo.id()).join("repodata/repomd.xml")).unwrap_or_default()
     }
 }
@@ -149,7 +149,7 @@ fn pass(world: &World, id: usize, rng: &mut Rng) -> Result<(), String> {
     Ok(())
 }
 
-fn reader(world: &World, id: usize, wanted: u64) {
+pub(crate) fn reader(world: &World, id: usize, wanted: u64) {
     let mut rng = Rng::new(77, "reader", id as u64);
     while !world.stop.load(Ordering::SeqCst) && world.counts.passes.load(Ordering::SeqCst) < wanted {
         let result = pass(world, id, &mut rng);
@@ -175,7 +175,7 @@ fn sync(estate: &Estate, world: &World, repo: Repo) -> Child {
 }
 
 /// Waits for `child` until `deadline`; kills it then. True when it was killed.
-fn end(child: &mut Child, kill_after: Option<Duration>) -> (bool, Option<i32>) {
+pub(crate) fn end(child: &mut Child, kill_after: Option<Duration>) -> (bool, Option<i32>) {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
