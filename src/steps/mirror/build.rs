@@ -11,7 +11,7 @@ use crate::steps::report::Report;
 use crate::steps::{StepEnv, StepError};
 use crate::systems::repo::inventory::{self, Inventory};
 use crate::systems::repo::links::Named;
-use crate::systems::repo::owner::{self, Lease, Owner};
+use crate::systems::repo::owner::{self, Lease};
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::walk::{self, Census};
 use crate::systems::repo::{Origin, RepoAt, Tree, TreeError, digest};
@@ -33,8 +33,7 @@ pub struct Source {
 
 impl Source {
     pub fn open(repo: RepoAt, tree: Tree, env: &StepEnv) -> Result<Self, StepError> {
-        let mark = tree.read_small(owner::FILE, 4096)?.unwrap_or_default();
-        let ours = serde_json::from_slice::<Owner>(&mark).is_ok_and(|o| o.writer == "quarterdeck");
+        let ours = owner::marked(&tree)?;
         let lease = ours.then(|| owner::take(&tree, &root::me(env))).transpose()?;
         let before = tree.census()?;
         Ok(Self { repo, tree, inventory: Inventory::empty(), before, _lease: lease })

@@ -90,7 +90,7 @@ impl Root {
                 "give a directory of its own for the snapshots, on the same file system",
             ));
         }
-        if !make && !marked(&tree)? {
+        if !make && !owner::marked(&tree)? {
             return Err(StepError::refused(
                 format!("{} has no mark of ours (.quarterdeck/owner)", path.display()),
                 "only roots that mirror/snapshot made are touched: check the path",
@@ -176,12 +176,6 @@ fn open(path: &Path) -> Result<Tree, StepError> {
         }
         e => e.into(),
     })
-}
-
-/// Whether a root carries our mark.
-fn marked(tree: &Tree) -> Result<bool, StepError> {
-    let text = tree.read_small(owner::FILE, 4096)?.unwrap_or_default();
-    Ok(serde_json::from_slice::<Owner>(&text).is_ok_and(|o| o.writer == "quarterdeck"))
 }
 
 /// A snapshot is never written: not through a pointer, and not by its own name.

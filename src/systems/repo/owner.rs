@@ -67,16 +67,30 @@ pub fn take(tree: &Tree, me: &Owner) -> Result<Lease, OwnerError> {
         match serde_json::from_str::<Owner>(&text) {
             Ok(owner) if owner.writer == me.writer => {}
             Ok(owner) => return Err(OwnerError::Foreign { tree: at, writer: crate::wire::excerpt(&owner.writer) }),
-            // A crash while writing leaves the start of our own text, or zeros; anything else is somebody's name.
-            Err(_) if text.starts_with("{\"writer\":\"quarterdeck\"") || text.bytes().all(|b| b == 0) => {}
+            Err(_) if ours(&text) => {}
             Err(_) => return Err(OwnerError::Foreign { tree: at, writer: crate::wire::excerpt(text.trim()) }),
         }
     }
     let mut line = serde_json::to_vec(me).map_err(|e| io("write", e.into()))?;
     line.push(b'\n');
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&line));
+    // Written over, and cut after: a kill in between leaves our name, never an empty file.
+    let written = file.rewind().and_then(|()| file.write_all(&line)).and_then(|()| file.set_len(line.len() as u64));
     written.map_err(|e| io("write", e))?;
     Ok(Lease { _file: file })
+}
+
+/// Whether the text of an owner file is ours. A crash while it was written leaves the start of it, or zeros, or nothing; anything else is
+/// somebody's name.
+pub fn ours(text: &str) -> bool {
+    match serde_json::from_str::<Owner>(text) {
+        Ok(owner) => owner.writer == "quarterdeck",
+        Err(_) => text.starts_with("{\"writer\":\"quarterdeck\"") || text.trim().is_empty() || text.bytes().all(|b| b == 0),
+    }
+}
+
+/// Whether a tree carries our mark; `false` where it carries none.
+pub fn marked(tree: &Tree) -> Result<bool, TreeError> {
+    Ok(tree.read_small(FILE, 4096)?.is_some_and(|text| ours(&String::from_utf8_lossy(&text))))
 }
 
 /// Whether somebody holds the tree's lock, found without touching it: a momentary lock of ours could turn a writer away. `false` where
@@ -138,6 +152,7 @@ mod tests {
             let tree = Tree::open(dir.path()).unwrap();
             assert!(matches!(take(&tree, &me()), Err(OwnerError::Foreign { .. })), "{text}");
             assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), text);
+            assert!(!marked(&tree).unwrap(), "{text}");
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(".origin")).unwrap();
@@ -151,7 +166,9 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir(dir.path().join(".quarterdeck")).unwrap();
             std::fs::write(dir.path().join(FILE), text).unwrap();
-            assert!(take(&Tree::open(dir.path()).unwrap(), &me()).is_ok(), "{text:?}");
+            let tree = Tree::open(dir.path()).unwrap();
+            assert!(marked(&tree).unwrap(), "{text:?}");
+            assert!(take(&tree, &me()).is_ok(), "{text:?}");
         }
     }
 }
