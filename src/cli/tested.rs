@@ -68,6 +68,7 @@ pub fn empty(what: &str) -> &'static str {
     match what {
         "failures" => "no test has failed in the runs that are kept",
         "flaky" => "no test is flaky in the newest runs",
+        "slowest" => "the newest test reports give no times",
         _ => "no run has a test report yet: `artifacts: [{path: junit.xml, type: junit}]` in a pipeline takes them in",
     }
 }

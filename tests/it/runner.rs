@@ -5,6 +5,7 @@ mod full_disk;
 mod lifecycle;
 mod restart;
 mod store;
+mod uses;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
