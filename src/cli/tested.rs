@@ -9,6 +9,8 @@ use crate::domain::junit::full_name;
 
 type Row = Map<String, Value>;
 type Table = (Vec<Column>, Vec<Vec<String>>);
+/// A row's cells.
+type Line<'a> = dyn Fn(&Row) -> Vec<String> + 'a;
 
 /// Digits of a digest that are shown.
 const DIGITS: usize = 12;
@@ -16,7 +18,7 @@ const DIGITS: usize = 12;
 /// The table of these rows; none where it is not about them.
 pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
     let text = |r: &Row, key: &str| view.text(r, key);
-    let (columns, line): (Vec<Column>, &dyn Fn(&Row) -> Vec<String>) = match what {
+    let (columns, line): (Vec<Column>, &Line<'_>) = match what {
         "tests" => (
             vec![
                 left("RUN"),

@@ -230,7 +230,7 @@ mod tests {
         // Failed in a run that was good all the same: its pipeline only notes failures.
         let mut noted = row("##");
         noted[1].verdict = Some(Verdict::Success);
-        assert_eq!(failures(&noted, 0)[0].new, false);
+        assert!(!failures(&noted, 0)[0].new);
         assert_eq!(failures(&row("#."), 7), []);
     }
 
