@@ -18,6 +18,7 @@ mod doctor;
 mod engine;
 mod guard;
 mod history;
+mod import;
 mod interop;
 mod invariants;
 mod logs;

@@ -9,7 +9,6 @@ use super::source::{Bad, Source, Span};
 use crate::domain::run::valid_name;
 use crate::pipeline::Catalog;
 use crate::pipeline::diagnostic::{show, show_to};
-use crate::pipeline::schema::{Status, keys};
 
 /// Lines of the original that one failing step quotes; a longer one is found in the original.
 const MAX_QUOTE: usize = 200;
@@ -143,11 +142,6 @@ pub fn label(text: &str, most: usize) -> String {
     let words = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = words.chars().take(most).collect();
     short.trim().to_owned()
-}
-
-/// Whether this version has a key.
-pub fn has(context: &'static crate::pipeline::schema::Context, key: &str) -> bool {
-    context.key(key).is_some_and(|k| matches!(k.status, Status::Here))
 }
 
 impl<'a> Converter<'a> {
@@ -472,7 +466,7 @@ impl<'a> Converter<'a> {
     }
 
     pub fn artifact(&self, path: &str, junit: bool) -> Artifact {
-        Artifact { path: path.to_owned(), junit: junit && has(&keys::ARTIFACT, "type") }
+        Artifact { path: path.to_owned(), junit }
     }
 }
 

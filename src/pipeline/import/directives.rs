@@ -1,6 +1,6 @@
 //! The parts of a pipeline beside its stages: options, parameters, environment, triggers, tools.
 
-use super::convert::{Bind, BindKind, Converter, Ctx, MAX_ITEMS, as_call, has, name_of, seconds};
+use super::convert::{Bind, BindKind, Converter, Ctx, MAX_ITEMS, as_call, name_of, seconds};
 use super::cron;
 use super::lexer::Piece;
 use super::out::{Parameter, Trigger};
@@ -8,7 +8,7 @@ use super::parse::{Call, StmtKind, Value, ValueKind};
 use super::report::Fate;
 use super::shell::{self, Var};
 use crate::pipeline::diagnostic::show;
-use crate::pipeline::schema::{Ty, keys, scalar};
+use crate::pipeline::schema::{Ty, scalar};
 
 /// Options that need nothing here, or cannot be had: name, fate, why, what to do.
 const OPTIONS: [(&str, Fate, &str, &str); 15] = [
@@ -158,7 +158,7 @@ impl Converter<'_> {
         }
     }
 
-    fn parameter(&mut self, c: &Call) {
+    pub fn parameter(&mut self, c: &Call) {
         let what = format!("parameter {}", show(&c.name));
         let Some(name) = c.arg("name").and_then(Value::literal).map(str::to_owned) else {
             return self.report.manual(&c.span, what, "its name is computed", "write it by hand");
@@ -448,26 +448,14 @@ impl Converter<'_> {
     }
 
     fn poll(&mut self, c: &Call) {
-        if !has(&keys::TRIGGER, "git") {
-            return self.report.manual(
-                &c.span,
-                "trigger pollSCM",
-                "this version does not look at git by itself",
-                "use `every:` and let the first stage end early when nothing is new",
-            );
-        }
         let interval = c.arg("scmpoll_spec").and_then(Value::literal).and_then(interval).unwrap_or("15m");
         let url = self.checkout.url.clone();
         let off = url.is_none().then(|| "Jenkins looked for changes here. Say which repository, and take the marks away:".to_owned());
         let mut keys = vec![("git".to_owned(), url.clone().unwrap_or_else(|| "https://git.example.org/repository.git".into()))];
-        if has(&keys::TRIGGER, "ref")
-            && let Some(r) = &self.checkout.reference
-        {
+        if let Some(r) = &self.checkout.reference {
             keys.push(("ref".into(), r.clone()));
         }
-        if has(&keys::TRIGGER, "interval") {
-            keys.push(("interval".into(), interval.into()));
-        }
+        keys.push(("interval".into(), interval.into()));
         self.file.triggers.push(Trigger { keys, off });
         match url {
             Some(_) => self.report.approximated(&c.span, "trigger pollSCM", "a git trigger with an interval", ""),

@@ -1,14 +1,13 @@
 //! Steps that reach out of a stage: artifacts and test reports, runs of other pipelines, questions to people.
 
-use super::convert::{Converter, Ctx, MAX_ITEMS, Place, as_call, has, name_of};
+use super::convert::{Converter, Ctx, MAX_ITEMS, Place, as_call, name_of};
 use super::lexer::Piece;
-use super::out::{Action, Step};
-use super::parse::{Call, Value, ValueKind};
+use super::out::{Action, Parameter, Step, flow, scalar};
+use super::parse::{Call, Stmt, StmtKind, Value, ValueKind};
 use super::shell;
 use super::source::Span;
-use super::steps::{Attrs, Segment, add};
-use crate::pipeline::diagnostic::show;
-use crate::pipeline::schema::keys;
+use super::steps::{Approval, Attrs, Segment, add};
+use crate::pipeline::diagnostic::{show, show_to};
 
 impl Converter<'_> {
     #[allow(clippy::too_many_arguments)]
@@ -38,9 +37,7 @@ impl Converter<'_> {
         if found.is_empty() {
             return self.report.manual(span, what, "it names no files", "write `artifacts:`");
         }
-        if junit && !has(&keys::ARTIFACT, "type") {
-            self.report.approximated(span, what, "the reports are kept as artifacts; this version does not read them", "");
-        } else if c.named("excludes").is_some() {
+        if c.named("excludes").is_some() {
             self.report.approximated(
                 span,
                 what,
@@ -110,47 +107,66 @@ impl Converter<'_> {
         add(segments, attrs, step);
     }
 
-    /// An approval, where this version has them; else the failing step in its place.
-    pub fn input(&mut self, c: &Call, what: &str) -> Result<Segment, Step> {
-        let field = |n: &str| {
-            c.named(n).or_else(|| c.body().iter().filter_map(as_call).find(|f| f.name == n).and_then(|f| f.args.first()).map(|a| &a.value))
-        };
-        if !has(&keys::STAGE, "approve") {
-            let help = "split the pipeline here, and start the second part by hand";
-            return Err(self.by_hand(&c.span, what, "this version has no approvals", help));
-        }
-        let Some(context) = keys::STAGE.key("approve").and_then(|k| k.ty.contexts().into_iter().next()) else {
-            return Err(self.by_hand(&c.span, what, "this version has no approvals", "split the pipeline here"));
-        };
-        let mut out: Vec<(String, String)> = Vec::new();
-        let submitters: Vec<String> =
+    /// A question to people: a stage that waits for them.
+    pub fn input(&mut self, c: &Call, ctx: &Ctx, what: &str) -> Approval {
+        let part = |n: &str| c.body().iter().filter_map(as_call).find(|f| f.name == n);
+        let field = |n: &str| c.named(n).or_else(|| part(n).and_then(|f| f.args.first()).map(|a| &a.value));
+        let mut out = Approval { span: c.span.clone(), ..Approval::default() };
+        let asked: Vec<String> =
             field("submitter").and_then(Value::literal).map(|s| s.split(',').map(name_of).collect()).unwrap_or_default();
-        if has(context, "roles") {
-            let roles = if submitters.is_empty() { vec!["operator".to_owned()] } else { submitters.clone() };
-            out.push(("roles".into(), super::out::flow(&roles)));
+        let (known, strangers): (Vec<String>, Vec<String>) = asked.into_iter().partition(|r| self.catalog.roles.contains(r));
+        let roles = match (known.is_empty(), strangers.is_empty()) {
+            (false, _) => known,
+            (true, true) => vec!["operator".to_owned()],
+            (true, false) => vec!["admin".to_owned()],
+        };
+        out.keys.push(("roles".into(), flow(&roles)));
+        if let Some(message) = field("message").or_else(|| c.positional(0)) {
+            let text = message.literal().unwrap_or_else(|| self.src.slice(&message.span));
+            out.comments.push(format!("Jenkins asked: {}", label_line(text)));
         }
-        if has(context, "quorum") {
-            out.push(("quorum".into(), "1".into()));
+        // Questions are typed as parameters are.
+        let stmts: Vec<Stmt> = match (part("parameters"), field("parameters").map(Value::items)) {
+            (Some(block), _) => block.body().to_vec(),
+            (None, Some(items)) => items.iter().filter_map(as_stmt).collect(),
+            (None, None) => Vec::new(),
+        };
+        let kept = (std::mem::take(&mut self.file.parameters), self.top.scope.clone(), std::mem::take(&mut self.inherited));
+        for c in stmts.iter().take(MAX_ITEMS).filter_map(as_call) {
+            self.parameter(c);
         }
-        let mut lost = field("parameters").is_some();
-        if let Some(message) = field("message").or_else(|| c.positional(0)).and_then(Value::literal) {
-            match ["message", "text", "description"].iter().find(|k| has(context, k)) {
-                Some(key) => out.push(((*key).to_owned(), super::out::scalar(message.lines().next().unwrap_or("")))),
-                None => lost = true,
-            }
+        let asks = std::mem::replace(&mut self.file.parameters, kept.0);
+        (self.top.scope, self.inherited) = (kept.1, kept.2);
+        if !asks.is_empty() {
+            let all: Vec<String> = asks.iter().map(question).collect();
+            out.keys.push(("ask".into(), format!("{{{}}}", all.join(", "))));
+            out.answers = asks.into_iter().map(|p| p.name).filter(|n| !ctx.scope.contains_key(n)).collect();
         }
-        if out.is_empty() {
-            return Err(self.by_hand(
-                &c.span,
-                what,
-                "this version's approvals need more than the original says",
-                "write `approve:` by hand",
-            ));
+        let mut why = "an approve stage; it ends unanswered after 24h, Jenkins' waits as long as the run".to_owned();
+        if !strangers.is_empty() {
+            why.push_str(&format!("; the site has no role {}: {} decides", strangers.join(", "), roles.join(", ")));
         }
-        lost |= field("submitterParameter").is_some();
-        let why = if lost { "an approve stage; its questions are not converted" } else { "an approve stage" };
-        let help = "name the roles of the site that may decide, and write questions below `ask:`";
-        self.report.approximated(&c.span, what, why, help);
-        Ok(Segment { approve: Some(out), ..Segment::default() })
+        self.report.approximated(&c.span, what, why, "name the roles of the site that may decide; `expires:` says how long it waits");
+        out
     }
+}
+
+/// A call in a list as the statement that it would be in a block.
+fn as_stmt(v: &Value) -> Option<Stmt> {
+    match &v.kind {
+        ValueKind::Call(c) => Some(Stmt { span: v.span.clone(), kind: StmtKind::Call((**c).clone()) }),
+        _ => None,
+    }
+}
+
+fn question(p: &Parameter) -> String {
+    let mut keys: Vec<String> = p.keys.iter().map(|(k, v)| format!("{k}: {}", scalar(v))).collect();
+    if !p.choices.is_empty() {
+        keys.push(format!("choices: {}", flow(&p.choices)));
+    }
+    format!("{}: {{{}}}", scalar(&p.name), keys.join(", "))
+}
+
+fn label_line(text: &str) -> String {
+    show_to(text.trim().trim_matches(['"', '\'']), 200)
 }

@@ -7,7 +7,7 @@ use super::parse::{Call, Value};
 use super::post::merged;
 use super::shell::Var;
 use super::source::Bad;
-use super::steps::{Attrs, Segment};
+use super::steps::{Approval, Attrs, Segment};
 use crate::pipeline::diagnostic::show;
 use crate::pipeline::schema::{Ty, scalar};
 
@@ -23,7 +23,7 @@ struct Head {
     when: Vec<Cond>,
     /// Failing steps for what could not be converted, before all others.
     first: Vec<Step>,
-    approve: Option<Segment>,
+    approve: Option<Approval>,
     never: bool,
 }
 
@@ -43,9 +43,8 @@ impl Converter<'_> {
             return self.matrix(call, c, &name, head, needs);
         }
         let mut needs = needs.to_vec();
-        if let Some(seg) = head.approve.take() {
-            let stage = Stage { name: format!("Approve {name}"), when: when_of(&head.when), approve: seg.approve, ..Stage::default() };
-            needs = vec![self.push(stage, &call.head, &needs)?];
+        if let Some(approval) = head.approve.take() {
+            needs = vec![self.push_approval(approval, &name, when_of(&head.when), &needs)?];
         }
         if let Some(c) = part("parallel").or_else(|| part("stages")) {
             return self.group(call, c, head, needs);
@@ -59,26 +58,29 @@ impl Converter<'_> {
         self.steps(steps.body(), &head.ctx, &head.attrs, &mut segments);
         let post = part("post").map(|p| self.post(p, &head.ctx, false)).unwrap_or_default();
         segments.retain(|s| !s.steps.is_empty() || s.approve.is_some());
-        if segments.is_empty() {
+        // The post section needs a stage to follow.
+        if segments.last().is_none_or(|s| s.approve.is_some()) {
             segments.push(Segment { attrs: head.attrs, steps: vec![nothing()], approve: None });
         }
         let when = when_of(&head.when);
         let comments = self.comments_above(call.span.start);
         let last = segments.len() - 1;
         for (i, seg) in segments.into_iter().enumerate() {
-            let approve = seg.approve.is_some();
+            if let Some(approval) = seg.approve {
+                needs = vec![self.push_approval(approval, &name, when.clone(), &needs)?];
+                continue;
+            }
             let stage = Stage {
-                name: if approve { format!("Approve {name}") } else { name.clone() },
+                name: name.clone(),
                 comments: if i == 0 { comments.clone() } else { Vec::new() },
                 when: when.clone(),
                 retry: seg.attrs.retry,
                 timeout: seg.attrs.timeout,
                 locks: seg.attrs.locks,
                 allow_failure: seg.attrs.allow_failure,
-                env: if approve { Vec::new() } else { head.env.clone() },
-                approve: seg.approve,
+                env: head.env.clone(),
                 steps: seg.steps,
-                post: if i == last && !approve { post.clone() } else { Vec::new() },
+                post: if i == last { post.clone() } else { Vec::new() },
                 ..Stage::default()
             };
             needs = vec![self.push(stage, &call.span, &needs)?];
@@ -92,6 +94,12 @@ impl Converter<'_> {
             );
         }
         Ok(needs)
+    }
+
+    fn push_approval(&mut self, a: Approval, of: &str, when: Option<String>, needs: &[String]) -> Result<String, Bad> {
+        let name = if of.to_lowercase().contains("approv") { of.to_owned() } else { format!("Approve {of}") };
+        let stage = Stage { name, when, comments: a.comments, approve: Some(a.keys), ..Stage::default() };
+        self.push(stage, &a.span, needs)
     }
 
     /// Agent, environment, options, condition and input of a stage.
@@ -125,10 +133,13 @@ impl Converter<'_> {
             self.when(c, &mut head);
         }
         for c in of("input") {
-            match self.input(c, "stage input") {
-                Ok(seg) => head.approve = Some(seg),
-                Err(step) => head.first.push(step),
+            let approval = self.input(c, &head.ctx, "stage input");
+            for n in &approval.answers {
+                let answer = format!("${{approve.{n}}}");
+                head.env.push((n.clone(), answer.clone()));
+                head.ctx.scope.insert(n.clone(), Var::Template(answer));
             }
+            head.approve = Some(approval);
         }
         for c in &parts {
             match c.name.as_str() {

@@ -24,7 +24,18 @@ pub struct Segment {
     pub attrs: Attrs,
     pub steps: Vec<Step>,
     /// An approval: a stage without steps.
-    pub approve: Option<Vec<(String, String)>>,
+    pub approve: Option<Approval>,
+}
+
+/// A stage that waits for people.
+#[derive(Debug, Clone, Default)]
+pub struct Approval {
+    /// Keys of `approve:`, values as YAML.
+    pub keys: Vec<(String, String)>,
+    pub comments: Vec<String>,
+    pub span: Span,
+    /// Questions: later steps know them as variables.
+    pub answers: Vec<String>,
 }
 
 /// Steps that tell people something; notifications are the site's here.
@@ -94,13 +105,19 @@ impl Converter<'_> {
                 self.report.approximated(span, what, "all stages of a run share one workspace: the files are there", "")
             }
             "build" => self.build(c, span, ctx, attrs, segments),
-            "input" if ctx.place == Place::Stage => match self.input(c, "input") {
-                Ok(seg) => {
-                    segments.push(seg);
-                    segments.push(Segment { attrs: attrs.clone(), ..Segment::default() });
-                }
-                Err(step) => add(segments, attrs, step),
-            },
+            "input" if ctx.place == Place::Stage => {
+                let approve = Some(self.input(c, ctx, "input"));
+                segments.push(Segment { approve, ..Segment::default() });
+                segments.push(Segment { attrs: attrs.clone(), ..Segment::default() });
+            }
+            "input" => self.hand(
+                span,
+                "input",
+                "only a stage of its own waits for people",
+                "put an `approve:` stage before this one",
+                attrs,
+                segments,
+            ),
             "timestamps" | "ansiColor" | "wrap" if c.body.is_some() => {
                 self.report.converted(&c.head, what, "as it is here anyway");
                 inner(self, ctx, attrs, segments);

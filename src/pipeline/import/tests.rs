@@ -158,6 +158,25 @@ fn blocks_become_keys_of_stages() {
 }
 
 #[test]
+fn a_question_becomes_an_approval_and_its_answers_are_variables() {
+    let text = "pipeline { agent any\n stages { stage('Apply') {\n input { message 'Sure?'; submitter 'release-manager,Bob'; parameters { choice(name: 'SIZE', choices: ['a', 'b']) } }\n \
+                steps { sh 'make \"$SIZE\"'; input 'Again?'; sh 'x' } } } }";
+    let made = good(text);
+    for part in [
+        "- name: Approve Apply\n",
+        "# Jenkins asked: Sure?",
+        "roles: [release-manager]",
+        "ask: {SIZE: {type: choice",
+        "SIZE: \"${approve.SIZE}\"",
+        "- name: Approve Apply 2\n",
+        "roles: [operator]",
+    ] {
+        assert!(made.text.contains(part), "{part}\n{}", made.text);
+    }
+    assert!(made.report.iter().any(|l| l.line == 3 && l.why.contains("no role bob")), "{}", report(&made));
+}
+
+#[test]
 fn refusals_say_where_and_what_to_do() {
     for (text, at, code, what) in [
         ("node('x') {\n  sh 'y'\n}", "1:1", "import.refused", "scripted pipeline"),
