@@ -100,7 +100,7 @@ impl Converter<'_> {
                 }
                 name => {
                     if name == "skipDefaultCheckout" {
-                        self.checkout.off = !c.positional(0).is_some_and(|v| v.literal() == Some("false"));
+                        self.checkout.off = c.positional(0).is_none_or(|v| v.literal() != Some("false"));
                     }
                     match OPTIONS.iter().find(|(n, ..)| *n == name) {
                         Some((_, fate, why, help)) => self.report.mark(&s.span, *fate, what, *why, *help),

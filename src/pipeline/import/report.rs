@@ -87,8 +87,8 @@ impl Report {
     pub fn lines(&self, source: &Source, content: &[Span]) -> Vec<Line> {
         let mut worst: Vec<Option<usize>> = vec![None; source.lines() + 1];
         for (i, mark) in self.marks.iter().enumerate() {
-            for line in source.line(mark.span.start)..=source.last_line(&mark.span).min(source.lines()) {
-                let slot = &mut worst[line];
+            let (first, last) = (source.line(mark.span.start), source.last_line(&mark.span));
+            for slot in worst.get_mut(first..=last).into_iter().flatten() {
                 if slot.is_none_or(|j| self.marks[j].fate < mark.fate) {
                     *slot = Some(i);
                 }
