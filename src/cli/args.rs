@@ -6,14 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Run pipelines, watch the estate. Every change to it is a run of the embedded runner.
 #[derive(Debug, Parser)]
-#[command(name = "quarterdeck", version, about, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "quarterdeck", version, about, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 the thing asked about failed, 2 wrong use or bad input, 3 no engine or far end,\n\
     4 refused, 5 cancelled, 6 lost.")]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
+    /// Without one: the console
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -85,6 +86,8 @@ pub enum Command {
     Retry(Again),
     /// Run a pipeline
     Run(Run),
+    /// Print one frame of the console, without a terminal
+    Screen(Screen),
     /// What the clock will start
     Schedule {
         #[command(subcommand)]
@@ -115,6 +118,33 @@ pub enum Command {
         /// PIPELINE#NUMBER
         run: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Screen {
+    /// home, jobs, runs, run, audit, schedule
+    pub name: String,
+    /// The run that `run` shows
+    pub target: Option<String>,
+    /// Columns x rows
+    #[arg(long, default_value = "80x24", value_name = "WxH")]
+    pub size: String,
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// Signs of ASCII only
+    #[arg(long)]
+    pub ascii: bool,
+    /// The moment that the frame shows as now, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Ansi,
 }
 
 #[derive(Debug, Args)]

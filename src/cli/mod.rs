@@ -18,6 +18,7 @@ mod pipeline;
 mod prompt;
 mod run;
 mod schedule;
+mod screen;
 mod secret;
 mod site;
 mod stages;
@@ -50,7 +51,10 @@ pub fn main() -> ExitCode {
         Ok(ctx) => ctx,
         Err(f) => return end(&out, Err(f)),
     };
-    let result = dispatch(cli.command, &ctx, &mut out);
+    let result = match cli.command {
+        Some(command) => dispatch(command, &ctx, &mut out),
+        None => screen::console(&ctx, &mut out),
+    };
     end(&out, result)
 }
 
@@ -96,6 +100,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Resume(args) => run::again(ctx, out, "resume", args),
         Command::Retry(args) => run::again(ctx, out, "retry", args),
         Command::Run(args) => run::run(ctx, out, args),
+        Command::Screen(args) => screen::frame(ctx, out, &args),
         Command::Schedule { command } => schedule::run(ctx, out, command),
         Command::Secret { command } => secret::run(ctx, out, command),
         Command::SecretService { operation, entry } => secret::serve(&operation, &entry),

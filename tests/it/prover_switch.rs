@@ -23,7 +23,7 @@ const POINTS: [&str; 6] = ["switch.intended", "switch.prepared", "switch.switche
 fn step(kind: &str, with: &[String]) -> Command {
     let mut c = Command::new(EXE);
     c.arg("step").arg(kind);
-    with.iter().for_each(|w| drop(c.arg("--with").arg(w)));
+    c.args(with.iter().flat_map(|w| ["--with", w.as_str()]));
     c.env_remove("QD_REPORT").env_remove("QD_ATTEMPT_ID").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
     c
 }

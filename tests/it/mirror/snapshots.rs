@@ -199,7 +199,7 @@ fn killed_at_any_point_a_snapshot_is_whole_or_absent() {
         assert_eq!(run(c).code, -9, "{point}");
         assert_eq!(t.ids().len(), usize::from(point == "snapshot.named"), "{point}");
         let id = t.take();
-        assert_eq!(t.ids(), [id.clone()], "{point}");
+        assert_eq!(t.ids(), std::slice::from_ref(&id), "{point}");
         t.whole(&id);
         assert!(!t.root().join(".quarterdeck/building").exists(), "{point}");
     }

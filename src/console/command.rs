@@ -1,0 +1,105 @@
+//! The registry of what a key or the palette can do: what only moves the person's view, and each action of the estate.
+//! Keymap, palette, help and tests read it.
+
+use crate::action;
+
+/// One command. Those that change the estate are named `do-ACTION`, and everything about them is in the action's own registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    pub id: &'static str,
+    pub title: &'static str,
+    pub doc: &'static str,
+}
+
+const fn view(id: &'static str, title: &'static str, doc: &'static str) -> Command {
+    Command { id, title, doc }
+}
+
+/// What changes nothing but the view.
+pub const VIEW: &[Command] = &[
+    view("audit", "Audit", "Who changed what, when and why."),
+    view("back", "Back", "Closes what is open, then goes to the screen before."),
+    view("bottom", "Bottom", "To the last row."),
+    view("clear-filter", "Clear the filter", "Shows every row again."),
+    view("copy-command", "Copy as command", "Copies the command line that does or shows the same."),
+    view("copy-id", "Copy the id", "Copies the id of the row."),
+    view("doctor", "Doctor", "Checks of this machine and site, each with what to do."),
+    view("down", "Down", "To the next row."),
+    view("filter", "Filter", "Keeps rows that match: words, col=value, !=, <, >, ~regex, !."),
+    view("help", "Help", "What each key does here, for exactly this row."),
+    view("home", "Home", "What needs you, what runs, what is due."),
+    view("jobs", "Jobs", "Pipelines, queue, executors."),
+    view("log", "Log", "The log of the run under the cursor."),
+    view("mark", "Mark", "Marks the row, for an action on several."),
+    view("next-problem", "Next problem", "To the next row that is not well."),
+    view("open", "Open", "What is behind the row."),
+    view("page-down", "Page down", "A screen further."),
+    view("page-up", "Page up", "A screen back."),
+    view("palette", "Command line", "Any command by its name."),
+    view("pane", "Next pane", "To the other list of this screen."),
+    view("previous-problem", "Previous problem", "To the row before that is not well."),
+    view("quit", "Quit", "Leaves the console; everything that runs goes on."),
+    view("redraw", "Redraw", "Draws the whole screen anew."),
+    view("refresh", "Refresh", "Asks for everything on this screen again."),
+    view("runs", "Runs", "All runs, newest first."),
+    view("schedule", "Schedule", "What is due, what ran, what was missed and why."),
+    view("sort", "Sort", "By the next column."),
+    view("sort-backwards", "Sort backwards", "Turns the order round."),
+    view("suspend", "Suspend", "Back to the shell; `fg` returns."),
+    view("top", "Top", "To the first row."),
+    view("up", "Up", "To the row before."),
+    view("why", "Why", "Why a run waits, failed, or is not green."),
+    view("zone", "Time zone", "Times of the site, relative, of this terminal, UTC."),
+];
+
+/// What a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    View(&'static Command),
+    Do(&'static action::Action),
+}
+
+impl Meaning {
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::View(c) => c.title,
+            Self::Do(a) => a.title,
+        }
+    }
+
+    pub fn doc(self) -> &'static str {
+        match self {
+            Self::View(c) => c.doc,
+            Self::Do(a) => a.doc,
+        }
+    }
+}
+
+/// Looks a command up by its name.
+pub fn find(id: &str) -> Option<Meaning> {
+    if let Some(name) = id.strip_prefix("do-") {
+        return action::find(name).map(Meaning::Do);
+    }
+    VIEW.iter().find(|c| c.id == id).map(Meaning::View)
+}
+
+/// Every name, for palette and help.
+pub fn names() -> impl Iterator<Item = String> {
+    VIEW.iter().map(|c| c.id.to_owned()).chain(action::ALL.iter().map(|a| format!("do-{}", a.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_unique_and_found() {
+        for pair in VIEW.windows(2) {
+            assert!(pair[0].id < pair[1].id, "{} {}", pair[0].id, pair[1].id);
+        }
+        for name in names() {
+            assert!(find(&name).is_some(), "{name}");
+        }
+        assert!(find("do-nothing-of-the-kind").is_none() && find("").is_none());
+    }
+}

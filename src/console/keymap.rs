@@ -1,0 +1,206 @@
+//! Keys to commands: what a file says, by scope, with sequences of keys; and how keys are written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use super::command;
+
+/// One press. Shift is in the character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub code: Code,
+    pub ctrl: bool,
+    pub alt: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    Char(char),
+    Enter,
+    Esc,
+    Tab,
+    BackTab,
+    Backspace,
+    Delete,
+    Up,
+    Down,
+    Left,
+    Right,
+    Home,
+    End,
+    PageUp,
+    PageDown,
+}
+
+impl Key {
+    pub const fn plain(code: Code) -> Self {
+        Self { code, ctrl: false, alt: false }
+    }
+
+    pub const fn char(c: char) -> Self {
+        Self::plain(Code::Char(c))
+    }
+}
+
+/// Names of keys that are no characters, as files and hints write them.
+const NAMES: [(&str, Code); 15] = [
+    ("enter", Code::Enter),
+    ("esc", Code::Esc),
+    ("tab", Code::Tab),
+    ("backtab", Code::BackTab),
+    ("backspace", Code::Backspace),
+    ("delete", Code::Delete),
+    ("up", Code::Up),
+    ("down", Code::Down),
+    ("left", Code::Left),
+    ("right", Code::Right),
+    ("home", Code::Home),
+    ("end", Code::End),
+    ("pgup", Code::PageUp),
+    ("pgdn", Code::PageDown),
+    ("space", Code::Char(' ')),
+];
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut rest, mut ctrl, mut alt) = (text, false, false);
+        loop {
+            match rest.split_at_checked(2) {
+                Some(("C-", more)) if !more.is_empty() => (rest, ctrl) = (more, true),
+                Some(("A-", more)) if !more.is_empty() => (rest, alt) = (more, true),
+                _ => break,
+            }
+        }
+        let mut chars = rest.chars();
+        let code = match (chars.next(), chars.next()) {
+            (Some(c), None) if !c.is_control() => Code::Char(c),
+            _ => NAMES
+                .iter()
+                .find(|(n, _)| *n == rest)
+                .map(|(_, c)| *c)
+                .ok_or_else(|| format!("`{text}` is no key: one character, or one of {}", NAMES.map(|(n, _)| n).join(" ")))?,
+        };
+        Ok(Self { code, ctrl, alt })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.ctrl { "C-" } else { "" })?;
+        f.write_str(if self.alt { "A-" } else { "" })?;
+        match (NAMES.iter().find(|(_, c)| *c == self.code), self.code) {
+            (Some((name, _)), _) => f.write_str(name),
+            (None, Code::Char(c)) => write!(f, "{c}"),
+            (None, other) => write!(f, "{other:?}"),
+        }
+    }
+}
+
+/// Where a binding holds. Inner scopes win over outer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    Global,
+    /// Every screen that is a list.
+    List,
+    Log,
+}
+
+impl Scope {
+    pub const ALL: [(&str, Self); 3] = [("global", Self::Global), ("list", Self::List), ("log", Self::Log)];
+}
+
+/// What the keys pressed so far mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<'a> {
+    Command(&'a str),
+    /// The beginning of these.
+    Prefix(Vec<(Key, &'a str)>),
+    Nothing,
+}
+
+/// All bindings.
+#[derive(Debug, Clone, Default)]
+pub struct Keymap {
+    scopes: BTreeMap<Scope, BTreeMap<Vec<Key>, String>>,
+}
+
+impl Keymap {
+    /// The one that is built in.
+    pub fn default_keys() -> Self {
+        Self::parse(include_str!("../../keymaps/default.toml")).unwrap_or_default()
+    }
+
+    /// Reads a file: a table for each scope, `"keys" = "command"`; keys of a sequence are separated by blanks.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(text).map_err(|e| e.to_string())?;
+        let mut scopes = BTreeMap::new();
+        for (name, bindings) in file {
+            let known = Scope::ALL.iter().find(|(n, _)| *n == name);
+            let (_, scope) = known.ok_or_else(|| format!("no scope `{name}`: there are {}", Scope::ALL.map(|(n, _)| n).join(" ")))?;
+            let mut keys = BTreeMap::new();
+            for (sequence, id) in bindings {
+                let parsed = sequence.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<Key>, _>>()?;
+                if parsed.is_empty() {
+                    return Err(format!("no keys for `{id}`"));
+                }
+                if command::find(&id).is_none() {
+                    return Err(format!("no command `{id}`"));
+                }
+                keys.insert(parsed, id);
+            }
+            scopes.insert(*scope, keys);
+        }
+        Ok(Self { scopes })
+    }
+
+    /// Looks the sequence up, innermost scope first.
+    pub fn look_up(&self, scopes: &[Scope], pressed: &[Key]) -> Found<'_> {
+        let mut prefix = Vec::new();
+        for keys in scopes.iter().rev().filter_map(|s| self.scopes.get(s)) {
+            if let Some(id) = keys.get(pressed) {
+                return Found::Command(id);
+            }
+            let longer = keys.range(pressed.to_vec()..).take_while(|(k, _)| k.starts_with(pressed));
+            prefix.extend(longer.filter_map(|(k, id)| Some((*k.get(pressed.len())?, id.as_str()))));
+        }
+        if prefix.is_empty() { Found::Nothing } else { Found::Prefix(prefix) }
+    }
+
+    /// The shortest way to a command from these scopes, as hints show it.
+    pub fn keys_of(&self, scopes: &[Scope], id: &str) -> Option<String> {
+        let of_scope = |s: &Scope| {
+            let keys = self.scopes.get(s)?;
+            let best =
+                keys.iter().filter(|(_, c)| *c == id).map(|(k, _)| k).min_by_key(|k| (k.len(), k.iter().any(|k| k.ctrl || k.alt)))?;
+            Some(best.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        scopes.iter().rev().find_map(of_scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        for text in ["a", "A", "/", "C-c", "A-x", "enter", "pgdn", "space", "C-space", "-", "C--"] {
+            let key: Key = text.parse().unwrap();
+            assert_eq!(key.to_string(), text);
+        }
+        assert!("ab".parse::<Key>().is_err() && "".parse::<Key>().is_err());
+    }
+
+    #[test]
+    fn the_built_in_keys_are_whole() {
+        let keys = Keymap::parse(include_str!("../../keymaps/default.toml")).unwrap();
+        let scopes = [Scope::Global, Scope::List];
+        assert_eq!(keys.look_up(&scopes, &[Key::char('j')]), Found::Command("down"));
+        assert!(matches!(keys.look_up(&scopes, &[Key::char('g')]), Found::Prefix(_)));
+        assert_eq!(keys.look_up(&scopes, &[Key::char('g'), Key::char('g')]), Found::Command("top"));
+        assert_eq!(keys.look_up(&scopes, &[Key::char('\u{e9}')]), Found::Nothing);
+    }
+}

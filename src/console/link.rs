@@ -1,0 +1,167 @@
+//! The connection to the engine: questions one after the other, a second connection for what changes, and trying again by itself.
+//! The only code of the console that talks to an engine. It never starts one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::msg::{Effect, LinkMsg, Msg};
+use super::question::Question;
+use crate::api::client::{ANSWER, Client, Lines, NoConnection, Trouble};
+use crate::api::types::{ChangeSet, Do, Done};
+use crate::api::{ApiError, Code};
+
+/// How the engine is reached.
+#[derive(Debug, Clone)]
+pub struct Address {
+    pub socket: PathBuf,
+    pub uid: u32,
+    pub shared: bool,
+}
+
+/// Pauses between tries, the last for ever.
+const PAUSES_MS: [u64; 4] = [100, 500, 2_000, 5_000];
+/// The stream of changes says something at least so often.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Serves until nobody asks any more. Messages go to `tell`; a console that is busy holds the engine's answers up, and nothing is lost.
+pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: mpsc::Sender<Msg>) {
+    let mut tries = 0;
+    loop {
+        match both(&address).await {
+            Ok((client, changes)) => {
+                tries = 0;
+                if tell.send(Msg::Link(LinkMsg::Up)).await.is_err() {
+                    return;
+                }
+                let why = tokio::select! {
+                    end = questions(client, &mut orders, &tell) => match end {
+                        Some(why) => why,
+                        None => return,
+                    },
+                    why = follow(changes, &tell) => why,
+                };
+                if tell.send(Msg::Link(LinkMsg::Down(why))).await.is_err() {
+                    return;
+                }
+            }
+            Err(why) => {
+                if tell.send(Msg::Link(LinkMsg::Down(why))).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let pause = Duration::from_millis(PAUSES_MS[tries.min(PAUSES_MS.len() - 1)]);
+        tries += 1;
+        // What is ordered meanwhile goes to nobody: it is asked for again once there is an engine, and nothing that changes is kept for later.
+        let _ = tokio::time::timeout(pause, refuse(&mut orders, &tell)).await;
+        if orders.is_closed() && orders.is_empty() {
+            return;
+        }
+    }
+}
+
+async fn refuse(orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) {
+    while let Some(order) = orders.recv().await {
+        if let Effect::Do(request) = order {
+            let result = Err(ApiError::no_engine("there is no engine, and nothing was done", "try again when it is back"));
+            let _ = tell.send(Msg::Done { request, result }).await;
+        }
+    }
+}
+
+async fn both(address: &Address) -> Result<(Client, Lines), String> {
+    let connect = || async {
+        Client::connect(&address.socket, address.uid, address.shared).await.map_err(|e| match e {
+            NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
+            NoConnection::Refused(why) | NoConnection::Silent(why) => why,
+        })
+    };
+    let client = connect().await?;
+    let lines = connect().await?.lines("/v1/events").await.map_err(|e| ApiError::from(e).to_string())?;
+    Ok((client, lines))
+}
+
+/// Questions and requests, in order. None = nobody asks any more; else why the connection is of no use any more.
+async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) -> Option<String> {
+    while let Some(order) = orders.recv().await {
+        let (msg, lost) = match order {
+            Effect::Ask(question) => ask(&mut client, question).await,
+            Effect::Do(request) => act(&mut client, request).await,
+            Effect::Copy(_) | Effect::Suspend | Effect::Quit => continue,
+        };
+        if tell.send(msg).await.is_err() {
+            return None;
+        }
+        if lost.is_some() {
+            return lost;
+        }
+    }
+    None
+}
+
+async fn ask(client: &mut Client, question: Question) -> (Msg, Option<String>) {
+    let answer: Result<Box<serde_json::value::RawValue>, Trouble> = client.get(&question.path(), ANSWER).await;
+    let (result, lost) = match answer {
+        Ok(raw) => (question.read(raw.get().as_bytes()), None),
+        Err(trouble) => failed(trouble),
+    };
+    (Msg::Answer { question, result }, lost)
+}
+
+async fn act(client: &mut Client, request: Box<Do>) -> (Msg, Option<String>) {
+    let answer: Result<Done, Trouble> = client.post("/v1/do", &*request, ANSWER).await;
+    let (result, lost) = match answer {
+        Ok(done) => (Ok(done), None),
+        // Never sent again: whether it was done, the screen shows once the engine is back.
+        Err(Trouble::Lost(why)) => {
+            let message = format!("the engine went away in the middle ({why}): whether it was done is not known");
+            (Err(ApiError::new(Code::NoEngine, message, "look at the run before you try again")), Some(why))
+        }
+        Err(trouble) => failed(trouble),
+    };
+    (Msg::Done { request, result }, lost)
+}
+
+fn failed<T>(trouble: Trouble) -> (Result<T, ApiError>, Option<String>) {
+    let lost = match &trouble {
+        Trouble::Lost(why) => Some(why.clone()),
+        Trouble::Answer(_) => None,
+    };
+    (Err(trouble.into()), lost)
+}
+
+/// Reads the stream of changes until it ends, and says why it did.
+async fn follow(mut lines: Lines, tell: &mpsc::Sender<Msg>) -> String {
+    let mut event = String::new();
+    loop {
+        let line = match lines.next(QUIET).await {
+            Ok(Some(line)) => line,
+            Ok(None) => return "the engine ended the connection".into(),
+            Err(e) => return ApiError::from(e).to_string(),
+        };
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end_matches('\r');
+        if let Some(name) = line.strip_prefix("event:") {
+            name.trim().clone_into(&mut event);
+        } else if let Some(data) = line.strip_prefix("data:") {
+            let msg = match (event.as_str(), serde_json::from_str::<ChangeSet>(data.trim())) {
+                ("change", Ok(set)) => LinkMsg::Changed(touched(set)),
+                _ => LinkMsg::Reset,
+            };
+            if tell.send(Msg::Link(msg)).await.is_err() {
+                return String::new();
+            }
+        }
+    }
+}
+
+fn touched(set: ChangeSet) -> BTreeMap<String, Vec<String>> {
+    let mut out: BTreeMap<String, Vec<String>> = set.upserts.into_iter().map(|(t, rows)| (t, rows.into_keys().collect())).collect();
+    for (table, ids) in set.deletes {
+        out.entry(table).or_default().extend(ids);
+    }
+    out
+}

@@ -1,0 +1,20 @@
+//! Floor 7: the full-screen console: a pure client of the engine. It holds no credentials, changes nothing by itself, and may die at any moment.
+//!
+//! `model` is what is known, `update` the only code that changes it (pure: messages in, effects out), `view` and `widget` draw it (pure:
+//! model in, cells out). `term`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a terminal.
+
+pub mod command;
+pub mod keymap;
+pub mod link;
+pub mod model;
+pub mod msg;
+pub mod question;
+pub mod run;
+pub mod shot;
+pub mod term;
+pub mod update;
+pub mod view;
+pub mod widget;
+
+pub use model::{Model, Site};
+pub use update::update;

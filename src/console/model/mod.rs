@@ -1,0 +1,194 @@
+//! All that the console knows and shows. Plain data: `update` changes it, views read it, nothing here talks to anybody.
+
+pub mod dialog;
+pub mod list;
+pub mod screen;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::keymap::{Key, Keymap};
+use super::question::{Answer, Question};
+use crate::api::ApiError;
+use crate::api::types::{Rows, RunDoc, Status, Why};
+pub use dialog::{Dialog, Prompt, PromptKind};
+pub use list::List;
+pub use screen::{Pane, Screen};
+
+/// What is known of the site before the engine says anything.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub name: String,
+    pub demo: bool,
+    pub zone: TimeZone,
+}
+
+/// The connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// Nothing was heard yet.
+    Connecting,
+    Up,
+    /// Since when, and why.
+    Down {
+        since: Timestamp,
+        why: String,
+    },
+    /// A saved state: there is no engine behind it.
+    Saved {
+        at: Timestamp,
+    },
+}
+
+/// Whether capitals do anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    ReadOnly,
+    Armed { until: Timestamp, reason: String },
+}
+
+/// How times are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    Site,
+    Relative,
+    Utc,
+}
+
+/// The last answer to a question, and what is known about its age.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub answer: Option<Answer>,
+    /// When `answer` came.
+    pub at: Option<Timestamp>,
+    /// Why the last question got none; `answer` is then the one before.
+    pub error: Option<ApiError>,
+    /// Something has changed since.
+    pub old: bool,
+}
+
+/// One line to the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    pub bad: bool,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub site: Site,
+    pub keys: Keymap,
+    pub link: Link,
+    pub mode: Mode,
+    /// Started with `--read-only`, or from a file: arming is refused.
+    pub never_armed: bool,
+    pub clock: Clock,
+    pub now: Timestamp,
+    pub size: (u16, u16),
+    pub known: BTreeMap<Question, Known>,
+    pub asked: BTreeSet<Question>,
+    /// Never empty: the last is shown.
+    pub stack: Vec<Screen>,
+    pub prompt: Option<Prompt>,
+    pub dialog: Option<Dialog>,
+    pub help: bool,
+    pub notice: Option<Notice>,
+    /// The beginning of a sequence of keys.
+    pub pressed: Vec<Key>,
+    /// The number of the frame that shows the state as it is now, once it is drawn.
+    pub frame: u64,
+}
+
+impl Model {
+    pub fn new(site: Site, keys: Keymap, now: Timestamp, size: (u16, u16)) -> Self {
+        Self {
+            site,
+            keys,
+            link: Link::Connecting,
+            mode: Mode::ReadOnly,
+            never_armed: false,
+            clock: Clock::Site,
+            now,
+            size,
+            known: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            stack: vec![Screen::home()],
+            prompt: None,
+            dialog: None,
+            help: false,
+            notice: None,
+            pressed: Vec::new(),
+            frame: 0,
+        }
+    }
+
+    /// The screen that is shown.
+    pub fn screen(&self) -> &Screen {
+        // The stack is never empty; a home screen stands in for the impossible.
+        static HOME: std::sync::OnceLock<Screen> = std::sync::OnceLock::new();
+        self.stack.last().unwrap_or_else(|| HOME.get_or_init(Screen::home))
+    }
+
+    pub fn screen_mut(&mut self) -> &mut Screen {
+        if self.stack.is_empty() {
+            self.stack.push(Screen::home());
+        }
+        let last = self.stack.len() - 1;
+        &mut self.stack[last]
+    }
+
+    pub fn known(&self, question: &Question) -> Option<&Known> {
+        self.known.get(question)
+    }
+
+    pub fn status(&self) -> Option<&Status> {
+        match self.known.get(&Question::Status)?.answer.as_ref()? {
+            Answer::Status(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    pub fn rows(&self, question: &Question) -> Option<&Rows> {
+        match self.known.get(question)?.answer.as_ref()? {
+            Answer::Rows(r) => Some(r),
+            _ => None,
+        }
+    }
+
+    pub fn run(&self, run: &crate::domain::run::RunRef) -> Option<&RunDoc> {
+        match self.known.get(&Question::Run(run.clone()))?.answer.as_ref()? {
+            Answer::Run(r) => Some(r),
+            _ => None,
+        }
+    }
+
+    pub fn why(&self, run: &crate::domain::run::RunRef) -> Option<&Why> {
+        match self.known.get(&Question::Why(run.clone()))?.answer.as_ref()? {
+            Answer::Why(w) => Some(w),
+            _ => None,
+        }
+    }
+
+    /// Nothing may be changed through this console now, and why.
+    pub fn hands_off(&self) -> Option<String> {
+        match (&self.link, &self.mode) {
+            (Link::Saved { .. }, _) => Some("this is a saved state: there is no engine behind it".into()),
+            (Link::Down { why, .. }, _) => Some(format!("disconnected: {why}")),
+            (Link::Connecting, _) => Some("the engine has not answered yet".into()),
+            (Link::Up, Mode::ReadOnly) if self.never_armed => Some("this console was opened read-only".into()),
+            (Link::Up, Mode::ReadOnly) => Some("read-only: `:arm 15m REASON` first".into()),
+            (Link::Up, Mode::Armed { .. }) => None,
+        }
+    }
+
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: crate::base::sanitise::cell(&text.into()), bad: false, at: self.now });
+    }
+
+    pub fn complain(&mut self, text: impl Into<String>) {
+        self.notice = Some(Notice { text: crate::base::sanitise::cell(&text.into()), bad: true, at: self.now });
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything that can happen to the console, and everything that it can ask the world for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::keymap::Key;
+use super::question::{Answer, Question};
+use crate::api::ApiError;
+use crate::api::types::{Do, Done};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key, with whether the terminal says that it repeats itself.
+    Key {
+        key: Key,
+        repeat: bool,
+    },
+    /// Text of a bracketed paste.
+    Paste(String),
+    Resize {
+        width: u16,
+        height: u16,
+    },
+    /// The clock: once a second while something counts down or runs, else once a minute.
+    Tick(Timestamp),
+    /// The frame with this number was written, and what was typed before it has been read.
+    Shown(u64),
+    Link(LinkMsg),
+    Answer {
+        question: Question,
+        result: Result<Answer, ApiError>,
+    },
+    /// What became of a request that changes something.
+    Done {
+        request: Box<Do>,
+        result: Result<Done, ApiError>,
+    },
+}
+
+/// The connection to the engine.
+#[derive(Debug)]
+pub enum LinkMsg {
+    Up,
+    /// Gone, and why; it is tried again by itself.
+    Down(String),
+    /// Rows changed: ids by table.
+    Changed(BTreeMap<String, Vec<String>>),
+    /// What is known is too old to be mended: everything is asked for again.
+    Reset,
+}
+
+/// Something to do in the world. Answers come back as messages.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    Ask(Question),
+    Do(Box<Do>),
+    /// Into the person's clipboard, and told where that may not have worked.
+    Copy(String),
+    Suspend,
+    Quit,
+}

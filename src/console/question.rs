@@ -1,0 +1,74 @@
+//! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
+
+use crate::api::ApiError;
+use crate::api::types::{Rows, RunDoc, Status, Why};
+use crate::domain::run::RunRef;
+
+/// One question. Two equal ones have one answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    Status,
+    /// A whole table of `get`, the newest `limit` rows of it.
+    Rows {
+        what: &'static str,
+        limit: usize,
+    },
+    /// The newest runs of one pipeline.
+    History {
+        pipeline: String,
+        limit: usize,
+    },
+    Run(RunRef),
+    Why(RunRef),
+}
+
+/// What the engine said.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Status(Box<Status>),
+    Rows(Rows),
+    Run(Box<RunDoc>),
+    Why(Why),
+}
+
+impl Question {
+    /// The request's path.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Status => "/v1/status".to_owned(),
+            Self::Rows { what, limit } => format!("/v1/get/{what}?limit={limit}"),
+            Self::History { pipeline, limit } => format!("/v1/get/runs?filter=pipeline%3D{pipeline}&limit={limit}"),
+            Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
+            Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
+        }
+    }
+
+    /// Reads the body of the answer.
+    pub fn read(&self, body: &[u8]) -> Result<Answer, ApiError> {
+        fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+            serde_json::from_slice(body).map_err(|e| {
+                let help = "engine and console may be of different versions: quarterdeck engine stop, and open the console again";
+                ApiError::failed(format!("the engine's answer cannot be read: {e}"), help)
+            })
+        }
+        Ok(match self {
+            Self::Status => Answer::Status(Box::new(parse(body)?)),
+            Self::Rows { .. } | Self::History { .. } => Answer::Rows(parse(body)?),
+            Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
+            Self::Why(_) => Answer::Why(parse(body)?),
+        })
+    }
+
+    /// Whether a change of this table, or of this row of it, makes the answer old.
+    pub fn touched_by(&self, table: &str, id: &str) -> bool {
+        match self {
+            Self::Status => table == "runs" || table == "control",
+            // What the engine derives from runs moves with them.
+            Self::Rows { what, .. } => {
+                *what == table || (table == "runs" && matches!(*what, "queue" | "pipelines" | "schedule" | "audit" | "decisions"))
+            }
+            Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
+            Self::Run(run) | Self::Why(run) => table == "runs" && id == run.to_string(),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A key: to the dialog or prompt that is open, else through the keymap to a command.
+
+use super::{commands, dialog, prompt};
+use crate::console::keymap::{Code, Found, Key};
+use crate::console::model::Model;
+use crate::console::msg::Effect;
+
+pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
+    if model.dialog.is_some() {
+        return dialog::press(model, key, repeat);
+    }
+    if model.prompt.is_some() {
+        return prompt::press(model, key);
+    }
+    if model.help {
+        // Whatever closes it does nothing else.
+        model.help = false;
+        return Vec::new();
+    }
+    if !model.pressed.is_empty() && key.code == Code::Esc {
+        model.pressed.clear();
+        return Vec::new();
+    }
+    model.pressed.push(key);
+    let found = match model.keys.look_up(model.screen().scopes(), &model.pressed) {
+        Found::Command(id) => Some(id.to_owned()),
+        Found::Prefix(_) => return Vec::new(),
+        Found::Nothing => None,
+    };
+    let pressed = std::mem::take(&mut model.pressed);
+    match found {
+        Some(id) => commands::run(model, &id),
+        None => {
+            let keys = pressed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            model.say(format!("{keys} does nothing here; ? shows the keys"));
+            Vec::new()
+        }
+    }
+}

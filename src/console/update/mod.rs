@@ -1,0 +1,142 @@
+//! The only code that changes the model: a message in, effects out. Pure: no clock, no terminal, no engine.
+
+mod commands;
+mod dialog;
+mod facts;
+mod keys;
+mod prompt;
+
+use super::model::{Known, Link, Mode, Model};
+use super::msg::{Effect, LinkMsg, Msg};
+use super::question::Question;
+use crate::api::ApiError;
+use crate::api::types::{Do, Done};
+
+pub use facts::{Fact, facts};
+
+/// Notices go after this.
+const NOTICE_S: i64 = 20;
+
+/// Takes one message in.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let mut effects = match msg {
+        Msg::Key { key, repeat } => keys::press(model, key, repeat),
+        Msg::Paste(text) => {
+            prompt::paste(model, &text);
+            Vec::new()
+        }
+        Msg::Resize { width, height } => {
+            model.size = (width, height);
+            Vec::new()
+        }
+        Msg::Tick(now) => {
+            tick(model, now);
+            Vec::new()
+        }
+        Msg::Shown(frame) => {
+            if let Some(d) = &mut model.dialog
+                && frame >= d.since
+            {
+                d.shown = true;
+            }
+            Vec::new()
+        }
+        Msg::Link(link) => {
+            on_link(model, link);
+            Vec::new()
+        }
+        Msg::Answer { question, result } => {
+            model.asked.remove(&question);
+            let now = model.now;
+            let known = model.known.entry(question).or_default();
+            match result {
+                Ok(answer) => *known = Known { answer: Some(answer), at: Some(now), error: None, old: false },
+                Err(e) => {
+                    known.error = Some(e);
+                    known.old = false;
+                }
+            }
+            Vec::new()
+        }
+        Msg::Done { request, result } => {
+            done(model, &request, result);
+            Vec::new()
+        }
+    };
+    effects.extend(asks(model));
+    model.frame += 1;
+    effects
+}
+
+fn tick(model: &mut Model, now: jiff::Timestamp) {
+    model.now = now;
+    if model.notice.as_ref().is_some_and(|n| now.duration_since(n.at).as_secs() >= NOTICE_S) {
+        model.notice = None;
+    }
+    if let Mode::Armed { until, .. } = &model.mode
+        && *until <= now
+    {
+        model.mode = Mode::ReadOnly;
+        model.dialog = None;
+        model.say("no longer armed: the time is over");
+    }
+}
+
+fn on_link(model: &mut Model, link: LinkMsg) {
+    match link {
+        LinkMsg::Up => {
+            if matches!(model.link, Link::Down { .. }) {
+                model.say("connected again");
+            }
+            model.link = Link::Up;
+            forget(model);
+        }
+        LinkMsg::Down(why) => {
+            if !matches!(model.link, Link::Down { .. }) {
+                model.link = Link::Down { since: model.now, why };
+                model.mode = Mode::ReadOnly;
+                model.dialog = None;
+            }
+            model.asked.clear();
+        }
+        LinkMsg::Changed(tables) => {
+            for (question, known) in &mut model.known {
+                known.old |= tables.iter().any(|(t, ids)| ids.iter().any(|id| question.touched_by(t, id)));
+            }
+        }
+        LinkMsg::Reset => forget(model),
+    }
+}
+
+/// Everything is asked for again; what is known stays until the answers come.
+fn forget(model: &mut Model) {
+    model.known.values_mut().for_each(|k| k.old = true);
+}
+
+fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
+    match result {
+        Ok(done) => model.say(done.message),
+        Err(e) => model.complain(format!("{}: {e}. {}", request.action, e.help)),
+    }
+    forget(model);
+}
+
+/// What the screen needs and is not there, or is old.
+fn asks(model: &mut Model) -> Vec<Effect> {
+    if model.link != Link::Up {
+        return Vec::new();
+    }
+    let needs: Vec<Question> = model.screen().needs();
+    let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old);
+    let mut out = Vec::new();
+    for q in needs {
+        if wanted(&q, model) {
+            model.asked.insert(q.clone());
+            if let Some(k) = model.known.get_mut(&q) {
+                k.old = false;
+            }
+            out.push(Effect::Ask(q));
+        }
+    }
+    out
+}

@@ -1,0 +1,164 @@
+//! What stands around every screen: identity and mode above, the worst facts below it, keys and command line at the bottom.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::when;
+use crate::console::keymap::{Found, Scope};
+use crate::console::model::screen::Kind;
+use crate::console::model::{Clock, Link, Mode, Model, PromptKind};
+use crate::console::{command, update};
+use crate::theme::{Look, Role};
+
+use super::super::widget::paint;
+
+/// Draws the frame, and returns what is left for the screen; none where there is no room for one.
+pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Option<Rect> {
+    identity(model, look, area, buf);
+    let rows = area.height;
+    if rows < 2 {
+        return None;
+    }
+    let bottom = Rect { y: area.y + rows - 1, height: 1, ..area };
+    line(model, look, bottom, buf);
+    // Ribbon and key bar go first where there is little room.
+    let (ribbon_rows, bar_rows) = (u16::from(rows >= 4), u16::from(rows >= 6));
+    if ribbon_rows == 1 {
+        ribbon(model, look, Rect { y: area.y + 1, height: 1, ..area }, buf);
+    }
+    if bar_rows == 1 {
+        bar(model, look, Rect { y: area.y + rows - 2, height: 1, ..area }, buf);
+    }
+    let used = 2 + ribbon_rows + bar_rows;
+    (rows > used).then(|| Rect { y: area.y + 1 + ribbon_rows, height: rows - used, ..area })
+}
+
+/// `quarterdeck SITE DEMO READ-ONLY [8]JOBS … Tue 07 Apr 03:07 CDT`: what is most needed is leftmost and never cut by the clock.
+fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let base = look.style(Role::Identity);
+    paint::row(buf, area, 0, base);
+    let mut x = 0;
+    let mut put = |text: &str, role: Role| {
+        let style = base.patch(look.style(role));
+        x = paint::text(buf, area, x, 0, text, style, look.glyphs.ellipsis);
+        x = paint::text(buf, area, x, 0, " ", base, "");
+    };
+    put("quarterdeck", Role::Identity);
+    put(&model.site.name, Role::Strong);
+    if model.site.demo {
+        put("DEMO", Role::Demo);
+    }
+    match (&model.link, &model.mode) {
+        (Link::Down { .. }, _) => put("DISCONNECTED", Role::Alarm),
+        (Link::Saved { .. }, _) => put("SAVED STATE", Role::Alarm),
+        (Link::Connecting, _) => put("connecting", Role::Dim),
+        (Link::Up, Mode::ReadOnly) => put("READ-ONLY", Role::ReadOnly),
+        (Link::Up, Mode::Armed { until, .. }) => {
+            let left = until.duration_since(model.now).as_secs().max(0);
+            put(&format!("ARMED {}:{:02}", left / 60, left % 60), Role::Armed);
+        }
+    }
+    if model.status().is_some_and(|s| s.draining) {
+        put("DRAINED", Role::Alarm);
+    }
+    put(&model.screen().kind.title(), Role::Strong);
+    let clock = clock(model);
+    let at = area.width.saturating_sub(paint::width(&clock) as u16);
+    if at > x {
+        paint::text(buf, area, at, 0, &clock, base, "");
+    }
+}
+
+fn clock(model: &Model) -> String {
+    let zone = match model.clock {
+        Clock::Utc => jiff::tz::TimeZone::UTC,
+        Clock::Site | Clock::Relative => model.site.zone.clone(),
+    };
+    model.now.to_zoned(zone).strftime("%a %d %b %H:%M %Z").to_string()
+}
+
+/// The worst facts, worst first; one quiet sentence where there is none.
+fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    paint::row(buf, area, 0, look.style(Role::Ribbon));
+    let facts = update::facts(model);
+    let mut x = 0;
+    for (i, fact) in facts.iter().enumerate() {
+        if i > 0 {
+            x = paint::text(buf, area, x, 0, " | ", look.style(Role::Dim), "");
+        }
+        let role = match fact.weight {
+            2.. => Role::RibbonBad,
+            1 => Role::RibbonWarn,
+            0 => Role::Ribbon,
+        };
+        x = paint::text(buf, area, x, 0, &fact.text, look.style(role), look.glyphs.ellipsis);
+    }
+}
+
+/// Keys that do something for this screen, as many as fit.
+fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let scopes = model.screen().scopes();
+    let shown: &[(&str, &str)] = match model.screen().kind {
+        Kind::Run(_) => &[("log", "log"), ("why", "why"), ("do-resume", "resume"), ("do-cancel", "cancel"), ("back", "back")],
+        _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
+    };
+    let always: &[(&str, &str)] = &[("home", "home"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
+    let off = model.hands_off().is_some();
+    let mut x = 0;
+    for (id, words) in shown.iter().chain(always) {
+        let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
+        let room = paint::width(&keys) + 1 + paint::width(words) + 2;
+        if usize::from(x) + room > usize::from(area.width) + 2 {
+            break;
+        }
+        let dead = off && id.starts_with("do-");
+        let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
+        x = paint::text(buf, area, x, 0, &keys, look.style(key), "");
+        x = paint::text(buf, area, x, 0, " ", look.style(text), "");
+        x = paint::text(buf, area, x, 0, words, look.style(text), "");
+        x = paint::text(buf, area, x, 0, "  ", look.style(text), "");
+    }
+}
+
+/// The last row: what is being typed, what may follow a key, or what was said last.
+fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let sign = look.glyphs.ellipsis;
+    if let Some(p) = &model.prompt {
+        let lead = match p.kind {
+            PromptKind::Command => ":",
+            PromptKind::Filter => "/",
+        };
+        let x = paint::text(buf, area, 0, 0, lead, look.style(Role::Key), sign);
+        let x = paint::text(buf, area, x, 0, &p.text, look.style(Role::Prompt), sign);
+        let x = paint::text(buf, area, x, 0, "_", look.style(Role::Dim), "");
+        if let Some(e) = &p.error {
+            paint::text(buf, area, x + 2, 0, e, look.style(Role::PromptError), sign);
+        }
+        return;
+    }
+    if !model.pressed.is_empty() {
+        let pressed = model.pressed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let mut x = paint::text(buf, area, 0, 0, &format!("{pressed} "), look.style(Role::Key), sign);
+        if let Found::Prefix(next) = model.keys.look_up(model.screen().scopes(), &model.pressed) {
+            for (key, id) in next {
+                let title = command::find(id).map_or(id, |m| m.title());
+                x = paint::text(buf, area, x, 0, &format!("{key} "), look.style(Role::Key), sign);
+                x = paint::text(buf, area, x, 0, &format!("{title}  "), look.style(Role::KeyText), sign);
+            }
+        }
+        return;
+    }
+    if let Some(n) = &model.notice {
+        paint::text(buf, area, 0, 0, &n.text, look.style(if n.bad { Role::PromptError } else { Role::Notice }), sign);
+    } else if let Link::Down { since, .. } = &model.link {
+        let text = format!("what is shown is from {}; trying again by itself", when::relative(model.now, *since));
+        paint::text(buf, area, 0, 0, &text, look.style(Role::Dim), sign);
+    }
+}
+
+impl crate::console::model::Screen {
+    /// The scopes of keys that hold on this screen, outermost first.
+    pub fn scopes(&self) -> &'static [Scope] {
+        &[Scope::Global, Scope::List]
+    }
+}

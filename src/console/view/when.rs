@@ -1,0 +1,49 @@
+//! Times and durations as a screen shows them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::base::duration;
+use crate::console::model::list::Row;
+use crate::console::model::{Clock, Model};
+
+/// An instant out of a row.
+pub fn instant(row: &Row, field: &str) -> Option<Timestamp> {
+    row.get(field)?.as_str()?.parse().ok()
+}
+
+/// An instant as the person has chosen to see times: `Tue 01:29` within a week, `07 Apr 01:29` beyond, or `2h ago`.
+pub fn show(model: &Model, at: Timestamp) -> String {
+    let zone = match model.clock {
+        Clock::Relative => return relative(model.now, at),
+        Clock::Site => model.site.zone.clone(),
+        Clock::Utc => TimeZone::UTC,
+    };
+    let local = at.to_zoned(zone.clone());
+    let far = model.now.duration_since(at).abs().as_secs() >= 6 * 86_400;
+    let today = model.now.to_zoned(zone).date() == local.date();
+    let form = match (today, far) {
+        (true, _) => "%H:%M:%S",
+        (false, false) => "%a %H:%M",
+        (false, true) => "%d %b %H:%M",
+    };
+    local.strftime(form).to_string()
+}
+
+pub fn relative(now: Timestamp, at: Timestamp) -> String {
+    let ms = now.duration_since(at).as_millis();
+    let text = duration::short(ms.unsigned_abs().min(u128::from(u64::MAX)) as u64);
+    if ms < 0 { format!("in {text}") } else { format!("{text} ago") }
+}
+
+/// How long since an instant of a row, while something is going on.
+pub fn elapsed(model: &Model, row: &Row, from: &str) -> Option<u64> {
+    let ms = model.now.duration_since(instant(row, from)?).as_millis();
+    u64::try_from(ms).ok()
+}
+
+/// A duration of a row.
+pub fn lasted(row: &Row, field: &str) -> Option<String> {
+    row.get(field).and_then(Value::as_u64).map(duration::short)
+}

@@ -1,0 +1,4 @@
+//! Parts that views are made of. Each draws into its area and never beside it.
+
+pub mod paint;
+pub mod table;

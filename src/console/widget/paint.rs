@@ -1,0 +1,50 @@
+//! Text into cells: made safe, cut with a sign where it does not fit, never beyond its area.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::base::sanitise;
+
+/// Columns that a text takes.
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// Cuts to `room` columns, with `sign` (one column) where something is missing.
+pub fn cut(text: &str, room: usize, sign: &str) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let (mut out, mut used) = (String::new(), 1);
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            break;
+        }
+        out.push(c);
+    }
+    if room > 0 {
+        out.push_str(sign);
+    }
+    out
+}
+
+/// Draws `text`, from anywhere, at column `x` of the area's row `y`; returns the column after it.
+pub fn text(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style, sign: &str) -> u16 {
+    if y >= area.height || x >= area.width {
+        return x;
+    }
+    let room = usize::from(area.width - x);
+    let safe = cut(&sanitise::line(text, sanitise::Colour::Drop), room, sign);
+    let (after, _) = buf.set_stringn(area.x + x, area.y + y, &safe, room, style);
+    after.saturating_sub(area.x)
+}
+
+/// Fills one row of the area with a style.
+pub fn row(buf: &mut Buffer, area: Rect, y: u16, style: Style) {
+    if y < area.height {
+        buf.set_style(Rect { x: area.x, y: area.y + y, width: area.width, height: 1 }, style);
+    }
+}

@@ -1,0 +1,195 @@
+//! A list in columns: widths from what is visible, only visible rows are built, the cursor's row is always among them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::paint;
+use crate::theme::{Look, Role};
+
+/// One column of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    pub title: &'static str,
+    /// The row's field that it is sorted by.
+    pub field: &'static str,
+    pub right: bool,
+    /// It keeps this width and more; what has a larger `give` is cut first.
+    pub least: u16,
+    pub give: u8,
+}
+
+impl Column {
+    pub const fn left(title: &'static str, field: &'static str, least: u16, give: u8) -> Self {
+        Self { title, field, right: false, least, give }
+    }
+
+    pub const fn right(title: &'static str, field: &'static str, least: u16) -> Self {
+        Self { title, field, right: true, least, give: 0 }
+    }
+}
+
+/// One cell: its text, and what it means.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    pub text: String,
+    pub role: Role,
+}
+
+impl Cell {
+    pub fn new(text: impl Into<String>, role: Role) -> Self {
+        Self { text: text.into(), role }
+    }
+
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, Role::Text)
+    }
+}
+
+/// What is drawn of one row.
+pub struct Line {
+    pub cells: Vec<Cell>,
+    pub marked: bool,
+}
+
+/// How the list stands.
+pub struct View<'a> {
+    pub columns: &'a [Column],
+    pub sort: Option<(&'a str, bool)>,
+    /// Rows in all.
+    pub len: usize,
+    /// The cursor's row, and the first that is drawn.
+    pub at: usize,
+    pub first: usize,
+    pub focused: bool,
+}
+
+/// Columns before the first cell: cursor and mark.
+const MARGIN: u16 = 2;
+const GAP: u16 = 1;
+
+/// Draws heading and rows; `line` builds row `n`.
+pub fn draw(look: &Look, area: Rect, buf: &mut Buffer, view: &View<'_>, line: impl Fn(usize) -> Line) {
+    if area.height == 0 || area.width == 0 {
+        return;
+    }
+    let last = view.len.min(view.first + usize::from(area.height) - 1);
+    let lines: Vec<Line> = (view.first..last).map(line).collect();
+    let widths = widths(view.columns, &lines, area.width.saturating_sub(MARGIN));
+    heading(look, area, buf, view, &widths);
+    for (i, line) in lines.iter().enumerate() {
+        let y = i as u16 + 1;
+        let here = view.first + i == view.at;
+        let base = match (here && view.focused, line.marked) {
+            (true, _) => Some(look.style(Role::Selected)),
+            (false, true) => Some(look.style(Role::Marked)),
+            _ => None,
+        };
+        if let Some(style) = base {
+            paint::row(buf, area, y, style);
+        }
+        let sign = if here { look.glyphs.cursor } else { " " };
+        paint::text(buf, area, 0, y, sign, base.unwrap_or_default(), look.glyphs.ellipsis);
+        if line.marked {
+            paint::text(buf, area, 1, y, look.glyphs.mark, base.unwrap_or_default(), look.glyphs.ellipsis);
+        }
+        let cells = line.cells.iter().map(|c| {
+            let own = look.style(c.role);
+            (c.text.as_str(), base.map_or(own, |b| own.patch(b)))
+        });
+        put(look, area, buf, y, view.columns, &widths, cells);
+    }
+}
+
+fn heading(look: &Look, area: Rect, buf: &mut Buffer, view: &View<'_>, widths: &[u16]) {
+    let style = look.style(Role::Heading);
+    let titles: Vec<String> = view
+        .columns
+        .iter()
+        .map(|c| match view.sort {
+            Some((field, backwards)) if field == c.field => {
+                format!("{}{}", c.title, if backwards { look.glyphs.down } else { look.glyphs.up })
+            }
+            _ => c.title.to_owned(),
+        })
+        .collect();
+    put(look, area, buf, 0, view.columns, widths, titles.iter().map(|t| (t.as_str(), style)));
+}
+
+fn put<'a>(
+    look: &Look,
+    area: Rect,
+    buf: &mut Buffer,
+    y: u16,
+    columns: &[Column],
+    widths: &[u16],
+    cells: impl Iterator<Item = (&'a str, Style)>,
+) {
+    let mut x = MARGIN;
+    for ((column, width), (text, style)) in columns.iter().zip(widths).zip(cells) {
+        if *width == 0 {
+            continue;
+        }
+        let room = Rect { x: area.x, y: area.y, width: (x + width).min(area.width), height: area.height };
+        let used = paint::width(&crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop)).min(usize::from(*width)) as u16;
+        let from = if column.right { x + (width - used) } else { x };
+        paint::text(buf, room, from, y, text, style, look.glyphs.ellipsis);
+        x += width + GAP;
+    }
+}
+
+/// Widths that fit into `room`: what the cells need; where that is too much, columns that give are cut down to their least, those with the
+/// largest `give` first; then columns go from the right.
+fn widths(columns: &[Column], lines: &[Line], room: u16) -> Vec<u16> {
+    let needed = |i: usize, c: &Column| {
+        let cells = lines.iter().filter_map(|l| l.cells.get(i)).map(|cell| paint::width(&cell.text));
+        cells.chain([paint::width(c.title) + 1, usize::from(c.least)]).max().unwrap_or(0).min(usize::from(u16::MAX)) as u16
+    };
+    let mut out: Vec<u16> = columns.iter().enumerate().map(|(i, c)| needed(i, c)).collect();
+    let total = |w: &[u16]| w.iter().filter(|w| **w > 0).map(|w| u32::from(*w + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
+    let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].give > 0).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(columns[*i].give));
+    for i in order {
+        let over = total(&out).saturating_sub(u32::from(room)) as u16;
+        out[i] = out[i].saturating_sub(over).max(columns[i].least.min(out[i]));
+    }
+    for i in (1..columns.len()).rev() {
+        if total(&out) <= u32::from(room) {
+            break;
+        }
+        out[i] = 0;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::theme::{Glyphs, Theme};
+
+    const COLUMNS: &[Column] = &[Column::left("NAME", "name", 4, 1), Column::right("TIME", "ms", 4), Column::left("WHY", "why", 6, 2)];
+
+    fn shot(width: u16, height: u16, rows: &[[&str; 3]], at: usize) -> String {
+        let look = Look { theme: Theme::plain(), glyphs: Glyphs::ASCII };
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        let view = View { columns: COLUMNS, sort: Some(("ms", true)), len: rows.len(), at, first: 0, focused: true };
+        draw(&look, area, &mut buf, &view, |n| Line { cells: rows[n].iter().map(|c| Cell::plain(*c)).collect(), marked: n == 1 });
+        let rows: Vec<String> = (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol().to_owned()).collect::<String>()).collect();
+        rows.iter().map(|r| r.trim_end()).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn columns_line_up_and_the_longest_reason_gives_way() {
+        let rows = [["alpha", "1m", "a reason that is long"], ["b\u{1b}[2J", "12m", "x"]];
+        insta::assert_snapshot!(shot(30, 4, &rows, 0), @r"
+          NAME   TIMEv WHY
+        > alpha     1m a reason that~
+         *b        12m x
+        ");
+        assert_eq!(shot(9, 2, &rows, 0).lines().next(), Some("  NAME"));
+        for (w, h) in [(0, 0), (1, 1), (2, 9), (80, 1)] {
+            shot(w, h, &rows, 1);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Floor 2: how the console looks: roles to styles, what the terminal can show, and the signs that are drawn.
+
+mod depth;
+mod glyph;
+mod role;
+mod table;
+
+pub use depth::Depth;
+pub use glyph::Glyphs;
+pub use role::Role;
+pub use table::Theme;
+
+/// All that a view needs to know about looks.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub theme: Theme,
+    pub glyphs: Glyphs,
+}
+
+impl Look {
+    pub fn style(&self, role: Role) -> ratatui::style::Style {
+        self.theme.style(role)
+    }
+}
