@@ -46,6 +46,17 @@ fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
             home.qd(["engine", "drain", "--reason", "test"]).expect(0);
             (json!({"action": action, "reason": "test"}), "engine")
         }
+        "run-missed" => {
+            home.qd(["engine", "stop"]).expect(0);
+            let db = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
+            let row = "INSERT INTO occurrence (pipeline, trigger, scheduled_us, outcome, cause, why, decided_us)
+                       VALUES ('hello', 'cron 0 0 * * * (UTC)', 1767225600000000, 'skipped', 'missed', 'test', 0)";
+            db.execute(row, []).unwrap();
+            drop(db);
+            home.qd(["engine", "start"]).expect(0);
+            let with = json!({"scheduled_for": "2026-01-01T00:00:00Z"});
+            (json!({"action": action, "target": "hello", "with": with, "reason": "test"}), "hello#1")
+        }
         _ => return None,
     })
 }
