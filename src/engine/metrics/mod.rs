@@ -10,6 +10,7 @@ pub use text::CONTENT_TYPE;
 use text::{Kind, Text};
 
 use super::routes::blocking;
+use super::scheduler::State;
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
 use crate::domain::rows::QueueRow;
@@ -33,6 +34,7 @@ struct Facts {
     executors: Option<u32>,
     draining: bool,
     read_only: Option<bool>,
+    schedule: State,
 }
 
 /// The page.
@@ -53,6 +55,7 @@ pub async fn page(engine: &Arc<Engine>) -> Result<String, ApiError> {
             executors: site.as_ref().map(|s| s.executors),
             draining: engine.store.drain().map_err(|e| from_store(&e))?.is_some(),
             read_only: site.as_ref().map(|s| s.read_only),
+            schedule: engine.schedule.state(),
         };
         Ok(render(&facts))
     })
@@ -73,6 +76,7 @@ fn render(f: &Facts) -> String {
     t.single("quarterdeck_site_broken", Kind::Gauge, "1 while the site file cannot be read.", flag(f.read_only.is_none()));
     runs(&mut t, &f.totals);
     queue(&mut t, &f.queue);
+    scheduler(&mut t, &f.schedule);
     t.single("quarterdeck_executors_busy", Kind::Gauge, "Step attempts that run.", f.busy as f64);
     if let Some(n) = f.executors {
         t.single("quarterdeck_executors", Kind::Gauge, "Step attempts that may run at once.", f64::from(n));
@@ -151,9 +155,37 @@ fn queue(t: &mut Text, rows: &[QueueRow]) {
     }
 }
 
+/// A heartbeat that stands still while `firing` is 1 is a scheduler that died: the alert that a missed night needs.
+fn scheduler(t: &mut Text, s: &State) {
+    let firing = s.off.is_none() && s.dead.is_none() && s.trouble.is_none();
+    t.single("quarterdeck_scheduler_firing", Kind::Gauge, "1 while this engine fires schedules.", if firing { 1.0 } else { 0.0 });
+    let mut at = |name, help, us: Option<i64>| {
+        if let Some(us) = us {
+            t.single(name, Kind::Gauge, help, us as f64 / 1e6);
+        }
+    };
+    at("quarterdeck_scheduler_heartbeat_timestamp_seconds", "End of the scheduler's last look, in seconds since 1970 UTC.", s.beat_us);
+    at("quarterdeck_scheduler_next_timestamp_seconds", "When the next trigger is due, in seconds since 1970 UTC.", s.next_us());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scheduler_tells_whether_it_fires_and_when_it_looked_last() {
+        let page = |s: &State| {
+            let mut t = Text::default();
+            scheduler(&mut t, s);
+            t.finish()
+        };
+        let on = page(&State { beat_us: Some(1_500_000), ..State::default() });
+        assert!(on.contains("_firing 1\n") && on.contains("_heartbeat_timestamp_seconds 1.5\n") && !on.contains("_next_"), "{on}");
+        for s in [State { off: Some("x".into()), ..State::default() }, State { dead: Some("x".into()), ..State::default() }] {
+            let off = page(&s);
+            assert!(off.contains("_firing 0\n") && !off.contains("heartbeat"), "{off}");
+        }
+    }
 
     fn ended(pipeline: &str, runs: u64) -> EndedTotal {
         EndedTotal { pipeline: pipeline.into(), verdict: "success".into(), upto_s: Some(5), runs, sum_us: runs * 2_000_000 }

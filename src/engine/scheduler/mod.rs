@@ -23,7 +23,7 @@ use super::state::Engine;
 use alarm::{Alarm, Woken};
 use look::Scheduler;
 
-pub use board::Board;
+pub use board::{Board, State};
 pub use by_hand::{Missed, find as find_missed, start as start_missed};
 pub use freeze::{frozen, raised};
 pub use rows::{OCCURRENCES, SCHEDULE, occurrences, schedule};
