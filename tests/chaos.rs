@@ -78,6 +78,8 @@ struct Report {
     points: BTreeMap<&'static str, u32>,
     done: usize,
     runs: usize,
+    cancelled: usize,
+    approvals: usize,
     attempts: usize,
     verdicts: BTreeMap<String, usize>,
     violations: BTreeSet<Violation>,
@@ -188,7 +190,11 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
             Ok(e) => found.extend(check::check(e)),
             Err(why) => found.push(Violation { invariant: "I2", what: why.clone() }),
         }
-        found.extend(tree::torn(&estate.tree()).into_iter().map(|what| Violation { invariant: "torn", what }));
+        for tree in [estate.tree(), estate.stable()] {
+            found.extend(
+                tree::torn(&tree).into_iter().map(|what| Violation { invariant: "torn", what: format!("{}: {what}", tree.display()) }),
+            );
+        }
         let mut r = report.lock().expect("no thread of ours panicked");
         r.done += 1;
         if let Ok(o) = settled {
@@ -223,6 +229,15 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
             let what = format!("`get runs` shows {rows:?} runs, the store holds {}: {told:?}", evidence.runs.len());
             r.violations.insert(Violation { invariant: "I4", what });
         }
+        match (estate.audited("run"), estate.audited("approve")) {
+            (Ok(runs), Ok(approvals)) => {
+                r.approvals += approvals.len();
+                r.violations.extend(check::audited(&estate.told, &runs));
+                r.violations.extend(check::agreed(&evidence.runs, &approvals));
+            }
+            (Err(what), _) | (_, Err(what)) => drop(r.violations.insert(Violation { invariant: "I16", what })),
+        }
+        r.cancelled += estate.cancelled.len();
         r.runs += evidence.runs.len();
         r.attempts += evidence.attempts.len();
         for run in evidence.runs {
@@ -263,8 +278,10 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
     ));
     line(format!("rounds {} of {}, estates {}, seed {}, {} s", r.done, plan.rounds.len(), plan.estates, plan.seed, took.as_secs()));
     line(format!(
-        "runs {}, attempts {}, kills {}, power cuts {} ({} files forgotten)",
+        "runs {}, of which {} were asked to cancel, approvals {}, attempts {}, kills {}, power cuts {} ({} files forgotten)",
         r.runs,
+        r.cancelled,
+        r.approvals,
         r.attempts,
         r.tally.total(),
         r.cuts,
@@ -298,7 +315,7 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
         line(format!("RED: {}: {}", v.invariant, v.what));
         red = true;
     }
-    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I13 I18 hold".into() });
+    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I10 I13 I15 I16 I18 hold".into() });
     (text, red)
 }
 

@@ -13,6 +13,9 @@ use crate::config::Site;
 /// An engine that was started, here or by another client at the same moment, listens within this.
 const START: Duration = Duration::from_secs(30);
 
+/// Where another engine had the store and still nothing listens, the next try.
+const HELD_AGAIN: Duration = Duration::from_millis(500);
+
 /// Whether an engine may be started for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -75,6 +78,13 @@ pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Fai
                 if let Some(failure) = starting.failed() {
                     return Err(failure);
                 }
+                // Whoever has the store may have been on its way out: it has no socket any more, and will not get one.
+                if starting.held.is_some_and(|at| at.elapsed() > HELD_AGAIN) {
+                    let holder = starting.holder.take();
+                    let mut next = Starting::spawn(ctx)?;
+                    next.holder = holder;
+                    child = Some(next);
+                }
             }
         }
         if Instant::now() > deadline {
@@ -108,6 +118,8 @@ struct Starting {
     child: Option<Child>,
     /// What it said about another engine that has the store.
     holder: Option<String>,
+    /// Since when it has been over for that reason.
+    held: Option<Instant>,
 }
 
 impl Starting {
@@ -122,7 +134,7 @@ impl Starting {
         // Absolute directories are passed, so the variables would only say the same twice. Its directory must not hold a mount busy.
         command.env_remove("QUARTERDECK_CONFIG_DIR").env_remove("QUARTERDECK_STATE_DIR").current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Ok(Self { child: Some(command.spawn().map_err(fail)?), holder: None })
+        Ok(Self { child: Some(command.spawn().map_err(fail)?), holder: None, held: None })
     }
 
     /// Why it ended, if it did and not because another engine was first.
@@ -140,7 +152,8 @@ impl Starting {
         let code = status.code().unwrap_or(-1);
         let message = said.trim().trim_start_matches("error: ").to_owned();
         if code == i32::from(HELD) {
-            // Another client's engine has the store; its socket is about to appear.
+            // Another client's engine has the store, and its socket is about to appear; or the last engine is just ending.
+            self.held = Some(Instant::now());
             self.holder = Some(message.split(';').next().unwrap_or_default().to_owned());
             return None;
         }

@@ -14,6 +14,9 @@ use crate::domain::filter::{self, Filter};
 use crate::domain::run::{RunRef, RunState};
 use crate::store::RunsQuery;
 
+/// Rows beside two pages that are held while a page is sorted.
+const SPARE: usize = 512;
+
 /// The whole answer as JSON, in the shape of `api::types::Rows`.
 pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
     let sort = q.sort.as_deref().map(|s| get::sort_by(s, rows::RUNS)).transpose()?;
@@ -83,7 +86,7 @@ fn write(text: &mut Vec<u8>, more: bool, row: &crate::domain::rows::RunRow) -> R
     serde_json::to_writer(text, &RunOut::of(row))
 }
 
-/// By a column: every row is there before the first is known, as text beside its cell.
+/// By a column: every row is seen before the first is known. Rows are held as text beside their cell.
 fn sorted(
     engine: &Engine,
     filter: &Filter,
@@ -97,6 +100,11 @@ fn sorted(
         if keep.matches(&row) {
             let cell = row.get(column).cloned().unwrap_or(Value::Null);
             all.push((cell, Value::Object(row).to_string()));
+            // A page of a long history must not hold all of it: what cannot be on the page goes.
+            if all.len() >= limit.saturating_mul(2).saturating_add(SPARE) {
+                all.sort_by(|a, b| filter::order_column(&a.0, &b.0, backwards));
+                all.truncate(limit);
+            }
         }
         ControlFlow::Continue(())
     });

@@ -81,6 +81,10 @@ fn select(c: &Connection, q: &RunsQuery) -> Result<(String, Vec<Value>), StoreEr
     if !q.states.is_empty() {
         let words: Vec<String> = q.states.iter().map(|s| format!("'{}'", s.as_str())).collect();
         sql.push_str(&format!(" AND r.state IN ({})", words.join(", ")));
+        // Follows from the list, but the index of open runs is only found where it is said.
+        if !q.states.contains(&RunState::Done) {
+            sql.push_str(" AND r.state != 'done'");
+        }
     }
     for state in &q.not_states {
         sql.push_str(&format!(" AND r.state != '{}'", state.as_str()));
@@ -89,7 +93,8 @@ fn select(c: &Connection, q: &RunsQuery) -> Result<(String, Vec<Value>), StoreEr
         let not = if *has { "" } else { "NOT " };
         sql.push_str(&format!(" AND r.verdict IS {not}'{}'", verdict.as_str()));
     }
-    sql.push_str(" ORDER BY r.id DESC LIMIT ?");
+    // Within a pipeline numbers grow with ids, and there is an index that has them in order.
+    sql.push_str(if q.pipeline.is_some() { " ORDER BY r.number DESC LIMIT ?" } else { " ORDER BY r.id DESC LIMIT ?" });
     values.push(i64::try_from(if q.limit == 0 { 500 } else { q.limit }).unwrap_or(i64::MAX).into());
     Ok((sql, values))
 }

@@ -33,6 +33,27 @@ pub struct StatusFile {
     pub ended_by: String,
 }
 
+/// One row of the ledger of scheduled starts.
+#[derive(Debug, Clone, Default)]
+pub struct Occurrence {
+    pub pipeline: String,
+    pub trigger: String,
+    pub scheduled_us: i64,
+    pub outcome: String,
+    pub why: String,
+    pub run: Option<u64>,
+}
+
+/// A trigger of the estate: every so many microseconds, by the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Beat {
+    pub pipeline: &'static str,
+    pub every_us: i64,
+}
+
+/// The token of a run that nobody asked for by hand.
+pub const NOBODY: &str = "none";
+
 /// What a pipeline is expected to do where nobody is killed.
 #[derive(Debug, Clone, Copy)]
 pub struct Nature {
@@ -52,11 +73,15 @@ pub struct Evidence {
     pub attempts: Vec<AttemptClaim>,
     /// Runs that a client was told about: pipeline, number, token.
     pub told: Vec<(String, u64, String)>,
+    /// Runs that a client asked to cancel: they may end as cancelled, or as they would have.
+    pub cancelled: BTreeSet<(String, u64)>,
     /// Attempts whose shim or step we killed (or lost in a power cut): they may end in any red way.
     pub hit: BTreeSet<String>,
     /// Processes of ended attempts that are still there: attempt, pid, command.
     pub survivors: Vec<(String, i32, String)>,
     pub natures: &'static [Nature],
+    pub occurrences: Vec<Occurrence>,
+    pub beats: &'static [Beat],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +104,7 @@ pub fn check(e: &Evidence) -> Vec<Violation> {
     logs(e, &mut bad);
     successes(e, &mut bad);
     natural(e, &mut bad);
+    ledger(e, &mut bad);
     out.sort();
     out.dedup();
     out
@@ -173,7 +199,7 @@ fn numbers(e: &Evidence, bad: Bad) {
     for ((pipeline, number), tokens) in owner.iter().filter(|(_, t)| t.len() > 1) {
         bad("I4", format!("{} was given to {} requests", name(pipeline, *number), tokens.len()));
     }
-    for (token, runs) in runs_of.iter().filter(|(_, r)| r.len() > 1) {
+    for (token, runs) in runs_of.iter().filter(|(t, r)| **t != NOBODY && r.len() > 1) {
         bad("I4", format!("request {token} became {} runs", runs.len()));
     }
     for (pipeline, number, _) in &e.told {
@@ -196,6 +222,13 @@ fn locks(e: &Evidence, bad: Bad) {
         }
     }
     for (lock, list) in held {
+        // `n2`: two slots. At the start of each holder no more than that many hold it, itself included.
+        for (slots, a) in list.iter().filter_map(|a| Some((a.0.strip_prefix('n')?.parse::<usize>().ok()?, a))) {
+            let at = list.iter().filter(|b| b.1 <= a.1 && a.1 < b.2).count();
+            if at > slots {
+                bad("I5", format!("lock {lock}: {at} hold it at the start of attempt {}, and it has {slots} slots", a.3));
+            }
+        }
         for (i, a) in list.iter().enumerate() {
             for b in &list[i + 1..] {
                 if (a.0 == "ex" || b.0 == "ex") && a.1 < b.2 && b.1 < a.2 {
@@ -217,6 +250,68 @@ fn logs(e: &Evidence, bad: Bad) {
             bad("I7", format!("log of {} holds {} of {} bytes, and no drop is recorded", a.id, log.len(), whole.len()));
         }
     }
+}
+
+/// I9: every occurrence between the first and the last is accounted for, none twice; each says why, or names a run that is there; and each
+/// run that a trigger started is named.
+fn ledger(e: &Evidence, bad: Bad) {
+    let mut rows: BTreeMap<(&str, &str), BTreeMap<i64, &Occurrence>> = BTreeMap::new();
+    let mut started: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    for o in &e.occurrences {
+        let at = format!("{} at {} us", o.pipeline, o.scheduled_us);
+        if rows.entry((&o.pipeline, &o.trigger)).or_default().insert(o.scheduled_us, o).is_some() {
+            bad("I9", format!("{at} has two rows"));
+        }
+        match (o.run, o.outcome.as_str()) {
+            (Some(n), _) if !e.runs.iter().any(|r| r.pipeline == o.pipeline && r.number == n) => {
+                bad("I9", format!("{at} names {}, which is not there", name(&o.pipeline, n)));
+            }
+            (Some(n), "ran" | "late") => *started.entry((&o.pipeline, n)).or_default() += 1,
+            (None, "ran" | "late") => bad("I9", format!("{at} is called {} and names no run", o.outcome)),
+            (None, _) if o.why.is_empty() => bad("I9", format!("{at} is called {} and says not why", o.outcome)),
+            _ => {}
+        }
+    }
+    for beat in e.beats {
+        for ((pipeline, trigger), times) in rows.iter().filter(|((p, _), _)| *p == beat.pipeline) {
+            let times: Vec<i64> = times.keys().copied().collect();
+            for pair in times.windows(2).filter(|p| p[1] - p[0] != beat.every_us) {
+                bad("I9", format!("{pipeline} {trigger}: between {} and {} us an occurrence is missing or odd", pair[0], pair[1]));
+            }
+        }
+        for r in e.runs.iter().filter(|r| r.pipeline == beat.pipeline) {
+            let told = e.told.iter().any(|(p, n, _)| *p == r.pipeline && *n == r.number);
+            let n = started.get(&(r.pipeline.as_str(), r.number)).copied().unwrap_or(0);
+            if !told && n != 1 {
+                bad("I9", format!("{} was started by {n} occurrences", name(&r.pipeline, r.number)));
+            }
+        }
+    }
+}
+
+/// I16: the entry of every run that a client was told about, once. `entries`: subjects of `run` in the audit chain.
+pub fn audited(told: &[(String, u64, String)], entries: &[String]) -> Vec<Violation> {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for subject in entries {
+        *count.entry(subject).or_default() += 1;
+    }
+    let wrong = told.iter().filter_map(|(pipeline, number, _)| {
+        let run = name(pipeline, *number);
+        let n = count.get(run.as_str()).copied().unwrap_or(0);
+        (n != 1).then(|| Violation { invariant: "I16", what: format!("{run} has {n} entries in the audit chain") })
+    });
+    wrong.collect()
+}
+
+/// I16: no run went through its gate without a person. `approvals`: subjects of `approve` in the audit chain.
+pub fn agreed(runs: &[RunClaim], approvals: &[String]) -> Vec<Violation> {
+    let through = runs.iter().filter(|r| r.pipeline == "gate" && r.verdict == "success");
+    let alone = through.filter_map(|r| {
+        let run = name(&r.pipeline, r.number);
+        let of = |subject: &String| subject.strip_prefix(&run).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+        (!approvals.iter().any(of)).then(|| Violation { invariant: "I16", what: format!("{run} went on, and nobody approved it") })
+    });
+    alone.collect()
 }
 
 /// I13: no success without an exit with 0.
@@ -248,6 +343,7 @@ fn natural(e: &Evidence, bad: Bad) {
     for r in e.runs.iter().filter(|r| r.state == "done" && !hit.contains(&(r.pipeline.as_str(), r.number))) {
         if let Some(nature) = e.natures.iter().find(|n| n.pipeline == r.pipeline)
             && r.verdict != nature.verdict
+            && !(r.verdict == "cancelled" && e.cancelled.contains(&(r.pipeline.clone(), r.number)))
         {
             bad("I2", format!("{} was left alone and ended as {}, not {}", name(&r.pipeline, r.number), r.verdict, nature.verdict));
         }

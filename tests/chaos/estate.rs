@@ -23,6 +23,7 @@ pub struct Estate {
     engine: Option<Child>,
     pub told: Vec<(String, u64, String)>,
     pub hit: BTreeSet<String>,
+    pub cancelled: BTreeSet<(String, u64)>,
     serial: u64,
     mount: Option<Mount>,
 }
@@ -46,9 +47,10 @@ impl Estate {
         let upstream = quarterdeck::demo::Estate::start(&home.root().join("up"), seed).expect("the demo's upstream starts");
         let tree = home.root().join("tree");
         std::fs::create_dir(&tree).expect("tree");
+        std::fs::create_dir(home.root().join("promoted")).expect("directory of the snapshots");
         let url = upstream.repo_url(quarterdeck::demo::catalogue::Repo::ALL[0]);
         home.site(&format!(
-            "time_zone = \"UTC\"\n[runner]\nexecutors = 4\n[repos.core]\nupstream = [\"{url}/\"]\ntree = \"{}\"\nwriter = \"quarterdeck\"\n[content.core]\nrepos = [\"core\"]\n[mirror]\nroots = [\"{}\"]\n",
+            "time_zone = \"UTC\"\nsecond_person = \"none\"\n[runner]\nexecutors = 4\n[locks.pool]\nslots = 2\n[repos.core]\nupstream = [\"{url}/\"]\ntree = \"{}\"\nwriter = \"quarterdeck\"\n[content.core]\nrepos = [\"core\"]\n[mirror]\nroots = [\"{}\"]\n",
             tree.display(),
             home.root().display(),
         ));
@@ -56,7 +58,17 @@ impl Estate {
         for (name, body) in PIPELINES {
             home.pipeline(name, &pipelines::text(name, body, EXE, &exe, &journal, &url, &tree));
         }
-        Self { home, journal, upstream: Some(upstream), engine: None, told: Vec::new(), hit: BTreeSet::new(), serial: 0, mount }
+        Self {
+            home,
+            journal,
+            upstream: Some(upstream),
+            engine: None,
+            told: Vec::new(),
+            hit: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
+            serial: 0,
+            mount,
+        }
     }
 
     /// The next compose, so that a sync has something to publish.
@@ -66,6 +78,11 @@ impl Estate {
 
     pub fn tree(&self) -> PathBuf {
         self.home.root().join("tree")
+    }
+
+    /// What readers of the pointer see.
+    pub fn stable(&self) -> PathBuf {
+        self.home.root().join("promoted/stable/core")
     }
 
     /// Starts the engine with `faults` in its environment and waits until it answers.
@@ -165,6 +182,37 @@ impl Estate {
         }
     }
 
+    /// Asks for the end of a run. It may be over already; who asks twice asks with force.
+    pub fn cancel(&mut self, pipeline: &str, number: u64) -> Result<(), String> {
+        // Known before it is asked: the answer may get lost.
+        self.cancelled.insert((pipeline.to_owned(), number));
+        let run = format!("{pipeline}#{number}");
+        let out = self.home.qd(["cancel", &run, "--confirm", &run]);
+        if matches!(out.code, 0 | 4) { Ok(()) } else { Err(format!("cancel {run}: {out:?}")) }
+    }
+
+    /// I15: a drain outlives the engine; what is queued meanwhile waits, and goes on afterwards.
+    pub fn drain_over_a_kill(&mut self) -> Result<(), String> {
+        let told = |out: &super::support::Out, what: &str| if out.code == 0 { Ok(()) } else { Err(format!("{what}: {out:?}")) };
+        told(&self.home.qd(["engine", "drain", "--reason", "chaos"]), "drain")?;
+        self.kill_engine();
+        self.start_engine(&[])?;
+        let status = self.home.qd(["--json", "engine", "status"]);
+        if !status.stdout.contains("\"draining\":true") {
+            return Err(format!("I15: the drain did not survive the engine: {status:?}"));
+        }
+        told(&self.home.qd(["engine", "drain", "--off"]), "drain --off")
+    }
+
+    /// Subjects of an action in the audit chain; an error where it does not verify.
+    pub fn audited(&self, action: &str) -> Result<Vec<String>, String> {
+        let out = self.home.qd(["--json", "get", "audit", "--filter", &format!("action={action} result=done"), "--limit", "100000"]);
+        let rows = serde_json::from_str::<serde_json::Value>(&out.stdout).ok().filter(|_| out.code == 0);
+        let rows = rows.ok_or_else(|| format!("I16: the audit chain cannot be read or does not verify: {out:?}"))?;
+        let subjects = rows["rows"].as_array().into_iter().flatten().filter_map(|r| r["subject"].as_str().map(str::to_owned));
+        Ok(subjects.collect())
+    }
+
     /// A client that waits for the run that it asks for, and the token by which the run is found.
     pub fn client(&mut self, pipeline: &str) -> (Child, String) {
         self.client_with(pipeline, &[])
@@ -208,10 +256,25 @@ impl Estate {
         query.query_map([], |r| r.get(0)).ok()?.collect::<Result<_, _>>().ok()
     }
 
+    /// Agrees to every open run that waits for a person. One that does not wait yet refuses; one that was told already is told again.
+    pub fn approve(&self) -> Result<(), String> {
+        for run in self.open_runs().into_iter().flatten().filter(|r| r.starts_with("gate#")) {
+            let out = self.home.qd(["approve", &run, "--comment", "chaos"]);
+            if !matches!(out.code, 0 | 4) {
+                return Err(format!("approve {run}: {out:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until every run has its verdict.
     pub fn settle(&mut self, limit: Duration) -> Result<(), String> {
-        let start = Instant::now();
+        let (start, mut asked) = (Instant::now(), None::<Instant>);
         loop {
+            if asked.is_none_or(|at| at.elapsed() > Duration::from_millis(100)) {
+                self.approve()?;
+                asked = Some(Instant::now());
+            }
             let open = self.open_runs();
             if open.as_ref().is_some_and(Vec::is_empty) {
                 return Ok(());
@@ -235,6 +298,7 @@ impl Estate {
             journals: journal::read_all(&self.journal),
             told: self.told.clone(),
             hit: self.hit.clone(),
+            cancelled: self.cancelled.clone(),
             survivors,
             natures: NATURES,
             ..Evidence::default()

@@ -85,17 +85,17 @@ pub const POINTS: &[Point] = &[
     point("mirror.published", Target::Step, Doing::Publish, "push"),
     point("mirror.confirmed", Target::Step, Doing::Publish, "push"),
     point("mirror.sweep", Target::Step, Doing::Publish, "push"),
-    point("snapshot.linked", Target::Step, Doing::Publish, "-"),
-    point("snapshot.verified", Target::Step, Doing::Publish, "-"),
-    point("snapshot.durable", Target::Step, Doing::Publish, "-"),
-    point("snapshot.named", Target::Step, Doing::Publish, "-"),
-    point("switch.intended", Target::Step, Doing::Publish, "-"),
-    point("switch.prepared", Target::Step, Doing::Publish, "-"),
-    point("switch.switched", Target::Step, Doing::Publish, "-"),
-    point("switch.durable", Target::Step, Doing::Publish, "-"),
+    point("snapshot.linked", Target::Step, Doing::Publish, "promote"),
+    point("snapshot.verified", Target::Step, Doing::Publish, "promote"),
+    point("snapshot.durable", Target::Step, Doing::Publish, "promote"),
+    point("snapshot.named", Target::Step, Doing::Publish, "promote"),
+    point("switch.intended", Target::Step, Doing::Publish, "promote"),
+    point("switch.prepared", Target::Step, Doing::Publish, "promote"),
+    point("switch.switched", Target::Step, Doing::Publish, "promote"),
+    point("switch.durable", Target::Step, Doing::Publish, "promote"),
     point("switch.adopted", Target::Step, Doing::Publish, "-"),
-    point("switch.previous", Target::Step, Doing::Publish, "-"),
-    point("switch.recorded", Target::Step, Doing::Publish, "-"),
+    point("switch.previous", Target::Step, Doing::Publish, "promote"),
+    point("switch.recorded", Target::Step, Doing::Publish, "promote"),
     point("gc.checked", Target::Step, Doing::Publish, "-"),
     point("gc.moved", Target::Step, Doing::Publish, "-"),
     point("gc.removed", Target::Step, Doing::Publish, "-"),
@@ -150,7 +150,7 @@ pub struct Outcome {
 }
 
 /// What mixes with the run that is aimed at.
-const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "sync"];
+const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "pool", "pool", "gate", "sync", "promote"];
 
 /// How long a moment is waited for before the round counts as missed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -203,10 +203,18 @@ pub fn run(
 fn crowd(estate: &mut Estate, rng: &mut Rng) -> Result<(), String> {
     for _ in 0..rng.below(3) {
         let pipeline = rng.pick(CROWD);
-        if pipeline == "sync" {
+        if matches!(pipeline, "sync" | "promote") {
             estate.advance();
         }
-        estate.submit(pipeline)?;
+        let number = estate.submit(pipeline)?;
+        if rng.one_in(5) {
+            std::thread::sleep(Duration::from_millis(rng.below(80)));
+            estate.cancel(pipeline, number)?;
+            // A second wish, with force.
+            if rng.one_in(3) {
+                estate.cancel(pipeline, number)?;
+            }
+        }
     }
     Ok(())
 }
@@ -358,8 +366,11 @@ fn at_moment(estate: &mut Estate, cell: Cell, rng: &mut Rng, out: &mut Outcome) 
 fn by_chance(estate: &mut Estate, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
     estate.ensure_engine(rng.one_in(3))?;
     crowd(estate, rng)?;
+    if rng.one_in(3) {
+        estate.drain_over_a_kill()?;
+    }
     let pipeline = rng.pick(CROWD);
-    if pipeline == "sync" {
+    if matches!(pipeline, "sync" | "promote") {
         estate.advance();
     }
     let (mut client, token) = estate.client(pipeline);
@@ -370,6 +381,7 @@ fn by_chance(estate: &mut Estate, rng: &mut Rng, out: &mut Outcome) -> Result<()
             out.tally.add((target, doing));
         }
         estate.ensure_engine(rng.one_in(3))?;
+        estate.approve()?;
     }
     end(client);
     Ok(())

@@ -42,7 +42,7 @@ pub struct Head {
     pub step: String,
     pub cell: String,
     pub token: String,
-    /// `NAME:ex` or `NAME:sh`; empty without a lock.
+    /// `NAME:ex`, `NAME:sh` or `NAME:n2` (one of two slots); empty without a lock.
     pub lock: String,
     /// Lines that it means to write to its output.
     pub lines: u32,
@@ -186,8 +186,15 @@ pub fn step(args: &[String]) -> ! {
 /// Takes a kernel lock that dies with this process; false where another step has it in a way that excludes us.
 fn hold(dir: &Path, lock: &str) -> (File, bool) {
     let (name, mode) = lock.split_once(':').unwrap_or((lock, "ex"));
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(format!("lock.{name}"))).expect("lock file");
+    let open = |name: &str| {
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(format!("lock.{name}"))).expect("lock file")
+    };
+    if let Some(slots) = mode.strip_prefix('n').and_then(|n| n.parse::<u32>().ok()) {
+        let mut places = (0..slots).map(|i| open(&format!("{name}.{i}")));
+        let taken = places.find(|f| rustix::fs::flock(f.as_fd(), rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok());
+        return taken.map_or_else(|| (open(name), false), |f| (f, true));
+    }
+    let file = open(name);
     let how =
         if mode == "sh" { rustix::fs::FlockOperation::NonBlockingLockShared } else { rustix::fs::FlockOperation::NonBlockingLockExclusive };
     let free = rustix::fs::flock(file.as_fd(), how).is_ok();

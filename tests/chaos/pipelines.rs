@@ -14,9 +14,12 @@ pub static NATURES: &[Nature] = &[
     Nature { pipeline: "stray", verdict: "success", must: &["stray"] },
     Nature { pipeline: "gap", verdict: "success", must: &["first", "second"] },
     Nature { pipeline: "hold", verdict: "success", must: &["hold"] },
+    Nature { pipeline: "pool", verdict: "success", must: &["one", "two"] },
     Nature { pipeline: "full", verdict: "success", must: &["full"] },
     Nature { pipeline: "late", verdict: "failure", must: &["never"] },
     Nature { pipeline: "push", verdict: "success", must: &[] },
+    Nature { pipeline: "gate", verdict: "success", must: &["asked", "agreed"] },
+    Nature { pipeline: "promote", verdict: "success", must: &["promoted"] },
     Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
 ];
 
@@ -83,6 +86,15 @@ stages:
     locks: [press]
     run: exec "$CHAOS" step cell=hold ms=350 lock=press:ex
 "#;
+const POOL: &str = r#"
+stages:
+  - name: one
+    locks: [pool]
+    run: exec "$CHAOS" step cell=one ms=60 lock=pool:n2
+  - name: two
+    locks: [pool]
+    run: exec "$CHAOS" step cell=two ms=30 lock=pool:n2
+"#;
 const FULL: &str = r#"
 stages:
   - name: full
@@ -121,6 +133,39 @@ stages:
       exec "$QUARTERDECK" step mirror/sync --with url="@URL@" --with dest="@TREE@" --with settle=0s
 "#;
 
+/// Waits for a person in the middle; the harness is that person, in no hurry.
+const GATE: &str = r#"
+stages:
+  - name: asked
+    run: exec "$CHAOS" step cell=asked ms=10
+  - name: consent
+    approve: {roles: [admin], expires: 1h}
+  - name: agreed
+    locks: [press]
+    run: exec "$CHAOS" step cell=agreed ms=20 lock=press:ex
+"#;
+
+/// A tree of its own moves, is kept as a snapshot, and the pointer `stable` is led there; one at a time, as the shipped pipeline says it.
+const PROMOTE: &str = r#"
+options: {keep: {runs: 100000}, concurrency: {group: stable, limit: 1, on_conflict: queue}}
+stages:
+  - name: fetch
+    run: exec "$QUARTERDECK" step mirror/sync --with url="@URL@" --with dest="@ROOT@/latest" --with settle=0s
+  - name: take
+    idempotent: true
+    run: |
+      export QD_CRASH_AT="$point" QD_CRASH_ONCE="$once" QD_CRASH_SIGNAL="$hold"
+      exec "$QUARTERDECK" step mirror/snapshot --with tree="core=@ROOT@/latest" --with root="@ROOT@"
+  - name: lead
+    idempotent: true
+    uninterruptible: true
+    run: |
+      export QD_CRASH_AT="$point" QD_CRASH_ONCE="$once" QD_CRASH_SIGNAL="$hold"
+      exec "$QUARTERDECK" step mirror/switch --with root="@ROOT@" --with name=stable --with to="$QD_OUT_TAKE_ID"
+  - name: after
+    run: exec "$CHAOS" step cell=promoted ms=5
+"#;
+
 pub const PIPELINES: &[(&str, &str)] = &[
     ("solo", SOLO),
     ("cells", CELLS),
@@ -130,10 +175,13 @@ pub const PIPELINES: &[(&str, &str)] = &[
     ("stray", STRAY),
     ("gap", GAP),
     ("hold", HOLD),
+    ("pool", POOL),
     ("full", FULL),
     ("late", LATE),
     ("sync", SYNC),
     ("push", PUSH),
+    ("promote", PROMOTE),
+    ("gate", GATE),
 ];
 
 /// The whole file of one pipeline. `token` makes every run's plan its own; `point`, `once` and `hold` plant a crash in a step.
@@ -142,6 +190,7 @@ pub fn text(name: &str, body: &str, exe: &str, chaos: &Path, journal: &Path, url
         ["token", "point", "once", "hold"].iter().map(|p| format!("  {p}: {{type: string, default: none}}\n")).collect();
     let env = format!("  QUARTERDECK: {exe}\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n", chaos.display(), journal.display());
     let body = body.replace("@URL@", url).replace("@TREE@", &tree.to_string_lossy());
+    let body = body.replace("@ROOT@", &tree.with_file_name("promoted").to_string_lossy());
     // Retention must not take away what is to be checked at the end.
     let keep = if body.contains("options:") { "" } else { "options: {keep: {runs: 100000}}\n" };
     format!("format: 1\nname: {name}\nparameters:\n{parameters}env:\n{env}{keep}{body}")

@@ -41,7 +41,7 @@ fn look(dir: PathBuf, journals: &Path) -> Option<Attempt> {
     let journal = journal::read(&journal::path(journals, &id));
     Some(Attempt {
         native: spec["command"]["type"] == "native",
-        push: script.contains("step mirror/sync"),
+        push: script.contains("step mirror/"),
         post: script.contains("cell=always") || script.contains("cell=failure"),
         child: process("child"),
         shim: process("shim"),

@@ -121,6 +121,78 @@ fn i5_two_holders_are_seen() {
 }
 
 #[test]
+fn i5_a_third_holder_of_two_slots_is_seen() {
+    let pool = |e: &mut Evidence, starts: [u64; 3]| {
+        e.journals.insert("a3".into(), journal("a3", 3, 0, 0, 0));
+        for (id, at) in ["a1", "a2", "a3"].into_iter().zip(starts) {
+            let j = e.journals.get_mut(id).unwrap();
+            j.head.lock = "pool:n2".into();
+            (j.lines[0].boot_us, j.lines[1].boot_us) = (at, at + 100);
+        }
+    };
+    broken("I5", "3 hold it", |e| pool(e, [100, 150, 199]));
+    let mut e = world();
+    pool(&mut e, [100, 150, 200]);
+    assert!(!check(&e).iter().any(|v| v.invariant == "I5"), "two at a time is what it has slots for");
+}
+
+#[test]
+fn i10_a_run_ends_as_cancelled_only_where_that_was_asked_for() {
+    broken("I2", "left alone and ended as cancelled", |e| e.runs[0].verdict = "cancelled".into());
+    let mut e = world();
+    e.runs[0].verdict = "cancelled".into();
+    e.cancelled.insert(("p".into(), 1));
+    assert!(check(&e).is_empty());
+}
+
+static BEATS: &[check::Beat] = &[check::Beat { pipeline: "p", every_us: 5_000_000 }];
+
+#[test]
+fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
+    let row = |n: i64, outcome: &str, run: Option<u64>| check::Occurrence {
+        pipeline: "p".into(),
+        trigger: "t".into(),
+        scheduled_us: n * 5_000_000,
+        outcome: outcome.into(),
+        why: if run.is_none() { "the engine was down".into() } else { String::new() },
+        run,
+    };
+    let scheduled = |e: &mut Evidence| {
+        e.told.clear();
+        e.beats = BEATS;
+        e.occurrences = vec![row(1, "ran", Some(1)), row(2, "skipped", None), row(3, "coalesced", Some(2)), row(4, "late", Some(2))];
+    };
+    let mut sound = world();
+    scheduled(&mut sound);
+    assert!(check(&sound).is_empty(), "{:#?}", check(&sound));
+    let with = |words: &str, change: &dyn Fn(&mut Evidence)| {
+        broken("I9", words, |e| {
+            scheduled(e);
+            change(e);
+        });
+    };
+    with("missing", &|e| drop(e.occurrences.remove(1)));
+    with("two rows", &|e| e.occurrences[1].scheduled_us = 5_000_000);
+    with("says not why", &|e| e.occurrences[1].why.clear());
+    with("not there", &|e| e.occurrences[0].run = Some(9));
+    with("names no run", &|e| e.occurrences[0].run = None);
+    with("started by 0", &|e| e.occurrences[0].outcome = "skipped".into());
+    with("started by 2", &|e| e.occurrences[2].outcome = "ran".into());
+}
+
+#[test]
+fn i16_a_run_without_its_one_entry_is_seen() {
+    let told = [("p".to_owned(), 1, "t1".to_owned()), ("p".to_owned(), 2, "t2".to_owned())];
+    let entries = |list: &[&str]| check::audited(&told, &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+    assert!(entries(&["p#1", "p#2", "q#1"]).is_empty());
+    assert_eq!(entries(&["p#1"]).len(), 1);
+    assert_eq!(entries(&["p#1", "p#2", "p#2"]).len(), 1);
+    let gate = [RunClaim { pipeline: "gate".into(), number: 1, state: "done".into(), verdict: "success".into() }];
+    assert!(check::agreed(&gate, &["gate#1".into()]).is_empty() && check::agreed(&gate, &["gate#1/consent".into()]).is_empty());
+    assert_eq!(check::agreed(&gate, &["gate#11".into()]).len(), 1);
+}
+
+#[test]
 fn i6_and_i7_survivors_and_torn_logs_are_seen() {
     broken("I6", "sleep", |e| e.survivors.push(("a1".into(), 7, "sleep 600".into())));
     broken("I7", "no prefix", |e| e.logs.get_mut("a1").unwrap()[0] ^= 1);

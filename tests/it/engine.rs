@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::HELLO;
 use crate::support::home::run;
-use crate::support::{Home, kill, until, until_some};
+use crate::support::{Home, kill, processes_with, until, until_some};
 
 fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -290,4 +290,21 @@ fn runs_that_no_rule_keeps_go_without_being_asked() {
         home.json(&["get", "runs"])["rows"].as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["run"] == "short#3")
     });
     assert!(!home.state().join("runs/short/1").exists() && home.state().join("runs/short/3").exists());
+}
+
+#[test]
+fn a_client_that_comes_while_the_last_engine_is_ending_gets_the_next_one() {
+    let home = Home::new();
+    home.qd(["engine", "start"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    let lock = std::fs::OpenOptions::new().read(true).write(true).open(home.state().join("engine.lock")).unwrap();
+    // The last moment of an engine: its socket is gone, the store is still its own.
+    until("the store to be free", || lock.try_lock().is_ok());
+    let mut client = home.foreground(["get", "runs"]);
+    let state = home.state().to_string_lossy().into_owned();
+    let starting = || processes_with(&state).into_iter().any(|p| crate::support::process::command_line(p).contains("engine run"));
+    until("its engine to be tried", starting);
+    until("that to find the store held", || !starting());
+    lock.unlock().unwrap();
+    assert!(client.wait().success());
 }
