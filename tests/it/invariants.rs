@@ -180,6 +180,7 @@ const INVARIANTS: &[Invariant] = &[
         &[
             "chaos::I16",
             "it::chaos_check::i16_a_run_without_its_one_entry_is_seen",
+            "it::schedule::what_was_missed_is_shown_and_made_up_by_hand_once",
             "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service",
             "it::invariants::people::i16_every_action_that_changes_something_leaves_an_entry_with_its_person",
         ],
@@ -189,6 +190,8 @@ const INVARIANTS: &[Invariant] = &[
         "retention never removes a pinned, running or referenced run",
         &[
             "lib::src/runner/retention.rs::i17_a_run_stays_while_any_rule_keeps_it",
+            "it::runner::uses::i17_a_run_that_an_open_or_a_pinned_run_uses_is_never_removed",
+            "it::runner::uses::i17_nothing_begins_to_depend_on_a_run_that_retention_is_removing",
             "it::invariants::retention::i17_pinned_running_and_referenced_runs_outlive_every_sweep",
         ],
     ),
