@@ -180,12 +180,12 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
         };
         let Some(round) = plan.rounds.get(at).copied().or(more) else { break };
         let outcome = fault::run(&mut estate, round, &mut rng, plan.power.as_deref(), &visits);
-        let settled = outcome.and_then(|o| estate.settle(plan.settle).map(|()| o));
-        let mut found = Vec::new();
-        let evidence = match &settled {
-            Ok(_) => estate.evidence(),
-            Err(e) => Err(e.clone()),
+        let settled = outcome.and_then(|o| settled(&mut estate, plan.settle).map(|e| (o, e)));
+        let (settled, evidence) = match settled {
+            Ok((o, e)) => (Some(o), Ok(e)),
+            Err(why) => (None, Err(why)),
         };
+        let mut found = Vec::new();
         match &evidence {
             Ok(e) => found.extend(check::check(e)),
             Err(why) => found.push(Violation { invariant: "I2", what: why.clone() }),
@@ -197,7 +197,7 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
         }
         let mut r = report.lock().expect("no thread of ours panicked");
         r.done += 1;
-        if let Ok(o) = settled {
+        if let Some(o) = settled {
             r.tally.merge(&o.tally);
             r.cuts += o.cuts;
             r.forgotten += o.forgotten;
@@ -246,6 +246,18 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
     }
     if std::env::var_os("QD_KEEP").is_some() {
         estate.home.keep();
+    }
+}
+
+/// Evidence once every run has its verdict. The request of a client that was killed may still lie in the engine's queue and become a run
+/// after the look: then that one is waited for as well.
+fn settled(estate: &mut Estate, limit: Duration) -> Result<check::Evidence, String> {
+    loop {
+        estate.settle(limit)?;
+        let evidence = estate.evidence()?;
+        if evidence.runs.iter().all(|r| r.state == "done") {
+            return Ok(evidence);
+        }
     }
 }
 
