@@ -70,10 +70,7 @@ fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
 }
 
 /// Actions that need a world of their own: the test that looks at their entry.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("run-missed", "it::schedule::what_was_missed_is_shown_and_made_up_by_hand_once"),
-    ("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service"),
-];
+const ELSEWHERE: &[(&str, &str)] = &[("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service")];
 
 #[test]
 fn i16_every_action_that_changes_something_leaves_an_entry_with_its_person() {
