@@ -120,7 +120,9 @@ fn show(out: &Out, s: &Status) {
 fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
     // Whoever started us named every directory, and has judged before which of them must be there.
     let dirs = Dirs { explicit: ctx.dirs.explicit && !detached, ..ctx.dirs.clone() };
-    let options = Options { dirs, uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached };
+    let exe = std::env::current_exe().map_err(|e| ApiError::failed(format!("where is our own program? {e}"), ""))?;
+    let people = std::sync::Arc::new(crate::engine::identity::Machine::default());
+    let options = Options { dirs, uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached, people, exe };
     let json = out.json;
     let printer = out.clone();
     let result = run_engine(&options, move |engine| {

@@ -73,6 +73,12 @@ fn edits(engine: &Engine, seen: &BTreeSet<(&'static str, String)>, lagged: bool)
                 }
             }
             "locks" => locks = true,
+            "decisions" => {
+                let Ok(run) = id.parse::<RunRef>() else { continue };
+                for d in engine.store.decisions_about(&run)? {
+                    out.push(Edit::Upsert { table: "decisions".into(), id: d.id.to_string(), row: rows::decision(&d) });
+                }
+            }
             _ => {}
         }
     }

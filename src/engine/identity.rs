@@ -11,12 +11,17 @@ pub struct Peer {
     pub pid: Option<i32>,
     pub uid: u32,
     pub gid: u32,
+    /// Who logged in, whatever `su` and `sudo` did since, as read when the connection came: later its process may be gone, and the pid
+    /// another's. None = nobody did (a daemon, cron), or the kernel does not tell.
+    pub login_uid: Option<u32>,
 }
 
 /// The machine's knowledge about people; a parameter, so that tests can have users.
 pub trait People: Send + Sync {
-    /// The login uid of a process: who logged in, whatever `su` and `sudo` did since. None = nobody did (a daemon, cron).
-    fn login_uid(&self, pid: i32) -> Option<u32>;
+    /// The login uid of a process of this uid. None = nobody logged in (a daemon, cron).
+    fn login_uid(&self, pid: i32, uid: u32) -> Option<u32>;
+    /// The number of a group.
+    fn group(&self, name: &str) -> Option<u32>;
     /// The user's name, or none for an unknown uid.
     fn user(&self, uid: u32) -> Option<String>;
     /// Names of the groups that the user is in.
@@ -78,9 +83,13 @@ impl Machine {
 }
 
 impl People for Machine {
-    fn login_uid(&self, pid: i32) -> Option<u32> {
+    fn login_uid(&self, pid: i32, _uid: u32) -> Option<u32> {
         let text = std::fs::read_to_string(self.root.join(format!("proc/{pid}/loginuid"))).ok()?;
         text.trim().parse().ok().filter(|u| *u != NO_LOGIN)
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        self.group_id(name)
     }
 
     fn user(&self, uid: u32) -> Option<String> {
@@ -125,9 +134,10 @@ mod tests {
         assert_eq!(m.groups("ann", 1000), ["ann", "ops"]);
         assert_eq!((m.group_id("ops"), m.group_id("op")), (Some(50), None));
         std::fs::write(dir.path().join("proc/7/loginuid"), "4294967295").unwrap();
-        assert_eq!(m.login_uid(7), None);
+        assert_eq!(m.login_uid(7, 1000), None);
         std::fs::write(dir.path().join("proc/7/loginuid"), "1000").unwrap();
-        assert_eq!(m.login_uid(7), Some(1000));
-        assert_eq!(m.login_uid(8), None);
+        assert_eq!(m.login_uid(7, 1000), Some(1000));
+        assert_eq!((m.group("ops"), m.group("none")), (Some(50), None));
+        assert_eq!(m.login_uid(8, 1000), None);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::content::SiteContent;
-use super::identity::Machine;
+use super::identity::People;
 use super::logging::{self, SecretFilter};
 use super::secrets::FilteredSecrets;
 use super::server::{self, SocketError};
@@ -26,6 +26,10 @@ pub struct Options {
     pub log_level: String,
     /// Started by a client: leave its session, and close its streams once ready.
     pub detached: bool,
+    /// Who is who: `Machine`, but for tests of the rules about people.
+    pub people: Arc<dyn People>,
+    /// The program that steps run under.
+    pub exe: PathBuf,
 }
 
 /// Why there is no engine.
@@ -83,7 +87,6 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     let (socket, shared) = options.dirs.socket(&site);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let filter = SecretFilter::default();
-    let exe = std::env::current_exe().map_err(|e| StartError::System(format!("where is our own program? {e}")))?;
     let content = {
         let again = SiteWatch::open(options.dirs.clone(), options.uid)?;
         Arc::new(SiteContent::new(Box::new(move || again.current().ok()), clock.clone()))
@@ -91,7 +94,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     let secrets = Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?);
     let config = RunnerConfig {
         state_dir: options.dirs.state.clone(),
-        exe,
+        exe: options.exe.clone(),
         executors: site.executors as usize,
         lock_slots: site.locks.clone(),
         env: INHERITED.iter().filter_map(|n| std::env::var(n).ok().map(|v| ((*n).to_owned(), v))).collect(),
@@ -115,7 +118,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     logging::end_on_panic(&options.dirs.state, filter.clone());
     let socket_gid = match site.socket_group.as_ref().filter(|_| shared) {
         None => None,
-        Some(name) => Some(Machine::default().group_id(name).ok_or_else(|| SocketError::Unusable {
+        Some(name) => Some(options.people.group(name).ok_or_else(|| SocketError::Unusable {
             path: socket.clone(),
             why: format!("is to be given to group `{name}`, which this machine does not have"),
             help: format!("make it: groupadd {name}, or correct [engine] group in site.toml"),
@@ -132,7 +135,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         filter,
         secrets,
         clock,
-        people: Arc::new(Machine::default()),
+        people: options.people.clone(),
         socket: socket.clone(),
         private: !shared,
         socket_gid,

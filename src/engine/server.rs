@@ -124,7 +124,10 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
             }
         };
         let peer = match stream.peer_cred() {
-            Ok(c) => Peer { pid: c.pid(), uid: c.uid(), gid: c.gid() },
+            Ok(c) => {
+                let login_uid = c.pid().and_then(|pid| engine.people.login_uid(pid, c.uid()));
+                Peer { pid: c.pid(), uid: c.uid(), gid: c.gid(), login_uid }
+            }
             Err(e) => {
                 tracing::warn!("a client without credentials was dropped: {e}");
                 continue;

@@ -141,10 +141,9 @@ impl Engine {
         let name = self.people.user(peer.uid);
         let known = name.is_some();
         let name = name.unwrap_or_else(|| format!("uid {}", peer.uid));
-        let login_uid = peer.pid.and_then(|pid| self.people.login_uid(pid));
         let owner = peer.uid == owner_uid;
         let groups = if self.private || !known { Vec::new() } else { self.people.groups(&name, peer.gid) };
-        Caller { actor: Actor::person(name, peer.uid, login_uid), known, owner, groups }
+        Caller { actor: Actor::person(name, peer.uid, peer.login_uid), known, owner, groups }
     }
 
     pub fn ground<'a>(&self, site: &'a Site) -> Ground<'a> {

@@ -171,7 +171,10 @@ const INVARIANTS: &[Invariant] = &[
     invariant(
         "I14",
         "command line, API and event stream show one state",
-        &["it::invariants::snapshot::i14_command_line_api_and_two_streams_show_one_state"],
+        &[
+            "it::invariants::snapshot::i14_command_line_api_and_two_streams_show_one_state",
+            "it::people::two_streams_and_the_command_line_see_one_state",
+        ],
     ),
     invariant("I15", "a drain survives a restart", &["it::invariants::people::i15_a_drain_survives_a_kill_and_says_who_and_why"]),
     invariant(
@@ -183,6 +186,7 @@ const INVARIANTS: &[Invariant] = &[
             "it::schedule::what_was_missed_is_shown_and_made_up_by_hand_once",
             "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service",
             "it::invariants::people::i16_every_action_that_changes_something_leaves_an_entry_with_its_person",
+            "it::people::two_people_approve_a_stage_and_everybody_else_is_told_why_not",
         ],
     ),
     invariant(

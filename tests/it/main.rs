@@ -23,6 +23,7 @@ mod interop;
 mod invariants;
 mod logs;
 mod mirror;
+mod people;
 mod pipelines;
 mod prover;
 mod prover_switch;

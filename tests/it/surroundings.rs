@@ -268,3 +268,24 @@ fn a_state_directory_behind_a_link_is_the_same_store_under_both_names() {
     let no = through(&["engine", "start"]).expect(4);
     assert!(no.stdout.contains("is a link") && !home.root().join("gone").exists(), "{no:?}");
 }
+
+/// The old engine gives its socket back before its store: who comes in between must not wait for a socket that nobody will make.
+#[test]
+fn a_store_that_its_engine_is_just_giving_back_gets_the_next_engine() {
+    let home = Home::new();
+    let options = quarterdeck::store::OpenOptionsStore { dir: home.state(), network_state: false, now_us: 1, boot_id: "b".into() };
+    let store = quarterdeck::store::Store::open(&options).unwrap();
+    let command = home.command(["get", "runs"]);
+    let client = std::thread::spawn(move || run(command));
+    let mark = home.root().to_string_lossy().into_owned();
+    let engines = || {
+        crate::support::processes_with(&mark)
+            .into_iter()
+            .filter(|p| crate::support::process::command_line(*p).contains("--detached"))
+            .count()
+    };
+    until("the client to start an engine", || engines() > 0);
+    until("that engine to find the store held", || engines() == 0);
+    drop(store);
+    client.join().unwrap().expect(0);
+}
