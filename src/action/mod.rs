@@ -9,6 +9,23 @@ pub use registry::ALL;
 /// In place of roles: those that what waits for approval names. Until it is looked at, any role but `viewer` will do.
 pub const AS_ASKED: &str = "as-asked";
 
+/// Arms a console, and takes that back. They change nothing of the estate and are no actions that could be asked for by name: only a console's
+/// own connection can be armed. The guard judges them and the audit chain names them as it does those of [`ALL`].
+pub const ARM: Action = Action {
+    id: "arm",
+    title: "Arm the console",
+    doc: "Lets this console ask for changes, for an hour at most and with a reason; it ends with the console's connection.",
+    level: Level::L1,
+    roles: &[AS_ASKED],
+    target: Target::Engine,
+    args: &[],
+    parameters: false,
+    undo: ":disarm",
+    usage: ":arm 15m REASON",
+};
+pub const DISARM: Action =
+    Action { id: "disarm", title: "Disarm the console", doc: "Makes this console read-only again.", usage: ":disarm", ..ARM };
+
 /// What an action is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
@@ -43,6 +60,8 @@ pub struct Action {
     pub args: &'static [Arg],
     /// Parameters of a pipeline may be given beside `args`.
     pub parameters: bool,
+    /// How it is taken back, in words for people.
+    pub undo: &'static str,
     /// How the command line does it.
     pub usage: &'static str,
 }
@@ -74,7 +93,7 @@ mod tests {
             assert!(pair[0].id < pair[1].id, "{} {}", pair[0].id, pair[1].id);
         }
         for a in ALL {
-            assert!(!a.doc.is_empty() && !a.title.is_empty() && a.usage.starts_with("quarterdeck "), "{}", a.id);
+            assert!(!a.doc.is_empty() && !a.title.is_empty() && !a.undo.is_empty() && a.usage.starts_with("quarterdeck "), "{}", a.id);
             assert!(a.level > Level::L0, "{}: what changes nothing is no action", a.id);
             assert!(!a.roles.is_empty(), "{}", a.id);
         }

@@ -23,6 +23,7 @@ pub const ALL: &[Action] = &[
             Arg { name: "sha", required: false, doc: "the first characters of what `why` showed: refused when it has moved since" },
         ],
         parameters: true,
+        undo: "none: the run goes on; cancel it",
         usage: "quarterdeck approve RUN [-p QUESTION=ANSWER]… [--comment T]",
     },
     Action {
@@ -35,6 +36,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: false,
+        undo: "quarterdeck resume RUN goes on from the stage that was stopped",
         usage: "quarterdeck cancel RUN [--reason T] [--confirm RUN]",
     },
     Action {
@@ -49,6 +51,7 @@ pub const ALL: &[Action] = &[
             Arg { name: "sha", required: false, doc: "the first characters of what `why` showed: refused when it has moved since" },
         ],
         parameters: false,
+        undo: "none: ask anew with quarterdeck replay RUN",
         usage: "quarterdeck do deny RUN [--reason T]",
     },
     Action {
@@ -60,6 +63,7 @@ pub const ALL: &[Action] = &[
         target: Target::Engine,
         args: &[],
         parameters: false,
+        undo: "quarterdeck engine drain --off",
         usage: "quarterdeck engine drain [--reason T]",
     },
     Action {
@@ -71,6 +75,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: false,
+        undo: "quarterdeck do unpin RUN",
         usage: "quarterdeck do pin RUN [--reason T]",
     },
     Action {
@@ -82,6 +87,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: true,
+        undo: "cancel the new run; what it has written stays",
         usage: "quarterdeck replay RUN [-p k=v]… [--wait]",
     },
     Action {
@@ -93,6 +99,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: false,
+        undo: "cancel it; what it has written stays",
         usage: "quarterdeck resume RUN [--wait]",
     },
     Action {
@@ -104,6 +111,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: false,
+        undo: "cancel it; what it has written stays",
         usage: "quarterdeck retry RUN [--wait]",
     },
     Action {
@@ -115,6 +123,7 @@ pub const ALL: &[Action] = &[
         target: Target::Pipeline,
         args: &[],
         parameters: true,
+        undo: "cancel it; what it has written stays",
         usage: "quarterdeck run PIPELINE [-p k=v]… [--wait] [--reason T] [--confirm PIPELINE]",
     },
     Action {
@@ -129,6 +138,7 @@ pub const ALL: &[Action] = &[
             Arg { name: "trigger", required: false, doc: "which one, where two triggers were due at that time" },
         ],
         parameters: false,
+        undo: "cancel it; what it has written stays",
         usage: "quarterdeck do run-missed PIPELINE --with scheduled_for=T [--reason T] [--confirm PIPELINE]",
     },
     Action {
@@ -141,6 +151,7 @@ pub const ALL: &[Action] = &[
         target: Target::Secret,
         args: &[],
         parameters: false,
+        undo: "none: set the old value again",
         usage: "quarterdeck secret set NAME",
     },
     Action {
@@ -152,6 +163,7 @@ pub const ALL: &[Action] = &[
         target: Target::Engine,
         args: &[],
         parameters: false,
+        undo: "quarterdeck engine start",
         usage: "quarterdeck engine stop",
     },
     Action {
@@ -163,6 +175,7 @@ pub const ALL: &[Action] = &[
         target: Target::Engine,
         args: &[],
         parameters: false,
+        undo: "quarterdeck engine drain",
         usage: "quarterdeck engine drain --off",
     },
     Action {
@@ -174,6 +187,7 @@ pub const ALL: &[Action] = &[
         target: Target::Run,
         args: &[],
         parameters: false,
+        undo: "quarterdeck do pin RUN, as long as retention has not taken it",
         usage: "quarterdeck do unpin RUN",
     },
 ];

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::log::FirstErrorDoc;
 use super::sealed::Sealed;
+use crate::domain::level::Level;
 
 /// Path prefix of this version of the protocol.
 pub const V1: &str = "/v1";
@@ -43,6 +44,58 @@ pub struct Status {
     pub scheduler_looked: Option<String>,
     #[serde(default)]
     pub next_due: Option<String>,
+    /// The name that the engine knows who asks by.
+    #[serde(default)]
+    pub you: String,
+    /// Consoles that are armed now.
+    #[serde(default)]
+    pub armed: Vec<Armed>,
+}
+
+/// `POST /v1/arm`: lets requests on this connection change something, for a time. `POST /v1/disarm` on it, and its end, take that back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// 3600 at most.
+    pub seconds: u64,
+    pub reason: String,
+}
+
+/// A console that is armed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    /// Names the lease, and gives no right to it.
+    pub lease: u64,
+    pub who: String,
+    pub reason: String,
+    pub until: String,
+}
+
+/// `GET /v1/plan/PIPELINE`: what a start would be, before anybody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanDoc {
+    pub pipeline: String,
+    pub level: Level,
+    /// Moves with the file. Given back in a request, it makes that void where the file has moved.
+    pub basis: String,
+    pub parameters: Vec<ParameterDoc>,
+    pub stages: Vec<String>,
+    /// Content sets, and locks that it takes.
+    pub reads: Vec<String>,
+    pub writes: Vec<String>,
+    pub locks: Vec<String>,
+    /// Of its last runs that succeeded; none where there is none.
+    pub usual_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterDoc {
+    pub name: String,
+    /// In words: `text`, `whole number 1 to 9`, `one of a, b`.
+    pub kind: String,
+    /// None = it must be given.
+    pub default: Option<String>,
+    pub description: String,
 }
 
 /// `POST /v1/do`: the only request that changes anything.
@@ -67,6 +120,12 @@ pub struct Do {
     /// The value of `secret-set`, and of nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Sealed>,
+    /// Asked from a console: its connection must be armed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub console: bool,
+    /// `basis` of what the person looked at; refused where that has moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
 }
 
 /// The answer: what was done, in one sentence; the run where there is one.
@@ -115,6 +174,9 @@ pub struct RunDoc {
     pub stages: Vec<StageDoc>,
     /// `queued`, `running`, `waiting`, `done`.
     pub state: String,
+    /// Moves when its state does. Given back in a request, it makes that void where the run has moved.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub basis: String,
     /// Of the step that failed it, once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_error: Option<Box<FirstErrorDoc>>,

@@ -36,7 +36,7 @@ impl Request {
             reason: consent.reason,
             confirm: consent.confirm,
             key: Some(uuid::Uuid::now_v7().to_string()),
-            value: None,
+            ..Do::default()
         })
     }
 

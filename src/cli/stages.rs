@@ -134,6 +134,7 @@ mod tests {
             detail: String::new(),
         };
         RunDoc {
+            basis: String::new(),
             first_error: None,
             run: "nightly-repo-updates#1".into(),
             verdict: None,

@@ -17,12 +17,14 @@ const fn view(id: &'static str, title: &'static str, doc: &'static str) -> Comma
 
 /// What changes nothing but the view.
 pub const VIEW: &[Command] = &[
+    view("arm", "Arm", "Lets this console change things: `:arm 15m REASON`, for an hour at most."),
     view("audit", "Audit", "Who changed what, when and why."),
     view("back", "Back", "Closes what is open, then goes to the screen before."),
     view("bottom", "Bottom", "To the last row."),
     view("clear-filter", "Clear the filter", "Shows every row again."),
     view("copy-command", "Copy as command", "Copies the command line that does or shows the same."),
     view("copy-id", "Copy the id", "Copies the id of the row."),
+    view("disarm", "Disarm", "Makes this console read-only again."),
     view("doctor", "Doctor", "Checks of this machine and site, each with what to do."),
     view("down", "Down", "To the next row."),
     view("filter", "Filter", "Keeps rows that match: words, col=value, !=, <, >, ~regex, !."),

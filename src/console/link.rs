@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::Question;
 use crate::api::client::{ANSWER, Client, Lines, NoConnection, Trouble};
-use crate::api::types::{ChangeSet, Do, Done};
+use crate::api::types::{Arm, Armed, ChangeSet, Do, Done};
 use crate::api::{ApiError, Code};
 
 /// How the engine is reached.
@@ -65,10 +65,20 @@ pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: m
 
 async fn refuse(orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) {
     while let Some(order) = orders.recv().await {
-        if let Effect::Do(request) = order {
-            let result = Err(ApiError::no_engine("there is no engine, and nothing was done", "try again when it is back"));
-            let _ = tell.send(Msg::Done { request, result }).await;
+        if let Some(msg) = refusal(order, "there is no engine") {
+            let _ = tell.send(msg).await;
         }
+    }
+}
+
+/// What is told of an order that is not carried out; a question is asked again by itself.
+pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
+    let error = || ApiError::no_engine(format!("{why}, and nothing was done"), "try again when it is back");
+    match order {
+        Effect::Do(request) => Some(Msg::Done { request, result: Err(error()) }),
+        Effect::Arm(_) => Some(Msg::Armed(Err(error()))),
+        Effect::Disarm => Some(Msg::Disarmed(Err(error()))),
+        Effect::Ask(_) | Effect::Copy(_) | Effect::Suspend | Effect::Quit => None,
     }
 }
 
@@ -90,6 +100,8 @@ async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell
         let (msg, lost) = match order {
             Effect::Ask(question) => ask(&mut client, question).await,
             Effect::Do(request) => act(&mut client, request).await,
+            Effect::Arm(wish) => arm(&mut client, wish).await,
+            Effect::Disarm => disarm(&mut client).await,
             Effect::Copy(_) | Effect::Suspend | Effect::Quit => continue,
         };
         if tell.send(msg).await.is_err() {
@@ -123,6 +135,19 @@ async fn act(client: &mut Client, request: Box<Do>) -> (Msg, Option<String>) {
         Err(trouble) => failed(trouble),
     };
     (Msg::Done { request, result }, lost)
+}
+
+/// The lease belongs to this connection, on which every request goes.
+async fn arm(client: &mut Client, wish: Arm) -> (Msg, Option<String>) {
+    let answer: Result<Armed, Trouble> = client.post("/v1/arm", &wish, ANSWER).await;
+    let (result, lost) = answer.map_or_else(failed, |armed| (Ok(armed), None));
+    (Msg::Armed(result), lost)
+}
+
+async fn disarm(client: &mut Client) -> (Msg, Option<String>) {
+    let answer: Result<Done, Trouble> = client.post("/v1/disarm", &serde_json::json!({}), ANSWER).await;
+    let (result, lost) = answer.map_or_else(failed, |done| (Ok(done), None));
+    (Msg::Disarmed(result), lost)
 }
 
 fn failed<T>(trouble: Trouble) -> (Result<T, ApiError>, Option<String>) {

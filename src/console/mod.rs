@@ -3,12 +3,14 @@
 //! `model` is what is known, `update` the only code that changes it (pure: messages in, effects out), `view` and `widget` draw it (pure:
 //! model in, cells out). `term`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a terminal.
 
+pub mod cli_line;
 pub mod command;
 pub mod keymap;
 pub mod link;
 pub mod model;
 pub mod msg;
 pub mod question;
+pub mod rhythm;
 pub mod run;
 pub mod shot;
 pub mod term;

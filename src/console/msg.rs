@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::keymap::Key;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
-use crate::api::types::{Do, Done};
+use crate::api::types::{Arm, Armed, Do, Done};
 
 /// Something happened.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Msg {
         key: Key,
         repeat: bool,
     },
+    /// A key that came as no person types: part of a paste without brackets.
+    Burst(Key),
     /// Text of a bracketed paste.
     Paste(String),
     Resize {
@@ -32,6 +34,9 @@ pub enum Msg {
         question: Question,
         result: Result<Answer, ApiError>,
     },
+    /// What the engine says to arming, and to giving it back.
+    Armed(Result<Armed, ApiError>),
+    Disarmed(Result<Done, ApiError>),
     /// What became of a request that changes something.
     Done {
         request: Box<Do>,
@@ -56,6 +61,8 @@ pub enum LinkMsg {
 pub enum Effect {
     Ask(Question),
     Do(Box<Do>),
+    Arm(Arm),
+    Disarm,
     /// Into the person's clipboard, and told where that may not have worked.
     Copy(String),
     Suspend,

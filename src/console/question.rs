@@ -1,7 +1,7 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
 use crate::api::ApiError;
-use crate::api::types::{Rows, RunDoc, Status, Why};
+use crate::api::types::{PlanDoc, Rows, RunDoc, Status, Why};
 use crate::domain::run::RunRef;
 
 /// One question. Two equal ones have one answer.
@@ -20,6 +20,8 @@ pub enum Question {
     },
     Run(RunRef),
     Why(RunRef),
+    /// What a start of this pipeline would be.
+    Plan(String),
 }
 
 /// What the engine said.
@@ -29,6 +31,7 @@ pub enum Answer {
     Rows(Rows),
     Run(Box<RunDoc>),
     Why(Why),
+    Plan(Box<PlanDoc>),
 }
 
 impl Question {
@@ -40,6 +43,7 @@ impl Question {
             Self::History { pipeline, limit } => format!("/v1/get/runs?filter=pipeline%3D{pipeline}&limit={limit}"),
             Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
+            Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
         }
     }
 
@@ -56,19 +60,22 @@ impl Question {
             Self::Rows { .. } | Self::History { .. } => Answer::Rows(parse(body)?),
             Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
             Self::Why(_) => Answer::Why(parse(body)?),
+            Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
         })
     }
 
     /// Whether a change of this table, or of this row of it, makes the answer old.
     pub fn touched_by(&self, table: &str, id: &str) -> bool {
         match self {
-            Self::Status => table == "runs" || table == "control",
+            Self::Status => matches!(table, "runs" | "control" | "armed"),
             // What the engine derives from runs moves with them.
             Self::Rows { what, .. } => {
                 *what == table || (table == "runs" && matches!(*what, "queue" | "pipelines" | "schedule" | "audit" | "decisions"))
             }
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
             Self::Run(run) | Self::Why(run) => table == "runs" && id == run.to_string(),
+            // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
+            Self::Plan(_) => false,
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::link::{self, Address};
 use super::model::{Mode, Model};
 use super::msg::{Effect, Msg};
+use super::rhythm::Rhythm;
 use super::term::{guard, keys, paint};
 use super::{shot, update};
 use crate::base::clock::Clock;
@@ -22,6 +23,8 @@ use crate::theme::Look;
 const INBOX: usize = 256;
 /// Frames come no faster.
 const FRAME: Duration = Duration::from_millis(50);
+/// Nobody answers a question so soon after it was shown: what comes within this was typed before, and is still on its way.
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// Why the console could not be opened, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +50,15 @@ pub async fn run(mut model: Model, look: Look, address: Address, clock: &dyn Clo
     let (width, height) = crossterm::terminal::size()?;
     model.size = (width, height);
     let mut shown: Option<Buffer> = None;
+    let mut rhythm = Rhythm::default();
+    // The frame that shows a question, and when what was typed before it has been read.
+    let mut settled: Option<(u64, tokio::time::Instant)> = None;
     loop {
-        draw(&mut model, &look, &mut shown)?;
+        draw(&model, &look, &mut shown)?;
+        settled = match &model.dialog {
+            Some(d) if !d.shown => settled.filter(|(frame, _)| *frame >= d.since).or_else(|| Some((model.frame, settle()))),
+            _ => None,
+        };
         let [term, hup, int] = &mut signals;
         let ended = async {
             tokio::select! {
@@ -63,8 +73,19 @@ pub async fn run(mut model: Model, look: Look, address: Address, clock: &dyn Clo
             event = events.next() => match event {
                 // The terminal is gone: so is the console, and nothing else.
                 None | Some(Err(_)) => return Ok(()),
-                Some(Ok(event)) => keys::message(event),
+                Some(Ok(event)) => match keys::message(event) {
+                    Some(Msg::Key { key, repeat }) => {
+                        // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
+                        settled = settled.map(|(frame, _)| (frame, settle()));
+                        Some(rhythm.take(key, repeat, clock.now()))
+                    }
+                    other => other,
+                },
             },
+            frame = ready(settled) => {
+                settled = None;
+                Some(Msg::Shown(frame))
+            }
             msg = told.recv() => msg,
             () = tokio::time::sleep(pause(&model, clock.now())) => Some(Msg::Tick(clock.now())),
         };
@@ -84,14 +105,33 @@ pub async fn run(mut model: Model, look: Look, address: Address, clock: &dyn Clo
                         shown = None;
                     }
                     Effect::Copy(text) => copy(&mut model, &text)?,
-                    order @ (Effect::Ask(_) | Effect::Do(_)) => {
+                    order @ (Effect::Ask(_) | Effect::Do(_) | Effect::Arm(_) | Effect::Disarm) => {
                         // The link takes orders as fast as it can; a full queue means that the screen has asked already.
-                        let _ = orders.try_send(order);
+                        if let Err(e) = orders.try_send(order)
+                            && let Some(msg) = link::refusal(e.into_inner(), "the engine is behind with its answers")
+                        {
+                            update(&mut model, msg);
+                        }
                     }
                 }
             }
         }
         tokio::time::sleep(FRAME.min(Duration::from_millis(5))).await;
+    }
+}
+
+fn settle() -> tokio::time::Instant {
+    tokio::time::Instant::now() + SETTLE
+}
+
+/// The frame, once its time has come.
+async fn ready(settled: Option<(u64, tokio::time::Instant)>) -> u64 {
+    match settled {
+        Some((frame, at)) => {
+            tokio::time::sleep_until(at).await;
+            frame
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -112,7 +152,7 @@ fn pause(model: &Model, now: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(step - into).unwrap_or(1_000))
 }
 
-fn draw(model: &mut Model, look: &Look, shown: &mut Option<Buffer>) -> io::Result<()> {
+fn draw(model: &Model, look: &Look, shown: &mut Option<Buffer>) -> io::Result<()> {
     let next = shot::draw(model, look);
     let bytes = paint::bytes(shown.as_ref(), &next);
     if !bytes.is_empty() {
@@ -121,8 +161,6 @@ fn draw(model: &mut Model, look: &Look, shown: &mut Option<Buffer>) -> io::Resul
         out.flush()?;
     }
     *shown = Some(next);
-    let frame = model.frame;
-    let _ = update(model, Msg::Shown(frame));
     Ok(())
 }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::guard::{self, Ask, Caller, Pass};
+use super::lease::Connection;
 use super::routes::blocking;
 use super::scheduler::{self, Missed};
 use super::state::{Engine, from_store};
-use super::{approvals, plan, secret_acts};
+use super::{approvals, plan, preview, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -41,7 +42,7 @@ enum Subject {
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
-pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Done, ApiError> {
+pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, request: Do) -> Result<Done, ApiError> {
     let (action, request) = match known(&request).and_then(|action| Ok((action, cleaned(request)?))) {
         Ok(pair) => pair,
         Err(e) => {
@@ -53,11 +54,11 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Do
     };
     let judged = {
         let (engine, caller, request) = (engine.clone(), caller.clone(), request.clone());
-        blocking(move || Ok(judge(&engine, &caller, action, &request))).await?
+        blocking(move || Ok(judge(&engine, &caller, link, action, &request))).await?
     };
     let (pass, subject) = match judged {
         Ok(found) => found,
-        Err(e) => return Err(told(engine, &caller, action, &request, e).await),
+        Err(e) => return Err(told(engine, &caller, action, &request.target, &request.reason, e).await),
     };
     engine.configure().await?;
     tracing::info!(who = %caller.actor.name, uid = caller.actor.uid, action = action.id, target = %request.target, "asked");
@@ -67,18 +68,18 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, request: Do) -> Result<Do
     let work = tokio::spawn(async move {
         match perform(&engine, &caller, action, &request, pass, subject).await {
             Ok(done) => Ok(done),
-            Err(e) => Err(told(&engine, &caller, action, &request, e).await),
+            Err(e) => Err(told(&engine, &caller, action, &request.target, &request.reason, e).await),
         }
     });
     work.await.unwrap_or_else(|e| Err(ApiError::failed(format!("the request ended in the middle: {e}"), "look at the engine's log")))
 }
 
 /// A refusal is in the audit chain before anybody hears of it; one that cannot be written there is told as that.
-async fn told(engine: &Engine, caller: &Caller, action: &Action, request: &Do, e: ApiError) -> ApiError {
+pub async fn told(engine: &Engine, caller: &Caller, action: &Action, target: &str, reason: &str, e: ApiError) -> ApiError {
     if e.code != Code::Refused {
         return e;
     }
-    let record = record(caller, action, &request.target, &request.reason, format!("refused: {}", e.message), false);
+    let record = record(caller, action, target, reason, format!("refused: {}", e.message), false);
     match engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await {
         Ok(_) => e,
         Err(broken) => ApiError::failed(format!("{e}; and that could not be recorded: {broken}"), ""),
@@ -122,14 +123,16 @@ fn cleaned(mut request: Do) -> Result<Do, ApiError> {
     Ok(request)
 }
 
-fn judge(engine: &Engine, caller: &Caller, action: &'static Action, request: &Do) -> Result<(Pass, Subject), ApiError> {
+fn judge(engine: &Engine, caller: &Caller, link: Connection, action: &'static Action, request: &Do) -> Result<(Pass, Subject), ApiError> {
     let site = engine.site()?;
     let mut subject = Subject::Engine;
     let name = if request.target.is_empty() { ENGINE } else { request.target.as_str() };
-    let ask = Ask { action, subject: name, reason: &request.reason, confirm: request.confirm.as_deref() };
+    let lease = engine.leases.standing(link, request.console, engine.now_us());
+    let ask = Ask { action, subject: name, reason: &request.reason, confirm: request.confirm.as_deref(), lease };
     let mut freeze = None;
     let decided = guard::decide(engine.ground(&site), caller, &ask, || {
         let (found, level) = why_not(engine, &site, caller, action, request)?;
+        unmoved(&found, request)?;
         // What starts work asks the calendars of its pipeline.
         let pipeline = match &found {
             Subject::Plan(plan) => Some(plan.pipeline.clone()),
@@ -150,6 +153,21 @@ fn judge(engine: &Engine, caller: &Caller, action: &'static Action, request: &Do
         _ => e,
     })?;
     Ok((pass, subject))
+}
+
+/// Refuses where what the person saw when they pressed the key is not what is there now.
+fn unmoved(found: &Subject, request: &Do) -> Result<(), ApiError> {
+    let Some(seen) = &request.basis else { return Ok(()) };
+    let (name, now) = match found {
+        Subject::Plan(plan) if request.action == "run" => (plan.pipeline.clone(), plan.source_sha256.clone()),
+        Subject::Run(row) => (row.run.to_string(), preview::basis(row)),
+        Subject::Ballot(ballot) => (ballot.row.run.to_string(), preview::basis(&ballot.row)),
+        Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) => return Ok(()),
+    };
+    if *seen == now {
+        return Ok(());
+    }
+    Err(ApiError::refused(format!("{name} has moved since it was looked at: nothing was done"), "look at it as it is now, and ask again"))
 }
 
 /// The action's own objections, and its level for this target.
@@ -371,7 +389,7 @@ async fn perform(
     }
 }
 
-fn record(caller: &Caller, action: &Action, subject: &str, reason: &str, result: String, single_person: bool) -> Record {
+pub fn record(caller: &Caller, action: &Action, subject: &str, reason: &str, result: String, single_person: bool) -> Record {
     let subject: String = if subject.is_empty() { ENGINE.into() } else { sanitise::cell(subject).chars().take(200).collect() };
     Record { who: caller.actor.clone(), action: action.id.to_owned(), subject, reason: reason.to_owned(), result, single_person }
 }

@@ -28,6 +28,17 @@ pub struct Ask<'a> {
     pub subject: &'a str,
     pub reason: &'a str,
     pub confirm: Option<&'a str>,
+    pub lease: Lease,
+}
+
+/// Whether the request comes from a console, and whether that is armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// No console: a command is its own intent.
+    NotAsked,
+    Held,
+    /// A console without a lease that holds now, and why.
+    Lacking(&'static str),
 }
 
 /// It may be done.
@@ -150,6 +161,11 @@ pub fn has_role(site: &Site, caller: &Caller, role: &str) -> bool {
 
 fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, ApiError> {
     let title = ask.action.title;
+    if level > Level::L0
+        && let Lease::Lacking(why) = ask.lease
+    {
+        return Err(ApiError::refused(format!("{title}: {why}"), ":arm 15m REASON first; a command line needs none"));
+    }
     let two = level == Level::L3;
     if two && ground.private && ground.site.second_person != SecondPerson::None {
         let help =
@@ -187,7 +203,7 @@ mod tests {
     }
 
     fn ask<'a>(id: &str, reason: &'a str, confirm: Option<&'a str>) -> Ask<'a> {
-        Ask { action: action::find(id).unwrap(), subject: "nightly", reason, confirm }
+        Ask { action: action::find(id).unwrap(), subject: "nightly", reason, confirm, lease: Lease::NotAsked }
     }
 
     fn roles(role: &str, member: &str) -> Site {
@@ -246,6 +262,25 @@ mod tests {
         assert!(go("why", None).unwrap_err().help.contains("--confirm 'nightly'"));
         assert!(go("why", Some("nightl")).unwrap_err().message.contains("confirmed `nightl`"));
         assert_eq!(go("why", Some("nightly")), Ok(Pass { single_person: false, waits: false }));
+    }
+
+    #[test]
+    fn a_console_needs_a_lease_at_every_level_but_l0_and_is_told_last() {
+        let site = Site::default();
+        let of = |lease| Ask { lease, ..ask("run", "why", Some("nightly")) };
+        let go = |lease, level| decide(Ground { site: &site, private: true }, &caller("a"), &of(lease), || Ok(level));
+        for level in [Level::L1, Level::L2] {
+            let e = go(Lease::Lacking("not armed"), level).unwrap_err();
+            assert!(e.message.contains("not armed") && e.help.contains(":arm"), "{e}");
+            assert!(go(Lease::Held, level).is_ok() && go(Lease::NotAsked, level).is_ok());
+        }
+        let e = decide(Ground { site: &site, private: true }, &caller("a"), &of(Lease::Lacking("not armed")), || {
+            Err(ApiError::refused("why-not", ""))
+        });
+        assert!(e.unwrap_err().message.contains("why-not"));
+        let shut = Site { read_only: true, ..Site::default() };
+        let e = decide(Ground { site: &shut, private: true }, &caller("a"), &of(Lease::Lacking("not armed")), || Ok(Level::L1));
+        assert!(e.unwrap_err().message.contains("read-only"));
     }
 
     #[test]

@@ -15,11 +15,12 @@ use serde_json::json;
 
 use super::guard::{self, Caller};
 use super::identity::Peer;
+use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
-use super::{act, approvals, events, get as rows_of, log, log_search, metrics, rows, secret_acts, tested, wait, why};
+use super::{act, approvals, events, get as rows_of, log, log_search, metrics, preview, rows, secret_acts, tested, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
-use crate::api::types::{Do, MAX_BODY, Why};
+use crate::api::types::{Arm, Do, MAX_BODY, Why};
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState};
 
@@ -34,6 +35,9 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/get/{what}", get(table))
         .route("/v1/do", post(change))
+        .route("/v1/arm", post(arm))
+        .route("/v1/disarm", post(disarm))
+        .route("/v1/plan/{pipeline}", get(plan))
         .route("/v1/runs/{pipeline}/{number}", get(run))
         .route("/v1/why/{pipeline}/{number}", get(why))
         .route("/v1/attempts/{pipeline}/{number}", get(attempts))
@@ -102,8 +106,9 @@ async fn unknown(request: axum::extract::Request) -> Fault {
 }
 
 async fn status(State(engine): Shared, Extension(peer): Extension<Peer>) -> Result<Response, Fault> {
-    viewer(&engine, peer).await?;
-    let status = blocking(move || engine.status()).await?;
+    let caller = viewer(&engine, peer).await?;
+    let mut status = blocking(move || engine.status()).await?;
+    status.you = caller.actor.name;
     Ok(answer(&status))
 }
 
@@ -127,12 +132,43 @@ async fn table(
     Ok(json_text(rows_of::text(&engine, question).await?))
 }
 
-async fn change(State(engine): Shared, Extension(peer): Extension<Peer>, body: Bytes) -> Result<Response, Fault> {
+async fn change(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Extension(link): Extension<Connection>,
+    body: Bytes,
+) -> Result<Response, Fault> {
     let request: Do =
         serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
     let e = engine.clone();
     let caller = blocking(move || Ok(e.caller(peer, e.watch.uid()))).await?;
-    Ok(answer(&act::act(&engine, caller, request).await?))
+    Ok(answer(&act::act(&engine, caller, link, request).await?))
+}
+
+async fn arm(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Extension(link): Extension<Connection>,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    let caller = viewer(&engine, peer).await?;
+    let ask: Arm =
+        serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"seconds\",\"reason\"}"))?;
+    Ok(answer(&lease::arm(&engine, caller, link, ask).await?))
+}
+
+async fn disarm(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Extension(link): Extension<Connection>,
+) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&lease::disarm(&engine, link).await?))
+}
+
+async fn plan(State(engine): Shared, Extension(peer): Extension<Peer>, Path(pipeline): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&blocking(move || preview::of(&engine, &pipeline)).await?))
 }
 
 /// The run that a path names.
@@ -157,8 +193,9 @@ async fn run(
     let ended = q.get("ended").and_then(|n| n.parse().ok());
     let summary = wait::summary(&engine, &run, Duration::from_secs(seconds), ended).await?;
     let mut document = rows::document(&summary);
+    let row = row(&engine, &run).await?;
+    document.basis = preview::basis(&row);
     if summary.state == RunState::Done {
-        let row = row(&engine, &run).await?;
         document.first_error = log::first_error(&engine, &row).await.map(Box::new);
     }
     Ok(answer(&document))

@@ -189,6 +189,7 @@ pub fn decision(d: &Decision) -> Row {
 pub fn document(s: &Summary) -> RunDoc {
     let word = |v: Option<crate::domain::run::Verdict>| v.map(|v| v.to_string());
     RunDoc {
+        basis: String::new(),
         first_error: None,
         run: s.run.to_string(),
         verdict: word(s.verdict),

@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::identity::Peer;
+use super::lease;
 use super::presence::Presence;
 use super::routes;
 use super::state::Engine;
@@ -133,7 +134,8 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
                 continue;
             }
         };
-        let service = TowerToHyperService::new(app.clone().layer(Extension(peer)));
+        let link = engine.leases.open();
+        let service = TowerToHyperService::new(app.clone().layer(Extension(peer)).layer(Extension(link)));
         let engine = engine.clone();
         tasks.spawn(async move {
             let _permit = permit;
@@ -149,6 +151,7 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
                     let _ = connection.await;
                 }
             }
+            lease::closed(&engine, link).await;
         });
     }
     tasks.close();

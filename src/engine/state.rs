@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::content::SiteContent;
 use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
+use super::lease::Leases;
 use super::logging::SecretFilter;
 use super::model::Model;
 use super::on_failure::Callers;
@@ -44,6 +45,7 @@ pub struct Engine {
     pub started_us: i64,
     pub schedule: Board,
     pub callers: Callers,
+    pub leases: Leases,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -84,6 +86,7 @@ impl Engine {
             socket_gid: p.socket_gid,
             schedule: Board::default(),
             callers: Callers::default(),
+            leases: Leases::default(),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -172,6 +175,8 @@ impl Engine {
             read_only: site.as_ref().is_ok_and(|s| s.read_only),
             epoch: position.epoch,
             revision: position.revision,
+            you: String::new(),
+            armed: self.leases.armed(self.now_us()),
             site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
         })
     }

@@ -13,7 +13,7 @@ use super::keymap::{Key, Keymap};
 use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::types::{Rows, RunDoc, Status, Why};
-pub use dialog::{Dialog, Prompt, PromptKind};
+pub use dialog::{Dialog, Opening, Prompt, PromptKind};
 pub use list::List;
 pub use screen::{Pane, Screen};
 
@@ -46,7 +46,7 @@ pub enum Link {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     ReadOnly,
-    Armed { until: Timestamp, reason: String },
+    Armed { until: Timestamp, reason: String, lease: u64 },
 }
 
 /// How times are shown.
@@ -93,7 +93,12 @@ pub struct Model {
     /// Never empty: the last is shown.
     pub stack: Vec<Screen>,
     pub prompt: Option<Prompt>,
+    pub opening: Option<Opening>,
     pub dialog: Option<Dialog>,
+    /// A form that was sent; it comes back where the engine does not take its values.
+    pub sent: Option<Dialog>,
+    /// Lines of the palette, oldest first.
+    pub history: Vec<String>,
     pub help: bool,
     pub notice: Option<Notice>,
     /// The beginning of a sequence of keys.
@@ -117,7 +122,10 @@ impl Model {
             asked: BTreeSet::new(),
             stack: vec![Screen::home()],
             prompt: None,
+            opening: None,
             dialog: None,
+            sent: None,
+            history: Vec::new(),
             help: false,
             notice: None,
             pressed: Vec::new(),

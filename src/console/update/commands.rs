@@ -1,6 +1,6 @@
 //! What each command does.
 
-use super::{dialog, prompt};
+use super::{arm, open, prompt};
 use crate::console::command::{self, Meaning};
 use crate::console::model::screen::{Kind, PAGE};
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
@@ -12,10 +12,7 @@ use crate::domain::run::RunRef;
 /// Runs the command of this name.
 pub fn run(model: &mut Model, id: &str) -> Vec<Effect> {
     match command::find(id) {
-        Some(Meaning::Do(action)) => {
-            dialog::open(model, action);
-            Vec::new()
-        }
+        Some(Meaning::Do(action)) => open::open(model, action),
         Some(Meaning::View(c)) => view(model, c.id),
         None => {
             model.complain(format!("no command `{id}`"));
@@ -35,6 +32,7 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
     match word {
         "" => Ok(Vec::new()),
         "q" => Ok(view(model, "quit")),
+        "arm" => arm::arm(model, rest),
         "run" if !rest.is_empty() => {
             let run: RunRef = rest.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
             push(model, Kind::Run(run));
@@ -54,6 +52,8 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
     match id {
         "quit" => return vec![Effect::Quit],
         "suspend" => return vec![Effect::Suspend],
+        "arm" => prompt::begin(model, "arm 15m "),
+        "disarm" => return arm::disarm(model),
         "back" => back(model),
         "help" => model.help = true,
         "palette" => prompt::open(model, PromptKind::Command),
@@ -121,6 +121,17 @@ fn shown(model: &Model) -> Vec<(String, bool)> {
     let columns = columns(model);
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     list.shown(&rows.rows, &names, model.now).into_iter().map(|r| (word::text(r, pane.id), word::problem(r))).collect()
+}
+
+/// Ids of the rows that are shown.
+pub fn ids(model: &Model) -> Vec<String> {
+    shown(model).into_iter().map(|(id, _)| id).collect()
+}
+
+/// Whether a line of the palette arms, or begins a change.
+pub fn careful(line: &str) -> bool {
+    let word = line.trim().split(' ').next().unwrap_or_default();
+    word == "arm" || word.starts_with("do-")
 }
 
 /// The id under the cursor.

@@ -1,117 +1,206 @@
-//! Asking before a change. The object is fixed when the key is pressed; keys count only once the dialog was seen; a repeated key never
-//! confirms.
+//! The keys of a dialog. It begins at cancel; keys count only once it was seen; a key that is held down, or part of a paste, confirms nothing.
 
-use indexmap::IndexMap;
-
-use super::commands;
-use crate::action::{Action, Target};
+use super::open;
 use crate::api::types::Do;
+use crate::api::{ApiError, Code as Refusal};
 use crate::console::keymap::{Code, Key};
-use crate::console::model::screen::{Kind, PAGE};
-use crate::console::model::{Dialog, Model};
+use crate::console::model::dialog::Focus;
+use crate::console::model::{Dialog, Mode, Model};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
-use crate::console::view::word;
 use crate::domain::level::Level;
 
-pub fn open(model: &mut Model, action: &'static Action) {
-    if let Some(why) = model.hands_off() {
-        return model.complain(format!("{}: {why}", action.title));
-    }
-    let target = match target(model, action) {
-        Ok(t) => t,
-        Err(why) => return model.complain(format!("{}: {why}", action.title)),
-    };
-    let level = level(model, action, &target);
-    let facts = vec![
-        ("touches".to_owned(), touches(action, &target)),
-        ("does".to_owned(), action.doc.to_owned()),
-        ("command".to_owned(), action.usage.to_owned()),
-    ];
-    model.dialog = Some(Dialog { action, target, level, facts, typed: String::new(), since: model.frame + 1, shown: false, error: None });
-}
-
-/// What the action would be done to.
-fn target(model: &Model, action: &Action) -> Result<String, String> {
-    let what = model.screen().pane().map(|(p, _)| p.what);
-    let id = commands::current(model);
-    let no_row = || "there is no row under the cursor".to_owned();
-    match (action.target, what, id) {
-        (Target::Engine, ..) => Ok(String::new()),
-        (Target::Pipeline, Some("pipelines"), Some(id)) => Ok(id),
-        (Target::Pipeline, _, Some(id)) if id.contains('#') => Ok(id.rsplit_once('#').map_or(id.clone(), |(p, _)| p.to_owned())),
-        (Target::Run, Some("pipelines"), Some(id)) => {
-            let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE });
-            let last = rows.and_then(|r| r.rows.iter().find(|r| word::text(r, "pipeline") == id)).map(|r| word::text(r, "last_run"));
-            last.filter(|l| !l.is_empty()).ok_or_else(|| format!("`{id}` has no run"))
-        }
-        (Target::Run, _, Some(id)) if id.contains('#') || matches!(model.screen().kind, Kind::Run(_)) => Ok(id),
-        (Target::Secret, ..) => Err("the command line does that: quarterdeck secret set NAME".into()),
-        (_, _, None) => Err(no_row()),
-        (_, _, Some(id)) => Err(format!("`{id}` is nothing that it could be done to")),
-    }
-}
-
-/// As far as the console knows; the engine has the last word.
-fn level(model: &Model, action: &Action, target: &str) -> Level {
-    let pipeline = target.rsplit_once('#').map_or(target, |(p, _)| p);
-    let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE });
-    let danger = rows.and_then(|r| r.rows.iter().find(|r| word::text(r, "pipeline") == pipeline)).map(|r| word::text(r, "danger"));
-    let danger = danger.and_then(|d| serde_json::from_value(serde_json::Value::String(d)).ok()).unwrap_or(Level::L1);
-    if action.runs() { action.level.max(danger) } else { action.level }
-}
-
-fn touches(action: &Action, target: &str) -> String {
-    match action.target {
-        Target::Engine => "the engine as a whole".to_owned(),
-        Target::Pipeline => format!("one new run of {target}"),
-        Target::Run | Target::Secret => target.to_owned(),
-    }
-}
+/// Longer is no value that somebody typed.
+const MOST: usize = 500;
 
 pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
     let Some(mut dialog) = model.dialog.take() else { return Vec::new() };
-    if !dialog.shown || repeat {
-        // Typed before it could be read, or held down: not meant for it.
+    if !dialog.shown {
+        // Typed before it could be read.
+        model.dialog = Some(dialog);
+        model.complain("that was typed before the question was shown: it was dropped");
+        return Vec::new();
+    }
+    if repeat && !matches!((dialog.focus, key.code), (Focus::Field(_) | Focus::Name, Code::Char(_) | Code::Backspace)) {
         model.dialog = Some(dialog);
         return Vec::new();
     }
-    if dialog.level <= Level::L1 {
-        if key == Key::char('y') {
-            return vec![go(model, &dialog)];
-        }
+    dialog.error = None;
+    if key.code == Code::Esc || (key.code, key.ctrl) == (Code::Char('c'), true) {
         model.say("nothing was done");
         return Vec::new();
     }
-    match (key.code, key.ctrl) {
-        (Code::Esc, _) | (Code::Char('c'), true) => {
-            model.say("nothing was done");
-            return Vec::new();
-        }
-        (Code::Enter, _) if dialog.typed == dialog.target => return vec![go(model, &dialog)],
-        (Code::Enter, _) => dialog.error = Some(format!("that is not {}", dialog.target)),
-        (Code::Backspace, _) => {
-            dialog.typed.pop();
-        }
-        (Code::Char(c), false) if dialog.typed.len() < 200 => dialog.typed.push(c),
-        _ => {}
+    match dialog.focus {
+        Focus::Cancel => at_cancel(model, dialog, key),
+        Focus::Field(i) => at_field(model, dialog, key, i),
+        Focus::Name => at_name(model, dialog, key),
     }
+}
+
+fn keep(model: &mut Model, dialog: Dialog) -> Vec<Effect> {
     model.dialog = Some(dialog);
     Vec::new()
 }
 
-fn go(model: &Model, dialog: &Dialog) -> Effect {
+fn step(dialog: &mut Dialog, forward: bool) {
+    let stops = dialog.stops();
+    let at = stops.iter().position(|s| *s == dialog.focus).unwrap_or(0);
+    let to = if forward { at + 1 } else { at + stops.len() - 1 };
+    dialog.focus = stops.get(to % stops.len()).copied().unwrap_or(Focus::Cancel);
+}
+
+/// Tab and the arrows; whether it was one.
+fn moved(dialog: &mut Dialog, key: Key) -> bool {
+    match key.code {
+        Code::Tab | Code::Down => step(dialog, true),
+        Code::BackTab | Code::Up => step(dialog, false),
+        _ => return false,
+    }
+    true
+}
+
+fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
+    if moved(&mut dialog, key) {
+        return keep(model, dialog);
+    }
+    match key.code {
+        Code::Char('c') => {
+            let text = open::command(model, &dialog);
+            model.dialog = Some(dialog);
+            vec![Effect::Copy(text)]
+        }
+        Code::Char('y') if !key.ctrl && !key.alt && dialog.level <= Level::L1 => confirm(model, dialog),
+        Code::Enter | Code::Char('n' | 'q') => {
+            model.say("nothing was done");
+            Vec::new()
+        }
+        _ => {
+            dialog.error = Some(match dialog.level {
+                Level::L0 | Level::L1 => "y does it; Enter or Esc leaves everything as it is".to_owned(),
+                _ => format!("Tab goes to where {} must be typed; Enter or Esc leaves everything as it is", dialog.phrase()),
+            });
+            keep(model, dialog)
+        }
+    }
+}
+
+fn edit(text: &mut String, key: Key) {
+    match (key.code, key.ctrl) {
+        (Code::Backspace, _) => {
+            text.pop();
+        }
+        (Code::Char('u'), true) => text.clear(),
+        (Code::Char(c), false) if text.len() < MOST && !key.alt && !c.is_control() => text.push(c),
+        _ => {}
+    }
+}
+
+fn at_field(model: &mut Model, mut dialog: Dialog, key: Key, i: usize) -> Vec<Effect> {
+    if key.code == Code::Enter {
+        step(&mut dialog, true);
+    } else if !moved(&mut dialog, key)
+        && let Some(f) = dialog.fields.get_mut(i)
+    {
+        edit(&mut f.text, key);
+    }
+    keep(model, dialog)
+}
+
+fn at_name(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
+    if moved(&mut dialog, key) {
+        return keep(model, dialog);
+    }
+    if key.code == Code::Enter {
+        if dialog.typed == dialog.phrase() {
+            return confirm(model, dialog);
+        }
+        dialog.error = Some(format!("that is not {}", dialog.phrase()));
+    } else {
+        edit(&mut dialog.typed, key);
+    }
+    keep(model, dialog)
+}
+
+/// What nobody has typed: no confirmation, and a name that it was part of is forgotten.
+pub fn burst(model: &mut Model) {
+    if let Some(d) = &mut model.dialog {
+        d.typed.clear();
+        d.focus = Focus::Cancel;
+        d.error = Some("those keys came faster than anybody types: they were dropped".to_owned());
+    }
+}
+
+/// A paste may fill a field in, and nothing else: the name is typed.
+pub fn paste(model: &mut Model, text: &str) {
+    let line = crate::base::sanitise::cell(text);
+    let Some(d) = &mut model.dialog else { return };
+    match d.focus {
+        Focus::Field(i) if d.shown => {
+            if let Some(f) = d.fields.get_mut(i) {
+                f.text.extend(line.chars().take(MOST.saturating_sub(f.text.len())));
+            }
+        }
+        _ => d.error = Some("a paste was dropped: a confirmation is typed".to_owned()),
+    }
+}
+
+/// The one place where a change begins. Everything is looked at once more.
+fn confirm(model: &mut Model, mut dialog: Dialog) -> Vec<Effect> {
+    if let Some(why) = model.hands_off() {
+        model.complain(format!("{}: {why}; nothing was done", dialog.action.title));
+        return Vec::new();
+    }
+    if let Some(f) = dialog.fields.iter().position(|f| f.missing()) {
+        dialog.error = Some(format!("{} must be given: {}", dialog.fields[f].name, dialog.fields[f].kind));
+        dialog.focus = Focus::Field(f);
+        return keep(model, dialog);
+    }
     let reason = match &model.mode {
-        crate::console::model::Mode::Armed { reason, .. } => reason.clone(),
-        crate::console::model::Mode::ReadOnly => String::new(),
+        Mode::Armed { reason, .. } => reason.clone(),
+        Mode::ReadOnly => return Vec::new(),
     };
-    Effect::Do(Box::new(Do {
-        action: dialog.action.id.to_owned(),
-        target: dialog.target.clone(),
-        with: IndexMap::new(),
-        reason,
-        confirm: (dialog.level >= Level::L2).then(|| dialog.typed.clone()),
-        key: None,
-        value: None,
-    }))
+    let request = |target: &String| {
+        Effect::Do(Box::new(Do {
+            action: dialog.action.id.to_owned(),
+            target: target.clone(),
+            with: dialog.arguments(),
+            reason: reason.clone(),
+            confirm: (dialog.level >= Level::L2).then(|| if target.is_empty() { "engine".to_owned() } else { target.clone() }),
+            console: true,
+            basis: basis(&dialog, target),
+            ..Do::default()
+        }))
+    };
+    let effects = dialog.targets.iter().map(request).collect();
+    model.say(format!("{} {}: asked", dialog.action.title, dialog.subject()));
+    // A value that the engine does not take is given back to the form.
+    model.sent = (!dialog.fields.is_empty()).then_some(dialog);
+    effects
+}
+
+/// The engine's token of what was looked at; it refuses where that has moved in between.
+fn basis(dialog: &Dialog, target: &str) -> Option<String> {
+    let of = |q: &Question| match q {
+        Question::Run(run) => run.to_string() == target,
+        Question::Plan(name) => name == target,
+        _ => false,
+    };
+    dialog.basis.iter().find(|(q, b)| of(q) && !b.is_empty()).map(|(_, b)| b.clone())
+}
+
+/// What became of a request. A form whose values were refused comes back with the engine's own words.
+pub fn done(model: &mut Model, request: &Do, error: Option<&ApiError>) -> bool {
+    let mine = |d: &mut Dialog| d.action.id == request.action && d.targets == [request.target.clone()];
+    let Some(mut dialog) = model.sent.take_if(mine) else { return false };
+    let Some(e) = error.filter(|e| e.code == Refusal::BadInput) else { return false };
+    if model.dialog.is_some() || model.hands_off().is_some() {
+        return false;
+    }
+    dialog.error = Some(format!("{e} {}", e.help).trim().to_owned());
+    dialog.focus = Focus::Field(0);
+    dialog.typed.clear();
+    dialog.since = model.frame + 1;
+    dialog.shown = false;
+    model.dialog = Some(dialog);
+    true
 }

@@ -1,6 +1,7 @@
 //! A key: to the dialog or prompt that is open, else through the keymap to a command.
 
 use super::{commands, dialog, prompt};
+use crate::console::command::{self, Meaning};
 use crate::console::keymap::{Code, Found, Key};
 use crate::console::model::Model;
 use crate::console::msg::Effect;
@@ -29,6 +30,8 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
     };
     let pressed = std::mem::take(&mut model.pressed);
     match found {
+        // Held down, a key moves and changes nothing.
+        Some(id) if repeat && matches!(command::find(&id), Some(Meaning::Do(_))) => Vec::new(),
         Some(id) => commands::run(model, &id),
         None => {
             let keys = pressed.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -36,4 +39,19 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// A key that nobody typed: text for a prompt, and nothing anywhere else.
+pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
+    if model.dialog.is_none() && model.prompt.is_some() {
+        return prompt::burst(model, key);
+    }
+    model.pressed.clear();
+    // What its first keys began is not meant.
+    if model.opening.take().is_some() || model.dialog.as_ref().is_some_and(|d| !d.shown) {
+        model.dialog = None;
+    }
+    dialog::burst(model);
+    model.complain("keys came faster than anybody types, as a paste does: they were dropped");
+    Vec::new()
 }

@@ -1,9 +1,11 @@
 //! The only code that changes the model: a message in, effects out. Pure: no clock, no terminal, no engine.
 
+mod arm;
 mod commands;
 mod dialog;
 mod facts;
 mod keys;
+mod open;
 mod prompt;
 
 use super::model::{Known, Link, Mode, Model};
@@ -13,6 +15,7 @@ use crate::api::ApiError;
 use crate::api::types::{Do, Done};
 
 pub use facts::{Fact, facts};
+pub use open::{command as command_of, why_not};
 
 /// Notices go after this.
 const NOTICE_S: i64 = 20;
@@ -21,8 +24,12 @@ const NOTICE_S: i64 = 20;
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let mut effects = match msg {
         Msg::Key { key, repeat } => keys::press(model, key, repeat),
+        Msg::Burst(key) => keys::burst(model, key),
         Msg::Paste(text) => {
-            prompt::paste(model, &text);
+            match model.dialog {
+                Some(_) => dialog::paste(model, &text),
+                None => prompt::paste(model, &text),
+            }
             Vec::new()
         }
         Msg::Resize { width, height } => {
@@ -48,7 +55,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Answer { question, result } => {
             model.asked.remove(&question);
             let now = model.now;
-            let known = model.known.entry(question).or_default();
+            let known = model.known.entry(question.clone()).or_default();
             match result {
                 Ok(answer) => *known = Known { answer: Some(answer), at: Some(now), error: None, old: false },
                 Err(e) => {
@@ -56,6 +63,18 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                     known.old = false;
                 }
             }
+            open::answered(model, &question);
+            if question == Question::Status {
+                arm::agree(model);
+            }
+            Vec::new()
+        }
+        Msg::Armed(result) => {
+            arm::armed(model, result);
+            Vec::new()
+        }
+        Msg::Disarmed(result) => {
+            arm::disarmed(model, result);
             Vec::new()
         }
         Msg::Done { request, result } => {
@@ -76,8 +95,7 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
     if let Mode::Armed { until, .. } = &model.mode
         && *until <= now
     {
-        model.mode = Mode::ReadOnly;
-        model.dialog = None;
+        arm::read_only(model);
         model.say("no longer armed: the time is over");
     }
 }
@@ -93,9 +111,12 @@ fn on_link(model: &mut Model, link: LinkMsg) {
         }
         LinkMsg::Down(why) => {
             if !matches!(model.link, Link::Down { .. }) {
+                if matches!(model.mode, Mode::Armed { .. }) {
+                    model.complain("the connection is gone, and the arming with it");
+                }
                 model.link = Link::Down { since: model.now, why };
-                model.mode = Mode::ReadOnly;
-                model.dialog = None;
+                arm::read_only(model);
+                model.sent = None;
             }
             model.asked.clear();
         }
@@ -114,6 +135,9 @@ fn forget(model: &mut Model) {
 }
 
 fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
+    if dialog::done(model, request, result.as_ref().err()) {
+        return;
+    }
     match result {
         Ok(done) => model.say(done.message),
         Err(e) => model.complain(format!("{}: {e}. {}", request.action, e.help)),
@@ -126,7 +150,9 @@ fn asks(model: &mut Model) -> Vec<Effect> {
     if model.link != Link::Up {
         return Vec::new();
     }
-    let needs: Vec<Question> = model.screen().needs();
+    let mut needs: Vec<Question> = model.screen().needs();
+    // What a dialog was judged by moves while it is open.
+    needs.extend(model.dialog.iter().flat_map(|d| d.basis.iter().map(|(q, _)| q.clone())));
     let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old);
     let mut out = Vec::new();
     for q in needs {

@@ -14,7 +14,15 @@ pub fn open(model: &mut Model, kind: PromptKind) {
         PromptKind::Filter => model.screen().pane().map(|(_, l)| l.filter.clone()).unwrap_or_default(),
         PromptKind::Command => String::new(),
     };
-    model.prompt = Some(Prompt { kind, text: before.clone(), before, error: None });
+    model.prompt = Some(Prompt { kind, text: before.clone(), before, error: None, back: None });
+}
+
+/// The palette with the beginning of a line.
+pub fn begin(model: &mut Model, text: &str) {
+    open(model, PromptKind::Command);
+    if let Some(p) = &mut model.prompt {
+        text.clone_into(&mut p.text);
+    }
 }
 
 pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
@@ -35,12 +43,60 @@ pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
             let kept = prompt.text.trim_end().rfind(' ').map_or(0, |i| i + 1);
             prompt.text.truncate(kept);
         }
+        (Code::Up, _) if prompt.kind == PromptKind::Command => recall(model, &mut prompt, true),
+        (Code::Down, _) if prompt.kind == PromptKind::Command => recall(model, &mut prompt, false),
         (Code::Tab, _) if prompt.kind == PromptKind::Command => complete(&mut prompt),
         (Code::Char(c), false) if prompt.text.len() < MOST && !c.is_control() => prompt.text.push(c),
         _ => {}
     }
     typed(model, prompt);
     Vec::new()
+}
+
+/// Keys of a paste without brackets: they are text, and what changes something is not entered by them.
+pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
+    if key.code == Code::Enter
+        && let Some(p) = &mut model.prompt
+        && p.kind == PromptKind::Command
+        && commands::careful(&p.text)
+    {
+        p.error = Some("that came faster than anybody types: press Enter again".to_owned());
+        return Vec::new();
+    }
+    press(model, key)
+}
+
+/// Lines that are kept.
+const KEPT: usize = 100;
+
+fn remember(model: &mut Model, line: &str) {
+    if line.is_empty() || model.history.last().is_some_and(|l| l == line) {
+        return;
+    }
+    model.history.push(line.to_owned());
+    let over = model.history.len().saturating_sub(KEPT);
+    model.history.drain(..over);
+}
+
+/// One line further back, or forward to the line that was being typed.
+fn recall(model: &Model, prompt: &mut Prompt, back: bool) {
+    let to = match (prompt.back, back) {
+        (None, true) => 0,
+        (Some(i), true) => i + 1,
+        (Some(0) | None, false) => {
+            if prompt.back.take().is_some() {
+                prompt.text = std::mem::take(&mut prompt.before);
+            }
+            return;
+        }
+        (Some(i), false) => i - 1,
+    };
+    let Some(line) = model.history.iter().rev().nth(to) else { return };
+    if prompt.back.is_none() {
+        prompt.before.clone_from(&prompt.text);
+    }
+    prompt.back = Some(to);
+    prompt.text.clone_from(line);
 }
 
 /// A paste goes into the prompt, as one line, and nowhere else.
@@ -83,7 +139,10 @@ fn enter(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
             Vec::new()
         }
         PromptKind::Command => match commands::typed(model, prompt.text.trim()) {
-            Ok(effects) => effects,
+            Ok(effects) => {
+                remember(model, prompt.text.trim());
+                effects
+            }
             Err(why) => {
                 prompt.error = Some(why);
                 model.prompt = Some(prompt);

@@ -1,33 +1,115 @@
-//! The dialog before a change: what it touches, how it is undone, what it costs, and what must be typed. The focus is on cancel.
+//! The dialog before a change: what it touches, how it is undone, what it costs, what is asked, and what must be typed. The focus is on cancel.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::model::Dialog;
+use crate::console::model::dialog::Focus;
+use crate::console::model::{Dialog, Model};
+use crate::console::update;
 use crate::console::widget::paint;
 use crate::domain::level::Level;
 use crate::theme::{Look, Role};
 
-pub fn draw(dialog: &Dialog, look: &Look, area: Rect, buf: &mut Buffer) {
+/// Where texts begin, behind their labels.
+const INDENT: u16 = 9;
+
+pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut Buffer) {
     let role = if dialog.level >= Level::L2 { Role::DialogDanger } else { Role::Dialog };
-    let title = format!("{}: {}", dialog.action.title, dialog.target);
-    let inner = boxed(look, area, buf, dialog.facts.len() as u16 + 6, &title);
-    let mut y = 0;
-    let sign = look.glyphs.ellipsis;
-    for (label, text) in &dialog.facts {
-        paint::text(buf, inner, 0, y, label, look.style(Role::Label), sign);
-        paint::text(buf, inner, 10, y, text, look.style(Role::Text), sign);
-        y += 1;
+    let width = usize::from(area.width.saturating_sub(8 + INDENT).min(116 - INDENT)).max(8);
+    let command = update::command_of(model, dialog);
+    let mut lines: Vec<(String, String, Role)> = Vec::new();
+    for (label, text) in dialog.facts.iter().map(|(l, t)| (l.as_str(), t.as_str())).chain([("same as", command.as_str())]) {
+        for (i, line) in wrapped(text, width).into_iter().enumerate() {
+            lines.push((if i == 0 { label.to_owned() } else { String::new() }, line, Role::Text));
+        }
     }
-    y += 1;
-    let (ask, typed) = match dialog.level {
-        Level::L0 | Level::L1 => ("y does it. Any other key leaves everything as it is.".to_owned(), String::new()),
-        _ => (format!("Type {} and Enter. Esc leaves everything as it is.", dialog.target), format!("> {}_", dialog.typed)),
-    };
-    paint::text(buf, inner, 0, y, &ask, look.style(role), sign);
-    paint::text(buf, inner, 0, y + 1, &typed, look.style(Role::Prompt), sign);
-    if let Some(e) = &dialog.error {
-        paint::text(buf, inner, 0, y + 2, e, look.style(Role::PromptError), sign);
+    let fields = dialog.fields.len();
+    // Below the facts: fields, the line of the name, the error, and what the keys do.
+    let below = fields + usize::from(dialog.level >= Level::L2) + 3;
+    let room = usize::from(area.height).saturating_sub(below + 2);
+    if lines.len() > room {
+        // What must be answered is never pushed out by what is told.
+        lines.truncate(room.saturating_sub(1));
+        lines.push((String::new(), look.glyphs.ellipsis.to_owned(), Role::Dim));
+    }
+    let title = format!("{}: {}", dialog.action.title, dialog.subject());
+    let inner = boxed(look, area, buf, (lines.len() + below) as u16, &title);
+    let mut page = Page { look, inner, buf, y: 0 };
+    for (label, text, role) in &lines {
+        page.at(0, label, Role::Label);
+        page.line(INDENT, text, *role);
+    }
+    let names = dialog.fields.iter().map(|f| paint::width(&f.name)).max().unwrap_or(0).min(24) as u16;
+    for (i, f) in dialog.fields.iter().enumerate() {
+        let here = dialog.focus == Focus::Field(i);
+        page.at(0, if here { look.glyphs.cursor } else { " " }, Role::Strong);
+        page.at(2, &paint::cut(&f.name, usize::from(names), look.glyphs.ellipsis), Role::Label);
+        let shown = if here { format!("{}_", f.text) } else { f.text.clone() };
+        let x = page.at(3 + names, &shown, if here { Role::Prompt } else { Role::Text });
+        let hint = match (&f.default, f.missing()) {
+            (_, true) => format!("must be given: {}", f.kind),
+            (Some(d), _) if *d != f.text => format!("{}; default {d}", f.kind),
+            _ => f.kind.clone(),
+        };
+        page.line(x + 2, &hint, if f.missing() { Role::PromptError } else { Role::Dim });
+    }
+    if dialog.level >= Level::L2 {
+        let here = dialog.focus == Focus::Name;
+        page.at(0, if here { look.glyphs.cursor } else { " " }, Role::Strong);
+        let x = page.at(2, &format!("type {}: ", dialog.phrase()), role);
+        page.line(x, &format!("{}{}", dialog.typed, if here { "_" } else { "" }), Role::Prompt);
+    }
+    page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
+    let cancel = if dialog.focus == Focus::Cancel { "[ Cancel ]" } else { "  Cancel  " };
+    let x = page.at(0, cancel, if dialog.focus == Focus::Cancel { Role::Key } else { Role::KeyText });
+    page.line(x + 2, hint(dialog), role);
+}
+
+/// What the keys do where the focus is.
+fn hint(dialog: &Dialog) -> &'static str {
+    match (dialog.focus, dialog.level >= Level::L2, dialog.fields.is_empty()) {
+        (Focus::Cancel, false, true) => "y does it   Enter, Esc: nothing is done   c copies the command",
+        (Focus::Cancel, false, false) => "y does it   Tab: to the values   Enter, Esc: nothing is done   c copies the command",
+        (Focus::Cancel, true, _) => "Tab: to where the name is typed   Enter, Esc: nothing is done   c copies the command",
+        (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: nothing is done",
+        (Focus::Name, ..) => "Enter does it once the name is there   Esc: nothing is done",
+    }
+}
+
+/// At blanks where there are any, so that nothing of a fact is cut off.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let mut now = String::new();
+        for word in line.split(' ') {
+            if !now.is_empty() && paint::width(&now) + 1 + paint::width(word) > width {
+                out.push(std::mem::take(&mut now));
+            }
+            if !now.is_empty() {
+                now.push(' ');
+            }
+            now.push_str(word);
+        }
+        out.push(now);
+    }
+    out
+}
+
+struct Page<'a> {
+    look: &'a Look,
+    inner: Rect,
+    buf: &'a mut Buffer,
+    y: u16,
+}
+
+impl Page<'_> {
+    fn at(&mut self, x: u16, text: &str, role: Role) -> u16 {
+        paint::text(self.buf, self.inner, x, self.y, text, self.look.style(role), self.look.glyphs.ellipsis)
+    }
+
+    fn line(&mut self, x: u16, text: &str, role: Role) {
+        self.at(x, text, role);
+        self.y += 1;
     }
 }
 

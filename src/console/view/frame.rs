@@ -58,6 +58,10 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             put(&format!("ARMED {}:{:02}", left / 60, left % 60), Role::Armed);
         }
     }
+    let others = others(model);
+    if !others.is_empty() {
+        put(&format!("also armed: {}", others.join(",")), Role::Alarm);
+    }
     if model.status().is_some_and(|s| s.draining) {
         put("DRAINED", Role::Alarm);
     }
@@ -67,6 +71,18 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if at > x {
         paint::text(buf, area, at, 0, &clock, base, "");
     }
+}
+
+/// Who else is armed now, as far as the engine has told.
+fn others(model: &Model) -> Vec<String> {
+    let own = if let Mode::Armed { lease, .. } = model.mode { Some(lease) } else { None };
+    let live = |until: &str| until.parse::<jiff::Timestamp>().is_ok_and(|t| t > model.now);
+    let all = model.status().map(|s| s.armed.as_slice()).unwrap_or_default();
+    let mut names: Vec<String> =
+        all.iter().filter(|a| Some(a.lease) != own && live(&a.until)).map(|a| crate::base::sanitise::cell(&a.who)).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn clock(model: &Model) -> String {
@@ -111,12 +127,20 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         if usize::from(x) + room > usize::from(area.width) + 2 {
             break;
         }
-        let dead = off && id.starts_with("do-");
+        let dead = id.starts_with("do-") && (off || why_off(model, id).is_some());
         let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
         x = paint::text(buf, area, x, 0, &keys, look.style(key), "");
         x = paint::text(buf, area, x, 0, " ", look.style(text), "");
         x = paint::text(buf, area, x, 0, words, look.style(text), "");
         x = paint::text(buf, area, x, 0, "  ", look.style(text), "");
+    }
+}
+
+/// Why a key that changes something does nothing here; none where it does.
+pub fn why_off(model: &Model, id: &str) -> Option<String> {
+    match command::find(id) {
+        Some(command::Meaning::Do(action)) => update::why_not(model, action),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::dialog::boxed;
 use crate::console::command::{self, Meaning};
 use crate::console::model::Model;
+use crate::console::update;
 use crate::console::widget::paint;
 use crate::theme::{Look, Role};
 
@@ -18,7 +19,6 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         rows.push((keys, meaning));
     }
     let inner = boxed(look, area, buf, rows.len() as u16 + 2, "KEYS   q closes");
-    let off = model.hands_off();
     let half = usize::from(inner.height).max(1);
     let wide = inner.width >= 100 && rows.len() > half;
     for (i, (keys, meaning)) in rows.iter().enumerate() {
@@ -29,9 +29,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             break;
         }
         paint::text(buf, room, 0, y as u16, keys, look.style(Role::Key), look.glyphs.ellipsis);
-        let (text, role) = match (meaning, &off) {
-            (Meaning::Do(_), Some(why)) => (format!("{} (off: {why})", meaning.title()), Role::KeyOff),
-            _ => (format!("{}: {}", meaning.title(), meaning.doc()), Role::KeyText),
+        let off = if let Meaning::Do(action) = meaning { update::why_not(model, action) } else { None };
+        let (text, role) = match off {
+            Some(why) => (format!("{} (off: {why})", meaning.title()), Role::KeyOff),
+            None => (format!("{}: {}", meaning.title(), meaning.doc()), Role::KeyText),
         };
         paint::text(buf, room, 10, y as u16, &text, look.style(role), look.glyphs.ellipsis);
     }

@@ -35,7 +35,7 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         help::draw(model, look, inner, buf);
     }
     if let Some(d) = &model.dialog {
-        dialog::draw(d, look, inner, buf);
+        dialog::draw(model, d, look, inner, buf);
     }
 }
 

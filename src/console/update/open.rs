@@ -1,0 +1,356 @@
+//! From a key that changes something to its dialog: the objects are fixed now, read again, and only then is anybody asked.
+
+use indexmap::IndexMap;
+
+use super::commands;
+use crate::action::{Action, Target};
+use crate::api::types::{PlanDoc, RunDoc};
+use crate::base::duration;
+use crate::console::cli_line::{self, Line};
+use crate::console::model::dialog::{Field, Focus, Opening};
+use crate::console::model::screen::{Kind, PAGE};
+use crate::console::model::{Dialog, Mode, Model};
+use crate::console::msg::Effect;
+use crate::console::question::{Answer, Question};
+use crate::console::view::word;
+use crate::domain::level::Level;
+use crate::domain::reason::{Asked, Reason};
+
+/// The key was pressed.
+pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
+    match begin(model, action) {
+        Ok(opening) => {
+            model.say(format!("{}: reading it again first", action.title));
+            let asks = opening.waits.iter().cloned().map(Effect::Ask).collect();
+            model.asked.extend(opening.waits.iter().cloned());
+            model.opening = Some(opening);
+            ready(model);
+            asks
+        }
+        Err(why) => {
+            model.complain(format!("{}: {why}", action.title));
+            Vec::new()
+        }
+    }
+}
+
+/// Why this key does nothing now; none where it does.
+pub fn why_not(model: &Model, action: &Action) -> Option<String> {
+    if let Some(why) = model.hands_off() {
+        return Some(why);
+    }
+    if action.target == Target::Secret || action.args.iter().any(|a| a.required) {
+        return Some(format!("the command line does that: {}", action.usage));
+    }
+    targets(model, action).err()
+}
+
+fn begin(model: &Model, action: &'static Action) -> Result<Opening, String> {
+    if let Some(why) = why_not(model, action) {
+        return Err(why);
+    }
+    let (targets, hidden) = targets(model, action)?;
+    let mut reads = Vec::new();
+    for target in targets.iter().filter(|t| !t.is_empty()) {
+        match target.parse() {
+            Ok(run) if action.target == Target::Run => {
+                reads.push(Question::Run(run));
+                if asks_people(action) {
+                    reads.extend(target.parse().map(Question::Why));
+                } else if action.runs() {
+                    reads.push(Question::Plan(pipeline_of(target).to_owned()));
+                }
+            }
+            _ => reads.push(Question::Plan(target.clone())),
+        }
+    }
+    reads.sort();
+    reads.dedup();
+    Ok(Opening { action, targets, hidden, waits: reads.clone(), reads })
+}
+
+fn asks_people(action: &Action) -> bool {
+    matches!(action.id, "approve" | "deny")
+}
+
+fn pipeline_of(target: &str) -> &str {
+    target.rsplit_once('#').map_or(target, |(p, _)| p)
+}
+
+/// What the action would be done to, and those of it that the filter hides: the marked rows, else the one under the cursor.
+pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<String>), String> {
+    if action.target == Target::Engine {
+        return Ok((vec![String::new()], Vec::new()));
+    }
+    let marks: Vec<String> = model.screen().pane().map(|(_, l)| l.marks.iter().cloned().collect()).unwrap_or_default();
+    if marks.is_empty() {
+        let id = commands::current(model).ok_or_else(|| "there is no row under the cursor".to_owned())?;
+        return Ok((vec![target(model, action, &id)?], Vec::new()));
+    }
+    let shown = commands::ids(model);
+    let (mut all, mut hidden) = (Vec::new(), Vec::new());
+    for id in &marks {
+        let name = target(model, action, id)?;
+        if all.contains(&name) {
+            continue;
+        }
+        if !shown.contains(id) {
+            hidden.push(name.clone());
+        }
+        all.push(name);
+    }
+    Ok((all, hidden))
+}
+
+fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
+    let what = model.screen().pane().map(|(p, _)| p.what);
+    match (action.target, what) {
+        (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
+        (Target::Pipeline, _) if id.contains('#') => Ok(pipeline_of(id).to_owned()),
+        (Target::Run, Some("pipelines")) => {
+            let last = pipeline_row(model, id).map(|r| word::text(r, "last_run"));
+            last.filter(|l| !l.is_empty()).ok_or_else(|| format!("`{id}` has no run"))
+        }
+        (Target::Run, _) if id.contains('#') || matches!(model.screen().kind, Kind::Run(_)) => Ok(id.to_owned()),
+        _ => Err(format!("`{id}` is nothing that it could be done to")),
+    }
+}
+
+fn pipeline_row<'a>(model: &'a Model, name: &str) -> Option<&'a crate::console::model::list::Row> {
+    let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE })?;
+    rows.rows.iter().find(|r| word::text(r, "pipeline") == name)
+}
+
+/// An answer came: opens the dialog once everything was read again.
+pub fn answered(model: &mut Model, question: &Question) {
+    if let Some(o) = &mut model.opening {
+        o.waits.retain(|q| q != question);
+        ready(model);
+    }
+    let Some(d) = &model.dialog else { return };
+    let Some((_, before)) = d.basis.iter().find(|(q, _)| q == question) else { return };
+    if basis(model, question).as_ref() != Some(before) {
+        let title = d.action.title;
+        model.dialog = None;
+        model.complain(format!("{title}: {} has moved since the key was pressed; nothing was done", subject(question)));
+    }
+}
+
+fn subject(question: &Question) -> String {
+    match question {
+        Question::Run(run) | Question::Why(run) => run.to_string(),
+        Question::Plan(name) => format!("the pipeline file of {name}"),
+        _ => "what it was judged by".to_owned(),
+    }
+}
+
+/// What a dialog is judged by, in the engine's own token; none where it cannot be known.
+fn basis(model: &Model, question: &Question) -> Option<String> {
+    let known = model.known(question).filter(|k| k.error.is_none())?;
+    Some(match known.answer.as_ref()? {
+        Answer::Run(doc) => doc.basis.clone(),
+        Answer::Plan(doc) => doc.basis.clone(),
+        Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
+        Answer::Status(_) | Answer::Rows(_) => return None,
+    })
+}
+
+fn ready(model: &mut Model) {
+    let Some(opening) = model.opening.take_if(|o| o.waits.is_empty()) else { return };
+    let title = opening.action.title;
+    match dialog(model, opening) {
+        Ok(d) => {
+            model.notice = None;
+            model.dialog = Some(d);
+        }
+        Err(why) => model.complain(format!("{title}: {why}")),
+    }
+}
+
+fn error_of(model: &Model, question: &Question) -> Option<String> {
+    let known = model.known(question)?;
+    known.error.as_ref().map(|e| format!("{e}. {}", e.help))
+}
+
+fn plan<'a>(model: &'a Model, pipeline: &str) -> Option<&'a PlanDoc> {
+    match model.known(&Question::Plan(pipeline.to_owned()))?.answer.as_ref()? {
+        Answer::Plan(p) => Some(p),
+        _ => None,
+    }
+}
+
+fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
+    // A pipeline that is gone hides nothing of a run that goes on with its own plan.
+    let needed = |q: &&Question| o.action.target == Target::Pipeline || !matches!(q, Question::Plan(_));
+    if let Some(why) = o.reads.iter().filter(needed).find_map(|q| error_of(model, q)) {
+        return Err(why);
+    }
+    let level = o.targets.iter().map(|t| level(model, o.action, t)).max().unwrap_or(o.action.level);
+    let mut with = IndexMap::new();
+    let mut facts = vec![("touches".to_owned(), touches(model, &o))];
+    let mut fields = Vec::new();
+    if !o.hidden.is_empty() {
+        facts.push(("hidden".to_owned(), format!("the filter hides {} of them: {}", o.hidden.len(), o.hidden.join(", "))));
+    }
+    for target in o.targets.iter().filter(|_| o.action.target == Target::Run) {
+        facts.extend(target.parse().ok().and_then(|r| model.run(&r)).map(|doc| ("now".to_owned(), now(doc))));
+    }
+    if asks_people(o.action) {
+        let [one] = o.targets.as_slice() else { return Err("one at a time: each is looked at for itself".into()) };
+        let run = one.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
+        let why = model.why(&run).ok_or_else(|| format!("why {run} waits is not known"))?;
+        let asked = asked(&why.detail).ok_or_else(|| format!("{run} waits for no approval"))?;
+        facts.extend(ballot(&asked, &why.reasons));
+        with.insert("sha".to_owned(), asked.sha.clone());
+        with.extend(asked.stage.clone().map(|s| ("stage".to_owned(), s)));
+        if o.action.id == "approve" {
+            let field = |(name, kind): &(String, String)| Field {
+                name: name.clone(),
+                kind: kind.clone(),
+                default: None,
+                about: String::new(),
+                text: String::new(),
+            };
+            fields = asked.questions.iter().map(field).collect();
+        }
+    }
+    if o.action.id == "run" {
+        fields = parameters(model, &o.targets)?;
+    }
+    facts.push(("undo".to_owned(), o.action.undo.to_owned()));
+    facts.push(("cost".to_owned(), cost(model, &o)));
+    if level == Level::L3 {
+        facts.push(("level".to_owned(), "L3: it becomes a request, and starts once a second person agrees".to_owned()));
+    }
+    let basis = o.reads.iter().filter_map(|q| Some((q.clone(), basis(model, q)?))).collect();
+    Ok(Dialog {
+        action: o.action,
+        targets: o.targets,
+        hidden: o.hidden,
+        level,
+        facts,
+        fields,
+        with,
+        basis,
+        focus: Focus::Cancel,
+        typed: String::new(),
+        since: model.frame + 1,
+        shown: false,
+        error: None,
+    })
+}
+
+/// As far as the console knows; the engine has the last word.
+fn level(model: &Model, action: &Action, target: &str) -> Level {
+    if action.runs() {
+        return plan(model, pipeline_of(target)).map_or(action.level, |p| p.level.max(action.level));
+    }
+    if action.id == "cancel" && model.status().is_some_and(|s| !s.private && !asked_by(model, target, &s.you)) {
+        return Level::L2.max(action.level);
+    }
+    action.level
+}
+
+fn asked_by(model: &Model, run: &str, who: &str) -> bool {
+    let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE });
+    let row = rows.and_then(|r| r.rows.iter().find(|r| word::text(r, "run") == run));
+    row.is_some_and(|r| word::text(r, "requested_by") == who)
+}
+
+fn touches(model: &Model, o: &Opening) -> String {
+    let several = |what: &str| format!("{} {what}: {}", o.targets.len(), o.targets.join(", "));
+    match (o.action.target, o.targets.as_slice()) {
+        (Target::Engine, _) => "the engine as a whole".to_owned(),
+        (Target::Pipeline, [one]) => {
+            let mut out = format!("one new run of {one}");
+            if let Some(p) = plan(model, one) {
+                out.push_str(&format!(": {}", p.stages.join(", ")));
+                for (what, names) in [("writes", &p.writes), ("reads", &p.reads), ("locks", &p.locks)] {
+                    if !names.is_empty() {
+                        out.push_str(&format!("; {what} {}", names.join(", ")));
+                    }
+                }
+            }
+            out
+        }
+        (Target::Pipeline, _) => several("new runs, one of each"),
+        (Target::Run | Target::Secret, [one]) => one.clone(),
+        (Target::Run | Target::Secret, _) => several("runs"),
+    }
+}
+
+fn now(doc: &RunDoc) -> String {
+    let outcome = doc.verdict.as_ref().unwrap_or(&doc.state);
+    let detail = if doc.detail.is_empty() { String::new() } else { format!(": {}", doc.detail) };
+    format!("{} is {outcome}{detail}", doc.run)
+}
+
+fn cost(model: &Model, o: &Opening) -> String {
+    if !o.action.runs() {
+        return "no time of an executor".to_owned();
+    }
+    let usual: Vec<Option<u64>> = o.targets.iter().map(|t| plan(model, pipeline_of(t)).and_then(|p| p.usual_ms)).collect();
+    match usual.iter().copied().collect::<Option<Vec<u64>>>() {
+        Some(all) if all.len() == 1 => format!("usually {}", duration::short(all[0])),
+        Some(all) => format!("usually {} in all", duration::short(all.iter().sum())),
+        None => "unknown: no run of it has succeeded yet".to_owned(),
+    }
+}
+
+/// The first thing that waits for people.
+fn asked(detail: &[serde_json::Value]) -> Option<Asked> {
+    detail.iter().find_map(|v| match serde_json::from_value(v.clone()) {
+        Ok(Reason::Approval(asked)) => Some(*asked),
+        _ => None,
+    })
+}
+
+fn ballot(asked: &Asked, reasons: &[String]) -> Vec<(String, String)> {
+    let missing = asked.quorum.saturating_sub(u32::try_from(asked.given.len()).unwrap_or(u32::MAX));
+    let given = if asked.given.is_empty() { "nobody yet".to_owned() } else { asked.given.join(", ") };
+    let stage = asked.stage.as_ref().map_or_else(|| "the start of the run".to_owned(), |s| format!("stage {s}"));
+    let mut out = vec![
+        ("about".to_owned(), stage),
+        ("missing".to_owned(), format!("{missing} of {}; given by {given}", asked.quorum)),
+        ("sha".to_owned(), asked.sha.chars().take(12).collect()),
+    ];
+    let told = reasons.iter().filter_map(|r| {
+        let (what, rest) = r.split_once(": ")?;
+        matches!(what, "may approve" | "nobody may approve" | "look first").then(|| match what {
+            "look first" => ("look".to_owned(), rest.to_owned()),
+            _ => ("who".to_owned(), r.clone()),
+        })
+    });
+    out.extend(told);
+    out
+}
+
+fn parameters(model: &Model, targets: &[String]) -> Result<Vec<Field>, String> {
+    let [one] = targets else {
+        let needs = |t: &&String| plan(model, t).is_some_and(|p| p.parameters.iter().any(|p| p.default.is_none()));
+        return match targets.iter().find(needs) {
+            Some(name) => Err(format!("{name} needs parameters: run it by itself")),
+            None => Ok(Vec::new()),
+        };
+    };
+    let all = plan(model, one).map(|p| p.parameters.as_slice()).unwrap_or_default();
+    let field = |p: &crate::api::types::ParameterDoc| Field {
+        name: p.name.clone(),
+        kind: p.kind.clone(),
+        default: p.default.clone(),
+        about: p.description.clone(),
+        text: p.default.clone().unwrap_or_default(),
+    };
+    Ok(all.iter().map(field).collect())
+}
+
+/// The command that does what the dialog asks about, as it stands now; one a line.
+pub fn command(model: &Model, d: &Dialog) -> String {
+    let reason = match &model.mode {
+        Mode::Armed { reason, .. } => reason.as_str(),
+        Mode::ReadOnly => "",
+    };
+    let with = d.arguments();
+    let line = |target: &String| cli_line::write(Line { action: d.action, target, with: &with, reason, confirm: d.level >= Level::L2 });
+    d.targets.iter().map(line).collect::<Vec<_>>().join("\n")
+}

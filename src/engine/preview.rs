@@ -1,0 +1,101 @@
+//! What somebody sees before they ask for a change: what a start would be, and the token that tells whether it has moved since.
+
+use super::catalog;
+use super::state::{Engine, from_config, from_store};
+use crate::api::ApiError;
+use crate::api::types::{ParameterDoc, PlanDoc};
+use crate::base::sanitise;
+use crate::domain::rows::RunRow;
+use crate::domain::run::{RunState, Verdict};
+use crate::pipeline::model::{File, ParamType, RunResult};
+use crate::store::RunsQuery;
+
+/// Runs whose time says what the next one will take.
+const LAST: usize = 10;
+
+/// Moves with everything that makes a request mean something else: a second cancel skips the grace, a resume of a run that was resumed is none.
+pub fn basis(row: &RunRow) -> String {
+    let verdict = row.verdict.map_or("-", Verdict::as_str);
+    let ended = row.ended_us.map_or_else(|| "-".to_owned(), |t| t.to_string());
+    let cancelled = if row.cancel_by.is_some() { "cancelled" } else { "-" };
+    let pinned = if row.pinned { "pinned" } else { "-" };
+    format!("{} {verdict} {} {ended} {cancelled} {pinned}", row.state, row.round)
+}
+
+/// The start of a pipeline as its file says it now. Blocks.
+pub fn of(engine: &Engine, name: &str) -> Result<PlanDoc, ApiError> {
+    let site = engine.site()?;
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
+    let Some(file) = &judged.file else {
+        let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
+        return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
+    };
+    let union = |of: fn(&crate::pipeline::model::Stage) -> Vec<String>| {
+        let mut all: Vec<String> = file.stages.iter().flat_map(of).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    Ok(PlanDoc {
+        pipeline: name.to_owned(),
+        level: file.level(),
+        basis: file.sha256.clone(),
+        parameters: parameters(file),
+        stages: file.stages.iter().map(|s| s.name.value.clone()).collect(),
+        reads: union(|s| s.reads.iter().map(|v| v.value.clone()).collect()),
+        writes: union(|s| s.writes.iter().map(|v| v.value.clone()).collect()),
+        locks: union(|s| s.locks.iter().map(|l| l.name.value.clone()).collect()),
+        usual_ms: usual(engine, name)?,
+    })
+}
+
+fn parameters(file: &File) -> Vec<ParameterDoc> {
+    let of = |p: &crate::pipeline::model::Parameter| ParameterDoc {
+        name: p.name.text.clone(),
+        kind: kind(&p.ty),
+        default: p.default.as_ref().map(|d| d.value.clone()),
+        description: sanitise::cell(&p.description),
+    };
+    file.parameters.iter().map(of).collect()
+}
+
+fn kind(ty: &ParamType) -> String {
+    let range = |min: &Option<i64>, max: &Option<i64>| match (min, max) {
+        (Some(a), Some(b)) => format!(", {a} to {b}"),
+        (Some(a), None) => format!(", at least {a}"),
+        (None, Some(b)) => format!(", at most {b}"),
+        (None, None) => String::new(),
+    };
+    match ty {
+        ParamType::Text { pattern: Some(p), .. } => format!("text like {p}"),
+        ParamType::Text { pattern: None, .. } => "text".to_owned(),
+        ParamType::Bool => "true or false".to_owned(),
+        ParamType::Int { min, max } => format!("whole number{}", range(min, max)),
+        ParamType::Choice(choices) => format!("one of {}", choices.join(", ")),
+        ParamType::Run { of, result } => {
+            let of = of.as_ref().map(|p| format!(" of {}", p.value)).unwrap_or_default();
+            let how = match result {
+                RunResult::Success => " that succeeded",
+                RunResult::Failure => " that failed",
+                RunResult::Any => "",
+            };
+            format!("a run{of}{how}: latest, or NAME#N")
+        }
+    }
+}
+
+/// The middle of the last that succeeded: one slow night says nothing.
+fn usual(engine: &Engine, pipeline: &str) -> Result<Option<u64>, ApiError> {
+    let query = RunsQuery {
+        pipeline: Some(pipeline.to_owned()),
+        states: vec![RunState::Done],
+        verdicts: vec![(Verdict::Success, true)],
+        limit: LAST,
+        ..RunsQuery::default()
+    };
+    let mut took: Vec<u64> = engine.store.runs(&query).map_err(|e| from_store(&e))?.iter().filter_map(RunRow::duration_ms).collect();
+    took.sort_unstable();
+    Ok(took.get(took.len() / 2).copied())
+}
