@@ -36,9 +36,14 @@ const AGAIN: u32 = 5;
 
 /// The answer to a question that changes nothing. An engine that dies or ends while it is asked is no reason to fail: the next one is asked.
 pub async fn read<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, path: &str) -> Result<T, Failure> {
+    read_from(ctx, site, path, Start::OnDemand).await
+}
+
+/// As [`read`], from an engine that may or may not be started for it.
+pub async fn read_from<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, path: &str, start: Start) -> Result<T, Failure> {
     let mut left = AGAIN;
     loop {
-        let mut client = connect(ctx, site, Start::OnDemand).await?;
+        let mut client = connect(ctx, site, start).await?;
         match client.get(path, ANSWER).await {
             Ok(answer) => return Ok(answer),
             Err(Trouble::Answer(e)) if e.code != Code::NoEngine || left == 0 => return Err(e.into()),

@@ -9,7 +9,6 @@ use super::failure::{Failure, Outcome, from_config};
 use super::out::Out;
 use super::run::{Request, ask};
 use super::times;
-use crate::api::client::ANSWER;
 use crate::api::types::Status;
 use crate::api::{ApiError, Code};
 use crate::config::Dirs;
@@ -21,29 +20,20 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
         Command::Run { detached } => be(ctx, out, detached),
         Command::Start => {
             let site = ctx.site(out)?;
-            let status = connect::block_on(async {
-                let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
-                Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
-            })?;
+            let status = connect::block_on(connect::read::<Status>(ctx, &site, "/v1/status"))?;
             show(out, &status);
             Ok(())
         }
         Command::Status => {
             let site = ctx.site(out)?;
-            let status = connect::block_on(async {
-                let mut client = connect::connect(ctx, &site, Start::Never).await?;
-                Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
-            })?;
+            let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
             show(out, &status);
             Ok(())
         }
         Command::Stop(c) => {
             let status = {
                 let site = ctx.site(out)?;
-                connect::block_on(async {
-                    let mut client = connect::connect(ctx, &site, Start::Never).await?;
-                    Ok(client.get::<Status>("/v1/status", ANSWER).await.map_err(ApiError::from)?)
-                })?
+                connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?
             };
             ask(ctx, out, Request::new("stop", "", c.consent), Start::Never)?;
             wait_for_end(&status)

@@ -27,7 +27,8 @@ pub fn bytes(before: Option<&Buffer>, after: &Buffer) -> String {
 }
 
 fn line(before: Option<&Buffer>, after: &Buffer, y: u16, style: &mut Option<Style>, out: &mut String) {
-    let blank = |x: u16| before.is_none() && after[(x, y)].symbol() == " " && after[(x, y)].style() == Style::reset();
+    let empty = ratatui::buffer::Cell::EMPTY;
+    let blank = |x: u16| after[(x, y)] == empty;
     let same = |x: u16| before.map_or_else(|| blank(x), |b| b[(x, y)] == after[(x, y)]);
     // Where the cursor of the terminal stands, if in this row.
     let mut at: Option<u16> = None;

@@ -182,11 +182,9 @@ mod tests {
     #[test]
     fn columns_line_up_and_the_longest_reason_gives_way() {
         let rows = [["alpha", "1m", "a reason that is long"], ["b\u{1b}[2J", "12m", "x"]];
-        insta::assert_snapshot!(shot(30, 4, &rows, 0), @r"
-          NAME   TIMEv WHY
-        > alpha     1m a reason that~
-         *b        12m x
-        ");
+        let lines = shot(30, 4, &rows, 0);
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines, ["  NAME   TIMEv WHY", "> alpha     1m a reason that~", " *b        12m x"]);
         assert_eq!(shot(9, 2, &rows, 0).lines().next(), Some("  NAME"));
         for (w, h) in [(0, 0), (1, 1), (2, 9), (80, 1)] {
             shot(w, h, &rows, 1);
