@@ -31,9 +31,12 @@ const LICENCES: &[&str] = &[
 /// Crates that are linked or built in more than one version: name, how many, who holds the old one, what ends it.
 const TWICE: &[(&str, usize, &str)] = &[
     ("block-buffer", 2, "with digest: rpm and sha2 0.10 below it"),
-    ("darling", 2, "at build time only: croner's derive_builder and ratatui's instability"),
-    ("darling_core", 2, "with darling"),
-    ("darling_macro", 2, "with darling"),
+    ("darling", 2, "at build time only: croner asks for the old one through derive_builder"),
+    ("darling_core", 2, "with darling: croner"),
+    ("darling_macro", 2, "with darling: croner"),
+    ("itertools", 2, "the old one by ratatui-core"),
+    ("strum", 2, "one by ratatui-core, the other by croner"),
+    ("strum_macros", 2, "with strum: ratatui-core"),
     ("cpufeatures", 2, "with sha2: one for each major version"),
     ("crypto-common", 2, "with digest: one for each major version"),
     ("digest", 2, "rpm 0.30 is on the RustCrypto generation of sha2 0.10; the next rpm release moves"),
