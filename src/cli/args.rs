@@ -129,6 +129,7 @@ pub struct Screen {
     /// Columns x rows
     #[arg(long, default_value = "80x24", value_name = "WxH")]
     pub size: String,
+    /// A built-in theme (dark, light, high-contrast, deuteranopia, tritanopia, ansi16, mono) or one of CONFIG/themes
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// Signs of ASCII only
@@ -145,6 +146,7 @@ pub struct Screen {
 pub enum Format {
     Text,
     Ansi,
+    Svg,
 }
 
 #[derive(Debug, Args)]

@@ -11,13 +11,14 @@ use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
+use crate::config::ConfigError;
 use crate::console::keymap::Keymap;
 use crate::console::link::Address;
 use crate::console::model::screen::Kind;
 use crate::console::msg::{Effect, LinkMsg, Msg};
 use crate::console::question::Question;
-use crate::console::{self, Model, shot, update};
-use crate::theme::{Depth, Glyphs, Look, Theme};
+use crate::console::{self, Model, shot, svg, themes, update};
+use crate::theme::{self, Depth, Glyphs, Look, Theme};
 
 /// No screen asks for more rounds than this to be whole.
 const ROUNDS: usize = 8;
@@ -35,7 +36,16 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     };
     let env = |n: &str| std::env::var(n).ok();
     let depth = if args.format == Format::Ansi { Depth::of_environment(env).max(Depth::Ansi16) } else { Depth::True };
-    let look = look(args.theme.as_deref(), args.ascii, depth)?;
+    let look = match &args.theme {
+        Some(theme) => look(ctx, theme, args.ascii, depth)?,
+        None => {
+            let (look, complaint) = suited(ctx, &site, args.ascii, depth);
+            if let Some(why) = complaint {
+                out.note(&why);
+            }
+            look
+        }
+    };
     let mut model = model(ctx, out, &site, now, size);
     if kind != Kind::Home {
         model.stack.push(console::model::Screen::of(kind));
@@ -49,6 +59,10 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     match args.format {
         Format::Text => out.raw(shot::text(&buf).as_bytes()),
         Format::Ansi => out.raw(shot::ansi(&buf).as_bytes()),
+        Format::Svg => {
+            let title = format!("quarterdeck screen {}", args.name);
+            out.raw(svg::svg(&buf, &look.theme, &title).as_bytes());
+        }
     }
     Ok(())
 }
@@ -57,8 +71,11 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
 pub fn console(ctx: &Ctx, out: &mut Out) -> Outcome {
     let site = ctx.site(out)?;
     let env = |n: &str| std::env::var(n).ok();
-    let look = look(None, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env))?;
-    let model = model(ctx, out, &site, SystemClock.now(), (80, 24));
+    let (look, complaint) = suited(ctx, &site, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env));
+    let mut model = model(ctx, out, &site, SystemClock.now(), (80, 24));
+    if let Some(why) = complaint {
+        model.complain(why);
+    }
     let (socket, shared) = ctx.dirs.socket(&site);
     connect::block_on(async {
         // A private engine is started on demand; a shared one that is absent is shown as that.
@@ -80,12 +97,21 @@ fn model(ctx: &Ctx, out: &Out, site: &crate::config::Site, now: Timestamp, size:
     Model::new(site, Keymap::default_keys(), now, size)
 }
 
-fn look(theme: Option<&str>, ascii: bool, depth: Depth) -> Result<Look, Failure> {
-    let _ = depth;
-    let theme = match theme {
-        None | Some("mono") => Theme::plain(),
-        Some(other) => return Err(ApiError::bad(format!("no theme `{other}`"), "there are: mono").into()),
-    };
+/// The site's theme, or the one that suits the terminal; and what is wrong with the site's, where it cannot be had.
+fn suited(ctx: &Ctx, site: &crate::config::Site, ascii: bool, depth: Depth) -> (Look, Option<String>) {
+    let name = site.console_theme.as_deref();
+    let own = name.map(|n| look(ctx, n, ascii, depth));
+    let complaint = own.as_ref().and_then(|o| o.as_ref().err()).map(|e| format!("{}. {}", e.in_short(), e.help()));
+    let look = own.and_then(Result::ok).unwrap_or_else(|| {
+        let name = Theme::suits(depth, |n| std::env::var(n).ok());
+        let sheet = theme::built_in(name).and_then(Result::ok).unwrap_or_default();
+        Look { theme: Theme::of(name, &sheet, depth), glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } }
+    });
+    (look, complaint)
+}
+
+fn look(ctx: &Ctx, theme: &str, ascii: bool, depth: Depth) -> Result<Look, ConfigError> {
+    let theme = themes::load(&ctx.dirs, ctx.uid, theme, depth)?;
     Ok(Look { theme, glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } })
 }
 

@@ -57,16 +57,6 @@ pub fn parse(path: &Path, name: &str, text: &str) -> Result<Calendar, ConfigErro
     })
 }
 
-/// The first problem with its place, on one line.
-pub fn in_short(e: &ConfigError) -> String {
-    match e {
-        ConfigError::Calendar { path, problems, .. } => {
-            problems.first().map_or_else(|| e.to_string(), |p| format!("{}:{}:{}: {}", path.display(), p.line, p.column, p.message))
-        }
-        other => other.to_string().lines().next().unwrap_or_default().to_owned(),
-    }
-}
-
 fn read_text(name: &str, text: &str) -> Result<Calendar, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let notes = Notes::new(text);

@@ -102,6 +102,10 @@ impl Dirs {
         self.config.join("calendars")
     }
 
+    pub fn themes(&self) -> PathBuf {
+        self.config.join("themes")
+    }
+
     /// Socket of the private engine. In the state directory and not in `/run/user`, which vanishes at log-out while the engine lives on.
     pub fn private_socket(&self) -> PathBuf {
         self.state.join("engine.sock")

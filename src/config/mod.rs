@@ -7,6 +7,7 @@ pub mod problem;
 pub mod read;
 pub mod site;
 pub mod template;
+pub mod themes;
 pub mod trust;
 
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub enum ConfigError {
     Broken { path: PathBuf, problems: Vec<Problem>, rendered: String },
     #[error("{path}: {count} in the calendar\n{rendered}", path = path.display(), count = problem::count(problems.len()))]
     Calendar { path: PathBuf, problems: Vec<Problem>, rendered: String },
+    #[error("{path}: {count} in the theme\n{rendered}", path = path.display(), count = problem::count(problems.len()))]
+    Theme { path: PathBuf, problems: Vec<Problem>, rendered: String },
+    #[error("no theme `{name}`")]
+    NoTheme { name: String, help: String },
     #[error("no configuration directory at {path}", path = path.display())]
     Missing { path: PathBuf },
     #[error("{0}")]
@@ -38,14 +43,25 @@ impl ConfigError {
     /// What to do about it, in one line; empty where the message says it already.
     pub fn help(&self) -> String {
         match self {
-            Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } => help.clone(),
+            Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } | Self::NoTheme { help, .. } => help.clone(),
             Self::Unreadable { .. } => "make it readable for the user who runs quarterdeck".into(),
             Self::Broken { .. } => "correct the file; `quarterdeck site check` shows all of it".into(),
             Self::Calendar { .. } => "correct the file; until then the calendar holds as it was last read".into(),
+            Self::Theme { .. } => "correct the file; a running console keeps the theme that it has until then".into(),
             Self::Missing { path } => {
                 format!("check the spelling, or make one: quarterdeck --config-dir {} site init", path.display())
             }
             Self::NoHome(_) => "set HOME, or pass --state-dir DIR".into(),
+        }
+    }
+
+    /// The first problem with its place, on one line.
+    pub fn in_short(&self) -> String {
+        match self {
+            Self::Broken { path, problems, .. } | Self::Calendar { path, problems, .. } | Self::Theme { path, problems, .. } => {
+                problems.first().map_or_else(|| self.to_string(), |p| format!("{}:{}:{}: {}", path.display(), p.line, p.column, p.message))
+            }
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
         }
     }
 }

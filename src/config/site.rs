@@ -40,6 +40,8 @@ pub struct Site {
     pub mirror_roots: Vec<PathBuf>,
     /// Run by the engine when a run ends badly: argv, no shell.
     pub on_failure: Option<Vec<String>>,
+    /// The console's theme; none = the one that suits the terminal. Whether there is such a theme the console says.
+    pub console_theme: Option<String>,
 }
 
 /// Which engine fires the schedules.
@@ -101,6 +103,7 @@ impl Default for Site {
             content: BTreeMap::new(),
             mirror_roots: Vec::new(),
             on_failure: None,
+            console_theme: None,
         }
     }
 }
@@ -229,6 +232,10 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
             None => {}
         }
         failure.close();
+    }
+    if let Some((console, _)) = root.table("console") {
+        site.console_theme = console.text("theme").map(|t| t.value);
+        console.close();
     }
     root.close();
     site

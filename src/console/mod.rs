@@ -1,7 +1,8 @@
 //! Floor 7: the full-screen console: a pure client of the engine. It holds no credentials, changes nothing by itself, and may die at any moment.
 //!
 //! `model` is what is known, `update` the only code that changes it (pure: messages in, effects out), `view` and `widget` draw it (pure:
-//! model in, cells out). `term`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a terminal.
+//! model in, cells out). `term`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a terminal,
+//! `svg` makes a picture of it, `themes` finds a look by its name.
 
 pub mod cli_line;
 pub mod command;
@@ -13,7 +14,9 @@ pub mod question;
 pub mod rhythm;
 pub mod run;
 pub mod shot;
+pub mod svg;
 pub mod term;
+pub mod themes;
 pub mod update;
 pub mod view;
 pub mod widget;

@@ -1,4 +1,4 @@
-//! One frame without a terminal: a buffer as plain text, as text with colours, or as a picture in SVG.
+//! One frame without a terminal: a buffer as plain text, or as text with colours.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,7 +30,7 @@ fn row(buf: &Buffer, y: u16) -> String {
 }
 
 /// The cells of a row: column, sign, style; the second half of a wide sign is left out.
-fn cells(buf: &Buffer, y: u16) -> impl Iterator<Item = (u16, &str, Style)> {
+pub(super) fn cells(buf: &Buffer, y: u16) -> impl Iterator<Item = (u16, &str, Style)> {
     let mut skip = 0;
     (0..buf.area.width).filter_map(move |x| {
         if skip > 0 {

@@ -31,7 +31,7 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
 pub fn of_site(dirs: &Dirs, site: &Site, uid: u32) -> Result<Catalog, ConfigError> {
     let mut catalog = catalog(site, pipelines::names(dirs, uid)?);
     for name in calendars::names(dirs, uid)? {
-        let calendar = calendars::read(dirs, &name, uid).map_err(|e| calendars::in_short(&e));
+        let calendar = calendars::read(dirs, &name, uid).map_err(|e| e.in_short());
         catalog.calendars.insert(name, calendar);
     }
     Ok(catalog)

@@ -58,6 +58,17 @@ fn nearest(r: u8, g: u8, b: u8) -> u8 {
     if far((grey, grey, grey)) < far(cube) { 232 + ramp } else { 16 + 36 * i + 6 * j + k }
 }
 
+/// The colour of a number from 16 on: the cube, then the greys.
+pub(super) fn of_256(n: u8) -> (u8, u8, u8) {
+    if n >= 232 {
+        let grey = 8 + 10 * (n - 232);
+        return (grey, grey, grey);
+    }
+    let at = |i: u8| STEPS.get(usize::from(i % 6)).copied().unwrap_or(0);
+    let n = n.saturating_sub(16);
+    (at(n / 36), at(n / 6), at(n))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

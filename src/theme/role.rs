@@ -23,6 +23,8 @@ macro_rules! roles {
 }
 
 roles! {
+    /// What all else stands on; drawn over the whole screen where a theme gives it a background.
+    Screen = "screen",
     /// Plain text.
     Text = "text",
     /// What matters less: ages, units, hints.

@@ -1,32 +1,49 @@
-//! A theme: the style of each role. `plain` uses attributes only and is what every other one falls back to.
+//! A theme for one terminal: the style of each role, and which theme is taken where nobody names one.
 
-use ratatui::style::{Modifier, Style};
+use ratatui::style::Style;
 
-use super::Role;
+use super::sheet::{Ground, Sheet};
+use super::{Depth, Role, builtin};
 
 /// Styles by role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Theme {
     pub name: String,
+    /// What the terminal's own background is taken to be.
+    pub ground: Ground,
     styles: Vec<Style>,
 }
 
 impl Theme {
-    /// Attributes alone: what must be told apart is told apart without a colour.
-    pub fn plain() -> Self {
+    /// The styles of a sheet for a terminal of this depth. Where the sheet says nothing, and where it says something in colours that the
+    /// terminal does not have, `mono` speaks: what must be told apart stays told apart.
+    pub fn of(name: &str, sheet: &Sheet, depth: Depth) -> Self {
+        let mono = builtin::built_in("mono").and_then(Result::ok).unwrap_or_default();
         let style = |role: &Role| {
-            let plain = Style::new();
-            match role {
-                Role::Selected | Role::Identity | Role::DialogFocus => plain.add_modifier(Modifier::REVERSED),
-                Role::Armed | Role::Alarm | Role::DialogDanger => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
-                Role::Strong | Role::Heading | Role::Section | Role::Bad | Role::RibbonBad | Role::Key | Role::PromptError => {
-                    plain.add_modifier(Modifier::BOLD)
-                }
-                Role::Match | Role::Marked | Role::Changed => plain.add_modifier(Modifier::UNDERLINED),
-                _ => plain,
+            let plain = mono.style(*role, Depth::None).unwrap_or_default();
+            match sheet.style(*role, depth) {
+                None => plain,
+                Some(s) if depth == Depth::None && (s.fg.is_some() || s.bg.is_some()) => plain,
+                Some(s) => s,
             }
         };
-        Self { name: "mono".into(), styles: Role::ALL.iter().map(style).collect() }
+        Self { name: name.to_owned(), ground: sheet.ground, styles: Role::ALL.iter().map(style).collect() }
+    }
+
+    /// Attributes alone.
+    pub fn plain() -> Self {
+        Self::of("mono", &Sheet::default(), Depth::None)
+    }
+
+    /// The one that suits the terminal: `COLORFGBG` says what its background is, where it is set; dark is assumed where it is not.
+    pub fn suits(depth: Depth, var: impl Fn(&str) -> Option<String>) -> &'static str {
+        let back = var("COLORFGBG").and_then(|v| v.rsplit(';').next().and_then(|n| n.parse::<u8>().ok()));
+        match (depth, back) {
+            (Depth::None, _) => "mono",
+            (_, Some(7 | 9..=15)) => "light",
+            (Depth::Ansi16, _) => "ansi16",
+            _ => "dark",
+        }
     }
 
     pub fn style(&self, role: Role) -> Style {

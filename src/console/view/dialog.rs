@@ -118,10 +118,7 @@ pub fn boxed(look: &Look, area: Rect, buf: &mut Buffer, rows: u16, title: &str) 
     let width = area.width.saturating_sub(4).min(120).max(area.width.min(20));
     let height = rows.saturating_add(2).min(area.height);
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
-    for y in 0..height {
-        let line = " ".repeat(usize::from(width));
-        paint::text(buf, place, 0, y, &line, look.style(Role::Dialog), "");
-    }
+    paint::clear(buf, place, look.style(Role::Screen).patch(look.style(Role::Dialog)));
     let rule = look.glyphs.line.repeat(usize::from(width));
     paint::text(buf, place, 0, 0, &rule, look.style(Role::Border), "");
     paint::text(buf, place, 0, height.saturating_sub(1), &rule, look.style(Role::Border), "");

@@ -51,7 +51,7 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     match (&model.link, &model.mode) {
         (Link::Down { .. }, _) => put("DISCONNECTED", Role::Alarm),
         (Link::Saved { .. }, _) => put("SAVED STATE", Role::Alarm),
-        (Link::Connecting, _) => put("connecting", Role::Dim),
+        (Link::Connecting, _) => put("connecting", Role::ReadOnly),
         (Link::Up, Mode::ReadOnly) => put("READ-ONLY", Role::ReadOnly),
         (Link::Up, Mode::Armed { until, .. }) => {
             let left = until.duration_since(model.now).as_secs().max(0);

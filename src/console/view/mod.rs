@@ -17,11 +17,12 @@ use ratatui::layout::Rect;
 
 use super::model::Model;
 use super::model::screen::Kind;
-use crate::theme::Look;
+use crate::theme::{Look, Role};
 
 /// Draws everything.
 pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
     let area = buf.area;
+    buf.set_style(area, look.style(Role::Screen));
     let Some(inner) = frame::draw(model, look, area, buf) else { return };
     match &model.screen().kind {
         Kind::Home => home::draw(model, look, inner, buf),

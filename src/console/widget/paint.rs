@@ -48,3 +48,14 @@ pub fn row(buf: &mut Buffer, area: Rect, y: u16, style: Style) {
         buf.set_style(Rect { x: area.x, y: area.y + y, width: area.width, height: 1 }, style);
     }
 }
+
+/// Empties a part of the screen: nothing of what stood there is left, no attribute either.
+pub fn clear(buf: &mut Buffer, area: Rect, style: Style) {
+    let area = area.intersection(buf.area);
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            buf[(x, y)].reset();
+        }
+    }
+    buf.set_style(area, style);
+}

@@ -40,7 +40,7 @@ impl Calendars {
             Ok(names) => names,
             Err(e) => {
                 // A directory that may not be trusted takes back nothing.
-                let why = calendars::in_short(&e);
+                let why = e.in_short();
                 for kept in last.values_mut() {
                     kept.broken = Some(why.clone());
                 }
@@ -64,7 +64,7 @@ impl Calendars {
                     Kept { text, calendar, broken: None }
                 }
                 (Err(e), before) => {
-                    let why = calendars::in_short(&e);
+                    let why = e.in_short();
                     let kept = before.unwrap_or_else(|| Kept { text: String::new(), calendar: None, broken: None });
                     if kept.broken.as_deref() != Some(why.as_str()) {
                         tracing::error!(calendar = %name, "{why}; {}", if kept.calendar.is_some() { "it holds as it was whole last" } else { "it was never whole: it counts as closed" });

@@ -1,0 +1,44 @@
+//! The site's own themes: `CONFIG/themes/NAME.toml`, as texts that may be trusted. What they say is the console's to read.
+
+use std::path::PathBuf;
+
+use super::{ConfigError, Dirs, trust};
+use crate::domain::run::valid_name;
+
+/// Names of the site's themes, sorted. Files whose name is no name are left out.
+pub fn names(dirs: &Dirs, uid: u32) -> Result<Vec<String>, ConfigError> {
+    let dir = dirs.themes();
+    match trust::directory(&dir, uid) {
+        Ok(()) => {}
+        Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    }
+    let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.clone(), why: e.to_string() };
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        if let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(".toml")).filter(|s| valid_name(s)) {
+            out.push(stem.to_owned());
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// Path and text of one; none where the site has none of this name.
+pub fn text(dirs: &Dirs, name: &str, uid: u32) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    if !valid_name(name) {
+        return Ok(None);
+    }
+    match trust::directory(&dirs.themes(), uid) {
+        Ok(()) => {}
+        Err(ConfigError::Missing { .. }) => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let path = dirs.themes().join(format!("{name}.toml"));
+    match trust::read(&path, uid) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(ConfigError::Missing { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
