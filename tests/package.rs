@@ -1,6 +1,8 @@
 //! The package as a whole: licences of everything that is linked, crates that are there twice, and words of the pages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "package/shots.rs"]
+mod shots;
 #[path = "package/table.rs"]
 mod table;
 
@@ -134,6 +136,32 @@ fn figures_of_the_readme_come_from_the_results() {
         return;
     }
     assert_eq!(found, fresh, "README.md is stale: QD_WRITE=1 cargo test --test package figures");
+}
+
+/// The pictures are what the program draws today. `QD_WRITE=1` draws them anew.
+#[test]
+fn screenshots_are_what_the_console_draws() {
+    let dir = root().join("screenshots");
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut stale = Vec::new();
+    for (file, screen, size, theme) in shots::SHOTS {
+        let fresh = shots::draw(screen, size, theme);
+        if std::env::var_os("QD_WRITE").is_some() {
+            std::fs::write(dir.join(file), fresh).unwrap();
+        } else if std::fs::read_to_string(dir.join(file)).ok().as_deref() != Some(fresh.as_str()) {
+            stale.push(file);
+        }
+        assert!(readme.contains(&format!("(screenshots/{file})")), "README.md does not show screenshots/{file}");
+    }
+    assert!(stale.is_empty(), "{stale:?} in screenshots/: stale, or drawn by hand: QD_WRITE=1 cargo test --test package screenshots");
+}
+
+/// Text alone does not show a theme that went wrong: below each row stand the styles of its cells.
+#[test]
+fn a_screen_keeps_its_styles_with_colours_and_without() {
+    let (screen, size) = ("run sync-mirrors#2", (80, 18));
+    insta::assert_snapshot!("run_dark", shots::styled(screen, size, "dark"));
+    insta::assert_snapshot!("run_mono", shots::styled(screen, size, "mono"));
 }
 
 /// An SPDX expression, with the older `MIT/Apache-2.0`: `OR` passes when one side does, `AND` when both do.

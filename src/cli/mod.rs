@@ -12,6 +12,7 @@ mod get;
 mod import;
 mod log;
 mod log_print;
+mod look;
 mod manual;
 mod out;
 mod pipeline;

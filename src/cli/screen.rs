@@ -6,19 +6,19 @@ use super::Ctx;
 use super::args::{Format, Screen};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
+use super::look;
 use super::out::Out;
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
-use crate::config::ConfigError;
 use crate::console::keymap::Keymap;
 use crate::console::link::Address;
 use crate::console::model::screen::Kind;
 use crate::console::msg::{Effect, LinkMsg, Msg};
 use crate::console::question::Question;
-use crate::console::{self, Model, shot, svg, themes, update};
-use crate::theme::{self, Depth, Glyphs, Look, Theme};
+use crate::console::{self, Model, shot, svg, update};
+use crate::theme::{Depth, Glyphs};
 
 /// No screen asks for more rounds than this to be whole.
 const ROUNDS: usize = 8;
@@ -37,9 +37,9 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     let env = |n: &str| std::env::var(n).ok();
     let depth = if args.format == Format::Ansi { Depth::of_environment(env).max(Depth::Ansi16) } else { Depth::True };
     let look = match &args.theme {
-        Some(theme) => look(ctx, theme, args.ascii, depth)?,
+        Some(theme) => look::named(ctx, theme, args.ascii, depth)?,
         None => {
-            let (look, complaint) = suited(ctx, &site, args.ascii, depth);
+            let (look, complaint) = look::suited(ctx, &site, args.ascii, depth);
             if let Some(why) = complaint {
                 out.note(&why);
             }
@@ -71,7 +71,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
 pub fn console(ctx: &Ctx, out: &mut Out) -> Outcome {
     let site = ctx.site(out)?;
     let env = |n: &str| std::env::var(n).ok();
-    let (look, complaint) = suited(ctx, &site, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env));
+    let (look, complaint) = look::suited(ctx, &site, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env));
     let mut model = model(ctx, out, &site, SystemClock.now(), (80, 24));
     if let Some(why) = complaint {
         model.complain(why);
@@ -95,24 +95,6 @@ fn model(ctx: &Ctx, out: &Out, site: &crate::config::Site, now: Timestamp, size:
     let _ = site;
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     Model::new(site, Keymap::default_keys(), now, size)
-}
-
-/// The site's theme, or the one that suits the terminal; and what is wrong with the site's, where it cannot be had.
-fn suited(ctx: &Ctx, site: &crate::config::Site, ascii: bool, depth: Depth) -> (Look, Option<String>) {
-    let name = site.console_theme.as_deref();
-    let own = name.map(|n| look(ctx, n, ascii, depth));
-    let complaint = own.as_ref().and_then(|o| o.as_ref().err()).map(|e| format!("{}. {}", e.in_short(), e.help()));
-    let look = own.and_then(Result::ok).unwrap_or_else(|| {
-        let name = Theme::suits(depth, |n| std::env::var(n).ok());
-        let sheet = theme::built_in(name).and_then(Result::ok).unwrap_or_default();
-        Look { theme: Theme::of(name, &sheet, depth), glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } }
-    });
-    (look, complaint)
-}
-
-fn look(ctx: &Ctx, theme: &str, ascii: bool, depth: Depth) -> Result<Look, ConfigError> {
-    let theme = themes::load(&ctx.dirs, ctx.uid, theme, depth)?;
-    Ok(Look { theme, glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } })
 }
 
 fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {

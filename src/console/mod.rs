@@ -19,6 +19,7 @@ pub mod term;
 pub mod themes;
 pub mod update;
 pub mod view;
+pub mod watch;
 pub mod widget;
 
 pub use model::{Model, Site};

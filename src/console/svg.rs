@@ -43,14 +43,14 @@ pub fn svg(buf: &Buffer, theme: &Theme, title: &str) -> String {
     let _ = write!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" role=\"img\">\n<title>{}</title>\n\
-         <rect width=\"{w}\" height=\"{h}\" rx=\"6\" fill=\"{}\"/>\n\
+         <rect width=\"{w}\" height=\"{h}\" rx=\"6\" fill=\"{}\" stroke=\"#8b949e\" stroke-opacity=\"0.5\"/>\n\
          <g font-family=\"'DejaVu Sans Mono','Liberation Mono',Menlo,Consolas,monospace\" font-size=\"{FONT}\" xml:space=\"preserve\">\n",
         escape(title),
         hex(paper),
     );
     for y in 0..buf.area.height {
         let row = runs(buf, y);
-        row.iter().for_each(|run| ground(&mut out, run, y, theme.ground));
+        grounds(&mut out, &row, y, theme.ground);
         row.iter().for_each(|run| ink(&mut out, run, y, theme.ground));
     }
     out.push_str("</g>\n</svg>\n");
@@ -81,10 +81,13 @@ fn runs(buf: &Buffer, y: u16) -> Vec<Run> {
     out
 }
 
-fn ground(out: &mut String, run: &Run, y: u16, ground: Ground) {
-    let (_, paper, painted) = colours(run.style, ground);
-    if painted {
-        block(out, run, y, 0, HIGH, &format!("fill=\"{}\"", hex(paper)));
+/// What is behind the text: neighbours of one colour in one piece, or the seams would show.
+fn grounds(out: &mut String, row: &[Run], y: u16, ground: Ground) {
+    let of = |run: &Run| colours(run.style, ground).1;
+    for same in row.chunk_by(|a, b| of(a) == of(b)) {
+        let Some(first) = same.first().filter(|r| colours(r.style, ground).2) else { continue };
+        let width = same.iter().map(|r| u32::from(r.width)).sum::<u32>() * WIDE;
+        rect(out, MARGIN + u32::from(first.x) * WIDE, MARGIN + u32::from(y) * HIGH, width, HIGH, &format!("fill=\"{}\"", hex(of(first))));
     }
 }
 
@@ -223,7 +226,7 @@ mod tests {
                 Event::Start(e) => {
                     depth += 1;
                     e.attributes().for_each(|a| assert!(a.is_ok()));
-                    open = (e.name().as_ref() == b"text").then(|| String::from_utf8_lossy(&e).into_owned());
+                    open = (e.name().as_ref() == "text").then(|| e.to_string());
                     if let Some(attributes) = &open {
                         out.push((attributes.clone(), String::new()));
                     }
@@ -232,9 +235,9 @@ mod tests {
                     depth -= 1;
                     open = None;
                 }
-                Event::Text(t) if open.is_some() => out.last_mut().unwrap().1.push_str(&t.decode().unwrap()),
+                Event::Text(t) if open.is_some() => out.last_mut().unwrap().1.push_str(&t),
                 Event::GeneralRef(r) if open.is_some() => {
-                    let sign = match &*r.decode().unwrap() {
+                    let sign = match &*r {
                         "lt" => "<",
                         "gt" => ">",
                         "amp" => "&",

@@ -83,28 +83,34 @@ fn pairs(theme: &Theme) -> Vec<(String, Option<Color>, Option<Color>)> {
 
 #[test]
 fn every_pair_of_colours_of_every_built_in_theme_can_be_read() {
+    let mut wrong = Vec::new();
     for (name, _) in BUILT_IN {
         for depth in DEPTHS {
             let theme = theme(name, depth);
             let least = if name == "high-contrast" && depth == Depth::True { 7.0 } else { 4.5 };
             for (what, ink, paper) in pairs(&theme) {
                 let papers = paper.and_then(seen).map_or(grounds(theme.ground).to_vec(), |p| vec![p]);
+                let terminals = !matches!(ink, Some(Color::Rgb(..) | Color::Indexed(_)));
                 let Some(ink) = ink.and_then(seen) else {
-                    assert!(
-                        paper.is_none(),
-                        "{name} at {depth:?}: {what} has a background and no foreground: nobody knows whether it can be read"
-                    );
+                    if paper.is_some() {
+                        wrong.push(format!(
+                            "{name} at {depth:?}: {what} has a background and no foreground: nobody knows whether it can be read"
+                        ));
+                    }
                     continue;
                 };
                 // The sixteen are the terminal's, and so is what stands behind them: pure black or white is all that can be assumed.
-                let papers = if depth == Depth::Ansi16 { &papers[..1] } else { &papers[..] };
+                let papers = if terminals { &papers[..1] } else { &papers[..] };
                 for paper in papers {
                     let got = contrast(ink, *paper);
-                    assert!(got >= least, "{name} at {depth:?}: {what} is {ink:?} on {paper:?}: {got:.2}:1");
+                    if got < least {
+                        wrong.push(format!("{name} at {depth:?}: {what} is {ink:?} on {paper:?}: {got:.2}:1"));
+                    }
                 }
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -180,7 +186,7 @@ fn mono_has_no_colour_at_all_and_no_colours_means_mono() {
     }
     assert_eq!(theme("dark", Depth::None).style(Role::Selected), mono.style(Role::Selected), "the cursor's row stays visible");
     assert!(mono.style(Role::Armed) != mono.style(Role::ReadOnly) && mono.style(Role::Bad) != mono.style(Role::Good));
-    assert_eq!(Theme::plain(), Theme { ground: Ground::Dark, ..mono });
+    assert_eq!(Theme::plain(), mono);
 }
 
 #[test]
