@@ -12,6 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
+    /// The console can never be armed: it only shows
+    #[arg(long)]
+    pub read_only: bool,
     /// Without one: the console
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -53,8 +53,9 @@ pub fn main() -> ExitCode {
         Err(f) => return end(&out, Err(f)),
     };
     let result = match cli.command {
+        Some(_) if cli.read_only => Err(Failure::bad("--read-only is for the console", "leave the command away, or the flag")),
         Some(command) => dispatch(command, &ctx, &mut out),
-        None => screen::console(&ctx, &mut out),
+        None => screen::console(&ctx, &mut out, cli.read_only),
     };
     end(&out, result)
 }

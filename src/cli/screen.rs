@@ -12,7 +12,7 @@ use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
-use crate::console::keymap::Keymap;
+use crate::console::keyfile;
 use crate::console::link::Address;
 use crate::console::model::screen::Kind;
 use crate::console::msg::{Effect, LinkMsg, Msg};
@@ -68,11 +68,12 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
 }
 
 /// The console on this terminal.
-pub fn console(ctx: &Ctx, out: &mut Out) -> Outcome {
+pub fn console(ctx: &Ctx, out: &mut Out, read_only: bool) -> Outcome {
     let site = ctx.site(out)?;
     let env = |n: &str| std::env::var(n).ok();
     let (look, complaint) = look::suited(ctx, &site, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env));
     let mut model = model(ctx, out, &site, SystemClock.now(), (80, 24));
+    model.never_armed = read_only;
     if let Some(why) = complaint {
         model.complain(why);
     }
@@ -94,7 +95,8 @@ fn model(ctx: &Ctx, out: &Out, site: &crate::config::Site, now: Timestamp, size:
     let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
     let _ = site;
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
-    Model::new(site, Keymap::default_keys(), now, size)
+    let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
+    Model { key_reports, ..Model::new(site, keys, now, size) }
 }
 
 fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {

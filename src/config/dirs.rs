@@ -94,6 +94,10 @@ impl Dirs {
         self.config.join(FILE)
     }
 
+    pub fn keymaps(&self) -> PathBuf {
+        self.config.join("keymaps")
+    }
+
     pub fn pipelines(&self) -> PathBuf {
         self.config.join("pipelines")
     }

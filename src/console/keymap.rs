@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::command;
-
 /// One press. Shift is in the character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -130,30 +128,11 @@ pub struct Keymap {
 impl Keymap {
     /// The one that is built in.
     pub fn default_keys() -> Self {
-        Self::parse(include_str!("../../keymaps/default.toml")).unwrap_or_default()
+        super::keyfile::merge(&[]).0
     }
 
-    /// Reads a file: a table for each scope, `"keys" = "command"`; keys of a sequence are separated by blanks.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let file: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(text).map_err(|e| e.to_string())?;
-        let mut scopes = BTreeMap::new();
-        for (name, bindings) in file {
-            let known = Scope::ALL.iter().find(|(n, _)| *n == name);
-            let (_, scope) = known.ok_or_else(|| format!("no scope `{name}`: there are {}", Scope::ALL.map(|(n, _)| n).join(" ")))?;
-            let mut keys = BTreeMap::new();
-            for (sequence, id) in bindings {
-                let parsed = sequence.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<Key>, _>>()?;
-                if parsed.is_empty() {
-                    return Err(format!("no keys for `{id}`"));
-                }
-                if command::find(&id).is_none() {
-                    return Err(format!("no command `{id}`"));
-                }
-                keys.insert(parsed, id);
-            }
-            scopes.insert(*scope, keys);
-        }
-        Ok(Self { scopes })
+    pub fn of(scopes: BTreeMap<Scope, BTreeMap<Vec<Key>, String>>) -> Self {
+        Self { scopes }
     }
 
     /// Looks the sequence up, innermost scope first.
@@ -167,6 +146,12 @@ impl Keymap {
             prefix.extend(longer.filter_map(|(k, id)| Some((*k.get(pressed.len())?, id.as_str()))));
         }
         if prefix.is_empty() { Found::Nothing } else { Found::Prefix(prefix) }
+    }
+
+    /// Every way to a command in one scope.
+    pub fn all_of(&self, scope: Scope, id: &str) -> Vec<String> {
+        let all = self.scopes.get(&scope).into_iter().flatten().filter(|(_, c)| *c == id);
+        all.map(|(k, _)| k.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")).collect()
     }
 
     /// The shortest way to a command from these scopes, as hints show it.
@@ -196,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_built_in_keys_are_whole() {
-        let keys = Keymap::parse(include_str!("../../keymaps/default.toml")).unwrap();
+        let keys = Keymap::default_keys();
         let scopes = [Scope::Global, Scope::List];
         assert_eq!(keys.look_up(&scopes, &[Key::char('j')]), Found::Command("down"));
         assert!(matches!(keys.look_up(&scopes, &[Key::char('g')]), Found::Prefix(_)));

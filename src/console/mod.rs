@@ -6,6 +6,7 @@
 
 pub mod cli_line;
 pub mod command;
+pub mod keyfile;
 pub mod keymap;
 pub mod link;
 pub mod model;

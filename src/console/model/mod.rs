@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::keyfile::Report;
 use super::keymap::{Key, Keymap};
 use super::question::{Answer, Question};
 use crate::api::ApiError;
@@ -81,6 +82,8 @@ pub struct Notice {
 pub struct Model {
     pub site: Site,
     pub keys: Keymap,
+    /// What is wrong with the files of keys.
+    pub key_reports: Vec<Report>,
     pub link: Link,
     pub mode: Mode,
     /// Started with `--read-only`, or from a file: arming is refused.
@@ -112,6 +115,7 @@ impl Model {
         Self {
             site,
             keys,
+            key_reports: Vec::new(),
             link: Link::Connecting,
             mode: Mode::ReadOnly,
             never_armed: false,

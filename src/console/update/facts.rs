@@ -23,6 +23,7 @@ pub fn facts(model: &Model) -> Vec<Fact> {
         Link::Connecting => out.push(fact(0, "waiting for the engine")),
         Link::Saved { .. } | Link::Up => {}
     }
+    out.extend(model.key_reports.iter().map(|r| fact(1, format!("keys: {r}"))));
     if let Some(s) = model.status() {
         if !s.site_error.is_empty() {
             out.push(fact(2, format!("site file: {}", s.site_error.lines().next().unwrap_or_default())));

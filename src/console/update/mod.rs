@@ -14,6 +14,9 @@ use super::question::Question;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
 
+#[cfg(test)]
+mod tests;
+
 pub use facts::{Fact, facts};
 pub use open::{command as command_of, why_not};
 
