@@ -265,6 +265,7 @@ fn empty(get: &Get) -> String {
         "artifacts" => "no run has kept a file yet: name files with `artifacts:` in a pipeline",
         "fingerprints" => "no run has kept a file or read a content set yet",
         "tests" | "failures" | "flaky" | "slowest" => tested::empty(&get.what),
+        "repos" | "mirrors" => "no repositories: add [repos.NAME] to site.toml",
         "schedule" => "no pipeline has a trigger: `triggers:` in its file says what starts it",
         "occurrences" => "nothing was due yet: quarterdeck get schedule shows what will be",
         _ => "nothing was done yet",

@@ -16,6 +16,8 @@ pub struct Out {
     pub json: bool,
     /// Standard output takes colours.
     pub colour: bool,
+    /// Standard output is a terminal.
+    pub terminal: bool,
     /// Columns of the terminal; 80 where it is none.
     pub width: usize,
     /// Zone of the site, for times on screen.
@@ -44,7 +46,7 @@ impl Out {
             }
         };
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|w| usize::from(w.ws_col)).filter(|w| *w >= 20);
-        Self { json, colour, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC }
+        Self { json, colour, terminal, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC }
     }
 
     /// Prints one line. The text must be safe already.

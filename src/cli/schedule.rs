@@ -58,10 +58,10 @@ fn show(ctx: &Ctx, out: &mut Out, year: Option<Option<i16>>, wanted: &[String]) 
         .map(|r| {
             let closed = r.closed.as_deref().unwrap_or_default();
             let marks = [preview::words(r.dst), closed].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
-            vec![r.local.clone(), r.pipeline.clone(), r.trigger.clone(), marks]
+            vec![r.local.clone(), r.pipeline.clone(), marks, r.trigger.clone()]
         })
         .collect();
-    table::print(out, &[left("LOCAL"), left("PIPELINE"), left("TRIGGER"), left("NOTE")], &lines);
+    table::print(out, &[left("LOCAL"), left("PIPELINE"), left("NOTE"), left("TRIGGER")], &lines);
     let moved = rows.iter().filter(|r| r.dst != crate::pipeline::schedule::Dst::None).count();
     out.line(out.paint(Tone::Dim, &format!("{} starts, {moved} of them where clocks change", rows.len())));
     Ok(())

@@ -1,4 +1,4 @@
-//! Tables of `get` about tests, artifacts and fingerprints.
+//! Tables of `get` about tests, artifacts, fingerprints and trees.
 
 use serde_json::{Map, Value};
 
@@ -60,6 +60,31 @@ pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
                 vec![text(r, "run"), text(r, "role"), text(r, "kind"), bytes(r), digits(&text(r, "sha256")), view.time(r, "at"), from, name]
             })
         }
+        "repos" => {
+            (vec![left("REPO"), left("STATE"), right("PACKAGES"), right("SIZE"), left("LOOKED"), left("SETS"), left("DETAIL")], &|r| {
+                let looked = view.age(r, "verified");
+                vec![text(r, "repo"), text(r, "state"), text(r, "packages"), bytes(r), looked, text(r, "sets"), text(r, "detail")]
+            })
+        }
+        "mirrors" => (
+            vec![
+                left("REPO"),
+                left("ROLE"),
+                left("STATE"),
+                right("BEHIND"),
+                right("DAMAGED"),
+                left("LOOKED"),
+                left("SNAPSHOT"),
+                left("TREE"),
+                left("DETAIL"),
+            ],
+            &|r| {
+                let mut line = ["repo", "role", "state", "behind", "damaged"].map(|k| text(r, k)).to_vec();
+                line.push(view.age(r, "verified"));
+                line.extend(["snapshot", "tree", "detail"].map(|k| text(r, k)));
+                line
+            },
+        ),
         _ => return None,
     };
     Some((columns, rows.iter().map(line).collect()))
