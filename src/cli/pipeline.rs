@@ -26,7 +26,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
     let output = match command {
         Command::Import { file, output, name } => return super::import::run(ctx, out, super::import::Import { file, output, name }),
         Command::Schema => cmd::schema(),
-        Command::Explain { key } => cmd::explain(key.as_deref(), &site_catalog(ctx, out)?),
+        Command::Explain { key } => {
+            cmd::explain(key.as_deref(), &site_catalog(ctx, out)?).map_err(|unknown| Failure::bad(unknown.message, unknown.help))?
+        }
         Command::Lint { file } => {
             let catalog = site_catalog(ctx, out)?;
             let sources = if file.is_empty() { all(ctx)? } else { file.iter().map(|f| source(ctx, f)).collect() };

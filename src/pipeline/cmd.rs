@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::diagnostic::{Diagnostic, Severity, render_with};
 use super::freeze::{FreezeCtx, freeze};
+use super::schema::explain::Unknown;
 use super::{Catalog, Checker, File, describe, graph, load_bytes, schema};
 
 /// A pipeline file as the caller found it.
@@ -146,11 +147,9 @@ pub fn graph(source: &Source, catalog: &Catalog, dot: bool, style: Style<'_>) ->
 }
 
 /// What a key, section or step kind means; without a word, the list of them.
-pub fn explain(word: Option<&str>, catalog: &Catalog) -> Output {
-    match schema::explain::explain(word, catalog) {
-        Ok(text) => Output { json: json!({"text": text}), text, code: 0 },
-        Err(why) => Output { json: json!({"error": why}), text: format!("{why}\n"), code: 2 },
-    }
+pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<Output, Unknown> {
+    let text = schema::explain::explain(word, catalog)?;
+    Ok(Output { json: json!({"text": text}), text, code: 0 })
 }
 
 /// JSON Schema for editors.

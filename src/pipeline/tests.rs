@@ -346,14 +346,21 @@ fn commands_answer_with_text_json_and_exit_code() {
         (list.code, list.json["pipelines"][0]["pipeline"].as_str(), list.json["pipelines"][1]["errors"].as_u64()),
         (1, Some("nightly-repo-updates"), Some(1))
     );
-    assert_eq!(cmd::explain(Some("timout"), &catalog()).text, "no key, section or step kind `timout`; did you mean `timeout`?\n");
-    for path in ["stage.timeout", "stages.timeout"] {
-        assert!(cmd::explain(Some(path), &catalog()).text.contains("Wall time of the stage"), "{path}");
+    for (slip, help) in [
+        ("timout", "did you mean `timeout`?"),
+        ("stages.aprove", "did you mean `stages.approve`?"),
+        ("xyzzy", "quarterdeck pipeline explain lists them"),
+    ] {
+        let unknown = cmd::explain(Some(slip), &catalog()).unwrap_err();
+        assert_eq!((unknown.message, unknown.help.as_str()), (format!("no key, section or step kind `{slip}`"), help));
     }
-    assert!(cmd::explain(Some("options.keep.runs"), &catalog()).text.contains("newest"));
-    assert!(cmd::explain(Some("mirror/sync"), &catalog()).text.contains("dest"));
-    assert!(cmd::explain(None, &catalog()).text.contains("post_step"));
-    assert!(cmd::explain(Some("approve"), &catalog()).text.contains("holds no executor and no lock"));
+    for path in ["stage.timeout", "stages.timeout"] {
+        assert!(cmd::explain(Some(path), &catalog()).unwrap().text.contains("Wall time of the stage"), "{path}");
+    }
+    assert!(cmd::explain(Some("options.keep.runs"), &catalog()).unwrap().text.contains("newest"));
+    assert!(cmd::explain(Some("mirror/sync"), &catalog()).unwrap().text.contains("dest"));
+    assert!(cmd::explain(None, &catalog()).unwrap().text.contains("post_step"));
+    assert!(cmd::explain(Some("approve"), &catalog()).unwrap().text.contains("holds no executor and no lock"));
 }
 
 #[test]

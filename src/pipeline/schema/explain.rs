@@ -6,9 +6,16 @@ use super::{Context, Key, Status, Ty, contexts};
 use crate::base::suggest;
 use crate::pipeline::catalog::{Catalog, FieldType, StepKind, Touches};
 
+/// A word that nothing has, and what was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    pub message: String,
+    pub help: String,
+}
+
 /// The text for `word`: a key (`timeout`, `stage.timeout`), a section (`stage`) or a step kind (`mirror/sync`).
 /// Without a word, the list of sections and kinds. `Err` says what was probably meant.
-pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, String> {
+pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, Unknown> {
     let Some(word) = word else { return Ok(index(catalog)) };
     let all = contexts();
     if let Some(kind) = catalog.kinds.iter().find(|k| k.kind == word) {
@@ -36,10 +43,20 @@ pub fn explain(word: Option<&str>, catalog: &Catalog) -> Result<String, String> 
         return Ok(out);
     }
     let known = all.iter().flat_map(|c| c.keys.iter().map(|k| k.name).chain([c.name])).chain(catalog.kinds.iter().map(|k| k.kind));
-    Err(match suggest::nearest(word, known) {
-        Some(near) => format!("no key, section or step kind `{word}`; did you mean `{near}`?"),
-        None => format!("no key, section or step kind `{word}`; `quarterdeck pipeline explain` lists them"),
-    })
+    let near = match section {
+        Some(path) => {
+            let within = sections(path, &all);
+            let keys: Vec<&str> = within.iter().flat_map(|c| c.keys.iter().map(|k| k.name)).collect();
+            suggest::nearest(name, keys).map(|key| format!("{path}.{key}"))
+        }
+        None => None,
+    }
+    .or_else(|| suggest::nearest(word, known).map(str::to_owned));
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "quarterdeck pipeline explain lists them".to_owned(),
+    };
+    Err(Unknown { message: format!("no key, section or step kind `{word}`"), help })
 }
 
 /// `stage`, or the path of keys that leads there: `stages`, `options.keep`.
