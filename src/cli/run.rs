@@ -12,7 +12,7 @@ use super::out::{Out, Tone};
 use super::table::{self, left, right};
 use crate::action;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
-use crate::api::types::{Do, Done, RunDoc};
+use crate::api::types::{Do, Done, RunDoc, Why};
 use crate::api::{ApiError, Code, Sealed};
 use crate::base::{duration, sanitise};
 use crate::config::Site;
@@ -20,6 +20,8 @@ use crate::domain::run::{RunRef, Verdict};
 
 /// The engine holds the question so long; then it is asked again.
 const HOLD: u64 = 25;
+/// The first look is short: what does not run by then says why.
+const FIRST: u64 = 2;
 /// An engine that went away is waited for, or started again, so often before the client gives up.
 const LIVES: u32 = 20;
 
@@ -177,7 +179,8 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
         loop {
             // People see each stage end; a script waits for the end alone.
             let ended = if out.json { String::new() } else { format!("&ended={}", shown.ended) };
-            let path = format!("/v1/runs/{}/{}?wait={HOLD}{ended}", encode(&run.pipeline), run.number);
+            let hold = if out.json || shown.looked { HOLD } else { FIRST };
+            let path = format!("/v1/runs/{}/{}?wait={hold}{ended}", encode(&run.pipeline), run.number);
             match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
                 Ok(doc) if doc.state == "done" => {
                     if !out.json {
@@ -189,6 +192,9 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
                     lives = LIVES;
                     if !out.json {
                         shown.tell(out, &doc);
+                        if doc.state != "running" {
+                            shown.reason(out, &mut client, &doc.state, &run).await;
+                        }
                     }
                     // An engine that is ending answers at once.
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -227,11 +233,25 @@ async fn reconnect(ctx: &Ctx, site: &Site) -> Result<Client, Failure> {
 struct Shown {
     ended: usize,
     names: Vec<String>,
+    /// Nothing has ended since the look before: the next one may take long.
+    looked: bool,
+    /// Why it waits, as it was told last.
+    why: String,
 }
 
 impl Shown {
+    /// What waits may wait for the person who reads this. No answer is no reason to stop following.
+    async fn reason(&mut self, out: &Out, client: &mut Client, state: &str, run: &RunRef) {
+        let path = format!("/v1/why/{}/{}", encode(&run.pipeline), run.number);
+        let Ok(why) = client.get::<Why>(&path, ANSWER).await else { return };
+        let Some(first) = why.reasons.first().filter(|r| why.state == state && **r != self.why) else { return };
+        out.line(format!("{state}: {}", sanitise::cell(first)));
+        self.why.clone_from(first);
+    }
+
     fn tell(&mut self, out: &Out, doc: &RunDoc) {
         let ended: Vec<_> = doc.stages.iter().filter(|s| s.state == "done").collect();
+        self.looked = self.ended == ended.len();
         self.ended = ended.len();
         for stage in ended {
             if !self.names.contains(&stage.name) {
