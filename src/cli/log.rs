@@ -137,11 +137,15 @@ impl Reader<'_> {
     }
 
     /// A step is named by itself, with its cell in brackets, or by the cell alone.
-    fn wanted(&self, a: &AttemptDoc, doc: &AttemptsDoc) -> bool {
-        let place = self.place.as_deref().is_none_or(|p| {
+    /// Whether an attempt is one of the place that is asked for.
+    fn here(&self, a: &AttemptDoc) -> bool {
+        self.place.as_deref().is_none_or(|p| {
             let step = p.strip_prefix(a.stage.as_str()).and_then(|rest| rest.strip_prefix('/'));
             p == a.stage || step.is_some_and(|s| s == a.step || s == label(a) || !a.cell.is_empty() && s == a.cell)
-        });
+        })
+    }
+
+    fn wanted(&self, a: &AttemptDoc, doc: &AttemptsDoc) -> bool {
         let attempt = match self.args.attempt {
             None => true,
             Some(Attempt::Number(n)) => a.number == n,
@@ -150,11 +154,19 @@ impl Reader<'_> {
                 doc.attempts.iter().filter(same).all(|b| b.fence <= a.fence)
             }
         };
-        place && attempt
+        attempt && self.here(a)
     }
 
     /// A place that the run does not have is an error, with the places that it has.
     fn known(&self, doc: &AttemptsDoc) -> Outcome {
+        if let Some(Attempt::Number(n)) = self.args.attempt
+            && (doc.done || !self.args.follow)
+            && let Some(most) = doc.attempts.iter().filter(|a| self.here(a)).map(|a| a.number).max()
+        {
+            let place = self.place.as_ref().map_or_else(String::new, |p| format!("/{p}"));
+            let help = if most == 1 { "there is one: --attempt 1".to_owned() } else { format!("there are 1 to {most}") };
+            return Err(Failure::bad(format!("{}{place} has no attempt {n}", self.run), help));
+        }
         let Some(place) = &self.place else { return Ok(()) };
         let stage = doc.attempts.iter().map(|a| a.stage.as_str()).find(|s| *s == place || place.starts_with(&format!("{s}/")));
         let (what, wrong, mut names): (String, &str, Vec<String>) = match stage {
@@ -222,6 +234,12 @@ impl Reader<'_> {
             let page: LogPage = self.ask(&format!("/v1/log/{base}?{from}&wait={wait}&file={file}{hex}")).await?;
             if let Some(why) = &page.reset {
                 self.print.close();
+                if file == 0 && self.args.from.is_some() {
+                    return Err(Failure::bad(
+                        format!("{} / {}: {why}", a.stage, label(a)),
+                        "--from takes an offset that `log --json` printed",
+                    ));
+                }
                 self.print.note(&format!("{} / {}: {why}", a.stage, label(a)));
                 if !self.args.follow {
                     return Err(Failure::told(1));

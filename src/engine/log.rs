@@ -245,6 +245,9 @@ fn read(log: &Log, done: bool, expected: u64, ask: &Ask) -> Result<LogPage, LogE
     };
     if page.cut {
         let (len, was) = (log.len()?, page.next);
+        if ask.file == 0 {
+            return reset(format!("offset {was} lies behind the end of this log, which has {len} bytes"));
+        }
         return reset(format!("the log was cut under its reader: {was} bytes were read and {len} are there now; reading begins anew"));
     }
     let complete = page.at_end && done;
