@@ -151,7 +151,7 @@ fn ready(estate: &Estate, status: &Status) -> serde_json::Value {
     json!({
         "state_dir": places.state_dir, "config_dir": places.config_dir(), "socket": status.socket, "upstream_url": estate.upstream_url(),
         "mirror_dir": places.mirror_dir(), "seed": estate.seed(), "compose": estate.compose(), "engine_pid": status.pid,
-        "access_log": places.access_log(), "content_set": "el9-latest", "pipelines": [NIGHTLY, CANARY], "repos": repos,
+        "access_log": places.access_log(), "content_set": "el9-latest", "pipelines": SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "repos": repos,
     })
 }
 

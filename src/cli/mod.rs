@@ -123,6 +123,18 @@ fn end(out: &Out, result: Outcome) -> ExitCode {
     }
 }
 
+/// What clap says, as message and help: its first paragraph on one line, then its hints, or how the command is used.
+fn in_two(text: &str) -> (String, String) {
+    let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n");
+    let message = line(paragraphs.next().unwrap_or_default()).trim_start_matches("error: ").to_owned();
+    let rest: Vec<String> = paragraphs.map(line).collect();
+    let hints: Vec<&str> = rest.iter().filter_map(|p| p.strip_prefix("tip: ")).collect();
+    let usage = || rest.iter().find_map(|p| p.strip_prefix("Usage: ")).unwrap_or_default().to_owned();
+    let help = if hints.is_empty() { usage() } else { hints.join("; ") };
+    (message, help)
+}
+
 /// Help and version are results; everything else that clap says is wrong use. An unknown command is told which ones exist.
 fn usage(e: &clap::Error) -> ExitCode {
     let wrong = e.use_stderr();
@@ -139,13 +151,31 @@ fn usage(e: &clap::Error) -> ExitCode {
         help = format!("commands: {}", names.join(" "));
     }
     if json {
-        let text = e.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        return end(&out, Err(Failure::bad(message, help)));
+        let (message, told) = in_two(&e.render().to_string());
+        return end(&out, Err(Failure::bad(message, if help.is_empty() { told } else { help })));
     }
     out.note(e.render().to_string().trim_end());
     if e.kind() == ErrorKind::InvalidSubcommand {
         out.note(&format!("\n{help}"));
     }
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_use_is_told_whole_and_with_what_to_do() {
+        let said = |words: &[&str]| in_two(&Cli::try_parse_from(words).unwrap_err().render().to_string());
+        let told = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+        assert_eq!(
+            said(&["quarterdeck", "run"]),
+            told("the following required arguments were not provided: <PIPELINE>", "quarterdeck run <PIPELINE>")
+        );
+        assert_eq!(
+            said(&["quarterdeck", "get", "runs", "--filtr", "x"]),
+            told("unexpected argument '--filtr' found", "a similar argument exists: '--filter'")
+        );
+    }
 }

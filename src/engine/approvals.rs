@@ -11,7 +11,7 @@ use super::state::{Engine, from_store};
 use super::{plan, rows};
 use crate::api::ApiError;
 use crate::api::types::Do;
-use crate::base::sanitise;
+use crate::base::{sanitise, suggest};
 use crate::config::{SecondPerson, Site};
 use crate::domain::person;
 use crate::domain::reason::{Asked, Reason};
@@ -39,6 +39,7 @@ pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, reques
     let mut waits = approval::waits(&open, &plan);
     let stage = request.with.get("stage");
     if let Some(name) = stage {
+        elsewhere(&run, name, &waits)?;
         waits.retain(|w| w.stage.as_ref() == Some(name));
     }
     let subject = stage.map_or_else(|| run.to_string(), |s| format!("{run}/{}", sanitise::cell(s)));
@@ -59,6 +60,19 @@ pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, reques
         alone = guard::alone(ground, caller, wait.rules.quorum > 1 || own, &wait.subject)?;
     }
     Ok(Ballot { row, wait, alone })
+}
+
+/// A stage that does not wait, beside some that do: a slip is told, with what waits.
+fn elsewhere(run: &RunRef, name: &str, waits: &[Wait]) -> Result<(), ApiError> {
+    let names: Vec<&str> = waits.iter().filter_map(|w| w.stage.as_deref()).collect();
+    if names.is_empty() || names.contains(&name) {
+        return Ok(());
+    }
+    let help = match suggest::nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it waits at: {}", sanitise::cell(&names.join(", "))),
+    };
+    Err(ApiError::bad(format!("{run} does not wait for approval at a stage `{}`", sanitise::cell(name)), help))
 }
 
 fn read(store: &Store, run: &RunRef) -> Result<(crate::store::OpenRun, Plan), ApiError> {

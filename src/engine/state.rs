@@ -191,8 +191,8 @@ pub fn from_config(e: &ConfigError) -> ApiError {
 /// The store's own words.
 pub fn from_store(e: &StoreError) -> ApiError {
     match e {
-        StoreError::NoRun(_) => ApiError::bad(e.to_string(), ""),
+        StoreError::NoRun(_) => ApiError::bad(e.to_string(), e.help()),
         StoreError::GroupFull { .. } => ApiError::refused(e.to_string(), "wait for it, or cancel it: quarterdeck cancel RUN"),
-        _ => ApiError::failed(e.to_string(), ""),
+        _ => ApiError::failed(e.to_string(), e.help()),
     }
 }

@@ -48,7 +48,7 @@ pub enum StoreError {
     Superseded { found: u64, ours: u64 },
     #[error("the store is closed")]
     Closed,
-    #[error("there is no run {0}; `quarterdeck get runs` lists those that are kept")]
+    #[error("there is no run {0}")]
     NoRun(String),
     #[error("`{pipeline}` cannot use run {run}: it is not there any more; name another: `quarterdeck get runs`")]
     UseGone { pipeline: String, run: String },
@@ -68,6 +68,7 @@ impl StoreError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Io { no_space: true, .. } => "free some space on its disk",
+            Self::NoRun(_) => "quarterdeck get runs lists those that are kept",
             Self::Io { .. } => "is it yours, and may it be written? Another directory is named with --state-dir DIR",
             _ => "",
         }

@@ -247,17 +247,13 @@ fn a_question_to_the_engine_does_not_list_the_time_zones() {
 }
 
 #[test]
-fn tables_fit_a_terminal_and_a_closed_pipe_is_quiet() {
+fn a_closed_pipe_is_quiet() {
     let home = Home::new();
     home.pipeline(
         "bad",
         &format!("format: 1\nname: bad\nstages:\n  - name: {}\n    run: exit 7\n", "a-very-long-stage-name-that-goes-on-and-on-".repeat(3)),
     );
     home.qd(["run", "bad", "--wait"]).expect(1);
-    for what in ["runs", "audit", "pipelines", "queue", "locks"] {
-        let out = home.qd(["get", what]).expect(0).stdout;
-        assert!(out.lines().all(|l| l.chars().count() <= 80), "{what}: {out}");
-    }
     let mut piped = std::process::Command::new("sh");
     let me = home.command(["man"]);
     piped.arg("-c").arg("\"$0\" --state-dir \"$1\" man | head -c 1 >/dev/null").arg(me.get_program()).arg(home.state());
@@ -265,5 +261,66 @@ fn tables_fit_a_terminal_and_a_closed_pipe_is_quiet() {
     assert!(out.stderr.is_empty(), "{out:?}");
     for shell in ["bash", "zsh", "fish"] {
         assert!(home.qd(["completions", shell]).expect(0).stdout.contains("quarterdeck"));
+    }
+}
+
+#[test]
+fn a_slip_in_a_name_or_a_number_is_told_with_what_there_is() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.pipeline(
+        "ask",
+        "format: 1\nname: ask\nstages:\n  - name: Ask\n    approve: {roles: [operator]}\n  - name: go\n    run: echo gone\n",
+    );
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let error = |args: &[&str]| {
+        let doc = home.qd(["--json"].iter().chain(args)).expect(2).json();
+        (doc["error"]["message"].as_str().unwrap_or_default().to_owned(), doc["error"]["help"].as_str().unwrap_or_default().to_owned())
+    };
+    let told = |message: &str, help: &str| (message.to_owned(), help.to_owned());
+    assert_eq!(error(&["why", "hello#7"]), told("there is no run hello#7", "quarterdeck get runs lists those that are kept"));
+    assert_eq!(error(&["log", "hello#1", "--attempt", "5"]), told("hello#1 has no attempt 5", "there is one: --attempt 1"));
+    let (message, _) = error(&["log", "hello#1", "--from", "99999999"]);
+    assert!(message.contains("offset 99999999 lies behind the end of this log"), "{message}");
+    assert_eq!(
+        error(&["pipeline", "explain", "stages.aprove"]),
+        told("no key, section or step kind `stages.aprove`", "did you mean `stages.approve`?")
+    );
+    home.qd(["run", "ask"]).expect(0);
+    until("it waits", || home.json(&["get", "queue"])["rows"][0]["state"] == "waiting");
+    assert_eq!(
+        error(&["approve", "ask#1", "-p", "stage=Aks"]),
+        told("ask#1 does not wait for approval at a stage `Aks`", "did you mean `Ask`?")
+    );
+    home.qd(["cancel", "ask#1"]).expect(0);
+}
+
+#[test]
+fn a_run_that_is_waited_for_says_what_it_waits_for() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["engine", "drain", "--reason", "a new disk"]).expect(0);
+    let mut waiting = home.command(["run", "hello", "--wait"]);
+    let mut child = waiting.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let told = lines.by_ref().map_while(Result::ok).find(|l| l.starts_with("queued: "));
+    assert!(told.as_ref().is_some_and(|l| l.contains("drained") && l.contains("a new disk")), "{told:?}");
+    home.qd(["engine", "drain", "--off"]).expect(0);
+    assert!(lines.map_while(Result::ok).any(|l| l.contains("success")), "it goes on");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_table_in_a_pipe_is_whole() {
+    let home = Home::new();
+    let name = "a-pipeline-with-a-name-that-takes-more-than-half-of-a-line";
+    home.pipeline(name, &HELLO.replace("name: hello", &format!("name: {name}")));
+    let out = home.qd(["get", "pipelines"]).expect(0).stdout;
+    assert!(out.contains(name) && out.contains("TRIGGERS"), "{out}");
+    home.pipeline("hello", HELLO);
+    home.qd(["site", "init"]).expect(0);
+    for what in ["repos", "mirrors"] {
+        let out = home.qd(["get", what]).expect(0).stdout;
+        assert!(out.starts_with("REPO ") && out.contains("\nbaseos ") && out.contains("unknown"), "{out}");
     }
 }
