@@ -1,6 +1,7 @@
 //! The only unsafe code: system calls that no safe crate wraps. Every function here is small enough to be audited alone.
 //!
-//! Settings of the allocator, open file description locks, `signalfd`, `wait4` with resource usage, closing inherited descriptors, and the fork of a held child.
+//! Settings of the allocator, open file description locks, `signalfd`, `wait4` with resource usage, closing inherited descriptors, the fork of a
+//! held child, and the stop of a job.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -294,6 +295,27 @@ pub fn clock_is_synchronised() -> io::Result<(bool, u64)> {
         libc::TIME_ERROR => Ok((false, 0)),
         _ => Ok((t.status & libc::STA_UNSYNC == 0, u64::try_from(t.maxerror).unwrap_or(0))),
     }
+}
+
+/// Stops this process and its group as Ctrl-Z would, and returns once it goes on. Where nobody could let it go on (an orphaned group), the
+/// kernel stops nothing.
+pub fn stop_group() -> io::Result<()> {
+    // SAFETY: `sigaction` is plain data for which zero is valid (default action, empty mask); what was set before is put back as it was.
+    unsafe {
+        let mut before: libc::sigaction = std::mem::zeroed();
+        let mut default: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        check(libc::sigaction(libc::SIGTSTP, &default, &mut before))?;
+        let stopped = check(libc::kill(0, libc::SIGTSTP));
+        check(libc::sigaction(libc::SIGTSTP, &before, std::ptr::null_mut()))?;
+        stopped.map(drop)
+    }
+}
+
+/// A descriptor that a tokio runtime watches until it can be written to.
+pub fn watch_writable(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    // SAFETY: as for `watch_readable`.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register_with_interest(fd, tokio::io::Interest::WRITABLE) }?)
 }
 
 /// A descriptor that a tokio runtime watches until it can be read: a pidfd, an inotify queue.

@@ -12,12 +12,25 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
-    /// The console can never be armed: it only shows
+    /// Open the console on a state that `quarterdeck save` wrote; nothing can be changed there
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Open the console so that it cannot be armed
     #[arg(long)]
     pub read_only: bool,
+    /// The console tells when something breaks: bell, osc9 (a notice of the desktop), title (of the window)
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "HOW")]
+    pub notify: Vec<Notify>,
     /// Without one: the console
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Notify {
+    Bell,
+    Osc9,
+    Title,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -89,6 +102,11 @@ pub enum Command {
     Retry(Again),
     /// Run a pipeline
     Run(Run),
+    /// Save all that the console shows in a file: `quarterdeck --from FILE` opens it anywhere
+    Save {
+        /// A file that does not exist yet
+        file: PathBuf,
+    },
     /// Print one frame of the console, without a terminal
     Screen(Screen),
     /// What the clock will start
@@ -141,6 +159,9 @@ pub struct Screen {
     /// The moment that the frame shows as now, RFC 3339
     #[arg(long, value_name = "TIME")]
     pub now: Option<String>,
+    /// A state that `quarterdeck save` wrote, in place of the engine; its moment is now
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
 }
@@ -165,7 +186,7 @@ pub struct Demo {
     /// Packages and their changes follow from this number; 1 where nothing is said
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Plain lines, no redrawing
+    /// Plain lines, and one nightly, in place of the console
     #[arg(long)]
     pub no_tui: bool,
     #[command(subcommand)]

@@ -1,4 +1,5 @@
-//! `demo` and `demo advance`: starts the estate and its engine, shows one nightly, stays up; publishes the next compose.
+//! `demo` and `demo advance`: starts the estate and its engine; on a terminal opens the console on it, else shows one nightly and stays up;
+//! publishes the next compose.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +15,14 @@ use super::failure::{Failure, Outcome};
 use super::follow::{self, Followed};
 use super::out::{Out, Tone};
 use super::run::Request;
+use super::screen;
 use super::site::SHIPPED;
 use crate::api::client::{ANSWER, Client};
 use crate::api::types::{Done, Rows, Status};
 use crate::api::{ApiError, Code};
 use crate::config::dirs::Surroundings;
 use crate::config::{Dirs, Site};
+use crate::console::run::Left;
 use crate::demo::catalogue::Repo;
 use crate::demo::{self, Estate};
 
@@ -90,11 +93,30 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     }
     let files: Vec<(String, &str)> = SHIPPED.iter().map(|(name, text)| (format!("{name}.yml"), *text)).collect();
     let pipelines: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let terminal = !out.json && !args.no_tui && std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let console = terminal && std::io::IsTerminal::is_terminal(&std::io::stdin());
+    if console {
+        out.note(&format!("the demo estate is made ready in {}", dir.display()));
+    }
     let estate = Estate::open(dir, &demo::Options { seed: args.seed, fresh: args.fresh, pipelines: &pipelines })?;
     let own = context(ctx, &estate.places().state_dir);
     let site = own.site(out)?;
-    let live = !out.json && !args.no_tui && std::io::IsTerminal::is_terminal(&std::io::stdout());
-    connect::block_on(session(&own, &site, out, &estate, live))
+    if !console {
+        return connect::block_on(session(&own, &site, out, &estate, terminal));
+    }
+    let left = screen::on_site(&own, out, &site, &screen::How::default());
+    // However the console ended, its estate ends in order.
+    connect::block_on(async {
+        let mut signals = Signals::new()?;
+        match left {
+            Ok(Left::Lost) => outlive(&own, &site, &mut signals).await,
+            Ok(Left::Quit | Left::Told) => leave(&own, &site, out, &mut signals).await,
+            Err(failure) => {
+                leave(&own, &site, out, &mut signals).await?;
+                Err(failure)
+            }
+        }
+    })
 }
 
 fn context(ctx: &Ctx, state: &Path) -> Ctx {
@@ -234,6 +256,25 @@ async fn leave(ctx: &Ctx, site: &Site, out: &Out, signals: &mut Signals) -> Outc
     wait_for_end(&status)?;
     if !out.json {
         out.line("the demo has ended, and its engine with it");
+    }
+    Ok(())
+}
+
+/// The terminal is gone, and nobody said that anything should end: far ends are there for as long as a run needs them, and the engine stays,
+/// for whoever comes back.
+async fn outlive(ctx: &Ctx, site: &Site, signals: &mut Signals) -> Outcome {
+    let Ok(mut client) = connect::connect(ctx, site, Start::Never).await else { return Ok(()) };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < deadline {
+        match client.get::<Status>("/v1/status", ANSWER).await {
+            Ok(status) if status.runs_running > 0 => {}
+            _ => break,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            _ = signals.interrupt.recv() => break,
+            _ = signals.terminate.recv() => break,
+        }
     }
     Ok(())
 }

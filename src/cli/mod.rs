@@ -3,6 +3,7 @@
 mod actions;
 mod args;
 mod connect;
+mod console_log;
 mod demo;
 mod doctor;
 mod engine;
@@ -18,6 +19,7 @@ mod out;
 mod pipeline;
 mod prompt;
 mod run;
+mod save;
 mod schedule;
 mod screen;
 mod secret;
@@ -53,9 +55,15 @@ pub fn main() -> ExitCode {
         Err(f) => return end(&out, Err(f)),
     };
     let result = match cli.command {
-        Some(_) if cli.read_only => Err(Failure::bad("--read-only is for the console", "leave the command away, or the flag")),
+        Some(_) if cli.from.is_some() || cli.read_only || !cli.notify.is_empty() => Err(Failure::bad(
+            "--from, --read-only and --notify open the console, and go with no command",
+            "`screen` and nothing else takes a --from of its own, after it",
+        )),
         Some(command) => dispatch(command, &ctx, &mut out),
-        None => screen::console(&ctx, &mut out, cli.read_only),
+        None => {
+            let how = screen::How { read_only: cli.read_only, notify: cli.notify };
+            screen::console(&ctx, &mut out, cli.from.as_deref(), &how)
+        }
     };
     end(&out, result)
 }
@@ -102,6 +110,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Resume(args) => run::again(ctx, out, "resume", args),
         Command::Retry(args) => run::again(ctx, out, "retry", args),
         Command::Run(args) => run::run(ctx, out, args),
+        Command::Save { file } => save::run(ctx, out, &file),
         Command::Screen(args) => screen::frame(ctx, out, &args),
         Command::Schedule { command } => schedule::run(ctx, out, command),
         Command::Secret { command } => secret::run(ctx, out, command),

@@ -1,41 +1,44 @@
 //! `screen`: one frame without a terminal, and the console itself, which is the same with one.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use super::Ctx;
-use super::args::{Format, Screen};
+use super::args::{Format, Notify, Screen};
 use super::connect::{self, Start};
+use super::console_log;
 use super::failure::{Failure, Outcome};
 use super::look;
 use super::out::Out;
-use crate::api::client::{ANSWER, Trouble};
-use crate::api::{ApiError, Client};
+use super::save::{self, Source};
+use crate::api::ApiError;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
 use crate::console::keyfile;
 use crate::console::link::Address;
 use crate::console::model::screen::Kind;
-use crate::console::msg::{Effect, LinkMsg, Msg};
-use crate::console::question::Question;
-use crate::console::{self, Model, shot, svg, update};
+use crate::console::run::{Left, Opening};
+use crate::console::term::attention::Attention;
+use crate::console::watch::Reload;
+use crate::console::{self, Model, shot, svg};
 use crate::theme::{Depth, Glyphs};
-
-/// No screen asks for more rounds than this to be whole.
-const ROUNDS: usize = 8;
 
 /// Prints one frame.
 pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     let kind = kind(&args.name, args.target.as_deref())?;
     let size = size(&args.size)?;
-    let site = ctx.site(out)?;
     let now = match &args.now {
-        Some(text) => text
-            .parse::<Timestamp>()
-            .map_err(|e| ApiError::bad(format!("--now {text} is no time: {e}"), "write it as 2026-04-07T03:07:00Z"))?,
-        None => SystemClock.now(),
+        Some(text) => Some(
+            text.parse::<Timestamp>()
+                .map_err(|e| ApiError::bad(format!("--now {text} is no time: {e}"), "write it as 2026-04-07T03:07:00Z"))?,
+        ),
+        None => None,
     };
     let env = |n: &str| std::env::var(n).ok();
     let depth = if args.format == Format::Ansi { Depth::of_environment(env).max(Depth::Ansi16) } else { Depth::True };
+    // A saved state needs no site; what is configured here says how it looks all the same.
+    let site = if args.from.is_some() { ctx.site(out).unwrap_or_default() } else { ctx.site(out)? };
     let look = match &args.theme {
         Some(theme) => look::named(ctx, theme, args.ascii, depth)?,
         None => {
@@ -46,15 +49,24 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
             look
         }
     };
-    let mut model = model(ctx, out, &site, now, size);
+    let (mut model, saved) = match &args.from {
+        Some(file) => {
+            let saved = save::read(file)?;
+            (saved.model(keyfile::load(&ctx.dirs.keymaps()).0, size), Some(saved))
+        }
+        None => (model(ctx, out, now.unwrap_or_else(|| SystemClock.now()), size), None),
+    };
     if kind != Kind::Home {
         model.stack.push(console::model::Screen::of(kind));
     }
     connect::block_on(async {
-        let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
-        fill(&mut model, &mut client).await
+        let mut source = match saved {
+            Some(saved) => Source::File(saved),
+            None => Source::Engine(connect::connect(ctx, &site, Start::OnDemand).await?),
+        };
+        save::fill(&mut model, &mut source).await
     })?;
-    model.now = now;
+    model.now = now.unwrap_or(model.now);
     let buf = shot::draw(&model, &look);
     match args.format {
         Format::Text => out.raw(shot::text(&buf).as_bytes()),
@@ -67,33 +79,78 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     Ok(())
 }
 
-/// The console on this terminal.
-pub fn console(ctx: &Ctx, out: &mut Out, read_only: bool) -> Outcome {
+/// How the console was asked for.
+#[derive(Debug, Default)]
+pub struct How {
+    pub read_only: bool,
+    pub notify: Vec<Notify>,
+}
+
+/// The console on this terminal: on the site, on a saved state, or, where there is no site yet, with a word of welcome.
+pub fn console(ctx: &Ctx, out: &mut Out, from: Option<&Path>, how: &How) -> Outcome {
+    let size = (80, 24);
+    if let Some(file) = from {
+        let saved = save::read(file)?;
+        let model = saved.model(keyfile::load(&ctx.dirs.keymaps()).0, size);
+        return open(ctx, &ctx.site(out).unwrap_or_default(), how, model, console::run::Source::File(saved)).map(drop);
+    }
     let site = ctx.site(out)?;
+    if !configured(ctx, &site) {
+        let mut model = model(ctx, out, SystemClock.now(), size);
+        model.welcome = true;
+        return open(ctx, &site, how, model, console::run::Source::Nobody).map(drop);
+    }
+    on_site(ctx, out, &site, how).map(drop)
+}
+
+/// The console on a site's engine. A private one is started on demand, behind the first frame; a shared one that is absent is shown as that.
+pub fn on_site(ctx: &Ctx, out: &Out, site: &crate::config::Site, how: &How) -> Result<Left, Failure> {
+    let mut model = model(ctx, out, SystemClock.now(), (80, 24));
+    model.never_armed = how.read_only;
+    let (socket, shared) = ctx.dirs.socket(site);
+    let prepare = async {
+        let started = connect::connect(ctx, site, Start::OnDemand).await;
+        started.map(drop).map_err(|f| format!("{}. {}", f.error.message, f.error.help))
+    };
+    let prepare: Option<console::run::Prepare<'_>> = if shared { None } else { Some(Box::pin(prepare)) };
+    open(ctx, site, how, model, console::run::Source::Engine { address: Address { socket, uid: ctx.uid, shared }, prepare })
+}
+
+fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, source: console::run::Source<'_>) -> Result<Left, Failure> {
     let env = |n: &str| std::env::var(n).ok();
-    let (look, complaint) = look::suited(ctx, &site, Glyphs::of_locale(env) == Glyphs::ASCII, Depth::of_environment(env));
-    let mut model = model(ctx, out, &site, SystemClock.now(), (80, 24));
-    model.never_armed = read_only;
+    let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
+    let suited = || look::suited(ctx, site, ascii, Depth::of_environment(env));
+    let (look, complaint) = suited();
     if let Some(why) = complaint {
         model.complain(why);
     }
-    let (socket, shared) = ctx.dirs.socket(&site);
+    let on = |what| how.notify.contains(&what);
+    let attention = Attention { bell: on(Notify::Bell), osc9: on(Notify::Osc9), title: on(Notify::Title) };
+    let _log = console_log::start(&ctx.dirs.state, &ctx.global.log_level);
+    console::term::guard::restore_on_panic();
     connect::block_on(async {
-        // A private engine is started on demand; a shared one that is absent is shown as that.
-        if !shared {
-            connect::connect(ctx, &site, Start::OnDemand).await?;
-        }
-        let address = Address { socket, uid: ctx.uid, shared };
-        console::run::run(model, look, address, &SystemClock).await.map_err(|e| {
-            Failure::from(ApiError::bad(e.to_string(), "the console needs a terminal; without one: quarterdeck get, quarterdeck screen"))
+        let read = || match suited() {
+            (look, None) => Ok(look),
+            (_, Some(why)) => Err(why),
+        };
+        let reload = Reload::of(&ctx.dirs.themes(), Box::new(read));
+        console::run::run(Opening { model, look, attention, source, reload }, &SystemClock).await.map_err(|e| {
+            let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
+            Failure::from(ApiError::bad(e.to_string(), help))
         })
     })
 }
 
-fn model(ctx: &Ctx, out: &Out, site: &crate::config::Site, now: Timestamp, size: (u16, u16)) -> Model {
+/// Whether somebody has set anything up here: a site file, a pipeline, or an engine that answers.
+fn configured(ctx: &Ctx, site: &crate::config::Site) -> bool {
+    let pipelines = || std::fs::read_dir(ctx.dirs.pipelines()).is_ok_and(|d| d.count() > 0);
+    ctx.dirs.site_file().exists() || ctx.dirs.socket(site).0.exists() || pipelines()
+}
+
+/// A console that knows nothing yet but where it is.
+pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     let name = ctx.global.site.clone().unwrap_or_else(|| "default".to_owned());
     let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
-    let _ = site;
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
     Model { key_reports, ..Model::new(site, keys, now, size) }
@@ -119,25 +176,4 @@ fn size(text: &str) -> Result<(u16, u16), Failure> {
         Some((w, h)) if (1..=1_000).contains(&w) && (1..=1_000).contains(&h) => Ok((w, h)),
         _ => Err(ApiError::bad(format!("--size {text} is no size"), "write columns x rows, each 1 to 1000: 80x24").into()),
     }
-}
-
-/// Asks until the screen has all that it needs.
-async fn fill(model: &mut Model, client: &mut Client) -> Result<(), Failure> {
-    let mut effects = update(model, Msg::Link(LinkMsg::Up));
-    for _ in 0..ROUNDS {
-        let questions: Vec<Question> = effects.drain(..).filter_map(|e| if let Effect::Ask(q) = e { Some(q) } else { None }).collect();
-        if questions.is_empty() {
-            break;
-        }
-        for question in questions {
-            let raw: Result<Box<serde_json::value::RawValue>, Trouble> = client.get(&question.path(), ANSWER).await;
-            let result = match raw {
-                Ok(raw) => question.read(raw.get().as_bytes()),
-                Err(Trouble::Lost(why)) => return Err(ApiError::from(Trouble::Lost(why)).into()),
-                Err(trouble) => Err(ApiError::from(trouble)),
-            };
-            effects.extend(update(model, Msg::Answer { question, result }));
-        }
-    }
-    Ok(())
 }

@@ -23,8 +23,8 @@ pub struct Address {
 
 /// Pauses between tries, the last for ever.
 const PAUSES_MS: [u64; 4] = [100, 500, 2_000, 5_000];
-/// The stream of changes says something at least so often.
-const QUIET: Duration = Duration::from_secs(60);
+/// The stream of changes says something at least once a minute; an engine that hangs is noticed after this.
+const QUIET: Duration = Duration::from_secs(150);
 
 /// Serves until nobody asks any more. Messages go to `tell`; a console that is busy holds the engine's answers up, and nothing is lost.
 pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: mpsc::Sender<Msg>) {
@@ -78,7 +78,7 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
         Effect::Do(request) => Some(Msg::Done { request, result: Err(error()) }),
         Effect::Arm(_) => Some(Msg::Armed(Err(error()))),
         Effect::Disarm => Some(Msg::Disarmed(Err(error()))),
-        Effect::Ask(_) | Effect::Copy(_) | Effect::Suspend | Effect::Quit => None,
+        Effect::Ask(_) | Effect::Copy(_) | Effect::Suspend | Effect::Redraw | Effect::Quit => None,
     }
 }
 
@@ -102,7 +102,7 @@ async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell
             Effect::Do(request) => act(&mut client, request).await,
             Effect::Arm(wish) => arm(&mut client, wish).await,
             Effect::Disarm => disarm(&mut client).await,
-            Effect::Copy(_) | Effect::Suspend | Effect::Quit => continue,
+            Effect::Copy(_) | Effect::Suspend | Effect::Redraw | Effect::Quit => continue,
         };
         if tell.send(msg).await.is_err() {
             return None;

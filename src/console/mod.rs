@@ -1,8 +1,8 @@
 //! Floor 7: the full-screen console: a pure client of the engine. It holds no credentials, changes nothing by itself, and may die at any moment.
 //!
 //! `model` is what is known, `update` the only code that changes it (pure: messages in, effects out), `view` and `widget` draw it (pure:
-//! model in, cells out). `term`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a terminal,
-//! `svg` makes a picture of it, `themes` finds a look by its name.
+//! model in, cells out). `term`, `session`, `link` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame without a
+//! terminal, `svg` makes a picture of it, `themes` finds a look by its name.
 
 pub mod cli_line;
 pub mod command;
@@ -14,6 +14,8 @@ pub mod msg;
 pub mod question;
 pub mod rhythm;
 pub mod run;
+pub mod saved;
+mod session;
 pub mod shot;
 pub mod svg;
 pub mod term;

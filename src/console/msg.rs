@@ -66,5 +66,7 @@ pub enum Effect {
     /// Into the person's clipboard, and told where that may not have worked.
     Copy(String),
     Suspend,
+    /// The next frame is written whole: something else has written on the terminal.
+    Redraw,
     Quit,
 }

@@ -1,30 +1,69 @@
-//! The event loop: one message in, then all that wait, then at most one frame, in one write.
+//! The event loop: one message in, then all that wait, then at most one frame, in one write. The first frame waits for nobody.
 
-use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
-use crossterm::event::EventStream;
-use futures_util::StreamExt;
 use jiff::Timestamp;
-use ratatui::buffer::Buffer;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::link::{self, Address};
-use super::model::{Mode, Model};
-use super::msg::{Effect, Msg};
+use super::model::{Link, Mode, Model};
+use super::msg::{Effect, LinkMsg, Msg};
 use super::rhythm::Rhythm;
-use super::term::{guard, keys, paint};
-use super::{shot, update};
+use super::saved::Saved;
+use super::session::Session;
+use super::term::attention::Attention;
+use super::term::keys::{Parser, Token};
+use super::term::tty;
+use super::update;
+use super::watch::Reload;
 use crate::base::clock::Clock;
 use crate::theme::Look;
 
 /// Messages that wait at most; the link waits when the console is behind.
 const INBOX: usize = 256;
-/// Frames come no faster.
-const FRAME: Duration = Duration::from_millis(50);
 /// Nobody answers a question so soon after it was shown: what comes within this was typed before, and is still on its way.
 const SETTLE: Duration = Duration::from_millis(150);
+/// What a notice is shown for, and a moment more: the tick after it takes it away.
+const NOTICE: i64 = 20_050;
+
+/// Makes the engine answer, where that is for the console to do: behind the first frame. Its error says why there is none.
+pub type Prepare<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
+
+/// Who answers the console.
+pub enum Source<'a> {
+    Engine {
+        address: Address,
+        prepare: Option<Prepare<'a>>,
+    },
+    File(Saved),
+    /// Nobody: the welcome page asks nothing.
+    Nobody,
+}
+
+/// All that a console is opened with.
+pub struct Opening<'a> {
+    pub model: Model,
+    pub look: Look,
+    pub attention: Attention,
+    pub source: Source<'a>,
+    /// Looks that may change while it is open.
+    pub reload: Reload<'a>,
+}
+
+/// How the console was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// By the person.
+    Quit,
+    /// By a signal that asks for the end.
+    Told,
+    /// Its terminal is gone.
+    Lost,
+}
 
 /// Why the console could not be opened, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,88 +74,160 @@ pub enum ConsoleError {
     Terminal(#[from] io::Error),
 }
 
+/// Signals, as the console takes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    End,
+    HangUp,
+    Stop,
+    Continue,
+    Size,
+}
+
+struct Signals([(Event, Signal); 7]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let on = |event, kind| Ok::<_, io::Error>((event, signal(kind)?));
+        Ok(Self([
+            on(Event::End, SignalKind::terminate())?,
+            on(Event::HangUp, SignalKind::hangup())?,
+            on(Event::End, SignalKind::interrupt())?,
+            on(Event::End, SignalKind::quit())?,
+            on(Event::Stop, SignalKind::from_raw(libc::SIGTSTP))?,
+            on(Event::Continue, SignalKind::from_raw(libc::SIGCONT))?,
+            on(Event::Size, SignalKind::window_change())?,
+        ]))
+    }
+
+    async fn next(&mut self) -> Event {
+        std::future::poll_fn(|cx| {
+            for (event, signal) in &mut self.0 {
+                if signal.poll_recv(cx).is_ready() {
+                    return std::task::Poll::Ready(*event);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
-pub async fn run(mut model: Model, look: Look, address: Address, clock: &dyn Clock) -> Result<(), ConsoleError> {
+pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
+    let Opening { model, look, attention, source, reload } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
-    guard::restore_on_panic();
-    let mut terminal = Some(guard::Guard::take()?);
-    let (orders, inbox) = mpsc::channel(INBOX);
+    let mut signals = Signals::new()?;
+    let (input, output) = tty::open()?;
+    let (mut address, mut prepare, archive) = match source {
+        Source::Engine { address, prepare } => (Some(address), prepare, None),
+        Source::File(saved) => (None, None, Some(saved)),
+        Source::Nobody => (None, None, None),
+    };
+    let (orders, mut inbox) = {
+        let (tx, rx) = mpsc::channel(INBOX);
+        (tx, Some(rx))
+    };
     let (tell, mut told) = mpsc::channel(INBOX);
-    tokio::spawn(link::serve(address, inbox, tell));
-    let mut signals = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(signal);
-    let mut events = EventStream::new();
-    let (width, height) = crossterm::terminal::size()?;
-    model.size = (width, height);
-    let mut shown: Option<Buffer> = None;
-    let mut rhythm = Rhythm::default();
+    let mut session = Session::open(model, look, attention, output)?;
+    if archive.is_some() {
+        take(&mut session, [Msg::Tick(clock.now())], &orders, archive.as_ref(), clock);
+    }
+    session.first()?;
+    let mut typed = Typed::default();
     // The frame that shows a question, and when what was typed before it has been read.
     let mut settled: Option<(u64, tokio::time::Instant)> = None;
-    loop {
-        draw(&model, &look, &mut shown)?;
-        settled = match &model.dialog {
-            Some(d) if !d.shown => settled.filter(|(frame, _)| *frame >= d.since).or_else(|| Some((model.frame, settle()))),
-            _ => None,
-        };
-        let [term, hup, int] = &mut signals;
-        let ended = async {
-            tokio::select! {
-                () = arrived(term) => {}
-                () = arrived(hup) => {}
-                () = arrived(int) => {}
-            }
-        };
-        let msg = tokio::select! {
-            biased;
-            () = ended => return Ok(()),
-            event = events.next() => match event {
-                // The terminal is gone: so is the console, and nothing else.
-                None | Some(Err(_)) => return Ok(()),
-                Some(Ok(event)) => match keys::message(event) {
-                    Some(Msg::Key { key, repeat }) => {
-                        // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
-                        settled = settled.map(|(frame, _)| (frame, settle()));
-                        Some(rhythm.take(key, repeat, clock.now()))
-                    }
-                    other => other,
+    let left = loop {
+        if prepare.is_none()
+            && let (Some(address), Some(inbox)) = (address.take(), inbox.take())
+        {
+            tokio::spawn(link::serve(address, inbox, tell.clone()));
+        }
+        let mut waiting: Vec<Msg> = Vec::new();
+        let Ok(drawn) = session.draw() else { break Left::Lost };
+        if drawn {
+            settled = match &session.model.dialog {
+                Some(d) if !d.shown => settled.filter(|(frame, _)| *frame >= d.since).or_else(|| Some((session.frame(), settle()))),
+                _ => None,
+            };
+        }
+        // What waits there is older than whatever else may come now.
+        if !input.drain(&mut typed.bytes).unwrap_or(false) {
+            break Left::Lost;
+        }
+        typed.read(&mut session, clock, &mut waiting);
+        if waiting.is_empty() {
+            let (pause, draw_in, part) = (pause(&session.model, clock.now()), session.draw_in(), typed.parser.waits());
+            let msg = tokio::select! {
+                biased;
+                event = signals.next() => match event {
+                    Event::End => break Left::Told,
+                    Event::HangUp => break Left::Lost,
+                    Event::Stop => { session.suspend()?; None }
+                    Event::Continue => { session.back()?; None }
+                    Event::Size => session.resized(),
                 },
-            },
-            frame = ready(settled) => {
-                settled = None;
-                Some(Msg::Shown(frame))
-            }
-            msg = told.recv() => msg,
-            () = tokio::time::sleep(pause(&model, clock.now())) => Some(Msg::Tick(clock.now())),
-        };
-        let mut waiting: Vec<Msg> = msg.into_iter().collect();
-        while let Ok(msg) = told.try_recv() {
-            waiting.push(msg);
-        }
-        for msg in waiting {
-            model.now = clock.now();
-            for effect in update(&mut model, msg) {
-                match effect {
-                    Effect::Quit => return Ok(()),
-                    Effect::Suspend => {
-                        drop(terminal.take());
-                        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-                        terminal = Some(guard::Guard::take()?);
-                        shown = None;
-                    }
-                    Effect::Copy(text) => copy(&mut model, &text)?,
-                    order @ (Effect::Ask(_) | Effect::Do(_) | Effect::Arm(_) | Effect::Disarm) => {
-                        // The link takes orders as fast as it can; a full queue means that the screen has asked already.
-                        if let Err(e) = orders.try_send(order)
-                            && let Some(msg) = link::refusal(e.into_inner(), "the engine is behind with its answers")
-                        {
-                            update(&mut model, msg);
-                        }
-                    }
+                alive = input.read(&mut typed.bytes) => match alive {
+                    Ok(true) => None,
+                    // The terminal is gone: so is the console, and nothing else.
+                    Ok(false) | Err(_) => break Left::Lost,
+                },
+                taken = session.output.flush(), if session.output.busy() => match taken {
+                    Ok(()) => { session.taken(); None }
+                    Err(_) => break Left::Lost,
+                },
+                ready = ready(&mut prepare), if prepare.is_some() => {
+                    prepare = None;
+                    ready.err().map(|why| Msg::Link(LinkMsg::Down(why)))
                 }
+                () = reload.changed() => { session.look(reload.read.as_ref()()); None }
+                msg = told.recv() => msg,
+                () = tokio::time::sleep(draw_in.unwrap_or_default()), if draw_in.is_some() => None,
+                () = tokio::time::sleep(part.unwrap_or_default()), if part.is_some() => {
+                    typed.flush();
+                    None
+                }
+                frame = shown(settled) => {
+                    settled = None;
+                    Some(Msg::Shown(frame))
+                }
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => Some(Msg::Tick(clock.now())),
+            };
+            typed.read(&mut session, clock, &mut waiting);
+            waiting.extend(msg);
+            while let Ok(msg) = told.try_recv() {
+                waiting.push(msg);
             }
         }
-        tokio::time::sleep(FRAME.min(Duration::from_millis(5))).await;
+        if waiting.iter().any(|m| matches!(m, Msg::Key { .. } | Msg::Burst(_))) {
+            // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
+            settled = settled.map(|(frame, _)| (frame, settle()));
+        }
+        match take(&mut session, waiting, &orders, archive.as_ref(), clock) {
+            Some(Effect::Suspend) => session.suspend()?,
+            Some(_) => break Left::Quit,
+            None => {}
+        }
+    };
+    if left == Left::Quit {
+        // An answer of the terminal that is still on its way would be read by the shell.
+        while let Some(rest) = session.probe.linger(Instant::now()) {
+            match tokio::time::timeout(rest, input.read(&mut typed.bytes)).await {
+                Ok(Ok(true)) => typed.read(&mut session, clock, &mut Vec::new()),
+                _ => break,
+            }
+        }
+    }
+    session.close();
+    Ok(left)
+}
+
+async fn ready(prepare: &mut Option<Prepare<'_>>) -> Result<(), String> {
+    match prepare {
+        Some(work) => work.await,
+        None => Ok(()),
     }
 }
 
@@ -125,7 +236,7 @@ fn settle() -> tokio::time::Instant {
 }
 
 /// The frame, once its time has come.
-async fn ready(settled: Option<(u64, tokio::time::Instant)>) -> u64 {
+async fn shown(settled: Option<(u64, tokio::time::Instant)>) -> u64 {
     match settled {
         Some((frame, at)) => {
             tokio::time::sleep_until(at).await;
@@ -135,51 +246,109 @@ async fn ready(settled: Option<(u64, tokio::time::Instant)>) -> u64 {
     }
 }
 
-async fn arrived(signal: &mut io::Result<tokio::signal::unix::Signal>) {
-    match signal {
-        Ok(s) => {
-            s.recv().await;
+/// What came from the terminal and is not a message yet.
+#[derive(Debug, Default)]
+struct Typed {
+    bytes: Vec<u8>,
+    parser: Parser,
+    tokens: Vec<Token>,
+    rhythm: Rhythm,
+}
+
+impl Typed {
+    /// Bytes as messages; what the terminal says of itself goes to the session.
+    fn read(&mut self, session: &mut Session, clock: &dyn Clock, to: &mut Vec<Msg>) {
+        self.parser.feed(&self.bytes, &mut self.tokens);
+        self.bytes.clear();
+        for token in self.tokens.drain(..) {
+            match token {
+                Token::Key(_) if session.away() => {}
+                Token::Key(key) => to.push(self.rhythm.take(key, false, clock.now())),
+                Token::Paste(text) => to.push(Msg::Paste(text)),
+                Token::Reply(reply) => session.probe.hear(reply, Instant::now()),
+            }
         }
-        Err(_) => std::future::pending().await,
+    }
+
+    /// Nothing followed what had begun.
+    fn flush(&mut self) {
+        self.parser.flush(&mut self.tokens);
     }
 }
 
-/// Until the clock of the first row, or a countdown, changes.
-fn pause(model: &Model, now: Timestamp) -> Duration {
-    let busy = matches!(model.mode, Mode::Armed { .. }) || model.notice.is_some() || model.status().is_some_and(|s| s.runs_running > 0);
+/// Takes messages in, and does what follows from them. An effect that ends or stops the console is returned.
+fn take(
+    session: &mut Session,
+    messages: impl IntoIterator<Item = Msg>,
+    orders: &mpsc::Sender<Effect>,
+    archive: Option<&Saved>,
+    clock: &dyn Clock,
+) -> Option<Effect> {
+    let mut waiting: VecDeque<Msg> = messages.into_iter().collect();
+    while let Some(msg) = waiting.pop_front() {
+        // The clock of a saved state stands still.
+        let now = archive.map_or_else(|| clock.now(), |a| a.saved_at);
+        session.model.now = now;
+        // That a frame was shown changes nothing that is seen.
+        session.dirty |= !matches!(msg, Msg::Shown(_));
+        let msg = if matches!(msg, Msg::Tick(_)) { Msg::Tick(now) } else { msg };
+        for effect in update(&mut session.model, msg) {
+            match (effect, archive) {
+                (end @ (Effect::Quit | Effect::Suspend), _) => return Some(end),
+                (Effect::Redraw, _) => session.redraw(),
+                // A terminal that is gone is seen by the next read.
+                (Effect::Copy(text), _) => drop(session.copy(&text)),
+                (Effect::Ask(question), Some(saved)) => {
+                    let result = saved.answer(&question);
+                    waiting.push_back(Msg::Answer { question, result });
+                }
+                (order @ (Effect::Do(_) | Effect::Arm(_) | Effect::Disarm), Some(_)) => {
+                    waiting.extend(link::refusal(order, "this is a saved state"));
+                }
+                (order @ (Effect::Ask(_) | Effect::Do(_) | Effect::Arm(_) | Effect::Disarm), None) => {
+                    // The link takes orders as fast as it can; a full queue means that the screen has asked already.
+                    if let Err(e) = orders.try_send(order) {
+                        waiting.extend(link::refusal(e.into_inner(), "the engine is behind with its answers"));
+                    }
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Until the clock of the first row, a countdown or an age changes; none where nothing does. While nothing goes on that is once a minute.
+fn pause(model: &Model, now: Timestamp) -> Option<Duration> {
+    if model.welcome || matches!(model.link, Link::Saved { .. }) {
+        return None;
+    }
+    let now_ms = now.as_millisecond();
+    let busy = matches!(model.mode, Mode::Armed { .. }) || model.status().is_some_and(|s| s.runs_running > 0);
     let step = if busy { 1_000 } else { 60_000 };
-    let into = now.as_millisecond().rem_euclid(step);
-    Duration::from_millis(u64::try_from(step - into).unwrap_or(1_000))
+    let clock = step - now_ms.rem_euclid(step);
+    let notice = model.notice.as_ref().map(|n| (n.at.as_millisecond() + NOTICE - now_ms).max(50));
+    let ms = notice.map_or(clock, |n| n.min(clock));
+    Some(Duration::from_millis(u64::try_from(ms).unwrap_or(1_000)))
 }
 
-fn draw(model: &Model, look: &Look, shown: &mut Option<Buffer>) -> io::Result<()> {
-    let next = shot::draw(model, look);
-    let bytes = paint::bytes(shown.as_ref(), &next);
-    if !bytes.is_empty() {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes.as_bytes())?;
-        out.flush()?;
-    }
-    *shown = Some(next);
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Site;
+    use crate::console::keymap::Keymap;
+    use jiff::tz::TimeZone;
 
-/// OSC 52, wrapped for tmux and screen. Larger texts are not sent: terminals drop them without a word.
-fn copy(model: &mut Model, text: &str) -> io::Result<()> {
-    use base64::Engine;
-    const MOST: usize = 74_000;
-    let coded = base64::engine::general_purpose::STANDARD.encode(text);
-    if coded.len() > MOST {
-        model.complain("too long for the clipboard");
-        return Ok(());
+    #[test]
+    fn an_idle_console_wakes_for_its_clock_alone() {
+        let now: Timestamp = "2026-04-07T03:07:10Z".parse().unwrap();
+        let mut model = Model::new(Site { name: "s".into(), demo: false, zone: TimeZone::UTC }, Keymap::default(), now, (80, 24));
+        assert_eq!(pause(&model, now), Some(Duration::from_secs(50)), "to the full minute");
+        model.say("something");
+        assert_eq!(pause(&model, now), Some(Duration::from_millis(20_050)), "then the notice goes");
+        model.notice = None;
+        model.mode = Mode::Armed { until: now, reason: String::new() };
+        assert_eq!(pause(&model, now), Some(Duration::from_secs(1)), "a countdown");
+        model.link = Link::Saved { at: now };
+        assert_eq!(pause(&model, now), None, "a saved state never changes");
     }
-    let plain = format!("\u{1b}]52;c;{coded}\u{7}");
-    let sent = match (std::env::var_os("TMUX").is_some(), std::env::var("TERM").unwrap_or_default().starts_with("screen")) {
-        (true, _) => format!("\u{1b}Ptmux;{}\u{1b}\\", plain.replace('\u{1b}', "\u{1b}\u{1b}")),
-        (false, true) => format!("\u{1b}P{plain}\u{1b}\\"),
-        (false, false) => plain,
-    };
-    guard::write(&sent)?;
-    model.say(format!("copied: {text}"));
-    Ok(())
 }

@@ -15,8 +15,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::model::{Held, Position, Start};
 use super::state::Engine;
 
-/// Between changes the client sees that the engine lives.
-const BEAT: Duration = Duration::from_secs(15);
+/// Between changes the client sees that the engine lives. Seldom: each wakes the console of everybody who looks on.
+const BEAT: Duration = Duration::from_secs(60);
 
 struct Listener {
     engine: Arc<Engine>,

@@ -9,6 +9,7 @@ mod chaos_check;
 mod checkout;
 mod cli;
 mod client_gone;
+mod console_pty;
 mod content;
 mod contract;
 mod demo_hostile;

@@ -103,6 +103,8 @@ pub struct Model {
     /// Lines of the palette, oldest first.
     pub history: Vec<String>,
     pub help: bool,
+    /// There is no site: what to do first is shown, and nothing else.
+    pub welcome: bool,
     pub notice: Option<Notice>,
     /// The beginning of a sequence of keys.
     pub pressed: Vec<Key>,
@@ -131,6 +133,7 @@ impl Model {
             sent: None,
             history: Vec::new(),
             help: false,
+            welcome: false,
             notice: None,
             pressed: Vec::new(),
             frame: 0,

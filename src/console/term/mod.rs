@@ -1,5 +1,10 @@
 //! The terminal: put in order and put back, written to in one piece a frame, read as keys.
 
+pub mod attention;
+pub mod clip;
 pub mod guard;
 pub mod keys;
+pub mod pace;
 pub mod paint;
+pub mod probe;
+pub mod tty;

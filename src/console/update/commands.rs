@@ -54,6 +54,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "suspend" => return vec![Effect::Suspend],
         "arm" => prompt::begin(model, "arm 15m "),
         "disarm" => return arm::disarm(model),
+        "redraw" => return vec![Effect::Redraw],
         "back" => back(model),
         "help" => model.help = true,
         "palette" => prompt::open(model, PromptKind::Command),

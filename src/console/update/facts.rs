@@ -28,6 +28,14 @@ pub fn facts(model: &Model) -> Vec<Fact> {
         if !s.site_error.is_empty() {
             out.push(fact(2, format!("site file: {}", s.site_error.lines().next().unwrap_or_default())));
         }
+        if s.version != env!("CARGO_PKG_VERSION") {
+            let text = format!(
+                "the engine is version {}, this console {}: what it says may be shown in part",
+                s.version,
+                env!("CARGO_PKG_VERSION")
+            );
+            out.push(fact(1, text));
+        }
         if s.draining {
             out.push(fact(1, "drained: nothing new starts"));
         }

@@ -7,6 +7,10 @@ use crate::console::model::Model;
 use crate::console::msg::Effect;
 
 pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
+    if model.welcome {
+        let leaves = matches!(key.code, Code::Char('q' | 'c' | 'd') | Code::Esc | Code::Enter);
+        return if leaves { vec![Effect::Quit] } else { Vec::new() };
+    }
     if model.dialog.is_some() {
         return dialog::press(model, key, repeat);
     }

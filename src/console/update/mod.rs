@@ -10,9 +10,9 @@ mod prompt;
 
 use super::model::{Known, Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
-use super::question::Question;
+use super::question::{Answer, Question};
 use crate::api::ApiError;
-use crate::api::types::{Do, Done};
+use crate::api::types::{Do, Done, Status};
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +58,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Answer { question, result } => {
             model.asked.remove(&question);
             let now = model.now;
+            if let Ok(Answer::Status(new)) = &result {
+                said_by(model, new);
+            }
             let known = model.known.entry(question.clone()).or_default();
             match result {
                 Ok(answer) => *known = Known { answer: Some(answer), at: Some(now), error: None, old: false },
@@ -132,6 +135,14 @@ fn on_link(model: &mut Model, link: LinkMsg) {
     }
 }
 
+/// The first word of an engine that is not the one before.
+fn said_by(model: &mut Model, new: &Status) {
+    let Some(old) = model.status().filter(|old| old.epoch != new.epoch) else { return };
+    let other = if old.version == new.version { String::new() } else { format!(", now version {}", new.version) };
+    let text = format!("the engine was restarted (pid {}, before {}){other}; all is asked again", new.pid, old.pid);
+    model.say(text);
+}
+
 /// Everything is asked for again; what is known stays until the answers come.
 fn forget(model: &mut Model) {
     model.known.values_mut().for_each(|k| k.old = true);
@@ -150,7 +161,8 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
 
 /// What the screen needs and is not there, or is old.
 fn asks(model: &mut Model) -> Vec<Effect> {
-    if model.link != Link::Up {
+    // A saved state answers as an engine would.
+    if !matches!(model.link, Link::Up | Link::Saved { .. }) {
         return Vec::new();
     }
     let mut needs: Vec<Question> = model.screen().needs();

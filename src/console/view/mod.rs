@@ -9,6 +9,7 @@ mod jobs;
 mod run;
 mod runs;
 mod schedule;
+mod welcome;
 mod when;
 pub mod word;
 
@@ -23,6 +24,9 @@ use crate::theme::{Look, Role};
 pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
     let area = buf.area;
     buf.set_style(area, look.style(Role::Screen));
+    if model.welcome {
+        return welcome::draw(look, area, buf);
+    }
     let Some(inner) = frame::draw(model, look, area, buf) else { return };
     match &model.screen().kind {
         Kind::Home => home::draw(model, look, inner, buf),

@@ -85,17 +85,20 @@ pub fn draw(look: &Look, area: Rect, buf: &mut Buffer, view: &View<'_>, line: im
             (false, true) => Some(look.style(Role::Marked)),
             _ => None,
         };
+        // The cursor covers its sign and the name of the row: over all of it, a step would cost twice the width of the screen in bytes.
+        let cursor = here && view.focused;
+        let head = if cursor { MARGIN + widths.first().copied().unwrap_or_default() } else { area.width };
         if let Some(style) = base {
-            paint::row(buf, area, y, style);
+            paint::row(buf, Rect { width: head.min(area.width), ..area }, y, style);
         }
         let sign = if here { look.glyphs.cursor } else { " " };
         paint::text(buf, area, 0, y, sign, base.unwrap_or_default(), look.glyphs.ellipsis);
         if line.marked {
             paint::text(buf, area, 1, y, look.glyphs.mark, base.unwrap_or_default(), look.glyphs.ellipsis);
         }
-        let cells = line.cells.iter().map(|c| {
+        let cells = line.cells.iter().enumerate().map(|(i, c)| {
             let own = look.style(c.role);
-            (c.text.as_str(), base.map_or(own, |b| own.patch(b)))
+            (c.text.as_str(), base.filter(|_| i == 0 || !cursor).map_or(own, |b| own.patch(b)))
         });
         put(look, area, buf, y, view.columns, &widths, cells);
     }

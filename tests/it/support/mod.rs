@@ -8,11 +8,13 @@ pub mod home;
 pub mod http;
 pub mod idle;
 pub mod process;
+pub mod pty;
 pub mod skip;
 pub mod wait;
 
 pub use home::{Home, Out};
 pub use process::{Foreground, alive, kill, processes_with};
+pub use pty::Pty;
 pub use skip::{have_program, skip};
 pub use wait::{until, until_some};
 

@@ -1,0 +1,133 @@
+//! The console on a terminal of 120x40: from its start to its first frame, from a key to the first byte, beside `bottom` where it is
+//! installed; and what a frame costs with 5,000 and with 50,000 rows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::{Samples, ms, size};
+use quarterdeck::api::types::Rows;
+use quarterdeck::console::keymap::{Key, Keymap};
+use quarterdeck::console::model::screen::{Kind, PAGE};
+use quarterdeck::console::model::{Known, Screen};
+use quarterdeck::console::msg::{LinkMsg, Msg};
+use quarterdeck::console::question::{Answer, Question};
+use quarterdeck::console::term::paint;
+use quarterdeck::console::{Model, Site, shot, update};
+use quarterdeck::theme::{Glyphs, Look, Theme};
+use support::home::Home;
+use support::{Pty, have_program};
+
+const US: &str = "quarterdeck";
+const BOTTOM: &str = "bottom";
+const FIRST: &str = "start to the first frame";
+const KEY: &str = "key to the first byte";
+/// So many bytes are a frame that somebody drew, and no setting up of the terminal.
+const DRAWN: usize = 300;
+
+fn main() {
+    let mut samples = Samples::new("console");
+    let home = Home::new();
+    home.site("time_zone = \"UTC\"\n");
+    home.pipeline("one", "format: 1\nname: one\nstages:\n  - name: only\n    run: 'true'\n");
+    for _ in 0..size(50, 3) {
+        home.qd(["run", "one", "--wait"]).expect(0);
+    }
+    for _ in 0..size(30, 2) {
+        start(&mut samples, US, env!("CARGO_PKG_VERSION"), home.command::<&str>([]), |pty| {
+            pty.shows("one#");
+        });
+        if have_program("btm") {
+            let mut command = Command::new("btm");
+            command.env("HOME", home.root());
+            start(&mut samples, BOTTOM, &common::version("btm"), command, |pty| drop(pty.settled(Duration::from_millis(300))));
+        }
+    }
+    if !have_program("btm") {
+        println!("  bottom is not measured: it is not installed (cargo install bottom --locked)");
+    }
+    for rows in [5_000, 50_000] {
+        frames(&mut samples, rows, size(300, 5));
+    }
+    samples.ratio(FIRST, US, BOTTOM, "at most 1");
+    samples.ratio(KEY, US, BOTTOM, "none: bottom draws by its clock");
+    let frame = |rows: usize| samples.median(US, &format!("frame, {rows} rows"));
+    println!("  a frame with 50,000 rows / 5,000 rows = {:.2}   (budget: at most 1.2)", frame(50_000) / frame(5_000));
+    samples.finish();
+}
+
+/// One start on a terminal of its own, then keys.
+fn start(samples: &mut Samples, who: &str, version: &str, command: Command, whole: impl FnOnce(&Pty)) {
+    let from = Instant::now();
+    let pty = Pty::start(command, 120, 40);
+    spin(|| pty.count().0 >= DRAWN);
+    samples.add(who, version, FIRST, "ms", from.elapsed().as_secs_f64() * 1e3);
+    whole(&pty);
+    samples.add(who, version, "start to the frame with its data", "ms", from.elapsed().as_secs_f64() * 1e3);
+    for key in ["j", "k", "j", "k"] {
+        let before = pty.settled(Duration::from_millis(120));
+        let from = Instant::now();
+        pty.keys(key);
+        if spin(|| pty.count().0 > before) {
+            samples.add(who, version, KEY, "ms", from.elapsed().as_secs_f64() * 1e3);
+        }
+        if who == US {
+            let cost = pty.settled(Duration::from_millis(120)) - before;
+            samples.add(who, version, "bytes of a cursor move", "B", cost as f64);
+        }
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pty.pid())).unwrap_or_default();
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    samples.add(who, version, "resident memory", "MB", kib.unwrap_or(f64::NAN) / 1e3);
+}
+
+/// Looks again and again for at most five seconds: a sleep would be measured too.
+fn spin(done: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        if done() {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// A cursor that moves through a long list: key, frame, bytes.
+fn frames(samples: &mut Samples, rows: usize, repeats: usize) {
+    let now: jiff::Timestamp = "2026-04-07T03:07:00Z".parse().expect("a time");
+    let site = Site { name: "bench".into(), demo: false, zone: jiff::tz::TimeZone::UTC };
+    let mut model = Model::new(site, Keymap::default_keys(), now, (120, 40));
+    let text = |i: usize| {
+        format!(
+            r#"{{"run":"nightly-repo-updates#{i}","pipeline":"nightly-repo-updates","number":{i},"state":"done","verdict":"success","detail":"no-change","started":"2026-04-07T01:29:00Z","ended":"2026-04-07T01:30:20Z","duration_ms":80000}}"#
+        )
+    };
+    let all = (1..=rows).rev().map(|i| serde_json::from_str(&text(i)).expect("a row")).collect();
+    let answer = Answer::Rows(Rows { what: "runs".into(), revision: 1, age_ms: 0, rows: all, error: None });
+    let known = Known { answer: Some(answer), at: Some(now), ..Known::default() };
+    model.known.insert(Question::Rows { what: "runs", limit: PAGE }, known);
+    model.stack.push(Screen::of(Kind::Runs));
+    let _ = update(&mut model, Msg::Link(LinkMsg::Up));
+    // What was asked for is not answered here.
+    for known in model.known.values_mut() {
+        known.old = false;
+    }
+    let look = Look { theme: Theme::plain(), glyphs: Glyphs::UTF8 };
+    let mut shown = shot::draw(&model, &look);
+    for _ in 0..repeats {
+        let (took, next) = ms(|| {
+            let _ = update(&mut model, Msg::Key { key: Key::char('j'), repeat: false });
+            let next = shot::draw(&model, &look);
+            std::hint::black_box(paint::bytes(Some(&shown), &next));
+            next
+        });
+        shown = next;
+        samples.add(US, env!("CARGO_PKG_VERSION"), &format!("frame, {rows} rows"), "ms", took);
+    }
+}

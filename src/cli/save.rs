@@ -1,0 +1,148 @@
+//! `save`: all that the console can show, asked of the engine once and kept in a file; and reading such a file.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Ctx;
+use super::connect::{self, Start};
+use super::failure::{Failure, Outcome};
+use super::out::Out;
+use super::screen;
+use crate::api::client::{ANSWER, Trouble};
+use crate::api::{ApiError, Client};
+use crate::base::clock::{Clock, SystemClock};
+use crate::console::model::Screen;
+use crate::console::model::screen::{Kind, PAGE};
+use crate::console::msg::{Effect, LinkMsg, Msg};
+use crate::console::question::{Answer, Question};
+use crate::console::saved::{MOST_BYTES, Saved};
+use crate::console::{Model, update};
+
+/// No screen asks for more rounds than this to be whole.
+const ROUNDS: usize = 8;
+/// The newest runs whose own pages are saved too.
+const RUNS: usize = 100;
+
+/// Who answers a screen's questions.
+pub enum Source {
+    Engine(Client),
+    File(Saved),
+    /// The engine, and everything is kept.
+    Record(Client, Saved),
+}
+
+impl Source {
+    /// The outer error ends the command: there is nobody to ask any more.
+    async fn answer(&mut self, question: &Question) -> Result<Result<Answer, ApiError>, Failure> {
+        let client = match self {
+            Self::File(saved) => return Ok(saved.answer(question)),
+            Self::Record(_, saved) if saved.has(question) => return Ok(saved.answer(question)),
+            Self::Engine(client) | Self::Record(client, _) => client,
+        };
+        let raw: Result<Box<RawValue>, Trouble> = client.get(&question.path(), ANSWER).await;
+        match raw {
+            Ok(raw) => {
+                let answer = question.read(raw.get().as_bytes());
+                if let (Self::Record(_, saved), Ok(_)) = (self, &answer) {
+                    saved.keep(question, raw);
+                }
+                Ok(answer)
+            }
+            Err(Trouble::Lost(why)) => Err(ApiError::from(Trouble::Lost(why)).into()),
+            Err(trouble) => Ok(Err(ApiError::from(trouble))),
+        }
+    }
+}
+
+/// Asks until the screen has all that it needs.
+pub async fn fill(model: &mut Model, source: &mut Source) -> Result<(), Failure> {
+    let mut effects = match source {
+        Source::File(saved) => update(model, Msg::Tick(saved.saved_at)),
+        Source::Engine(_) | Source::Record(..) => update(model, Msg::Link(LinkMsg::Up)),
+    };
+    for _ in 0..ROUNDS {
+        let questions: Vec<Question> = effects.drain(..).filter_map(|e| if let Effect::Ask(q) = e { Some(q) } else { None }).collect();
+        if questions.is_empty() {
+            break;
+        }
+        for question in questions {
+            let result = source.answer(&question).await?;
+            effects.extend(update(model, Msg::Answer { question, result }));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file of `save`.
+pub fn read(path: &Path) -> Result<Saved, Failure> {
+    let fail = |e: &dyn std::fmt::Display| Failure::bad(format!("{}: {e}", path.display()), "write one with: quarterdeck save FILE");
+    let file = std::fs::File::open(path).map_err(|e| fail(&e))?;
+    if !file.metadata().is_ok_and(|m| m.is_file()) {
+        return Err(fail(&"it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(fail(&format!("it is larger than {} MiB, and no saved state is", MOST_BYTES >> 20)));
+    }
+    Saved::read(&bytes).map_err(|e| fail(&e))
+}
+
+pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
+    let site = ctx.site(out)?;
+    // Before the engine is asked for anything: a name that is taken is the most likely mistake.
+    if path.symlink_metadata().is_ok() {
+        return Err(taken(path));
+    }
+    let now = SystemClock.now();
+    let mut model = screen::model(ctx, out, now, (140, 40));
+    let saved = connect::block_on(async {
+        let client = connect::connect(ctx, &site, Start::OnDemand).await?;
+        let mut source = Source::Record(client, Saved::new(&model.site, &site.time_zone, now));
+        for (_, kind) in Kind::NAMED {
+            model.stack = vec![Screen::of(kind)];
+            fill(&mut model, &mut source).await?;
+        }
+        let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE });
+        let runs: Vec<_> = rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| r.get("run")?.as_str()?.parse().ok()).take(RUNS).collect();
+        for run in runs {
+            model.stack = vec![Screen::of(Kind::Run(run))];
+            fill(&mut model, &mut source).await?;
+        }
+        match source {
+            Source::Record(_, saved) | Source::File(saved) => Ok(saved),
+            Source::Engine(_) => Err(ApiError::failed("nothing was recorded", "").into()),
+        }
+    })?;
+    let bytes = saved.write().map_err(|e| ApiError::failed(e.to_string(), ""))?;
+    write(path, &bytes)?;
+    if out.json {
+        out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.len(), "size_bytes": bytes.len()}));
+    } else {
+        let size = crate::base::size::short(bytes.len() as u64);
+        out.line(format!("{}: {} answers of the engine, {size}; open it: quarterdeck --from {0}", path.display(), saved.len()));
+    }
+    Ok(())
+}
+
+fn taken(path: &Path) -> Failure {
+    ApiError::refused(format!("{} exists, and nothing was written", path.display()), "save under another name").into()
+}
+
+/// For its owner alone: what runs say is nobody else's business. A half-written file does not stay.
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match file {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(taken(path)),
+        Err(e) => return Err(Failure::bad(format!("{}: {e}", path.display()), "is the directory there, and yours?")),
+        Ok(file) => file,
+    };
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| {
+        let _ = std::fs::remove_file(path);
+        ApiError::failed(format!("{}: {e}", path.display()), "nothing was saved; save it to another disk").into()
+    })
+}

@@ -1,0 +1,252 @@
+//! The console on its terminal: what is shown, what is being written, when the next frame may come. Owns the guard.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ratatui::buffer::Buffer;
+
+use super::model::Model;
+use super::msg::Msg;
+use super::term::attention::Attention;
+use super::term::guard::{self, Guard};
+use super::term::pace::Pace;
+use super::term::probe::{self, Probe};
+use super::term::tty::Output;
+use super::term::{clip, paint};
+use super::{shot, update};
+use crate::base::{sanitise, sys};
+use crate::theme::Look;
+
+/// A terminal that does not know its size.
+const SIZE: (u16, u16) = (80, 24);
+/// Frames of this many bytes are marked as one where the terminal knows how; smaller ones arrive in one piece anyway.
+const MARKED: usize = 512;
+const BEGIN: &str = "\u{1b}[?2026h";
+/// Out of the other screen for a moment.
+const PLAIN: &str = "\u{1b}[0m\u{1b}[?1049l\u{1b}[?25h";
+/// The signal to go on that follows our own stop comes within this.
+const SETTLED: Duration = Duration::from_millis(200);
+const END: &str = "\u{1b}[?2026l";
+
+pub struct Session {
+    pub model: Model,
+    pub output: Output,
+    pub probe: Probe,
+    /// Something happened that the screen may not show yet.
+    pub dirty: bool,
+    look: Look,
+    guard: Option<Guard>,
+    shown: Option<Buffer>,
+    pace: Pace,
+    /// The number of the frame that is being written.
+    writing: Option<u64>,
+    frame: u64,
+    frames: u64,
+    /// A text stands on the plain screen; any key leads back.
+    away: bool,
+    /// When the terminal was taken last.
+    entered: Instant,
+    told: bool,
+    attention: Attention,
+    /// The worst fact, as it was told last.
+    worst: Option<(String, bool)>,
+}
+
+impl Session {
+    /// Takes the terminal. Nothing is shown yet.
+    pub fn open(mut model: Model, look: Look, attention: Attention, output: Output) -> io::Result<Self> {
+        model.size = output.size().unwrap_or(SIZE);
+        let guard = Some(Guard::take()?);
+        Ok(Self {
+            model,
+            output,
+            probe: Probe::default(),
+            dirty: true,
+            look,
+            guard,
+            shown: None,
+            pace: Pace::default(),
+            writing: None,
+            frame: 0,
+            frames: 0,
+            away: false,
+            entered: Instant::now(),
+            told: false,
+            attention,
+            worst: None,
+        })
+    }
+
+    /// The first frame, and behind it what the terminal is asked.
+    pub fn first(&mut self) -> io::Result<()> {
+        self.output.put(guard::ON.as_bytes())?;
+        self.draw()?;
+        if Probe::may_ask(&term()) {
+            self.output.put(probe::QUESTION.as_bytes())?;
+            self.probe.ask(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Draws where something changed, the terminal has taken what was written before, and it is time. True = since the last call a frame was
+    /// written to its end: it is to be told as a message.
+    pub fn draw(&mut self) -> io::Result<bool> {
+        if self.wants() && self.pace.wait(Instant::now()).is_none() {
+            self.dirty = false;
+            #[cfg(debug_assertions)]
+            broken_on_purpose(self.frames);
+            let next = shot::draw(&self.model, &self.look);
+            let bytes = paint::bytes(self.shown.as_ref(), &next);
+            self.shown = Some(next);
+            self.writing = Some(self.model.frame);
+            if !bytes.is_empty() {
+                self.frames += 1;
+                self.pace.begin(Instant::now());
+                if self.probe.sync && bytes.len() >= MARKED {
+                    self.output.put(format!("{BEGIN}{bytes}{END}").as_bytes())?;
+                } else {
+                    self.output.put(bytes.as_bytes())?;
+                }
+            }
+            self.tell()?;
+            if !self.output.busy() {
+                self.taken();
+            }
+        }
+        Ok(std::mem::take(&mut self.told))
+    }
+
+    /// Bell, notice and title, for those who asked for them.
+    fn tell(&mut self) -> io::Result<()> {
+        if self.attention == Attention::default() {
+            return Ok(());
+        }
+        let Some(worst) = update::facts(&self.model).into_iter().next() else { return Ok(()) };
+        let now = (format!("{}: {}", self.model.site.name, worst.text), worst.weight >= 2);
+        let bytes = self.attention.tell(self.worst.as_ref(), &now, &term(), in_tmux());
+        self.worst = Some(now);
+        if self.attention.title && !bytes.is_empty() && !guard::TITLE.swap(true, Ordering::SeqCst) {
+            self.output.put(guard::KEEP_TITLE.as_bytes())?;
+        }
+        self.output.put(bytes.as_bytes())
+    }
+
+    /// Everything is written.
+    pub fn taken(&mut self) {
+        self.pace.taken(Instant::now());
+        if let Some(frame) = self.writing.take() {
+            self.frame = frame;
+            self.told = true;
+        }
+    }
+
+    /// The frame that was written last.
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    fn wants(&self) -> bool {
+        self.dirty && !self.away && !self.output.busy()
+    }
+
+    /// How long until a frame that is wanted may be drawn.
+    pub fn draw_in(&self) -> Option<Duration> {
+        self.wants().then(|| self.pace.wait(Instant::now()).unwrap_or_default())
+    }
+
+    /// The next frame is written whole.
+    pub fn redraw(&mut self) {
+        self.shown = None;
+        self.dirty = true;
+    }
+
+    /// Another look from now on; or why the new one cannot be had.
+    pub fn look(&mut self, read: Result<Look, String>) {
+        match read {
+            Ok(look) => {
+                self.look = look;
+                self.model.say("the theme was read again");
+            }
+            Err(why) => self.model.complain(why),
+        }
+        self.dirty = true;
+    }
+
+    /// Asks the terminal for its size.
+    pub fn resized(&self) -> Option<Msg> {
+        let (width, height) = self.output.size()?;
+        Some(Msg::Resize { width, height })
+    }
+
+    /// Back to the shell, until it lets us go on.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.output.forget();
+        drop(self.guard.take());
+        sys::stop_group()?;
+        self.enter()
+    }
+
+    /// Stopped by somebody else, and going on: what the terminal was set to meanwhile is not known.
+    pub fn back(&mut self) -> io::Result<()> {
+        if self.entered.elapsed() < SETTLED {
+            return Ok(());
+        }
+        self.output.forget();
+        drop(self.guard.take());
+        self.enter()
+    }
+
+    fn enter(&mut self) -> io::Result<()> {
+        self.guard = Some(Guard::take()?);
+        self.entered = Instant::now();
+        self.away = false;
+        self.worst = None;
+        self.model.size = self.output.size().unwrap_or(self.model.size);
+        self.redraw();
+        self.output.put(guard::ON.as_bytes())
+    }
+
+    /// Into the clipboard, or, where the terminal has none, onto the plain screen.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        if let Some(sequence) = clip::sequence(text, &term(), in_tmux()) {
+            self.model.say(format!("copied, if the terminal lets us: {text}"));
+            return self.output.put(sequence.as_bytes());
+        }
+        self.away = true;
+        let lines: String = text.lines().map(|l| sanitise::cell(l) + "\r\n").collect();
+        self.output.put(format!("{PLAIN}{lines}\r\n(this terminal has no clipboard for it; any key goes back)\r\n").as_bytes())
+    }
+
+    /// True where a key only led back from the plain screen.
+    pub fn away(&mut self) -> bool {
+        let was = std::mem::take(&mut self.away);
+        if was {
+            self.redraw();
+            // A terminal that is gone is seen by the next read.
+            let _ = self.output.put(guard::ON.as_bytes());
+        }
+        was
+    }
+
+    /// Puts the terminal back.
+    pub fn close(mut self) {
+        drop(self.guard.take());
+        tracing::info!(frames = self.frames, bytes = self.output.bytes, writes = self.output.writes, "the console is left");
+    }
+}
+
+fn term() -> String {
+    std::env::var("TERM").unwrap_or_default()
+}
+
+fn in_tmux() -> bool {
+    std::env::var_os("TMUX").is_some()
+}
+
+/// `QD_PANIC_FRAME=N` in a debug build: the frame after the N-th panics, so that a test can see the terminal put back.
+#[cfg(debug_assertions)]
+fn broken_on_purpose(frames: u64) {
+    let at = std::env::var("QD_PANIC_FRAME").ok().and_then(|n| n.parse().ok());
+    assert!(at != Some(frames), "broken on purpose after frame {frames}");
+}
