@@ -49,13 +49,6 @@ fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
             home.qd(["do", "pin", "bad#1"]).expect(0);
             (target("bad#1"), "bad#1")
         }
-        "approve" | "deny" => {
-            home.site("second_person = \"none\"\n");
-            home.pipeline("asks", "format: 1\nname: asks\nstages:\n  - name: agree\n    approve: {roles: operator}\n");
-            home.qd(["run", "asks"]).expect(0);
-            until("it to ask", || home.json(&["get", "runs", "--filter", "run=asks#1"])["rows"][0]["state"] == json!("waiting"));
-            (target("asks#1"), "asks#1/agree")
-        }
         "drain" | "stop" => (json!({"action": action, "reason": "test"}), "engine"),
         "undrain" => {
             home.qd(["engine", "drain", "--reason", "test"]).expect(0);
