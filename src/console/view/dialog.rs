@@ -68,11 +68,11 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
 /// What the keys do where the focus is.
 fn hint(dialog: &Dialog) -> &'static str {
     match (dialog.focus, dialog.level >= Level::L2, dialog.fields.is_empty()) {
-        (Focus::Cancel, false, true) => "y does it   Enter, Esc: nothing is done   c copies the command",
-        (Focus::Cancel, false, false) => "y does it   Tab: to the values   Enter, Esc: nothing is done   c copies the command",
-        (Focus::Cancel, true, _) => "Tab: to where the name is typed   Enter, Esc: nothing is done   c copies the command",
-        (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: nothing is done",
-        (Focus::Name, ..) => "Enter does it once the name is there   Esc: nothing is done",
+        (Focus::Cancel, false, true) => "y does it   Enter, Esc: no   c copies the command",
+        (Focus::Cancel, false, false) => "y does it   Tab: values   Enter, Esc: no   c copies the command",
+        (Focus::Cancel, true, _) => "Tab: type the name   Enter, Esc: no   c copies the command",
+        (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: no",
+        (Focus::Name, ..) => "Enter does it once the name is there   Esc: no",
     }
 }
 
