@@ -25,7 +25,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             Ok(())
         }
         Command::Status => {
-            let site = ctx.site(out)?;
+            let site = ctx.site_to_look(out)?;
             let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
             show(out, &status);
             Ok(())

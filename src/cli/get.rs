@@ -19,7 +19,7 @@ use crate::domain::filter::cell;
 type Row = Map<String, Value>;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
-    let site = ctx.site(out)?;
+    let site = ctx.site_to_look(out)?;
     let get = &in_view(get)?;
     let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.filter));
     if let Some(sort) = &get.sort {

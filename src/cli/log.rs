@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
         None => (args.place.as_str(), None),
     };
     let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
-    let site = ctx.site(out)?;
+    let site = ctx.site_to_look(out)?;
     let since =
         match &args.since {
             None => None,

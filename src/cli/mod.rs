@@ -38,7 +38,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::config::dirs::{Surroundings, Wanted};
-use crate::config::{Dirs, Site};
+use crate::config::{ConfigError, Dirs, Site};
 use args::{Cli, Command, Global};
 use failure::{Failure, Outcome};
 use out::Out;
@@ -89,6 +89,22 @@ impl Ctx {
             out.zone = zone;
         }
         Ok(site)
+    }
+
+    /// The site for a command that only looks. Where its file is broken, the engine that answers beside it goes on with what it had, and may
+    /// still be looked at: a slip in a file must not hide the log of what runs.
+    pub fn site_to_look(&self, out: &mut Out) -> Result<Site, Failure> {
+        match self.dirs.load(self.uid) {
+            Err(e @ ConfigError::Broken { .. }) if self.dirs.private_socket().exists() => {
+                let told = e.to_string();
+                out.note(&format!(
+                    "note: {}: nothing can be changed until it is mended: quarterdeck site check",
+                    told.lines().next().unwrap_or_default()
+                ));
+                Ok(Site::default())
+            }
+            _ => self.site(out),
+        }
     }
 }
 

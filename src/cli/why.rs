@@ -11,7 +11,7 @@ use crate::domain::run::{BadRunRef, RunRef};
 
 pub fn run(ctx: &Ctx, out: &mut Out, run: &str) -> Outcome {
     let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
-    let site = ctx.site(out)?;
+    let site = ctx.site_to_look(out)?;
     let why: Why = connect::block_on(async {
         let path = format!("/v1/why/{}/{}", encode(&run.pipeline), run.number);
         connect::read(ctx, &site, &path).await

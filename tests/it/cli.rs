@@ -311,6 +311,22 @@ fn a_run_that_is_waited_for_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_slip_in_the_site_file_does_not_hide_what_runs() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    home.site("tim_zone = \"UTC\"\n");
+    for args in [&["get", "runs"][..], &["log", "hello#1"], &["why", "hello#1"], &["engine", "status"]] {
+        let out = home.qd(args).expect(0);
+        assert!(out.stderr.contains("site.toml") && out.stderr.contains("quarterdeck site check"), "{out:?}");
+    }
+    assert!(home.qd(["log", "hello#1"]).expect(0).stdout.contains("hello"));
+    home.qd(["run", "hello"]).expect(2);
+    // What changes something needs the whole file.
+    home.qd(["engine", "stop"]).expect(2);
+}
+
+#[test]
 fn a_table_in_a_pipe_is_whole() {
     let home = Home::new();
     let name = "a-pipeline-with-a-name-that-takes-more-than-half-of-a-line";
