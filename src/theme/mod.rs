@@ -16,7 +16,7 @@ pub use sheet::{Ground, Sheet, Slip, read};
 pub use table::Theme;
 
 /// All that a view needs to know about looks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     pub theme: Theme,
     pub glyphs: Glyphs,

@@ -24,6 +24,7 @@ mod import;
 mod interop;
 mod invariants;
 mod logs;
+mod look;
 mod mirror;
 mod people;
 mod pipelines;

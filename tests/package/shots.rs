@@ -1,19 +1,16 @@
-//! The pictures of `screenshots/`: each drawn from the committed state at its moment, and from nothing else.
+//! The pictures of `screenshots/`: each drawn from the committed state at its moment, and from nothing else. The state is a file of
+//! `quarterdeck save` from a demo estate; its nights were moved apart, and the names of directory and person changed.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use quarterdeck::api::ApiError;
-use quarterdeck::base::zone;
 use quarterdeck::console::keymap::Keymap;
-use quarterdeck::console::model::Screen;
 use quarterdeck::console::model::screen::Kind;
+use quarterdeck::console::model::{Link, Screen};
 use quarterdeck::console::msg::{Effect, LinkMsg, Msg};
-use quarterdeck::console::{Model, Site, shot, svg, update};
+use quarterdeck::console::saved::Saved;
+use quarterdeck::console::{shot, svg, update};
 use quarterdeck::theme::{Depth, Glyphs, Look, Theme, built_in};
 use ratatui::buffer::Buffer;
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// File, screen, columns and rows, theme.
 pub const SHOTS: [(&str, &str, (u16, u16), &str); 5] = [
@@ -23,15 +20,6 @@ pub const SHOTS: [(&str, &str, (u16, u16), &str); 5] = [
     ("audit.svg", "audit", (100, 24), "light"),
     ("schedule.svg", "schedule", (100, 14), "deuteranopia"),
 ];
-
-/// As `quarterdeck save` writes it: the engine's answers by the paths of their questions, at one moment. It was taken from a demo estate; its
-/// nights were moved apart, and the names of directory and person changed.
-#[derive(serde::Deserialize)]
-struct State {
-    saved_at: String,
-    site: Value,
-    answers: BTreeMap<String, Box<RawValue>>,
-}
 
 /// One picture.
 pub fn draw(screen: &str, size: (u16, u16), theme: &str) -> String {
@@ -72,11 +60,11 @@ pub fn styled(screen: &str, size: (u16, u16), theme: &str) -> String {
 }
 
 fn frame(screen: &str, size: (u16, u16), theme: &str) -> (Buffer, Look) {
-    let state = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/state.json");
-    let state: State = serde_json::from_str(&std::fs::read_to_string(state).unwrap()).unwrap();
-    let text = |key: &str| state.site[key].as_str().unwrap().to_owned();
-    let site = Site { name: text("name"), demo: state.site["demo"].as_bool().unwrap(), zone: zone::named(&text("time_zone")).unwrap() };
-    let mut model = Model::new(site, Keymap::default_keys(), state.saved_at.parse().unwrap(), size);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/state.json");
+    let saved = Saved::read(&std::fs::read(path).unwrap()).unwrap();
+    let mut model = saved.model(Keymap::default_keys(), size);
+    // Drawn as the console on its engine shows it.
+    (model.link, model.never_armed) = (Link::Connecting, false);
     let kind = match screen.split_once(' ') {
         Some((_, run)) => Kind::Run(run.parse().unwrap()),
         None => Kind::NAMED.into_iter().find(|(n, _)| *n == screen).unwrap().1,
@@ -87,11 +75,8 @@ fn frame(screen: &str, size: (u16, u16), theme: &str) -> (Buffer, Look) {
     let mut effects = update(&mut model, Msg::Link(LinkMsg::Up));
     while let Some(effect) = effects.pop() {
         let Effect::Ask(question) = effect else { continue };
-        let result = match state.answers.get(&question.path()) {
-            Some(raw) => question.read(raw.get().as_bytes()),
-            None => Err(ApiError::failed(format!("{} is not in the state", question.path()), "")),
-        };
-        assert!(result.is_ok(), "screenshots/state.json: {result:?}");
+        let result = saved.answer(&question);
+        assert!(result.is_ok(), "screenshots/state.json: {}: {result:?}", question.path());
         effects.extend(update(&mut model, Msg::Answer { question, result }));
     }
     let theme = Theme::of(theme, &built_in(theme).unwrap().unwrap(), Depth::True);
