@@ -346,7 +346,7 @@ mod tests {
         model.say("something");
         assert_eq!(pause(&model, now), Some(Duration::from_millis(20_050)), "then the notice goes");
         model.notice = None;
-        model.mode = Mode::Armed { until: now, reason: String::new() };
+        model.mode = Mode::Armed { until: now, reason: String::new(), lease: 1 };
         assert_eq!(pause(&model, now), Some(Duration::from_secs(1)), "a countdown");
         model.link = Link::Saved { at: now };
         assert_eq!(pause(&model, now), None, "a saved state never changes");
