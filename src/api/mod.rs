@@ -3,6 +3,7 @@
 pub mod client;
 pub mod error;
 pub mod log;
+pub mod page;
 pub mod sealed;
 pub mod socket;
 pub mod types;

@@ -50,6 +50,14 @@ pub struct Status {
     /// Consoles that are armed now.
     #[serde(default)]
     pub armed: Vec<Armed>,
+    /// Steps that may run at once, and those that do.
+    #[serde(default)]
+    pub executors: u64,
+    #[serde(default)]
+    pub executors_busy: u64,
+    /// Room on the file system of the state directory; null = it could not be asked.
+    #[serde(default)]
+    pub free_bytes: Option<u64>,
 }
 
 /// `POST /v1/arm`: lets requests on this connection change something, for a time. `POST /v1/disarm` on it, and its end, take that back.
@@ -229,11 +237,14 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 17] = [
+pub const TABLES: [&str; 20] = [
     "artifacts",
     "audit",
     "content",
     "decisions",
+    "doctor",
+    "due",
+    "executors",
     "failures",
     "fingerprints",
     "flaky",

@@ -198,6 +198,31 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                 })
                 .collect(),
         ),
+        "due" => (
+            vec![left("LOCAL"), left("PIPELINE"), left("TRIGGER"), left("NOTE")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    let notes = [view.text(r, "dst"), view.text(r, "calendar")];
+                    let note = notes.iter().filter(|t| !t.is_empty()).cloned().collect::<Vec<_>>().join("; ");
+                    vec![view.text(r, "local"), view.text(r, "pipeline"), view.text(r, "trigger"), note]
+                })
+                .collect(),
+        ),
+        "executors" => (
+            vec![right("EXECUTOR"), left("STATE"), left("RUN"), left("STAGE"), left("STEP"), left("CELL"), left("SINCE")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    let texts = ["executor", "state", "run", "stage", "step", "cell"].map(|c| view.text(r, c));
+                    texts.into_iter().chain([view.age(r, "since")]).collect()
+                })
+                .collect(),
+        ),
+        "doctor" => (
+            vec![left("STATE"), left("CHECK"), left("FOUND"), left("WHAT TO DO")],
+            rows.rows.iter().map(|r| ["state", "check", "found", "help"].map(|c| view.text(r, c)).to_vec()).collect(),
+        ),
         "occurrences" => (
             vec![left("SCHEDULED FOR"), left("PIPELINE"), left("OUTCOME"), left("RUN"), left("WHY"), left("TRIGGER")],
             rows.rows
@@ -267,6 +292,7 @@ fn empty(get: &Get) -> String {
         "tests" | "failures" | "flaky" | "slowest" => tested::empty(&get.what),
         "repos" | "mirrors" => "no repositories: add [repos.NAME] to site.toml",
         "schedule" => "no pipeline has a trigger: `triggers:` in its file says what starts it",
+        "due" => "no clock starts anything: `cron:` or `every:` below `triggers:` of a pipeline says when",
         "occurrences" => "nothing was due yet: quarterdeck get schedule shows what will be",
         _ => "nothing was done yet",
     }

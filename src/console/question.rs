@@ -1,6 +1,7 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
 use crate::api::ApiError;
+use crate::api::page::{About, History};
 use crate::api::types::{PlanDoc, Rows, RunDoc, Status, Why};
 use crate::domain::run::RunRef;
 
@@ -13,7 +14,7 @@ pub enum Question {
         what: &'static str,
         limit: usize,
     },
-    /// The newest runs of one pipeline.
+    /// The newest runs of one pipeline, stage by stage.
     History {
         pipeline: String,
         limit: usize,
@@ -22,6 +23,8 @@ pub enum Question {
     Why(RunRef),
     /// What a start of this pipeline would be.
     Plan(String),
+    /// What stands around a run: parameters, approvals, artifacts, tests.
+    About(RunRef),
 }
 
 /// What the engine said.
@@ -32,6 +35,8 @@ pub enum Answer {
     Run(Box<RunDoc>),
     Why(Why),
     Plan(Box<PlanDoc>),
+    About(Box<About>),
+    History(Box<History>),
 }
 
 impl Question {
@@ -40,10 +45,11 @@ impl Question {
         match self {
             Self::Status => "/v1/status".to_owned(),
             Self::Rows { what, limit } => format!("/v1/get/{what}?limit={limit}"),
-            Self::History { pipeline, limit } => format!("/v1/get/runs?filter=pipeline%3D{pipeline}&limit={limit}"),
+            Self::History { pipeline, limit } => format!("/v1/history/{pipeline}?limit={limit}"),
             Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
+            Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
         }
     }
 
@@ -57,7 +63,9 @@ impl Question {
         }
         Ok(match self {
             Self::Status => Answer::Status(Box::new(parse(body)?)),
-            Self::Rows { .. } | Self::History { .. } => Answer::Rows(parse(body)?),
+            Self::Rows { .. } => Answer::Rows(parse(body)?),
+            Self::History { .. } => Answer::History(Box::new(parse(body)?)),
+            Self::About(_) => Answer::About(Box::new(parse(body)?)),
             Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
             Self::Why(_) => Answer::Why(parse(body)?),
             Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
@@ -70,10 +78,12 @@ impl Question {
             Self::Status => matches!(table, "runs" | "control" | "armed"),
             // What the engine derives from runs moves with them.
             Self::Rows { what, .. } => {
-                *what == table || (table == "runs" && matches!(*what, "queue" | "pipelines" | "schedule" | "audit" | "decisions"))
+                *what == table
+                    || (table == "runs" && matches!(*what, "queue" | "executors" | "pipelines" | "audit" | "decisions"))
+                    || (table == "schedule" && *what == "due")
             }
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
-            Self::Run(run) | Self::Why(run) => table == "runs" && id == run.to_string(),
+            Self::Run(run) | Self::Why(run) | Self::About(run) => table == "runs" && id == run.to_string(),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
             Self::Plan(_) => false,
         }

@@ -323,7 +323,7 @@ fn pause(model: &Model, now: Timestamp) -> Option<Duration> {
         return None;
     }
     let now_ms = now.as_millisecond();
-    let busy = matches!(model.mode, Mode::Armed { .. }) || model.status().is_some_and(|s| s.runs_running > 0);
+    let busy = matches!(model.mode, Mode::Armed { .. }) || model.anything_fresh() || model.status().is_some_and(|s| s.runs_running > 0);
     let step = if busy { 1_000 } else { 60_000 };
     let clock = step - now_ms.rem_euclid(step);
     let notice = model.notice.as_ref().map(|n| (n.at.as_millisecond() + NOTICE - now_ms).max(50));

@@ -128,6 +128,16 @@ pub struct AttemptRow {
     pub first_error: Option<FirstError>,
 }
 
+/// An executor that works: on which step, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusyRow {
+    pub run: RunRef,
+    pub stage: String,
+    pub cell: String,
+    pub step: String,
+    pub since_us: i64,
+}
+
 /// A lock that is held, or one that the site names and nobody holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LockRow {

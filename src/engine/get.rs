@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, jobs, routes, scheduler, tested, trees};
+use super::{act, doctor, due, jobs, routes, scheduler, tested, trees};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -70,6 +70,9 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "audit" => rows::AUDIT,
         "content" => rows::CONTENT,
         "decisions" => rows::DECISIONS,
+        "doctor" => doctor::DOCTOR,
+        "due" => due::DUE,
+        "executors" => rows::EXECUTORS,
         "failures" => tested::FAILURES,
         "fingerprints" => tested::FINGERPRINTS,
         "flaky" => tested::FLAKY,
@@ -114,6 +117,7 @@ type Found = (Vec<Row>, u64, Option<String>);
 async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Narrow>) -> Result<Found, ApiError> {
     match what {
         "content" => return content(engine).await,
+        "doctor" => return Ok((doctor::table(engine).await?, 0, None)),
         "queue" => {
             let queue = engine.runner.queue().await.map_err(|e| act::from_runner(&e))?;
             return Ok((queue.iter().map(rows::queue).collect(), 0, None));
@@ -124,6 +128,8 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
     routes::blocking(move || {
         let store = &engine.store;
         Ok(match what.as_str() {
+            "due" => (due::rows(&engine, cut)?, 0, None),
+            "executors" => (executors(&engine)?, 0, None),
             "locks" => (locks(&engine)?, 0, None),
             "mirrors" | "repos" => {
                 let (rows, age_ms) = trees::rows(&engine, &what)?;
@@ -146,6 +152,13 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
         })
     })
     .await
+}
+
+/// Every executor: those that work first, then those that are free.
+fn executors(engine: &Engine) -> Result<Vec<Row>, ApiError> {
+    let busy = engine.store.busy().map_err(|e| from_store(&e))?;
+    let all = (engine.executors() as usize).max(busy.len());
+    Ok((0..all).map(|i| rows::executor(i + 1, busy.get(i))).collect())
 }
 
 /// Held locks, and those of the site that nobody holds.

@@ -10,6 +10,7 @@ use super::state::{Engine, from_config, from_store};
 use super::{catalog, triggers};
 use crate::api::ApiError;
 use crate::domain::rows::RunRow;
+use crate::domain::run::{RunState, Verdict};
 use crate::store::StoreError;
 
 pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
@@ -46,6 +47,9 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             "last_failure_ended": end_of(&last.failure),
             "last_duration_ms": last.ended.as_ref().filter(|_| !umbrella).and_then(RunRow::duration_ms),
             "changes": last.ended.as_ref().and_then(|r| r.changes.clone()),
+            "weather": weather(&last.newest),
+            "red_runs": red(&last.newest).count(),
+            "red_since": rows::time_opt(red(&last.newest).last().and_then(|r| r.2)),
         });
         if let Value::Object(map) = row {
             out.push(map);
@@ -54,7 +58,32 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     Ok(out)
 }
 
+/// How a run stands: state, verdict, end.
+type Stand = (RunState, Option<Verdict>, Option<i64>);
+
+/// Runs that `weather` shows.
+const NIGHTS: usize = 14;
+
+/// One sign a run, the oldest first: `.` good, `#` failed or lost, `?` invalid, `x` cancelled or skipped, `>` not ended.
+fn weather(newest: &[Stand]) -> String {
+    let sign = |s: &Stand| match s.1 {
+        None => '>',
+        Some(Verdict::Success) => '.',
+        Some(Verdict::Failure | Verdict::Lost) => '#',
+        Some(Verdict::Invalid) => '?',
+        Some(_) => 'x',
+    };
+    newest.iter().rev().map(sign).collect()
+}
+
+/// The ended runs since the last good one, the newest first, as far back as `weather` goes.
+fn red(newest: &[Stand]) -> impl Iterator<Item = &Stand> {
+    let ended = newest.iter().filter(|s| s.0 == RunState::Done);
+    ended.take_while(|s| s.1 != Some(Verdict::Success)).filter(|s| matches!(s.1, Some(Verdict::Failure | Verdict::Lost | Verdict::Invalid)))
+}
+
 struct Past {
+    newest: Vec<Stand>,
     run: Option<RunRow>,
     ended: Option<RunRow>,
     success: Option<RunRow>,
@@ -69,5 +98,6 @@ fn past(engine: &Engine, pipeline: &str, umbrella: bool) -> Result<Past, StoreEr
         true => (store.last_family(pipeline, true)?, store.last_family(pipeline, false)?),
         false => (store.last_with(pipeline, true)?, store.last_with(pipeline, false)?),
     };
-    Ok(Past { run, ended, success, failure })
+    let newest = store.newest_of(pipeline, NIGHTS)?;
+    Ok(Past { newest, run, ended, success, failure })
 }

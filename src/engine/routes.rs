@@ -17,7 +17,7 @@ use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
-use super::{act, approvals, events, get as rows_of, log, log_search, metrics, preview, rows, secret_acts, tested, wait, why};
+use super::{act, approvals, events, get as rows_of, log, log_search, metrics, pages, preview, rows, secret_acts, tested, wait, why};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Arm, Do, MAX_BODY, Why};
@@ -39,6 +39,8 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/disarm", post(disarm))
         .route("/v1/plan/{pipeline}", get(plan))
         .route("/v1/runs/{pipeline}/{number}", get(run))
+        .route("/v1/about/{pipeline}/{number}", get(about))
+        .route("/v1/history/{pipeline}", get(history))
         .route("/v1/why/{pipeline}/{number}", get(why))
         .route("/v1/attempts/{pipeline}/{number}", get(attempts))
         .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
@@ -228,6 +230,31 @@ async fn why(
         reasons = ended;
     }
     Ok(answer(&Why { run: run.to_string(), state: row.state.to_string(), reasons, detail }))
+}
+
+async fn about(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path((pipeline, number)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let run = run_ref(&pipeline, &number)?;
+    Ok(answer(&blocking(move || pages::about(&engine, &run)).await?))
+}
+
+async fn history(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(pipeline): Path<String>,
+    Query(q): Params,
+) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let limit = match q.get("limit").map(|l| l.parse::<usize>()) {
+        None => 8,
+        Some(Ok(n)) => n,
+        Some(Err(_)) => return Err(ApiError::bad("`limit` must be a whole number", "").into()),
+    };
+    Ok(answer(&blocking(move || pages::history(&engine, &pipeline, limit)).await?))
 }
 
 /// Beside `/v1`, where every collector looks for it.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
 use crate::domain::audit::Entry;
 use crate::domain::decision::Decision;
-use crate::domain::rows::{LockRow, QueueRow, RunRow, Summary};
+use crate::domain::rows::{BusyRow, LockRow, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState, Verdict};
 
 pub type Row = Map<String, Value>;
@@ -40,6 +40,7 @@ pub const RUNS: &[&str] = &[
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
+pub const EXECUTORS: &[&str] = &["executor", "state", "run", "stage", "cell", "step", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
 pub const DECISIONS: &[&str] =
     &["id", "kind", "subject", "who", "why", "at", "until", "ended", "uid", "login_uid", "sha", "single_person", "answers"];
@@ -62,6 +63,9 @@ pub const PIPELINES: &[&str] = &[
     "last_failure_ended",
     "last_duration_ms",
     "changes",
+    "weather",
+    "red_runs",
+    "red_since",
 ];
 pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "detail", "read"];
 
@@ -167,6 +171,14 @@ pub fn queue(r: &QueueRow) -> Row {
 
 pub fn lock(r: &LockRow) -> Row {
     flat(json!({"lock": r.name, "mode": r.mode, "slots": r.slots, "run": r.run, "stage": r.stage, "since": time_opt(r.since_us)}))
+}
+
+pub fn executor(number: usize, busy: Option<&BusyRow>) -> Row {
+    let state = if busy.is_some() { "busy" } else { "free" };
+    flat(json!({
+        "executor": number, "state": state, "run": busy.map(|b| &b.run), "stage": busy.map(|b| &b.stage), "cell": busy.map(|b| &b.cell),
+        "step": busy.map(|b| &b.step), "since": busy.map(|b| time(b.since_us)),
+    }))
 }
 
 pub fn audit(e: &Entry) -> Row {

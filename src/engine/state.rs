@@ -153,6 +153,14 @@ impl Engine {
         Ground { site, private: self.private }
     }
 
+    /// Steps that may run at once, as the runner was told last.
+    pub fn executors(&self) -> u64 {
+        match self.configured.lock() {
+            Ok(c) => u64::from(c.0),
+            Err(poisoned) => u64::from(poisoned.into_inner().0),
+        }
+    }
+
     pub fn status(&self) -> Result<Status, ApiError> {
         let running = RunsQuery { states: vec![RunState::Running, RunState::Waiting], limit: 1_000_000, ..RunsQuery::default() };
         let position = self.model.position();
@@ -172,6 +180,9 @@ impl Engine {
             scheduler: schedule.words(),
             scheduler_looked: schedule.beat_us.map(super::rows::time),
             next_due: schedule.next_us().map(super::rows::time),
+            executors: self.executors(),
+            executors_busy: self.store.busy().map_err(|e| from_store(&e))?.len() as u64,
+            free_bytes: self.store.space().ok().map(|s| s.free_bytes),
             read_only: site.as_ref().is_ok_and(|s| s.read_only),
             epoch: position.epoch,
             revision: position.revision,

@@ -92,7 +92,7 @@ fn newest_tested(store: &Store) -> Result<Vec<RunRef>, StoreError> {
 }
 
 /// Failed tests of one run, or of the newest runs of every pipeline.
-fn failures(store: &Store, run: Option<&RunRef>) -> Result<Vec<Row>, StoreError> {
+pub fn failures(store: &Store, run: Option<&RunRef>) -> Result<Vec<Row>, StoreError> {
     let (pipelines, upto, shown) = match run {
         Some(run) => (vec![run.pipeline.clone()], Some(run.number), 1),
         None => (store.tested_pipelines()?, None, SHOWN),
@@ -140,7 +140,7 @@ fn flat(value: Value) -> Row {
     }
 }
 
-fn artifact(a: &ArtifactRow) -> Row {
+pub fn artifact(a: &ArtifactRow) -> Row {
     flat(json!({
         "run": a.run, "pipeline": a.run.pipeline, "number": a.run.number, "path": a.path, "size_bytes": a.size_bytes, "sha256": a.sha256,
         "stage": a.stage, "cell": a.cell, "step": a.step,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Catalog;
 use super::model::File;
-use super::schedule::{self, Dst, Timer};
+use super::schedule::{self, Dst, Due, Timer};
 
 /// Starts of one trigger at most: a minute's interval over a year is more than anybody reads, but a script may want it.
 pub const MOST: usize = 600_000;
@@ -24,6 +24,15 @@ pub struct Row {
 
 /// The starts of `file` after `from` and up to `to`, in no order.
 pub fn rows(file: &File, catalog: &Catalog, from: Timestamp, to: Timestamp) -> Vec<Row> {
+    starts(file, catalog, from, |d| d.at <= to, MOST)
+}
+
+/// The next `n` starts of each trigger of `file` after `from`, in no order.
+pub fn next(file: &File, catalog: &Catalog, from: Timestamp, n: usize) -> Vec<Row> {
+    starts(file, catalog, from, |_| true, n)
+}
+
+fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due) -> bool, most: usize) -> Vec<Row> {
     let mut out = Vec::new();
     let mut seen = Vec::new();
     for t in &file.triggers {
@@ -35,7 +44,7 @@ pub fn rows(file: &File, catalog: &Catalog, from: Timestamp, to: Timestamp) -> V
         }
         let Ok(ticker) = timer.ticker(&file.name.value) else { continue };
         let calendars: Vec<_> = file.calendars_of(Some(t)).into_iter().filter_map(|n| catalog.calendars.get(n)?.as_ref().ok()).collect();
-        out.extend(ticker.starts_after(from).take_while(|d| d.at <= to).take(MOST).map(|d| Row {
+        out.extend(ticker.starts_after(from).take_while(|d| wanted(d)).take(most).map(|d| Row {
             pipeline: file.name.value.clone(),
             trigger: key.clone(),
             scheduled_for: d.at,

@@ -16,6 +16,7 @@ mod log;
 mod migrations;
 mod op;
 mod open;
+mod pages;
 mod query;
 mod restored;
 mod retention;

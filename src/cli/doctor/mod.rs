@@ -1,8 +1,7 @@
 //! `doctor`: asks the machine, the site and the engine, and prints one row a check. It works without an engine and with broken files.
 
-mod far;
-mod machine;
 mod site;
+mod terminal;
 
 use serde_json::json;
 
@@ -12,6 +11,7 @@ use super::out::{Out, Tone};
 use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::doctor::{self, Row, State};
+use crate::engine::doctor::{far, files, machine_rows};
 use crate::secret::KernelCache;
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
@@ -19,21 +19,15 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     let site = ctx.dirs.load(ctx.uid);
     let known = site.is_ok();
     let site = site.unwrap_or_default();
-    let mut rows =
-        vec![doctor::terminal(&machine::terminal()), doctor::state_directory(&machine::state_directory(&ctx.dirs.state), ctx.uid)];
-    let fs = machine::file_system(&ctx.dirs.state);
-    rows.extend([doctor::file_system(fs.as_ref()), doctor::disk_space(fs.as_ref()), doctor::inodes(fs.as_ref())]);
-    rows.push(doctor::clock(machine::clock()));
-    rows.push(doctor::time_zone(&machine::time_zone(&site.time_zone)));
-    rows.push(doctor::linger(&machine::linger(ctx.uid, site.socket.is_none())));
-    rows.push(doctor::containment(&machine::containment()));
-    rows.extend(site::files(ctx, known.then_some(&site)));
+    let mut rows = vec![doctor::terminal(&terminal::terminal())];
+    rows.extend(machine_rows(&ctx.dirs.state, &site, ctx.uid));
+    rows.extend(files(&ctx.dirs, ctx.uid, known.then_some(&site)));
     rows.extend(site::engine(ctx, &site));
     rows.extend(secrets(ctx, &site));
     if site.secrets.values().any(|s| s.cache.is_some()) {
         rows.push(doctor::secret_cache(KernelCache::start().is_some()));
     }
-    let (far, ahead) = far::ask(&site);
+    let (far, ahead) = super::connect::block_on(async { Ok(far::ask(&site).await) }).unwrap_or_default();
     if !far.is_empty() {
         rows.push(doctor::skew(&ahead));
     }

@@ -13,6 +13,7 @@ use super::keyfile::Report;
 use super::keymap::{Key, Keymap};
 use super::question::{Answer, Question};
 use crate::api::ApiError;
+use crate::api::page::{About, History};
 use crate::api::types::{Rows, RunDoc, Status, Why};
 pub use dialog::{Dialog, Opening, Prompt, PromptKind};
 pub use list::List;
@@ -68,6 +69,10 @@ pub struct Known {
     pub error: Option<ApiError>,
     /// Something has changed since.
     pub old: bool,
+    /// Another one with each answer.
+    pub version: u64,
+    /// Cells of the answer that are other than those of the one before: by id, fields.
+    pub changed: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// One line to the person.
@@ -93,6 +98,9 @@ pub struct Model {
     pub size: (u16, u16),
     pub known: BTreeMap<Question, Known>,
     pub asked: BTreeSet<Question>,
+    /// What needs the person, derived from what is known.
+    pub needs: Vec<list::Row>,
+    pub needs_version: u64,
     /// Never empty: the last is shown.
     pub stack: Vec<Screen>,
     pub prompt: Option<Prompt>,
@@ -126,6 +134,8 @@ impl Model {
             size,
             known: BTreeMap::new(),
             asked: BTreeSet::new(),
+            needs: Vec::new(),
+            needs_version: 1,
             stack: vec![Screen::home()],
             prompt: None,
             opening: None,
@@ -183,6 +193,21 @@ impl Model {
     pub fn why(&self, run: &crate::domain::run::RunRef) -> Option<&Why> {
         match self.known.get(&Question::Why(run.clone()))?.answer.as_ref()? {
             Answer::Why(w) => Some(w),
+            _ => None,
+        }
+    }
+
+    pub fn about(&self, run: &crate::domain::run::RunRef) -> Option<&About> {
+        match self.known.get(&Question::About(run.clone()))?.answer.as_ref()? {
+            Answer::About(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// The last runs of a pipeline, stage by stage.
+    pub fn history(&self, pipeline: &str) -> Option<&History> {
+        match self.known.get(&Question::History { pipeline: pipeline.to_owned(), limit: screen::PAST })?.answer.as_ref()? {
+            Answer::History(h) => Some(h),
             _ => None,
         }
     }

@@ -1,11 +1,16 @@
 //! The screens: what each shows, what it asks for, and the lists on it.
 
-use super::list::List;
+use super::list::{List, Row};
 use crate::console::question::Question;
+use crate::console::view::word;
 use crate::domain::run::RunRef;
 
 /// Rows of a long table that a screen asks for at first.
 pub const PAGE: usize = 500;
+/// Starts to come that the schedule shows.
+pub const NEXT: usize = 50;
+/// Runs side by side on a run's page.
+pub const PAST: usize = 8;
 
 /// Which screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +21,17 @@ pub enum Kind {
     Run(RunRef),
     Audit,
     Schedule,
+    Decisions,
+    Locks,
+    Doctor,
 }
 
 /// One of the lists of a screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pane {
-    /// The table that it lists.
+    /// The table that it lists; `needs` is the console's own.
     pub what: &'static str,
-    /// The column that names a row.
+    /// The columns that name a row, separated by blanks.
     pub id: &'static str,
     pub title: &'static str,
 }
@@ -35,27 +43,74 @@ pub struct Screen {
     pub lists: Vec<List>,
     /// The list that has the keys.
     pub focus: usize,
+    /// The list has the whole width, and no detail.
+    pub wide: bool,
+    /// Rows that a page without lists is scrolled by.
+    pub scroll: u16,
 }
 
+const NEEDS: Pane = Pane { what: "needs", id: "id", title: "NEEDS YOU" };
 const RUNS: Pane = Pane { what: "runs", id: "run", title: "RUNS" };
 const QUEUE: Pane = Pane { what: "queue", id: "run", title: "QUEUE" };
+const EXECUTORS: Pane = Pane { what: "executors", id: "executor", title: "EXECUTORS" };
 const PIPELINES: Pane = Pane { what: "pipelines", id: "pipeline", title: "PIPELINES" };
 const AUDIT: Pane = Pane { what: "audit", id: "seq", title: "AUDIT" };
-const SCHEDULE: Pane = Pane { what: "schedule", id: "pipeline", title: "DUE" };
+const SCHEDULE: Pane = Pane { what: "schedule", id: "pipeline trigger", title: "TRIGGERS" };
+const DUE: Pane = Pane { what: "due", id: "pipeline trigger scheduled_for", title: "NEXT STARTS" };
+const OCCURRENCES: Pane = Pane { what: "occurrences", id: "pipeline trigger scheduled_for", title: "LEDGER" };
+const DECISIONS: Pane = Pane { what: "decisions", id: "id", title: "DECISIONS" };
+const LOCKS: Pane = Pane { what: "locks", id: "lock run stage", title: "LOCKS" };
+const DOCTOR: Pane = Pane { what: "doctor", id: "check found", title: "CHECKS" };
+
+impl Pane {
+    pub fn id(&self, row: &Row) -> String {
+        if !self.id.contains(' ') {
+            return word::text(row, self.id);
+        }
+        self.id.split(' ').map(|c| word::text(row, c)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a row is about: a run where it names one, else a pipeline, else its id.
+    pub fn subject(&self, row: &Row) -> String {
+        let first = |fields: &[&str]| fields.iter().map(|f| word::text(row, f)).find(|t| !t.is_empty());
+        match self.what {
+            "needs" => word::text(row, "target"),
+            "occurrences" | "executors" | "locks" => first(&["run", "pipeline"]).unwrap_or_default(),
+            "schedule" | "due" => word::text(row, "pipeline"),
+            _ => self.id(row),
+        }
+    }
+
+    /// The question that its rows answer.
+    pub fn question(&self) -> Question {
+        Question::Rows { what: self.what, limit: if self.what == "due" { NEXT } else { PAGE } }
+    }
+}
 
 impl Kind {
     /// Names as the command line and the palette write them, with the kinds that need no target.
-    pub const NAMED: [(&str, Self); 5] =
-        [("home", Self::Home), ("jobs", Self::Jobs), ("runs", Self::Runs), ("audit", Self::Audit), ("schedule", Self::Schedule)];
+    pub const NAMED: [(&str, Self); 8] = [
+        ("home", Self::Home),
+        ("jobs", Self::Jobs),
+        ("runs", Self::Runs),
+        ("audit", Self::Audit),
+        ("schedule", Self::Schedule),
+        ("decisions", Self::Decisions),
+        ("locks", Self::Locks),
+        ("doctor", Self::Doctor),
+    ];
 
     pub fn panes(&self) -> &'static [Pane] {
         match self {
-            Self::Home => &[RUNS],
-            Self::Jobs => &[PIPELINES, QUEUE],
+            Self::Home => &[NEEDS, RUNS],
+            Self::Jobs => &[PIPELINES, QUEUE, EXECUTORS],
             Self::Runs => &[RUNS],
             Self::Run(_) => &[],
             Self::Audit => &[AUDIT],
-            Self::Schedule => &[SCHEDULE],
+            Self::Schedule => &[DUE, OCCURRENCES, SCHEDULE],
+            Self::Decisions => &[DECISIONS],
+            Self::Locks => &[LOCKS],
+            Self::Doctor => &[DOCTOR],
         }
     }
 
@@ -68,6 +123,9 @@ impl Kind {
             Self::Run(run) => format!("RUN {run}"),
             Self::Audit => "AUDIT".into(),
             Self::Schedule => "SCHEDULE".into(),
+            Self::Decisions => "DECISIONS".into(),
+            Self::Locks => "LOCKS".into(),
+            Self::Doctor => "DOCTOR".into(),
         }
     }
 }
@@ -75,26 +133,30 @@ impl Kind {
 impl Screen {
     pub fn of(kind: Kind) -> Self {
         let lists = vec![List::default(); kind.panes().len()];
-        Self { kind, lists, focus: 0 }
+        Self { kind, lists, focus: 0, wide: false, scroll: 0 }
     }
 
     pub fn home() -> Self {
         Self::of(Kind::Home)
     }
 
-    /// All that it shows.
+    /// All that it shows, the ribbon with it.
     pub fn needs(&self) -> Vec<Question> {
         let table = |what| Question::Rows { what, limit: PAGE };
         let mut all = vec![Question::Status];
-        all.extend(self.kind.panes().iter().map(|p| table(p.what)));
+        all.extend(self.kind.panes().iter().filter(|p| p.what != "needs").map(Pane::question));
         match &self.kind {
-            Kind::Home => all.extend([table("queue"), table("pipelines"), table("schedule")]),
-            Kind::Jobs => all.push(table("runs")),
             Kind::Run(run) => {
-                all.extend([Question::Run(run.clone()), Question::Why(run.clone())]);
-                all.push(Question::History { pipeline: run.pipeline.clone(), limit: 14 });
+                all.extend([Question::Run(run.clone()), Question::Why(run.clone()), Question::About(run.clone())]);
+                all.push(Question::History { pipeline: run.pipeline.clone(), limit: PAST });
             }
-            Kind::Runs | Kind::Audit | Kind::Schedule => {}
+            Kind::Jobs => all.push(table("runs")),
+            _ => {}
+        }
+        for q in [table("pipelines"), table("queue"), table("schedule")] {
+            if !all.contains(&q) {
+                all.push(q);
+            }
         }
         all
     }

@@ -1,11 +1,10 @@
 //! What each command does.
 
-use super::{arm, open, prompt};
+use super::{arm, lists, open, prompt};
 use crate::console::command::{self, Meaning};
-use crate::console::model::screen::{Kind, PAGE};
+use crate::console::model::screen::Kind;
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
 use crate::console::msg::Effect;
-use crate::console::question::Question;
 use crate::console::view::word;
 use crate::domain::run::RunRef;
 
@@ -48,7 +47,6 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
 }
 
 fn view(model: &mut Model, id: &str) -> Vec<Effect> {
-    let height = usize::from(model.size.1.saturating_sub(6)).max(1);
     match id {
         "quit" => return vec![Effect::Quit],
         "suspend" => return vec![Effect::Suspend],
@@ -59,27 +57,30 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "help" => model.help = true,
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
-        "clear-filter" => with_list(model, |l| l.filter.clear()),
-        "home" | "jobs" | "runs" | "audit" | "schedule" => {
+        "clear-filter" => lists::clear_filter(model),
+        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
                 go(model, kind);
             }
         }
-        "down" => step(model, |at, _| at + 1),
-        "up" => step(model, |at, _| at.saturating_sub(1)),
-        "page-down" => step(model, |at, _| at + height),
-        "page-up" => step(model, |at, _| at.saturating_sub(height)),
-        "top" => step(model, |_, _| 0),
-        "bottom" => step(model, |_, len| len.saturating_sub(1)),
-        "next-problem" => problem(model, true),
-        "previous-problem" => problem(model, false),
+        "down" => lists::step(model, |at, _, _| at + 1),
+        "up" => lists::step(model, |at, _, _| at.saturating_sub(1)),
+        "page-down" => lists::step(model, |at, _, height| at + height),
+        "page-up" => lists::step(model, |at, _, height| at.saturating_sub(height)),
+        "top" => lists::step(model, |_, _, _| 0),
+        "bottom" => lists::step(model, |_, len, _| len.saturating_sub(1)),
+        "next-problem" => lists::problem(model, true),
+        "previous-problem" => lists::problem(model, false),
         "pane" => {
             let s = model.screen_mut();
             s.focus = if s.lists.is_empty() { 0 } else { (s.focus + 1) % s.lists.len() };
         }
-        "mark" => mark(model),
-        "sort" => sort(model, false),
-        "sort-backwards" => sort(model, true),
+        "next-tab" => lists::tab(model, true),
+        "previous-tab" => lists::tab(model, false),
+        "wide" => model.screen_mut().wide ^= true,
+        "mark" => lists::mark(model),
+        "sort" => lists::sort(model, false),
+        "sort-backwards" => lists::sort(model, true),
         "open" | "why" => open(model),
         "refresh" => {
             model.known.values_mut().for_each(|k| k.old = true);
@@ -102,31 +103,12 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
     Vec::new()
 }
 
-fn with_list(model: &mut Model, change: impl FnOnce(&mut crate::console::model::List)) {
-    if let Some((_, list)) = model.screen_mut().pane_mut() {
-        change(list);
-    }
-}
-
 /// Fields of the table in front.
-pub fn columns(model: &Model) -> Vec<String> {
-    let Some((pane, _)) = model.screen().pane() else { return Vec::new() };
-    let rows = model.rows(&Question::Rows { what: pane.what, limit: PAGE });
-    rows.and_then(|r| r.rows.first()).map(|r| r.keys().cloned().collect()).unwrap_or_default()
-}
-
-/// Ids of the shown rows in order, and whether each is a problem.
-fn shown(model: &Model) -> Vec<(String, bool)> {
-    let Some((pane, list)) = model.screen().pane() else { return Vec::new() };
-    let Some(rows) = model.rows(&Question::Rows { what: pane.what, limit: PAGE }) else { return Vec::new() };
-    let columns = columns(model);
-    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-    list.shown(&rows.rows, &names, model.now).into_iter().map(|r| (word::text(r, pane.id), word::problem(r))).collect()
-}
+pub use super::lists::{columns, current};
 
 /// Ids of the rows that are shown.
 pub fn ids(model: &Model) -> Vec<String> {
-    shown(model).into_iter().map(|(id, _)| id).collect()
+    super::lists::shown(model)
 }
 
 /// Whether a line of the palette arms, or begins a change.
@@ -135,70 +117,21 @@ pub fn careful(line: &str) -> bool {
     word == "arm" || word.starts_with("do-")
 }
 
-/// The id under the cursor.
-pub fn current(model: &Model) -> Option<String> {
-    if let Kind::Run(run) = &model.screen().kind {
-        return Some(run.to_string());
-    }
-    let ids = shown(model);
-    let names: Vec<&str> = ids.iter().map(|(i, _)| i.as_str()).collect();
-    let (_, list) = model.screen().pane()?;
-    names.get(list.position(&names)).map(|i| (*i).to_owned())
-}
-
-fn step(model: &mut Model, to: impl FnOnce(usize, usize) -> usize) {
-    let ids = shown(model);
-    let names: Vec<&str> = ids.iter().map(|(i, _)| i.as_str()).collect();
-    let height = usize::from(model.size.1.saturating_sub(6)).max(1);
-    with_list(model, |list| {
-        let at = to(list.position(&names), names.len());
-        list.select(&names, at);
-        list.top = list.first(list.at, height, names.len());
-    });
-}
-
-fn problem(model: &mut Model, forward: bool) {
-    let ids = shown(model);
-    let names: Vec<&str> = ids.iter().map(|(i, _)| i.as_str()).collect();
-    let Some((_, list)) = model.screen().pane() else { return };
-    let (at, len) = (list.position(&names), ids.len());
-    let order: Vec<usize> = (1..=len).map(|i| if forward { (at + i) % len } else { (at + len - i) % len }).collect();
-    match order.into_iter().find(|i| ids[*i].1) {
-        Some(i) => step(model, |_, _| i),
-        None => model.say("no row here has a problem"),
-    }
-}
-
-fn mark(model: &mut Model) {
-    let Some(id) = current(model) else { return };
-    with_list(model, |l| {
-        if !l.marks.remove(&id) {
-            l.marks.insert(id);
-        }
-    });
-    step(model, |at, _| at + 1);
-}
-
-fn sort(model: &mut Model, turn: bool) {
-    let columns = columns(model);
-    with_list(model, |l| {
-        l.sort = match (l.sort.take(), turn) {
-            (Some((c, backwards)), true) => Some((c, !backwards)),
-            (None, true) => columns.first().map(|c| (c.clone(), true)),
-            (None, false) => columns.first().map(|c| (c.clone(), false)),
-            (Some((c, _)), false) => columns.iter().position(|x| *x == c).and_then(|i| columns.get(i + 1)).map(|c| (c.clone(), false)),
-        };
-    });
-}
-
 fn open(model: &mut Model) {
     let Some((pane, _)) = model.screen().pane() else { return };
     let Some(id) = current(model) else { return model.complain("there is no row to open") };
+    let row = model.screen().pane().and_then(|(p, l)| l.current(model.table(&p).0)).cloned().unwrap_or_default();
     let run = match pane.what {
-        "pipelines" => {
-            let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE });
-            let row = rows.and_then(|r| r.rows.iter().find(|r| word::text(r, "pipeline") == id));
-            row.map(|r| word::text(r, "last_run")).unwrap_or_default()
+        "pipelines" => word::text(&row, "last_run"),
+        "schedule" => word::text(&row, "last_run"),
+        "needs" if word::text(&row, "go") != "run" => {
+            let go_to = word::text(&row, "go");
+            view(model, &go_to);
+            return;
+        }
+        "audit" | "decisions" => {
+            let subject = word::text(&row, "subject");
+            subject.split_once('/').map_or(subject.clone(), |(run, _)| run.to_owned())
         }
         _ => id.clone(),
     };

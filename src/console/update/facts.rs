@@ -1,78 +1,214 @@
 //! The worst facts, for the ribbon and for home. Each has an age, or is true now; nothing is green for want of knowledge.
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::base::{duration, size};
+use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Link, Model};
 use crate::console::question::Question;
+use crate::console::view::{when, word};
 
-/// One fact. 2 = something is broken, 1 = somebody should look, 0 = good to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Less room than this, and somebody should look; runs need it for workspaces and logs.
+const ROOM_BYTES: u64 = 5 << 30;
+/// What waits longer in the queue is told.
+const WAITS_MS: i64 = 10 * 60 * 1_000;
+
+/// One fact. 3 = nothing else can be trusted, 2 = something is broken, 1 = somebody should look, 0 = good to know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fact {
-    pub text: String,
     pub weight: u8,
+    /// The short form, for the ribbon.
+    pub text: String,
+    pub what: String,
+    pub why: String,
+    pub affects: String,
+    pub since: Option<Timestamp>,
+    /// A run, or a pipeline.
+    pub target: String,
+    /// The screen that shows more.
+    pub go: &'static str,
+    /// What to press or do.
+    pub press: String,
 }
 
 fn fact(weight: u8, text: impl Into<String>) -> Fact {
-    Fact { text: text.into(), weight }
+    let text = text.into();
+    Fact { weight, what: text.clone(), text, ..Fact::default() }
 }
 
 /// All facts, worst first; at least one.
 pub fn facts(model: &Model) -> Vec<Fact> {
     let mut out = Vec::new();
     match &model.link {
-        Link::Down { why, .. } => out.push(fact(2, format!("no engine: {why}"))),
+        Link::Down { why, since } => {
+            let text = format!("NO ENGINE for {}: {why}", age(model, *since));
+            out.push(Fact {
+                what: "no engine answers".into(),
+                why: why.clone(),
+                since: Some(*since),
+                press: "wait".into(),
+                ..fact(3, text)
+            });
+        }
         Link::Connecting => out.push(fact(0, "waiting for the engine")),
         Link::Saved { .. } | Link::Up => {}
     }
     out.extend(model.key_reports.iter().map(|r| fact(1, format!("keys: {r}"))));
-    if let Some(s) = model.status() {
-        if !s.site_error.is_empty() {
-            out.push(fact(2, format!("site file: {}", s.site_error.lines().next().unwrap_or_default())));
-        }
-        if s.version != env!("CARGO_PKG_VERSION") {
-            let text = format!(
-                "the engine is version {}, this console {}: what it says may be shown in part",
-                s.version,
-                env!("CARGO_PKG_VERSION")
-            );
-            out.push(fact(1, text));
-        }
-        if s.draining {
-            out.push(fact(1, "drained: nothing new starts"));
-        }
-        if s.read_only {
-            out.push(fact(0, "the site is read-only"));
-        }
+    engine(model, &mut out);
+    for row in of(model, "pipelines") {
+        pipeline(model, row, &mut out);
     }
-    let rows = |what| model.rows(&Question::Rows { what, limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
-    let text =
-        |row: &serde_json::Map<String, serde_json::Value>, f: &str| row.get(f).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-    for row in rows("pipelines") {
-        let name = text(row, "pipeline");
-        if row.get("errors").and_then(serde_json::Value::as_u64).unwrap_or(0) > 0 {
-            out.push(fact(2, format!("{name}: its file has errors")));
-        }
-        let verdict = text(row, "last_verdict");
-        if matches!(verdict.as_str(), "failure" | "lost" | "invalid") {
-            out.push(fact(2, format!("{} {}", text(row, "last_run"), verdict.to_uppercase())));
-        }
+    for row in of(model, "queue") {
+        waits(model, row, &mut out);
     }
-    for row in rows("queue") {
-        if text(row, "state") == "waiting" {
-            out.push(fact(1, format!("{} waits: {}", text(row, "run"), text(row, "blocked"))));
-        }
+    for row in of(model, "schedule") {
+        missed(model, row, &mut out);
     }
-    for row in rows("schedule") {
-        if matches!(text(row, "last_outcome").as_str(), "skipped" | "late") {
-            out.push(fact(1, format!("{} {}: {}", text(row, "pipeline"), text(row, "last_outcome"), text(row, "last_why"))));
-        }
-    }
-    if let Some(broken) = model.rows(&Question::Rows { what: "audit", limit: PAGE }).and_then(|r| r.error.as_ref()) {
-        out.push(fact(2, format!("audit chain broken: {broken}")));
+    let audit = model.rows(&Question::Rows { what: "audit", limit: PAGE }).and_then(|r| r.error.as_ref());
+    if let Some(broken) = audit {
+        out.push(Fact { go: "audit", why: broken.clone(), ..fact(3, format!("AUDIT CHAIN BROKEN: {broken}")) });
     }
     out.sort_by_key(|f| std::cmp::Reverse(f.weight));
-    if out.is_empty() {
-        let n = rows("pipelines").len();
-        out.push(fact(0, if model.status().is_some() { format!("nothing is red; {n} pipelines") } else { "asking the engine".to_owned() }));
+    if !out.iter().any(|f| f.weight > 0) {
+        out.insert(0, quiet(model));
     }
     out
+}
+
+fn quiet(model: &Model) -> Fact {
+    let pipelines = of(model, "pipelines");
+    if model.status().is_none() {
+        return fact(0, "asking the engine");
+    }
+    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success").count();
+    fact(0, format!("nothing is red: {} pipelines, {good} good at last", pipelines.len()))
+}
+
+fn of<'a>(model: &'a Model, what: &'static str) -> &'a [Row] {
+    model.rows(&Question::Rows { what, limit: PAGE }).map_or(&[], |r| r.rows.as_slice())
+}
+
+fn age(model: &Model, since: Timestamp) -> String {
+    duration::short(u64::try_from(model.now.duration_since(since).as_millis()).unwrap_or(0))
+}
+
+fn engine(model: &Model, out: &mut Vec<Fact>) {
+    let Some(s) = model.status() else { return };
+    if !s.site_error.is_empty() {
+        let why = s.site_error.lines().next().unwrap_or_default().to_owned();
+        let press = "quarterdeck site check".into();
+        out.push(Fact { why: why.clone(), affects: "every change".into(), press, go: "doctor", ..fact(2, format!("SITE FILE: {why}")) });
+    }
+    if let Some((word, why)) = s.scheduler.split_once(':') {
+        let weight = if word == "off" { 0 } else { 2 };
+        let text = format!("scheduler {}:{why}", word.to_uppercase());
+        let affects = if weight > 0 { "every clock".into() } else { String::new() };
+        out.push(Fact { why: why.trim().to_owned(), affects, go: "schedule", ..fact(weight, text) });
+    }
+    if s.draining {
+        let why = if s.drain_reason.is_empty() { "nothing new starts".to_owned() } else { s.drain_reason.clone() };
+        out.push(Fact { why: why.clone(), affects: "every start".into(), ..fact(1, format!("DRAINED {why}")) });
+    }
+    if let Some(free) = s.free_bytes.filter(|f| *f < ROOM_BYTES) {
+        let press = "old runs: keep: in pipelines".into();
+        out.push(Fact { affects: "logs, workspaces".into(), press, go: "doctor", ..fact(1, format!("disk: {} free", size::short(free))) });
+    }
+    if s.version != env!("CARGO_PKG_VERSION") {
+        let own = env!("CARGO_PKG_VERSION");
+        out.push(fact(1, format!("the engine is version {}, this console {own}: what it says may be shown in part", s.version)));
+    }
+    if s.read_only {
+        out.push(fact(0, "the site is read-only"));
+    }
+    if let Some(at) = s.next_due.as_deref().and_then(|t| t.parse().ok()) {
+        out.push(fact(0, format!("next start {} ({})", when::show(model, at), when::relative(model.now, at))));
+    }
+}
+
+fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
+    let name = word::text(row, "pipeline");
+    if row.get("errors").and_then(Value::as_u64).unwrap_or(0) > 0 {
+        let press = format!("quarterdeck pipeline lint {name}");
+        let affects = "its starts".into();
+        out.push(Fact { target: name.clone(), affects, press, go: "jobs", ..fact(2, format!("{name}: its FILE HAS ERRORS")) });
+    }
+    let verdict = word::text(row, "last_verdict");
+    let red = row.get("red_runs").and_then(Value::as_u64).unwrap_or(0);
+    // A new attempt that runs says nothing yet: what was red is red until it ends well.
+    let open = verdict.is_empty() && red > 0;
+    if open || matches!(verdict.as_str(), "failure" | "lost" | "invalid") {
+        let since = when::instant(row, "red_since").or_else(|| when::instant(row, "last_ended"));
+        let word = if open {
+            "RED".to_owned()
+        } else if verdict == "failure" {
+            "RED".into()
+        } else {
+            verdict.to_uppercase()
+        };
+        let times = if red > 1 { format!(" x{red}") } else { String::new() };
+        let at = since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default();
+        let good = match (word::text(row, "last_success"), when::instant(row, "last_success_ended")) {
+            (run, Some(t)) if !run.is_empty() => format!("last good {run}, {}", when::show(model, t)),
+            _ => "it was never good".into(),
+        };
+        let target = match word::text(row, "last_failure") {
+            f if f.is_empty() => word::text(row, "last_run"),
+            f => f,
+        };
+        out.push(Fact {
+            what: format!("{name} {word}{times}  {target}"),
+            why: good,
+            since,
+            target,
+            go: "run",
+            press: "enter, l".into(),
+            affects: word::text(row, "views"),
+            ..fact(2, format!("{name} {word}{times}{at}"))
+        });
+    }
+}
+
+fn waits(model: &Model, row: &Row, out: &mut Vec<Fact>) {
+    let (run, why, since) = (word::text(row, "run"), word::text(row, "blocked"), when::instant(row, "queued"));
+    let long = since.is_some_and(|t| model.now.duration_since(t).as_millis() > i128::from(WAITS_MS));
+    let people = word::text(row, "state") == "waiting";
+    if people || (long && !why.is_empty()) {
+        let text = if people { format!("{run} WAITS for people") } else { format!("{run} has not begun") };
+        let time = since.map(|t| format!(" {}", age(model, t))).unwrap_or_default();
+        let press = if people { "enter, A V".into() } else { "enter".into() };
+        let target = run.clone();
+        out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
+    }
+}
+
+fn missed(model: &Model, row: &Row, out: &mut Vec<Fact>) {
+    let (pipeline, outcome, why) = (word::text(row, "pipeline"), word::text(row, "last_outcome"), word::text(row, "last_why"));
+    if outcome != "skipped" {
+        return;
+    }
+    let since = when::instant(row, "last_scheduled");
+    let at = since.map(|t| format!(" {}", when::show(model, t))).unwrap_or_default();
+    let text = format!("{pipeline} did not start{at}");
+    let press = "run-missed".into();
+    out.push(Fact { what: text.clone(), why, since, target: pipeline, go: "schedule", press, ..fact(1, text) });
+}
+
+/// What needs the person, as the rows of a list.
+pub fn rows(model: &Model) -> Vec<Row> {
+    let row = |f: &Fact| {
+        let since = f.since.map(|t| t.to_string());
+        let severity = format!("S{}", 4 - f.weight.min(3));
+        let id = format!("{} {}", f.go, if f.target.is_empty() { &f.what } else { &f.target });
+        let value = json!({
+            "id": id, "severity": severity, "since": since, "what": f.what, "why": f.why, "affects": f.affects, "target": f.target,
+            "go": f.go, "press": f.press,
+        });
+        match value {
+            Value::Object(map) => map,
+            _ => Row::new(),
+        }
+    };
+    facts(model).iter().filter(|f| f.weight > 0).take(PAGE).map(row).collect()
 }

@@ -5,6 +5,7 @@ mod commands;
 mod dialog;
 mod facts;
 mod keys;
+mod lists;
 mod open;
 mod prompt;
 
@@ -18,6 +19,7 @@ use crate::api::types::{Do, Done, Status};
 mod tests;
 
 pub use facts::{Fact, facts};
+pub use lists::tabs;
 pub use open::{command as command_of, why_not};
 
 /// Notices go after this.
@@ -61,9 +63,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             if let Ok(Answer::Status(new)) = &result {
                 said_by(model, new);
             }
+            let pane = model.screen().kind.panes().iter().find(|p| p.question() == question).copied();
             let known = model.known.entry(question.clone()).or_default();
             match result {
-                Ok(answer) => *known = Known { answer: Some(answer), at: Some(now), error: None, old: false },
+                Ok(answer) => {
+                    let changed = lists::changed(pane, known, &answer);
+                    let version = known.version + 1;
+                    *known = Known { answer: Some(answer), at: Some(now), error: None, old: false, version, changed };
+                }
                 Err(e) => {
                     known.error = Some(e);
                     known.old = false;
@@ -89,6 +96,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
     };
     effects.extend(asks(model));
+    lists::sync(model);
     model.frame += 1;
     effects
 }

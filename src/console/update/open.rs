@@ -106,6 +106,7 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     let what = model.screen().pane().map(|(p, _)| p.what);
     match (action.target, what) {
         (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
+        (Target::Pipeline, Some("due" | "occurrences" | "needs")) if !id.contains('#') => Ok(id.to_owned()),
         (Target::Pipeline, _) if id.contains('#') => Ok(pipeline_of(id).to_owned()),
         (Target::Run, Some("pipelines")) => {
             let last = pipeline_row(model, id).map(|r| word::text(r, "last_run"));
@@ -151,7 +152,7 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         Answer::Run(doc) => doc.basis.clone(),
         Answer::Plan(doc) => doc.basis.clone(),
         Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
-        Answer::Status(_) | Answer::Rows(_) => return None,
+        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) => return None,
     })
 }
 

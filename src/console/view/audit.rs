@@ -3,59 +3,80 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::runs::{Shape, list_of};
-use super::{when, word};
+use super::list::{self, Shape};
+use super::text::Text;
+use super::{beside, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
-use crate::console::model::screen::PAGE;
-use crate::console::question::Question;
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
 const COLUMNS: &[Column] = &[
-    Column::right("#", "seq", 3),
-    Column::left("AT", "at", 9, 0),
+    Column::right("SEQ", "seq", 6),
+    Column::left("AT", "at", 12, 0),
     Column::left("WHO", "who", 6, 1),
-    Column::right("UID", "uid", 3),
-    Column::left("ACTION", "action", 6, 0),
-    Column::left("SUBJECT", "subject", 8, 2),
-    Column::left("RESULT", "result", 6, 3),
-    Column::left("REASON", "reason", 6, 4),
+    Column::left("ACTION", "action", 8, 2),
+    Column::left("SUBJECT", "subject", 10, 3),
+    Column::left("RESULT", "result", 8, 4),
+    Column::left("REASON", "reason", 8, 5),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
-    let broken = model.rows(&Question::Rows { what: pane.what, limit: PAGE }).and_then(|r| r.error.clone());
     let mut body = area;
-    if let Some(why) = broken {
-        let text = format!("THE CHAIN IS BROKEN: {why}");
-        paint::text(buf, area, 0, 0, &text, look.style(Role::Bad), look.glyphs.ellipsis);
-        body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let broken = list::fault(model, &pane);
+    if let Some(why) = &broken {
+        let style = look.style(Role::Alarm);
+        paint::row(buf, area, 0, style);
+        paint::text(buf, area, 0, 0, &format!("!! THE CHAIN IS BROKEN: {why}"), style, look.glyphs.ellipsis);
+        let next = "!! nothing above the break can be trusted: compare with a copy of the store, and tell security";
+        paint::row(buf, area, 1, style);
+        paint::text(buf, area, 0, 1, next, style, look.glyphs.ellipsis);
+        body = Rect { y: area.y + 2.min(area.height), height: area.height.saturating_sub(2), ..area };
     }
-    list_of(
-        model,
-        look,
-        body,
-        buf,
-        &Shape { pane, list, focused: true, columns: COLUMNS, empty: "nobody has changed anything yet" },
-        &cells,
-    );
+    let (left, detail) = beside(model, look, body, buf, 6);
+    let whole = !model.table(&pane).0.is_empty() && broken.is_none();
+    let more = if whole { "the chain is whole".into() } else { String::new() };
+    let empty = "nobody has changed anything yet";
+    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more });
+    if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
+        about(model, row).draw(look, area, buf);
+    }
+}
+
+fn alone(row: &Row) -> bool {
+    row.get("single_person").and_then(serde_json::Value::as_bool).unwrap_or(false)
 }
 
 fn cells(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let result = word::text(row, "result");
-    let alone = row.get("single_person").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    let role = if alone || result.starts_with("refused") { Role::Bad } else { Role::Text };
-    let result = if alone { format!("SINGLE PERSON {result}") } else { result };
+    let role = if alone(row) || result.starts_with("refused") { Role::Bad } else { Role::Text };
+    let result = if alone(row) { format!("SINGLE PERSON {result}") } else { result };
     vec![
         Cell::new(word::text(row, "seq"), Role::Dim),
-        Cell::new(when::instant(row, "at").map(|t| when::show(model, t)).unwrap_or_default(), Role::Dim),
+        Cell::new(list::at(model, row, "at"), Role::Dim),
         Cell::new(word::text(row, "who"), Role::Strong),
-        Cell::new(word::text(row, "uid"), Role::Dim),
         Cell::plain(word::text(row, "action")),
         Cell::plain(word::text(row, "subject")),
         Cell::new(result, role),
         Cell::plain(word::text(row, "reason")),
     ]
+}
+
+fn about(model: &Model, row: &Row) -> Text {
+    let mut out = Text::new();
+    out.title(format!("{} {}", word::text(row, "action"), word::text(row, "subject")), format!("entry {}", word::text(row, "seq")));
+    let login = word::text(row, "login_uid");
+    let login = if login.is_empty() { String::new() } else { format!(", logged in as uid {login}") };
+    out.put("WHO", format!("{} (uid {}{login})", word::text(row, "who"), word::text(row, "uid")), Role::Strong);
+    let at = when::instant(row, "at").map(|t| format!("{}  ({})", when::show(model, t), when::relative(model.now, t)));
+    out.put("WHEN", at.unwrap_or_default(), Role::Text);
+    out.put("WHY", list::or(row, "reason", "no reason was given"), Role::Text);
+    out.put("RESULT", word::text(row, "result"), if alone(row) { Role::Bad } else { Role::Text });
+    if alone(row) {
+        out.put("PEOPLE", "one person stood for two: the site lets that pass", Role::Bad);
+    }
+    out.put("HASH", word::text(row, "hash"), Role::Dim);
+    out
 }

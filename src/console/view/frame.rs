@@ -65,6 +65,10 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if model.status().is_some_and(|s| s.draining) {
         put("DRAINED", Role::Alarm);
     }
+    let crumbs = crumbs(model, area.width);
+    if !crumbs.is_empty() {
+        put(&crumbs, Role::Dim);
+    }
     put(&model.screen().kind.title(), Role::Strong);
     let clock = clock(model);
     let at = area.width.saturating_sub(paint::width(&clock) as u16);
@@ -83,6 +87,15 @@ fn others(model: &Model) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The way back, as far as there is room for it: `HOME > JOBS >`.
+fn crumbs(model: &Model, width: u16) -> String {
+    let depth = model.stack.len().saturating_sub(1);
+    let titles: Vec<String> = model.stack.iter().take(depth).map(|s| format!("{} >", s.kind.title())).collect();
+    let room = usize::from(width / 5);
+    let from = (0..titles.len()).find(|i| paint::width(&titles[*i..].join(" ")) <= room).unwrap_or(titles.len());
+    titles[from..].join(" ")
 }
 
 fn clock(model: &Model) -> String {

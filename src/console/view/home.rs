@@ -1,87 +1,215 @@
-//! Screen 0: what needs you, what runs, what is due, and the newest runs. Quiet when there is nothing, and then says what was checked.
+//! Screen 0: what needs you, what runs, what is due, what was missed, engine and disk, and the newest runs. Quiet when there is nothing, and
+//! then says what was checked.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::runs::{self, Shape, list_of};
-use super::{split, when, word};
-use crate::base::duration;
+use super::list::{self, Shape, Trust};
+use super::text::Text;
+use super::{beside, runs, split, when, word};
+use crate::base::{duration, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::question::Question;
-use crate::console::update;
-use crate::console::widget::paint;
-use crate::console::widget::table::Column;
-use crate::theme::{Look, Role};
+use crate::console::widget::table::{Cell, Column};
+use crate::theme::{Glyphs, Look, Role};
 
-const COLUMNS: &[Column] = &[
-    Column::left("NEWEST RUNS", "run", 12, 2),
-    Column::left("", "verdict", 1, 0),
-    Column::left("STATE", "state", 7, 0),
-    Column::right("TIME", "duration_ms", 5),
-    Column::left("WHEN", "started", 9, 0),
-    Column::left("BY", "requested_by", 4, 1),
-    Column::left("DETAIL", "detail", 10, 3),
+const NEEDS: &[Column] = &[
+    Column::left("SEV", "severity", 3, 0),
+    Column::left("SINCE", "since", 12, 0),
+    Column::right("AGE", "", 6),
+    Column::left("WHAT", "what", 16, 2),
+    Column::left("PRESS", "press", 9, 3),
+    Column::left("AFFECTS", "affects", 8, 4),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let facts = update::facts(model);
-    let needs: Vec<_> = facts.iter().filter(|f| f.weight > 0).collect();
-    let running = rows(model, "runs").iter().filter(|r| word::text(r, "state") == "running").collect::<Vec<_>>();
-    let due = rows(model, "schedule");
-    let mut y = 0;
-    let room = area.height;
-    heading(look, area, buf, &mut y, &format!("NEEDS YOU {}", needs.len()));
-    if needs.is_empty() {
-        let text = match model.status() {
-            Some(_) => quiet(model),
-            None => "asking the engine".to_owned(),
+    let screen = model.screen();
+    let ([needs, newest], [of_needs, of_runs]) = (screen.kind.panes(), screen.lists.as_slice()) else { return };
+    let (left, detail) = beside(model, look, area, buf, 7);
+    // A detail below the list would push everything else out.
+    let (left, detail) = if detail.is_some_and(|d| d.y > left.y) { (area, None) } else { (left, detail) };
+    let strip = now(model);
+    let room = left.height;
+    let wanted = (of_needs.len() as u16).saturating_add(2).clamp(3, (room / 3).max(3));
+    let below = room.saturating_sub(wanted);
+    let (top, rest) = split(left, below);
+    let empty = quiet(model);
+    let shape = Shape {
+        pane: *needs,
+        list: of_needs,
+        focused: screen.focus == 0,
+        columns: NEEDS,
+        empty: &empty,
+        cells: &need,
+        more: totals(model),
+    };
+    list::draw(model, look, top, buf, &shape);
+    let of_strip = if rest.height >= 12 { 7 } else { rest.height / 2 };
+    let (strip_area, runs_area) = split(rest, rest.height.saturating_sub(of_strip));
+    let used = strip.draw(look, strip_area, buf);
+    let runs_area = Rect { y: strip_area.y + used, height: runs_area.height + (strip_area.height - used), ..runs_area };
+    let shape = Shape {
+        pane: *newest,
+        list: of_runs,
+        focused: screen.focus == 1,
+        columns: runs::COLUMNS,
+        empty: "no run yet: 8 shows the pipelines, B on one of them starts it",
+        cells: &runs::cells,
+        more: String::new(),
+    };
+    list::draw(model, look, runs_area, buf, &shape);
+    if let Some(area) = detail {
+        let text = match (screen.focus, list::current(model, needs, of_needs), list::current(model, newest, of_runs)) {
+            (0, Some(row), _) => about(model, &look.glyphs, row),
+            (_, _, Some(row)) => runs::about(model, &look.glyphs, row),
+            _ => Text::new(),
         };
-        line(look, area, buf, &mut y, &text, Role::Dim);
+        let used = text.draw(look, area, buf);
+        let rest = Rect { y: area.y + used, height: area.height - used, ..area };
+        data(model).draw(look, rest, buf);
     }
-    for fact in needs.iter().take(usize::from(room / 4).max(1)) {
-        line(look, area, buf, &mut y, &fact.text, if fact.weight > 1 { Role::Bad } else { Role::Warn });
-    }
-    heading(look, area, buf, &mut y, &format!("RUNNING {}   QUEUE {}", running.len(), rows(model, "queue").len()));
-    for row in running.iter().take(usize::from(room / 5).max(1)) {
-        let took = when::elapsed(model, row, "started").map(duration::short).unwrap_or_default();
-        line(look, area, buf, &mut y, &format!("{}  {took}  {}", word::text(row, "run"), word::text(row, "detail")), Role::Running);
-    }
-    heading(look, area, buf, &mut y, "DUE");
-    let next: Vec<&Row> = due.iter().filter(|r| when::instant(r, "next").is_some()).take(usize::from(room / 6).max(1)).collect();
-    if next.is_empty() {
-        line(look, area, buf, &mut y, "nothing is due by the clock", Role::Dim);
-    }
-    for row in next {
-        let at =
-            when::instant(row, "next").map(|t| format!("{}  {}", when::show(model, t), when::relative(model.now, t))).unwrap_or_default();
-        line(look, area, buf, &mut y, &format!("{at}  {}", word::text(row, "pipeline")), Role::Text);
-    }
-    y += u16::from(y < area.height);
-    let (_, rest) = split(area, area.height.saturating_sub(y));
-    let Some((pane, list)) = model.screen().pane() else { return };
-    let empty = "no run yet: 8 shows the pipelines, B on one of them starts it";
-    list_of(model, look, rest, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty }, &runs::cells);
 }
 
 fn rows<'a>(model: &'a Model, what: &'static str) -> &'a [Row] {
     model.rows(&Question::Rows { what, limit: PAGE }).map_or(&[], |r| r.rows.as_slice())
 }
 
+/// `running 1  queue 2  executors 1/2 busy`, as far as it is known.
+fn totals(model: &Model) -> String {
+    let Some(s) = model.status() else { return String::new() };
+    let waits = rows(model, "queue").iter().filter(|r| word::text(r, "state") != "running").count();
+    let executors = if s.executors > 0 { format!("   executors {}/{} busy", s.executors_busy, s.executors) } else { String::new() };
+    format!("running {}   waiting {waits}{executors}", s.runs_running)
+}
+
 /// What was looked at, where nothing is wrong.
 fn quiet(model: &Model) -> String {
     let pipelines = rows(model, "pipelines");
     let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success").count();
-    format!("nothing needs you: {} pipelines, {good} green at last; queue, clock and engine looked at", pipelines.len())
+    let looked = model.known(&Question::Rows { what: "pipelines", limit: PAGE }).and_then(|k| k.at);
+    let looked = looked.map(|t| format!(", looked at {}", when::relative(model.now, t))).unwrap_or_default();
+    format!("nothing needs you: {} pipelines, {good} good at last; queue, clock, disk and engine are well{looked}", pipelines.len())
 }
 
-fn heading(look: &Look, area: Rect, buf: &mut Buffer, y: &mut u16, text: &str) {
-    paint::text(buf, area, 0, *y, text, look.style(Role::Section), look.glyphs.ellipsis);
-    *y += 1;
+fn need(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let severity = word::text(row, "severity");
+    let role = if severity == "S3" { Role::Warn } else { Role::Bad };
+    let age = when::elapsed(model, row, "since").map(duration::short).unwrap_or_default();
+    vec![
+        Cell::new(severity, role),
+        Cell::new(list::at(model, row, "since"), Role::Dim),
+        Cell::new(age, Role::Dim),
+        Cell::new(word::text(row, "what"), role),
+        Cell::new(word::text(row, "press"), Role::Key),
+        Cell::new(word::text(row, "affects"), Role::Dim),
+    ]
 }
 
-fn line(look: &Look, area: Rect, buf: &mut Buffer, y: &mut u16, text: &str, role: Role) {
-    paint::text(buf, area, 2, *y, text, look.style(role), look.glyphs.ellipsis);
-    *y += 1;
+/// One thing that needs the person, in full.
+fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
+    let mut out = Text::new();
+    let target = word::text(row, "target");
+    out.title(if target.is_empty() { word::text(row, "severity") } else { target.clone() }, "");
+    out.put("WHAT", word::text(row, "what"), Role::Text);
+    let since = when::instant(row, "since");
+    out.put(
+        "SINCE",
+        since.map(|t| format!("{}  ({})", when::show(model, t), when::relative(model.now, t))).unwrap_or_default(),
+        Role::Text,
+    );
+    out.put("WHY", word::text(row, "why"), Role::Text);
+    out.put("AFFECTS", word::text(row, "affects"), Role::Text);
+    if let Some(run) = rows(model, "runs").iter().take(PAGE).find(|r| word::text(r, "run") == target) {
+        out.put("DETAIL", word::text(run, "detail"), Role::Bad);
+        out.put("CHANGES", word::changes(run), Role::Text);
+    }
+    let pipeline = target.split('#').next().unwrap_or_default();
+    if let Some(p) = rows(model, "pipelines").iter().find(|p| word::text(p, "pipeline") == pipeline) {
+        out.put("LAST 14", strip(&word::text(p, "weather"), glyphs), Role::Text);
+        out.put("TRIGGERS", word::text(p, "triggers"), Role::Dim);
+    }
+    out.put("NEXT", word::text(row, "press"), Role::Key);
+    out
+}
+
+/// The signs of the last runs, oldest left.
+pub fn strip(weather: &str, glyphs: &Glyphs) -> String {
+    let sign = |c: char| match c {
+        '.' => glyphs.none,
+        '>' => glyphs.running,
+        '#' => "#",
+        '?' => "?",
+        'x' => "x",
+        _ => "",
+    };
+    weather.chars().map(sign).collect()
+}
+
+/// What runs, what is due, what was missed, engine and disk.
+fn now(model: &Model) -> Text {
+    let mut out = Text::new();
+    out.title("NOW", "");
+    let running: Vec<String> = rows(model, "runs")
+        .iter()
+        .take(PAGE)
+        .filter(|r| word::text(r, "state") == "running")
+        .map(|r| format!("{} {}", word::text(r, "run"), runs::took(model, r)))
+        .collect();
+    let known = |what| !matches!(list::trust(model, &Question::Rows { what, limit: PAGE }), Trust::Asking | Trust::None(_));
+    let none = |what: &'static str, text: &str| if known(what) { text.to_owned() } else { "not known".to_owned() };
+    let some = |list: &[String], n: usize| {
+        let more = if list.len() > n { format!("  and {} more", list.len() - n) } else { String::new() };
+        format!("{}{more}", list.iter().take(n).cloned().collect::<Vec<_>>().join("   "))
+    };
+    match running.is_empty() {
+        true => out.put("RUNNING", none("runs", "nothing"), Role::Dim),
+        false => out.put("RUNNING", some(&running, 4), Role::Running),
+    }
+    let mut due: Vec<(jiff::Timestamp, String)> =
+        rows(model, "schedule").iter().filter_map(|r| Some((when::instant(r, "next")?, word::text(r, "pipeline")))).collect();
+    due.sort();
+    let due: Vec<String> = due.iter().map(|(t, p)| format!("{} {p} ({})", when::show(model, *t), when::relative(model.now, *t))).collect();
+    match due.is_empty() {
+        true => out.put("DUE", none("schedule", "nothing is due by the clock"), Role::Dim),
+        false => out.put("DUE", some(&due, 2), Role::Text),
+    }
+    let missed: Vec<String> = rows(model, "schedule")
+        .iter()
+        .filter(|r| matches!(word::text(r, "last_outcome").as_str(), "skipped" | "late"))
+        .map(|r| format!("{} {} {}", word::text(r, "pipeline"), word::text(r, "last_outcome"), list::at(model, r, "last_scheduled")))
+        .collect();
+    match missed.is_empty() {
+        true => out.put("MISSED", none("schedule", "nothing: every clock started its run last time"), Role::Dim),
+        false => out.put("MISSED", some(&missed, 3), Role::Warn),
+    }
+    if let Some(s) = model.status() {
+        let up = s.started.parse::<jiff::Timestamp>().map(|t| when::relative(model.now, t)).unwrap_or_default();
+        let role = if s.scheduler.starts_with("dead") || !s.site_error.is_empty() { Role::Bad } else { Role::Text };
+        out.put("ENGINE", format!("{} pid {}, started {up}, scheduler {}", s.version, s.pid, s.scheduler), role);
+        if let Some(free) = s.free_bytes {
+            out.put("DISK", format!("{} free below {}", size::short(free), s.state_dir), Role::Text);
+        }
+    } else {
+        out.put("ENGINE", "not known", Role::Dim);
+    }
+    out
+}
+
+/// How old each answer is.
+fn data(model: &Model) -> Text {
+    let mut out = Text::new();
+    out.title("DATA", "r asks again");
+    for what in ["runs", "pipelines", "queue", "schedule"] {
+        let q = Question::Rows { what, limit: PAGE };
+        let (text, role) = match (list::trust(model, &q), model.known(&q).and_then(|k| k.at)) {
+            (Trust::Now, Some(_)) => ("as the engine says it".to_owned(), Role::Text),
+            (Trust::Now, None) | (Trust::Asking, _) => ("asked".to_owned(), Role::Dim),
+            (Trust::Old(why), _) => (format!("STALE {why}"), Role::Warn),
+            (Trust::None(why), _) => (why, Role::Bad),
+        };
+        out.put(what, text, role);
+    }
+    out
 }

@@ -1,92 +1,222 @@
-//! Screen 8: pipelines with how they last ended and their weather, the queue with true reasons below.
+//! Screen 8: pipelines with how they last ended and their weather, views as tabs; the queue with true reasons; executors by what runs on them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::runs::{Shape, list_of};
-use super::{split, when, word};
+use super::home::strip;
+use super::list::{self, Shape};
+use super::text::Text;
+use super::{beside, split, when, word};
+use crate::base::duration;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::question::Question;
+use crate::console::update;
+use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
-use crate::theme::{Look, Role};
+use crate::theme::{Glyphs, Look, Role};
 
+/// Runs that are looked through for those of one pipeline: a frame costs the same however many there are.
+const SEARCHED: usize = 2_000;
 /// Runs of the weather strip.
-const NIGHTS: usize = 14;
+const NIGHTS: u16 = 14;
 
 const PIPELINES: &[Column] = &[
     Column::left("PIPELINE", "pipeline", 12, 1),
     Column::left("", "last_verdict", 1, 0),
-    Column::left("LAST 14", "last_run", NIGHTS as u16, 0),
-    Column::left("LAST OK", "last_success_ended", 8, 0),
-    Column::left("LAST FAILED", "last_failure_ended", 8, 0),
-    Column::right("TOOK", "last_duration_ms", 5),
-    Column::left("CHANGES", "changes", 8, 2),
-    Column::left("TRIGGERS", "triggers", 8, 3),
+    Column::left("LAST 14", "weather", NIGHTS, 0),
+    Column::left("LAST SUCCESS", "last_success_ended", 18, 0),
+    Column::left("LAST FAILURE", "last_failure_ended", 18, 0),
+    Column::right("TOOK", "last_duration_ms", 6),
+    Column::left("CHANGES", "changes", 10, 3),
+    Column::left("TRIGGERS", "triggers", 8, 4),
 ];
 
 const QUEUE: &[Column] = &[
     Column::left("RUN", "run", 12, 1),
     Column::left("STATE", "state", 8, 0),
-    Column::left("SINCE", "queued", 9, 0),
-    Column::left("WHY IT WAITS", "blocked", 20, 2),
+    Column::right("WAITS", "queued", 6),
+    Column::left("WHY", "blocked", 16, 2),
+];
+
+const EXECUTORS: &[Column] = &[
+    Column::right("#", "executor", 2),
+    Column::left("RUN", "run", 12, 1),
+    Column::left("STAGE/STEP", "stage", 16, 2),
+    Column::right("FOR", "since", 6),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let screen = model.screen();
-    let [pipelines, queue] = screen.kind.panes() else { return };
-    let [of_pipelines, of_queue] = screen.lists.as_slice() else { return };
-    let waiting = model.rows(&Question::Rows { what: "queue", limit: PAGE }).map_or(0, |r| r.rows.len());
-    let below = (waiting as u16).saturating_add(3).min(area.height / 2).max(4);
-    let (above, below) = split(area, below);
+    let ([pipelines, queue, executors], [of_pipelines, of_queue, of_executors]) = (screen.kind.panes(), screen.lists.as_slice()) else {
+        return;
+    };
     let shape = Shape {
         pane: *pipelines,
         list: of_pipelines,
         focused: screen.focus == 0,
         columns: PIPELINES,
         empty: "no pipeline: put one into CONFIG/pipelines, or run quarterdeck site init",
+        cells: &pipeline,
+        more: String::new(),
     };
-    list_of(model, look, above, buf, &shape, &pipeline);
-    let shape = Shape { pane: *queue, list: of_queue, focused: screen.focus == 1, columns: QUEUE, empty: "the queue is empty" };
-    list_of(model, look, below, buf, &shape, &queued);
+    if screen.wide {
+        return list::draw(model, look, below_tabs(model, look, area, buf), buf, &shape);
+    }
+    let rows = (of_queue.len().max(of_executors.len().min(4)) as u16).saturating_add(3).min(area.height / 3).max(4);
+    let rows = if area.height < 10 { 0 } else { rows };
+    let (above, below) = split(area, rows);
+    let above = below_tabs(model, look, above, buf);
+    let (left, detail) = beside(model, look, above, buf, 6);
+    list::draw(model, look, left, buf, &shape);
+    if let (Some(area), Some(row)) = (detail, list::current(model, pipelines, of_pipelines)) {
+        about(model, &look.glyphs, row).draw(look, area, buf);
+    }
+    if rows == 0 {
+        return;
+    }
+    let beside = below.width >= 120;
+    let title = if beside || screen.focus == 2 { String::new() } else { working(model, executors) };
+    super::text::rule(look, below, buf, 0, &title, "");
+    let below = Rect { y: below.y + 1, height: below.height - 1, ..below };
+    // Where there is no room for both, the reasons come first, and the executors are in the line above.
+    let half = match (beside, screen.focus) {
+        (true, _) => below.width * 58 / 100,
+        (false, 2) => 0,
+        (false, _) => below.width,
+    };
+    let shape = Shape {
+        pane: *queue,
+        list: of_queue,
+        focused: screen.focus == 1,
+        columns: QUEUE,
+        empty: "the queue is empty: nothing runs or waits",
+        cells: &queued,
+        more: String::new(),
+    };
+    list::draw(model, look, Rect { width: half, ..below }, buf, &shape);
+    let busy = model.status().map(|s| format!("{} busy", s.executors_busy)).unwrap_or_default();
+    let shape = Shape {
+        pane: *executors,
+        list: of_executors,
+        focused: screen.focus == 2,
+        columns: EXECUTORS,
+        empty: "no executor is known",
+        cells: &executor,
+        more: busy,
+    };
+    list::draw(model, look, Rect { x: below.x + half, width: below.width - half, ..below }, buf, &shape);
+}
+
+/// What the executors do, in one line.
+fn working(model: &Model, pane: &crate::console::model::Pane) -> String {
+    let Some(s) = model.status().filter(|s| s.executors > 0) else { return String::new() };
+    let busy = model.table(pane).0.iter().filter(|r| word::text(r, "state") == "busy");
+    let what: Vec<String> = busy.take(2).map(|r| format!("{} {}", word::text(r, "run"), word::text(r, "stage"))).collect();
+    let what = if what.is_empty() { String::new() } else { format!(": {}", what.join(", ")) };
+    format!("EXECUTORS {}/{} busy{what}", s.executors_busy, s.executors)
+}
+
+/// The tabs, where there is more than one; returns what is left.
+fn below_tabs(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
+    let tabs = update::tabs(model);
+    if tabs.len() < 2 || area.height < 4 {
+        return area;
+    }
+    let here = model.screen().lists.first().and_then(|l| l.only.as_ref()).map_or("all", |(_, v)| v.as_str()).to_owned();
+    let mut x = paint::text(buf, area, 0, 0, "VIEWS ", look.style(Role::Label), "");
+    for tab in tabs {
+        let (text, role) = if tab == here { (format!("[{tab}]"), Role::Selected) } else { (format!(" {tab} "), Role::Text) };
+        x = paint::text(buf, area, x, 0, &text, look.style(role), look.glyphs.ellipsis);
+    }
+    paint::text(buf, area, x, 0, "  ] and [ change the view", look.style(Role::Dim), look.glyphs.ellipsis);
+    Rect { y: area.y + 1, height: area.height - 1, ..area }
+}
+
+/// `N/A`, or the number of a run and when it ended.
+fn ended(model: &Model, row: &Row, run: &str, at: &str) -> String {
+    let number = word::text(row, run);
+    let number = number.rsplit_once('#').map(|(_, n)| format!("#{n} ")).unwrap_or_default();
+    when::instant(row, at).map_or_else(|| "N/A".to_owned(), |t| format!("{number}{}", when::show(model, t)))
+}
+
+fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
+    match word::text(row, "errors").as_str() {
+        // Its newest run has not ended.
+        "" | "0" if word::text(row, "last_verdict").is_empty() && !word::text(row, "last_run").is_empty() => {
+            word::verdict("running", glyphs)
+        }
+        "" | "0" => word::verdict(&word::text(row, "last_verdict"), glyphs),
+        _ => ("!", Role::Bad),
+    }
 }
 
 fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
-    let name = word::text(row, "pipeline");
-    let (sign, role) = match word::text(row, "errors").as_str() {
-        "" | "0" => word::verdict(&word::text(row, "last_verdict"), &look.glyphs),
-        _ => ("!", Role::Bad),
+    let (sign, role) = standing(row, &look.glyphs);
+    let changes = match word::text(row, "errors").as_str() {
+        "" | "0" => Cell::new(word::changes(row), Role::Dim),
+        n => Cell::new(format!("{n} errors in its file"), Role::Bad),
     };
-    let ended = |field: &str| when::instant(row, field).map_or_else(|| "N/A".to_owned(), |t| when::show(model, t));
     vec![
-        Cell::new(name.clone(), Role::Strong),
+        Cell::new(word::text(row, "pipeline"), Role::Strong),
         Cell::new(sign, role),
-        Cell::new(weather(model, look, &name), role),
-        Cell::new(ended("last_success_ended"), Role::Text),
-        Cell::new(ended("last_failure_ended"), Role::Text),
+        Cell::new(format!("{:>1$}", strip(&word::text(row, "weather"), &look.glyphs), usize::from(NIGHTS)), role),
+        Cell::plain(ended(model, row, "last_success", "last_success_ended")),
+        Cell::plain(ended(model, row, "last_failure", "last_failure_ended")),
         Cell::plain(when::lasted(row, "last_duration_ms").unwrap_or_else(|| "N/A".into())),
-        Cell::new(word::text(row, "changes"), Role::Dim),
+        changes,
         Cell::new(word::text(row, "triggers"), Role::Dim),
     ]
 }
 
-/// The outcomes of the last runs, oldest left.
-fn weather(model: &Model, look: &Look, pipeline: &str) -> String {
-    let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
-    let of_pipeline = rows.iter().filter(|r| r.get("pipeline").and_then(|p| p.as_str()) == Some(pipeline));
-    let mut strip: Vec<&str> = of_pipeline
-        .take(NIGHTS)
-        .map(|r| match word::outcome(r).as_str() {
-            "success" => look.glyphs.none,
-            "failure" | "lost" => "#",
-            "invalid" => "?",
-            "cancelled" => "x",
-            _ => look.glyphs.running,
-        })
-        .collect();
-    strip.reverse();
-    format!("{:>NIGHTS$}", strip.concat())
+fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
+    let mut out = Text::new();
+    let name = word::text(row, "pipeline");
+    let umbrella = row.get("umbrella").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let kind = if umbrella { "umbrella: as the runs it set off" } else { "" };
+    out.title(name.clone(), format!("{} {kind}", word::text(row, "danger")).trim().to_owned());
+    let broken = !matches!(word::text(row, "errors").as_str(), "" | "0");
+    if broken {
+        out.put("FILE", format!("{} errors: quarterdeck pipeline lint {name}", word::text(row, "errors")), Role::Bad);
+    }
+    let next = model
+        .rows(&Question::Rows { what: "schedule", limit: PAGE })
+        .and_then(|r| r.rows.iter().filter(|r| word::text(r, "pipeline") == name).filter_map(|r| when::instant(r, "next")).min());
+    out.put("NEXT", next.map(|t| format!("{}  {}", when::show(model, t), when::relative(model.now, t))).unwrap_or_default(), Role::Text);
+    let red = row.get("red_runs").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if red > 0 {
+        out.put("RED", format!("{red} in a row, since {}", list::at(model, row, "red_since")), Role::Bad);
+    }
+    out.put("CHANGES", word::changes(row), Role::Text);
+    out.put("STARTS", list::or(row, "triggers", "by hand only"), Role::Text);
+    out.put("GOOD", ended(model, row, "last_success", "last_success_ended"), Role::Text);
+    out.put("FAILED", ended(model, row, "last_failure", "last_failure_ended"), Role::Text);
+    out.put("DOES", word::text(row, "description"), Role::Text);
+    out.put("VIEWS", word::text(row, "views"), Role::Dim);
+    if !broken {
+        out.put("FILE", word::text(row, "file"), Role::Dim);
+    }
+    out.title("BUILD HISTORY", "");
+    let all = model.rows(&Question::Rows { what: "runs", limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
+    let mut any = false;
+    for run in
+        all.iter().take(SEARCHED).filter(|r| r.get("pipeline").and_then(|p| p.as_str()) == Some(name.as_str())).take(usize::from(NIGHTS))
+    {
+        any = true;
+        let outcome = word::outcome(run);
+        let (sign, role) = word::verdict(&outcome, glyphs);
+        let at = when::instant(run, "started").or_else(|| when::instant(run, "queued"));
+        out.spans(vec![
+            (format!("{sign} #{:<5} ", word::text(run, "number")), role),
+            (format!("{:<12} {:>6} ", at.map(|t| when::show(model, t)).unwrap_or_default(), super::runs::took(model, run)), Role::Text),
+            (word::changes(run), Role::Dim),
+        ]);
+    }
+    if !any {
+        out.say("no run yet: B starts one", Role::Dim);
+    }
+    out
 }
 
 fn queued(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
@@ -95,7 +225,22 @@ fn queued(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     vec![
         Cell::plain(word::text(row, "run")),
         Cell::new(state, role),
-        Cell::new(when::instant(row, "queued").map(|t| when::show(model, t)).unwrap_or_default(), Role::Dim),
+        Cell::new(when::elapsed(model, row, "queued").map(duration::short).unwrap_or_default(), Role::Dim),
         Cell::plain(word::text(row, "blocked")),
+    ]
+}
+
+fn executor(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let number = Cell::new(word::text(row, "executor"), Role::Dim);
+    if word::text(row, "state") != "busy" {
+        return vec![number, Cell::new("idle", Role::Dim), Cell::plain(""), Cell::plain("")];
+    }
+    let cell = word::text(row, "cell");
+    let cell = if cell.is_empty() { String::new() } else { format!(" ({cell})") };
+    vec![
+        number,
+        Cell::new(word::text(row, "run"), Role::Running),
+        Cell::plain(format!("{}/{}{cell}", word::text(row, "stage"), word::text(row, "step"))),
+        Cell::plain(when::elapsed(model, row, "since").map(duration::short).unwrap_or_default()),
     ]
 }

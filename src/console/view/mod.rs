@@ -2,15 +2,23 @@
 
 mod audit;
 mod dialog;
+mod doctor;
 mod frame;
 mod help;
 mod home;
 mod jobs;
+mod list;
+mod plain;
 mod run;
+mod run_parts;
 mod runs;
 mod schedule;
+mod stages;
+#[cfg(test)]
+mod tests;
+mod text;
 mod welcome;
-mod when;
+pub mod when;
 pub mod word;
 
 use ratatui::buffer::Buffer;
@@ -18,6 +26,7 @@ use ratatui::layout::Rect;
 
 use super::model::Model;
 use super::model::screen::Kind;
+use super::widget::paint;
 use crate::theme::{Look, Role};
 
 /// Draws everything.
@@ -35,6 +44,8 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Run(run) => run::draw(model, look, inner, buf, run),
         Kind::Audit => audit::draw(model, look, inner, buf),
         Kind::Schedule => schedule::draw(model, look, inner, buf),
+        Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),
+        Kind::Doctor => doctor::draw(model, look, inner, buf),
     }
     if model.help {
         help::draw(model, look, inner, buf);
@@ -49,4 +60,26 @@ fn split(area: Rect, below: u16) -> (Rect, Rect) {
     let below = below.min(area.height);
     let above = area.height - below;
     (Rect { height: above, ..area }, Rect { y: area.y + above, height: below, ..area })
+}
+
+/// From this width on, a detail stands beside its list.
+const BESIDE: u16 = 120;
+/// With fewer columns or rows there is no detail: Enter shows what is behind a row.
+const LEAST: (u16, u16) = (60, 14);
+
+/// List and detail: side by side, or the detail in `rows` rows below; no detail where there is no room, or where the list is to be wide.
+fn beside(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u16) -> (Rect, Option<Rect>) {
+    if model.screen().wide || area.width < LEAST.0 || area.height < LEAST.1 {
+        return (area, None);
+    }
+    if area.width < BESIDE {
+        let (above, below) = split(area, rows.min(area.height / 2));
+        return (above, Some(below));
+    }
+    let left = area.width * 62 / 100;
+    for y in 0..area.height {
+        paint::text(buf, area, left, y, look.glyphs.upright, look.style(Role::Border), "");
+    }
+    let right = Rect { x: area.x + left + 2, width: area.width - left - 2, ..area };
+    (Rect { width: left - 1, ..area }, Some(right))
 }

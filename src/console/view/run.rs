@@ -1,10 +1,14 @@
-//! One run: its head, the stage view with the runs before it, the steps, and why it stands as it does.
+//! One run: its head, the stage view beside the runs before it, the matrix, why it stands as it does, and what belongs to it.
+//!
+//! The page is drawn as long as it is, and shown from where it is scrolled to.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{when, word};
-use crate::api::types::{RunDoc, StageDoc};
+use super::list::{self, Trust};
+use super::text::Text;
+use super::{run_parts, stages, when, word};
+use crate::api::types::RunDoc;
 use crate::base::duration;
 use crate::console::model::Model;
 use crate::console::question::Question;
@@ -12,117 +16,96 @@ use crate::console::widget::paint;
 use crate::domain::run::RunRef;
 use crate::theme::{Look, Role};
 
+/// Rows of the longest page.
+const LONGEST: u16 = 400;
+/// From this width on, what belongs to the run stands beside its stages.
+const BESIDE: u16 = 120;
+
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunRef) {
-    let mut page = Page { look, area, buf, y: 0 };
+    if area.width == 0 || area.height == 0 {
+        return;
+    }
+    let trust = list::trust(model, &Question::Run(run.clone()));
     let Some(doc) = model.run(run) else {
-        let known = model.known(&Question::Run(run.clone()));
-        let text = known.and_then(|k| k.error.as_ref()).map_or_else(|| "asking the engine".to_owned(), |e| format!("{e}. {}", e.help));
-        return page.line(2, &text, Role::Dim);
+        let mut text = Text::new();
+        match trust {
+            Trust::None(why) => text.say(&why, Role::Bad),
+            _ => text.say("asking the engine", Role::Dim),
+        }
+        text.draw(look, area, buf);
+        return;
     };
-    head(model, &mut page, doc);
-    page.y += 1;
-    stages(model, &mut page, doc);
-    if let Some(why) = model.why(run).filter(|w| !w.reasons.is_empty()) {
-        page.y += 1;
-        page.line(0, "WHY", Role::Section);
-        for reason in &why.reasons {
-            for text in reason.lines() {
-                page.line(2, text, Role::Text);
-            }
+    let page = Rect::new(0, 0, area.width, LONGEST);
+    let mut whole = Buffer::empty(page);
+    let used = draw_page(model, look, &mut whole, doc, run, &trust);
+    let top = model.screen().scroll.min(used.saturating_sub(area.height));
+    for y in 0..area.height.min(used.saturating_sub(top)) {
+        for x in 0..area.width {
+            buf[(area.x + x, area.y + y)] = whole[(x, top + y)].clone();
         }
     }
-    history(model, &mut page, run);
-}
-
-struct Page<'a> {
-    look: &'a Look,
-    area: Rect,
-    buf: &'a mut Buffer,
-    y: u16,
-}
-
-impl Page<'_> {
-    fn at(&mut self, x: u16, text: &str, role: Role) -> u16 {
-        paint::text(self.buf, self.area, x, self.y, text, self.look.style(role), self.look.glyphs.ellipsis)
-    }
-
-    fn line(&mut self, x: u16, text: &str, role: Role) {
-        self.at(x, text, role);
-        self.y += 1;
+    if used > top + area.height {
+        let text = format!(" {} {} more rows ", look.glyphs.down, used - top - area.height);
+        let at = area.width.saturating_sub(paint::width(&text) as u16);
+        paint::text(buf, area, at, area.height - 1, &text, look.style(Role::Dim), "");
     }
 }
 
-fn head(model: &Model, page: &mut Page<'_>, doc: &RunDoc) {
+/// Draws the whole page; returns its rows.
+fn draw_page(model: &Model, look: &Look, buf: &mut Buffer, doc: &RunDoc, run: &RunRef, trust: &Trust) -> u16 {
+    let area = buf.area;
+    let head_rows = head(model, doc, run, look, trust).draw(look, area, buf);
+    let below = Rect { y: head_rows, height: area.height - head_rows, ..area };
+    let facts = run_parts::all(model, doc, run, &look.glyphs);
+    if area.width >= BESIDE {
+        let left = area.width * 62 / 100;
+        let stages_area = Rect { width: left - 1, ..below };
+        let used = stages::draw(model, look, stages_area, buf, doc, run);
+        let right = Rect { x: left + 1, width: area.width - left - 1, ..below };
+        let beside = facts.draw(look, right, buf);
+        let rows = used.max(beside);
+        for y in 0..rows {
+            paint::text(buf, below, left - 1, y, look.glyphs.upright, look.style(Role::Border), "");
+        }
+        return head_rows + rows;
+    }
+    let used = stages::draw(model, look, below, buf, doc, run);
+    let rest = Rect { y: below.y + used, height: below.height - used, ..below };
+    head_rows + used + facts.draw(look, rest, buf)
+}
+
+fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -> Text {
+    let mut out = Text::new();
     let outcome = doc.verdict.clone().unwrap_or_else(|| doc.state.clone());
-    let (sign, role) = word::verdict(&outcome, &page.look.glyphs);
-    let x = page.at(0, &format!("{sign} "), role);
-    let x = page.at(x, &format!("{} ", doc.run), Role::Strong);
-    let x = page.at(x, &format!("{outcome} "), role);
-    let started = doc.started.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let ended = doc.ended.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let mut x = x;
+    let (sign, role) = word::verdict(&outcome, &look.glyphs);
+    let (sign, role, outcome) = match (trust, role) {
+        (Trust::Old(_), Role::Good) => ("~", Role::Unknown, format!("~{outcome}")),
+        _ => (sign, role, outcome),
+    };
+    let time = |t: &Option<String>| t.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+    let (started, ended) = (time(&doc.started), time(&doc.ended));
+    let mut spans = vec![(format!("{sign} {} ", doc.run), role), (format!("{} ", outcome.to_uppercase()), role)];
     if let Some(from) = started {
         let ms = ended.unwrap_or(model.now).duration_since(from).as_millis();
-        x = page.at(x, &format!("{}  ", duration::short(u64::try_from(ms).unwrap_or(0))), Role::Text);
-        x = page.at(x, &format!("started {}  ", when::show(model, from)), Role::Dim);
+        spans.push((format!(" {}  ", duration::short(u64::try_from(ms).unwrap_or(0))), Role::Strong));
+        spans.push((format!("started {}  ", when::show(model, from)), Role::Dim));
     }
-    page.at(x, &doc.detail, Role::Text);
-    page.y += 1;
-}
-
-/// One row a stage: sign, name, time against the longest, its words; below it the steps that are not simply green.
-fn stages(model: &Model, page: &mut Page<'_>, doc: &RunDoc) {
-    page.line(0, "STAGE", Role::Section);
-    let names = doc.stages.iter().map(|s| paint::width(&s.name)).max().unwrap_or(0).min(usize::from(page.area.width / 2)) as u16;
-    let longest = doc.stages.iter().filter_map(|s| s.duration_ms).max().unwrap_or(0).max(1);
-    let bar = usize::from(page.area.width / 6).clamp(4, 24);
-    for stage in &doc.stages {
-        let outcome = stage.verdict.clone().unwrap_or_else(|| stage.state.clone());
-        let (sign, role) = word::verdict(&outcome, &page.look.glyphs);
-        page.at(0, sign, role);
-        let name = paint::cut(&stage.name, usize::from(names), page.look.glyphs.ellipsis);
-        page.at(2, &name, Role::Text);
-        let x = 2 + names + 1;
-        let time = stage.duration_ms.map(duration::short).unwrap_or_default();
-        page.at(x, &format!("{time:>7}"), Role::Text);
-        let full = stage.duration_ms.map_or(0, |ms| (ms as u128 * bar as u128).div_ceil(longest as u128) as usize).min(bar);
-        let strip = page.look.glyphs.bar[2].repeat(full);
-        page.at(x + 8, &strip, role);
-        let words = if stage.detail.is_empty() { outcome } else { format!("{outcome}  {}", stage.detail) };
-        page.at(x + 9 + bar as u16, &words, role);
-        page.y += 1;
-        steps(page, stage);
+    if let Some(about) = model.about(run) {
+        let moved = word::changes(&about.run);
+        if !moved.is_empty() {
+            spans.push((format!("{moved}  "), Role::Text));
+        }
+        spans.push((format!("by {} ({})", word::text(&about.run, "requested_by"), word::text(&about.run, "trigger")), Role::Dim));
     }
-    let _ = model;
-}
-
-fn steps(page: &mut Page<'_>, stage: &StageDoc) {
-    for step in
-        stage.steps.iter().filter(|s| s.verdict.as_deref().is_some_and(|v| v != "success" && v != "skipped") || s.state == "running")
-    {
-        let outcome = step.verdict.clone().unwrap_or_else(|| step.state.clone());
-        let (sign, role) = word::verdict(&outcome, &page.look.glyphs);
-        let code = step.exit_code.map(|c| format!("  exit {c}")).unwrap_or_default();
-        page.line(4, &format!("{sign} {}  {outcome}{code}  {}", step.name, step.detail), role);
+    out.spans(spans);
+    if let Trust::Old(why) = trust {
+        out.say(&format!("STALE {why}"), Role::Warn);
     }
-}
-
-fn history(model: &Model, page: &mut Page<'_>, run: &RunRef) {
-    let Some(rows) = model.rows(&Question::History { pipeline: run.pipeline.clone(), limit: 14 }) else { return };
-    page.y += 1;
-    page.line(0, &format!("LAST RUNS OF {}", run.pipeline), Role::Section);
-    for row in &rows.rows {
-        let outcome = word::outcome(row);
-        let (sign, role) = word::verdict(&outcome, &page.look.glyphs);
-        let took = when::lasted(row, "duration_ms").unwrap_or_default();
-        let at = when::instant(row, "started").map(|t| when::show(model, t)).unwrap_or_default();
-        let here = if word::text(row, "run") == run.to_string() { page.look.glyphs.cursor } else { " " };
-        page.at(0, here, Role::Strong);
-        page.at(2, sign, role);
-        page.line(
-            4,
-            &format!("#{:<6} {outcome:<9} {took:>7}  {at:<12}  {}", word::text(row, "number"), word::text(row, "changes")),
-            Role::Text,
-        );
+    if !doc.detail.is_empty() {
+        out.say(&doc.detail, Role::Text);
     }
+    if let Some(e) = &doc.first_error {
+        out.put("ERROR", e.text.clone(), Role::Bad);
+    }
+    out
 }

@@ -1,128 +1,95 @@
-//! Lists of runs, and the part that every list shares: count line, table, and words for when there is nothing to show.
+//! The list of all runs, and what one row of it says in full.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{when, word};
+use super::list::{self, Shape};
+use super::text::Text;
+use super::{beside, when, word};
 use crate::base::duration;
-use crate::console::model::list::{List, Row};
-use crate::console::model::{Link, Model, Pane};
-use crate::console::question::Question;
-use crate::console::widget::paint;
-use crate::console::widget::table::{self, Cell, Column, Line};
-use crate::theme::{Look, Role};
+use crate::console::model::Model;
+use crate::console::model::list::Row;
+use crate::console::widget::table::{Cell, Column};
+use crate::theme::{Glyphs, Look, Role};
 
-const COLUMNS: &[Column] = &[
+pub const COLUMNS: &[Column] = &[
     Column::left("RUN", "run", 10, 2),
     Column::left("", "verdict", 1, 0),
-    Column::left("STATE", "state", 7, 0),
-    Column::right("TIME", "duration_ms", 5),
-    Column::left("WHEN", "started", 9, 0),
+    Column::left("STATE", "state", 9, 0),
+    Column::right("TIME", "duration_ms", 6),
+    Column::left("WHEN", "started", 12, 0),
     Column::left("BY", "requested_by", 4, 1),
     Column::left("DETAIL", "detail", 10, 3),
+    Column::left("CHANGES", "changes", 10, 4),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
-    list_of(
-        model,
-        look,
-        area,
-        buf,
-        &Shape { pane, list, focused: true, columns: COLUMNS, empty: "no run yet: B on a pipeline starts one" },
-        &cells,
-    );
+    let (left, detail) = beside(model, look, area, buf, 7);
+    let empty = "no run yet: 8 shows the pipelines, B on one of them starts it";
+    let shape = Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more: String::new() };
+    list::draw(model, look, left, buf, &shape);
+    if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
+        about(model, &look.glyphs, row).draw(look, area, buf);
+    }
 }
 
 /// A run's row.
 pub fn cells(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     let outcome = word::outcome(row);
     let (sign, role) = word::verdict(&outcome, &look.glyphs);
-    let running = outcome == "running";
-    let lasted =
-        when::lasted(row, "duration_ms").or_else(|| running.then(|| when::elapsed(model, row, "started").map(duration::short)).flatten());
     let at = when::instant(row, "started").or_else(|| when::instant(row, "queued"));
     vec![
         Cell::new(word::text(row, "run"), Role::Text),
         Cell::new(sign, role),
         Cell::new(outcome, role),
-        Cell::plain(lasted.unwrap_or_default()),
+        Cell::plain(took(model, row)),
         Cell::new(at.map(|t| when::show(model, t)).unwrap_or_default(), Role::Dim),
         Cell::new(word::text(row, "requested_by"), Role::Dim),
         Cell::plain(word::text(row, "detail")),
+        Cell::new(word::changes(row), Role::Dim),
     ]
 }
 
-/// What a list is made of.
-pub struct Shape<'a> {
-    pub pane: Pane,
-    pub list: &'a List,
-    pub focused: bool,
-    pub columns: &'a [Column],
-    /// What is said where there is no row at all.
-    pub empty: &'a str,
+/// How long a run took, or has taken so far.
+pub fn took(model: &Model, row: &Row) -> String {
+    let running = word::text(row, "state") == "running";
+    let so_far = || running.then(|| when::elapsed(model, row, "started").map(duration::short)).flatten();
+    when::lasted(row, "duration_ms").or_else(so_far).unwrap_or_default()
 }
 
-/// Draws one list with its count line. Old rows stay, marked as such, until new ones come.
-pub fn list_of(
-    model: &Model,
-    look: &Look,
-    area: Rect,
-    buf: &mut Buffer,
-    shape: &Shape<'_>,
-    cells: &dyn Fn(&Model, &Look, &Row) -> Vec<Cell>,
-) {
-    let question = Question::Rows { what: shape.pane.what, limit: super::super::model::screen::PAGE };
-    let known = model.known(&question);
-    let rows = model.rows(&question).map_or(&[][..], |r| r.rows.as_slice());
-    let fields: Vec<&str> = rows.first().map(|r| r.keys().map(String::as_str).collect()).unwrap_or_default();
-    let shown = shape.list.shown(rows, &fields, model.now);
-    count(model, look, area, buf, shape, rows.len(), shown.len());
-    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    if shown.is_empty() {
-        let (text, role) = match known {
-            None => ("asking the engine".to_owned(), Role::Dim),
-            Some(k) if k.answer.is_none() => match &k.error {
-                Some(e) => (format!("{e}. {}", e.help), Role::Bad),
-                None => ("asking the engine".to_owned(), Role::Dim),
-            },
-            Some(_) if rows.is_empty() => (shape.empty.to_owned(), Role::Dim),
-            Some(_) => (format!("the filter hides all {} rows, \\ clears it", rows.len()), Role::Warn),
-        };
-        paint::text(buf, body, 2, 1, &text, look.style(role), look.glyphs.ellipsis);
-        return;
+/// All that a run's row says.
+pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
+    let mut out = Text::new();
+    let outcome = word::outcome(row);
+    let (sign, role) = word::verdict(&outcome, glyphs);
+    out.title(word::text(row, "run"), word::text(row, "title"));
+    out.spans(vec![
+        (format!("{sign} {outcome} "), role),
+        (format!("{}  ", took(model, row)), Role::Text),
+        (word::text(row, "detail"), Role::Text),
+    ]);
+    let place = [word::text(row, "failed_stage"), word::text(row, "failed_step")];
+    let place: Vec<String> = place.into_iter().filter(|p| !p.is_empty()).collect();
+    let code = word::text(row, "exit_code");
+    let code = if code.is_empty() || place.is_empty() { String::new() } else { format!("  exit {code}") };
+    if !place.is_empty() {
+        out.put("FAILED", format!("{}{code}", place.join("/")), Role::Bad);
     }
-    let ids: Vec<String> = shown.iter().map(|r| word::text(r, shape.pane.id)).collect();
-    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let at = shape.list.position(&names);
-    let height = usize::from(body.height.saturating_sub(1));
-    let view = table::View {
-        columns: shape.columns,
-        sort: shape.list.sort.as_ref().map(|(c, b)| (c.as_str(), *b)),
-        len: shown.len(),
-        at,
-        first: shape.list.first(at, height, shown.len()),
-        focused: shape.focused,
-    };
-    table::draw(look, body, buf, &view, |n| Line { cells: cells(model, look, shown[n]), marked: shape.list.marks.contains(&ids[n]) });
-}
-
-fn count(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Shape<'_>, all: usize, shown: usize) {
-    let mut text = if all == shown { format!("{} {all}", shape.pane.title) } else { format!("{} {shown} of {all}", shape.pane.title) };
-    if !shape.list.marks.is_empty() {
-        text += &format!("   {} marked", shape.list.marks.len());
+    let times = [("queued", "queued"), ("started", "started"), ("ended", "ended")];
+    let times = times.iter().filter_map(|(f, w)| Some(format!("{w} {}", when::show(model, when::instant(row, f)?)))).collect::<Vec<_>>();
+    out.put("WHEN", times.join("  "), Role::Text);
+    let reason = word::text(row, "reason");
+    let sep = if reason.is_empty() { "" } else { ": " };
+    out.put("WHO", format!("{} ({}){sep}{reason}", word::text(row, "requested_by"), word::text(row, "trigger")), Role::Text);
+    out.put("CHANGES", word::changes(row), Role::Text);
+    match (word::text(row, "fp_before"), word::text(row, "fp_after")) {
+        (a, b) if a.is_empty() && b.is_empty() => {}
+        (a, b) if a == b => out.put("CONTENT", word::short(&a), Role::Dim),
+        (a, b) => out.put("CONTENT", format!("{} -> {}", word::short(&a), word::short(&b)), Role::Dim),
     }
-    if !shape.list.filter.is_empty() {
-        text += &format!("   filter {}", shape.list.filter);
-    }
-    let style = look.style(if shape.focused { Role::Count } else { Role::Dim });
-    let x = paint::text(buf, area, 0, 0, &text, style, look.glyphs.ellipsis);
-    let question = Question::Rows { what: shape.pane.what, limit: super::super::model::screen::PAGE };
-    let Some(known) = model.known(&question) else { return };
-    let age = known.at.map(|t| when::relative(model.now, t)).unwrap_or_default();
-    let stale = matches!(model.link, Link::Down { .. });
-    let error = known.error.as_ref().map(|e| format!("   {e}"));
-    if let Some(text) = error.or_else(|| stale.then(|| format!("   ~ from {age}"))) {
-        paint::text(buf, area, x, 0, &text, look.style(Role::Warn), look.glyphs.ellipsis);
-    }
+    out.put("REPLAYS", word::text(row, "replay_of"), Role::Dim);
+    out.put("CANCEL", word::text(row, "cancel_by"), Role::Warn);
+    out.put("NEXT", "enter stages  l log  w why  c the same as a command", Role::Dim);
+    out
 }

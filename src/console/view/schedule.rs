@@ -1,44 +1,206 @@
-//! What is due, what the clock did last, and what it missed.
+//! What is due next, what the ledger says of the times that are past, and the triggers: missed, late and skipped with why; nights on which
+//! clocks change are marked.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::runs::{Shape, list_of};
-use super::{when, word};
+use super::list::{self, Shape};
+use super::text::Text;
+use super::{beside, split, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
-const COLUMNS: &[Column] = &[
+const DUE: &[Column] = &[
+    Column::left("WHEN", "scheduled_for", 12, 0),
+    Column::right("IN", "", 7),
+    Column::left("PIPELINE", "pipeline", 10, 1),
+    Column::left("NOTE", "calendar", 30, 2),
+    Column::left("TRIGGER", "trigger", 10, 3),
+];
+
+const LEDGER: &[Column] = &[
+    Column::left("SCHEDULED", "scheduled_for", 12, 0),
+    Column::left("PIPELINE", "pipeline", 10, 1),
+    Column::left("OUTCOME", "outcome", 9, 0),
+    Column::left("RUN", "run", 10, 2),
+    Column::left("WHY", "why", 12, 3),
+];
+
+const TRIGGERS: &[Column] = &[
     Column::left("PIPELINE", "pipeline", 12, 1),
     Column::left("TRIGGER", "trigger", 10, 2),
-    Column::left("NEXT", "next", 9, 0),
-    Column::left("LAST", "last_scheduled_for", 9, 0),
-    Column::left("OUTCOME", "last_outcome", 8, 0),
-    Column::left("WHY", "detail", 10, 3),
+    Column::left("NEXT", "next", 12, 0),
+    Column::left("LAST", "last_scheduled", 12, 0),
+    Column::left("OUTCOME", "last_outcome", 9, 0),
+    Column::left("STATE", "state", 6, 0),
+    Column::left("DETAIL", "detail", 10, 3),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let Some((pane, list)) = model.screen().pane() else { return };
-    let empty = "no pipeline has a clock: cron: or every: below triggers: says when";
-    list_of(model, look, area, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty }, &cells);
+    let screen = model.screen();
+    let ([due, ledger, triggers], [of_due, of_ledger, of_triggers]) = (screen.kind.panes(), screen.lists.as_slice()) else { return };
+    let more = model.status().filter(|s| s.scheduler != "on").map(|s| format!("scheduler {}", s.scheduler)).unwrap_or_default();
+    let shapes = [
+        Shape {
+            pane: *due,
+            list: of_due,
+            focused: screen.focus == 0,
+            columns: DUE,
+            empty: "no clock starts anything: cron: or every: below triggers: of a pipeline says when",
+            cells: &next,
+            more,
+        },
+        Shape {
+            pane: *ledger,
+            list: of_ledger,
+            focused: screen.focus == 1,
+            columns: LEDGER,
+            empty: "nothing was due yet: what was missed will stand here with its reason",
+            cells: &past,
+            more: missed(model, ledger),
+        },
+        Shape {
+            pane: *triggers,
+            list: of_triggers,
+            focused: screen.focus == 2,
+            columns: TRIGGERS,
+            empty: "no pipeline has a trigger: triggers: in its file says what starts it",
+            cells: &trigger,
+            more: String::new(),
+        },
+    ];
+    let focus = screen.focus.min(2);
+    if screen.wide || area.height < 14 {
+        return list::draw(model, look, area, buf, &shapes[focus]);
+    }
+    let (left, detail) = beside(model, look, area, buf, 0);
+    let detail = detail.filter(|d| d.height > 0 && d.y == left.y);
+    // The list that has the keys has the most room.
+    let small = (left.height / 4).max(4);
+    let mut y = left.y;
+    for (i, shape) in shapes.iter().enumerate() {
+        let height = if i == focus { left.height - 2 * small } else { small };
+        list::draw(model, look, Rect { y, height, ..left }, buf, shape);
+        y += height;
+    }
+    if let Some(area) = detail {
+        let (pane, list) = (shapes[focus].pane, shapes[focus].list);
+        let text = list::current(model, &pane, list).map(|row| about(model, pane.what, row)).unwrap_or_default();
+        let (above, _) = split(area, 0);
+        text.draw(look, above, buf);
+    }
 }
 
-fn cells(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
-    let outcome = word::text(row, "last_outcome");
-    let role = match outcome.as_str() {
-        "ran" => Role::Good,
-        "skipped" | "late" => Role::Warn,
-        _ => Role::Dim,
+fn missed(model: &Model, pane: &crate::console::model::Pane) -> String {
+    let rows = model.table(pane).0;
+    let of = |outcome: &str| rows.iter().filter(|r| word::text(r, "outcome") == outcome).count();
+    match (of("skipped"), of("late")) {
+        (0, 0) => String::new(),
+        (skipped, late) => format!("{skipped} skipped, {late} late   n next"),
+    }
+}
+
+/// What a change of the clocks does to a start.
+fn dst(row: &Row) -> &'static str {
+    match word::text(row, "dst").as_str() {
+        "gap" => "DST: no such time that day, it starts right after",
+        "fold" => "DST: comes twice, starts once",
+        _ => "",
+    }
+}
+
+fn next(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let closed = word::text(row, "calendar");
+    let note = match (dst(row), closed.as_str()) {
+        ("", c) => c.to_owned(),
+        (d, "") => d.to_owned(),
+        (d, c) => format!("{d}; {c}"),
     };
-    let at = |f: &str| when::instant(row, f).map(|t| when::show(model, t)).unwrap_or_default();
+    let role = if closed.is_empty() { Role::Text } else { Role::Dim };
+    let left = when::instant(row, "scheduled_for").map(|t| when::relative(model.now, t)).unwrap_or_default();
+    vec![
+        Cell::new(list::at(model, row, "scheduled_for"), role),
+        Cell::new(left.trim_start_matches("in ").to_owned(), Role::Dim),
+        Cell::new(word::text(row, "pipeline"), if closed.is_empty() { Role::Strong } else { Role::Dim }),
+        Cell::new(note, Role::Warn),
+        Cell::new(word::text(row, "trigger"), Role::Dim),
+    ]
+}
+
+fn past(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let outcome = word::text(row, "outcome");
+    let role = word::occurrence(&outcome);
+    vec![
+        Cell::new(list::at(model, row, "scheduled_for"), Role::Text),
+        Cell::new(word::text(row, "pipeline"), Role::Strong),
+        Cell::new(outcome, role),
+        Cell::plain(word::text(row, "run")),
+        Cell::plain(word::text(row, "why")),
+    ]
+}
+
+fn trigger(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let (outcome, state) = (word::text(row, "last_outcome"), word::text(row, "state"));
+    let roles = (word::occurrence(&outcome), if state == "on" { Role::Dim } else { Role::Bad });
     vec![
         Cell::new(word::text(row, "pipeline"), Role::Strong),
         Cell::plain(word::text(row, "trigger")),
-        Cell::plain(at("next")),
-        Cell::new(at("last_scheduled_for"), Role::Dim),
-        Cell::new(outcome, role),
+        Cell::plain(list::at(model, row, "next")),
+        Cell::new(list::at(model, row, "last_scheduled"), Role::Dim),
+        Cell::new(outcome, roles.0),
+        Cell::new(state, roles.1),
         Cell::plain(word::text(row, "detail")),
     ]
+}
+
+fn about(model: &Model, what: &str, row: &Row) -> Text {
+    let mut out = Text::new();
+    out.title(word::text(row, "pipeline"), word::text(row, "trigger"));
+    let full = |f: &str| {
+        when::instant(row, f).map(|t| format!("{}  ({})", when::show(model, t), when::relative(model.now, t))).unwrap_or_default()
+    };
+    match what {
+        "due" => {
+            out.put("STARTS", full("scheduled_for"), Role::Text);
+            out.put("LOCAL", word::text(row, "local"), Role::Text);
+            out.put("CLOCKS", dst(row), Role::Warn);
+            out.put("CLOSED", word::text(row, "calendar"), Role::Warn);
+        }
+        "occurrences" => {
+            let outcome = word::text(row, "outcome");
+            out.put("DUE", full("scheduled_for"), Role::Text);
+            out.put("OUTCOME", outcome.clone(), word::occurrence(&outcome));
+            out.put("CAUSE", word::text(row, "cause"), Role::Text);
+            out.put("WHY", word::text(row, "why"), Role::Text);
+            out.put("RUN", word::text(row, "run"), Role::Text);
+            out.put("DECIDED", full("decided"), Role::Dim);
+            if outcome == "skipped" {
+                let time = word::text(row, "scheduled_for");
+                out.put(
+                    "NEXT",
+                    format!("quarterdeck do run-missed {} --with scheduled_for={time}", word::text(row, "pipeline")),
+                    Role::Key,
+                );
+            }
+        }
+        _ => {
+            let state = word::text(row, "state");
+            out.put("NEXT", full("next"), Role::Text);
+            out.put("LOCAL", word::text(row, "next_local"), Role::Text);
+            out.put("STATE", state.clone(), if state == "on" { Role::Text } else { Role::Bad });
+            out.put("DETAIL", word::text(row, "detail"), Role::Warn);
+            out.put("MISSED", word::text(row, "catch_up"), Role::Text);
+            out.put(
+                "CALENDAR",
+                format!("{} {}", word::text(row, "calendar"), word::text(row, "calendar_state")).trim().to_owned(),
+                Role::Text,
+            );
+            out.put("LAST", format!("{} {}", full("last_scheduled"), word::text(row, "last_outcome")).trim().to_owned(), Role::Text);
+            out.put("RUN", word::text(row, "last_run"), Role::Text);
+            out.put("WHY", word::text(row, "last_why"), Role::Text);
+        }
+    }
+    out
 }

@@ -31,6 +31,14 @@ pub fn show(model: &Model, at: Timestamp) -> String {
     local.strftime(form).to_string()
 }
 
+/// The day alone, or the time where it is today: six columns.
+pub fn day(model: &Model, at: Timestamp) -> String {
+    let zone = if model.clock == Clock::Utc { TimeZone::UTC } else { model.site.zone.clone() };
+    let local = at.to_zoned(zone.clone());
+    let today = model.now.to_zoned(zone).date() == local.date();
+    local.strftime(if today { "%H:%M" } else { "%d %b" }).to_string()
+}
+
 pub fn relative(now: Timestamp, at: Timestamp) -> String {
     let ms = now.duration_since(at).as_millis();
     let text = duration::short(ms.unsigned_abs().min(u128::from(u64::MAX)) as u64);

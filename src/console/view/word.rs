@@ -17,13 +17,14 @@ pub fn text(row: &Row, field: &str) -> String {
 /// How a verdict or a state is drawn: word, sign, role.
 pub fn verdict(word: &str, glyphs: &Glyphs) -> (&'static str, Role) {
     match word {
-        "success" => (glyphs.good, Role::Good),
-        "failure" | "lost" => (glyphs.bad, Role::Bad),
+        "success" | "ok" => (glyphs.good, Role::Good),
+        "failure" | "lost" | "fail" => (glyphs.bad, Role::Bad),
         "invalid" => ("!", Role::Bad),
         "cancelled" => ("x", Role::Warn),
+        "warn" => ("!", Role::Warn),
         "skipped" => (glyphs.none, Role::Dim),
         "running" => (glyphs.running, Role::Running),
-        "queued" | "pending" | "waiting" | "blocked" => (glyphs.waiting, Role::Waiting),
+        "queued" | "pending" | "waiting" | "blocked" | "ready" => (glyphs.waiting, Role::Waiting),
         "" => (glyphs.none, Role::Dim),
         _ => (glyphs.unknown, Role::Unknown),
     }
@@ -37,8 +38,44 @@ pub fn outcome(row: &Row) -> String {
     }
 }
 
+/// What became of a time of the ledger.
+pub fn occurrence(outcome: &str) -> Role {
+    match outcome {
+        "ran" => Role::Good,
+        "late" | "skipped" => Role::Warn,
+        _ => Role::Dim,
+    }
+}
+
 /// Whether a row is one that `n` stops at.
 pub fn problem(row: &Row) -> bool {
-    let bad = |f: &str| matches!(text(row, f).as_str(), "failure" | "lost" | "invalid");
-    bad("verdict") || bad("last_verdict") || !text(row, "errors").is_empty() || matches!(text(row, "outcome").as_str(), "skipped" | "late")
+    let is = |f: &str, words: &[&str]| words.contains(&text(row, f).as_str());
+    let bad = |f: &str| is(f, &["failure", "lost", "invalid"]);
+    let number = |f: &str| row.get(f).and_then(Value::as_u64).unwrap_or(0) > 0;
+    bad("verdict")
+        || bad("last_verdict")
+        || number("errors")
+        || number("red_runs")
+        || is("outcome", &["skipped", "late"])
+        || is("last_outcome", &["skipped", "late"])
+        || is("state", &["fail", "warn", "broken", "dead"])
+        || is("dst", &["gap", "fold"])
+        || !text(row, "calendar").is_empty() && row.contains_key("dst")
+        || row.contains_key("severity")
+        || text(row, "result").starts_with("refused")
+        || row.get("single_person").and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// `none` as people know it from Jenkins; what moved; empty where nobody can say.
+pub fn changes(row: &Row) -> String {
+    moved(&text(row, "changes"))
+}
+
+pub fn moved(text: &str) -> String {
+    if text == "none" { "No Changes".to_owned() } else { text.to_owned() }
+}
+
+/// The first twelve signs of a fingerprint, or a commit.
+pub fn short(fp: &str) -> String {
+    fp.chars().take(12).collect()
 }

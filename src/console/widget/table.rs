@@ -1,4 +1,4 @@
-//! A list in columns: widths from what is visible, only visible rows are built, the cursor's row is always among them.
+//! A list in columns: only visible rows are built, the cursor's row is always among them, and no width depends on how far it is scrolled.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,7 +14,7 @@ pub struct Column {
     /// The row's field that it is sorted by.
     pub field: &'static str,
     pub right: bool,
-    /// It keeps this width and more; what has a larger `give` is cut first.
+    /// It keeps this width, and, with a `give`, grows to what its field holds; what has a larger `give` is cut first.
     pub least: u16,
     pub give: u8,
 }
@@ -34,11 +34,13 @@ impl Column {
 pub struct Cell {
     pub text: String,
     pub role: Role,
+    /// It is other than a moment ago.
+    pub changed: bool,
 }
 
 impl Cell {
     pub fn new(text: impl Into<String>, role: Role) -> Self {
-        Self { text: text.into(), role }
+        Self { text: text.into(), role, changed: false }
     }
 
     pub fn plain(text: impl Into<String>) -> Self {
@@ -62,6 +64,8 @@ pub struct View<'a> {
     pub at: usize,
     pub first: usize,
     pub focused: bool,
+    /// Columns that the longest text of a field takes, over all rows.
+    pub wants: &'a dyn Fn(&str) -> u16,
 }
 
 /// Columns before the first cell: cursor and mark.
@@ -75,7 +79,7 @@ pub fn draw(look: &Look, area: Rect, buf: &mut Buffer, view: &View<'_>, line: im
     }
     let last = view.len.min(view.first + usize::from(area.height) - 1);
     let lines: Vec<Line> = (view.first..last).map(line).collect();
-    let widths = widths(view.columns, &lines, area.width.saturating_sub(MARGIN));
+    let widths = widths(view, area.width.saturating_sub(MARGIN));
     heading(look, area, buf, view, &widths);
     for (i, line) in lines.iter().enumerate() {
         let y = i as u16 + 1;
@@ -91,13 +95,13 @@ pub fn draw(look: &Look, area: Rect, buf: &mut Buffer, view: &View<'_>, line: im
         if let Some(style) = base {
             paint::row(buf, Rect { width: head.min(area.width), ..area }, y, style);
         }
-        let sign = if here { look.glyphs.cursor } else { " " };
+        let sign = if here && view.focused { look.glyphs.cursor } else { " " };
         paint::text(buf, area, 0, y, sign, base.unwrap_or_default(), look.glyphs.ellipsis);
         if line.marked {
             paint::text(buf, area, 1, y, look.glyphs.mark, base.unwrap_or_default(), look.glyphs.ellipsis);
         }
         let cells = line.cells.iter().enumerate().map(|(i, c)| {
-            let own = look.style(c.role);
+            let own = if c.changed { look.style(c.role).patch(look.style(Role::Changed)) } else { look.style(c.role) };
             (c.text.as_str(), base.filter(|_| i == 0 || !cursor).map_or(own, |b| own.patch(b)))
         });
         put(look, area, buf, y, view.columns, &widths, cells);
@@ -141,14 +145,17 @@ fn put<'a>(
     }
 }
 
-/// Widths that fit into `room`: what the cells need; where that is too much, columns that give are cut down to their least, those with the
+/// Widths that fit into `room`: what the fields hold; where that is too much, columns that give are cut down to their least, those with the
 /// largest `give` first; then columns go from the right.
-fn widths(columns: &[Column], lines: &[Line], room: u16) -> Vec<u16> {
-    let needed = |i: usize, c: &Column| {
-        let cells = lines.iter().filter_map(|l| l.cells.get(i)).map(|cell| paint::width(&cell.text));
-        cells.chain([paint::width(c.title) + 1, usize::from(c.least)]).max().unwrap_or(0).min(usize::from(u16::MAX)) as u16
+fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
+    let columns = view.columns;
+    let needed = |c: &Column| {
+        // One column more is the sort mark's, where there is a title that it can stand beside.
+        let title = if c.title.is_empty() { 0 } else { paint::width(c.title) as u16 + 1 };
+        let held = if c.give > 0 { (view.wants)(c.field) } else { 0 };
+        held.max(title).max(c.least)
     };
-    let mut out: Vec<u16> = columns.iter().enumerate().map(|(i, c)| needed(i, c)).collect();
+    let mut out: Vec<u16> = columns.iter().map(needed).collect();
     let total = |w: &[u16]| w.iter().filter(|w| **w > 0).map(|w| u32::from(*w + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
     let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].give > 0).collect();
     order.sort_by_key(|i| std::cmp::Reverse(columns[*i].give));
@@ -176,7 +183,8 @@ mod tests {
         let look = Look { theme: Theme::plain(), glyphs: Glyphs::ASCII };
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
-        let view = View { columns: COLUMNS, sort: Some(("ms", true)), len: rows.len(), at, first: 0, focused: true };
+        let wants = |field: &str| rows.iter().map(|r| r[if field == "name" { 0 } else { 2 }].len() as u16).max().unwrap_or(0);
+        let view = View { columns: COLUMNS, sort: Some(("ms", true)), len: rows.len(), at, first: 0, focused: true, wants: &wants };
         draw(&look, area, &mut buf, &view, |n| Line { cells: rows[n].iter().map(|c| Cell::plain(*c)).collect(), marked: n == 1 });
         let rows: Vec<String> = (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol().to_owned()).collect::<String>()).collect();
         rows.iter().map(|r| r.trim_end()).collect::<Vec<_>>().join("\n")
@@ -187,7 +195,7 @@ mod tests {
         let rows = [["alpha", "1m", "a reason that is long"], ["b\u{1b}[2J", "12m", "x"]];
         let lines = shot(30, 4, &rows, 0);
         let lines: Vec<&str> = lines.lines().collect();
-        assert_eq!(lines, ["  NAME   TIMEv WHY", "> alpha     1m a reason that~", " *b        12m x"]);
+        assert_eq!(lines, ["  NAME  TIMEv WHY", "> alpha    1m a reason that i~", " *b       12m x"]);
         assert_eq!(shot(9, 2, &rows, 0).lines().next(), Some("  NAME"));
         for (w, h) in [(0, 0), (1, 1), (2, 9), (80, 1)] {
             shot(w, h, &rows, 1);

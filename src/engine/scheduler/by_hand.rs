@@ -5,12 +5,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use super::news;
 use crate::api::ApiError;
 use crate::domain::actor::Actor;
 use crate::domain::occurrence::{Occurrence, Outcome};
 use crate::domain::run::RunRef;
 use crate::engine::state::{Engine, from_store};
-use crate::engine::{act, rows};
+use crate::engine::{act, routes, rows};
 use crate::pipeline::plan::Plan;
 use crate::runner::{RunnerError, Submit};
 use crate::store::{Ledger, Note, StoreError};
@@ -71,11 +72,23 @@ pub async fn start(
         note: Some(note),
     };
     let why = format!("made up by {}; it was skipped: {}", who.name, o.why);
+    let trigger = o.trigger.clone();
     let ledger = Ledger::MakeUp { pipeline: o.pipeline.clone(), trigger: o.trigger, scheduled_us: o.scheduled_us, why };
-    engine.runner.submit_due(submit, ledger).await.map_err(|e| match e {
+    let key = (o.pipeline.clone(), trigger);
+    let run = engine.runner.submit_due(submit, ledger).await.map_err(|e| match e {
         RunnerError::Store(StoreError::Stale { .. }) => {
             ApiError::refused("somebody else has made it up meanwhile", "look at: quarterdeck get occurrences")
         }
         e => act::from_runner(&e),
-    })
+    })?;
+    let now = {
+        let (engine, (pipeline, trigger), at) = (engine.clone(), key.clone(), o.scheduled_us);
+        routes::blocking(move || engine.store.occurrence(&pipeline, &trigger, at).map_err(|e| from_store(&e))).await
+    };
+    // It is done; only who looks on would not be told.
+    if let Ok(Some(now)) = now {
+        news::wrote(engine, &[now]);
+    }
+    news::changed(engine, [key].into()).await;
+    Ok(run)
 }

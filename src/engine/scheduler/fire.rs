@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::calendars::{self, Kept};
+use super::news;
 use super::owed::{self, Act, Judged};
 use crate::api::{ApiError, Code};
 use crate::config::Site;
@@ -96,7 +97,7 @@ pub async fn settle(g: &Ground<'_>, debt: &Debt) -> Result<(), ApiError> {
     }
     let missed: Vec<Occurrence> = rows.iter().filter(|r| r.cause == Cause::Missed).cloned().collect();
     for chunk in rows.chunks(ROWS) {
-        g.engine.store.record(chunk.to_vec(), Vec::new()).await.map_err(|e| from_store(&e))?;
+        record(g, chunk.to_vec(), None).await?;
         crate::base::crash::point("scheduler.recorded");
     }
     on_failure::missed(g.engine, g.site, &missed);
@@ -135,12 +136,12 @@ async fn start(
         Err((cause, why)) => {
             tracing::warn!(pipeline = %debt.pipeline, trigger = %debt.key, scheduled_for = %own.at, "not started: {why}");
             let rows = rows(Outcome::Skipped, cause, &why, None);
-            return g.engine.store.record(rows, cursor.into_iter().collect()).await.map_err(|e| from_store(&e));
+            return record(g, rows, cursor).await;
         }
     };
     if let Some(run) = waiting(g.engine, &debt.pipeline, &debt.key).await? {
         let rows = rows(Outcome::Coalesced, Cause::None, &format!("{run} of the same trigger still waits to begin"), Some(&run));
-        return g.engine.store.record(rows, cursor.into_iter().collect()).await.map_err(|e| from_store(&e));
+        return record(g, rows, cursor).await;
     }
     let zone = crate::pipeline::schedule::zone(&debt.timer.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let local = crate::pipeline::schedule::local(own.at, &zone);
@@ -149,7 +150,7 @@ async fn start(
     let together = format!("the run of {local} stands for it{}", late.as_deref().map(|w| format!("; {w}")).unwrap_or_default());
     let mut due: Vec<Occurrence> = others.iter().map(|d| debt.row(d, Outcome::Coalesced, Cause::None, together.as_str(), g.now)).collect();
     due.push(debt.row(own, outcome, Cause::None, late.unwrap_or_default(), g.now));
-    let ledger = Ledger::Due { rows: due, cursor: cursor.clone() };
+    let ledger = Ledger::Due { rows: due.clone(), cursor: cursor.clone() };
     let word = match debt.timer.when {
         When::Cron { .. } => "cron",
         When::Every { .. } => "every",
@@ -158,20 +159,29 @@ async fn start(
     match g.engine.runner.submit_due(submit, ledger).await {
         Ok(run) => {
             tracing::info!(%run, trigger = %debt.key, scheduled_for = %own.at, %outcome, "scheduled start");
+            due.iter_mut().for_each(|o| o.run = Some(run.clone()));
+            news::wrote(g.engine, &due);
             Ok(())
         }
         // It has its row already: whoever wrote it has decided.
         Err(RunnerError::Store(StoreError::Stale { .. })) => Ok(()),
         Err(RunnerError::Store(e @ StoreError::GroupFull { .. })) => {
             let rows = rows(Outcome::Skipped, Cause::Group, &e.to_string(), None);
-            g.engine.store.record(rows, cursor.into_iter().collect()).await.map_err(|e| from_store(&e))
+            record(g, rows, cursor).await
         }
         Err(e @ RunnerError::BadPlan { .. }) => {
             let rows = rows(Outcome::Skipped, Cause::Pipeline, &e.to_string(), None);
-            g.engine.store.record(rows, cursor.into_iter().collect()).await.map_err(|e| from_store(&e))
+            record(g, rows, cursor).await
         }
         Err(e) => Err(act::from_runner(&e)),
     }
+}
+
+/// Rows that start nothing.
+async fn record(g: &Ground<'_>, rows: Vec<Occurrence>, cursor: Option<Cursor>) -> Result<(), ApiError> {
+    g.engine.store.record(rows.clone(), cursor.into_iter().collect()).await.map_err(|e| from_store(&e))?;
+    news::wrote(g.engine, &rows);
+    Ok(())
 }
 
 /// What is handed to the runner for a start that nobody asked for.

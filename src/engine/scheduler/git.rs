@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::board::Key;
 use super::fire::{self, Ground};
+use super::news;
 use crate::api::ApiError;
 use crate::base::duration::Span;
 use crate::domain::occurrence::{Cause, Occurrence, Outcome};
@@ -168,7 +169,9 @@ async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Re
         decided_us: now.as_microsecond(),
     };
     if let Some(run) = fire::waiting(engine, &key.0, &key.1).await? {
-        engine.store.record(vec![row(Outcome::Coalesced, Some(run))], vec![cursor]).await.map_err(|e| from_store(&e))?;
+        let row = row(Outcome::Coalesced, Some(run));
+        engine.store.record(vec![row.clone()], vec![cursor]).await.map_err(|e| from_store(&e))?;
+        news::wrote(engine, &[row]);
         return Ok(at);
     }
     let ledger = Ledger::Due { rows: vec![row(Outcome::Ran, None)], cursor: Some(cursor) };
@@ -176,6 +179,7 @@ async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Re
     match engine.runner.submit_due(submit, ledger).await {
         Ok(run) => {
             tracing::info!(%run, "{why}");
+            news::wrote(engine, &[row(Outcome::Ran, Some(run))]);
             Ok(at)
         }
         Err(RunnerError::Store(e @ StoreError::GroupFull { .. })) => Ok(format!("{why}; held: {e}")),

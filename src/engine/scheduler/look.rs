@@ -10,6 +10,7 @@ use super::calendars::Kept;
 use super::fire::{self, Debt, GRACE, Ground};
 use super::git::{Look, Polls};
 use super::owed::Judged;
+use super::{board, news};
 use crate::api::ApiError;
 use crate::config::{Scheduler as Mode, Site};
 use crate::domain::occurrence::TriggerState;
@@ -32,6 +33,8 @@ pub struct Scheduler {
     /// Due times whose start was tried in time, and could not be written.
     tried: HashSet<(Key, i64)>,
     pub polls: Polls,
+    /// What the event stream was told last.
+    told: board::State,
 }
 
 /// A trigger as the files have it now.
@@ -50,7 +53,13 @@ struct Files {
 
 impl Scheduler {
     pub fn new(started: Timestamp) -> Self {
-        Self { watching_since: started, absent: "no engine was running".into(), tried: HashSet::new(), polls: Polls::default() }
+        Self {
+            watching_since: started,
+            absent: "no engine was running".into(),
+            tried: HashSet::new(),
+            polls: Polls::default(),
+            told: board::State::default(),
+        }
     }
 
     /// Looks, settles what is owed, and says when to look again.
@@ -74,6 +83,9 @@ impl Scheduler {
             s.trouble = trouble;
             s.dead = None;
         });
+        let state = engine.schedule.state();
+        news::looked(engine, &self.told, &state).await;
+        self.told = state;
         again
     }
 
@@ -278,8 +290,17 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp) -> Result<BTr
     }
     for (key, state) in states.iter_mut().filter(|(_, t)| t.cursor_us > now_us) {
         tracing::warn!(pipeline = %key.0, trigger = %key.1, "the clock was set back: what ran does not run again");
+        let before = ahead(engine, key, now_us).await?;
         engine.store.wind_back(&key.0, &key.1, now_us).await.map_err(|e| from_store(&e))?;
+        let left = ahead(engine, key, now_us).await?;
+        news::took_back(engine, key, &before.difference(&left).copied().collect());
         state.cursor_us = now_us;
     }
     Ok(states)
+}
+
+/// Times of the ledger that have not come.
+async fn ahead(engine: &Arc<Engine>, key: &Key, now_us: i64) -> Result<BTreeSet<i64>, ApiError> {
+    let (engine, (pipeline, trigger)) = (engine.clone(), key.clone());
+    routes::blocking(move || engine.store.decided_since(&pipeline, &trigger, now_us).map_err(|e| from_store(&e))).await
 }

@@ -9,6 +9,7 @@ mod fire;
 mod freeze;
 mod git;
 mod look;
+mod news;
 mod owed;
 mod rows;
 #[cfg(test)]

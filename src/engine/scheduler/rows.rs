@@ -1,6 +1,6 @@
 //! The rows of `get schedule` and `get occurrences`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub fn occurrences(engine: &Engine, limit: usize) -> Result<Vec<Row>, ApiError> 
     Ok(engine.store.occurrences(limit).map_err(|e| from_store(&e))?.iter().map(occurrence).collect())
 }
 
-fn occurrence(o: &Occurrence) -> Row {
+pub(super) fn occurrence(o: &Occurrence) -> Row {
     flat(json!({
         "pipeline": o.pipeline, "trigger": o.trigger, "scheduled_for": time(o.scheduled_us), "outcome": o.outcome.as_str(),
         "cause": o.cause.as_str(), "why": o.why, "run": o.run.as_ref().map(ToString::to_string), "decided": time(o.decided_us),
@@ -58,6 +58,11 @@ fn flat(value: Value) -> Row {
 
 /// Every trigger that is no person, as its file says now, with what became of it last. What is wrong as a whole is the second part.
 pub fn schedule(engine: &Engine) -> Result<(Vec<Row>, Option<String>), ApiError> {
+    schedule_of(engine, None)
+}
+
+/// The same for some pipelines.
+pub(super) fn schedule_of(engine: &Engine, only: Option<&BTreeSet<String>>) -> Result<(Vec<Row>, Option<String>), ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
@@ -65,7 +70,7 @@ pub fn schedule(engine: &Engine) -> Result<(Vec<Row>, Option<String>), ApiError>
     let state = engine.schedule.state();
     let ground = Ground { engine, site: &site, state: &state, calendars: &calendars, now: engine.clock.now() };
     let mut out = Vec::new();
-    for name in &catalog.pipelines {
+    for name in catalog.pipelines.iter().filter(|n| only.is_none_or(|o| o.contains(*n))) {
         match catalog::judge(dirs, name, uid, &catalog) {
             Ok(j) => match &j.file {
                 Some(file) => {

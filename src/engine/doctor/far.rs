@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::cli::connect::block_on;
 use crate::config::Site;
 use crate::domain::doctor::{Far, FarFacts};
 use crate::wire::address::shown;
@@ -22,7 +21,7 @@ const AT_ONCE: usize = 16;
 const MOST: usize = 100;
 
 /// What each answered, in order of address, and by how many seconds our clock is ahead of those that told theirs.
-pub fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
+pub async fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
     let ends = ends(site);
     if ends.is_empty() {
         return (Vec::new(), Vec::new());
@@ -32,24 +31,20 @@ pub fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
         Ok(c) => c,
         Err(e) => return (ends.into_iter().map(|(url, by)| facts(&url, by, Far::Unreachable(e.to_string()))).collect(), Vec::new()),
     };
-    let asked = block_on(async {
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut tasks = Vec::new();
-        for (url, by) in ends {
-            let (client, room) = (client.clone(), room.clone());
-            tasks.push(tokio::spawn(async move {
-                let _permit = room.acquire().await;
-                let (answer, ahead) = one(&client, &url).await;
-                (facts(&url, by, answer), ahead)
-            }));
-        }
-        let mut all = Vec::new();
-        for task in tasks {
-            all.extend(task.await);
-        }
-        Ok(all)
-    });
-    let all = asked.unwrap_or_default();
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = Vec::new();
+    for (url, by) in ends {
+        let (client, room) = (client.clone(), room.clone());
+        tasks.push(tokio::spawn(async move {
+            let _permit = room.acquire().await;
+            let (answer, ahead) = one(&client, &url).await;
+            (facts(&url, by, answer), ahead)
+        }));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await);
+    }
     let ahead = all.iter().filter_map(|(_, a)| *a).collect();
     (all.into_iter().map(|(f, _)| f).collect(), ahead)
 }

@@ -1,28 +1,13 @@
-//! Probes of the machine and the session. They find out; `domain::doctor` judges.
+//! Probes of the machine and the session of this process. They find out; `domain::doctor` judges.
 
-use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::{sys, zone};
-use crate::domain::doctor::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, TerminalFacts, ZoneFacts};
+use crate::domain::doctor::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, ZoneFacts};
 use crate::runner::RunnerConfig;
 use crate::runner::shim::contain;
 use crate::store::{FsKind, classify};
-
-pub fn terminal() -> TerminalFacts {
-    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    // The first of these that is set decides, as for every program.
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|n| var(n)).unwrap_or_default().to_ascii_lowercase();
-    let stdout = std::io::stdout();
-    TerminalFacts {
-        is_terminal: stdout.is_terminal(),
-        term: var("TERM").unwrap_or_default(),
-        size: rustix::termios::tcgetwinsize(&stdout).ok().map(|w| (w.ws_col, w.ws_row)).filter(|(c, r)| *c > 0 && *r > 0),
-        utf8: locale.contains("utf-8") || locale.contains("utf8"),
-        true_colour: var("COLORTERM").is_some_and(|v| v == "truecolor" || v == "24bit"),
-    }
-}
 
 /// The directory, or the nearest one above it that is there.
 fn nearest(path: &Path) -> Option<PathBuf> {

@@ -1,0 +1,74 @@
+//! Decisions and locks: lists whose rows say everything.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::list::{self, Shape};
+use super::{when, word};
+use crate::base::duration;
+use crate::console::model::Model;
+use crate::console::model::list::Row;
+use crate::console::widget::table::{Cell, Column};
+use crate::theme::{Look, Role};
+
+const DECISIONS: &[Column] = &[
+    Column::left("AT", "at", 12, 0),
+    Column::left("KIND", "kind", 8, 0),
+    Column::left("SUBJECT", "subject", 10, 2),
+    Column::left("WHO", "who", 6, 1),
+    Column::left("WHY", "why", 10, 3),
+    Column::left("UNTIL", "until", 12, 0),
+    Column::left("ENDED", "ended", 12, 0),
+];
+
+const LOCKS: &[Column] = &[
+    Column::left("LOCK", "lock", 10, 1),
+    Column::left("MODE", "mode", 9, 0),
+    Column::right("SLOTS", "slots", 5),
+    Column::left("HELD BY", "run", 10, 2),
+    Column::left("STAGE", "stage", 8, 3),
+    Column::right("FOR", "since", 6),
+];
+
+pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some((pane, list)) = model.screen().pane() else { return };
+    let (columns, empty, cells): (_, _, &dyn Fn(&Model, &Look, &Row) -> Vec<Cell>) = match pane.what {
+        "locks" => (LOCKS, "no lock is held, and the site file names none", &lock),
+        _ => (DECISIONS, "nothing was decided yet", &decision),
+    };
+    list::draw(model, look, area, buf, &Shape { pane, list, focused: true, columns, empty, cells, more: String::new() });
+}
+
+fn decision(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let kind = word::text(row, "kind");
+    let open = when::instant(row, "ended").is_none();
+    let role = match kind.as_str() {
+        "request" if open => Role::Warn,
+        "deny" => Role::Bad,
+        _ => Role::Text,
+    };
+    let alone = row.get("single_person").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let who = if alone { format!("{} (SINGLE PERSON)", word::text(row, "who")) } else { word::text(row, "who") };
+    vec![
+        Cell::new(list::at(model, row, "at"), Role::Dim),
+        Cell::new(kind, role),
+        Cell::new(word::text(row, "subject"), Role::Strong),
+        Cell::new(who, if alone { Role::Bad } else { Role::Text }),
+        Cell::plain(word::text(row, "why")),
+        Cell::new(list::at(model, row, "until"), Role::Dim),
+        Cell::new(list::at(model, row, "ended"), Role::Dim),
+    ]
+}
+
+fn lock(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+    let mode = list::or(row, "mode", "free");
+    let role = if mode == "free" { Role::Dim } else { Role::Running };
+    vec![
+        Cell::new(word::text(row, "lock"), Role::Strong),
+        Cell::new(mode, role),
+        Cell::plain(word::text(row, "slots")),
+        Cell::plain(word::text(row, "run")),
+        Cell::plain(word::text(row, "stage")),
+        Cell::plain(when::elapsed(model, row, "since").map(duration::short).unwrap_or_default()),
+    ]
+}

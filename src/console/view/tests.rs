@@ -1,0 +1,364 @@
+//! Screens drawn from fixed models: what they look like, what they say when there is nothing, and that nothing hostile gets out of a cell.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use serde_json::{Value, json};
+
+use crate::api::ApiError;
+use crate::console::keymap::Keymap;
+use crate::console::model::screen::{Kind, Pane};
+use crate::console::model::{Model, Screen, Site};
+use crate::console::msg::{LinkMsg, Msg};
+use crate::console::question::Question;
+use crate::console::{shot, update};
+use crate::theme::{Glyphs, Look, Theme};
+
+const NOW: &str = "2026-04-07T08:07:00Z";
+
+fn look(ascii: bool) -> Look {
+    Look { theme: Theme::plain(), glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } }
+}
+
+fn kinds() -> Vec<Kind> {
+    Kind::NAMED.into_iter().map(|(_, k)| k).chain([Kind::Run("nightly#12".parse().unwrap())]).collect()
+}
+
+/// A console on this screen that has heard nothing yet.
+fn bare(kind: Kind, size: (u16, u16)) -> Model {
+    let site = Site { name: "demo".into(), demo: true, zone: TimeZone::get("America/Chicago").unwrap_or(TimeZone::UTC) };
+    let mut model = Model::new(site, Keymap::default_keys(), NOW.parse().unwrap(), size);
+    if kind != Kind::Home {
+        model.stack.push(Screen::of(kind));
+    }
+    model
+}
+
+fn tell(model: &mut Model, question: &Question, body: &Value) {
+    let answer = question.read(body.to_string().as_bytes()).unwrap();
+    update(model, Msg::Answer { question: question.clone(), result: Ok(answer) });
+}
+
+fn table(rows: Vec<Value>) -> Value {
+    json!({"what": "", "revision": 1, "age_ms": 0, "rows": rows})
+}
+
+fn run_row(number: u64, verdict: Option<&str>, started: &str, detail: &str) -> Value {
+    json!({
+        "run": format!("nightly#{number}"), "pipeline": "nightly", "number": number, "state": if verdict.is_some() { "done" } else { "running" },
+        "verdict": verdict, "detail": detail, "exit_code": if verdict == Some("failure") { json!(3) } else { Value::Null },
+        "failed_stage": if verdict == Some("failure") { json!("Koji Build") } else { Value::Null }, "failed_step": null,
+        "requested_by": "schedule", "reason": "", "started": started, "ended": verdict.map(|_| started), "duration_ms": verdict.map(|_| 401_000),
+        "fp_before": "9c41aa03bb", "fp_after": "9c41aa03bb", "queued": started, "trigger": "cron", "cause": null, "title": "",
+        "cancel_by": null, "pinned": false, "replay_of": null, "changes": if number == 11 { "content el9" } else { "none" },
+    })
+}
+
+/// What the engine says to each question of the demo.
+fn said(question: &Question) -> Value {
+    let rows = |what: &str| match what {
+        "runs" => vec![
+            run_row(12, None, "2026-04-07T08:05:50Z", ""),
+            run_row(11, Some("failure"), "2026-04-06T06:31:00Z", "key rejected for ops-release"),
+            run_row(10, Some("failure"), "2026-04-05T06:31:00Z", "key rejected for ops-release"),
+            run_row(9, Some("success"), "2026-04-04T06:31:00Z", ""),
+        ],
+        "pipelines" => vec![
+            json!({
+                "pipeline": "nightly", "description": "the nightly image canary", "danger": "L1", "stages": 4, "triggers": "31 1 * * *",
+                "last_run": "nightly#12", "last_verdict": null, "last_ended": null, "errors": 0, "file": "/etc/quarterdeck/pipelines/nightly.yml",
+                "views": "canaries", "umbrella": false, "last_success": "nightly#9", "last_success_ended": "2026-04-04T06:48:02Z",
+                "last_failure": "nightly#11", "last_failure_ended": "2026-04-06T06:37:41Z", "last_duration_ms": 401_000, "changes": "none",
+                "weather": ".........##>", "red_runs": 2, "red_since": "2026-04-05T06:37:41Z",
+            }),
+            json!({
+                "pipeline": "all-mirrors", "description": "every mirror", "danger": "L1", "stages": 1, "triggers": "by hand",
+                "last_run": "all-mirrors#3", "last_verdict": "success", "last_ended": "2026-04-07T06:30:20Z", "errors": 0, "file": "f",
+                "views": "mirrors", "umbrella": true, "last_success": "all-mirrors#3", "last_success_ended": "2026-04-07T06:30:20Z",
+                "last_failure": null, "last_failure_ended": null, "last_duration_ms": null, "changes": "none", "weather": "...",
+                "red_runs": 0, "red_since": null,
+            }),
+        ],
+        "queue" => vec![
+            json!({"run": "nightly#12", "state": "running", "priority": 0, "requested_by": "schedule", "queued": "2026-04-07T08:05:49Z", "blocked": ""}),
+            json!({"run": "promote#4", "state": "waiting", "priority": 0, "requested_by": "ann", "queued": "2026-04-07T07:55:00Z", "blocked": "stage approve waits for 1 of 2 people"}),
+        ],
+        "executors" => vec![
+            json!({"executor": 1, "state": "busy", "run": "nightly#12", "stage": "Koji Build", "cell": "", "step": "kiwi", "since": "2026-04-07T08:06:00Z"}),
+            json!({"executor": 2, "state": "free", "run": null, "stage": null, "cell": null, "step": null, "since": null}),
+        ],
+        "schedule" => vec![json!({
+            "pipeline": "nightly", "trigger": "31 1 * * *", "kind": "cron", "zone": "America/Chicago", "next": "2026-04-08T06:31:00Z",
+            "next_local": "2026-04-08 01:31", "jitter_ms": 0, "catch_up": "skip", "calendar": "", "calendar_state": "",
+            "last_scheduled": "2026-04-07T06:31:00Z", "last_outcome": "skipped", "last_run": null, "last_why": "no engine was running",
+            "state": "on", "detail": "",
+        })],
+        "due" => vec![
+            json!({"pipeline": "nightly", "trigger": "31 1 * * *", "scheduled_for": "2026-04-08T06:31:00Z", "local": "2026-04-08 01:31", "dst": "", "calendar": ""}),
+            json!({"pipeline": "nightly", "trigger": "31 1 * * *", "scheduled_for": "2026-11-01T06:31:00Z", "local": "2026-11-01 01:31", "dst": "fold", "calendar": "patch freeze"}),
+        ],
+        "occurrences" => vec![json!({
+            "pipeline": "nightly", "trigger": "31 1 * * *", "scheduled_for": "2026-04-07T06:31:00Z", "outcome": "skipped", "cause": "missed",
+            "why": "no engine was running", "run": null, "decided": "2026-04-07T08:00:00Z",
+        })],
+        "audit" => vec![json!({
+            "seq": 7, "at": "2026-04-07T07:55:00Z", "who": "ann", "uid": 1000, "login_uid": 1000, "action": "run", "subject": "promote",
+            "reason": "Q2", "result": "done", "single_person": true, "hash": "ab12",
+        })],
+        "decisions" => vec![json!({
+            "id": 3, "kind": "request", "subject": "promote#4/approve", "who": "ann", "why": "Q2", "at": "2026-04-07T07:55:00Z", "until": null,
+            "ended": null, "uid": 1000, "login_uid": 1000, "sha": null, "single_person": false, "answers": "",
+        })],
+        "locks" => vec![
+            json!({"lock": "tree", "mode": "exclusive", "slots": 1, "run": "nightly#12", "stage": "Koji Build", "since": "2026-04-07T08:06:00Z"}),
+        ],
+        "doctor" => vec![
+            json!({"check": "disk", "state": "ok", "found": "93 GiB free", "help": ""}),
+            json!({"check": "pipeline nightly", "state": "warn", "found": "1 warning: line 3: no timeout", "help": "quarterdeck pipeline lint nightly"}),
+        ],
+        _ => Vec::new(),
+    };
+    let stage = |name: &str, verdict: Option<&str>, ms: Option<u64>| {
+        let state = if verdict.is_some() { "done" } else { "running" };
+        json!({"name": name, "verdict": verdict, "duration_ms": ms, "state": state, "detail": "", "started": "2026-04-07T08:06:00Z", "steps": [
+            {"name": "kiwi", "verdict": verdict, "exit_code": null, "state": state, "detail": ""},
+        ]})
+    };
+    let stages =
+        |last: Option<&str>| json!([stage("Checkout", Some("success"), Some(443)), stage("Koji Build", last, last.map(|_| 401_000))]);
+    match question {
+        Question::Status => json!({
+            "pid": 4711, "version": "0.1.0", "socket": "s", "started": "2026-04-04T02:00:00Z", "runs_running": 1, "state_dir": "/var/lib/quarterdeck",
+            "private": true, "draining": false, "read_only": false, "epoch": 1, "revision": 9, "scheduler": "on",
+            "next_due": "2026-04-08T06:31:00Z", "executors": 2, "executors_busy": 1, "free_bytes": 99_857_989_632_u64,
+        }),
+        Question::Rows { what, .. } => table(rows(what)),
+        Question::Run(run) => json!({
+            "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running",
+            "stages": stages(None),
+        }),
+        // Only dialogs ask that.
+        Question::Plan(_) => Value::Null,
+        Question::Why(run) => json!({"run": run.to_string(), "state": "running", "reasons": ["Koji Build runs since 1m00s"], "detail": []}),
+        Question::History { pipeline, .. } => {
+            let runs: Vec<Value> = [12, 11, 10, 9].map(|n| {
+                json!({
+                    "run": format!("nightly#{n}"), "number": n, "state": if n == 12 { "running" } else { "done" },
+                    "verdict": match n { 12 => Value::Null, 9 => json!("success"), _ => json!("failure") },
+                    "started": format!("2026-04-{:02}T06:31:00Z", n - 5), "duration_ms": if n == 12 { Value::Null } else { json!(402_000) },
+                    "changes": if n == 11 { "content el9" } else { "none" },
+                    "stages": stages(match n { 12 => None, 9 => Some("success"), _ => Some("failure") }),
+                })
+            }).into();
+            json!({
+                "pipeline": pipeline, "runs": runs,
+                "averages": [{"stage": "Checkout", "average_ms": 450}, {"stage": "Koji Build", "average_ms": 502_000}],
+            })
+        }
+        Question::About(run) => json!({
+            "run": run_row(run.number, None, "2026-04-07T08:05:50Z", ""), "danger": "L1", "parameters": {"profile": "vmw"},
+            "decisions": [{"id": 3, "kind": "approve", "subject": format!("{run}/approve"), "who": "bob", "why": "looks right", "at": "2026-04-07T08:05:00Z", "ended": null, "single_person": false, "answers": ""}],
+            "artifacts": [{"path": "image/root.log", "size_bytes": 4096, "sha256": "ab".repeat(32)}], "artifact_count": 1, "artifact_bytes": 4096,
+            "tests": {"passed": 41, "failed": 1, "skipped": 0},
+            "failures": [{"test": "boots", "new": true, "message": "timed out"}],
+            "inputs": [{"kind": "content", "name": "el9", "now": "9c41aa03bb17", "before": "71aa04"}], "moved_since": "nightly#11",
+            "cells": [
+                {"stage": "verify", "cell": "os=el9,arch=x86_64", "step": "s", "state": "done", "verdict": "success", "duration_ms": 60_000, "detail": ""},
+                {"stage": "verify", "cell": "os=el9,arch=aarch64", "step": "s", "state": "done", "verdict": "failure", "duration_ms": 5_000, "detail": ""},
+                {"stage": "verify", "cell": "os=el10,arch=x86_64", "step": "s", "state": "running", "verdict": null, "duration_ms": null, "detail": ""},
+            ],
+            "facts": [{"kind": "commit", "url": "https://git/images", "reference": "main", "commit": "4f1c2a0"}],
+        }),
+    }
+}
+
+/// The same console with all that its screen asks for.
+fn filled(kind: Kind, size: (u16, u16)) -> Model {
+    let mut model = bare(kind, size);
+    update(&mut model, Msg::Link(LinkMsg::Up));
+    for question in model.screen().needs() {
+        let body = said(&question);
+        tell(&mut model, &question, &body);
+    }
+    model
+}
+
+fn text(model: &Model) -> String {
+    shot::text(&shot::draw(model, &look(true)))
+}
+
+#[test]
+fn every_screen_at_the_two_sizes_that_matter() {
+    for kind in kinds() {
+        for size in [(80, 24), (140, 40)] {
+            let name = kind.title().replace(['[', ']', ' ', '#'], "").to_lowercase();
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), text(&filled(kind.clone(), size)));
+        }
+    }
+}
+
+#[test]
+fn every_screen_says_why_it_has_nothing_to_show() {
+    for kind in kinds() {
+        let mut model = bare(kind.clone(), (100, 30));
+        assert!(text(&model).contains("asking the engine") || text(&model).contains("connecting"), "{}", text(&model));
+        update(&mut model, Msg::Link(LinkMsg::Down("no engine listens at /x".into())));
+        let shown = text(&model);
+        assert!(shown.contains("DISCONNECTED") && shown.contains("no engine listens"), "{shown}");
+        // Every table is empty.
+        let mut model = bare(kind.clone(), (100, 30));
+        update(&mut model, Msg::Link(LinkMsg::Up));
+        for q in model.screen().needs() {
+            match q {
+                Question::Rows { .. } => tell(&mut model, &q, &table(Vec::new())),
+                Question::Run(_) => {
+                    let result = Err(ApiError::bad("no run nightly#12", "quarterdeck get runs"));
+                    update(&mut model, Msg::Answer { question: q, result });
+                }
+                _ => tell(&mut model, &q.clone(), &said(&q)),
+            }
+        }
+        let shown = text(&model);
+        assert!(!shown.contains("asking the engine"), "{shown}");
+    }
+}
+
+#[test]
+fn nothing_old_is_good() {
+    for kind in kinds() {
+        let mut model = filled(kind.clone(), (140, 40));
+        update(&mut model, Msg::Link(LinkMsg::Down("it was killed".into())));
+        let buf = shot::draw(&model, &look(false));
+        let shown = shot::text(&buf);
+        let rows: Vec<&str> = shown.lines().skip(2).collect();
+        // The table of a list has no sign of success; what is beside it says how old it is.
+        if !matches!(kind, Kind::Run(_)) {
+            assert!(rows.iter().any(|r| r.contains("STALE") || r.contains("does not answer")), "{shown}");
+        }
+        if kind == Kind::Jobs {
+            assert!(!rows.iter().any(|r| r.contains("all-mirrors") && r.contains('✓')), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_broken_chain_stands_above_everything() {
+    let mut model = filled(Kind::Audit, (80, 24));
+    let q = Question::Rows { what: "audit", limit: crate::console::model::screen::PAGE };
+    let mut body = said(&q);
+    body["error"] = json!("entry 5 does not follow entry 4");
+    tell(&mut model, &q, &body);
+    let shown = text(&model);
+    let row = shown.lines().nth(2).unwrap();
+    assert!(row.starts_with("!! THE CHAIN IS BROKEN: entry 5"), "{shown}");
+    assert!(shown.lines().nth(1).unwrap().contains("AUDIT CHAIN BROKEN"), "{shown}");
+}
+
+#[test]
+fn widths_stay_while_a_list_is_scrolled() {
+    let mut model = bare(Kind::Runs, (100, 12));
+    update(&mut model, Msg::Link(LinkMsg::Up));
+    let rows: Vec<Value> =
+        (0..200).map(|n| run_row(n * n * n + 1, Some("success"), "2026-04-06T06:31:00Z", &"x".repeat(n as usize))).collect();
+    tell(&mut model, &Question::Rows { what: "runs", limit: 500 }, &table(rows));
+    let heading = |m: &Model| text(m).lines().find(|l| l.contains("RUN ")).map(str::to_owned);
+    let before = heading(&model);
+    for key in ["G", "pgup", "pgup", "g", "g"] {
+        update(&mut model, Msg::Key { key: key.parse().unwrap(), repeat: false });
+        assert_eq!(heading(&model), before);
+    }
+}
+
+#[test]
+fn a_cell_that_changed_is_marked_for_a_few_seconds() {
+    let mut model = filled(Kind::Runs, (100, 30));
+    let pane: Pane = model.screen().kind.panes()[0];
+    let q = pane.question();
+    let mut body = said(&q);
+    body["rows"][1]["detail"] = json!("another reason");
+    tell(&mut model, &q, &body);
+    assert!(model.is_fresh(&pane, "nightly#11", "detail") && !model.is_fresh(&pane, "nightly#11", "run"));
+    let later: Timestamp = NOW.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(6);
+    update(&mut model, Msg::Tick(later));
+    assert!(!model.is_fresh(&pane, "nightly#11", "detail") && !model.anything_fresh());
+}
+
+/// Texts as a hostile far end writes them.
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m".to_owned()),
+        Just("e\u{301}\u{301}\u{301}\u{200d}\u{202e}abc\u{200b}".to_owned()),
+        Just("\u{65e5}\u{672c}\u{8a9e}\u{ff21}\u{1f469}\u{200d}\u{1f4bb}".to_owned()),
+        Just("x".repeat(5_000)),
+        Just("a\nb\r\nc\td\0".to_owned()),
+        Just(String::new()),
+        "\\PC{0,40}",
+        any::<String>(),
+    ]
+}
+
+/// Puts these texts where the engine puts words, in turn.
+fn spoil(value: &mut Value, texts: &[String], next: &mut usize) {
+    match value {
+        Value::String(s) if s.parse::<Timestamp>().is_err() && s.parse::<crate::domain::run::RunRef>().is_err() => {
+            *next += 1;
+            s.clone_from(&texts[*next % texts.len()]);
+        }
+        Value::Array(all) => all.iter_mut().for_each(|v| spoil(v, texts, next)),
+        Value::Object(map) => map.values_mut().for_each(|v| spoil(v, texts, next)),
+        _ => {}
+    }
+}
+
+fn clean(buf: &Buffer) -> bool {
+    buf.content.iter().all(|c| !c.symbol().chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_screen_at_any_size_with_hostile_words_keeps_to_its_cells(
+        which in 0usize..9,
+        size in (0u16..=300, 0u16..=100),
+        small in any::<bool>(),
+        texts in proptest::collection::vec(hostile(), 1..6),
+        wide in any::<bool>(),
+        focus in 0usize..3,
+        ascii in any::<bool>(),
+    ) {
+        let size = if small { (size.0 % 24, size.1 % 12) } else { size };
+        let mut model = bare(kinds()[which].clone(), size);
+        update(&mut model, Msg::Link(LinkMsg::Up));
+        let mut next = 0;
+        for q in model.screen().needs() {
+            let mut body = said(&q);
+            spoil(&mut body, &texts, &mut next);
+            let Ok(answer) = q.read(body.to_string().as_bytes()) else { continue };
+            update(&mut model, Msg::Answer { question: q, result: Ok(answer) });
+        }
+        let screen = model.screen_mut();
+        screen.wide = wide;
+        screen.focus = focus.min(screen.lists.len().saturating_sub(1));
+        prop_assert!(clean(&shot::draw(&model, &look(ascii))));
+        // Old answers go through other words.
+        update(&mut model, Msg::Link(LinkMsg::Down(texts[0].clone())));
+        prop_assert!(clean(&shot::draw(&model, &look(ascii))));
+    }
+
+    #[test]
+    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..9) {
+        const KEYS: [&str; 16] = ["j", "k", "G", "g", "pgdn", "n", "N", "space", "s", "S", "tab", "enter", "q", "]", "=", "esc"];
+        let mut model = filled(kinds()[which].clone(), (80, 24));
+        for k in keys {
+            update(&mut model, Msg::Key { key: KEYS[k].parse().unwrap(), repeat: false });
+            prop_assert!(!model.stack.is_empty());
+            let screen = model.screen();
+            prop_assert_eq!(screen.lists.len(), screen.kind.panes().len());
+            for list in &screen.lists {
+                prop_assert!(list.is_empty() || list.at < list.len());
+            }
+        }
+    }
+}

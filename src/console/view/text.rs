@@ -1,0 +1,119 @@
+//! Lines of a detail: a label and words, which are broken where they do not fit; titles of sections with a rule.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::base::sanitise;
+use crate::console::widget::paint;
+use crate::theme::{Look, Role};
+
+/// Columns of labels.
+const LABEL: u16 = 10;
+/// Longer texts are cut before they are broken into lines: a page has no room for more.
+const LONGEST: usize = 4_000;
+
+enum Line {
+    Words { label: String, spans: Vec<(String, Role)> },
+    Title { left: String, right: String },
+}
+
+/// What a detail says, in order.
+#[derive(Default)]
+pub struct Text {
+    lines: Vec<Line>,
+}
+
+impl Text {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Words on the whole width.
+    pub fn say(&mut self, text: &str, role: Role) {
+        self.lines.push(Line::Words { label: String::new(), spans: vec![(text.to_owned(), role)] });
+    }
+
+    /// Parts of one line, each with its meaning.
+    pub fn spans(&mut self, spans: Vec<(String, Role)>) {
+        self.lines.push(Line::Words { label: String::new(), spans });
+    }
+
+    /// `LABEL  words`; nothing where there are no words.
+    pub fn put(&mut self, label: &str, text: impl Into<String>, role: Role) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.lines.push(Line::Words { label: label.to_owned(), spans: vec![(text, role)] });
+        }
+    }
+
+    pub fn title(&mut self, left: impl Into<String>, right: impl Into<String>) {
+        self.lines.push(Line::Title { left: left.into(), right: right.into() });
+    }
+
+    /// Draws what there is room for; returns the rows that were used. What is cut off at the bottom is said in the last row.
+    pub fn draw(&self, look: &Look, area: Rect, buf: &mut Buffer) -> u16 {
+        let mut y = 0;
+        for (i, line) in self.lines.iter().enumerate() {
+            if y >= area.height {
+                let more = self.lines.len() - i;
+                let last = area.height.saturating_sub(1);
+                let text = format!("{} {more} more", look.glyphs.down);
+                let from = area.width.saturating_sub(paint::width(&text) as u16 + 1);
+                if area.height > 2 {
+                    paint::text(buf, area, from, last, &format!(" {text}"), look.style(Role::Dim), "");
+                }
+                break;
+            }
+            y += match line {
+                Line::Title { left, right } => {
+                    rule(look, area, buf, y, left, right);
+                    1
+                }
+                Line::Words { label, spans } => words(look, area, buf, y, label, spans),
+            };
+        }
+        y.min(area.height)
+    }
+}
+
+/// A title in a rule, with words at its right end where they fit.
+pub fn rule(look: &Look, area: Rect, buf: &mut Buffer, y: u16, left: &str, right: &str) {
+    let line = look.glyphs.line;
+    paint::text(buf, area, 0, y, &line.repeat(usize::from(area.width)), look.style(Role::Border), "");
+    let x = match left.is_empty() {
+        true => 0,
+        false => paint::text(buf, area, 2, y, &format!(" {left} "), look.style(Role::Section), look.glyphs.ellipsis),
+    };
+    let wide = paint::width(&sanitise::line(right, sanitise::Colour::Drop)) as u16 + 2;
+    if !right.is_empty() && x + wide + 2 < area.width {
+        paint::text(buf, area, area.width - wide - 1, y, &format!(" {right} "), look.style(Role::Dim), look.glyphs.ellipsis);
+    }
+}
+
+/// Breaks at blanks; a word that is longer than the line is cut. Returns the rows that it took.
+fn words(look: &Look, area: Rect, buf: &mut Buffer, y: u16, label: &str, spans: &[(String, Role)]) -> u16 {
+    let indent = if label.is_empty() { 0 } else { LABEL.min(area.width) };
+    paint::text(buf, area, 0, y, label, look.style(Role::Label), look.glyphs.ellipsis);
+    let (mut x, mut row) = (indent, y);
+    for (text, role) in spans {
+        let style = look.style(*role);
+        let some: String = text.chars().take(LONGEST).collect();
+        let safe = sanitise::line(&some, sanitise::Colour::Drop);
+        for word in safe.split_inclusive(' ') {
+            let wide = paint::width(word.trim_end()) as u16;
+            if x > indent && x.saturating_add(wide) > area.width {
+                row += 1;
+                x = indent;
+            }
+            if row >= area.height {
+                return row + 1 - y;
+            }
+            x = paint::text(buf, area, x, row, word.trim_end(), style, look.glyphs.ellipsis);
+            // A blank at the end of a line is not drawn.
+            if word.ends_with(' ') && x < area.width {
+                x = paint::text(buf, area, x, row, " ", style, "");
+            }
+        }
+    }
+    row + 1 - y
+}

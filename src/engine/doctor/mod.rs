@@ -1,0 +1,75 @@
+//! What `doctor` finds out without a terminal: this machine, the site's files, its far ends; and the same as the table `doctor` of an engine.
+
+pub mod far;
+mod machine;
+mod site;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::routes;
+use super::rows;
+use super::state::Engine;
+use crate::api::ApiError;
+use crate::config::Site;
+use crate::domain::doctor::{self, EngineFacts, Row, State};
+
+pub use site::files;
+
+pub const DOCTOR: &[&str] = &["check", "state", "found", "help"];
+
+/// The machine as this process sees it. Blocks.
+pub fn machine_rows(state: &Path, site: &Site, uid: u32) -> Vec<Row> {
+    let fs = machine::file_system(state);
+    vec![
+        doctor::state_directory(&machine::state_directory(state), uid),
+        doctor::file_system(fs.as_ref()),
+        doctor::disk_space(fs.as_ref()),
+        doctor::inodes(fs.as_ref()),
+        doctor::clock(machine::clock()),
+        doctor::time_zone(&machine::time_zone(&site.time_zone)),
+        doctor::linger(&machine::linger(uid, site.socket.is_none())),
+        doctor::containment(&machine::containment()),
+    ]
+}
+
+/// All that this engine can say of itself and its surroundings; each far end is asked once, within its budget. Secrets are not asked for:
+/// that may start commands, and needs a role.
+pub async fn table(engine: &Arc<Engine>) -> Result<Vec<rows::Row>, ApiError> {
+    let e = engine.clone();
+    let (mut out, site) = routes::blocking(move || Ok(own(&e))).await?;
+    let (far, ahead) = far::ask(&site).await;
+    if !far.is_empty() {
+        out.push(doctor::skew(&ahead));
+    }
+    out.extend(far.iter().map(doctor::far_end));
+    Ok(out.iter().map(flat).collect())
+}
+
+fn own(engine: &Engine) -> (Vec<Row>, Arc<Site>) {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let current = engine.watch.current();
+    let known = current.is_ok();
+    let site = current.unwrap_or_default();
+    let mut out = machine_rows(&dirs.state, &site, uid);
+    out.extend(files(dirs, uid, known.then_some(&*site)));
+    match engine.status() {
+        Ok(s) => {
+            let facts = EngineFacts { version: s.version, pid: s.pid, site_error: s.site_error, draining: s.draining };
+            out.push(doctor::engine(Some(&facts), env!("CARGO_PKG_VERSION")));
+        }
+        Err(e) => out.push(Row { check: "engine".into(), state: State::Fail, found: e.message, help: e.help }),
+    }
+    if !site.secrets.is_empty() {
+        let found = format!("{} named; not asked for here", site.secrets.len());
+        out.push(Row { check: "secrets".into(), state: State::Unknown, found, help: "quarterdeck secret test".into() });
+    }
+    (out, site)
+}
+
+fn flat(row: &Row) -> rows::Row {
+    match serde_json::to_value(row) {
+        Ok(serde_json::Value::Object(map)) => map,
+        _ => rows::Row::new(),
+    }
+}
