@@ -10,6 +10,9 @@ use crate::domain::changes::Known;
 use crate::domain::rows::BusyRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 
+/// State, verdict and end (microseconds since 1970) of a run.
+pub type Outcome = (RunState, Option<Verdict>, Option<i64>);
+
 impl Store {
     /// Attempts that have not ended, the oldest first: each has an executor.
     pub fn busy(&self) -> Result<Vec<BusyRow>, StoreError> {
@@ -33,8 +36,8 @@ impl Store {
         })
     }
 
-    /// State, verdict and end of the newest runs of a pipeline, newest first.
-    pub fn newest_of(&self, pipeline: &str, limit: usize) -> Result<Vec<(RunState, Option<Verdict>, Option<i64>)>, StoreError> {
+    /// The newest runs of a pipeline, newest first.
+    pub fn newest_of(&self, pipeline: &str, limit: usize) -> Result<Vec<Outcome>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
             let mut s = c.prepare_cached("SELECT state, verdict, ended_us FROM run WHERE pipeline = ?1 ORDER BY number DESC LIMIT ?2")?;

@@ -30,9 +30,12 @@ const LOCKS: &[Column] = &[
     Column::right("FOR", "since", 6),
 ];
 
+/// A row as cells.
+type Cells<'a> = &'a dyn Fn(&Model, &Look, &Row) -> Vec<Cell>;
+
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
-    let (columns, empty, cells): (_, _, &dyn Fn(&Model, &Look, &Row) -> Vec<Cell>) = match pane.what {
+    let (columns, empty, cells): (_, _, Cells<'_>) = match pane.what {
         "locks" => (LOCKS, "no lock is held, and the site file names none", &lock),
         _ => (DECISIONS, "nothing was decided yet", &decision),
     };

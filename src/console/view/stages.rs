@@ -238,7 +238,7 @@ fn matrix(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
         let name = paint::cut(label(key), 30, page.look.glyphs.ellipsis);
         let x = page.at(x, &name, Role::Text);
         page.at(x, &time, Role::Dim);
-        if (i as u16 + 1) % across == 0 || i + 1 == order.len() {
+        if (i as u16 + 1).is_multiple_of(across) || i + 1 == order.len() {
             page.y += 1;
         }
     }
