@@ -45,7 +45,9 @@ fn main() {
         if have_program("btm") {
             let mut command = Command::new("btm");
             command.env("HOME", home.root());
-            start(&mut samples, BOTTOM, &common::version("btm"), command, |pty| drop(pty.settled(Duration::from_millis(300))));
+            start(&mut samples, BOTTOM, &common::version("btm"), command, |pty| {
+                pty.settled(Duration::from_millis(300));
+            });
         }
     }
     if !have_program("btm") {
