@@ -46,7 +46,7 @@ fn main() {
             let mut command = Command::new("btm");
             command.env("HOME", home.root());
             start(&mut samples, BOTTOM, &common::version("btm"), command, |pty| {
-                pty.settled(Duration::from_millis(300));
+                let _ = pty.settled(Duration::from_millis(300));
             });
         }
     }
@@ -122,6 +122,8 @@ fn frames(samples: &mut Samples, rows: usize, repeats: usize) {
     }
     let look = Look { theme: Theme::plain(), glyphs: Glyphs::UTF8 };
     let mut shown = shot::draw(&model, &look);
+    let first = shot::text(&shown);
+    assert!(first.contains(&format!("nightly-repo-updates#{rows}")), "the list is not drawn:\n{first}");
     for _ in 0..repeats {
         let (took, next) = ms(|| {
             let _ = update(&mut model, Msg::Key { key: Key::char('j'), repeat: false });
