@@ -44,9 +44,7 @@ fn an_unknown_command_is_told_which_exist_and_later_ones_are_absent() {
     let home = Home::new();
     let out = home.qd(["frobnicate"]).expect(2);
     assert!(out.stderr.contains("commands: actions approve cancel"), "{out:?}");
-    for later in ["diff"] {
-        assert!(!out.stderr.contains(&format!(" {later} ")), "{later}");
-    }
+    assert!(!out.stderr.contains(" diff "), "it comes later: {out:?}");
     let error = home.qd(["--json", "frobnicate"]).expect(2).json();
     assert_eq!(error["error"]["code"], "bad-input");
 }
