@@ -1,9 +1,9 @@
 //! Logs over the API. All under `/v1`, for the attempt `FENCE` of a run; text is as the step wrote it, and the client makes it safe.
 //!
-//! - `GET /log/PIPELINE/NUMBER/FENCE?at=offset&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339` answers a [`LogPage`]: whole lines,
-//!   at most 5,000 of them (or `lines=N`) and 1 MiB. `wait=S` holds the question until there is something, at most 60 s. `file=N`, from
+//! - `GET /log/PIPELINE/NUMBER/FENCE?at=offset&offset=N`, `?at=before&offset=N`, `?at=tail&lines=N`, `?at=time&time=RFC3339` answers a
+//!   [`LogPage`]: whole lines, at most 5,000 of them (or `lines=N`) and 1 MiB (or `bytes=N`). `before`: the last lines in front of N. `wait=S` holds the question until there is something, at most 60 s. `file=N`, from
 //!   the page before, lets the engine notice that another file has taken the log's place. `as=hex` gives bytes instead of lines: one
-//!   "line" of hexadecimal digits, at most `bytes=N` (64 KiB where nothing is said).
+//!   "line" of hexadecimal digits, at most `bytes=N` (64 KiB where nothing is said, 1 MiB at most).
 //! - `GET /grep/PIPELINE/NUMBER/FENCE?re=PATTERN` streams a [`Found`] a line (`application/x-ndjson`), the last of which is `end` or
 //!   `error`. Also `fixed=1`, `ignore_case=1`, `invert=1`, `before=N`, `after=N` (lines of context, at most 100), `number=1`,
 //!   `offset=N` or `since=RFC3339`, `limit=N` hits, `wait=S` (goes on with what is written meanwhile). Closing the connection stops it.
@@ -27,6 +27,9 @@ pub struct LogPage {
     /// The log was cut or replaced under its reader: what happened. There are no lines, and `next_offset` is where to begin again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<String>,
+    /// Bytes of the log as it is now, dropped ones included: where an offset stands in it.
+    #[serde(default)]
+    pub size: u64,
     /// What is wrong with the log as a whole, such as missing bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -93,6 +96,19 @@ pub struct AttemptDoc {
     pub log_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_error: Option<FirstErrorDoc>,
+}
+
+impl AttemptDoc {
+    /// The step, with its cell in brackets where it has one.
+    pub fn label(&self) -> String {
+        if self.cell.is_empty() { self.step.clone() } else { format!("{} ({})", self.step, self.cell) }
+    }
+
+    /// Whether it belongs to `STAGE` or `STAGE/STEP`. A step is named by itself, with its cell in brackets, or by the cell alone.
+    pub fn is_at(&self, place: &str) -> bool {
+        let step = place.strip_prefix(self.stage.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        place == self.stage || step.is_some_and(|s| s == self.step || s == self.label() || !self.cell.is_empty() && s == self.cell)
+    }
 }
 
 /// The line of a red step's log where things began to go wrong, as far as patterns and the last good log tell.

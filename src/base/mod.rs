@@ -9,6 +9,7 @@ pub mod natural;
 pub mod proc;
 pub mod redact;
 pub mod sanitise;
+pub mod since;
 pub mod size;
 pub mod suggest;
 pub mod sys;

@@ -143,9 +143,9 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Screen {
-    /// home, jobs, runs, run, audit, schedule
+    /// home, jobs, runs, run, log, audit, schedule
     pub name: String,
-    /// The run that `run` shows
+    /// The run that `run` shows, or RUN[/STAGE[/STEP]] for `log`
     pub target: Option<String>,
     /// Columns x rows
     #[arg(long, default_value = "80x24", value_name = "WxH")]

@@ -136,13 +136,9 @@ impl Reader<'_> {
         self.ask(&path).await
     }
 
-    /// A step is named by itself, with its cell in brackets, or by the cell alone.
     /// Whether an attempt is one of the place that is asked for.
     fn here(&self, a: &AttemptDoc) -> bool {
-        self.place.as_deref().is_none_or(|p| {
-            let step = p.strip_prefix(a.stage.as_str()).and_then(|rest| rest.strip_prefix('/'));
-            p == a.stage || step.is_some_and(|s| s == a.step || s == label(a) || !a.cell.is_empty() && s == a.cell)
-        })
+        self.place.as_deref().is_none_or(|p| a.is_at(p))
     }
 
     fn wanted(&self, a: &AttemptDoc, doc: &AttemptsDoc) -> bool {

@@ -15,6 +15,7 @@ use super::screen;
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
+use crate::console::log::{self, Got, Lane, Order, Told};
 use crate::console::model::Screen;
 use crate::console::model::screen::{Kind, PAGE};
 use crate::console::msg::{Effect, LinkMsg, Msg};
@@ -36,6 +37,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// A page of a log; a file holds none.
+    async fn page(&mut self, order: &Order) -> Option<Got> {
+        match self {
+            Self::File(_) => None,
+            Self::Engine(client) | Self::Record(client, _) => log::edge::once(client, order).await,
+        }
+    }
+
     /// The outer error ends the command: there is nobody to ask any more.
     async fn answer(&mut self, question: &Question) -> Result<Result<Answer, ApiError>, Failure> {
         let client = match self {
@@ -65,9 +74,22 @@ pub async fn fill(model: &mut Model, source: &mut Source) -> Result<(), Failure>
         Source::Engine(_) | Source::Record(..) => update(model, Msg::Link(LinkMsg::Up)),
     };
     for _ in 0..ROUNDS {
-        let questions: Vec<Question> = effects.drain(..).filter_map(|e| if let Effect::Ask(q) = e { Some(q) } else { None }).collect();
-        if questions.is_empty() {
+        let (mut questions, mut pages): (Vec<Question>, Vec<Order>) = Default::default();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Ask(q) => questions.push(q),
+                // Nobody waits here for what a step has yet to write.
+                Effect::Log(order) if order.lane == Lane::Page => pages.push(order),
+                _ => {}
+            }
+        }
+        if questions.is_empty() && pages.is_empty() {
             break;
+        }
+        for order in pages {
+            if let Some(got) = source.page(&order).await {
+                effects.extend(update(model, Msg::Log(Box::new(Told { lane: order.lane, id: order.id, got }))));
+            }
         }
         for question in questions {
             let result = source.answer(&question).await?;

@@ -157,6 +157,12 @@ pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
 }
 
 fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {
+    if name == "log" {
+        let Some(target) = target else {
+            return Err(ApiError::bad("`screen log` needs a run", "quarterdeck screen log NAME#N[/STAGE[/STEP]]").into());
+        };
+        return console::update::log_of(target).map_err(|e| ApiError::bad(e, "quarterdeck get runs lists them").into());
+    }
     if name == "run" {
         let Some(target) = target else { return Err(ApiError::bad("`screen run` needs a run", "quarterdeck screen run NAME#N").into()) };
         let run = target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))?;
@@ -165,7 +171,7 @@ fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {
     if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == name) {
         return Ok(kind);
     }
-    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["run"]).collect();
+    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["run", "log"]).collect();
     let near = suggest::nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
     Err(ApiError::bad(format!("no screen `{name}`"), format!("{near}There are: {}", names.join(" "))).into())
 }

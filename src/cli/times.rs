@@ -1,9 +1,9 @@
 //! Times for people: in the site's zone, relative where the eye wants an age; and what people type for `--since`.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::base::duration::{self, Span};
+use crate::base::duration;
 
 /// `Tue 07 Apr 03:07` this year, with the year in another; empty for none.
 pub fn absolute(text: Option<&str>, zone: &TimeZone, now: Timestamp) -> String {
@@ -25,24 +25,7 @@ pub fn age(text: Option<&str>, now: Timestamp) -> String {
     }
 }
 
-/// A time in RFC 3339, a time of day or a date in the site's zone, or a span before now (`10m`).
-pub fn since(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
-    if let Ok(span) = text.trim_start_matches('-').parse::<Span>() {
-        return now.checked_sub(SignedDuration::from_millis(i64::try_from(span.ms()).ok()?)).ok();
-    }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at);
-    }
-    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
-        return at.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
-    }
-    if let Ok(time) = text.parse::<jiff::civil::Time>() {
-        let today = now.to_zoned(zone.clone()).date().to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp();
-        // A time of day that is still to come was meant as yesterday's.
-        return if today > now { today.checked_sub(SignedDuration::from_hours(24)).ok() } else { Some(today) };
-    }
-    None
-}
+pub use crate::base::since::since;
 
 #[cfg(test)]
 mod tests {

@@ -227,7 +227,9 @@ pub fn page() -> String {
         let cell = |keys: &Keymap| {
             let mut all: Vec<String> =
                 Scope::ALL.iter().flat_map(|(_, s)| keys.all_of(*s, &name)).map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
-            all.dedup();
+            // The same key in several scopes is told once.
+            let mut seen = std::collections::BTreeSet::new();
+            all.retain(|k| seen.insert(k.clone()));
             if all.is_empty() { format!("`:{name}`") } else { all.join(" ") }
         };
         let cells: Vec<String> = maps.iter().map(|(_, k)| cell(k)).collect();

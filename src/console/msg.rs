@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::keymap::Key;
+use super::log;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::types::{Arm, Armed, Do, Done};
@@ -42,6 +43,8 @@ pub enum Msg {
         request: Box<Do>,
         result: Result<Done, ApiError>,
     },
+    /// What the log screen asked for.
+    Log(Box<log::Told>),
 }
 
 /// The connection to the engine.
@@ -63,6 +66,8 @@ pub enum Effect {
     Do(Box<Do>),
     Arm(Arm),
     Disarm,
+    /// For the log screen, beside everything else that is asked.
+    Log(log::Order),
     /// Into the person's clipboard, and told where that may not have worked.
     Copy(String),
     Suspend,

@@ -1,6 +1,7 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
 use crate::api::ApiError;
+use crate::api::log::AttemptsDoc;
 use crate::api::page::{About, History};
 use crate::api::types::{PlanDoc, Rows, RunDoc, Status, Why};
 use crate::domain::run::RunRef;
@@ -25,6 +26,8 @@ pub enum Question {
     Plan(String),
     /// What stands around a run: parameters, approvals, artifacts, tests.
     About(RunRef),
+    /// What of a run has been started, for its logs.
+    Attempts(RunRef),
 }
 
 /// What the engine said.
@@ -37,6 +40,7 @@ pub enum Answer {
     Plan(Box<PlanDoc>),
     About(Box<About>),
     History(Box<History>),
+    Attempts(Box<AttemptsDoc>),
 }
 
 impl Question {
@@ -50,6 +54,7 @@ impl Question {
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
             Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
+            Self::Attempts(run) => format!("/v1/attempts/{}/{}", run.pipeline, run.number),
         }
     }
 
@@ -69,6 +74,7 @@ impl Question {
             Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
             Self::Why(_) => Answer::Why(parse(body)?),
             Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
+            Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
         })
     }
 
@@ -83,9 +89,9 @@ impl Question {
                     || (table == "schedule" && *what == "due")
             }
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
-            Self::Run(run) | Self::Why(run) | Self::About(run) => table == "runs" && id == run.to_string(),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
             Self::Plan(_) => false,
+            Self::Run(run) | Self::Why(run) | Self::About(run) | Self::Attempts(run) => table == "runs" && id == run.to_string(),
         }
     }
 }

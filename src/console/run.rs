@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::link::{self, Address};
+use super::log;
 use super::model::{Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
 use super::rhythm::Rhythm;
@@ -130,10 +131,15 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         let (tx, rx) = mpsc::channel(INBOX);
         (tx, Some(rx))
     };
+    let (logs, mut log_inbox) = {
+        let (tx, rx) = mpsc::channel(INBOX);
+        (tx, Some(rx))
+    };
     let (tell, mut told) = mpsc::channel(INBOX);
+    let outward = Outward { orders, logs };
     let mut session = Session::open(model, look, attention, output)?;
     if archive.is_some() {
-        take(&mut session, [Msg::Tick(clock.now())], &orders, archive.as_ref(), clock);
+        take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
     }
     session.first()?;
     let mut typed = Typed::default();
@@ -141,8 +147,9 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     let mut settled: Option<(u64, tokio::time::Instant)> = None;
     let left = loop {
         if prepare.is_none()
-            && let (Some(address), Some(inbox)) = (address.take(), inbox.take())
+            && let (Some(address), Some(inbox), Some(log_inbox)) = (address.take(), inbox.take(), log_inbox.take())
         {
+            tokio::spawn(log::edge::serve(address.clone(), log_inbox, tell.clone()));
             tokio::spawn(link::serve(address, inbox, tell.clone()));
         }
         let mut waiting: Vec<Msg> = Vec::new();
@@ -205,7 +212,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
             // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
             settled = settled.map(|(frame, _)| (frame, settle()));
         }
-        match take(&mut session, waiting, &orders, archive.as_ref(), clock) {
+        match take(&mut session, waiting, &outward, archive.as_ref(), clock) {
             Some(Effect::Suspend) => session.suspend()?,
             Some(_) => break Left::Quit,
             None => {}
@@ -276,11 +283,17 @@ impl Typed {
     }
 }
 
+/// Where orders go: to the link, and those of the log screen beside it.
+struct Outward {
+    orders: mpsc::Sender<Effect>,
+    logs: mpsc::Sender<log::Order>,
+}
+
 /// Takes messages in, and does what follows from them. An effect that ends or stops the console is returned.
 fn take(
     session: &mut Session,
     messages: impl IntoIterator<Item = Msg>,
-    orders: &mpsc::Sender<Effect>,
+    outward: &Outward,
     archive: Option<&Saved>,
     clock: &dyn Clock,
 ) -> Option<Effect> {
@@ -298,6 +311,9 @@ fn take(
                 (Effect::Redraw, _) => session.redraw(),
                 // A terminal that is gone is seen by the next read.
                 (Effect::Copy(text), _) => drop(session.copy(&text)),
+                // Each order is taken at once; a full queue means that the console is about to end.
+                (Effect::Log(order), None) => drop(outward.logs.try_send(order)),
+                (Effect::Log(_), Some(_)) => {}
                 (Effect::Ask(question), Some(saved)) => {
                     let result = saved.answer(&question);
                     waiting.push_back(Msg::Answer { question, result });
@@ -307,7 +323,7 @@ fn take(
                 }
                 (order @ (Effect::Ask(_) | Effect::Do(_) | Effect::Arm(_) | Effect::Disarm), None) => {
                     // The link takes orders as fast as it can; a full queue means that the screen has asked already.
-                    if let Err(e) = orders.try_send(order) {
+                    if let Err(e) = outward.orders.try_send(order) {
                         waiting.extend(link::refusal(e.into_inner(), "the engine is behind with its answers"));
                     }
                 }

@@ -30,6 +30,8 @@ pub enum From {
     Offset(u64),
     /// The last so many lines.
     Tail(usize),
+    /// The last lines that begin before an offset.
+    Before(u64),
     /// Microseconds since 1970 UTC.
     Time(i64),
 }
@@ -39,6 +41,7 @@ pub enum From {
 pub struct Ask {
     from: From,
     lines: usize,
+    bytes: usize,
     /// Bytes of hexadecimal digits, not lines.
     hex: Option<usize>,
     patience: Duration,
@@ -70,16 +73,21 @@ impl Ask {
         let lines = number(q, "lines")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX).min(LINES));
         let from = match q.get("at").map_or("offset", String::as_str) {
             "offset" => From::Offset(number(q, "offset")?.unwrap_or(0)),
+            "before" => {
+                From::Before(number(q, "offset")?.ok_or_else(|| ApiError::bad("`offset` is missing", "where to read backwards from"))?)
+            }
             "tail" => From::Tail(lines.unwrap_or(100)),
             "time" => From::Time(instant(q, "time")?.ok_or_else(|| ApiError::bad("`time` is missing", "a time in RFC 3339"))?),
-            other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, tail or time")),
+            other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, before, tail or time")),
         };
+        let bytes = number(q, "bytes")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         let hex = match q.get("as").map(String::as_str) {
             None | Some("lines") => None,
-            Some("hex") => Some(number(q, "bytes")?.map_or(HEX, |n| usize::try_from(n).unwrap_or(HEX).clamp(1, HEX))),
+            Some("hex") => Some(bytes.unwrap_or(HEX).clamp(1, BYTES)),
             Some(other) => return Err(ApiError::bad(format!("`as` cannot be `{other}`"), "lines or hex")),
         };
-        Ok(Self { from, lines: lines.unwrap_or(LINES), hex, patience: patience(q)?, file: number(q, "file")?.unwrap_or(0) })
+        let (lines, bytes) = (lines.unwrap_or(LINES), bytes.unwrap_or(BYTES).clamp(1, BYTES));
+        Ok(Self { from, lines, bytes, hex, patience: patience(q)?, file: number(q, "file")?.unwrap_or(0) })
     }
 }
 
@@ -224,7 +232,7 @@ fn look(attempt: &Attempt, ask: &Ask) -> Result<LogPage, ApiError> {
         Err(e) if e.is_absent() => {
             let next_offset = if let From::Offset(n) = ask.from { n } else { 0 };
             let note = (done && expected > 0).then(|| "its log is gone: was it removed by hand?".to_owned());
-            return Ok(LogPage { lines: Vec::new(), next_offset, complete: done, file: 0, reset: None, note });
+            return Ok(LogPage { lines: Vec::new(), next_offset, complete: done, file: 0, reset: None, size: 0, note });
         }
         Err(e) => return Err(unreadable(&e)),
     };
@@ -233,15 +241,17 @@ fn look(attempt: &Attempt, ask: &Ask) -> Result<LogPage, ApiError> {
 
 fn read(log: &Log, done: bool, expected: u64, ask: &Ask) -> Result<LogPage, LogError> {
     let file = log.identity()?;
-    let reset = |why: String| Ok(LogPage { lines: Vec::new(), next_offset: 0, complete: false, file, reset: Some(why), note: None });
+    let size = log.len()?;
+    let reset = |why: String| Ok(LogPage { lines: Vec::new(), next_offset: 0, complete: false, file, reset: Some(why), size, note: None });
     if ask.file != 0 && file != 0 && ask.file != file {
         return reset("another file has taken the place of this log: reading begins anew".into());
     }
     let page = match ask.from {
         From::Offset(offset) if ask.hex.is_some() => hex(log, offset, ask.hex.unwrap_or(HEX))?,
-        From::Offset(offset) => log.from_offset(offset, ask.lines, BYTES)?,
-        From::Tail(lines) => log.tail(lines, BYTES)?,
-        From::Time(us) => log.from_time(us, ask.lines, BYTES)?,
+        From::Offset(offset) => log.from_offset(offset, ask.lines, ask.bytes)?,
+        From::Before(offset) => log.before(offset, ask.lines, ask.bytes)?,
+        From::Tail(lines) => log.tail(lines, ask.bytes)?,
+        From::Time(us) => log.from_time(us, ask.lines, ask.bytes)?,
     };
     if page.cut {
         let (len, was) = (log.len()?, page.next);
@@ -254,7 +264,7 @@ fn read(log: &Log, done: bool, expected: u64, ask: &Ask) -> Result<LogPage, LogE
     let there = log.readable()?;
     let note = (complete && there < expected)
         .then(|| format!("{} of {expected} bytes of this log are missing: it was cut after its step had ended", expected - there));
-    Ok(LogPage { lines: page.lines.into_iter().map(line).collect(), next_offset: page.next, complete, file, reset: None, note })
+    Ok(LogPage { lines: page.lines.into_iter().map(line).collect(), next_offset: page.next, complete, file, reset: None, size, note })
 }
 
 /// Bytes as one line of hexadecimal digits.

@@ -12,6 +12,14 @@ pub enum PromptKind {
     Command,
     /// `/`
     Filter,
+    /// `/` in a log.
+    LogSearch,
+    /// `&` in a log.
+    LogFilter,
+    /// A time to jump to.
+    LogTime,
+    /// A file to write.
+    LogSave,
 }
 
 /// One line that is being typed.

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::keyfile::Report;
 use super::keymap::{Key, Keymap};
+use super::log::state::Flights;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::page::{About, History};
@@ -101,6 +102,8 @@ pub struct Model {
     /// What needs the person, derived from what is known.
     pub needs: Vec<list::Row>,
     pub needs_version: u64,
+    /// What is under way for the log screen.
+    pub flights: Flights,
     /// Never empty: the last is shown.
     pub stack: Vec<Screen>,
     pub prompt: Option<Prompt>,
@@ -136,6 +139,7 @@ impl Model {
             asked: BTreeSet::new(),
             needs: Vec::new(),
             needs_version: 1,
+            flights: Flights::default(),
             stack: vec![Screen::home()],
             prompt: None,
             opening: None,

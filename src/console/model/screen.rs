@@ -1,6 +1,7 @@
 //! The screens: what each shows, what it asks for, and the lists on it.
 
 use super::list::{List, Row};
+use crate::console::log::LogScreen;
 use crate::console::question::Question;
 use crate::console::view::word;
 use crate::domain::run::RunRef;
@@ -19,6 +20,8 @@ pub enum Kind {
     Jobs,
     Runs,
     Run(RunRef),
+    /// The log of a run, or of a `STAGE` or `STAGE/STEP` of it.
+    Log(RunRef, Option<String>),
     Audit,
     Schedule,
     Decisions,
@@ -47,6 +50,8 @@ pub struct Screen {
     pub wide: bool,
     /// Rows that a page without lists is scrolled by.
     pub scroll: u16,
+    /// What the log screen has beside.
+    pub log: Option<Box<LogScreen>>,
 }
 
 const NEEDS: Pane = Pane { what: "needs", id: "id", title: "NEEDS YOU" };
@@ -105,7 +110,7 @@ impl Kind {
             Self::Home => &[NEEDS, RUNS],
             Self::Jobs => &[PIPELINES, QUEUE, EXECUTORS],
             Self::Runs => &[RUNS],
-            Self::Run(_) => &[],
+            Self::Run(_) | Self::Log(..) => &[],
             Self::Audit => &[AUDIT],
             Self::Schedule => &[DUE, OCCURRENCES, SCHEDULE],
             Self::Decisions => &[DECISIONS],
@@ -121,6 +126,7 @@ impl Kind {
             Self::Jobs => "[8]JOBS".into(),
             Self::Runs => "RUNS".into(),
             Self::Run(run) => format!("RUN {run}"),
+            Self::Log(run, _) => format!("[9]LOG {run}"),
             Self::Audit => "AUDIT".into(),
             Self::Schedule => "SCHEDULE".into(),
             Self::Decisions => "DECISIONS".into(),
@@ -133,7 +139,11 @@ impl Kind {
 impl Screen {
     pub fn of(kind: Kind) -> Self {
         let lists = vec![List::default(); kind.panes().len()];
-        Self { kind, lists, focus: 0, wide: false, scroll: 0 }
+        let log = match &kind {
+            Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
+            _ => None,
+        };
+        Self { kind, lists, focus: 0, wide: false, scroll: 0, log }
     }
 
     pub fn home() -> Self {
@@ -150,6 +160,7 @@ impl Screen {
                 all.extend([Question::Run(run.clone()), Question::Why(run.clone()), Question::About(run.clone())]);
                 all.push(Question::History { pipeline: run.pipeline.clone(), limit: PAST });
             }
+            Kind::Log(run, _) => all.push(Question::Attempts(run.clone())),
             Kind::Jobs => all.push(table("runs")),
             _ => {}
         }

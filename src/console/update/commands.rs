@@ -1,10 +1,12 @@
 //! What each command does.
 
-use super::{arm, lists, open, prompt};
+use super::{arm, lists, log_keys, open, prompt};
 use crate::console::command::{self, Meaning};
-use crate::console::model::screen::Kind;
+use crate::console::model::list::Row;
+use crate::console::model::screen::{Kind, PAGE};
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
 use crate::console::msg::Effect;
+use crate::console::question::Question;
 use crate::console::view::word;
 use crate::domain::run::RunRef;
 
@@ -12,7 +14,7 @@ use crate::domain::run::RunRef;
 pub fn run(model: &mut Model, id: &str) -> Vec<Effect> {
     match command::find(id) {
         Some(Meaning::Do(action)) => open::open(model, action),
-        Some(Meaning::View(c)) => view(model, c.id),
+        Some(Meaning::View(c)) => log_keys::run(model, c.id).unwrap_or_else(|| view(model, c.id)),
         None => {
             model.complain(format!("no command `{id}`"));
             Vec::new()
@@ -35,6 +37,10 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         "run" if !rest.is_empty() => {
             let run: RunRef = rest.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
             push(model, Kind::Run(run));
+            Ok(Vec::new())
+        }
+        "log" if !rest.is_empty() => {
+            push(model, log_of(rest)?);
             Ok(Vec::new())
         }
         _ if command::find(word).is_some() => Ok(run(model, word)),
@@ -81,6 +87,12 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "mark" => lists::mark(model),
         "sort" => lists::sort(model, false),
         "sort-backwards" => lists::sort(model, true),
+        "why" if model.screen().log.is_some() => {
+            if let Some(run) = model.screen().log.as_ref().map(|l| l.run.clone()) {
+                push(model, Kind::Run(run));
+            }
+        }
+        "log" => log(model),
         "open" | "why" => open(model),
         "refresh" => {
             model.known.values_mut().for_each(|k| k.old = true);
@@ -120,25 +132,56 @@ pub fn careful(line: &str) -> bool {
 fn open(model: &mut Model) {
     let Some((pane, _)) = model.screen().pane() else { return };
     let Some(id) = current(model) else { return model.complain("there is no row to open") };
-    let row = model.screen().pane().and_then(|(p, l)| l.current(model.table(&p).0)).cloned().unwrap_or_default();
-    let run = match pane.what {
-        "pipelines" => word::text(&row, "last_run"),
-        "schedule" => word::text(&row, "last_run"),
-        "needs" if word::text(&row, "go") != "run" => {
-            let go_to = word::text(&row, "go");
-            view(model, &go_to);
-            return;
-        }
+    if pane.what == "needs"
+        && let Some(row) = row(model).filter(|r| word::text(r, "go") != "run")
+    {
+        view(model, &word::text(&row, "go"));
+        return;
+    }
+    match run_of(model, pane.what, &id) {
+        Some(run) => push(model, Kind::Run(run)),
+        None => model.say(format!("`{id}` has no run yet")),
+    }
+}
+
+/// The row under the cursor.
+fn row(model: &Model) -> Option<Row> {
+    let (pane, list) = model.screen().pane()?;
+    list.current(model.table(&pane).0).cloned()
+}
+
+/// The run that the row under the cursor is about.
+fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
+    let row = row(model).unwrap_or_default();
+    match what {
+        "pipelines" | "schedule" => word::text(&row, "last_run").parse().ok(),
         "audit" | "decisions" => {
             let subject = word::text(&row, "subject");
-            subject.split_once('/').map_or(subject.clone(), |(run, _)| run.to_owned())
+            subject.split_once('/').map_or(subject.as_str(), |(run, _)| run).parse().ok()
         }
-        _ => id.clone(),
-    };
-    match run.parse() {
-        Ok(run) => push(model, Kind::Run(run)),
-        Err(_) => model.say(format!("`{id}` has no run yet")),
+        _ => id.parse().ok(),
     }
+}
+
+/// The log of the row under the cursor, or of the newest run where no row has one.
+fn log(model: &mut Model) {
+    let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
+    let here = current(model).and_then(|id| run_of(model, what, &id));
+    let newest = || {
+        let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE });
+        rows.and_then(|r| r.rows.first()).and_then(|r| word::text(r, "run").parse().ok())
+    };
+    match here.or_else(newest) {
+        Some(run) => push(model, Kind::Log(run, None)),
+        None => model.say("no run here has a log yet; :log NAME#N opens one"),
+    }
+}
+
+/// `RUN[/STAGE[/STEP]]` as a screen.
+pub fn log_of(text: &str) -> Result<Kind, String> {
+    let (run, place) = text.split_once('/').map_or((text, ""), |(r, p)| (r, p.trim_end_matches('/')));
+    let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
+    Ok(Kind::Log(run, Some(place.to_owned()).filter(|p| !p.is_empty())))
 }
 
 fn push(model: &mut Model, kind: Kind) {
@@ -169,6 +212,13 @@ fn back(model: &mut Model) {
 /// The command line that shows the same.
 fn command_line(model: &Model) -> String {
     match (&model.screen().kind, model.screen().pane()) {
+        (Kind::Log(run, place), _) => {
+            let place = place.as_ref().map(|p| format!("/{p}")).unwrap_or_default();
+            let log = model.screen().log.as_ref();
+            let grep =
+                log.and_then(|l| l.filter.as_ref()).map(|f| format!(" --grep {} -C {}", shell_words::quote(&f.pattern.text), f.context));
+            format!("quarterdeck log {}{}", shell_words::quote(&format!("{run}{place}")), grep.unwrap_or_default())
+        }
         (Kind::Run(run), _) => format!("quarterdeck why '{run}'"),
         (_, Some((pane, list))) if list.filter.is_empty() => format!("quarterdeck get {}", pane.what),
         (_, Some((pane, list))) => format!("quarterdeck get {} --filter {}", pane.what, shell_words::quote(&list.filter)),

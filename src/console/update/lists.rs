@@ -92,7 +92,7 @@ pub fn shown(model: &Model) -> Vec<String> {
 
 /// What the row under the cursor is about: a run, a pipeline, or its id.
 pub fn current(model: &Model) -> Option<String> {
-    if let Kind::Run(run) = &model.screen().kind {
+    if let Kind::Run(run) | Kind::Log(run, _) = &model.screen().kind {
         return Some(run.to_string());
     }
     let (pane, list) = model.screen().pane()?;

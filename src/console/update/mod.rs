@@ -6,6 +6,8 @@ mod dialog;
 mod facts;
 mod keys;
 mod lists;
+pub mod log;
+mod log_keys;
 mod open;
 mod prompt;
 
@@ -18,6 +20,7 @@ use crate::api::types::{Do, Done, Status};
 #[cfg(test)]
 mod tests;
 
+pub use commands::log_of;
 pub use facts::{Fact, facts};
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
@@ -94,9 +97,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             done(model, &request, result);
             Vec::new()
         }
+        Msg::Log(told) => {
+            log::told(model, *told);
+            Vec::new()
+        }
     };
     effects.extend(asks(model));
     lists::sync(model);
+    effects.extend(log::orders(model));
     model.frame += 1;
     effects
 }
@@ -121,6 +129,7 @@ fn on_link(model: &mut Model, link: LinkMsg) {
                 model.say("connected again");
             }
             model.link = Link::Up;
+            log::link_changed(model);
             forget(model);
         }
         LinkMsg::Down(why) => {
@@ -133,6 +142,7 @@ fn on_link(model: &mut Model, link: LinkMsg) {
                 model.sent = None;
             }
             model.asked.clear();
+            log::link_changed(model);
         }
         LinkMsg::Changed(tables) => {
             for (question, known) in &mut model.known {

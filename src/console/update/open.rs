@@ -152,7 +152,7 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         Answer::Run(doc) => doc.basis.clone(),
         Answer::Plan(doc) => doc.basis.clone(),
         Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
-        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) => return None,
+        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) | Answer::Attempts(_) => return None,
     })
 }
 

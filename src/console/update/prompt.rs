@@ -1,6 +1,6 @@
 //! The prompt of one line: commands and filters. Nothing that is typed or pasted here does anything before Enter.
 
-use super::commands;
+use super::{commands, log_keys};
 use crate::console::keymap::{Code, Key};
 use crate::console::model::{Model, Prompt, PromptKind};
 use crate::console::msg::Effect;
@@ -13,6 +13,7 @@ pub fn open(model: &mut Model, kind: PromptKind) {
     let before = match kind {
         PromptKind::Filter => model.screen().pane().map(|(_, l)| l.filter.clone()).unwrap_or_default(),
         PromptKind::Command => String::new(),
+        _ => log_keys::suggestion(model, kind),
     };
     model.prompt = Some(Prompt { kind, text: before.clone(), before, error: None, back: None });
 }
@@ -137,6 +138,16 @@ fn enter(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
         PromptKind::Filter => {
             model.prompt = Some(prompt);
             Vec::new()
+        }
+        kind @ (PromptKind::LogSearch | PromptKind::LogFilter | PromptKind::LogTime | PromptKind::LogSave) => {
+            match log_keys::entered(model, kind, &prompt.text) {
+                Ok(effects) => effects,
+                Err(why) => {
+                    prompt.error = Some(why);
+                    model.prompt = Some(prompt);
+                    Vec::new()
+                }
+            }
         }
         PromptKind::Command => match commands::typed(model, prompt.text.trim()) {
             Ok(effects) => {

@@ -129,6 +129,19 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let scopes = model.screen().scopes();
     let shown: &[(&str, &str)] = match model.screen().kind {
         Kind::Run(_) => &[("log", "log"), ("why", "why"), ("do-resume", "resume"), ("do-cancel", "cancel"), ("back", "back")],
+        Kind::Log(..) => &[
+            ("log-follow", "follow"),
+            ("log-search", "search"),
+            ("log-next", "next"),
+            ("log-filter", "filter"),
+            ("log-error", "first error"),
+            ("log-next-step", "step"),
+            ("log-time", "time"),
+            ("log-save", "save"),
+            ("log-wrap", "wrap"),
+            ("log-stamps", "times"),
+            ("log-hex", "hex"),
+        ],
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
     let always: &[(&str, &str)] = &[("home", "home"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
@@ -163,7 +176,10 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if let Some(p) = &model.prompt {
         let lead = match p.kind {
             PromptKind::Command => ":",
-            PromptKind::Filter => "/",
+            PromptKind::Filter | PromptKind::LogSearch => "/",
+            PromptKind::LogFilter => "&",
+            PromptKind::LogTime => "time ",
+            PromptKind::LogSave => "save as ",
         };
         let x = paint::text(buf, area, 0, 0, lead, look.style(Role::Key), sign);
         let x = paint::text(buf, area, x, 0, &p.text, look.style(Role::Prompt), sign);
@@ -196,6 +212,9 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 impl crate::console::model::Screen {
     /// The scopes of keys that hold on this screen, outermost first.
     pub fn scopes(&self) -> &'static [Scope] {
-        &[Scope::Global, Scope::List]
+        match self.log {
+            Some(_) => &[Scope::Global, Scope::Log],
+            None => &[Scope::Global, Scope::List],
+        }
     }
 }

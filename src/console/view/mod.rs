@@ -8,6 +8,7 @@ mod help;
 mod home;
 mod jobs;
 mod list;
+pub mod log;
 mod plain;
 mod run;
 mod run_parts;
@@ -42,6 +43,7 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Jobs => jobs::draw(model, look, inner, buf),
         Kind::Runs => runs::draw(model, look, inner, buf),
         Kind::Run(run) => run::draw(model, look, inner, buf, run),
+        Kind::Log(..) => log::draw(model, look, inner, buf),
         Kind::Audit => audit::draw(model, look, inner, buf),
         Kind::Schedule => schedule::draw(model, look, inner, buf),
         Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),

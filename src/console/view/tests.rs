@@ -138,8 +138,8 @@ fn said(question: &Question) -> Value {
             "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running",
             "stages": stages(None),
         }),
-        // Only dialogs ask that.
-        Question::Plan(_) => Value::Null,
+        // Only dialogs ask that, and the log screen has tests of its own.
+        Question::Plan(_) | Question::Attempts(_) => Value::Null,
         Question::Why(run) => json!({"run": run.to_string(), "state": "running", "reasons": ["Koji Build runs since 1m00s"], "detail": []}),
         Question::History { pipeline, .. } => {
             let runs: Vec<Value> = [12, 11, 10, 9].map(|n| {

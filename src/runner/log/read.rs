@@ -221,8 +221,32 @@ impl Log {
 
     /// The last `lines` lines, at most `max_bytes` of them.
     pub fn tail(&self, lines: usize, max_bytes: usize) -> Result<Page, LogError> {
-        let max_bytes = max_bytes.min(PAGE_MAX) as u64;
         let len = self.len()?;
+        // All of it: the budget already holds.
+        self.from_offset(self.back(len, lines, max_bytes)?, usize::MAX, PAGE_MAX)
+    }
+
+    /// The last `lines` lines that begin before `end`, where a line begins, at most `max_bytes` of them; `next` is where the first line
+    /// behind them begins. Nothing where there is nothing before it.
+    pub fn before(&self, end: u64, lines: usize, max_bytes: usize) -> Result<Page, LogError> {
+        let end = end.min(self.len()?);
+        let start = match self.back(end, lines, max_bytes)? {
+            // One line that is longer than a page: its last part is what there is.
+            start if start >= end => end.saturating_sub(max_bytes.min(PAGE_MAX) as u64),
+            start => start,
+        };
+        // Each part of a long line counts a byte more than it has.
+        let mut page = self.from_offset(start, usize::MAX, (end - start) as usize + BLOCK)?;
+        if let Some(i) = page.lines.iter().position(|l| l.offset >= end) {
+            page.lines.truncate(i);
+            (page.next, page.at_end) = (end, false);
+        }
+        Ok(page)
+    }
+
+    /// Where the last `lines` lines before `len` begin, at most `max_bytes` away.
+    fn back(&self, len: u64, lines: usize, max_bytes: usize) -> Result<u64, LogError> {
+        let max_bytes = max_bytes.min(PAGE_MAX) as u64;
         let gap = Gap::read(&self.dir);
         let floor = len.saturating_sub(max_bytes);
         let (mut start, mut at, mut seen) = (len, len, 0);
@@ -253,9 +277,7 @@ impl Log {
             }
             (at, start) = (begin, begin);
         }
-        let start = if start > 0 && start == floor && seen < lines { self.line_start_at_or_after(start)? } else { start };
-        // All of it: the budget above already holds.
-        self.from_offset(start, usize::MAX, PAGE_MAX)
+        if start > 0 && start == floor && seen < lines { self.line_start_at_or_after(start) } else { Ok(start) }
     }
 
     /// Where the first byte is that was written at `wall_us` (µs since 1970 UTC) or later; none where all is older.

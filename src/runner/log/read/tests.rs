@@ -30,6 +30,20 @@ fn pages_go_on_where_the_last_one_ended() {
 }
 
 #[test]
+fn pages_go_backwards_too() {
+    let (_d, log_) = log(b"one\ntwo\nthree\nfour");
+    let back = |end, lines, bytes| log_.before(end, lines, bytes).map(|p| (texts(&p), p.next)).unwrap();
+    assert_eq!(back(8, 1, 1 << 20), (vec!["two".into()], 8));
+    assert_eq!(back(8, 9, 1 << 20), (vec!["one".into(), "two".into()], 8));
+    assert_eq!(back(14, 9, 7), (vec!["three".into()], 14), "so much and not more");
+    assert_eq!(back(0, 9, 1 << 20), (vec![], 0));
+    assert_eq!(back(1 << 40, 2, 1 << 20).0, ["three", "four"], "from behind the end");
+    let (_d, log_) = log(&[b"a\n".to_vec(), vec![b'x'; 3 * LINE_MAX], b"\nz\n".to_vec()].concat());
+    let page = log_.before(2 + 3 * LINE_MAX as u64 + 1, 9, 1000).unwrap();
+    assert!(!page.lines.is_empty() && page.lines.iter().all(|l| l.bytes.iter().all(|b| *b == b'x')), "a part of a long line");
+}
+
+#[test]
 fn the_tail_is_the_last_lines() {
     let (_d, log_) = log(b"one\ntwo\nthree\n");
     assert_eq!(texts(&log_.tail(2, 1 << 20).unwrap()), ["two", "three"]);
@@ -149,5 +163,29 @@ proptest! {
         let all: Vec<&str> = text.strip_suffix('\n').unwrap_or(&text).split('\n').collect();
         let want = if text.is_empty() { vec![] } else { all[all.len().saturating_sub(count)..].to_vec() };
         prop_assert_eq!(texts(&log.tail(count, PAGE_MAX).unwrap()), want);
+    }
+}
+
+proptest! {
+    #[test]
+    fn reading_backwards_tells_every_line_once(text in "[ab\n]{0,400}", lines in 1usize..9, bytes in 8usize..64) {
+        let (_d, log_) = log(text.as_bytes());
+        let all = log_.from_offset(0, usize::MAX, PAGE_MAX).unwrap();
+        let (mut end, mut told) = (log_.len().unwrap(), Vec::new());
+        while end > 0 {
+            let page = log_.before(end, lines, bytes).unwrap();
+            let first = page.lines.first().map(|l| l.offset);
+            prop_assert!(first.is_some_and(|f| f < end), "no way on before {end}");
+            told.extend(page.lines.into_iter().rev().map(|l| (l.offset, l.bytes)));
+            end = first.unwrap();
+        }
+        told.reverse();
+        // A line that is longer than a page comes in pieces; together they are the text.
+        let glue = |v: &[(u64, Vec<u8>)]| v.iter().flat_map(|(_, b)| b.clone()).collect::<Vec<u8>>();
+        let whole: Vec<_> = all.lines.into_iter().map(|l| (l.offset, l.bytes)).collect();
+        prop_assert_eq!(glue(&told).len() <= text.len(), true);
+        if whole.iter().all(|(_, b)| b.len() < bytes - 1) {
+            prop_assert_eq!(told, whole);
+        }
     }
 }

@@ -1,0 +1,20 @@
+//! The log screen's own part: what it asks for, the window of lines that it holds, and lines as cells. Its keys are in `update::log`, its
+//! view in `view::log`; `edge` alone talks to the engine.
+//!
+//! However long a log is, the console holds at most [`HELD_MAX`] bytes of it.
+
+pub mod edge;
+pub mod line;
+pub mod order;
+pub mod search;
+pub mod state;
+pub mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use order::{Ask, Got, Lane, Order, Told};
+pub use state::LogScreen;
+
+/// Bytes that the console holds of a log, answers under way included.
+pub const HELD_MAX: usize = 16 << 20;

@@ -1,0 +1,358 @@
+//! The log screen: what each answer changes, and what is to be asked next. What is asked follows from the state alone, after every message.
+
+use super::log_keys;
+use crate::api::client::encode;
+use crate::api::log::AttemptsDoc;
+use crate::console::log::edge::{HOLD_S, unhex};
+use crate::console::log::search::HITS_MAX;
+use crate::console::log::state::{AROUND, Begin, HEX_ROW, Hex, Want};
+use crate::console::log::window::{Top, WINDOW_MAX};
+use crate::console::log::{Ask, Got, Lane, LogScreen, Order, Told};
+use crate::console::model::screen::Kind;
+use crate::console::model::{Link, Model};
+use crate::console::msg::Effect;
+use crate::console::question::{Answer, Question};
+
+/// A page: so many lines, and bytes of them.
+const LINES: usize = 1_000;
+const BYTES: usize = 256 << 10;
+/// Bytes of the hex view that are held.
+const HEX: u64 = 64 << 10;
+
+/// Rows of the body.
+pub fn height(model: &Model) -> usize {
+    usize::from(model.size.1.saturating_sub(AROUND)).max(1)
+}
+
+/// Works on the log in front, where there is one.
+pub fn with<T>(model: &mut Model, work: impl FnOnce(&mut Model, &mut LogScreen) -> T) -> Option<T> {
+    let mut log = model.screen_mut().log.take()?;
+    let depth = model.stack.len();
+    let out = work(model, &mut log);
+    // Whatever the work did to the stack, the log belongs to its own screen.
+    if let Some(screen) = model.stack.get_mut(depth - 1).filter(|s| matches!(&s.kind, Kind::Log(..)) && s.log.is_none()) {
+        screen.log = Some(log);
+    }
+    Some(out)
+}
+
+pub fn attempts<'a>(model: &'a Model, log: &LogScreen) -> Option<&'a AttemptsDoc> {
+    match model.known(&Question::Attempts(log.run.clone()))?.answer.as_ref()? {
+        Answer::Attempts(doc) => Some(doc),
+        _ => None,
+    }
+}
+
+/// The engine is gone, or another: what was under way is not.
+pub fn link_changed(model: &mut Model) {
+    model.flights.under_way.retain(|lane, _| *lane == Lane::Save);
+    for log in model.stack.iter_mut().filter_map(|s| s.log.as_mut()) {
+        log.error = None;
+        if let Some(s) = &mut log.search {
+            s.wanted |= s.running;
+            s.running = false;
+        }
+        if let Some(f) = &mut log.filter {
+            f.wanted |= f.running;
+            f.running = false;
+        }
+    }
+}
+
+/// Takes an answer in.
+pub fn told(model: &mut Model, told: Told) {
+    let Some((id, want)) = model.flights.under_way.get(&told.lane).copied() else { return };
+    if id != told.id {
+        return;
+    }
+    if matches!(told.got, Got::Page(_) | Got::Attempts(_) | Got::End { .. } | Got::Saved { .. } | Got::Failed(_)) {
+        model.flights.under_way.remove(&told.lane);
+    }
+    if want == Want::Save {
+        return saved(model, told.got);
+    }
+    with(model, |model, log| match told.got {
+        Got::Failed(e) => {
+            if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
+                (s.running, s.jump) = (false, None);
+                model.complain(format!("search: {e}. {}", e.help));
+            } else if want == Want::Errors {
+                log.to_error = false;
+                model.complain(format!("first errors: {e}. {}", e.help));
+            } else {
+                if let Some(f) = &mut log.filter {
+                    f.running = false;
+                }
+                log.error = Some(e);
+            }
+        }
+        Got::Page(page) => {
+            log.error = None;
+            if let Some(why) = page.reset {
+                model.complain(why);
+                log.show(log.fence);
+                return;
+            }
+            // Another file has come in its place, as when the log was packed after its step.
+            (log.size, log.file) = (page.size.max(page.next_offset), page.file);
+            if page.note.is_some() {
+                log.note = page.note;
+            }
+            let at_end = page.complete || page.next_offset >= page.size;
+            match want {
+                Want::Load => {
+                    log.loaded = true;
+                    log.complete |= page.complete;
+                    let asked = if let Begin::Offset(o) = log.begin { o } else { page.next_offset };
+                    let first = page.lines.first().map_or(asked, |l| l.offset);
+                    log.window.append(page.lines, page.next_offset, at_end, true);
+                    log.top = Top { offset: first, row: 0 };
+                }
+                Want::After | Want::Follow => {
+                    log.complete |= page.complete;
+                    log.window.append(page.lines, page.next_offset, at_end, true);
+                }
+                Want::Before => {
+                    let before = log.window.first();
+                    let empty = log.window.is_empty();
+                    log.window.prepend(page.lines);
+                    if log.window.first() == before {
+                        log.nothing_before = Some(before);
+                    }
+                    if empty && !log.follow {
+                        log.top = log.window.bottom(height(model), log.fit(model.size.0));
+                    }
+                }
+                Want::Hex => {
+                    if let Some(h) = &mut log.hex {
+                        let line = page.lines.first();
+                        h.bytes = line.map(|l| unhex(&l.text)).unwrap_or_default();
+                        h.at = line.map_or(page.next_offset, |l| l.offset);
+                        h.top = if h.bytes.is_empty() { log.size.saturating_sub(HEX_ROW) / HEX_ROW * HEX_ROW } else { h.top };
+                        h.top = h.top.max(h.at);
+                    }
+                }
+                Want::Search | Want::Filter | Want::Errors | Want::Save => {}
+            }
+        }
+        Got::Attempts(doc) => log.errors = Some(doc),
+        Got::Hits(hits) => {
+            if let Some(s) = &mut log.search {
+                s.found(hits);
+            }
+        }
+        Got::Lines(lines) => {
+            let follow = log.follow;
+            if let Some(f) = &mut log.filter {
+                f.hits += lines.iter().filter(|l| !l.context).count();
+                f.first = f.first.or(lines.first().map(|l| l.offset));
+                f.next = lines.last().map_or(f.next, |l| l.offset);
+                log.window.append(lines, f.next + 1, false, false);
+                f.full = !follow && log.window.held() > WINDOW_MAX - (WINDOW_MAX >> 3);
+                log.loaded = true;
+            }
+        }
+        Got::Reached(offset) => {
+            if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
+                s.next = s.next.max(offset);
+            } else if let Some(f) = &mut log.filter {
+                f.next = f.next.max(offset);
+            }
+        }
+        Got::End { next, complete } => {
+            if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
+                (s.running, s.next, s.complete) = (false, next, complete);
+                log.size = log.size.max(next);
+            } else if let Some(f) = &mut log.filter {
+                (f.running, f.next, f.complete, f.asked) = (false, next, complete, true);
+                log.window.ended();
+                log.loaded = true;
+            }
+        }
+        Got::Saved { .. } => {}
+    });
+}
+
+fn saved(model: &mut Model, got: Got) {
+    let bytes = match &got {
+        Got::Reached(bytes) => Some(*bytes),
+        _ => None,
+    };
+    for log in model.stack.iter_mut().filter_map(|s| s.log.as_mut()) {
+        log.saving = bytes;
+    }
+    match got {
+        Got::Saved { path, bytes } => model.say(format!("saved {} to {path}", crate::base::size::short(bytes))),
+        Got::Failed(e) => model.complain(format!("{e}. {}", e.help)),
+        _ => {}
+    }
+}
+
+/// What follows from the state: attempt, place on the screen, and what the engine is asked next.
+pub fn orders(model: &mut Model) -> Vec<Effect> {
+    let mut out = Vec::new();
+    rest(model, &mut out);
+    if model.link == Link::Up {
+        with(model, |model, log| {
+            choose(model, log, &mut out);
+            jump(model, log);
+            lead(model, log);
+            ask(model, log, &mut out);
+        });
+    }
+    out
+}
+
+/// Logs that are not in front hold nothing, and nothing is read for them.
+fn rest(model: &mut Model, out: &mut Vec<Effect>) {
+    let front = model.stack.len().saturating_sub(1);
+    let in_front = model.stack.get(front).is_some_and(|s| s.log.is_some());
+    for log in model.stack.iter_mut().take(front).filter_map(|s| s.log.as_mut()).filter(|l| l.held() > 0) {
+        log.rest();
+    }
+    if !in_front || model.flights.depth != model.stack.len() {
+        stop(model, out);
+    }
+    model.flights.depth = model.stack.len();
+}
+
+/// Ends whatever is under way for the log in front. A file that is being saved goes on.
+pub fn stop(model: &mut Model, out: &mut Vec<Effect>) {
+    let lanes: Vec<Lane> = model.flights.under_way.keys().copied().filter(|l| *l != Lane::Save).collect();
+    for lane in lanes {
+        stop_lane(model, lane, out);
+    }
+}
+
+pub fn stop_lane(model: &mut Model, lane: Lane, out: &mut Vec<Effect>) {
+    if model.flights.under_way.remove(&lane).is_some() {
+        out.push(Effect::Log(Order { lane, id: 0, ask: Ask::Stop }));
+    }
+}
+
+/// Which attempt; where nobody chose one and the log is followed, the run's next step comes after this one's end.
+fn choose(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
+    let Some(doc) = attempts(model, log) else { return };
+    let next = match log.fence {
+        None => log.pick(doc),
+        Some(now) if !log.chosen && log.follow && log.complete && log.filter.is_none() && log.hex.is_none() => {
+            log.choices(doc).iter().find(|a| a.fence > now && a.state == "running").map(|a| a.fence)
+        }
+        Some(_) => None,
+    };
+    if let Some(fence) = next {
+        log.show(Some(fence));
+        stop(model, out);
+    }
+}
+
+fn jump(model: &mut Model, log: &mut LogScreen) {
+    if log.to_error {
+        log_keys::to_error(model, log);
+    }
+    if let Some(forward) = log.search.as_ref().and_then(|s| s.jump) {
+        log_keys::jump(model, log, forward);
+    }
+}
+
+fn lead(model: &Model, log: &mut LogScreen) {
+    let (fit, third) = (log.fit(model.size.0), height(model) / 3);
+    let far = log.window.first() == 0 || log.nothing_before == Some(log.window.first());
+    if log.lead && log.loaded && (far || !log.window.is_near_start(log.top, third, fit)) {
+        log.top = log.window.up(log.top, third, fit);
+        if log.window.at_end() {
+            log.top = log.top.min(log.window.bottom(height(model), fit));
+        }
+        log.lead = false;
+    }
+}
+
+fn ask(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
+    let Some(fence) = log.fence else { return };
+    let base = format!("{}/{}/{fence}", encode(&log.run.pipeline), log.run.number);
+    let mut order = |model: &mut Model, lane: Lane, want: Want, ask: Ask| {
+        model.flights.serial += 1;
+        let id = model.flights.serial;
+        model.flights.under_way.insert(lane, (id, want));
+        out.push(Effect::Log(Order { lane, id, ask }));
+    };
+    let free = |model: &Model, lane: Lane| !model.flights.under_way.contains_key(&lane);
+    if let Some(to) = log.save.take() {
+        if free(model, Lane::Save) {
+            log.saving = Some(0);
+            order(model, Lane::Save, Want::Save, Ask::Save { run: log.run.clone(), fence, to });
+        } else {
+            model.complain("another file is being saved: wait for its end");
+        }
+    }
+    if log.to_error && log.errors.is_none() && free(model, Lane::Errors) {
+        let path = format!("/v1/attempts/{}/{}?first_error=1", encode(&log.run.pipeline), log.run.number);
+        order(model, Lane::Errors, Want::Errors, Ask::Errors { path });
+    }
+    let (height, fit) = (height(model), log.fit(model.size.0));
+    let near_end = log.follow || log.window.is_near_end(log.top, 3 * height, fit);
+    if let Some(f) = &mut log.filter {
+        // More of a log that grows, or of one that had more than may be held at once.
+        f.wanted |= !f.running && !f.full && !f.complete && near_end && log.error.is_none();
+        if f.full && f.running {
+            f.running = false;
+            model.flights.under_way.remove(&Lane::Search);
+            out.push(Effect::Log(Order { lane: Lane::Search, id: 0, ask: Ask::Stop }));
+        } else if f.wanted && free(model, Lane::Search) {
+            (f.wanted, f.running) = (false, true);
+            let wait = if f.asked { HOLD_S } else { 0 };
+            let (pattern, c) = (f.pattern.query(), f.context);
+            let path = format!("/v1/grep/{base}?{pattern}&offset={}&before={c}&after={c}&wait={wait}", f.next);
+            order(model, Lane::Search, Want::Filter, Ask::Search { path, lines: true });
+        }
+        return;
+    }
+    if let Some(s) = log.search.as_mut().filter(|s| s.wanted && free(model, Lane::Search)) {
+        (s.wanted, s.running) = (false, true);
+        let (pattern, limit) = (s.pattern.query(), HITS_MAX - s.hits.len());
+        let path = format!("/v1/grep/{base}?{pattern}&offset={}&limit={limit}", s.next);
+        order(model, Lane::Search, Want::Search, Ask::Search { path, lines: false });
+    }
+    if log.error.is_some() {
+        return;
+    }
+    let page = |begin: &str| Ask::Page { path: format!("/v1/log/{base}?{begin}&lines={LINES}&bytes={BYTES}&file={}", log.file) };
+    if let Some(h) = &log.hex {
+        if free(model, Lane::Page) && !hex_is_there(h, height, log.size) {
+            let at = h.top.saturating_sub(HEX / 4) / HEX_ROW * HEX_ROW;
+            let path = format!("/v1/log/{base}?at=offset&offset={at}&as=hex&bytes={HEX}&file={}", log.file);
+            order(model, Lane::Page, Want::Hex, Ask::Page { path });
+        }
+        return;
+    }
+    let first = log.window.first();
+    if free(model, Lane::Page) {
+        if !log.loaded {
+            let begin = match log.begin {
+                Begin::Tail => "at=tail".to_owned(),
+                Begin::Offset(o) => format!("at=offset&offset={o}"),
+                Begin::Time(t) => format!("at=time&time={t}"),
+            };
+            order(model, Lane::Page, Want::Load, page(&begin));
+        } else if near_end && !log.window.at_end() {
+            order(model, Lane::Page, Want::After, page(&format!("at=offset&offset={}", log.window.next())));
+        } else if first > 0 && log.nothing_before != Some(first) && (log.window.is_empty() || near_start(log, height, fit)) {
+            order(model, Lane::Page, Want::Before, page(&format!("at=before&offset={first}")));
+        }
+    }
+    let waits = log.loaded && log.window.at_end() && !log.complete && near_end;
+    if waits && free(model, Lane::Follow) && free(model, Lane::Page) {
+        order(model, Lane::Follow, Want::Follow, page(&format!("at=offset&offset={}&wait={HOLD_S}", log.window.next())));
+    }
+}
+
+fn near_start(log: &LogScreen, height: usize, fit: crate::console::log::window::Fit) -> bool {
+    let top = if log.follow { log.window.bottom(height, fit) } else { log.top };
+    log.window.is_near_start(top, 2 * height, fit)
+}
+
+/// Whether the bytes that the screen shows are held; past the end nothing is wanted.
+fn hex_is_there(h: &Hex, height: usize, size: u64) -> bool {
+    let (end, wants) = (h.at + h.bytes.len() as u64, h.top + height as u64 * HEX_ROW);
+    h.at <= h.top && (!h.bytes.is_empty() && end >= wants.min(size) || size == 0 && h.bytes.is_empty() && h.at > 0)
+}
