@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(line.rows(3), [0..1, 1..3, 3..4]);
         assert_eq!(line.part(2, 3), (1..3, true));
         assert_eq!(line.part(0, 100), (0..4, false));
-        assert_eq!(Line::read("", true).rows(0), [0..0]);
+        assert_eq!(Line::read("", true).rows(0).len(), 1);
         assert!(Line::read(&format!("e{}", "\u{301}".repeat(50)), true).text.len() < 20);
     }
 
@@ -262,8 +262,9 @@ mod tests {
                 let area = Rect::new(3, 1, width, 2);
                 let mut buf = Buffer::filled(Rect::new(0, 0, 60, 4), ratatui::buffer::Cell::new("#"));
                 let (letters, _) = line.part(usize::from(x), usize::from(width));
-                let all = [0..line.text.len()];
-                line.draw(&mut buf, area, (x, 0), letters, Style::default(), &all, Style::new().add_modifier(Modifier::UNDERLINED));
+                let whole = 0..line.text.len();
+                let all = std::slice::from_ref(&whole);
+                line.draw(&mut buf, area, (x, 0), letters, Style::default(), all, Style::new().add_modifier(Modifier::UNDERLINED));
                 line.draw(&mut buf, area, (0, 9), 0..line.len(), Style::default(), &[], Style::default());
                 for yy in 0..4u16 {
                     for xx in 0..60u16 {
