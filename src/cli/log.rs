@@ -10,7 +10,6 @@ use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::log_print::{Printer, label};
 use super::out::Out;
-use super::times;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
 use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, Found, LogPage};
 use crate::api::{ApiError, Code};
@@ -50,7 +49,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
     let since =
         match &args.since {
             None => None,
-            Some(text) => Some(times::since(text, &out.zone, Timestamp::now()).ok_or_else(|| {
+            Some(text) => Some(crate::base::since::since(text, &out.zone, Timestamp::now()).ok_or_else(|| {
                 Failure::bad(format!("`{text}` is no time"), "write 10m for ten minutes ago, 01:30, or a time in RFC 3339")
             })?),
         };

@@ -25,8 +25,6 @@ pub fn age(text: Option<&str>, now: Timestamp) -> String {
     }
 }
 
-pub use crate::base::since::since;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,7 +39,7 @@ mod tests {
         assert_eq!(age(Some("2026-11-25T11:56:00Z"), now), "4m00s ago");
         assert_eq!(age(Some("2026-11-25T11:59:59.500Z"), now), "now");
         assert_eq!(age(Some("2026-11-25T12:00:09Z"), now), "in 9s");
-        let t = |s: &str| since(s, &berlin, now).map(|t| t.to_string());
+        let t = |s: &str| crate::base::since::since(s, &berlin, now).map(|t| t.to_string());
         assert_eq!(t("10m").as_deref(), Some("2026-11-25T11:50:00Z"));
         assert_eq!(t("01:30").as_deref(), Some("2026-11-25T00:30:00Z"));
         assert_eq!(t("23:00").as_deref(), Some("2026-11-24T22:00:00Z"));

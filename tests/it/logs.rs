@@ -68,7 +68,8 @@ fn json_lines_name_their_place_and_cells_and_attempts_can_be_picked() {
     assert_eq!(picked(&["cells#1/build/arch=aarch64"]).len(), 2);
     assert_eq!(picked(&["cells#1/build/make (arch=aarch64)", "--attempt", "2"])[0]["attempt"], 2);
     assert_eq!(picked(&["cells#1/build/make", "--attempt", "last"]).len(), 2);
-    assert_eq!(picked(&["cells#1/build/make", "--attempt", "7"]).len(), 0);
+    let wrong = home.qd(["--json", "log", "cells#1/build/make", "--attempt", "7"]).expect(2).json();
+    assert!(wrong["error"]["message"].as_str().is_some_and(|m| m.contains("no attempt 7")), "{wrong}");
     assert!(home.qd(["log", "cells#1/build/mak"]).expect(2).stderr.contains("did you mean `make"));
     assert!(home.qd(["log", "cells#1", "--attempt", "none"]).expect(2).stderr.contains("`last`"));
 }
