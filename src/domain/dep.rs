@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use rpm_version::rpm_evr_compare;
+use super::version::EvrRef;
 
 /// Which versions are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,11 +45,11 @@ impl Evr {
     }
 
     fn compare(&self, other: &Self) -> Ordering {
-        let epoch = |e: &Self| if e.epoch.is_empty() { "0".to_owned() } else { e.epoch.clone() };
-        let both = !self.release.is_empty() && !other.release.is_empty();
-        let text =
-            |e: &Self| if both { format!("{}:{}-{}", epoch(e), e.version, e.release) } else { format!("{}:{}-0", epoch(e), e.version) };
-        rpm_evr_compare(&text(self), &text(other))
+        self.borrowed().compare_loosely(other.borrowed())
+    }
+
+    fn borrowed(&self) -> EvrRef<'_> {
+        EvrRef { epoch: &self.epoch, version: &self.version, release: &self.release }
     }
 }
 

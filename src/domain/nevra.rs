@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use rpm_version::Evr;
+use super::version::EvrRef;
 
 /// A package's full name. Its text form is canonical, always with an epoch: `bash-0:5.1.8-9.el9.x86_64`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,7 +54,11 @@ impl Nevra {
     /// Compares epoch, version and release as RPM does; name and architecture take no part.
     pub fn cmp_evr(&self, other: &Self) -> Ordering {
         let (a, b) = (self.epoch.to_string(), other.epoch.to_string());
-        Evr::new(&*a, &*self.version, &*self.release).cmp(&Evr::new(&*b, &*other.version, &*other.release))
+        EvrRef { epoch: &a, version: &self.version, release: &self.release }.compare(EvrRef {
+            epoch: &b,
+            version: &other.version,
+            release: &other.release,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod control;
 mod error;
 mod fs_kind;
 mod ledger;
+pub mod lists;
 mod load;
 mod log;
 mod migrations;

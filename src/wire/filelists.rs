@@ -2,51 +2,32 @@
 
 use std::io::BufRead;
 
-use quick_xml::events::Event;
-
 use super::WireError;
-use super::xml::{Xml, attributes, push_text};
+use super::scan::{Kind, Scan};
 
 const WHAT: &str = "filelists.xml";
 
 /// Calls `file` with the pkgid (the package's checksum) and each path.
 pub fn read<R: BufRead>(input: R, mut file: impl FnMut(&str, &str)) -> Result<(), WireError> {
-    let mut xml = Xml::new(input, WHAT);
-    let (mut buf, mut text, mut pkgid) = (Vec::with_capacity(16 << 10), String::new(), String::new());
+    let mut scan = Scan::new(input, WHAT);
+    let mut pkgid = String::new();
     let (mut take, mut rooted) = (false, false);
     loop {
-        let at = xml.position();
-        let event = xml.next(&mut buf)?;
-        match &event {
-            Event::Eof => break,
-            Event::Start(e) | Event::Empty(e) => {
-                take = false;
-                match e.local_name().as_ref() {
-                    "filelists" => rooted = true,
-                    "package" => {
-                        pkgid.clear();
-                        attributes(e, WHAT, |k, v| {
-                            if k == "pkgid" {
-                                v.clone_into(&mut pkgid);
-                            }
-                        })?;
+        let tag = scan.next()?;
+        let wanted = std::mem::take(&mut take);
+        match (tag.kind, tag.name) {
+            (Kind::Eof, _) => break,
+            (Kind::Start | Kind::Empty, b"filelists") => rooted = true,
+            (Kind::Start | Kind::Empty, b"package") => {
+                pkgid.clear();
+                tag.attributes(|k, v| {
+                    if k == "pkgid" {
+                        v.clone_into(&mut pkgid);
                     }
-                    "file" => {
-                        text.clear();
-                        take = true;
-                    }
-                    _ => {}
-                }
+                })?;
             }
-            Event::End(_) => {
-                if take {
-                    file(&pkgid, &text);
-                }
-                take = false;
-            }
-            other if take => {
-                push_text(other, &mut text, WHAT, at)?;
-            }
+            (Kind::Start, b"file") => take = true,
+            (Kind::End, _) if wanted => file(&pkgid, &tag.text()?),
             _ => {}
         }
     }

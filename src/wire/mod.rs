@@ -7,8 +7,11 @@ pub mod decompress;
 pub mod filelists;
 pub mod http;
 pub mod location;
+pub mod modules;
+pub mod other;
 pub mod primary;
 pub mod repomd;
+mod scan;
 mod xml;
 
 pub use http::HttpError;

@@ -2,10 +2,8 @@
 
 use std::io::BufRead;
 
-use quick_xml::events::{BytesStart, Event};
-
 use super::repomd::{Checksum, checksum};
-use super::xml::{Xml, attributes, push_text};
+use super::scan::{Kind, Scan, Tag};
 use super::{WireError, excerpt};
 
 const WHAT: &str = "primary.xml";
@@ -49,6 +47,10 @@ pub struct Package {
     pub base: String,
     /// Bytes of the package file.
     pub size: u64,
+    /// File name of the source package: `bash-5.1.8-9.el9.src.rpm`. Empty for a source package, and where nobody says.
+    pub source_rpm: String,
+    /// When it was built, epoch seconds; 0 where nobody says.
+    pub built: u64,
     pub requires: Vec<Entry>,
     pub provides: Vec<Entry>,
     /// The files that primary lists: those in `bin` directories and `/etc`.
@@ -57,12 +59,10 @@ pub struct Package {
 
 impl Package {
     fn clear(&mut self) {
-        for text in [&mut self.name, &mut self.arch, &mut self.epoch, &mut self.version, &mut self.release, &mut self.href, &mut self.base]
-        {
-            text.clear();
-        }
+        let Self { name, arch, epoch, version, release, href, base, source_rpm, .. } = self;
+        [name, arch, epoch, version, release, href, base, source_rpm].into_iter().for_each(String::clear);
         self.checksum = Checksum::default();
-        self.size = 0;
+        (self.size, self.built) = (0, 0);
         self.requires.clear();
         self.provides.clear();
         self.files.clear();
@@ -77,70 +77,74 @@ impl Package {
 
 /// Reads all packages; `deps` also the dependencies and files. The callback may stop with a reason. Returns the number of packages.
 pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> Result<(), String>) -> Result<u64, WireError> {
-    let mut xml = Xml::new(input, WHAT);
-    let mut buf = Vec::with_capacity(16 << 10);
-    let mut text = String::new();
+    let mut scan = Scan::new(input, WHAT);
     let mut p = Package::default();
     let (mut count, mut inside, mut rooted) = (0u64, false, false);
     let mut list = List::None;
     let mut algorithm = String::new();
-    let mut take = false;
+    // Name of the element that the last tag began: only its own text is wanted, nothing here has children beside it.
+    let mut open = Wanted::Nothing;
     loop {
-        let at = xml.position();
-        let event = xml.next(&mut buf)?;
-        match &event {
-            Event::Eof => break,
-            Event::Start(e) | Event::Empty(e) => {
-                take = false;
-                text.clear();
-                let name = e.local_name();
-                match (name.as_ref(), inside) {
-                    // Its `packages` number is a hint that careless writers get wrong; the checksum and the closing tag prove the list whole.
-                    ("metadata", false) => rooted = true,
-                    ("package", _) => {
-                        p.clear();
-                        inside = matches!(event, Event::Start(_));
-                        list = List::None;
-                    }
-                    ("name" | "arch", true) => take = true,
-                    ("version", true) => version(e, &mut p)?,
-                    ("checksum", true) => {
-                        take = true;
-                        attributes(e, WHAT, |k, v| {
-                            if k == "type" {
-                                v.clone_into(&mut algorithm);
-                            }
-                        })?;
-                    }
-                    ("size", true) => {
-                        attributes(e, WHAT, |k, v| {
-                            if k == "package" {
-                                p.size = v.parse().unwrap_or(0);
-                            }
-                        })?;
-                    }
-                    ("location", true) => {
-                        attributes(e, WHAT, |k, v| match k {
-                            "href" => v.clone_into(&mut p.href),
-                            "base" => v.clone_into(&mut p.base),
-                            _ => {}
-                        })?;
-                    }
-                    ("requires", true) if deps => list = List::Requires,
-                    ("provides", true) if deps => list = List::Provides,
-                    ("conflicts" | "obsoletes" | "recommends" | "suggests" | "enhances" | "supplements", true) => list = List::None,
-                    ("entry", true) => match list {
-                        List::Requires => p.requires.push(entry(e)?),
-                        List::Provides => p.provides.push(entry(e)?),
-                        List::None => {}
-                    },
-                    ("file", true) if deps => take = true,
-                    _ => {}
+        let tag = scan.next()?;
+        let last = std::mem::replace(&mut open, Wanted::Nothing);
+        match tag.kind {
+            Kind::Eof => break,
+            Kind::Start | Kind::Empty => match (tag.name, inside) {
+                // Its `packages` number is a hint that careless writers get wrong; the checksum and the closing tag prove the list whole.
+                (b"metadata", false) => rooted = true,
+                (b"package", _) => {
+                    p.clear();
+                    inside = tag.kind == Kind::Start;
+                    list = List::None;
                 }
-            }
-            Event::End(e) if inside => {
-                match e.local_name().as_ref() {
-                    "package" => {
+                (_, false) => {}
+                (b"entry", _) => match list {
+                    List::Requires => p.requires.push(entry(&tag)?),
+                    List::Provides => p.provides.push(entry(&tag)?),
+                    List::None => {}
+                },
+                (b"name", _) => open = Wanted::Name,
+                (b"arch", _) => open = Wanted::Arch,
+                (b"sourcerpm", _) => open = Wanted::Source,
+                (b"file", _) if deps => open = Wanted::File,
+                (b"version", _) => version(&tag, &mut p)?,
+                (b"checksum", _) => {
+                    open = Wanted::Checksum;
+                    tag.attributes(|k, v| {
+                        if k == "type" {
+                            v.clone_into(&mut algorithm);
+                        }
+                    })?;
+                }
+                (b"size", _) => tag.attributes(|k, v| {
+                    if k == "package" {
+                        p.size = v.parse().unwrap_or(0);
+                    }
+                })?,
+                (b"time", _) => tag.attributes(|k, v| {
+                    if k == "build" {
+                        p.built = v.parse().unwrap_or(0);
+                    }
+                })?,
+                (b"location", _) => tag.attributes(|k, v| match k {
+                    "href" => v.clone_into(&mut p.href),
+                    "base" => v.clone_into(&mut p.base),
+                    _ => {}
+                })?,
+                (b"description" | b"provides" | b"requires", true) if !deps && tag.kind == Kind::Start => scan.skip()?,
+                (b"requires", _) if deps => list = List::Requires,
+                (b"provides", _) if deps => list = List::Provides,
+                (b"conflicts" | b"obsoletes" | b"recommends" | b"suggests" | b"enhances" | b"supplements", _) => list = List::None,
+                _ => {}
+            },
+            Kind::End if inside => match last {
+                Wanted::Name => set(&mut p.name, &tag.text()?),
+                Wanted::Arch => set(&mut p.arch, &tag.text()?),
+                Wanted::Source => set(&mut p.source_rpm, &tag.text()?),
+                Wanted::Checksum => p.checksum = checksum(&algorithm, &tag.text()?)?,
+                Wanted::File => p.files.push(tag.text()?.into_owned()),
+                Wanted::Nothing => match tag.name {
+                    b"package" => {
                         inside = false;
                         count += 1;
                         if count > MAX_PACKAGES {
@@ -149,23 +153,14 @@ pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> R
                         complete(&p)?;
                         row(&p).map_err(WireError::Stopped)?;
                     }
-                    "requires" | "provides" => list = List::None,
-                    // `take` is set only by the element that this one ends: nothing here has children of its own.
-                    "name" if take => text.trim().clone_into(&mut p.name),
-                    "arch" if take => text.trim().clone_into(&mut p.arch),
-                    "checksum" if take => p.checksum = checksum(&algorithm, text.trim())?,
-                    "file" if take => p.files.push(text.trim().to_owned()),
+                    b"requires" | b"provides" => list = List::None,
                     _ => {}
-                }
-                take = false;
-            }
-            other if take => {
-                push_text(other, &mut text, WHAT, at)?;
-            }
-            _ => {}
+                },
+            },
+            Kind::End => {}
         }
     }
-    if rooted { Ok(count) } else { Err(WireError::Missing { what: xml.what(), missing: "its <metadata>".into() }) }
+    if rooted { Ok(count) } else { Err(WireError::Missing { what: WHAT, missing: "its <metadata>".into() }) }
 }
 
 #[derive(Clone, Copy)]
@@ -175,8 +170,23 @@ enum List {
     Provides,
 }
 
-fn version(e: &BytesStart<'_>, p: &mut Package) -> Result<(), WireError> {
-    attributes(e, WHAT, |k, v| match k {
+#[derive(Clone, Copy)]
+enum Wanted {
+    Nothing,
+    Name,
+    Arch,
+    Source,
+    Checksum,
+    File,
+}
+
+/// Into the row that is used again, without a new allocation.
+fn set(to: &mut String, text: &str) {
+    text.clone_into(to);
+}
+
+fn version(tag: &Tag<'_>, p: &mut Package) -> Result<(), WireError> {
+    tag.attributes(|k, v| match k {
         "epoch" => v.clone_into(&mut p.epoch),
         "ver" => v.clone_into(&mut p.version),
         "rel" => v.clone_into(&mut p.release),
@@ -184,9 +194,9 @@ fn version(e: &BytesStart<'_>, p: &mut Package) -> Result<(), WireError> {
     })
 }
 
-fn entry(e: &BytesStart<'_>) -> Result<Entry, WireError> {
+fn entry(tag: &Tag<'_>) -> Result<Entry, WireError> {
     let mut out = Entry::default();
-    attributes(e, WHAT, |k, v| match k {
+    tag.attributes(|k, v| match k {
         "name" => v.clone_into(&mut out.name),
         "flags" => {
             out.compare = match v {
@@ -233,7 +243,7 @@ mod tests {
 <package type="rpm"><name>bash</name><arch>x86_64</arch><version epoch="0" ver="5.1" rel="1.el9"/>
 <checksum type="sha256" pkgid="YES">{HEX}</checksum><summary>A &lt;shell&gt; &amp; more</summary>
 <size package="1234" installed="2" archive="3"/><location href="Packages/bash.rpm"/>
-<format><rpm:license>GPL</rpm:license>
+<time file="5" build="1700000000"/><format><rpm:license>GPL</rpm:license><rpm:sourcerpm>bash-5.1-1.el9.src.rpm</rpm:sourcerpm>
 <rpm:provides><rpm:entry name="bash" flags="EQ" epoch="0" ver="5.1" rel="1.el9"/><rpm:entry name="config(bash)"/></rpm:provides>
 <rpm:requires><rpm:entry name="libc.so.6()(64bit)"/><rpm:entry name="(a if b)" pre="1"/></rpm:requires>
 <rpm:conflicts><rpm:entry name="never"/></rpm:conflicts>
@@ -257,12 +267,13 @@ mod tests {
         );
         let b = &rows[0];
         assert_eq!((b.nevra().as_str(), b.size, b.href.as_str()), ("bash-0:5.1-1.el9.x86_64", 1234, "Packages/bash.rpm"));
+        assert_eq!((b.source_rpm.as_str(), b.built), ("bash-5.1-1.el9.src.rpm", 1_700_000_000));
         assert_eq!(b.requires.len(), 2);
         assert!(b.requires[1].pre && b.requires[1].name == "(a if b)");
         assert_eq!(b.provides[0].compare, Some(Compare::Eq));
         assert_eq!(b.files, ["/usr/bin/bash", "/etc/a&b"]);
         assert_eq!((rows[1].nevra().as_str(), rows[1].base.as_str()), ("tzdata-1:2-3.noarch", "http://o/"));
-        assert!(rows[1].files.is_empty() && rows[1].requires.is_empty());
+        assert!(rows[1].files.is_empty() && rows[1].requires.is_empty() && rows[1].source_rpm.is_empty() && rows[1].built == 0);
     }
 
     #[test]

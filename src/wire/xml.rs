@@ -52,10 +52,6 @@ impl<R: BufRead> Xml<R> {
     pub fn position(&self) -> u64 {
         self.reader.buffer_position()
     }
-
-    pub const fn what(&self) -> &'static str {
-        self.what
-    }
 }
 
 /// Adds the text of an event to `out`; `true` if the event was text.

@@ -3,9 +3,11 @@
 pub mod digest;
 pub mod inventory;
 pub mod links;
+pub mod list;
 pub mod origin;
 pub mod owner;
 pub mod read;
+pub mod snapshots;
 pub mod tree;
 pub mod walk;
 

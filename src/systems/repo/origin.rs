@@ -1,5 +1,6 @@
 //! Where a repository is read from: a directory or an HTTP address, behind one set of questions.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::{RepoError, Tree, digest};
 use crate::wire::http::{Ask, Client, Patience};
 use crate::wire::location::Location;
 use crate::wire::repomd::{self, Data};
-use crate::wire::{HttpError, address};
+use crate::wire::{HttpError, WireError, address, decompress, excerpt};
 
 /// Compressed metadata larger than this is no metadata.
 pub const MAX_METADATA: u64 = 1 << 30;
@@ -70,6 +71,43 @@ impl Origin {
         Ok(bytes)
     }
 
+    /// Hands the open bytes of a metadata file to `work`. What `work` made counts only where size and checksum of the whole file are those
+    /// of the metadata. A file on disk is read as a stream, and never held whole.
+    pub async fn scan<T>(
+        &self,
+        data: &Data,
+        what: &'static str,
+        work: impl FnOnce(&mut dyn BufRead) -> Result<T, WireError>,
+    ) -> Result<T, RepoError> {
+        let at = format!("{}/{}", self.shown().trim_end_matches('/'), data.location);
+        let wire = |source| RepoError::Wire { at: at.clone(), source };
+        let Self::Local(tree) = self else {
+            let bytes = self.metadata(data).await?;
+            let mut open = decompress::reader(bytes.as_slice(), what, data.open_size).map_err(wire)?;
+            return work(&mut open).map_err(wire);
+        };
+        let file = match tree.open_read(data.location.as_str()) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(RepoError::Absent { at }),
+            other => other?,
+        };
+        let hasher = digest::Hasher::new(&data.checksum.algorithm);
+        let hasher = hasher.ok_or_else(|| RepoError::Algorithm { at: at.clone(), algorithm: data.checksum.algorithm.clone() })?;
+        let mut hashed = Hashed { inner: BufReader::with_capacity(64 << 10, file.take(MAX_METADATA)), hasher };
+        let made = decompress::reader(&mut hashed, what, data.open_size).and_then(|mut open| {
+            let made = work(&mut open)?;
+            // What comes behind the last element belongs to the file too.
+            std::io::copy(&mut open, &mut std::io::sink()).map_err(|e| WireError::Read { what, why: excerpt(&e.to_string()) })?;
+            Ok(made)
+        });
+        let rest = std::io::copy(&mut hashed, &mut std::io::sink());
+        rest.map_err(|e| wire(WireError::Read { what, why: e.to_string() }))?;
+        let got = hashed.hasher.finish();
+        if got != data.checksum.hex {
+            return Err(RepoError::Checksum { file: at, expected: data.checksum.hex.clone(), got });
+        }
+        made.map_err(wire)
+    }
+
     async fn file(&self, location: &Location, max: u64) -> Result<Vec<u8>, RepoError> {
         match self {
             Self::Local(tree) => {
@@ -81,6 +119,34 @@ impl Origin {
                 Ok(response.collect(max.min(MAX_METADATA)).await?)
             }
         }
+    }
+}
+
+/// Hashes what is taken out of it.
+struct Hashed<R> {
+    inner: R,
+    hasher: digest::Hasher,
+}
+
+impl<R: BufRead> Read for Hashed<R> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.hasher.update(&buf[..n]);
+        Ok(n)
+    }
+}
+
+impl<R: BufRead> BufRead for Hashed<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        // The bytes are still held: filling again gives them without reading.
+        if let Ok(held) = self.inner.fill_buf() {
+            self.hasher.update(&held[..n.min(held.len())]);
+        }
+        self.inner.consume(n);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Origin, RepoError, digest};
 use crate::domain::content::{CONTENT_TYPES, Collector, Fingerprint, Reading, content_type, hex};
 use crate::wire::primary::{self, Package};
-use crate::wire::repomd::{self, Data, Repomd};
+use crate::wire::repomd::{self, Repomd};
 use crate::wire::{WireError, decompress};
 use sha2::{Digest, Sha256};
 
@@ -120,7 +120,10 @@ pub fn fold<'a>(
         } else if CONTENT_TYPES.contains(&content_type(&data.ty)) {
             match data.open() {
                 Some(checksum) => all.metadata(name, &data.ty, &checksum.hex),
-                None => all.metadata(name, &data.ty, &open_checksum(data, open(index)?).map_err(wire)?),
+                None => {
+                    let mut open = decompress::reader(open(index)?, "a metadata file", data.open_size).map_err(wire)?;
+                    all.metadata(name, &data.ty, &open_checksum(&mut open).map_err(wire)?);
+                }
             }
         }
     }
@@ -128,9 +131,8 @@ pub fn fold<'a>(
 }
 
 /// The sha256 of the open bytes, for compressed files whose repomd does not state it.
-fn open_checksum<'a>(data: &Data, bytes: Box<dyn BufRead + 'a>) -> Result<String, WireError> {
+pub(super) fn open_checksum(open: &mut dyn BufRead) -> Result<String, WireError> {
     let what = "a metadata file";
-    let open = decompress::reader(bytes, what, data.open_size)?;
     let read = digest::of_reader("sha256", open).map_err(|e| WireError::Read { what, why: e.to_string() })?;
     read.map(|(hex, _)| hex).ok_or_else(|| WireError::Missing { what, missing: "a digest".into() })
 }
