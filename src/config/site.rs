@@ -10,8 +10,10 @@ use super::read::{At, Notes, Table};
 use crate::base::suggest;
 use crate::domain::run::valid_name;
 
+mod cobbler;
 mod secrets;
 
+pub use cobbler::Cobbler;
 pub use secrets::{Secret, SecretSource};
 
 /// What `site.toml` says. Everything has a default, so an empty file is a site.
@@ -36,6 +38,8 @@ pub struct Site {
     pub roles: Option<BTreeMap<String, Vec<String>>>,
     pub repos: BTreeMap<String, Repo>,
     pub content: BTreeMap<String, ContentSet>,
+    /// Cobbler servers: `[cobbler.NAME]`.
+    pub cobblers: BTreeMap<String, Cobbler>,
     /// Directories below which `mirror/*` may write; empty = no limit.
     pub mirror_roots: Vec<PathBuf>,
     /// Run by the engine when a run ends badly: argv, no shell.
@@ -101,6 +105,7 @@ impl Default for Site {
             roles: None,
             repos: BTreeMap::new(),
             content: BTreeMap::new(),
+            cobblers: BTreeMap::new(),
             mirror_roots: Vec::new(),
             on_failure: None,
             console_theme: None,
@@ -219,6 +224,14 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         let os = table.text("os").map(|t| t.value).unwrap_or_default();
         table.close();
         site.content.insert(entry.name.value, ContentSet { repos: repos.into_iter().map(|r| r.value).collect(), os });
+    }
+    for entry in root.named("cobbler") {
+        name_of("Cobbler", &entry.name, notes);
+        let Some(table) = root.entry("cobbler", &entry) else { continue };
+        if let Some(one) = cobbler::read(&table, &entry.name, &site.secrets, notes) {
+            site.cobblers.insert(entry.name.value.clone(), one);
+        }
+        table.close();
     }
     if let Some((mirror, _)) = root.table("mirror") {
         let roots = mirror.texts("roots").unwrap_or_default();

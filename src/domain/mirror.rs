@@ -124,6 +124,9 @@ pub struct Probe {
     pub missing: u64,
     /// Packages of another size.
     pub short: u64,
+    /// Packages that the upstream's metadata kept beside the tree's own names, and that the tree's own no longer does: its metadata was
+    /// made anew from what had come.
+    pub lost: u64,
     /// `repomd.xml` changed while it was looked at.
     pub moved: bool,
     /// A writer holds the tree's lock.
@@ -147,7 +150,7 @@ pub fn judge(p: &Probe) -> State {
     if p.damaged > 0 {
         return State::Damaged;
     }
-    if p.missing + p.short > 0 {
+    if p.missing + p.short + p.lost > 0 {
         return State::Partial;
     }
     if p.held {
@@ -169,10 +172,10 @@ pub fn judge(p: &Probe) -> State {
     }
 }
 
-/// True where what the metadata names is there and good, as far as was looked: `missing`, `short` and `damaged` are none, and
+/// True where what the metadata names is there and good, as far as was looked: `missing`, `short`, `lost` and `damaged` are none, and
 /// nothing moved meanwhile.
 pub fn whole(p: &Probe) -> bool {
-    !p.unreachable && !p.absent && !p.moved && p.damaged + p.missing + p.short == 0
+    !p.unreachable && !p.absent && !p.moved && p.damaged + p.missing + p.short + p.lost == 0
 }
 
 /// What a look at one tree found: the fact of `mirror/verify`, a row of `get mirrors`.
@@ -236,6 +239,8 @@ mod tests {
             (Probe { damaged: 1, missing: 9, ..same() }, State::Damaged),
             (Probe { missing: 1, ..same() }, State::Partial),
             (Probe { short: 1, ..same() }, State::Partial),
+            // The same repomd.xml as upstream's says nothing where the mirror made its own.
+            (Probe { lost: 1, ..same() }, State::Partial),
             (Probe { snapshot: Some("s".into()), relation: differs(9, 0, Some(1), Some(2)), ..p() }, State::Pinned),
             (Probe { snapshot: Some("s".into()), damaged: 1, ..p() }, State::Damaged),
             (p(), State::Unknown),

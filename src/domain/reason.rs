@@ -105,6 +105,18 @@ pub enum Reason {
         sets: Vec<String>,
         after: bool,
     },
+    /// A far end writes what it would read: a reposync of a Cobbler, ours or foreign.
+    FarEnd {
+        system: String,
+        name: String,
+        /// What is in flight there, such as `a reposync`.
+        what: String,
+        /// What it is called there.
+        id: String,
+        since_us: i64,
+        /// What it is at now, where that is told.
+        at: String,
+    },
     /// Cancelled, but a stage that must not be interrupted still runs.
     Uninterruptible {
         stage: String,
@@ -241,6 +253,13 @@ impl fmt::Display for Reason {
             Self::Content { sets, after } => {
                 write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })
             }
+            Self::FarEnd { system, name, what, id, since_us, at: now } => {
+                write!(f, "waits for {system} `{name}`: {what} is in flight since {}", at(*since_us))?;
+                if !now.is_empty() {
+                    write!(f, ", now at {now}")?;
+                }
+                write!(f, "; {system} cannot cancel it, and a look now would catch its trees half-way: task {id}")
+            }
             Self::Uninterruptible { stage } => write!(f, "cancel waits: stage `{stage}` must not be interrupted"),
             Self::Cancelling { by } => write!(f, "cancelled by {by}; its processes are being stopped"),
             Self::Running { stage, step, since_us } => write!(f, "runs: stage `{stage}`, step `{step}`, since {}", at(*since_us)),
@@ -272,6 +291,16 @@ mod tests {
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");
         assert!(!Reason::Ended { verdict: Verdict::Lost }.blocks());
+        let far = Reason::FarEnd {
+            system: "cobbler".into(),
+            name: "alder".into(),
+            what: "a reposync".into(),
+            id: "2026_Reposync_1".into(),
+            since_us: 0,
+            at: "base9-latest".into(),
+        };
+        let words = "waits for cobbler `alder`: a reposync is in flight since 1970-01-01 00:00:00 UTC, now at base9-latest; cobbler cannot cancel it";
+        assert!(far.to_string().starts_with(words) && far.blocks() && far.kind() == "far-end", "{far}");
         let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into() }.to_string();
         assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");
         assert_eq!(secret("the keyring is locked"), "secret `key` cannot be had: the keyring is locked");

@@ -20,6 +20,7 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
         locks: site.locks.clone(),
         sets: site.set_repos(),
         repos: repos.collect(),
+        far_ends: [("cobbler", site.cobblers.iter().map(|(name, c)| (name.clone(), c.far_end())).collect())].into(),
         pipelines,
         roles: crate::config::ROLES.iter().map(|r| (*r).to_owned()).chain(site.roles.iter().flat_map(|r| r.keys().cloned())).collect(),
         time_zone: site.time_zone.clone(),

@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::cobbler;
 use crate::base::clock::Clock;
 use crate::config::Site;
 use crate::domain::content::Reading as Full;
+use crate::domain::reason::Reason;
 use crate::runner::content::{ContentProbe, Reading};
 use crate::systems::repo::{RepoAt, read_set};
 
@@ -28,6 +30,27 @@ pub struct SiteContent {
 impl SiteContent {
     pub fn new(site: FindSite, clock: Arc<dyn Clock>) -> Self {
         Self { site, clock, last: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Cobblers whose repositories lie in these sets or trees, and the reposync that is in flight at one of them. Every reposync counts: a
+    /// task does not tell what it will still write. One that cannot be asked holds nobody up.
+    pub async fn in_flight(&self, sets: &[String], trees: &[String]) -> Option<Reason> {
+        let site = (self.site)()?;
+        let named = sets.iter().filter_map(|s| site.content.get(s)).flat_map(|c| &c.repos).filter_map(|r| site.repos.get(r));
+        let all: Vec<&str> = named
+            .flat_map(|r| std::iter::once(&r.tree).chain(&r.replicas))
+            .chain(trees)
+            .map(String::as_str)
+            .filter(|t| !t.is_empty())
+            .collect();
+        for (name, table) in site.cobblers.iter().filter(|(_, c)| all.iter().any(|t| c.repo_at(t).is_some())) {
+            match cobbler::in_flight(name, table).await {
+                Ok(Some(reason)) => return Some(reason),
+                Ok(None) => {}
+                Err(e) => tracing::warn!(cobbler = %name, error = %e, "its tasks cannot be looked at"),
+            }
+        }
+        None
     }
 
     /// The last reading of a set and when it was made, microseconds since 1970 UTC.
@@ -65,6 +88,10 @@ impl ContentProbe for SiteContent {
             let r = self.look(&set).await;
             Reading { fp: r.fp.into(), md: r.md.into(), detail: r.detail }
         })
+    }
+
+    fn busy<'a>(&'a self, sets: &'a [String], trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
+        Box::pin(self.in_flight(sets, trees))
     }
 }
 

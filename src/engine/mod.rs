@@ -3,6 +3,7 @@
 pub mod act;
 mod approvals;
 pub mod catalog;
+mod cobbler;
 pub mod content;
 pub mod doctor;
 mod due;

@@ -27,6 +27,18 @@ pub enum FieldType {
     Path,
     /// A list of texts; a single text counts as one.
     List,
+    /// A far end of the site file by name: `alder` of `[cobbler.alder]` where this says `cobbler`. What the table says of it is put
+    /// into the frozen plan beside it (`FIELD.KEY`), and its secrets go to the step.
+    FarEnd(&'static str),
+}
+
+/// A far end of the site file, as a step is told of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FarEnd {
+    /// Key and value, such as `url`.
+    pub settled: Vec<(&'static str, String)>,
+    /// Names of the secrets that the step gets.
+    pub secrets: Vec<String>,
 }
 
 /// One field of a step kind's `with:`.
@@ -60,6 +72,8 @@ pub struct Catalog {
     pub sets: BTreeMap<String, Vec<String>>,
     /// Repository → facts that `with:` may interpolate as `${repos.NAME.FIELD}`.
     pub repos: BTreeMap<String, Repo>,
+    /// Kind of far end (`cobbler`) → name → what the site file says of it.
+    pub far_ends: BTreeMap<&'static str, BTreeMap<String, FarEnd>>,
     /// Names of all pipelines of the site, for `upstream:`.
     pub pipelines: Vec<String>,
     /// Pipeline → names of the stages of its file, where it was read; checks `stage:` of upstream triggers.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::approval::Wait;
-use super::content::{Reading, Readings};
+use super::content::{Busy, Reading, Readings};
 use super::live::Secrets;
 use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
@@ -41,6 +41,8 @@ pub struct ActiveRun {
     pub stages: Vec<StageNow>,
     pub before: Around,
     pub after: Around,
+    /// Why the reading before the work waits, where it does.
+    pub busy: Busy,
     pub readings_before: Readings,
     pub readings_after: Readings,
     /// What this run's own steps said that they left in a set: set → fp.
@@ -162,6 +164,7 @@ impl ActiveRun {
             stages,
             before: around,
             after: around,
+            busy: Busy::default(),
             readings_before: Readings::new(),
             readings_after: Readings::new(),
             left: BTreeMap::new(),

@@ -6,6 +6,11 @@ use std::pin::Pin;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::reason::Reason;
+
+/// A far end that writes is asked again so often.
+const BUSY_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What a content set looks like now. No `fp` = unknown, which equals nothing, not even itself; `detail` says why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
@@ -18,6 +23,41 @@ pub struct Reading {
 pub trait ContentProbe: Send + Sync {
     /// Never fails: what cannot be read is a reading without `fp`.
     fn read(&self, set: &str) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>>;
+
+    /// Why these sets and trees must not be looked at now: a far end is writing them, whoever asked it to. None = nothing is known of any.
+    fn busy<'a>(&'a self, _sets: &'a [String], _trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
+        Box::pin(async { None })
+    }
+}
+
+/// What holds a run's reading, where something does. Whoever waits for it holds the weak end and leaves with the run.
+pub type Busy = std::sync::Arc<std::sync::Mutex<Option<Reason>>>;
+
+/// Waits until nobody writes the sets, and keeps the reason in `busy` meanwhile. `tell` says that it changed. False: the run is gone.
+pub async fn calm(
+    probe: &dyn ContentProbe,
+    sets: &[String],
+    busy: std::sync::Weak<std::sync::Mutex<Option<Reason>>>,
+    tell: impl Fn(),
+) -> bool {
+    loop {
+        let found = probe.busy(sets, &[]).await;
+        let Some(held) = busy.upgrade() else { return false };
+        let over = found.is_none();
+        let changed = held.lock().is_ok_and(|mut now| {
+            let changed = *now != found;
+            *now = found;
+            changed
+        });
+        drop(held);
+        if changed {
+            tell();
+        }
+        if over {
+            return true;
+        }
+        tokio::time::sleep(BUSY_AGAIN).await;
+    }
 }
 
 /// Readings by set.

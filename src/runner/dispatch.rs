@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::active::{ActiveRun, Now};
 use super::approval::Vote;
-use super::content::Readings;
+use super::content::{self, Readings};
 use super::live::{Live, Secrets, Shared};
 use super::moves::Ended;
 use super::people::Answer;
@@ -442,8 +442,18 @@ impl Dispatcher {
         let generation = self.generation;
         let Some(run) = self.run_mut(id) else { return };
         let sets = run.sets();
-        let (probe, events) = (self.shared.cfg.content.clone(), self.shared.events.clone());
+        let busy = std::sync::Arc::downgrade(&run.busy);
+        let (probe, events, changes) = (self.shared.cfg.content.clone(), self.shared.events.clone(), self.changes.clone());
+        let stop = self.stop.clone();
         self.tasks.spawn(async move {
+            // What somebody writes just now would be read half-way, and the run called invalid for it.
+            if !after {
+                let tell = || drop(changes.send(Change { table: "queue", id: String::new() }));
+                tokio::select! {
+                    calm = content::calm(&*probe, &sets, busy, tell) => if !calm { return },
+                    () = stop.cancelled() => return,
+                }
+            }
             let mut readings = Readings::new();
             for set in sets {
                 let reading = probe.read(&set).await;

@@ -18,11 +18,26 @@ use crate::domain::audit::Record;
 use crate::domain::reason::Reason;
 use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, RunState, StepKey};
-use crate::pipeline::plan::OnConflict;
+use crate::pipeline::plan::{Action, OnConflict};
 use crate::store::{CancelMark, Note, RunId};
 
 /// Values of secrets that wait longer for their step are looked up again.
 const SECRETS_KEPT_US: i64 = 60_000_000;
+
+/// Trees that a step is about to keep as they are: nobody may be writing them.
+fn snapshots(action: &Action) -> Vec<String> {
+    match action {
+        Action::Native { kind, with } if kind == "mirror/snapshot" => {
+            let of = |v: &serde_json::Value| v.as_str().map(|t| t.split_once('=').map_or(t, |(_, at)| at).to_owned());
+            match with.get("tree") {
+                Some(serde_json::Value::Array(items)) => items.iter().filter_map(of).collect(),
+                Some(one) => of(one).into_iter().collect(),
+                None => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    }
+}
 
 impl Dispatcher {
     /// Starts what can start.
@@ -110,19 +125,27 @@ impl Dispatcher {
         })
     }
 
-    /// Looks up the step's secrets, if it has any, before anything is claimed.
+    /// Looks up the step's secrets, if it has any, and who writes what it would keep, before anything is claimed.
     pub(super) fn prepare(&mut self, id: RunId, stage: u32, cell: u32, now: &Now) {
         let generation = self.generation;
         let Some(run) = self.run_mut(id) else { return };
         let key = StepKey { stage, cell, step: run.stages[stage as usize].cells[cell as usize].step };
         let names: Vec<String> = run.step(key).map(|s| s.secrets.iter().map(|u| u.name.clone()).collect()).unwrap_or_default();
+        let trees = run.step(key).map(|s| snapshots(&s.action)).unwrap_or_default();
         let at_hand = run.stages[stage as usize].cells[cell as usize].secrets.take().filter(|(at, _)| now.us - at < SECRETS_KEPT_US);
-        if names.is_empty() || at_hand.is_some() {
+        if (names.is_empty() && trees.is_empty()) || at_hand.is_some() {
             return self.claim(id, stage, cell, at_hand.map(|(_, s)| s).unwrap_or_default(), now);
         }
         run.stages[stage as usize].put(cell, CellState::Preparing);
         let (source, events) = (self.shared.cfg.secrets.clone(), self.shared.events.clone());
+        let content = self.shared.cfg.content.clone();
         self.tasks.spawn(async move {
+            if !trees.is_empty()
+                && let Some(reason) = content.busy(&[], &trees).await
+            {
+                let _ = events.send(Event::Prepared { run: id, stage, cell, generation, result: Err(Box::new(reason)) }).await;
+                return;
+            }
             let looked = tokio::task::spawn_blocking(move || {
                 names
                     .into_iter()

@@ -9,7 +9,10 @@ use crate::pipeline::plan::StageKind;
 impl ActiveRun {
     pub fn view(&self, explain: bool) -> RunView<'_> {
         let reading = match (self.before, self.after) {
-            (Around::Reading, _) => Some(Reason::Content { sets: self.sets(), after: false }),
+            (Around::Reading, _) => {
+                let busy = self.busy.lock().ok().and_then(|b| b.clone());
+                Some(busy.unwrap_or_else(|| Reason::Content { sets: self.sets(), after: false }))
+            }
             _ => None,
         };
         let mut stages = Vec::new();

@@ -180,6 +180,38 @@ const CHECKOUT: StepKind = StepKind {
     ],
 };
 
+const REPOSYNC: StepKind = StepKind {
+    kind: "cobbler/reposync",
+    doc: "Lets Cobbler sync its repositories, follows its task, and looks at the trees afterwards; a task that Cobbler calls complete may have done nothing",
+    touches: Touches::FarEnd,
+    with: &[
+        field("cobbler", FieldType::FarEnd("cobbler"), true, "the server: NAME of [cobbler.NAME] in the site file"),
+        field(
+            "repos",
+            FieldType::List,
+            true,
+            "repositories as Cobbler calls them, synced in this order; the first that fails ends the task",
+        ),
+        field("tries", FieldType::Int, false, "how often Cobbler tries each of them, 1 to 10; default 1"),
+        field(
+            "tree",
+            FieldType::List,
+            false,
+            "where the trees can be read afterwards: NAME= and a directory or an http address; default: NAME below `mirror` of the table",
+        ),
+        field(
+            "upstream",
+            FieldType::List,
+            false,
+            "what the trees are compared with: NAME= and an http address; default: the address that Cobbler itself mirrors",
+        ),
+        field("level", FieldType::Text, false, "how closely the trees are looked at: metadata, presence or checksums; default presence"),
+        field("wait", FieldType::Duration, false, "wait so long for other reposyncs in flight, then refuse; default 1h"),
+        field("poll", FieldType::Duration, false, "ask for the task's state so often, 100ms to 5m; default 2s"),
+        SET,
+    ],
+};
+
 /// The registry.
 pub const ENTRIES: &[Entry] = &[
     Entry { kind: SYNC, run: super::mirror::run },
@@ -191,11 +223,12 @@ pub const ENTRIES: &[Entry] = &[
     Entry { kind: CLOSURE, run: super::content::closure::run },
     Entry { kind: UNPACK, run: super::content::unpack::run },
     Entry { kind: CHECKOUT, run: super::git::run },
+    Entry { kind: REPOSYNC, run: super::cobbler::run },
 ];
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {
-    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT];
+    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT, REPOSYNC];
     KINDS
 }
 

@@ -3,8 +3,10 @@
 //! A step is its own process: it parses `with`, does its work, talks back through `$QD_REPORT`, and ends with an exit code of the contract.
 
 pub mod catalog;
+mod cobbler;
 mod content;
 mod git;
+mod journal;
 mod mirror;
 pub mod report;
 pub mod with;
@@ -115,6 +117,8 @@ pub type Sink = Arc<Mutex<dyn Write + Send>>;
 pub struct StepEnv {
     /// `$QD_REPORT`: set by the shim, absent by hand.
     pub report: Option<PathBuf>,
+    /// `$QD_JOURNAL`: what this step has begun at far ends, in all its attempts.
+    pub journal: Option<PathBuf>,
     /// `$QD_ATTEMPT_ID`: set inside a live attempt.
     pub attempt: Option<String>,
     /// `$QD_RUN`, for messages and the owner file.
@@ -138,6 +142,7 @@ impl StepEnv {
         let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         Self {
             report: text("QD_REPORT").map(PathBuf::from),
+            journal: text("QD_JOURNAL").map(PathBuf::from),
             attempt: text("QD_ATTEMPT_ID"),
             run: text("QD_RUN"),
             place: ["QD_STAGE", "QD_CELL", "QD_STEP"].map(|name| text(name).unwrap_or_default()).join("/"),
@@ -182,8 +187,8 @@ pub fn outcome(kind: &str, with: &With, env: &StepEnv) -> Result<(), StepError> 
 
 fn run_reported(kind: &str, with: &With, env: &StepEnv, report: &report::Report) -> Result<(), StepError> {
     let entry = catalog::find(kind)?;
-    with.check(entry.kind.with)?;
     needs_attempt(&entry.kind, env)?;
+    with.check(entry.kind.with)?;
     (entry.run)(with, env, report)
 }
 

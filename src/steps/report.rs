@@ -75,12 +75,28 @@ impl Report {
 
     /// Before a write: what identifies it where it is made.
     pub fn intent(&self, key: &str, more: serde_json::Map<String, serde_json::Value>) {
-        self.write(&Line::Intent { key: key.to_owned(), more }, true);
+        self.both(&Line::Intent { key: key.to_owned(), more });
     }
 
     /// After it: what it is called there.
     pub fn remote(&self, system: &str, kind: &str, id: &str) {
-        self.write(&Line::Remote { system: system.to_owned(), kind: kind.to_owned(), id: id.to_owned() }, true);
+        self.both(&Line::Remote { system: system.to_owned(), kind: kind.to_owned(), id: id.to_owned() });
+    }
+
+    /// A collector should look again.
+    pub fn refresh(&self, source: &str, scope: &str) {
+        self.write(&Line::Refresh { source: source.to_owned(), scope: scope.to_owned() }, false);
+    }
+
+    /// To the journal, which the next attempt reads, and to the report.
+    fn both(&self, line: &Line) {
+        if let Some(path) = &self.env.journal
+            && let Err(e) = super::journal::append(path, line)
+            && let Ok(mut state) = self.state.lock()
+        {
+            state.error.get_or_insert_with(|| format!("journal {}: {e}", path.display()));
+        }
+        self.write(line, true);
     }
 
     /// A line for people: on stderr, which is the step's log inside a run.

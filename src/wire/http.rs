@@ -2,6 +2,8 @@
 //!
 //! No error carries a body; addresses in errors are shown without passwords and query values.
 
+mod post;
+
 use std::sync::Once;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use zeroize::Zeroizing;
 
 use super::address::shown;
 use super::excerpt;
+
+pub use post::Trust;
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -148,23 +152,24 @@ pub struct Response {
     pub date: Option<String>,
 }
 
+/// What every client of ours has.
+fn base(patience: Patience) -> reqwest::ClientBuilder {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // An error means that somebody installed one before us, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    Inner::builder()
+        .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(patience.connect)
+        .tcp_nodelay(true)
+        .referer(false)
+}
+
 impl Client {
     /// Certificates are checked against the system's roots. Proxies are taken from the environment, as curl and dnf do.
     pub fn new(patience: Patience, credentials: Option<Credentials>, connections: usize) -> Result<Self, HttpError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // An error means that somebody installed one before us, which serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let builder = || {
-            Inner::builder()
-                .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(patience.connect)
-                .pool_max_idle_per_host(connections)
-                .tcp_nodelay(true)
-                .referer(false)
-                .redirect(reqwest::redirect::Policy::custom(follow))
-        };
+        let builder = || base(patience).pool_max_idle_per_host(connections).redirect(reqwest::redirect::Policy::custom(follow));
         // A machine without any root certificates can still read plain http; https then fails with the reason.
         let inner = builder().build().or_else(|_| builder().tls_certs_only(std::iter::empty()).build());
         let inner = inner.map_err(|e| HttpError::Other { url: "HTTP client".into(), cause: chain(&e) })?;

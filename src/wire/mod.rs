@@ -13,8 +13,10 @@ pub mod primary;
 pub mod repomd;
 mod scan;
 mod xml;
+pub mod xmlrpc;
 
 pub use http::HttpError;
+pub use xmlrpc::RpcError;
 
 /// What is wrong with a document or a compressed stream. Texts from the far end are cut and escaped before they come in here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

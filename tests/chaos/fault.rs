@@ -23,7 +23,7 @@ pub struct Point {
 
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
-    /// every point of a snapshot, a switch and a collection;
+    /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
     /// the acts of people between commit and effect are killed by `tests/it/audit`, the scheduler by `tests/it/schedule`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
@@ -99,6 +99,9 @@ pub const POINTS: &[Point] = &[
     point("gc.checked", Target::Step, Doing::Publish, "-"),
     point("gc.moved", Target::Step, Doing::Publish, "-"),
     point("gc.removed", Target::Step, Doing::Publish, "-"),
+    point("cobbler.intended", Target::Step, Doing::Running, "-"),
+    point("cobbler.sent", Target::Step, Doing::Running, "-"),
+    point("cobbler.begun", Target::Step, Doing::Running, "-"),
 ];
 
 /// splitmix64: the whole run follows from its seed.

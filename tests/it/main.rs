@@ -9,6 +9,8 @@ mod chaos_check;
 mod checkout;
 mod cli;
 mod client_gone;
+mod cobbler;
+mod cobbler_lab;
 mod console_pty;
 mod content;
 mod contract;

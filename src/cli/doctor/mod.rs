@@ -11,7 +11,7 @@ use super::out::{Out, Tone};
 use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::doctor::{self, Row, State};
-use crate::engine::doctor::{far, files, machine_rows};
+use crate::engine::doctor::{cobbler, far, files, machine_rows};
 use crate::secret::KernelCache;
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
@@ -27,11 +27,13 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     if site.secrets.values().any(|s| s.cache.is_some()) {
         rows.push(doctor::secret_cache(KernelCache::start().is_some()));
     }
-    let (far, ahead) = super::connect::block_on(async { Ok(far::ask(&site).await) }).unwrap_or_default();
+    let asked = super::connect::block_on(async { Ok(tokio::join!(far::ask(&site), cobbler::ask(&site))) });
+    let ((far, ahead), cobblers) = asked.unwrap_or_default();
     if !far.is_empty() {
         rows.push(doctor::skew(&ahead));
     }
     rows.extend(far.iter().map(doctor::far_end));
+    rows.extend(cobblers.iter().map(doctor::cobbler));
     print(out, &rows)
 }
 

@@ -1,10 +1,12 @@
 //! What `doctor` says: one row a check, each a pure function of what was found out. Nothing here looks at the machine.
 
+mod cobbler;
 mod machine;
 mod site;
 
 use serde::{Deserialize, Serialize};
 
+pub use cobbler::{CobblerFacts, cobbler};
 pub use machine::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, TerminalFacts, ZoneFacts};
 pub use machine::{clock, containment, disk_space, file_system, inodes, linger, skew, state_directory, terminal, time_zone};
 pub use site::{EngineFacts, Far, FarFacts, SocketFacts, SocketState};

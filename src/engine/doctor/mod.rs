@@ -1,5 +1,6 @@
 //! What `doctor` finds out without a terminal: this machine, the site's files, its far ends; and the same as the table `doctor` of an engine.
 
+pub mod cobbler;
 pub mod far;
 mod machine;
 mod site;
@@ -43,6 +44,7 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Vec<rows::Row>, ApiError> {
         out.push(doctor::skew(&ahead));
     }
     out.extend(far.iter().map(doctor::far_end));
+    out.extend(cobbler::ask(&site).await.iter().map(doctor::cobbler));
     Ok(out.iter().map(flat).collect())
 }
 

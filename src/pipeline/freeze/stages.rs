@@ -8,7 +8,7 @@ use super::values::{self, Frozen};
 use super::{DAY, Fault, GRACE, split_when};
 use crate::domain::flaky::FLAKY_AFTER;
 use crate::pipeline::answers;
-use crate::pipeline::catalog::{Catalog, FieldType};
+use crate::pipeline::catalog::{Catalog, FarEnd, FieldType};
 use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
 use crate::pipeline::lint::{lock_of, needs};
 use crate::pipeline::matrix::{self, cell_key};
@@ -252,6 +252,19 @@ fn step(
                 let value = at(&format!("{place}, field `{}`", word.text), field(node, is_list, values))?;
                 fields.insert(word.text.clone(), value);
             }
+            for f in known.iter().flat_map(|k| k.with) {
+                if let FieldType::FarEnd(system) = f.ty
+                    && let Some(name) = fields.get(f.name).and_then(Json::as_str).map(str::to_owned)
+                {
+                    let end = at(&format!("{place}, field `{}`", f.name), far_end(system, &name, catalog))?;
+                    fields.extend(end.settled.iter().map(|(key, value)| (format!("{}.{key}", f.name), Json::String(value.clone()))));
+                    for s in &end.secrets {
+                        if !secrets.iter().any(|u| u.name == *s) {
+                            secrets.push(SecretUse { name: s.clone(), env: false });
+                        }
+                    }
+                }
+            }
             Action::Native { kind: kind.value.clone(), with: fields }
         }
     };
@@ -266,6 +279,15 @@ fn step(
         grace: s.grace.or_else(|| stage.and_then(|s| s.grace)).or(o.grace).unwrap_or(GRACE),
         daemon_allowed: s.daemon || stage.is_some_and(|s| s.daemon),
     })
+}
+
+/// The plan holds what the site file says of the far end now: a run ends where it began.
+fn far_end<'c>(system: &str, name: &str, catalog: &'c Catalog) -> Result<&'c FarEnd, EvalError> {
+    if name.contains("${") {
+        return Err(EvalError::TooEarly { path: name.to_owned() });
+    }
+    let known = catalog.far_ends.get(system).and_then(|all| all.get(name));
+    known.ok_or_else(|| EvalError::Unknown { path: name.to_owned(), why: format!("the site file has no [{system}.{name}]") })
 }
 
 fn artifact(a: &model::ArtifactUse) -> Artifact {

@@ -354,6 +354,16 @@ fn fields(kind: &StepKind, with: &[(Word, Node)], at: Loc, scope: &Scope<'_>, si
     }
 }
 
+fn far_end(system: &str, node: &Node, name: &str, catalog: &Catalog, sink: &mut Sink<'_>) {
+    let known = catalog.far_ends.get(system);
+    if known.is_some_and(|k| k.contains_key(name)) {
+        return;
+    }
+    let names = known.into_iter().flat_map(|k| k.keys().map(String::as_str));
+    let help = meant(name, names, format!("add [{system}.{}] to the site file", show(name)));
+    sink.error(node.at, "ref.far-end", format!("the site has no {system} `{}`", show(name)), help);
+}
+
 fn field(f: &Field, node: &Node, word: &Word, scope: &Scope<'_>, sink: &mut Sink<'_>) {
     let fault = |sink: &mut Sink<'_>, at: Loc, message: String, help: &str| sink.error(at, "step.with", message, help);
     if node.is_empty() {
@@ -392,6 +402,7 @@ fn field(f: &Field, node: &Node, word: &Word, scope: &Scope<'_>, sink: &mut Sink
         FieldType::Size => (size::parse(text).is_some(), "a size such as 200MiB"),
         FieldType::Url => (url::Url::parse(text).is_ok(), "a URL such as https://mirror.example.org/repo"),
         FieldType::Path => (!text.is_empty() && !text.contains('\0'), "a path"),
+        FieldType::FarEnd(system) => return far_end(system, node, text, scope.catalog, sink),
         FieldType::Text | FieldType::List => (true, ""),
     };
     if !ok {

@@ -133,6 +133,7 @@ fn step_kind(kind: &StepKind) -> String {
             FieldType::Url => "URL",
             FieldType::Path => "path",
             FieldType::List => "one value or a list",
+            FieldType::FarEnd(_) => "name of a far end of the site file",
         };
         let _ = writeln!(out, "  {:<16} {}{ty}; {}", f.name, if f.required { "required; " } else { "" }, f.doc);
     }

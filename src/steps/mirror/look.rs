@@ -107,6 +107,7 @@ pub fn at(
         if look >= Look::Presence {
             l.packages(&inventory.shelf.packages, look, parallel, report, &tree.name);
             seen.extra = l.extra(&inventory);
+            l.lost(tree, &inventory);
         }
         all.absorb(own.clone());
         seen.fp = own.finish().fp.known().map(str::to_owned);
@@ -124,7 +125,7 @@ pub fn at(
 
 fn conclude(mut seen: Seen, probe: Probe, findings: Vec<String>) -> Found {
     seen.state = judge(&probe);
-    (seen.missing, seen.short, seen.damaged) = (probe.missing, probe.short, probe.damaged);
+    (seen.missing, seen.short, seen.damaged) = (probe.missing + probe.lost, probe.short, probe.damaged);
     seen.snapshot.clone_from(&probe.snapshot);
     let mut parts = vec![seen.state.to_string()];
     if let Some(id) = &seen.snapshot {
@@ -294,6 +295,25 @@ impl Looking<'_> {
         let n = extra.len() as u64;
         extra.into_iter().for_each(|line| self.say(line));
         n
+    }
+
+    /// Where the upstream's metadata is kept beside the tree's own (Cobbler), what the one names and the other does not is lost.
+    fn lost(&mut self, tree: &RepoAt, ours: &Inventory) {
+        let kept = format!("{}/.origin", tree.at.trim_end_matches('/'));
+        let read = async {
+            let origin = Origin::open(&kept)?;
+            inventory::read(&tree.name, &origin, &mut Collector::new()).await
+        };
+        match self.runtime.block_on(read) {
+            Ok(theirs) => {
+                let lost = super::lost::lost(&ours.shelf.packages, &theirs.shelf.packages);
+                self.probe.lost = lost.len() as u64;
+                lost.into_iter().for_each(|w| self.say(format!("{} did not come from upstream", excerpt(w.location.as_str()))));
+            }
+            Err(RepoError::Absent { .. }) => {}
+            Err(e) if e.http().is_some_and(|h| h.status().is_some()) => {}
+            Err(e) => self.say(format!("the upstream's metadata kept in .origin: {e}")),
+        }
     }
 
     /// Asks the upstreams in order until one answers. Gives the number of packages that it has and the tree has not.

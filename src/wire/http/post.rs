@@ -1,0 +1,87 @@
+//! HTTP for calls: one POST, one answer, sent once. Redirects are not followed, for the body may hold a password; no connection is kept,
+//! so that none is found closed and the call sent again.
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use reqwest::{Certificate, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{Client, HttpError, Patience, Response, Validators, base, bounded, chain, classify, retry_after};
+use crate::wire::address::shown;
+use std::time::Duration;
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Authorities beside those of the system, PEM.
+    pub ca: Option<Vec<u8>>,
+    /// Any certificate will do: whoever stands between can read everything.
+    pub anybody: bool,
+}
+
+impl Client {
+    /// A client for calls. Proxies are taken from the environment.
+    pub fn for_calls(patience: Patience, trust: &Trust) -> Result<Self, HttpError> {
+        let other = |cause: String| HttpError::Other { url: "HTTP client".into(), cause };
+        let own = match &trust.ca {
+            Some(pem) => Certificate::from_pem_bundle(pem).map_err(|e| other(format!("the authority's file is no PEM: {}", chain(&e))))?,
+            None => Vec::new(),
+        };
+        if trust.ca.is_some() && own.is_empty() {
+            return Err(other("the authority's file holds no certificate".into()));
+        }
+        let builder = || {
+            base(patience)
+                .pool_max_idle_per_host(0)
+                .redirect(reqwest::redirect::Policy::none())
+                .tls_danger_accept_invalid_certs(trust.anybody)
+        };
+        let built = builder().tls_certs_merge(own.clone()).build();
+        // As `Client::new`: a machine without root certificates can still speak plain http, or to our own authority.
+        let inner = built.or_else(|_| builder().tls_certs_only(own).build()).map_err(|e| other(chain(&e)))?;
+        Ok(Self { inner, patience, credentials: None })
+    }
+
+    /// Sends a POST and waits for the head of its answer. A status other than 200 is an error.
+    pub async fn post(&self, url: &Url, kind: &'static str, body: Zeroizing<Vec<u8>>, budget: Duration) -> Result<Response, HttpError> {
+        let at = shown(url);
+        let deadline = Instant::now() + budget;
+        let request = self.inner.post(url.clone()).header(CONTENT_TYPE, kind).header(ACCEPT_ENCODING, "identity");
+        // The library keeps its copy until it is sent, and does not wipe it.
+        let request = request.body(body.to_vec());
+        drop(body);
+        let inner = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?.map_err(|e| classify(&e, &at))?;
+        let (status, headers) = (inner.status(), inner.headers());
+        if status.is_redirection() {
+            let why = "it answers with a redirect, and calls are not sent to another address".to_owned();
+            return Err(HttpError::Redirect { url: at, why });
+        }
+        if status != StatusCode::OK {
+            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers) });
+        }
+        Ok(Response {
+            validators: Validators::default(),
+            length: inner.content_length(),
+            range: None,
+            date: headers.get(reqwest::header::DATE).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 512).map(str::to_owned),
+            html: headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html")),
+            status,
+            shown: at,
+            deadline,
+            budget,
+            stall: self.patience.stall,
+            inner,
+        })
+    }
+}
+
+impl HttpError {
+    /// The request certainly did not reach the program that would have acted on it: no connection, or refused on the way.
+    pub const fn never_done(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns { .. } | Self::Connect { .. } | Self::Tls { .. } | Self::Redirect { .. } | Self::Status { status: 400..=499, .. }
+        )
+    }
+}

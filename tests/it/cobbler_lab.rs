@@ -1,0 +1,199 @@
+//! A night with a real Cobbler 3.3.10 and its real dnf: a compose comes, packages are lost, a sync is cut off, a package goes bad.
+//!
+//! `tests/lab/cobbler-up.sh` starts the server from packages; where it cannot, the test says so and is skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use quarterdeck::demo::catalogue::Repo;
+use quarterdeck::demo::faults::{Fault, Match};
+use quarterdeck::demo::{Estate, advance, publish};
+use serde_json::Value;
+
+use crate::support::{Home, free_port, processes_with, skip, until, until_some};
+
+struct Lab {
+    dir: PathBuf,
+    info: Value,
+}
+
+impl Lab {
+    /// None where the server cannot be had; the reason is the script's last word.
+    fn up(dir: &Path) -> Result<Self, String> {
+        let out = script("cobbler-up.sh").arg(dir).arg(free_port().to_string()).output().map_err(|e| e.to_string())?;
+        if !out.status.success() {
+            return Err(String::from_utf8_lossy(&out.stderr).trim().lines().last().unwrap_or("no reason was given").to_owned());
+        }
+        let info = serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())?;
+        Ok(Self { dir: dir.to_owned(), info })
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.info[key].as_str().unwrap()
+    }
+
+    fn repo(&self, mirror: &str, arch: &str) {
+        let args = [self.text("url"), self.text("user"), self.text("password"), "base", mirror, arch];
+        let out = script("cobbler-repo.py").args(args).output().unwrap();
+        assert!(out.status.success(), "{out:?}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = script("cobbler-down.sh").arg(&self.dir).status();
+    }
+}
+
+fn script(name: &str) -> Command {
+    let mut c = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(name));
+    c.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    c
+}
+
+fn packages(tree: &Path) -> usize {
+    let of = |dir: PathBuf| {
+        std::fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.path().extension().is_some_and(|x| x == "rpm")).count()
+    };
+    of(tree.join("Packages")) + of(tree.to_owned())
+}
+
+/// The row of a run once it has ended.
+fn ended(home: &Home, run: &str) -> Value {
+    until_some("the run ends", || {
+        let rows = home.json(&["get", "runs"]);
+        rows["rows"].as_array().unwrap().iter().find(|r| r["run"] == run && !r["verdict"].is_null()).cloned()
+    })
+}
+
+/// Ends the `dnf` that works for `dir`, as the kernel or a person would.
+fn end_dnf(dir: &Path) -> bool {
+    let dnf = processes_with(&dir.display().to_string()).into_iter().find(|pid| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| {
+            let words: Vec<&[u8]> = c.split(|b| *b == 0).collect();
+            words.iter().any(|w| w.ends_with(b"/dnf")) && words.contains(&b"reposync".as_slice())
+        })
+    });
+    let pid = dnf.and_then(|pid| rustix::process::Pid::from_raw(pid));
+    pid.is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok())
+}
+
+#[test]
+fn a_night_with_a_real_cobbler() {
+    let top = tempfile::Builder::new().prefix("qd-lab-").tempdir().unwrap();
+    let lab = match Lab::up(&top.path().join("cobbler")) {
+        Ok(lab) => lab,
+        Err(why) => return skip("cobbler.lab", &why),
+    };
+    let demo = top.path().join("d");
+    let estate = Estate::start(&demo, 31).unwrap();
+    let upstream = estate.repo_url(Repo::BaseOS);
+    let source = publish::repo_dir(&estate.places().upstream_dir(), Repo::BaseOS);
+    let tree = Path::new(lab.text("trees")).join("base");
+    lab.repo(&upstream, "x86_64");
+
+    let home = Home::new();
+    std::fs::write(home.root().join("secret"), lab.text("password")).unwrap();
+    std::fs::set_permissions(home.root().join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    home.site(&format!(
+        "[secrets]\nlab = \"file:{}/secret\"\n[cobbler.lab]\nurl = \"{}\"\nuser = \"{}\"\nsecret = \"lab\"\nmirror = \"{}\"\n\
+         [repos.base]\nupstream = [\"{upstream}\"]\ntree = \"{}\"\nwriter = \"cobbler\"\n[content.el9]\nrepos = [\"base\"]\n",
+        home.root().display(),
+        lab.text("url"),
+        lab.text("user"),
+        lab.text("trees"),
+        tree.display()
+    ));
+    home.pipeline(
+        "sync",
+        "format: 1\nname: sync\nstages:\n  - name: sync\n    writes: el9\n    uses: cobbler/reposync\n    with: {cobbler: lab, repos: base, poll: 200ms, set: el9}\n",
+    );
+    let verify = |level: &str, code: i32| {
+        let (at, up) = (format!("tree=base={}", tree.display()), format!("upstream=base={upstream}"));
+        home.qd(["step", "mirror/verify", "--with", &at, "--with", &up, "--with", &format!("level={level}")]).expect(code).stdout
+    };
+    let md = |at: &Path| std::fs::read(at.join("repodata/repomd.xml")).unwrap();
+
+    // The doctor sees the trap before anybody falls into it.
+    let doctor = home.qd(["--json", "doctor"]).json();
+    let row = doctor["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler lab").cloned().unwrap();
+    assert!(row["state"] == "warn" && row["found"].as_str().unwrap().contains("noarch packages never come into base"), "{row}");
+
+    // 1. Cobbler calls it complete, its copy of upstream's repomd.xml is upstream's, and the noarch packages did not come.
+    let run = home.qd(["--json", "run", "sync", "--wait"]).expect(1).json();
+    assert!(packages(&tree) > 0 && packages(&tree) < packages(&source), "{} of {}", packages(&tree), packages(&source));
+    assert_eq!(md(&tree.join(".origin")), md(&source), "what a comparison of repomd.xml would call in sync");
+    let detail = run["detail"].as_str().unwrap();
+    assert!(detail.contains("calls its task complete") && detail.contains("partial"), "{run}");
+    let log = home.qd(["log", "sync#1"]).expect(0).stdout;
+    assert!(log.contains("### TASK COMPLETE ###") && log.contains("did not come from upstream") && log.contains("-a noarch"), "{log}");
+
+    // 2. Put right; a night: the next compose, the sync, and it is in sync again.
+    lab.repo("-", "none");
+    let run = home.qd(["--json", "run", "sync", "--wait"]).expect(0).json();
+    assert!(run["detail"].as_str().unwrap().contains("in-sync"), "{run}");
+    assert!(verify("presence", 0).contains("in-sync"));
+    advance(&demo).unwrap();
+    assert!(verify("presence", 0).contains("behind"));
+    let run = home.qd(["--json", "run", "sync", "--wait"]).expect(0).json();
+    assert!(run["detail"].as_str().unwrap().contains("in-sync") && run["verdict"] == "success", "{run}");
+    let row = ended(&home, "sync#3");
+    assert_ne!(row["fp_before"], row["fp_after"], "{row}");
+
+    // 3. Cut off in Cobbler's own dnf: the task fails, and the run says so; the next one repairs what is left of it.
+    advance(&demo).unwrap();
+    let slow = || {
+        estate.upstream().faults().always(Match::EndsWith(".rpm".into()), Fault::Trickle { bytes: 200, every: Duration::from_millis(50) })
+    };
+    slow();
+    home.qd(["run", "sync"]).expect(0);
+    until("dnf downloads", || end_dnf(&lab.dir));
+    let row = ended(&home, "sync#4");
+    assert!(row["verdict"] == "failure" && row["detail"].as_str().unwrap().contains("Cobbler's task failed at base"), "{row}");
+    estate.upstream().faults().clear();
+    home.qd(["--json", "run", "sync", "--wait"]).expect(0);
+    assert!(verify("checksums", 0).contains("in-sync"));
+
+    // 4. Cut off in a plain `dnf reposync`: repomd.xml is upstream's, and the packages are not there.
+    slow();
+    let plain = top.path().join("plain");
+    let mut dnf = Command::new("dnf")
+        .args([
+            "-q",
+            "reposync",
+            "--download-metadata",
+            "--norepopath",
+            "--repoid=x",
+            "--disableplugin=local",
+            "--setopt=reposdir=/nonexistent",
+        ])
+        .arg(format!("--setopt=cachedir={}", top.path().join("cache").display()))
+        .arg(format!("--setopt=persistdir={}", top.path().join("persist").display()))
+        .arg(format!("--setopt=logdir={}", top.path().display()))
+        .arg(format!("--repofrompath=x,{upstream}"))
+        .args(["--releasever=9", "-p"])
+        .arg(&plain)
+        .env("NO_PROXY", "127.0.0.1")
+        .spawn()
+        .unwrap();
+    until("it downloads packages", || packages(&plain) > 0);
+    let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(dnf.id() as i32).unwrap(), rustix::process::Signal::TERM);
+    let _ = dnf.wait();
+    estate.upstream().faults().clear();
+    assert_eq!(md(&plain), md(&source));
+    let (at, up) = (format!("tree=base={}", plain.display()), format!("upstream=base={upstream}"));
+    let out = home.qd(["step", "mirror/verify", "--with", &at, "--with", &up]).expect(1);
+    assert!(out.stderr.contains("partial"), "{out:?}");
+
+    // 5. A bit turns in one package: its size is right, and only its checksum tells.
+    let package = std::fs::read_dir(tree.join("Packages")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&package).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&package, bytes).unwrap();
+    assert!(verify("presence", 0).contains("in-sync"));
+    let said =
+        home.qd(["step", "mirror/verify", "--with", &format!("tree=base={}", tree.display()), "--with", "level=checksums"]).expect(1);
+    assert!(said.stderr.contains("damaged"), "{said:?}");
+}
