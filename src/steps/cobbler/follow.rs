@@ -12,7 +12,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 const LOG_RATE: usize = 50_000;
 
 impl Work<'_> {
-    /// Follows the task `id`. Its end is in the journal when this returns, whatever it was.
+    /// Follows the task `id` to its end. A bad one is in the journal when this returns.
     pub(super) async fn follow(&self, id: &str) -> Result<(), StepError> {
         let total = self.options.repos.len() as u64;
         let (mut shown, mut log, mut next_log) = (0, TaskLog::default(), Instant::now());
@@ -65,8 +65,12 @@ impl Work<'_> {
             let at = log.repos.last().map_or("Cobbler begins", String::as_str);
             self.report.progress(done, total, "repositories", at);
             if over {
-                self.over(task.state.as_str())?;
-                return judge(&task, &log);
+                let judged = judge(&task, &log);
+                // What is complete is over only when its effect was looked at: until then another attempt looks, and starts nothing.
+                if judged.is_err() {
+                    self.over(task.state.as_str())?;
+                }
+                return judged;
             }
             tokio::time::sleep(self.options.poll).await;
         }
