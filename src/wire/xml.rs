@@ -13,6 +13,8 @@ use super::{WireError, excerpt};
 /// One tag or one text. A changelog entry or a description is far below; a hostile document is not.
 const MAX_TOKEN: u64 = 8 << 20;
 const MAX_DEPTH: usize = 32;
+/// Why a document is none that stopped inside an element.
+pub(super) const CUT: &str = "it ends in the middle";
 
 /// A pull reader that hands out events and keeps count of depth.
 pub(super) struct Xml<R: BufRead> {
@@ -39,7 +41,7 @@ impl<R: BufRead> Xml<R> {
             Event::Start(_) => self.depth += 1,
             Event::End(_) => self.depth = self.depth.saturating_sub(1),
             Event::DocType(_) => return Err(WireError::Xml { what, at, why: "a document type is not allowed here".into() }),
-            Event::Eof if self.depth > 0 => return Err(WireError::Xml { what, at, why: "it ends in the middle".into() }),
+            Event::Eof if self.depth > 0 => return Err(WireError::Xml { what, at, why: CUT.into() }),
             _ => {}
         }
         if self.depth > MAX_DEPTH {

@@ -9,7 +9,9 @@ use quarterdeck::demo::catalogue::Repo;
 use quarterdeck::demo::publish;
 use serde_json::Value;
 
-use crate::support::{Home, until, until_some};
+use crate::support::home::run;
+use crate::support::process::command_line;
+use crate::support::{Home, kill, processes_with, until, until_some};
 use fake::{FakeCobbler, Mood, PASSWORD};
 
 struct Lab {
@@ -82,7 +84,7 @@ fn a_reposync_is_followed_its_effect_proved_and_no_secret_is_left_anywhere() {
     lab.pipeline("", "    writes: el9\n");
     let run = lab.run(0);
     assert_eq!((run["verdict"].as_str(), lab.starts()), (Some("success"), 1), "{run}");
-    assert!(run["detail"].as_str().unwrap().contains("in-sync"), "{run}");
+    assert!(run["stages"][0]["detail"].as_str().unwrap().contains("in-sync"), "{run}");
     let log = lab.log("sync#1");
     assert!(log.contains("running: /usr/bin/dnf reposync") && log.contains("### TASK COMPLETE ###"), "{log}");
     assert!(!log.contains("foreign.line") && !log.contains("hunter2"), "only its own lines, and no password in them: {log}");
@@ -101,18 +103,51 @@ fn a_reposync_is_followed_its_effect_proved_and_no_secret_is_left_anywhere() {
 fn a_step_that_is_killed_at_any_point_never_starts_a_second_task() {
     for (n, point) in ["cobbler.intended", "cobbler.sent", "cobbler.begun"].into_iter().enumerate() {
         let lab = Lab::new();
-        let once = lab.home.root().join("crashed");
-        let env = format!(
-            "    retry: {{attempts: 2, on: [failure]}}\n    env: {{QD_CRASH_AT: {point}, QD_CRASH_ONCE: \"{}\"}}\n",
-            once.display()
-        );
-        lab.pipeline("", &env);
-        let run = lab.run(0);
-        assert!(once.exists(), "{point} was not reached");
-        assert_eq!((run["verdict"].as_str(), lab.starts()), (Some("success"), 1), "{point}: {run}");
-        let adopted = lab.log("sync#1").contains("adopted: ");
-        assert_eq!(adopted, n > 0, "{point}: what was sent is adopted, what was not is sent");
+        let root = lab.home.root();
+        // As the shim starts it: an attempt, its journal, and the password in a file.
+        std::fs::rename(root.join("secret"), root.join("cobbler-alder")).unwrap();
+        let step = |crash: &str| {
+            let mut c = lab.home.command(["step", "cobbler/reposync"]);
+            let (url, mirror) = (format!("cobbler.url={}", lab.cobbler.url), format!("cobbler.mirror={}", lab.trees.display()));
+            for with in ["cobbler=alder", &url, "cobbler.user=ops", "cobbler.secret=cobbler-alder", &mirror, "repos=base", "poll=100ms"] {
+                c.arg("--with").arg(with);
+            }
+            c.env("QD_ATTEMPT_ID", "a")
+                .env("QD_JOURNAL", root.join("journal"))
+                .env("QD_SECRETS_DIR", root)
+                .env("QD_REPORT", root.join("report"));
+            run(if crash.is_empty() {
+                c
+            } else {
+                c.env("QD_CRASH_AT", crash);
+                c
+            })
+        };
+        step(point).expect(-9);
+        let out = step("").expect(0);
+        assert_eq!(lab.starts(), 1, "{point}: {out:?}");
+        assert_eq!(out.stderr.contains("adopted: "), n > 0, "{point}: what was sent is adopted, what was not is sent");
+        // That one is over: whoever comes now begins another.
+        step("").expect(0);
+        assert_eq!(lab.starts(), 2, "{point}");
     }
+}
+
+#[test]
+fn a_step_that_is_killed_in_a_run_is_adopted_by_its_next_attempt() {
+    let lab = Lab::new();
+    lab.pipeline("", "    retry: {attempts: 2, on: [failure]}\n").run(0);
+    lab.cobbler.mood(Mood::Hangs);
+    lab.cobbler.state().calls.clear();
+    lab.home.qd(["run", "sync"]).expect(0);
+    until("the task was seen", || lab.cobbler.state().calls.iter().any(|c| c == "get_event_log"));
+    let step = |pid: &i32| command_line(*pid).contains("step cobbler/reposync");
+    let pid = until_some("the step is there", || processes_with(&lab.home.root().display().to_string()).into_iter().find(step));
+    kill(pid);
+    until("the next attempt adopts it", || lab.log("sync#2").contains("adopted: "));
+    lab.cobbler.finish("complete");
+    let row = ended(&lab, "sync#2");
+    assert_eq!((row["verdict"].as_str(), lab.starts()), (Some("success"), 2), "{row}");
 }
 
 #[test]

@@ -132,12 +132,13 @@ fn a_night_with_a_real_cobbler() {
     // 2. Put right; a night: the next compose, the sync, and it is in sync again.
     lab.repo("-", "none");
     let run = home.qd(["--json", "run", "sync", "--wait"]).expect(0).json();
-    assert!(run["detail"].as_str().unwrap().contains("in-sync"), "{run}");
+    let told = |run: &Value| run["stages"][0]["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(told(&run).contains("in-sync"), "{run}");
     assert!(verify("presence", 0).contains("in-sync"));
     advance(&demo).unwrap();
     assert!(verify("presence", 0).contains("behind"));
     let run = home.qd(["--json", "run", "sync", "--wait"]).expect(0).json();
-    assert!(run["detail"].as_str().unwrap().contains("in-sync") && run["verdict"] == "success", "{run}");
+    assert!(told(&run).contains("in-sync") && run["verdict"] == "success", "{run}");
     let row = ended(&home, "sync#3");
     assert_ne!(row["fp_before"], row["fp_after"], "{row}");
 

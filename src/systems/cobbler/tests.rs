@@ -103,7 +103,9 @@ fn records_are_read_into_words_of_ours() {
     let profiles = rows("get_profiles", profile);
     let own = profiles.iter().find(|p| p.name == "c9s-vmware-x86_64").unwrap();
     assert_eq!(own.repos.as_deref(), Some(&["base9".to_owned(), "appstream9".to_owned()][..]));
-    assert!(profiles.iter().find(|p| p.name == "c9s-vmware-db").unwrap().repos.is_none(), "what is inherited is not made up");
+    assert_eq!(profiles.iter().find(|p| p.name == "c9s-vmware-db").unwrap().parent, "c9s-vmware-x86_64");
+    let inherits = Value::Struct(vec![("name".into(), "p".into()), ("repos".into(), "<<inherit>>".into())]);
+    assert!(profile(&inherits).unwrap().repos.is_none(), "what is inherited is not made up");
     let host = system(&value("get_system")).unwrap();
     assert!(host.name.ends_with(".lab.example") && !host.interfaces.is_empty() && host.interfaces[0].1.starts_with("52:54:"), "{host:?}");
     assert_eq!(value("get_item_names").array().unwrap().len(), 20);

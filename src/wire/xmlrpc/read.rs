@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 
 use super::{Fault, RpcError, Value};
 use crate::wire::WireError;
-use crate::wire::xml::{Xml, push_text};
+use crate::wire::xml::{CUT, Xml, push_text};
 
 const WHAT: &str = "an XML-RPC document";
 
@@ -348,6 +348,7 @@ impl<R: BufRead> Reading<'_, R> {
 fn fault(e: WireError, at: u64) -> RpcError {
     match e {
         WireError::Limit { limit, .. } => RpcError::Limit { limit },
+        WireError::Xml { why, .. } if why == CUT => RpcError::Cut,
         WireError::Xml { at, .. } => RpcError::NotXml { at },
         _ => RpcError::NotXml { at },
     }

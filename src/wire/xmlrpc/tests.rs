@@ -144,7 +144,8 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(method in "[a-z_.]{1,20}", params in prop::collection::vec(values(), 0..4)) {
         let bytes = call(&method, &params).unwrap();
-        prop_assert!(parse(&bytes).unwrap() == Document::Call { method, params });
+        let want = Document::Call { method, params };
+        prop_assert!(parse(&bytes).unwrap() == want);
     }
 
     #[test]
