@@ -10,6 +10,7 @@ pub mod location;
 pub mod modules;
 pub mod other;
 pub mod primary;
+pub mod relocate;
 pub mod repomd;
 mod scan;
 mod xml;

@@ -34,6 +34,8 @@ pub struct Data {
     pub timestamp: Option<u64>,
     /// Bytes of the `<location …/>` tag in the document, for `relocate`.
     span: Range<usize>,
+    /// Bytes of the whole `<data>` element, for `change`.
+    element: Range<usize>,
 }
 
 impl Data {
@@ -92,7 +94,7 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
                 match name.as_ref() {
                     "repomd" => rooted = true,
                     "data" => {
-                        let mut draft = Draft::default();
+                        let mut draft = Draft { element: from as usize..at as usize, ..Draft::default() };
                         attributes(e, WHAT, |k, v| {
                             if k == "type" {
                                 draft.ty = v.to_owned();
@@ -128,7 +130,8 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
                 let value = text.trim();
                 match (e.local_name().as_ref(), &mut current) {
                     ("data", draft) => {
-                        if let Some(draft) = draft.take() {
+                        if let Some(mut draft) = draft.take() {
+                            draft.element.end = at as usize;
                             out.data.push(draft.finish()?);
                         }
                     }
@@ -182,6 +185,60 @@ pub fn relocate(bytes: &[u8], repomd: &Repomd, moved: &BTreeMap<usize, String>) 
     out
 }
 
+/// A metadata file that we wrote ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub ty: String,
+    /// A name of ours: it holds no markup.
+    pub location: String,
+    pub checksum: Checksum,
+    pub size: u64,
+    pub open_checksum: Checksum,
+    pub open_size: u64,
+    pub timestamp: Option<u64>,
+}
+
+/// What becomes of one of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Drop,
+    Replace(Written),
+}
+
+/// The document with some of its data (index in `data`) replaced or left out; every other byte stays.
+pub fn change(bytes: &[u8], repomd: &Repomd, changes: &BTreeMap<usize, Change>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 512);
+    let mut done = 0;
+    for (index, data) in repomd.data.iter().enumerate() {
+        let Some(change) = changes.get(&index) else { continue };
+        out.extend_from_slice(&bytes[done..data.element.start]);
+        done = data.element.end;
+        match change {
+            Change::Replace(w) => out.extend_from_slice(w.element().as_bytes()),
+            // Its line goes with it.
+            Change::Drop => done += bytes[done..].iter().take_while(|b| b.is_ascii_whitespace()).count(),
+        }
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out
+}
+
+impl Written {
+    fn element(&self) -> String {
+        let checksum = |tag: &str, c: &Checksum| format!("    <{tag} type=\"{}\">{}</{tag}>\n", c.algorithm, c.hex);
+        let time = self.timestamp.map(|t| format!("    <timestamp>{t}</timestamp>\n")).unwrap_or_default();
+        format!(
+            "<data type=\"{}\">\n{}{}    <location href=\"{}\"/>\n{time}    <size>{}</size>\n    <open-size>{}</open-size>\n  </data>",
+            self.ty,
+            checksum("checksum", &self.checksum),
+            checksum("open-checksum", &self.open_checksum),
+            self.location,
+            self.size,
+            self.open_size
+        )
+    }
+}
+
 #[derive(Default)]
 struct Draft {
     ty: String,
@@ -193,6 +250,7 @@ struct Draft {
     open_size: Option<u64>,
     timestamp: Option<u64>,
     span: Range<usize>,
+    element: Range<usize>,
 }
 
 impl Draft {
@@ -221,6 +279,7 @@ impl Draft {
             open_size: self.open_size,
             timestamp: self.timestamp,
             span: self.span,
+            element: self.element,
             ty,
         })
     }
@@ -306,6 +365,31 @@ mod tests {
         let moved = BTreeMap::from([(0, "repodata/new-primary.xml.gz".to_owned())]);
         let new = relocate(text.as_bytes(), &r, &moved);
         assert_eq!(String::from_utf8(new).unwrap(), text.replace("repodata/primary.xml.gz", "repodata/new-primary.xml.gz"));
+    }
+
+    #[test]
+    fn data_of_ours_takes_the_place_of_upstream_s_and_other_forms_go() {
+        let text = sample(&format!("repodata/{HEX}-primary.xml.gz"));
+        let r = parse(text.as_bytes()).unwrap();
+        let sum = |hex: &str| Checksum { algorithm: "sha256".into(), hex: hex.repeat(32) };
+        let written = Written {
+            ty: "primary".into(),
+            location: "repodata/x-primary.xml.gz".into(),
+            checksum: sum("ab"),
+            size: 7,
+            open_checksum: sum("cd"),
+            open_size: 9,
+            timestamp: r.data[0].timestamp,
+        };
+        let new = change(text.as_bytes(), &r, &BTreeMap::from([(0, Change::Replace(written)), (1, Change::Drop)]));
+        let n = parse(&new).unwrap();
+        assert_eq!((n.revision.as_str(), n.data.len(), n.newest()), ("8-stream", 1, r.newest()));
+        let p = &n.data[0];
+        assert_eq!((p.location.as_str(), p.size, p.open_size), ("repodata/x-primary.xml.gz", Some(7), Some(9)));
+        assert_eq!((p.checksum.clone(), p.open().cloned()), (sum("ab"), Some(sum("cd"))));
+        let text = String::from_utf8(new).unwrap();
+        assert!(text.ends_with("  </data>\n  </repomd>") && text.starts_with("<?xml"), "{text}");
+        assert_eq!(change(text.as_bytes(), &n, &BTreeMap::new()), text.as_bytes());
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod mirror;
 mod people;
 mod pipelines;
 mod prover;
+mod prover_same_name;
 mod prover_switch;
 mod runner;
 mod schedule;

@@ -1,21 +1,23 @@
 //! The course of one sync: upstreams in order, each asked for its metadata, judged, downloaded and published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::fetch::{self, FetchError, Job};
 use super::guard::{self, Extent};
 use super::packages::{self, Failed};
+use super::places;
 use super::publish;
 use super::state::{REPOMD, State};
 use super::{Outcome, Sync, listing};
 use crate::base::crash;
+use crate::domain::content::Collector;
 use crate::steps::StepError;
 use crate::systems::repo::origin::REPOMD_BUDGET;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::tree::Mark;
-use crate::systems::repo::{RepoAt, digest, read_set};
+use crate::systems::repo::{Origin, digest, inventory};
 use crate::wire::HttpError;
 use crate::wire::http::{Ask, Validators};
 use crate::wire::repomd::{self, Repomd};
@@ -27,7 +29,8 @@ const PUSH_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(
 pub struct Offer {
     pub shown: String,
     pub repomd: Repomd,
-    /// The document that will be served: upstream's bytes, but for locations of files that had no hash in their names.
+    /// The document that will be served: upstream's bytes, but for locations of files that had no hash in their names, and for the package
+    /// list where packages lie elsewhere (`places`).
     pub raw: Vec<u8>,
     pub origin_md: String,
     pub validators: Validators,
@@ -76,6 +79,8 @@ struct Before {
     /// The state describes what is served, and every file is the one that was verified.
     intact: bool,
     extent: Extent,
+    /// Where the state does not tell it: packages that the tree's own metadata names, by path their checksum.
+    found: HashMap<String, String>,
 }
 
 pub async fn sync(sync: &Arc<Sync>) -> Result<Outcome, StepError> {
@@ -106,16 +111,15 @@ pub async fn sync(sync: &Arc<Sync>) -> Result<Outcome, StepError> {
 
 async fn look(sync: &Sync, state: Option<State>) -> Result<Before, StepError> {
     let Some(state) = state else {
-        let mut extent = Extent { packages: 0, bytes: 0 };
-        if sync.tree.mark(REPOMD)?.is_some() {
-            // A tree that another program filled: its own metadata tells what would be lost.
-            let at = sync.tree.path().display().to_string();
-            let reading = read_set(&[RepoAt { name: sync.options.repo.clone(), at }], None).await;
-            extent = Extent { packages: reading.packages, bytes: reading.bytes };
-        }
-        return Ok(Before { state: None, intact: false, extent });
+        // A tree that another program filled: its own metadata tells what would be lost.
+        let (found, bytes) = named_here(sync).await?;
+        let extent = Extent { packages: found.len() as u64, bytes };
+        return Ok(Before { state: None, intact: false, extent, found });
     };
     let damaged = state.damaged(&sync.tree)?;
+    // Somebody else wrote the metadata that is served.
+    let foreign = damaged.first().is_some_and(|f| f == REPOMD);
+    let found = if foreign { named_here(sync).await?.0 } else { HashMap::new() };
     if let Some(first) = damaged.first() {
         sync.report.say(&format!(
             "{} changed since the last sync, {first} is the first: everything doubtful is verified",
@@ -123,7 +127,22 @@ async fn look(sync: &Sync, state: Option<State>) -> Result<Before, StepError> {
         ));
     }
     let extent = Extent { packages: state.packages.len() as u64, bytes: state.bytes() };
-    Ok(Before { intact: damaged.is_empty(), extent, state: Some(state) })
+    Ok(Before { intact: damaged.is_empty(), extent, state: Some(state), found })
+}
+
+/// The packages that the metadata in the tree names, and their bytes; none where there is none that can be read.
+async fn named_here(sync: &Sync) -> Result<(HashMap<String, String>, u64), StepError> {
+    if sync.tree.mark(REPOMD)?.is_none() {
+        return Ok((HashMap::new(), 0));
+    }
+    let here = match Origin::open(&sync.tree.path().display().to_string()) {
+        Ok(origin) => inventory::read(&sync.options.repo, &origin, &mut Collector::new()).await,
+        Err(e) => Err(e),
+    };
+    let Ok(here) = here else { return Ok((HashMap::new(), 0)) };
+    let bytes = here.shelf.bytes();
+    let named = here.shelf.packages.iter().map(|w| (w.location.to_string(), packages::checksum_text(w)));
+    Ok((named.collect(), bytes))
 }
 
 async fn upstream(sync: &Arc<Sync>, index: usize, before: &Before) -> Result<Outcome, Stop> {
@@ -166,14 +185,15 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> R
     if index > 0 && lags {
         return Err(Stop::Next { text: format!("{shown}: it is older than what is already here"), unreachable: false });
     }
-    let offer = get_metadata(sync, index, before, raw, repomd, origin_md, validators).await?;
-    let listing =
+    let mut offer = get_metadata(sync, index, before, raw, repomd, origin_md, validators).await?;
+    let mut listing =
         tokio::task::block_in_place(|| listing::read(sync, &offer)).map_err(|e| Stop::Next { text: e.to_string(), unreachable: false })?;
     guard::shrink(&sync.options.repo, before.extent, listing.extent, sync.options.shrink)?;
+    tokio::task::block_in_place(|| places::settle(sync, before.state.as_ref(), &before.found, &mut listing))?;
     let mut stock = tokio::task::block_in_place(|| packages::take_stock(sync, before.state.as_ref(), &listing))?;
     preflight(sync, &listing, &stock)?;
     if !stock.damaged.is_empty() {
-        let first = listing.packages[stock.damaged[0]].location.as_str();
+        let first = listing.at(stock.damaged[0]);
         sync.report
             .say(&format!("not what the metadata says, and fetched again: {}, {first} is the first", some(stock.damaged.len(), "package")));
     }
@@ -187,6 +207,7 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> R
         Err(Failed::Upstream { text, unreachable, .. }) => return Err(Stop::Next { text, unreachable }),
     };
     crash::point("mirror.downloaded");
+    tokio::task::block_in_place(|| places::rewrite(sync, &mut offer, &listing))?;
     let published = publish::publish(sync, before.state.as_ref(), &offer, &listing, &stock, from).await?;
     Ok(Outcome {
         state: published.state,

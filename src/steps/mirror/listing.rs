@@ -1,5 +1,6 @@
 //! The upstream's package list: read from staged metadata, every name checked, folded into the fingerprint on the way.
 
+use std::collections::HashMap;
 use std::io::BufReader;
 
 use super::Sync;
@@ -13,6 +14,15 @@ pub struct Listing {
     pub packages: Vec<Wanted>,
     pub fp: String,
     pub extent: Extent,
+    /// Packages that lie elsewhere in our tree than upstream's name says, by index.
+    pub moved: HashMap<usize, String>,
+}
+
+impl Listing {
+    /// Where package `i` lies in our tree.
+    pub fn at(&self, i: usize) -> &str {
+        self.moved.get(&i).map_or_else(|| self.packages[i].location.as_str(), String::as_str)
+    }
 }
 
 /// Reads primary from the staged (or kept) files. An error means that this upstream's metadata is no use.
@@ -26,5 +36,5 @@ pub fn read(sync: &Sync, offer: &Offer) -> Result<Listing, RepoError> {
     read::fold(&sync.options.repo, &offer.shown, &offer.repomd, open, &mut all, |p| shelf.put(p))?;
     let reading = all.finish();
     let extent = Extent { packages: shelf.packages.len() as u64, bytes: shelf.bytes() };
-    Ok(Listing { packages: shelf.packages, fp: reading.fp.known().unwrap_or_default().to_owned(), extent })
+    Ok(Listing { packages: shelf.packages, fp: reading.fp.known().unwrap_or_default().to_owned(), extent, moved: HashMap::new() })
 }

@@ -4,8 +4,8 @@
 //! lies under `.quarterdeck/`, so that a failure or a kill leaves the served tree as it was. The previous cycle's files stay for one
 //! more cycle, for clients that still hold its `repomd.xml`.
 //!
-//! One window cannot be closed here: an upstream that publishes *other bytes under the same package name* gives every mirror a moment in
-//! which a client with the old metadata gets the new file. Such files are exchanged last, right before `repomd.xml`.
+//! A name that readers may still ask for never gets other bytes: what upstream publishes under the same name lies in a directory of its
+//! checksum, and the package list that is served says so (`places`).
 
 mod attempt;
 mod book;
@@ -21,6 +21,7 @@ pub(super) use options::credentials;
 pub(super) mod look;
 mod lost;
 mod packages;
+mod places;
 mod publish;
 mod refs;
 mod root;

@@ -42,7 +42,7 @@ pub fn take_stock(sync: &Sync, state: Option<&State>, listing: &Listing) -> Resu
     let leftovers: std::collections::HashSet<String> = sync.tree.list(".quarterdeck/new")?.into_iter().collect();
     let mut doubtful = Vec::new();
     for (i, wanted) in listing.packages.iter().enumerate() {
-        let at = wanted.location.as_str();
+        let at = listing.at(i);
         match sync.tree.mark(at)? {
             Some(mark) => match held.get(at) {
                 Some(h) if h.mark == mark && h.checksum == checksum_text(wanted) => stock.here[i] = Some(mark),
@@ -61,7 +61,7 @@ pub fn take_stock(sync: &Sync, state: Option<&State>, listing: &Listing) -> Resu
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(&i) = doubtful.get(n) else { break };
                     let job = listing.packages[i].job();
-                    let here = fetch::check_file(sync, job.location.as_str(), &job.checksum, job.size);
+                    let here = fetch::check_file(sync, listing.at(i), &job.checksum, job.size);
                     let verdict = here.and_then(|here| Ok((here, if here.is_none() { fetch::waiting(sync, &job)? } else { None })));
                     if let Ok(mut found) = found.lock() {
                         found.push((i, verdict));
@@ -73,7 +73,7 @@ pub fn take_stock(sync: &Sync, state: Option<&State>, listing: &Listing) -> Resu
     });
     for (i, verdict) in found.into_inner().unwrap_or_default() {
         let (here, waiting) = verdict?;
-        if here.is_none() && sync.tree.mark(listing.packages[i].location.as_str())?.is_some() {
+        if here.is_none() && sync.tree.mark(listing.at(i))?.is_some() {
             stock.damaged.push(i);
         }
         stock.here[i] = here;

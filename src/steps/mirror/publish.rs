@@ -54,7 +54,7 @@ fn next_state(before: Option<&State>, offer: &Offer, listing: &Listing, stock: &
         .enumerate()
         .filter_map(|(i, wanted)| {
             let mark = stock.here[i].or(stock.waiting[i])?;
-            Some(Held { path: wanted.location.to_string(), checksum: checksum_text(wanted), mark })
+            Some(Held { path: listing.at(i).to_owned(), checksum: checksum_text(wanted), mark })
         })
         .collect();
     let mut metadata: Vec<Held> = Vec::with_capacity(offer.files.len());
@@ -98,15 +98,16 @@ fn now_seconds() -> i64 {
 
 fn commit(sync: &Sync, state: &State, offer: &Offer, listing: &Listing, stock: &Stock) -> Result<(), StepError> {
     let tree = &sync.tree;
-    // A package that takes the place of another under the same name comes last: see the module of the step.
+    // What takes the place of damaged bytes comes last. Good ones are never replaced: `places` gives new bytes another name.
     let (mut fresh, mut replacing) = (Vec::new(), Vec::new());
     let mut claimed: HashMap<String, usize> = HashMap::new();
     for (i, wanted) in listing.packages.iter().enumerate().filter(|(i, _)| stock.here[*i].is_none()) {
         // Two names for one content: the waiting file is moved to the first and copied for the others.
         let from = fetch::ready(&wanted.checksum);
         let copy = claimed.insert(from.clone(), i).is_some();
-        let list = if tree.mark(wanted.location.as_str())?.is_some() { &mut replacing } else { &mut fresh };
-        list.push((from, wanted.location.as_str(), copy));
+        let to = listing.at(i);
+        let list = if tree.mark(to)?.is_some() { &mut replacing } else { &mut fresh };
+        list.push((from, to, copy));
     }
     let moves: Vec<_> = offer.files.iter().filter(|f| f.at != f.dest).map(|f| (f.at.clone(), f.dest.as_str())).collect();
     durable(sync, fresh.iter().chain(&replacing).map(|(from, _, _)| from.as_str()).chain(moves.iter().map(|(from, _)| from.as_str())))?;

@@ -33,7 +33,7 @@ pub struct State {
     pub format: u32,
     /// sha256 of the published `repomd.xml`.
     pub md: String,
-    /// sha256 of upstream's; another one only where its metadata files had to be given hash names.
+    /// sha256 of upstream's; another one only where its metadata files had to be given hash names, or packages other places.
     pub origin_md: String,
     pub fp: String,
     /// sha256 of the upstream's address: validators of one server mean nothing to another.

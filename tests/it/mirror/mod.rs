@@ -4,6 +4,7 @@ mod bad_world;
 mod crashes;
 mod cycles;
 mod looks;
+mod same_name;
 mod snapshots;
 mod switches;
 mod tree_guards;
