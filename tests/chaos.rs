@@ -35,7 +35,6 @@ mod tree;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -43,7 +42,7 @@ use std::time::{Duration, Instant};
 use cells::Tally;
 use check::Violation;
 use estate::Estate;
-use fault::{POINTS, Rng, Round};
+use fault::{Libraries, POINTS, Rng, Round};
 
 /// From here on the report is judged for its cells too.
 const FULL: usize = 100;
@@ -54,7 +53,7 @@ struct Plan {
     seed: u64,
     estates: usize,
     settle: Duration,
-    power: Option<PathBuf>,
+    libraries: Libraries,
     /// Rounds on a disk that fills.
     full: usize,
     /// `QD_CHAOS_ONLY` narrows the rounds.
@@ -82,6 +81,8 @@ struct Report {
     approvals: usize,
     attempts: usize,
     verdicts: BTreeMap<String, usize>,
+    /// Of occurrences of the clock.
+    outcomes: BTreeMap<String, usize>,
     violations: BTreeSet<Violation>,
 }
 
@@ -130,13 +131,9 @@ fn plan(scratch: &std::path::Path) -> Plan {
     let count = number("QD_CHAOS_ROUNDS").unwrap_or(12) as usize;
     let seed = number("QD_CHAOS_SEED").unwrap_or_else(|| journal::boot_us() ^ u64::from(std::process::id()));
     let only = std::env::var("QD_CHAOS_ONLY").unwrap_or_default();
-    let power = match power::build(scratch) {
-        Ok(library) => Some(library),
-        Err(why) => {
-            support::skip("chaos.power", &why);
-            None
-        }
-    };
+    let there = |built: Result<_, String>, test: &str| built.map_err(|why| support::skip(test, &why)).ok();
+    let libraries =
+        Libraries { power: there(power::build(scratch), "chaos.power"), clock: there(power::preload(scratch, "clock"), "chaos.clock") };
     let mut rng = Rng(seed);
     let mut aims = Vec::new();
     let mut rounds = Vec::new();
@@ -159,7 +156,7 @@ fn plan(scratch: &std::path::Path) -> Plan {
         seed,
         estates: number("QD_CHAOS_ESTATES").unwrap_or(3).clamp(1, 16) as usize,
         settle: Duration::from_secs(number("QD_CHAOS_SETTLE_S").unwrap_or(120)),
-        power,
+        libraries,
         full: if only.is_empty() { (count / 50).clamp(2, 10) } else { 0 },
         narrowed: !only.is_empty(),
     }
@@ -179,7 +176,7 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
             (r.points.clone(), more(plan, at, &r, &mut rng))
         };
         let Some(round) = plan.rounds.get(at).copied().or(more) else { break };
-        let outcome = fault::run(&mut estate, round, &mut rng, plan.power.as_deref(), &visits);
+        let outcome = fault::run(&mut estate, round, &mut rng, &plan.libraries, &visits);
         let settled = outcome.and_then(|o| settled(&mut estate, plan.settle).map(|e| (o, e)));
         let (settled, evidence) = match settled {
             Ok((o, e)) => (Some(o), Ok(e)),
@@ -221,8 +218,7 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
         }
     }
     // The last word of the estate: what the command line says must be what the store claimed.
-    if let (Ok(evidence), false) = (estate.evidence(), stop.load(Ordering::SeqCst)) {
-        let told = estate.home.qd(["--json", "get", "runs", "--limit", "100000"]);
+    if let (false, Ok((evidence, told))) = (stop.load(Ordering::SeqCst), last_word(&mut estate, plan.settle)) {
         let rows = serde_json::from_str::<serde_json::Value>(&told.stdout).ok().and_then(|v| v["rows"].as_array().map(Vec::len));
         let mut r = report.lock().expect("no thread of ours panicked");
         if rows != Some(evidence.runs.len()) {
@@ -232,12 +228,16 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
         match (estate.audited("run"), estate.audited("approve")) {
             (Ok(runs), Ok(approvals)) => {
                 r.approvals += approvals.len();
-                r.violations.extend(check::audited(&estate.told, &runs));
+                let by_clock = evidence.occurrences.iter().filter(|o| matches!(o.outcome.as_str(), "ran" | "late"));
+                let by_clock = by_clock.filter_map(|o| Some((o.pipeline.clone(), o.run?, check::NOBODY.to_owned())));
+                let promised: Vec<_> = estate.told.iter().cloned().chain(by_clock).collect();
+                r.violations.extend(check::audited(&promised, &runs));
                 r.violations.extend(check::agreed(&evidence.runs, &approvals));
             }
             (Err(what), _) | (_, Err(what)) => drop(r.violations.insert(Violation { invariant: "I16", what })),
         }
         r.cancelled += estate.cancelled.len();
+        estate::outcomes(&evidence, &mut r.outcomes);
         r.runs += evidence.runs.len();
         r.attempts += evidence.attempts.len();
         for run in evidence.runs {
@@ -254,9 +254,23 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
 fn settled(estate: &mut Estate, limit: Duration) -> Result<check::Evidence, String> {
     loop {
         estate.settle(limit)?;
+        // The clock fires on: what was looked at while nothing began or ended belongs together.
+        let before = estate.pulse();
         let evidence = estate.evidence()?;
-        if evidence.runs.iter().all(|r| r.state == "done") {
+        if evidence.runs.iter().all(|r| r.state == "done") && before.is_some_and(|p| p.1 == 0) && before == estate.pulse() {
             return Ok(evidence);
+        }
+    }
+}
+
+/// Evidence, and what the command line says of the same state.
+fn last_word(estate: &mut Estate, limit: Duration) -> Result<(check::Evidence, support::Out), String> {
+    loop {
+        let evidence = settled(estate, limit)?;
+        let before = estate.pulse();
+        let told = estate.home.qd(["--json", "get", "runs", "--limit", "100000"]);
+        if before == estate.pulse() && before.is_some_and(|p| p.0 == evidence.runs.len() as i64) {
+            return Ok((evidence, told));
         }
     }
 }
@@ -300,6 +314,7 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
         r.forgotten
     ));
     line(format!("verdicts {:?}", r.verdicts));
+    line(format!("occurrences of the clock {:?}", r.outcomes));
     line(String::new());
     line(r.tally.to_string());
     line("crash points reached:".into());
@@ -323,11 +338,17 @@ fn judge(plan: &Plan, r: &Report, took: Duration) -> (String, bool) {
     } else {
         line(format!("cells are not judged below {FULL} rounds, nor where the run ended early"));
     }
+    if plan.judged() && !red {
+        for outcome in ["ran", "late", "coalesced", "skipped"].iter().filter(|o| !r.outcomes.contains_key(**o)) {
+            line(format!("RED: no occurrence was ever {outcome}: the harness did not try it"));
+            red = true;
+        }
+    }
     for v in &r.violations {
         line(format!("RED: {}: {}", v.invariant, v.what));
         red = true;
     }
-    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I10 I13 I15 I16 I18 hold".into() });
+    line(if red { "RED".into() } else { "green: I1 I2 I3 I4 I5 I6 I7 I9 I10 I13 I15 I16 I18 hold".into() });
     (text, red)
 }
 

@@ -155,7 +155,7 @@ impl Store {
                 params![pipeline, trigger, now_us],
             )?;
             tx.execute(
-                "UPDATE trigger_state SET cursor_us = ?3, since_us = min(since_us, ?3) WHERE pipeline = ?1 AND trigger = ?2",
+                "UPDATE trigger_state SET cursor_us = min(cursor_us, ?3), since_us = min(since_us, ?3) WHERE pipeline = ?1 AND trigger = ?2",
                 params![pipeline, trigger, now_us],
             )?;
             Ok(())

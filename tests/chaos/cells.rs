@@ -23,6 +23,12 @@ pub enum Doing {
     BetweenStages,
     Post,
     Publish,
+    /// The clock has fired, and no run is written yet.
+    Due,
+    /// Run and row are written, and nothing else has been done about them.
+    Fired,
+    /// The scheduler looks for the first time: it reads the triggers, and settles what was due while nobody looked.
+    CatchingUp,
 }
 
 impl Target {
@@ -30,7 +36,7 @@ impl Target {
 }
 
 impl Doing {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::BeforeClaim,
         Self::Claimed,
         Self::Started,
@@ -41,6 +47,9 @@ impl Doing {
         Self::BetweenStages,
         Self::Post,
         Self::Publish,
+        Self::Due,
+        Self::Fired,
+        Self::CatchingUp,
     ];
 }
 
@@ -68,6 +77,9 @@ impl fmt::Display for Doing {
             Self::BetweenStages => "between stages",
             Self::Post => "post",
             Self::Publish => "publish",
+            Self::Due => "due, no run yet",
+            Self::Fired => "fired",
+            Self::CatchingUp => "catching up",
         })
     }
 }
@@ -79,6 +91,7 @@ pub fn unreachable(cell: Cell) -> Option<&'static str> {
     match cell {
         (Target::Shim, Doing::BeforeClaim | Doing::Ingest | Doing::BetweenStages) => Some("no shim exists then"),
         (Target::Step, Doing::BeforeClaim | Doing::Ingest | Doing::BetweenStages) => Some("no step exists then"),
+        (Target::Shim | Target::Step, Doing::Due | Doing::Fired | Doing::CatchingUp) => Some("a run that is just written has neither"),
         (Target::Step, Doing::Claimed) => {
             Some("the child is behind its gate: killing it there is the shim's cell `claimed`, and no command of ours ran")
         }

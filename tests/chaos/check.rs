@@ -40,15 +40,33 @@ pub struct Occurrence {
     pub trigger: String,
     pub scheduled_us: i64,
     pub outcome: String,
+    pub cause: String,
     pub why: String,
     pub run: Option<u64>,
 }
 
-/// A trigger of the estate: every so many microseconds, by the clock.
+/// A trigger of the estate: every so many microseconds, counted from its phase. No two of a pipeline are due at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Beat {
     pub pipeline: &'static str,
     pub every_us: i64,
+    pub phase_us: i64,
+}
+
+impl Beat {
+    fn is_due(&self, at_us: i64) -> bool {
+        (at_us - self.phase_us).rem_euclid(self.every_us) == 0
+    }
+}
+
+/// Every time at which something is due, later than `from_us` and up to `until_us`.
+pub fn due(beats: &[Beat], from_us: i64, until_us: i64) -> Vec<(&'static str, i64)> {
+    let of = |b: &Beat| {
+        let (pipeline, every) = (b.pipeline, b.every_us);
+        let first = from_us + every - (from_us - b.phase_us).rem_euclid(every);
+        (0..).map(move |n| first + n * every).take_while(move |at| *at <= until_us).map(move |at| (pipeline, at))
+    };
+    beats.iter().flat_map(of).collect()
 }
 
 /// The token of a run that nobody asked for by hand.
@@ -81,7 +99,13 @@ pub struct Evidence {
     pub survivors: Vec<(String, i32, String)>,
     pub natures: &'static [Nature],
     pub occurrences: Vec<Occurrence>,
-    pub beats: &'static [Beat],
+    pub beats: Vec<Beat>,
+    /// When the triggers were written into their files: nothing is owed from before.
+    pub placed_us: i64,
+    /// From when on the scheduler knew all of them: each time is owed.
+    pub known_us: i64,
+    /// Up to here all must be settled.
+    pub until_us: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,39 +276,69 @@ fn logs(e: &Evidence, bad: Bad) {
     }
 }
 
-/// I9: every occurrence between the first and the last is accounted for, none twice; each says why, or names a run that is there; and each
-/// run that a trigger started is named.
+/// I9: each row says what became of its time: it names the run that began for it, or the run that stands for it, or why there is none.
 fn ledger(e: &Evidence, bad: Bad) {
-    let mut rows: BTreeMap<(&str, &str), BTreeMap<i64, &Occurrence>> = BTreeMap::new();
+    let runs: BTreeSet<(&str, u64)> = e.runs.iter().map(|r| (r.pipeline.as_str(), r.number)).collect();
+    let begun: BTreeSet<(&str, u64)> = e.attempts.iter().map(|a| (a.pipeline.as_str(), a.number)).collect();
+    let mut seen = BTreeSet::new();
     let mut started: BTreeMap<(&str, u64), usize> = BTreeMap::new();
     for o in &e.occurrences {
         let at = format!("{} at {} us", o.pipeline, o.scheduled_us);
-        if rows.entry((&o.pipeline, &o.trigger)).or_default().insert(o.scheduled_us, o).is_some() {
+        if !seen.insert((o.pipeline.as_str(), o.trigger.as_str(), o.scheduled_us)) {
             bad("I9", format!("{at} has two rows"));
         }
-        match (o.run, o.outcome.as_str()) {
-            (Some(n), _) if !e.runs.iter().any(|r| r.pipeline == o.pipeline && r.number == n) => {
-                bad("I9", format!("{at} names {}, which is not there", name(&o.pipeline, n)));
+        let run = o.run.map(|n| (o.pipeline.as_str(), n));
+        if let Some(run) = run.filter(|r| !runs.contains(r)) {
+            bad("I9", format!("{at} names {}, which is not there", name(run.0, run.1)));
+        }
+        match (o.outcome.as_str(), run) {
+            ("ran" | "late", Some(run)) => {
+                *started.entry(run).or_default() += 1;
+                if !begun.contains(&run) && !e.cancelled.contains(&(run.0.to_owned(), run.1)) {
+                    bad("I9", format!("{at} is called {}, and no step of {} ever began", o.outcome, name(run.0, run.1)));
+                }
             }
-            (Some(n), "ran" | "late") => *started.entry((&o.pipeline, n)).or_default() += 1,
-            (None, "ran" | "late") => bad("I9", format!("{at} is called {} and names no run", o.outcome)),
-            (None, _) if o.why.is_empty() => bad("I9", format!("{at} is called {} and says not why", o.outcome)),
-            _ => {}
+            ("coalesced", Some(_)) | ("skipped", None) => {}
+            ("ran" | "late" | "coalesced", None) => bad("I9", format!("{at} is called {} and names no run", o.outcome)),
+            ("skipped", Some(run)) => bad("I9", format!("{at} is called skipped and names {}", name(run.0, run.1))),
+            _ => bad("I9", format!("{at} is called `{}`, which is no outcome", o.outcome)),
+        }
+        if o.cause == "missed" && o.scheduled_us > e.until_us {
+            bad("I9", format!("{at} is called missed, and has not come yet"));
+        }
+        if o.outcome != "ran" && o.why.is_empty() || o.outcome == "skipped" && o.cause.is_empty() {
+            bad("I9", format!("{at} is called {} and says not why", o.outcome));
         }
     }
-    for beat in e.beats {
-        for ((pipeline, trigger), times) in rows.iter().filter(|((p, _), _)| *p == beat.pipeline) {
-            let times: Vec<i64> = times.keys().copied().collect();
-            for pair in times.windows(2).filter(|p| p[1] - p[0] != beat.every_us) {
-                bad("I9", format!("{pipeline} {trigger}: between {} and {} us an occurrence is missing or odd", pair[0], pair[1]));
-            }
+    clockwork(e, &started, bad);
+}
+
+/// I9: the rows are those of the clock, none twice, none missing, and each run that the clock started is named by one.
+fn clockwork(e: &Evidence, started: &BTreeMap<(&str, u64), usize>, bad: Bad) {
+    let timed: BTreeSet<&str> = e.beats.iter().map(|b| b.pipeline).collect();
+    let mut rows: BTreeMap<(&str, i64), u32> = BTreeMap::new();
+    for o in e.occurrences.iter().filter(|o| timed.contains(o.pipeline.as_str())) {
+        *rows.entry((&o.pipeline, o.scheduled_us)).or_default() += 1;
+        let at = format!("{} at {} us", o.pipeline, o.scheduled_us);
+        if !e.beats.iter().any(|b| b.pipeline == o.pipeline && b.is_due(o.scheduled_us)) {
+            bad("I9", format!("{at} has a row, and was never due"));
+        } else if o.scheduled_us <= e.placed_us {
+            bad("I9", format!("{at} has a row, and its trigger was not there yet"));
         }
-        for r in e.runs.iter().filter(|r| r.pipeline == beat.pipeline) {
-            let told = e.told.iter().any(|(p, n, _)| *p == r.pipeline && *n == r.number);
-            let n = started.get(&(r.pipeline.as_str(), r.number)).copied().unwrap_or(0);
-            if !told && n != 1 {
-                bad("I9", format!("{} was started by {n} occurrences", name(&r.pipeline, r.number)));
-            }
+    }
+    for ((pipeline, at), n) in rows.iter().filter(|(_, n)| **n > 1) {
+        bad("I9", format!("{pipeline} at {at} us has {n} rows, of one trigger under two names"));
+    }
+    for (pipeline, at) in due(&e.beats, e.known_us, e.until_us) {
+        if !rows.contains_key(&(pipeline, at)) {
+            bad("I9", format!("{pipeline} was due at {at} us, and the ledger is missing it"));
+        }
+    }
+    for r in e.runs.iter().filter(|r| timed.contains(r.pipeline.as_str())) {
+        let told = e.told.iter().any(|(p, n, _)| *p == r.pipeline && *n == r.number);
+        let n = started.get(&(r.pipeline.as_str(), r.number)).copied().unwrap_or(0);
+        if !told && n != 1 {
+            bad("I9", format!("{} was started by {n} occurrences", name(&r.pipeline, r.number)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One round: a crowd of runs, one kill that is aimed or left to chance, a restart, and what it hit.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`, the scheduler by `tests/it/schedule`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -53,9 +53,10 @@ pub const POINTS: &[Point] = &[
     point("runner.inputs", Target::Engine, Doing::Claimed, "-"),
     point("retention.condemned", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.removed", Target::Engine, Doing::BeforeClaim, "-"),
-    point("scheduler.known", Target::Engine, Doing::BeforeClaim, "-"),
-    point("scheduler.recorded", Target::Engine, Doing::BeforeClaim, "-"),
-    point("scheduler.fired", Target::Engine, Doing::BeforeClaim, "-"),
+    point("scheduler.known", Target::Engine, Doing::CatchingUp, ""),
+    point("scheduler.recorded", Target::Engine, Doing::CatchingUp, ""),
+    point("scheduler.due", Target::Engine, Doing::Due, ""),
+    point("scheduler.fired", Target::Engine, Doing::Fired, ""),
     point("shim.begin", Target::Shim, Doing::Claimed, ""),
     point("shim.locked", Target::Shim, Doing::Claimed, ""),
     point("shim.reserved", Target::Shim, Doing::Claimed, ""),
@@ -140,6 +141,13 @@ pub enum Round {
     PowerCut,
 }
 
+/// What is preloaded into engines; none where it cannot be built.
+#[derive(Debug, Default)]
+pub struct Libraries {
+    pub power: Option<PathBuf>,
+    pub clock: Option<PathBuf>,
+}
+
 /// What a round leaves for the report.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -175,7 +183,7 @@ pub fn run(
     estate: &mut Estate,
     round: Round,
     rng: &mut Rng,
-    power: Option<&std::path::Path>,
+    libraries: &Libraries,
     visits: &BTreeMap<&'static str, u32>,
 ) -> Result<Outcome, String> {
     let mut out = Outcome::default();
@@ -185,17 +193,17 @@ pub fn run(
             let there = |p: &&Point| !p.elsewhere() && p.doing == cell.1 && (p.owner == cell.0 || cell.0 != Target::Shim);
             let points: Vec<&Point> = POINTS.iter().filter(there).collect();
             // Moments of microseconds can only be met where the process is held; others are met both ways.
-            let narrow = matches!(cell.1, Doing::Claimed | Doing::Status | Doing::Ingest);
+            let narrow = matches!(cell.1, Doing::Claimed | Doing::Status | Doing::Ingest | Doing::Due | Doing::Fired | Doing::CatchingUp);
             if !points.is_empty() && (narrow || rng.one_in(2)) {
                 // The least visited first, so that each is reached.
                 let point = points.iter().min_by_key(|p| (visits.get(p.name).copied().unwrap_or(0), rng.next())).expect("not empty");
-                at_point(estate, cell, point, rng, &mut out)?;
+                at_point(estate, cell, point, libraries.clock.as_deref(), rng, &mut out)?;
             } else {
                 at_moment(estate, cell, rng, &mut out)?;
             }
         }
         Round::Chance => by_chance(estate, rng, &mut out)?,
-        Round::PowerCut => match power {
+        Round::PowerCut => match libraries.power.as_deref() {
             Some(library) => power_cut(estate, library, rng, &mut out)?,
             None => by_chance(estate, rng, &mut out)?,
         },
@@ -223,7 +231,7 @@ fn crowd(estate: &mut Estate, rng: &mut Rng) -> Result<(), String> {
 }
 
 /// Holds or kills a process at a named point; what is held may see another process die first.
-fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+fn at_point(estate: &mut Estate, cell: Cell, point: &Point, clock: Option<&Path>, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
     let label = estate.token();
     let once = estate.home.root().join(format!("once-{label}"));
     let once_text = once.to_string_lossy().into_owned();
@@ -231,6 +239,20 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
     let mut faults = vec![("QD_CRASH_AT", point.name), ("QD_CRASH_ONCE", once_text.as_str())];
     if hold {
         faults.push(("QD_CRASH_SIGNAL", "STOP"));
+    }
+    // What was due meanwhile is caught up with: an outage of one to three minutes, as the next engine's clock has it.
+    let ahead = (61 + rng.below(120)).to_string();
+    let (clock_text, catching_up) = (clock.map(|c| c.to_string_lossy().into_owned()), point.doing == Doing::CatchingUp);
+    let outage = match &clock_text {
+        Some(library) if catching_up || matches!(point.doing, Doing::Due | Doing::Fired) && rng.one_in(2) => {
+            faults.extend([("LD_PRELOAD", library.as_str()), ("QD_CLOCK_AHEAD", ahead.as_str())]);
+            true
+        }
+        _ => false,
+    };
+    if catching_up {
+        estate.kill_engine();
+        estate.reword_a_trigger();
     }
     let in_step = point.owner == Target::Step;
     let mut with = Vec::new();
@@ -250,6 +272,9 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
     let reached = wait(PATIENCE, || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));
     let Some(pid) = reached.as_deref().and_then(|t| t.split_whitespace().nth(1)?.parse::<i32>().ok()) else {
         out.missed.push(format!("{} / {} at {}", cell.0, cell.1, point.name));
+        if outage {
+            estate.kill_engine();
+        }
         end(client);
         return estate.ensure_engine(false);
     };
@@ -299,6 +324,10 @@ fn at_point(estate: &mut Estate, cell: Cell, point: &Point, rng: &mut Rng, out: 
     if dead {
         gone(pid);
     }
+    if outage {
+        // The next one finds the clock set back.
+        estate.kill_engine();
+    }
     estate.ensure_engine(rng.one_in(3))?;
     end(client);
     Ok(())
@@ -315,9 +344,10 @@ fn gone(pid: i32) {
     wait(Duration::from_secs(10), || (!alive(pid)).then_some(()));
 }
 
-/// The attempts of the run whose process we killed.
+/// The attempts of the run whose process we killed: that of `token`, or one of the clock's, which came first.
 fn mark_open(estate: &mut Estate, token: &str) {
-    if let Some((pipeline, number, _)) = estate.find(token) {
+    let place = estate.find(token).map(|(pipeline, number, _)| (pipeline, number));
+    for (pipeline, number) in open_runs(estate).into_iter().chain(place) {
         for a in view::attempts(&estate.run_dir(&pipeline, number), &estate.journal) {
             // A step's shim may have written the verdict on it already; the lock of a dead shim lives until the child at its gate has left.
             if a.native || a.push || !a.ended {
@@ -325,6 +355,11 @@ fn mark_open(estate: &mut Estate, token: &str) {
             }
         }
     }
+}
+
+fn open_runs(estate: &Estate) -> Vec<(String, u64)> {
+    let open = estate.open_runs().into_iter().flatten();
+    open.filter_map(|r| r.rsplit_once('#').and_then(|(p, n)| Some((p.to_owned(), n.parse().ok()?)))).collect()
 }
 
 /// Waits until the run does what is wanted, and kills.
@@ -448,7 +483,7 @@ fn kill_step(estate: &mut Estate, token: &str, rng: &mut Rng) -> bool {
 }
 
 /// A moment in the life of several runs, then darkness for engine, shims and steps at once.
-fn power_cut(estate: &mut Estate, library: &std::path::Path, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
+fn power_cut(estate: &mut Estate, library: &Path, rng: &mut Rng, out: &mut Outcome) -> Result<(), String> {
     let label = estate.token();
     let ledger = estate.home.root().join(format!("ledger-{label}"));
     let (library, file) = (library.to_string_lossy().into_owned(), ledger.to_string_lossy().into_owned());
@@ -475,8 +510,9 @@ fn power_cut(estate: &mut Estate, library: &std::path::Path, rng: &mut Rng, out:
     estate.kill_engine();
     estate.home.kill_everything();
     let mut places: BTreeMap<PathBuf, String> = BTreeMap::new();
-    for (pipeline, number, _) in estate.told.iter().rev().take(3) {
-        for a in view::attempts(&estate.run_dir(pipeline, *number), &estate.journal) {
+    let asked: Vec<(String, u64)> = estate.told.iter().rev().take(3).map(|(pipeline, number, _)| (pipeline.clone(), *number)).collect();
+    for (pipeline, number) in open_runs(estate).into_iter().chain(asked) {
+        for a in view::attempts(&estate.run_dir(&pipeline, number), &estate.journal) {
             if !a.ended {
                 estate.hit.insert(a.id.clone());
             }
@@ -496,7 +532,7 @@ fn power_cut(estate: &mut Estate, library: &std::path::Path, rng: &mut Rng, out:
 fn attempt_of_shim(pid: i32) -> Option<String> {
     let line = command_line(pid);
     let dir = line.split(" shim ").nth(1)?;
-    let spec: serde_json::Value = serde_json::from_slice(&std::fs::read(std::path::Path::new(dir.trim()).join("spec.json")).ok()?).ok()?;
+    let spec: serde_json::Value = serde_json::from_slice(&std::fs::read(Path::new(dir.trim()).join("spec.json")).ok()?).ok()?;
     Some(spec["attempt"].as_str()?.to_owned()).filter(|id| !id.is_empty() || attempt_of(pid).is_empty())
 }
 

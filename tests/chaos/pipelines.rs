@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::check::Nature;
+use super::check::{Beat, Nature};
 
 /// What the pipelines below do where nobody is killed.
 pub static NATURES: &[Nature] = &[
@@ -21,6 +21,9 @@ pub static NATURES: &[Nature] = &[
     Nature { pipeline: "gate", verdict: "success", must: &["asked", "agreed"] },
     Nature { pipeline: "promote", verdict: "success", must: &["promoted"] },
     Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
+    Nature { pipeline: "tick", verdict: "success", must: &["timed"] },
+    Nature { pipeline: "tock", verdict: "success", must: &["timed"] },
+    Nature { pipeline: "tack", verdict: "success", must: &["timed"] },
 ];
 
 const SOLO: &str = r#"
@@ -166,6 +169,41 @@ stages:
     run: exec "$CHAOS" step cell=promoted ms=5
 "#;
 
+/// Nobody asks for it but the clock.
+const TIMED_BODY: &str = r#"
+stages:
+  - name: timed
+    run: exec "$CHAOS" step cell=timed ms=5 lines=1
+"#;
+
+/// Pipelines that the clock fires, and what becomes there of starts that were missed.
+pub const TIMED: &[(&str, &str)] =
+    &[("tick", "{policy: skip}"), ("tock", "{policy: once, within: 10m}"), ("tack", "{policy: all, within: 10m, max: 3}")];
+
+/// The shortest interval that there is; as many triggers share it as make one start every other second.
+const EVERY_S: i64 = 60;
+const APART_S: i64 = 2;
+
+fn timed(second: i64) -> &'static str {
+    ["tick", "tock", "tick", "tack"][(second / APART_S % 4) as usize]
+}
+
+fn seconds() -> impl Iterator<Item = i64> {
+    (0..EVERY_S / APART_S).map(|n| n * APART_S)
+}
+
+/// What the triggers of an estate are due by.
+pub fn beats() -> Vec<Beat> {
+    let beat = |s| Beat { pipeline: timed(s), every_us: EVERY_S * 1_000_000, phase_us: s * 1_000_000 };
+    seconds().map(beat).collect()
+}
+
+fn triggers(name: &str) -> String {
+    let Some((_, policy)) = TIMED.iter().find(|(n, _)| *n == name) else { return String::new() };
+    let one = |s| format!("  - every: {EVERY_S}s\n    anchor: 2026-01-05 00:00:{s:02}\n    timezone: UTC\n    catch_up: {policy}\n");
+    format!("triggers:\n{}", seconds().filter(|s| timed(*s) == name).map(one).collect::<String>())
+}
+
 pub const PIPELINES: &[(&str, &str)] = &[
     ("solo", SOLO),
     ("cells", CELLS),
@@ -182,6 +220,9 @@ pub const PIPELINES: &[(&str, &str)] = &[
     ("push", PUSH),
     ("promote", PROMOTE),
     ("gate", GATE),
+    ("tick", TIMED_BODY),
+    ("tock", TIMED_BODY),
+    ("tack", TIMED_BODY),
 ];
 
 /// The whole file of one pipeline. `token` makes every run's plan its own; `point`, `once` and `hold` plant a crash in a step.
@@ -193,5 +234,6 @@ pub fn text(name: &str, body: &str, exe: &str, chaos: &Path, journal: &Path, url
     let body = body.replace("@ROOT@", &tree.with_file_name("promoted").to_string_lossy());
     // Retention must not take away what is to be checked at the end.
     let keep = if body.contains("options:") { "" } else { "options: {keep: {runs: 100000}}\n" };
-    format!("format: 1\nname: {name}\nparameters:\n{parameters}env:\n{env}{keep}{body}")
+    let triggers = triggers(name);
+    format!("format: 1\nname: {name}\n{triggers}parameters:\n{parameters}env:\n{env}{keep}{body}")
 }

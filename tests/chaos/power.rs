@@ -7,10 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the recorder into `dir`. Needs `cc`, as the bundled SQLite does.
+/// Builds the recorder into `dir`.
 pub fn build(dir: &Path) -> Result<PathBuf, String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/power.c");
-    let target = dir.join("power.so");
+    preload(dir, "power")
+}
+
+/// Builds a library to be preloaded, from `NAME.c`, into `dir`. Needs `cc`, as the bundled SQLite does.
+pub fn preload(dir: &Path, name: &str) -> Result<PathBuf, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos").join(name).with_extension("c");
+    let target = dir.join(name).with_extension("so");
     let out = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&target).arg(&source).arg("-ldl").output();
     match out {
         Ok(o) if o.status.success() => Ok(target),

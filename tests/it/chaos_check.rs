@@ -145,8 +145,6 @@ fn i10_a_run_ends_as_cancelled_only_where_that_was_asked_for() {
     assert!(check(&e).is_empty());
 }
 
-static BEATS: &[check::Beat] = &[check::Beat { pipeline: "p", every_us: 5_000_000 }];
-
 #[test]
 fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
     let row = |n: i64, outcome: &str, run: Option<u64>| check::Occurrence {
@@ -154,12 +152,14 @@ fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
         trigger: "t".into(),
         scheduled_us: n * 5_000_000,
         outcome: outcome.into(),
-        why: if run.is_none() { "the engine was down".into() } else { String::new() },
+        cause: if outcome == "skipped" { "missed".into() } else { String::new() },
+        why: if outcome == "ran" { String::new() } else { "the engine was down".into() },
         run,
     };
     let scheduled = |e: &mut Evidence| {
         e.told.clear();
-        e.beats = BEATS;
+        e.beats = vec![check::Beat { pipeline: "p", every_us: 5_000_000, phase_us: 0 }];
+        (e.placed_us, e.known_us, e.until_us) = (1, 5_000_000, 24_999_999);
         e.occurrences = vec![row(1, "ran", Some(1)), row(2, "skipped", None), row(3, "coalesced", Some(2)), row(4, "late", Some(2))];
     };
     let mut sound = world();
@@ -171,13 +171,41 @@ fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
             change(e);
         });
     };
-    with("missing", &|e| drop(e.occurrences.remove(1)));
+    with("missing it", &|e| drop(e.occurrences.remove(1)));
+    with("missing it", &|e| e.until_us = 25_000_000);
+    with("missing it", &|e| e.beats.push(check::Beat { pipeline: "p", every_us: 5_000_000, phase_us: 1_000_000 }));
     with("two rows", &|e| e.occurrences[1].scheduled_us = 5_000_000);
+    with("two names", &|e| {
+        let twice = check::Occurrence { trigger: "u".into(), ..e.occurrences[1].clone() };
+        e.occurrences.push(twice);
+    });
+    with("has not come yet", &|e| e.until_us = 9_999_999);
+    with("never due", &|e| e.occurrences[1].scheduled_us += 1);
+    with("not there yet", &|e| e.placed_us = 5_000_000);
     with("says not why", &|e| e.occurrences[1].why.clear());
+    with("says not why", &|e| e.occurrences[1].cause.clear());
+    with("says not why", &|e| e.occurrences[3].why.clear());
     with("not there", &|e| e.occurrences[0].run = Some(9));
     with("names no run", &|e| e.occurrences[0].run = None);
-    with("started by 0", &|e| e.occurrences[0].outcome = "skipped".into());
+    with("names no run", &|e| e.occurrences[2].run = None);
+    with("skipped and names p#2", &|e| e.occurrences[1].run = Some(2));
+    with("no outcome", &|e| e.occurrences[1].outcome = "lost".into());
+    with("started by 0", &|e| e.occurrences[0] = row(1, "skipped", None));
     with("started by 2", &|e| e.occurrences[2].outcome = "ran".into());
+    with("no step of p#1 ever began", &|e| e.attempts.retain(|a| a.number != 1));
+}
+
+#[test]
+fn the_clock_of_the_harness_knows_each_time_once() {
+    let beat = |phase_us| check::Beat { pipeline: "p", every_us: 60, phase_us };
+    assert_eq!(check::due(&[beat(0), beat(10)], 0, 130), [("p", 60), ("p", 120), ("p", 10), ("p", 70), ("p", 130)]);
+    assert!(check::due(&[beat(0)], 60, 119).is_empty());
+    let beats = pipelines::beats();
+    let minute = check::due(&beats, 0, 60_000_000);
+    assert_eq!((minute.len(), beats.len()), (30, 30));
+    let times: std::collections::BTreeSet<i64> = minute.iter().map(|(_, at)| *at).collect();
+    assert_eq!(times.len(), 30, "no two are due at once");
+    assert!(pipelines::TIMED.iter().all(|(name, _)| minute.iter().filter(|(p, _)| p == name).count() >= 7));
 }
 
 #[test]

@@ -156,6 +156,7 @@ async fn start(
         When::Every { .. } => "every",
     };
     let submit = submit(g.engine, plan, word, reason, format!("schedule:{}:{}:{}", debt.pipeline, debt.key, own.at));
+    crate::base::crash::point("scheduler.due");
     match g.engine.runner.submit_due(submit, ledger).await {
         Ok(run) => {
             tracing::info!(%run, trigger = %debt.key, scheduled_for = %own.at, %outcome, "scheduled start");

@@ -30,6 +30,8 @@ pub struct Scheduler {
     watching_since: Timestamp,
     /// Why nobody looked.
     absent: String,
+    /// It has looked before: what an engine before it left half written is in order.
+    begun: bool,
     /// Due times whose start was tried in time, and could not be written.
     tried: HashSet<(Key, i64)>,
     pub polls: Polls,
@@ -56,6 +58,7 @@ impl Scheduler {
         Self {
             watching_since: started,
             absent: "no engine was running".into(),
+            begun: false,
             tried: HashSet::new(),
             polls: Polls::default(),
             told: board::State::default(),
@@ -108,7 +111,8 @@ impl Scheduler {
         if let Some(off) = off(&files.site, engine.private) {
             return self.rest(engine, off).await;
         }
-        let mut states = know(engine, &files, now).await?;
+        let mut states = know(engine, &files, now, !self.begun).await?;
+        self.begun = true;
         let ground = Ground { engine, site: &files.site, calendars: &files.calendars, now };
         let mut seen: BTreeMap<Key, Seen> = BTreeMap::new();
         let mut failed = None;
@@ -248,8 +252,9 @@ fn clocks(files: &Files, states: &BTreeMap<Key, TriggerState>) -> Vec<(Key, (Tim
 }
 
 /// Brings what the store knows of the triggers to what the files say: new and changed ones owe nothing before now; those that are gone
-/// are forgotten; where the clock was set back, the look goes back with it.
-async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp) -> Result<BTreeMap<Key, TriggerState>, ApiError> {
+/// are forgotten; where the clock was set back, the look goes back with it. `first`: an engine that died before this one may have called
+/// missed what has not come, and not have come so far as to say how far it looked.
+async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) -> Result<BTreeMap<Key, TriggerState>, ApiError> {
     let now_us = now.as_microsecond();
     let known = {
         let engine = engine.clone();
@@ -288,13 +293,16 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp) -> Result<BTr
         engine.store.know(news, gone).await.map_err(|e| from_store(&e))?;
         crate::base::crash::point("scheduler.known");
     }
-    for (key, state) in states.iter_mut().filter(|(_, t)| t.cursor_us > now_us) {
-        tracing::warn!(pipeline = %key.0, trigger = %key.1, "the clock was set back: what ran does not run again");
+    for (key, state) in states.iter_mut().filter(|(_, t)| first || t.cursor_us > now_us) {
         let before = ahead(engine, key, now_us).await?;
+        if state.cursor_us <= now_us && before.is_empty() {
+            continue;
+        }
+        tracing::warn!(pipeline = %key.0, trigger = %key.1, "the clock was set back: what ran does not run again");
         engine.store.wind_back(&key.0, &key.1, now_us).await.map_err(|e| from_store(&e))?;
         let left = ahead(engine, key, now_us).await?;
         news::took_back(engine, key, &before.difference(&left).copied().collect());
-        state.cursor_us = now_us;
+        state.cursor_us = state.cursor_us.min(now_us);
     }
     Ok(states)
 }

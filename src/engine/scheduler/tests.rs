@@ -291,6 +291,33 @@ async fn a_clock_that_jumps_repeats_nothing_and_loses_nothing_i9() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_engine_called_missed_before_its_time_is_taken_back_i9() {
+    let bench = Bench::new();
+    bench.pipeline("p", "triggers:\n  - cron: 0 * * * *\n");
+    let engine = bench.engine();
+    scheduler(&engine).look(&engine).await;
+    // Its clock ran ahead, and it died between the row and the note of how far it had looked.
+    let row = Occurrence {
+        pipeline: "p".into(),
+        trigger: engine.store.trigger_states().unwrap()[0].trigger.clone(),
+        scheduled_us: at("2026-03-23T01:00:00Z").as_microsecond(),
+        outcome: Outcome::Skipped,
+        cause: Cause::Missed,
+        why: "no engine was running".into(),
+        run: None,
+        decided_us: at("2026-03-23T02:10:00Z").as_microsecond(),
+    };
+    engine.store.record(vec![row], Vec::new()).await.unwrap();
+    let mut next = scheduler(&engine);
+    next.look(&engine).await;
+    assert!(ledger(&engine).is_empty(), "it has not come yet");
+    bench.forward(at("2026-03-23T01:00:00Z"));
+    next.look(&engine).await;
+    assert_eq!(outcomes(&engine), [("23 01:00".to_owned(), Outcome::Ran, Cause::None)]);
+    end(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_may_not_start_has_its_row_and_its_reason() {
     let bench = Bench::new();
     bench.put(
