@@ -7,7 +7,7 @@ use super::args::Engine as Command;
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome, from_config};
 use super::out::Out;
-use super::run::{Request, ask};
+use super::run::{Request, ask, ask_at};
 use super::times;
 use crate::api::types::Status;
 use crate::api::{ApiError, Code};
@@ -31,11 +31,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             Ok(())
         }
         Command::Stop(c) => {
-            let status = {
-                let site = ctx.site(out)?;
-                connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?
-            };
-            ask(ctx, out, Request::new("stop", "", c.consent), Start::Never)?;
+            let site = ctx.site_to_look(out)?;
+            let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
+            ask_at(ctx, &site, &Request::new("stop", "", c.consent), Start::Never)?;
             wait_for_end(&status)
         }
         Command::Drain { off, consent } => {

@@ -71,7 +71,12 @@ impl Request {
 /// Sends one request. Where the connection broke, only what cannot be done twice is sent again.
 pub fn ask(ctx: &Ctx, out: &mut Out, request: Request, start: Start) -> Result<Done, Failure> {
     let site = ctx.site(out)?;
-    connect::block_on(async { send(ctx, &site, &request, start).await.map(|(_, done)| done) })
+    ask_at(ctx, &site, &request, start)
+}
+
+/// The same, of the engine of a site that is known already.
+pub fn ask_at(ctx: &Ctx, site: &Site, request: &Request, start: Start) -> Result<Done, Failure> {
+    connect::block_on(async { send(ctx, site, request, start).await.map(|(_, done)| done) })
 }
 
 async fn send(ctx: &Ctx, site: &Site, request: &Request, start: Start) -> Result<(Client, Done), Failure> {

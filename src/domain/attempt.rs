@@ -15,6 +15,9 @@ pub const FORMAT: u32 = 1;
 /// Bytes of a step's report: the shim cuts what grows beyond, and nobody reads further.
 pub const MAX_REPORT: u64 = 32 << 20;
 
+/// Bytes of a step's journal: a step that writes more is ended, for a journal that misses its last lines would send work twice.
+pub const MAX_JOURNAL: u64 = 32 << 20;
+
 /// File names inside the attempt directory.
 pub mod file {
     pub const SPEC: &str = "spec.json";

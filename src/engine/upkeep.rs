@@ -1,5 +1,5 @@
-//! What nobody asks for and every engine does: a daily copy of the store, the removal of runs that no retention rule keeps, and care for
-//! the logs of what has ended.
+//! What nobody asks for and every engine does: a daily copy of the store, the removal of runs that no retention rule keeps and of what ended
+//! attempts left behind, and care for the logs of what has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::state::Engine;
+use crate::runner::leftovers;
 use crate::runner::log::care;
 
 /// The rule is looked at so often; most looks find nothing to do.
@@ -26,6 +27,15 @@ async fn forget(engine: &Engine) {
     }
 }
 
+async fn clear(engine: &Engine) {
+    let store = engine.store.clone();
+    match tokio::task::spawn_blocking(move || leftovers::sweep(&store)).await {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(gone)) => tracing::info!(gone, "what ended attempts left in memory and cgroups was removed"),
+        Ok(Err(e)) => tracing::warn!(error = %e, "what ended attempts left behind could not be looked for"),
+    }
+}
+
 /// Sweeps at the start and every hour until the engine stops.
 pub async fn serve(engine: Arc<Engine>) {
     loop {
@@ -36,6 +46,7 @@ pub async fn serve(engine: Arc<Engine>) {
             Err(e) => tracing::warn!(error = %e, "retention could not be done"),
         }
         forget(&engine).await;
+        clear(&engine).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = engine.stopped() => return,

@@ -19,6 +19,7 @@ mod inputs;
 mod jump;
 mod junit;
 pub mod launch;
+pub mod leftovers;
 mod live;
 pub mod log;
 mod moves;

@@ -69,7 +69,7 @@ pub fn stop_survivors(dir: &Path) -> Result<Stopped, AttemptError> {
         pause = (pause * 2).min(Duration::from_millis(50));
     }
     if let Some(cgroup) = &cgroup {
-        contain::remove(cgroup);
+        contain::remove_soon(cgroup);
     }
     remove_traces(dir);
     Ok(stopped)
@@ -81,7 +81,7 @@ pub(super) fn remove_traces(dir: &Path) {
     if let Ok(Found::Whole(spec)) = read_spec(dir) {
         // Shims start in the engine's own cgroup. One with members stays: `rmdir` refuses.
         if let Ok(Some(parent)) = proc::own_cgroup2() {
-            contain::remove(&parent.join(contain::cgroup_name(&spec.attempt, spec.fence)));
+            contain::remove_soon(&parent.join(contain::cgroup_name(&spec.attempt, spec.fence)));
         }
         for place in secrets::places(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), rustix::process::getuid().as_raw()) {
             secrets::remove(&place.join(secrets::directory_name(&spec.token)));

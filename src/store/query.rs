@@ -100,6 +100,26 @@ fn select(c: &Connection, q: &RunsQuery) -> Result<(String, Vec<Value>), StoreEr
 }
 
 impl Store {
+    /// Id, fence and token of the attempts that have ended, as far as they are wanted.
+    pub fn ended_attempts(
+        &self,
+        wanted: impl Fn(&str, u64, &str) -> bool + Send + 'static,
+    ) -> Result<Vec<(String, u64, String)>, StoreError> {
+        self.read(move |c| {
+            let mut s = c.prepare_cached("SELECT id, fence, token FROM attempt WHERE state = 'done'")?;
+            let mut rows = s.query([])?;
+            let mut out = Vec::new();
+            while let Some(r) = rows.next()? {
+                let (id, fence, token) =
+                    (r.get_ref(0)?.as_str().unwrap_or_default(), r.get(1)?, r.get_ref(2)?.as_str().unwrap_or_default());
+                if wanted(id, fence, token) {
+                    out.push((id.to_owned(), fence, token.to_owned()));
+                }
+            }
+            Ok(out)
+        })
+    }
+
     /// Runs, newest first.
     pub fn runs(&self, q: &RunsQuery) -> Result<Vec<RunRow>, StoreError> {
         self.fold_runs(q, Vec::new(), |all, row| {

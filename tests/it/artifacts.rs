@@ -255,3 +255,24 @@ stages:
     let log = home.qd(["log", "long#1"]).expect(0).stdout;
     assert!(log.contains("report of this step is limited to 32 MiB"), "{log}");
 }
+
+#[test]
+fn a_step_whose_journal_grows_without_end_is_ended_and_its_disk_is_spared() {
+    let home = home();
+    home.pipeline(
+        "scribe",
+        "format: 1
+name: scribe
+stages:
+  - name: write
+    run: |
+      head -c 50000000 /dev/zero | tr '\\0' 'x' >> \"$QD_JOURNAL\"
+      exec sleep 1000
+",
+    );
+    home.qd(["run", "scribe", "--wait"]).expect(1);
+    let row = &rows(&home, "runs", "")[0];
+    assert!(row["verdict"] == "failure" && row["detail"].as_str().unwrap().contains("its journal grew over the limit of 32 MiB"), "{row}");
+    let journal = std::fs::read_dir(home.state().join("runs/scribe/1/journal")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::metadata(journal).unwrap().len(), 32 << 20);
+}

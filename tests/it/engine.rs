@@ -143,6 +143,11 @@ fn a_broken_site_file_is_shown_with_its_place_and_never_ignored() {
     assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("site.toml"), "{answer}");
     let (_, status) = crate::api::raw(&socket, "GET", "/v1/status", "");
     assert!(status["site_error"].as_str().unwrap().contains("site.toml"), "{status}");
+    // Its owner can still end it.
+    let out = home.qd(["engine", "stop"]).expect(0);
+    assert!(out.stderr.contains("site.toml"), "{out:?}");
+    home.site("");
+    home.qd(["engine", "status"]).expect(3);
 }
 
 #[test]
@@ -307,4 +312,29 @@ fn a_client_that_comes_while_the_last_engine_is_ending_gets_the_next_one() {
     until("that to find the store held", || !starting());
     lock.unlock().unwrap();
     assert!(client.wait().success());
+}
+
+#[test]
+fn what_an_ended_attempt_left_in_memory_goes_at_the_next_start_and_a_stranger_s_stays() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    let attempts = home.state().join("runs/hello/1/attempts");
+    let dir = std::fs::read_dir(attempts).unwrap().next().unwrap().unwrap().path();
+    let spec: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("spec.json")).unwrap()).unwrap();
+    let token = spec["token"].as_str().unwrap();
+    // As a shim leaves it that is killed before it can clear up.
+    let plant = |name: &str| {
+        let dir = std::path::Path::new("/dev/shm").join(format!("quarterdeck-{name}"));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("key"), "value").unwrap();
+        dir
+    };
+    let (left, stranger) = (plant(token), plant(&format!("of-nobody-{}", std::process::id())));
+    home.qd(["engine", "start"]).expect(0);
+    until("it to be removed", || !left.exists());
+    let stays = stranger.join("key").exists();
+    std::fs::remove_dir_all(&stranger).unwrap();
+    assert!(stays, "what this store does not know is another's");
 }

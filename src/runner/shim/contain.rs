@@ -113,6 +113,17 @@ pub fn remove(dir: &Path) {
     });
 }
 
+/// The same, once its processes were killed: the kernel lets them go a moment after they are dead. Blocks for 250 ms at most.
+pub fn remove_soon(dir: &Path) {
+    for _ in 0..50 {
+        remove(dir);
+        if !dir.exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// Deepest first. The depth is the step's choice, so it is bounded.
 fn walk(dir: &Path, depth: u32, act: &mut dyn FnMut(&Path)) {
     if depth < 32

@@ -92,10 +92,13 @@ pub fn places(runtime_dir: Option<PathBuf>, uid: u32) -> Vec<PathBuf> {
     list
 }
 
+/// What the names of such directories begin with.
+pub const PREFIX: &str = "quarterdeck-";
+
 /// The name of an attempt's directory there. Nobody can guess it before it exists, and one that exists is never used.
 pub fn directory_name(token: &str) -> String {
     let safe: String = token.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(128).collect();
-    format!("quarterdeck-{safe}")
+    format!("{PREFIX}{safe}")
 }
 
 /// Makes the 0700 directory with one 0600 file a secret in the first place that is really memory.

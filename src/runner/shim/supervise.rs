@@ -12,7 +12,7 @@ use crate::base::clock::Clock;
 use crate::base::duration::Span;
 use crate::base::mask::{Masker, Stream};
 use crate::base::{crash, size, sys};
-use crate::domain::attempt::{EndedBy, MAX_REPORT, Spec};
+use crate::domain::attempt::{EndedBy, MAX_JOURNAL, MAX_REPORT, Spec};
 
 use super::index::Stamp;
 use super::ladder::{Act, Ladder};
@@ -105,6 +105,7 @@ struct Times {
     ended_at: Option<u64>,
     report_len: u64,
     report_cut: bool,
+    journal_full: bool,
     terms: u32,
 }
 
@@ -129,6 +130,7 @@ impl Supervisor<'_> {
             ended_at: None,
             report_len: 0,
             report_cut: false,
+            journal_full: false,
             terms: 0,
         };
         let mut buf = vec![0u8; CHUNK];
@@ -160,6 +162,8 @@ impl Supervisor<'_> {
         // Written before the child ended, and perhaps not looked at since.
         self.read_failure(&mut end);
         self.bound_report(std::fs::metadata(&self.spec.report).map_or(0, |m| m.len()), &mut t);
+        // What came between the look and the end.
+        evidence::cut(Path::new(&self.spec.journal), MAX_JOURNAL);
         end.why = ladder.why();
         Ok(end)
     }
@@ -228,6 +232,7 @@ impl Supervisor<'_> {
                 t.active_us = now;
             }
             self.bound_report(len, t);
+            t.journal_full = std::fs::metadata(&self.spec.journal).is_ok_and(|m| m.len() > MAX_JOURNAL);
         }
         let mut limit = |hit: bool, why: EndedBy, detail: String| {
             if hit && ladder.why().is_none() {
@@ -236,6 +241,7 @@ impl Supervisor<'_> {
                 self.act(act);
             }
         };
+        limit(t.journal_full, EndedBy::LogLimit, format!("its journal grew over the limit of {}", size::short(MAX_JOURNAL)));
         let timeout = Span::from_ms(self.spec.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
         limit(now >= t.wall_at, EndedBy::Timeout, format!("ran longer than its timeout of {timeout}"));
         limit(t.deadline_at.is_some_and(|d| now >= d), EndedBy::Timeout, "the time of its stage or run was up".to_owned());
