@@ -1,9 +1,10 @@
 //! What retention may remove, and removing it: rows of ended runs that nothing pins or refers to.
 
+use std::collections::HashSet;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{Store, StoreError};
 use crate::domain::run::{RunRef, Verdict};
@@ -21,12 +22,24 @@ pub struct EndedRow {
     pub doomed: bool,
 }
 
+/// What refers to a run, but for causes and replays: see [`named`].
 const REFERENCED: &str = "EXISTS (SELECT 1 FROM unoffered u WHERE u.run_id = r.id)
     OR EXISTS (SELECT 1 FROM held_lock h WHERE h.run_id = r.id)
-    OR EXISTS (SELECT 1 FROM run o WHERE o.state != 'done' AND (o.replay_of = r.pipeline || '#' || r.number
-               OR (':' || o.cause || ':') LIKE '%:' || r.pipeline || '#' || r.number || ':%'))
     OR EXISTS (SELECT 1 FROM run_use u JOIN run o ON o.id = u.run_id WHERE u.pipeline = r.pipeline AND u.number = r.number
                AND (o.state != 'done' OR EXISTS (SELECT 1 FROM pin p WHERE p.run_id = o.id)))";
+
+/// Runs that open runs name as their cause, or as what they replay; read once, for asking it of each ended run would be a product of both.
+fn named(c: &Connection) -> Result<HashSet<String>, StoreError> {
+    let mut s = c.prepare_cached("SELECT cause, replay_of FROM run WHERE state != 'done'")?;
+    let mut rows = s.query([])?;
+    let mut out = HashSet::new();
+    while let Some(r) = rows.next()? {
+        let (cause, replay): (Option<String>, Option<String>) = (r.get(0)?, r.get(1)?);
+        out.extend(cause.iter().flat_map(|c| c.split(':')).filter(|part| part.contains('#')).map(str::to_owned));
+        out.extend(replay);
+    }
+    Ok(out)
+}
 
 /// Copies that are kept.
 const BACKUPS: usize = 7;
@@ -76,19 +89,21 @@ impl Store {
     pub fn ended_runs(&self, pipeline: &str) -> Result<Vec<EndedRow>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
+            let named = named(c)?;
             let mut s = c.prepare_cached(&format!(
                 "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED}),
                         EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)
                  FROM run r WHERE r.pipeline = ?1 AND r.state = 'done' ORDER BY r.number DESC"
             ))?;
             let rows = s.query_map([pipeline], |r| {
+                let run = RunRef { pipeline: r.get(0)?, number: r.get(1)? };
                 Ok(EndedRow {
-                    run: RunRef { pipeline: r.get(0)?, number: r.get(1)? },
                     verdict: super::load::word(r, 2)?,
                     ended_us: r.get(3)?,
                     pinned: r.get(4)?,
-                    referenced: r.get(5)?,
+                    referenced: r.get::<_, bool>(5)? || named.contains(&run.to_string()),
                     doomed: r.get(6)?,
+                    run,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -99,8 +114,9 @@ impl Store {
     /// begin to depend on one of them, so their files may be removed.
     pub async fn condemn(&self, runs: Vec<RunRef>) -> Result<Vec<RunRef>, StoreError> {
         self.write(move |tx| {
+            let named = named(tx)?;
             let mut gone = Vec::new();
-            for run in runs {
+            for run in runs.into_iter().filter(|r| !named.contains(&r.to_string())) {
                 let n = tx
                     .prepare_cached(&format!(
                         "INSERT OR REPLACE INTO doomed (run_id) SELECT r.id FROM run r WHERE r.pipeline = ?1 AND r.number = ?2
