@@ -10,7 +10,6 @@ use super::problem::{self, Problem};
 use super::read::{At, Notes, Table};
 use super::{ConfigError, Dirs, trust};
 use crate::base::suggest;
-use crate::domain::run::valid_name;
 use crate::pipeline::calendar::{Calendar, Rule, Span};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -19,22 +18,7 @@ const FORMS: &str = "a date (2026-03-28), a date and a time (2026-03-28 06:00), 
 
 /// Names of the calendars, sorted. Files whose name is no name are left out.
 pub fn names(dirs: &Dirs, uid: u32) -> Result<Vec<String>, ConfigError> {
-    let dir = dirs.calendars();
-    match trust::directory(&dir, uid) {
-        Ok(()) => {}
-        Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    }
-    let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.clone(), why: e.to_string() };
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        if let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(".toml")).filter(|s| valid_name(s)) {
-            out.push(stem.to_owned());
-        }
-    }
-    out.sort();
-    Ok(out)
+    trust::names(&dirs.calendars(), ".toml", uid)
 }
 
 /// Reads one calendar by a name of [`names`].

@@ -7,22 +7,7 @@ use crate::domain::run::valid_name;
 
 /// Names of the site's themes, sorted. Files whose name is no name are left out.
 pub fn names(dirs: &Dirs, uid: u32) -> Result<Vec<String>, ConfigError> {
-    let dir = dirs.themes();
-    match trust::directory(&dir, uid) {
-        Ok(()) => {}
-        Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
-        Err(e) => return Err(e),
-    }
-    let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.clone(), why: e.to_string() };
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        if let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(".toml")).filter(|s| valid_name(s)) {
-            out.push(stem.to_owned());
-        }
-    }
-    out.sort();
-    Ok(out)
+    trust::names(&dirs.themes(), ".toml", uid)
 }
 
 /// Path and text of one; none where the site has none of this name.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::ConfigError;
+use crate::domain::run::valid_name;
 
 /// No configuration file is larger; what is larger is not one.
 const MAX_BYTES: u64 = 1 << 20;
@@ -27,6 +28,26 @@ pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Names of the files `NAMEsuffix` of a directory that may be trusted, sorted; none where there is no directory. Files whose name is no name
+/// of ours are left out.
+pub fn names(dir: &Path, suffix: &str, uid: u32) -> Result<Vec<String>, ConfigError> {
+    match directory(dir, uid) {
+        Ok(()) => {}
+        Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    }
+    let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.to_owned(), why: e.to_string() };
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        if let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(suffix)).filter(|s| valid_name(s)) {
+            out.push(stem.to_owned());
+        }
+    }
+    out.sort();
+    Ok(out)
 }
 
 /// Reads a configuration file after the same questions. The file that was judged is the file that is read.
