@@ -41,10 +41,22 @@ pub fn all(root: &Root, ours: &[Manifest], with: &With, env: &StepEnv, report: &
     Ok(out)
 }
 
+/// Names of the links at the top of the root, sorted.
+pub fn links(root: &Root) -> Result<Vec<String>, StepError> {
+    let mut out = Vec::new();
+    for name in root.tree.list("")? {
+        if matches!(root.tree.named(&name)?, Named::Link(_)) {
+            out.push(name);
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
 /// Every link at the top of the root, wherever it leads: by its text, and by what it is now.
 fn pointers(root: &Root, out: &mut References) -> Result<(), StepError> {
     let snapshots = std::fs::canonicalize(root.tree.path().join(SNAPSHOTS)).ok();
-    for name in root.tree.list("")? {
+    for name in links(root)? {
         let Named::Link(text) = root.tree.named(&name)? else { continue };
         let by_text = text.strip_prefix(&format!("{SNAPSHOTS}/")).and_then(|rest| rest.split('/').next()).map(str::to_owned);
         let real = std::fs::canonicalize(root.tree.path().join(&name)).ok();

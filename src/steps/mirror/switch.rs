@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 
 use super::book::{self, Book, Entry};
 use super::carry;
+use super::refs;
 use super::root::{Root, SNAPSHOTS};
+use crate::base::suggest;
 use crate::domain::report::Fact;
 use crate::domain::snapshot::plain;
 use crate::steps::report::Report;
@@ -130,6 +132,16 @@ fn target(root: &Root, options: &Options) -> Result<String, StepError> {
                 format!("{name} leads to {}, which is not in this root", crate::wire::excerpt(&text)),
                 "give the snapshot to go to: to=ID",
             )),
+            _ if root.tree.named(&options.name)? == Named::Nothing => {
+                let mut known = refs::links(root)?;
+                known.retain(|n| !n.ends_with(".previous"));
+                let help = match suggest::nearest(&options.name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`? there are: {}", known.join(", ")),
+                    None if known.is_empty() => "there is none yet: mirror/switch makes the first".to_owned(),
+                    None => format!("there are: {}", known.join(", ")),
+                };
+                Err(StepError::input(format!("there is no pointer `{}` in {}", options.name, root.tree.path().display()), help))
+            }
             _ => Err(StepError::refused(
                 format!("`{}` has no previous: {}/{name} is not there", options.name, root.tree.path().display()),
                 "give the snapshot to go to: to=ID",
