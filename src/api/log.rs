@@ -78,6 +78,18 @@ pub struct AttemptsDoc {
     /// The run has ended: no attempt will be added.
     pub done: bool,
     pub attempts: Vec<AttemptDoc>,
+    /// Stages that are runs of other pipelines have no log of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// Where the log of a stage is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    pub stage: String,
+    pub cell: String,
+    /// The run of another pipeline that it is.
+    pub child: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,13 +126,16 @@ impl AttemptDoc {
 /// The line of a red step's log where things began to go wrong, as far as patterns and the last good log tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FirstErrorDoc {
+    #[serde(default)]
+    pub run: String,
     pub stage: String,
     pub cell: String,
     pub step: String,
     pub attempt: u32,
     pub offset: u64,
-    /// RFC 3339 UTC; empty where nobody knows.
-    pub at: String,
+    /// RFC 3339 UTC; null where nobody knows. Named as in the lines of `log --json`.
+    #[serde(default)]
+    pub time: Option<String>,
     /// At most 500 characters, safe to show.
     pub text: String,
     /// How it was found, for people.

@@ -207,6 +207,9 @@ pub struct StepDoc {
     pub exit_code: Option<i32>,
     pub state: String,
     pub detail: String,
+    /// The run of another pipeline that it is: its log is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
 }
 
 /// `GET /v1/why/PIPELINE/NUMBER`.

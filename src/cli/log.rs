@@ -11,7 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::log_print::{Printer, label};
 use super::out::Out;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
-use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, Found, LogPage};
+use crate::api::log::{AttemptDoc, AttemptsDoc, Elsewhere, FirstErrorDoc, Found, LogPage};
 use crate::api::{ApiError, Code};
 use crate::base::suggest;
 use crate::config::Site;
@@ -63,11 +63,12 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
 
 impl Reader<'_> {
     async fn read(&mut self) -> Outcome {
-        let mut seen = Vec::new();
+        let (mut seen, mut told) = (Vec::new(), Vec::new());
         loop {
             let doc = self.attempts().await?;
+            self.elsewhere(&doc, &mut told);
             let wanted: Vec<&AttemptDoc> = doc.attempts.iter().filter(|a| self.wanted(a, &doc)).collect();
-            if wanted.is_empty() && (doc.done || !doc.attempts.is_empty()) {
+            if wanted.is_empty() && told.is_empty() && (doc.done || !doc.attempts.is_empty()) {
                 self.known(&doc)?;
             }
             let next = wanted.iter().find(|a| !seen.contains(&a.fence)).map(|a| (*a).clone());
@@ -78,10 +79,22 @@ impl Reader<'_> {
                 }
                 None if doc.done || !self.args.follow => {
                     self.print.close();
-                    self.nothing(&doc, seen.is_empty());
+                    self.nothing(&doc, seen.is_empty() && told.is_empty());
                     return Ok(());
                 }
                 None => tokio::time::sleep(NEXT).await,
+            }
+        }
+    }
+
+    /// Says once of each stage that is a run of another pipeline where its log is.
+    fn elsewhere(&mut self, doc: &AttemptsDoc, told: &mut Vec<String>) {
+        let place = self.place.clone();
+        let here = |e: &Elsewhere| place.as_deref().is_none_or(|p| p == e.stage || p.strip_prefix(&format!("{}/", e.stage)).is_some());
+        for e in doc.elsewhere.iter().filter(|e| here(e)) {
+            if !told.contains(&e.child) {
+                told.push(e.child.clone());
+                self.print.elsewhere(e);
             }
         }
     }

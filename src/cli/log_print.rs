@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::out::{Out, Tone};
-use crate::api::log::{AttemptDoc, FirstErrorDoc, LogLine, LogPage};
+use crate::api::log::{AttemptDoc, Elsewhere, FirstErrorDoc, LogLine, LogPage};
 use crate::base::sanitise::{self, Colour};
 use crate::domain::run::RunRef;
 
@@ -53,6 +53,16 @@ impl<'a> Printer<'a> {
     /// A remark that is no result: to standard error, where a script finds it too.
     pub fn note(&self, text: &str) {
         self.out.note(&sanitise::cell(text));
+    }
+
+    /// A stage whose log is that of another run.
+    pub fn elsewhere(&mut self, e: &Elsewhere) {
+        if self.out.json {
+            self.any = true;
+            return self.out.value(&json!({"run": self.run, "stage": e.stage, "cell": e.cell, "child": e.child}));
+        }
+        let cell = if e.cell.is_empty() { String::new() } else { format!(" ({})", e.cell) };
+        self.note(&format!("stage `{}`{cell} is the run {1}: quarterdeck log '{1}'", e.stage, e.child));
     }
 
     fn head(&mut self, a: &AttemptDoc) {
@@ -174,13 +184,7 @@ impl<'a> Printer<'a> {
     pub fn first_error(&mut self, a: &AttemptDoc, e: &FirstErrorDoc, page: Option<&LogPage>) {
         self.any = true;
         if self.out.json {
-            let mut object = serde_json::to_value(e).unwrap_or_default();
-            object["run"] = self.run.as_str().into();
-            object["time"] = object["at"].take();
-            if let Some(map) = object.as_object_mut() {
-                map.remove("at");
-            }
-            return self.out.value(&object);
+            return self.out.value(e);
         }
         self.head(a);
         let mut shown = false;
@@ -195,7 +199,7 @@ impl<'a> Printer<'a> {
             // Its place is gone or far inside a long line: what was found is kept with the attempt.
             self.out.line(self.out.paint(Tone::Bad, &format!("> {}", sanitise::cell(&e.text))));
         }
-        let time = if e.at.is_empty() { String::new() } else { format!(", {}", self.clock(&e.at)) };
+        let time = e.time.as_deref().map(|t| format!(", {}", self.clock(t))).unwrap_or_default();
         self.out.line(self.out.paint(Tone::Dim, &format!("({}; offset {}{time})", sanitise::cell(&e.how), e.offset)));
     }
 

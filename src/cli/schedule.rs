@@ -57,7 +57,8 @@ fn show(ctx: &Ctx, out: &mut Out, year: Option<Option<i16>>, wanted: &[String]) 
         .iter()
         .map(|r| {
             let closed = r.closed.as_deref().unwrap_or_default();
-            let marks = [preview::words(r.dst), closed].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
+            let moved = r.from.as_ref().map(|f| format!("moved from {f}")).unwrap_or_default();
+            let marks = [preview::words(r.dst), &moved, closed].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>().join("; ");
             vec![r.local.clone(), r.pipeline.clone(), marks, r.trigger.clone()]
         })
         .collect();

@@ -121,7 +121,14 @@ mod tests {
     use crate::cli::args::Color;
 
     fn step(name: &str, state: &str, verdict: Option<&str>, detail: &str) -> StepDoc {
-        StepDoc { name: name.into(), verdict: verdict.map(Into::into), exit_code: None, state: state.into(), detail: detail.into() }
+        StepDoc {
+            name: name.into(),
+            verdict: verdict.map(Into::into),
+            exit_code: None,
+            state: state.into(),
+            detail: detail.into(),
+            child: None,
+        }
     }
 
     fn doc() -> RunDoc {

@@ -8,7 +8,9 @@ use toml::de::DeTable;
 use super::problem::Problem;
 use super::read::{At, Notes, Table};
 use crate::base::suggest;
+use crate::domain::log::Patterns;
 use crate::domain::run::valid_name;
+use crate::pipeline::schema::{MAX_SEARCHES, search};
 
 mod cobbler;
 mod secrets;
@@ -42,6 +44,8 @@ pub struct Site {
     pub cobblers: BTreeMap<String, Cobbler>,
     /// Directories below which `mirror/*` may write; empty = no limit.
     pub mirror_roots: Vec<PathBuf>,
+    /// Lines of logs that are first errors, and lines that are none, beside those that we know.
+    pub log: Patterns,
     /// Run by the engine when a run ends badly: argv, no shell.
     pub on_failure: Option<Vec<String>>,
     /// The console's theme; none = the one that suits the terminal. Whether there is such a theme the console says.
@@ -107,6 +111,7 @@ impl Default for Site {
             content: BTreeMap::new(),
             cobblers: BTreeMap::new(),
             mirror_roots: Vec::new(),
+            log: Patterns::default(),
             on_failure: None,
             console_theme: None,
         }
@@ -238,6 +243,10 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         site.mirror_roots = roots.into_iter().filter_map(|r| absolute(r, notes)).map(|r| r.value.into()).collect();
         mirror.close();
     }
+    if let Some((log, _)) = root.table("log") {
+        site.log = patterns(&log, notes);
+        log.close();
+    }
     if let Some((failure, span)) = root.table("on_failure") {
         match failure.text("command") {
             Some(command) => site.on_failure = argv(&command, notes),
@@ -252,6 +261,45 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     }
     root.close();
     site
+}
+
+/// `[log.errors] NAME = "…"` and `[log] harmless = ["…"]`. One that cannot be built is told here, at its place, and never reaches a log.
+fn patterns(log: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Patterns {
+    let mut out = Patterns::default();
+    let many = |span: std::ops::Range<usize>| {
+        let message = format!("more than {MAX_SEARCHES} expressions: each line of a red step's log is held against all of them");
+        notes.add(span, message, "join those that belong together: a|b");
+    };
+    let built = |re: &At<String>| match search(&re.value) {
+        Ok(_) => true,
+        Err(why) => {
+            notes.add(
+                re.span.clone(),
+                format!("this is no regular expression for a log: {why}"),
+                "single quotes keep backslashes: '^E\\d+: '",
+            );
+            false
+        }
+    };
+    for entry in log.named("errors") {
+        name_of("pattern", &entry.name, notes);
+        let Some(re) = entry.text(notes, "a regular expression in quotes").filter(built) else { continue };
+        if out.errors.len() == MAX_SEARCHES {
+            many(entry.name.span);
+            break;
+        }
+        out.errors.push((entry.name.value, re.value));
+    }
+    for re in log.texts("harmless").unwrap_or_default() {
+        if out.harmless.len() == MAX_SEARCHES {
+            many(re.span);
+            break;
+        }
+        if built(&re) {
+            out.harmless.push(re.value);
+        }
+    }
+    out
 }
 
 fn choice<T: Copy>(table: &Table<'_, '_, '_>, key: &'static str, of: &[(&'static str, T)], notes: &Notes<'_>) -> Option<T> {

@@ -35,6 +35,21 @@ impl Todo {
     }
 }
 
+/// Lines of logs that are errors, by name, and lines that are none, beside those that we know: expressions of the site or of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Patterns {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub harmless: Vec<String>,
+}
+
+impl Patterns {
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.harmless.is_empty()
+    }
+}
+
 /// The line of a log where things began to go wrong, as far as a program can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstError {

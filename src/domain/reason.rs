@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::run::{RunRef, Verdict};
@@ -100,6 +101,20 @@ pub enum Reason {
     },
     /// People must agree first.
     Approval(Box<Asked>),
+    /// A stage waits for the run that it is; none = it is being started.
+    Child {
+        stage: String,
+        run: Option<RunRef>,
+        since_us: i64,
+        /// That run was asked to end.
+        ending: bool,
+    },
+    /// The run that a stage is cannot be started now.
+    NoChild {
+        stage: String,
+        why: String,
+        until_us: i64,
+    },
     /// Content sets are being fingerprinted; the sets.
     Content {
         sets: Vec<String>,
@@ -159,8 +174,8 @@ pub struct Asked {
     pub questions: Vec<(String, String)>,
 }
 
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Asked {
+    fn write(&self, f: &mut fmt::Formatter<'_>, zone: &TimeZone) -> fmt::Result {
         match &self.stage {
             Some(s) => write!(f, "waits for approval at stage `{s}`")?,
             None => f.write_str("its start waits for a second person")?,
@@ -173,7 +188,7 @@ impl fmt::Display for Asked {
         if !self.given.is_empty() {
             write!(f, "; approved by {}", self.given.join(", "))?;
         }
-        write!(f, "; until {}", at(self.until_us))
+        write!(f, "; until {}", at(self.until_us, zone))
     }
 }
 
@@ -183,14 +198,20 @@ impl Reason {
         serde_json::to_value(self).ok().and_then(|v| v.get("type")?.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
+    /// Its words, with the times of the site.
+    pub fn in_zone<'a>(&'a self, zone: &'a TimeZone) -> InZone<'a> {
+        InZone(self, zone)
+    }
+
     /// True while something holds it back; false for `Running`, `Starting`, `Ended`.
     pub fn blocks(&self) -> bool {
         !matches!(self, Self::Running { .. } | Self::Starting { .. } | Self::Ended { .. })
     }
 }
 
-fn at(us: i64) -> String {
-    Timestamp::from_microsecond(us).map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+fn at(us: i64, zone: &TimeZone) -> String {
+    let Ok(t) = Timestamp::from_microsecond(us) else { return "?".to_owned() };
+    t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 fn list(runs: &[RunRef]) -> String {
@@ -201,8 +222,31 @@ fn list(runs: &[RunRef]) -> String {
     text
 }
 
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &TimeZone::UTC)
+    }
+}
+
+/// In UTC, for logs; people get [`Reason::in_zone`].
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &TimeZone::UTC)
+    }
+}
+
+/// A reason whose times are those of a zone.
+pub struct InZone<'a>(&'a Reason, &'a TimeZone);
+
+impl fmt::Display for InZone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, self.1)
+    }
+}
+
+impl Reason {
+    fn write(&self, f: &mut fmt::Formatter<'_>, zone: &TimeZone) -> fmt::Result {
+        let at = |us: i64| at(us, zone);
         match self {
             Self::Lock { name, wanted, holder, holder_stage, since_us, ahead } => {
                 write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))?;
@@ -249,7 +293,15 @@ impl fmt::Display for Reason {
                 write!(f, "stage `{stage}` is set aside: {why}; start the version that wrote it, or cancel the run, which ends as lost")
             }
             Self::Spawn { why, until_us } => write!(f, "the step's supervisor could not be started: {why}; next try at {}", at(*until_us)),
-            Self::Approval(asked) => asked.fmt(f),
+            Self::Approval(asked) => asked.write(f, zone),
+            Self::Child { stage, run: None, .. } => write!(f, "stage `{stage}` starts the run that it is"),
+            Self::Child { stage, run: Some(run), since_us, ending } => {
+                write!(f, "stage `{stage}` waits for {run} since {}", at(*since_us))?;
+                if *ending { write!(f, ", which is being cancelled") } else { write!(f, "; ask: why '{run}'") }
+            }
+            Self::NoChild { stage, why, until_us } => {
+                write!(f, "stage `{stage}` cannot start its run now: {why}; next try at {}", at(*until_us))
+            }
             Self::Content { sets, after } => {
                 write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })
             }
@@ -287,6 +339,8 @@ mod tests {
             r.to_string(),
             "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC; before it comes weekly#3"
         );
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert!(r.in_zone(&berlin).to_string().contains("since 1970-01-01 01:00:00 CET; before"), "{}", r.in_zone(&berlin));
         assert!(r.blocks());
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::flaky::Place;
 use super::junit::Slow;
 use super::log::FirstError;
+use super::reason::Reason;
 use super::run::{RunRef, RunState, StepKey, StepState, Verdict};
 
 /// One run. `started_us` is the claim of its first step, not its submission.
@@ -42,6 +43,8 @@ pub struct RunRow {
     pub replay_of: Option<RunRef>,
     /// Since the run of its pipeline before it: `none`, or what moved; none where nobody can say.
     pub changes: Option<String>,
+    /// Runs that its stages have started, with blanks between.
+    pub children: Option<String>,
 }
 
 impl RunRow {
@@ -158,11 +161,8 @@ pub struct QueueRow {
     pub priority: i32,
     pub requested_by: String,
     pub created_us: i64,
-    /// Words for people; empty only while every ready step of it runs.
-    pub blocked: String,
-    /// The kind of that reason: `Reason::kind`; empty where `blocked` is.
-    #[serde(default)]
-    pub kind: String,
+    /// None only while every ready step of it runs.
+    pub blocked: Option<Reason>,
 }
 
 /// A file kept with the run. `path` is relative to the run's `artifacts/` directory.
@@ -261,6 +261,8 @@ pub struct StepSummary {
     pub verdict: Option<Verdict>,
     pub exit_code: Option<i32>,
     pub detail: String,
+    /// The run of another pipeline that it is.
+    pub child: Option<RunRef>,
 }
 
 /// Something changed: a row of a table, by its id as people write it (`nightly#5`). The event stream re-reads the row.

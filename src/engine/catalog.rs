@@ -4,7 +4,7 @@ use crate::config::calendars;
 use crate::config::pipelines::{self, PipelineFile};
 use crate::config::{ConfigError, Dirs, Site};
 use crate::pipeline::catalog::{Catalog, Repo};
-use crate::pipeline::{Diagnostic, File, load};
+use crate::pipeline::{Diagnostic, File, load, outline};
 use crate::steps::catalog as steps;
 
 /// Everything outside a file that it may name.
@@ -46,10 +46,29 @@ pub fn of_site_now(dirs: &Dirs, site: &Site, uid: u32, now: jiff::Timestamp) -> 
 /// Adds the stages of every pipeline that can be read, so that `stage:` of upstream triggers is checked too.
 pub fn with_stages(mut catalog: Catalog, dirs: &Dirs, uid: u32) -> Catalog {
     for name in catalog.pipelines.clone() {
+        if let Some(found) = pipelines::read(dirs, &name, uid).ok().and_then(|f| outline(&f.text)) {
+            catalog.outlines.insert(name, found);
+        }
+    }
+    for name in catalog.pipelines.clone() {
         let file = judge(dirs, &name, uid, &catalog).ok().and_then(|j| j.file);
         if let Some(file) = file {
             catalog.stages.insert(name, file.stages.iter().map(|s| s.name.value.clone()).collect());
         }
+    }
+    catalog
+}
+
+/// Adds the outlines of the pipelines that a text builds, and of those that they build in turn.
+pub fn with_built(mut catalog: Catalog, dirs: &Dirs, uid: u32, text: &str) -> Catalog {
+    let mut todo: Vec<String> = outline(text).into_iter().flat_map(|o| o.builds).map(|e| e.pipeline).collect();
+    while let Some(name) = todo.pop() {
+        if catalog.outlines.contains_key(&name) {
+            continue;
+        }
+        let Some(found) = pipelines::read(dirs, &name, uid).ok().and_then(|f| outline(&f.text)) else { continue };
+        todo.extend(found.builds.iter().map(|e| e.pipeline.clone()));
+        catalog.outlines.insert(name, found);
     }
     catalog
 }
@@ -64,6 +83,9 @@ pub struct Judged {
 /// Reads and judges one pipeline of the site.
 pub fn judge(dirs: &Dirs, name: &str, uid: u32, catalog: &Catalog) -> Result<Judged, ConfigError> {
     let source = pipelines::read(dirs, name, uid)?;
+    // Only a file that builds others must know them; a key may stand in quotes.
+    let wider = source.text.contains("build").then(|| with_built(catalog.clone(), dirs, uid, &source.text));
+    let catalog = wider.as_ref().unwrap_or(catalog);
     let (file, diagnostics) = load(&source.text, &source.path.display().to_string(), catalog);
     Ok(Judged { source, file, diagnostics })
 }

@@ -120,7 +120,8 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
         "doctor" => return Ok((doctor::table(engine).await?, 0, None)),
         "queue" => {
             let queue = engine.runner.queue().await.map_err(|e| act::from_runner(&e))?;
-            return Ok((queue.iter().map(rows::queue).collect(), 0, None));
+            let zone = engine.zone();
+            return Ok((queue.iter().map(|r| rows::queue(r, &zone)).collect(), 0, None));
         }
         _ => {}
     }

@@ -9,12 +9,13 @@ use super::routes::blocking;
 use super::rows;
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
-use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, LogLine, LogPage};
-use crate::domain::rows::{AttemptRow, RunRow};
+use crate::api::log::{AttemptDoc, AttemptsDoc, Elsewhere, FirstErrorDoc, LogLine, LogPage};
+use crate::domain::rows::{AttemptRow, RunRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::runner::log::care;
 use crate::runner::log::follow::Follower;
 use crate::runner::log::read::{Line, Log, LogError, Page};
+use crate::store::{Store, StoreError};
 
 /// Lines and bytes of one page at most.
 const LINES: usize = 5_000;
@@ -97,16 +98,30 @@ pub async fn attempts(engine: &Arc<Engine>, run: &RunRef, errors: bool) -> Resul
         let (engine, run) = (engine.clone(), run.clone());
         blocking(move || {
             let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
-            Ok((row.state == RunState::Done, engine.store.attempts(&run).map_err(|e| from_store(&e))?))
+            let elsewhere = elsewhere(&engine.store, &run).map_err(|e| from_store(&e))?;
+            Ok((row.state == RunState::Done, engine.store.attempts(&run).map_err(|e| from_store(&e))?, elsewhere))
         })
     };
-    let (done, mut attempts) = of(engine).await?;
+    let (done, mut attempts, elsewhere) = of(engine).await?;
     if errors {
         for a in attempts.iter_mut().filter(|a| is_red(a)) {
             a.first_error = first_error_of(engine, a).await?;
         }
     }
-    Ok(AttemptsDoc { run: run.to_string(), done, attempts: attempts.iter().map(document).collect() })
+    Ok(AttemptsDoc { run: run.to_string(), done, attempts: attempts.iter().map(document).collect(), elsewhere })
+}
+
+/// Runs that stand for stages, of the newest pass.
+fn elsewhere(store: &Store, run: &RunRef) -> Result<Vec<Elsewhere>, StoreError> {
+    let children = store.children(run)?;
+    if children.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of = |t: StepRow| {
+        let child = children.iter().rev().find(|k| (k.stage, k.cell) == (t.key.stage, t.key.cell))?;
+        Some(Elsewhere { stage: t.stage, cell: t.cell, child: child.run.to_string() })
+    };
+    Ok(store.steps(run)?.into_iter().filter_map(of).collect())
 }
 
 fn is_red(a: &AttemptRow) -> bool {
@@ -119,7 +134,7 @@ async fn first_error_of(engine: &Arc<Engine>, a: &AttemptRow) -> Result<Option<c
     }
     let found = {
         let (engine, fence) = (engine.clone(), a.fence);
-        blocking(move || care::first_error(&engine.store, fence).map_err(|e| from_store(&e))).await?
+        blocking(move || care::first_error(&engine.store, &engine.patterns(), fence).map_err(|e| from_store(&e))).await?
     };
     let Some(found) = found else { return Ok(None) };
     let error = found.first_error.clone();
@@ -164,12 +179,13 @@ fn document(a: &AttemptRow) -> AttemptDoc {
         ended: a.ended_us.map(rows::time),
         log_bytes: a.log_bytes,
         first_error: a.first_error.as_ref().map(|e| FirstErrorDoc {
+            run: a.run.to_string(),
             stage: a.stage.clone(),
             cell: a.cell.clone(),
             step: a.step.clone(),
             attempt: a.number,
             offset: e.offset,
-            at: e.at_us.map(rows::time).unwrap_or_default(),
+            time: e.at_us.map(rows::time),
             text: e.text.clone(),
             how: e.how(),
             pattern: e.pattern.clone(),

@@ -2,6 +2,7 @@
 
 pub mod act;
 mod approvals;
+mod builds;
 pub mod catalog;
 mod cobbler;
 pub mod content;

@@ -203,6 +203,11 @@ async fn run(
     Ok(answer(&document))
 }
 
+async fn zone_of(engine: &Arc<Engine>) -> Result<jiff::tz::TimeZone, ApiError> {
+    let engine = engine.clone();
+    blocking(move || Ok(engine.zone())).await
+}
+
 async fn why(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
@@ -223,7 +228,8 @@ async fn why(
         let (run, reasons) = (run.clone(), reasons.clone());
         blocking(move || Ok(approvals::words(&known, &known.watch.current().unwrap_or_default(), &run, &reasons))).await?
     };
-    let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    let zone = zone_of(&engine).await?;
+    let mut reasons: Vec<String> = reasons.iter().map(|r| r.in_zone(&zone).to_string()).collect();
     reasons.extend(people);
     let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref(), tests, &others);
     if row.state == RunState::Done && !ended.is_empty() {

@@ -1,6 +1,7 @@
 //! Typed rows to the flat rows of `get` and of the event stream: the names and forms that scripts rely on.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -37,6 +38,7 @@ pub const RUNS: &[&str] = &[
     "pinned",
     "replay_of",
     "changes",
+    "children",
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
@@ -92,7 +94,7 @@ struct At(i64);
 impl Serialize for At {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Ok(t) = Timestamp::from_microsecond(self.0) else { return to.serialize_str("") };
-        let at = t.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let at = t.to_zoned(TimeZone::UTC).datetime();
         let (date, time) = (at.date(), at.time());
         let (h, m, s, ms) = (time.hour(), time.minute(), time.second(), time.millisecond());
         to.collect_str(&format_args!("{:04}-{:02}-{:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z", date.year(), date.month(), date.day()))
@@ -126,6 +128,7 @@ pub struct RunOut<'a> {
     pinned: bool,
     replay_of: Option<&'a RunRef>,
     changes: Option<&'a str>,
+    children: Option<&'a str>,
 }
 
 impl<'a> RunOut<'a> {
@@ -155,6 +158,7 @@ impl<'a> RunOut<'a> {
             pinned: r.pinned,
             replay_of: r.replay_of.as_ref(),
             changes: r.changes.as_deref(),
+            children: r.children.as_deref(),
         }
     }
 }
@@ -163,9 +167,11 @@ pub fn run(r: &RunRow) -> Row {
     flat(serde_json::to_value(RunOut::of(r)).unwrap_or(Value::Null))
 }
 
-pub fn queue(r: &QueueRow) -> Row {
+/// Times in its words are those of the site.
+pub fn queue(r: &QueueRow, zone: &TimeZone) -> Row {
+    let blocked = r.blocked.as_ref().map(|b| b.in_zone(zone).to_string()).unwrap_or_default();
     flat(json!({
-        "run": r.run, "state": r.state, "priority": r.priority, "requested_by": r.requested_by, "queued": time(r.created_us), "blocked": r.blocked,
+        "run": r.run, "state": r.state, "priority": r.priority, "requested_by": r.requested_by, "queued": time(r.created_us), "blocked": blocked,
     }))
 }
 
@@ -227,6 +233,7 @@ pub fn document(s: &Summary) -> RunDoc {
                         exit_code: t.exit_code,
                         state: t.state.to_string(),
                         detail: t.detail.clone(),
+                        child: t.child.as_ref().map(ToString::to_string),
                     })
                     .collect(),
             })
@@ -265,6 +272,7 @@ mod tests {
             round: 0,
             replay_of: None,
             changes: None,
+            children: None,
         });
         assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
         assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::builds::Builder;
 use super::content::SiteContent;
 use super::identity::People;
 use super::logging::{self, SecretFilter};
@@ -92,6 +93,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         Arc::new(SiteContent::new(Box::new(move || again.current().ok()), clock.clone()))
     };
     let secrets = Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?);
+    let children = Arc::new(Builder::default());
     let config = RunnerConfig {
         state_dir: options.dirs.state.clone(),
         exe: options.exe.clone(),
@@ -101,6 +103,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         clock: clock.clone(),
         secrets: secrets.clone(),
         content: content.clone(),
+        children: children.clone(),
         min_free_bytes: RunnerConfig::MIN_FREE_BYTES,
         min_free_inodes: RunnerConfig::MIN_FREE_INODES,
         network_state: std::env::var("QUARTERDECK_NETWORK_STATE").is_ok_and(|v| v == "1"),
@@ -141,6 +144,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         socket_gid,
         configured: (site.executors, site.locks.clone()),
     }));
+    children.know(Arc::downgrade(&engine));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
     tokio::spawn(feed::feed(engine.clone()));
     tokio::spawn(triggers::follow(engine.clone()));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use super::content::SiteContent;
@@ -22,6 +23,7 @@ use crate::api::types::Status;
 use crate::base::clock::Clock;
 use crate::config::{ConfigError, Site};
 use crate::domain::actor::Actor;
+use crate::domain::log::Patterns;
 use crate::domain::run::RunState;
 use crate::runner::Runner;
 use crate::store::{RunsQuery, Store, StoreError};
@@ -117,6 +119,16 @@ impl Engine {
     /// The site as its file says it now. A broken file stops every change, and hides nothing.
     pub fn site(&self) -> Result<Arc<Site>, ApiError> {
         self.watch.current().map_err(|e| from_config(&e))
+    }
+
+    /// What the site says about first errors; nothing where its file is broken.
+    pub fn patterns(&self) -> Patterns {
+        self.watch.current().map(|s| s.log.clone()).unwrap_or_default()
+    }
+
+    /// The site's time zone, for words that people read; UTC where the site file is broken.
+    pub fn zone(&self) -> TimeZone {
+        self.watch.current().ok().and_then(|s| crate::base::zone::named(&s.time_zone)).unwrap_or(TimeZone::UTC)
     }
 
     /// Asks the engine to end in order.

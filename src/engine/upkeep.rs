@@ -63,7 +63,12 @@ const AGAIN: Duration = Duration::from_secs(600);
 pub async fn logs(engine: Arc<Engine>) {
     let mut changes = engine.runner.subscribe();
     loop {
-        match care::care(&engine.store, || engine.is_stopping()).await {
+        // Read anew for each round: the site file may have changed.
+        let site = {
+            let engine = engine.clone();
+            tokio::task::spawn_blocking(move || engine.patterns()).await.unwrap_or_default()
+        };
+        match care::care(&engine.store, &site, || engine.is_stopping()).await {
             Ok(c) if c == care::Cared::default() => {}
             Ok(c) => tracing::info!(first_errors = c.errors, packed = c.packed, saved_bytes = c.saved_bytes, "logs cared for"),
             Err(e) => tracing::warn!(error = %e, "logs could not be cared for"),

@@ -1,8 +1,12 @@
 //! What a pipeline may name: step kinds, secrets, locks, content sets, other pipelines. Lint and plan read it; they never look for themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::calendar::Calendar;
+use super::model::{File, Trigger};
+use super::outline::Outline;
+use super::schedule::{Ticker, Timer};
 
 /// What a step kind touches. `FarEnd` kinds run only inside a live attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct Catalog {
     pub time_zone: String,
     /// Calendars of the site; the text says why one cannot be read.
     pub calendars: BTreeMap<String, Result<Calendar, String>>,
+    /// Pipelines that the file at hand builds, and those that these build in turn.
+    pub outlines: BTreeMap<String, Outline>,
     /// Judges as of then what time decides, such as a calendar that never opens again. None = that is not judged: a pipeline must not
     /// become unusable by the mere passing of time.
     pub now: Option<jiff::Timestamp>,
@@ -98,4 +104,16 @@ pub struct Repo {
     pub tree: String,
     pub writer: String,
     pub replicas: Vec<String>,
+}
+
+impl Catalog {
+    /// The calendars that a trigger has to ask; none where one of them is not there or cannot be read.
+    pub fn calendars_of(&self, file: &File, t: &Trigger) -> Option<Vec<Arc<Calendar>>> {
+        file.calendars_of(Some(t)).into_iter().map(|n| Some(Arc::new(self.calendars.get(n)?.as_ref().ok()?.clone()))).collect()
+    }
+
+    /// The starts of a trigger as its calendars are now; none for what no clock fires.
+    pub fn ticker(&self, file: &File, t: &Trigger) -> Option<Ticker> {
+        Timer::of(t, &self.time_zone)?.ticker_in(&file.name.value, self.calendars_of(file, t).as_deref()).ok()
+    }
 }

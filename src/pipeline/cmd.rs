@@ -169,7 +169,7 @@ pub fn list(sources: &[Source], catalog: &Catalog, now: Timestamp) -> Output {
         let errors = found.iter().filter(|d| d.is_error()).count();
         rows.push(match file {
             Some(f) => {
-                let next = describe::fires(&f, &catalog.time_zone, now, 1);
+                let next = describe::fires(&f, catalog, now, 1);
                 json!({
                     "pipeline": f.name.value,
                     "file": source.name,

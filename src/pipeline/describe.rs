@@ -51,6 +51,9 @@ pub fn trigger(t: &Trigger, site_zone: &str) -> String {
     if !t.calendars.is_empty() {
         let _ = write!(out, ", calendar {}", t.calendars.iter().map(|c| c.value.as_str()).collect::<Vec<_>>().join(", "));
     }
+    if t.shift.is_some() {
+        out.push_str(", moved to the next open day");
+    }
     match t.catch_up.value {
         CatchUp::Skip => {}
         CatchUp::Once { within } => {
@@ -64,21 +67,19 @@ pub fn trigger(t: &Trigger, site_zone: &str) -> String {
 }
 
 /// The next `n` starts over all triggers, soonest first.
-pub fn fires(file: &File, site_zone: &str, after: Timestamp, n: usize) -> Vec<Fire> {
-    let mut all: Vec<Fire> = file
-        .triggers
-        .iter()
-        .flat_map(|t| {
-            let zone = t.timezone.as_ref().map_or(site_zone, |z| z.value.as_str()).to_owned();
-            let what = trigger(t, site_zone);
-            schedule::next_fires(t, &file.name.value, site_zone, after, n).into_iter().map(move |at| Fire {
-                trigger: what.clone(),
-                at,
-                local: schedule::local(at, &schedule::zone(&zone).unwrap_or(jiff::tz::TimeZone::UTC)),
-                time_zone: zone.clone(),
-            })
-        })
-        .collect();
+pub fn fires(file: &File, catalog: &Catalog, after: Timestamp, n: usize) -> Vec<Fire> {
+    let of = |t: &Trigger| -> Vec<Fire> {
+        let zone = t.timezone.as_ref().map_or(catalog.time_zone.as_str(), |z| z.value.as_str());
+        let Some(ticker) = catalog.ticker(file, t) else { return Vec::new() };
+        let fire = |at| Fire {
+            trigger: trigger(t, &catalog.time_zone),
+            at,
+            local: schedule::local(at, ticker.zone()),
+            time_zone: zone.to_owned(),
+        };
+        ticker.starts_after(after).take(n).map(|d| fire(d.at)).collect()
+    };
+    let mut all: Vec<Fire> = file.triggers.iter().flat_map(of).collect();
     all.sort_by_key(|f| f.at);
     all.truncate(n);
     all
@@ -91,7 +92,7 @@ pub fn json(plan: &Plan, file: &File, catalog: &Catalog, after: Timestamp) -> se
         "parameters": plan.parameters,
         "secrets": secrets(plan),
         "triggers": file.triggers.iter().map(|t| trigger(t, &catalog.time_zone)).collect::<Vec<_>>(),
-        "next": fires(file, &catalog.time_zone, after, 5),
+        "next": fires(file, catalog, after, 5),
         "plan": plan,
     })
 }
@@ -156,7 +157,7 @@ fn starts(out: &mut String, file: &File, catalog: &Catalog, after: Timestamp) {
     for t in &file.triggers {
         let _ = writeln!(out, "  {}", trigger(t, &catalog.time_zone));
     }
-    let fires = fires(file, &catalog.time_zone, after, 5);
+    let fires = fires(file, catalog, after, 5);
     if !fires.is_empty() {
         out.push_str("\nnext starts\n");
         for f in fires {
@@ -251,6 +252,12 @@ fn step_text(step: &Step, stage: &Stage) -> String {
             });
             std::iter::once(kind.clone()).chain(fields).collect::<Vec<_>>().join(" ")
         }
+        Action::Build { pipeline, parameters, wait } => {
+            let given = parameters.iter().map(|(k, v)| format!(" {k}={}", if v.is_empty() { "(empty)".to_owned() } else { show(v) }));
+            let end = if *wait { "and waits for its end" } else { "and does not wait" };
+            return format!("a run of {pipeline}{}, {end}", given.collect::<String>());
+        }
+        Action::Pin { run } => return format!("pins {}", show(run)),
     };
     let secrets: Vec<&str> = step.secrets.iter().map(|s| s.name.as_str()).collect();
     let mut out = if step.name == stage.name || what.starts_with(&step.name) { what } else { format!("{}: {what}", step.name) };

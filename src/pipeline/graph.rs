@@ -6,7 +6,7 @@ use super::diagnostic::show;
 use super::lint::needs;
 use super::matrix;
 use super::model::File;
-use super::plan::{Plan, PostWhen, StageKind};
+use super::plan::{Action, Plan, PostWhen, StageKind};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
@@ -39,6 +39,11 @@ fn people(a: &super::plan::Approve) -> String {
     format!("{} of {} approve", a.quorum, a.roles.join(", "))
 }
 
+/// `a run of rpmcanary`.
+fn builds(pipeline: &str, wait: bool) -> String {
+    format!("a run of {pipeline}{}", if wait { "" } else { ", not waited for" })
+}
+
 /// The graph of an error-free file.
 pub fn of_file(file: &File) -> Graph {
     let needs = needs(file);
@@ -57,6 +62,7 @@ pub fn of_file(file: &File) -> Graph {
             }
         }
         notes.extend(stage.approve.as_ref().map(|a| people(&super::answers::frozen(a))));
+        notes.extend(stage.build().map(|b| builds(&b.pipeline.value, b.wait)));
         if !stage.locks.is_empty() {
             notes.push(format!("locks {}", stage.locks.iter().map(|l| l.name.value.as_str()).collect::<Vec<_>>().join(", ")));
         }
@@ -81,6 +87,10 @@ pub fn of_plan(plan: &Plan) -> Graph {
             stage.when.as_ref().map(|w| if w == "false" { "never with these values".to_owned() } else { format!("when {}", show(w)) }),
         );
         notes.extend(stage.approve.as_ref().map(people));
+        notes.extend(stage.cells.first().and_then(|c| c.steps.first()).and_then(|s| match &s.action {
+            Action::Build { pipeline, wait, .. } => Some(builds(pipeline, *wait)),
+            _ => None,
+        }));
         if !stage.locks.is_empty() {
             notes.push(format!("locks {}", stage.locks.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")));
         }

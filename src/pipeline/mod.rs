@@ -13,6 +13,7 @@ pub mod import;
 pub mod lint;
 pub mod matrix;
 pub mod model;
+pub mod outline;
 pub mod params;
 pub mod plan;
 pub mod preview;
@@ -51,6 +52,9 @@ pub fn load_with(text: &str, file: &str, catalog: &Catalog, check: Option<Checke
             model = model::build(&root, file, sha256, &mut sink);
         }
     }
+    if let Some(m) = &mut model {
+        m.know_builds(catalog);
+    }
     if let Some(m) = &model {
         lint::lint(m, catalog, &mut sink);
         if let Some(check) = check {
@@ -59,6 +63,18 @@ pub fn load_with(text: &str, file: &str, catalog: &Catalog, check: Option<Checke
     }
     let model = model.filter(|_| sink.errors() == 0);
     (model, sink.finish())
+}
+
+/// What others must know of a pipeline that they build, whatever else is wrong with it; none where it cannot be read at all.
+pub fn outline(text: &str) -> Option<outline::Outline> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut sink = Sink::new("", text);
+    let root = reader::read(&mut sink)?;
+    schema::check(&root, &mut sink);
+    if sink.has("yaml.") || sink.has("schema.many") {
+        return None;
+    }
+    model::build(&root, "", String::new(), &mut sink).map(|f| outline::Outline::of(&f))
 }
 
 /// As [`load_with`], of bytes: what is no UTF-8 is a diagnostic at its place.

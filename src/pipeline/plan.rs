@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::base::duration::Span;
 use crate::domain::level::Level;
+use crate::domain::log::Patterns;
 use crate::domain::run::RunRef;
 
 /// The format that this version writes.
@@ -79,7 +80,7 @@ pub struct Keep {
     pub runs: u32,
     #[serde(default)]
     pub days: Option<u32>,
-    /// `last-success`, `last-failure`; pins by people are rows, not this.
+    /// `last-success`, `last-failure`, `promoted`; pins by people are rows, not this.
     #[serde(default)]
     pub pin: Vec<String>,
 }
@@ -89,6 +90,9 @@ pub struct LogCap {
     pub max_bytes: u64,
     #[serde(default)]
     pub kill_on_limit: bool,
+    /// What the pipeline says about first errors.
+    #[serde(default, skip_serializing_if = "Patterns::is_empty")]
+    pub patterns: Patterns,
 }
 
 /// When a stage of kind `Post` runs.
@@ -293,6 +297,17 @@ pub enum Action {
     Shell { script: String, interpreter: Vec<String> },
     /// Every text in `with` is a template: only `${stages.…}` and `${run.…}` are left, and a literal `${` is escaped. See `expr::fill_action`.
     Native { kind: String, with: serde_json::Map<String, Value> },
+    /// A run of another pipeline, started by the engine; values are templates. `wait`: its verdict is the step's.
+    Build { pipeline: String, parameters: IndexMap<String, String>, wait: bool },
+    /// The engine pins the run that this template names.
+    Pin { run: String },
+}
+
+impl Action {
+    /// No command: the engine does it, and there is no attempt and no log.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Build { .. } | Self::Pin { .. })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -323,6 +338,13 @@ pub struct Tests {
 pub fn out_variable(stage: &str, output: &str) -> String {
     let clean = |s: &str| s.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect::<String>();
     format!("QD_OUT_{}_{}", clean(stage), clean(output))
+}
+
+impl Stage {
+    /// It is a run of another pipeline.
+    pub fn builds(&self) -> bool {
+        self.cells.iter().flat_map(|c| &c.steps).any(|s| matches!(s.action, Action::Build { .. }))
+    }
 }
 
 impl Plan {

@@ -18,6 +18,8 @@ pub struct Row {
     pub scheduled_for: Timestamp,
     pub local: String,
     pub dst: Dst,
+    /// Where its pattern had it, in local time, if `shift:` has moved it.
+    pub from: Option<String>,
     /// What keeps it from starting, as the calendars are written now.
     pub closed: Option<String>,
 }
@@ -42,7 +44,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
         if seen.contains(&key) {
             continue;
         }
-        let Ok(ticker) = timer.ticker(&file.name.value) else { continue };
+        let Some(ticker) = catalog.ticker(file, t) else { continue };
         let calendars: Vec<_> = file.calendars_of(Some(t)).into_iter().filter_map(|n| catalog.calendars.get(n)?.as_ref().ok()).collect();
         out.extend(ticker.starts_after(from).take_while(|d| wanted(d)).take(most).map(|d| Row {
             pipeline: file.name.value.clone(),
@@ -50,6 +52,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
             scheduled_for: d.at,
             local: schedule::local(d.at, ticker.zone()),
             dst: d.dst,
+            from: d.from.map(|f| schedule::local(f, ticker.zone())),
             closed: calendars.iter().find_map(|c| c.closed(d.at)).map(|c| c.to_string()),
         }));
         seen.push(key);
@@ -58,7 +61,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
 }
 
 impl Row {
-    /// `pipeline trigger scheduled_for local dst`, and `calendar` where one is closed then.
+    /// `pipeline trigger scheduled_for local dst`, `moved_from` where `shift:` moved it, and `calendar` where one is closed then.
     pub fn json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("pipeline".into(), json!(self.pipeline));
@@ -66,6 +69,9 @@ impl Row {
         map.insert("scheduled_for".into(), json!(self.scheduled_for.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
         map.insert("local".into(), json!(self.local));
         map.insert("dst".into(), json!(self.dst.as_str()));
+        if let Some(from) = &self.from {
+            map.insert("moved_from".into(), json!(from));
+        }
         if let Some(closed) = &self.closed {
             map.insert("calendar".into(), json!(closed));
         }

@@ -13,7 +13,7 @@ use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 use crate::pipeline::answers;
 use crate::pipeline::expr::{Facts, StageFacts};
 use crate::pipeline::plan::{Plan, Stage, StageKind, Step};
-use crate::store::{CancelMark, Limit, OpenRun, RunId};
+use crate::store::{CancelMark, ChildRow, Limit, OpenRun, ParentLink, RunId};
 
 /// An instant on both clocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct ActiveRun {
     pub hold: Option<Box<Wait>>,
     /// Nobody agreed to its start: why.
     pub refused: Option<String>,
+    /// The stage of another run that started it.
+    pub parent: Option<ParentLink>,
     /// The verdict of the work, once all of it and the reading after it are done; post stages follow.
     pub outcome: Option<Outcome>,
 }
@@ -127,6 +129,12 @@ pub struct CellNow {
     pub secrets: Option<(i64, Secrets)>,
     /// Times in a row that its shim could not be started.
     pub spawn_failures: u32,
+    /// The run that it waits for, once that exists.
+    pub child: Option<RunRef>,
+    /// That run was asked to end: 1, or 2 without grace.
+    pub asked: u8,
+    /// It was asked because the stage's limit was reached.
+    pub late: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +145,8 @@ pub enum CellState {
     Preparing,
     /// An attempt is open.
     Active,
+    /// A run of another pipeline is started for it, or waited for. Holds no executor.
+    Child,
     /// Waits for an instant: a retry, or a condition to be looked at again.
     Waiting(i64),
     Done,
@@ -170,6 +180,7 @@ impl ActiveRun {
             left: BTreeMap::new(),
             hold: None,
             refused: None,
+            parent: None,
             outcome: None,
         }
     }
@@ -196,6 +207,8 @@ impl ActiveRun {
                 stage.locked = true;
             }
         }
+        let built: BTreeSet<u32> = (0..).zip(&run.plan.stages).filter(|(_, s)| s.builds()).map(|(i, _)| i).collect();
+        run.parent = row.parent;
         for step in row.steps {
             let StepKey { stage, cell, step: index } = step.key;
             let Some(st) = run.stages.get_mut(stage as usize) else { continue };
@@ -214,6 +227,11 @@ impl ActiveRun {
                 (StepState::Pending, _) => {
                     (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
                     c.state = step.not_before_us.map_or(CellState::Ready, CellState::Waiting);
+                }
+                (StepState::Claimed | StepState::Running, _) if built.contains(&stage) => {
+                    (c.attempts, c.since_us, c.state, c.detail) = (step.attempts, step.started_us, CellState::Child, step.detail);
+                    let own = |k: &&ChildRow| (k.stage, k.cell, k.round) == (stage, cell, row.round);
+                    c.child = row.children.iter().find(own).map(|k| k.run.clone());
                 }
                 (StepState::Claimed | StepState::Running, _) => {
                     (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
@@ -347,7 +365,7 @@ impl StageNow {
                 CellState::Ready => drop(self.ready.insert(i as u32)),
                 CellState::Waiting(until) => drop(self.waiting.insert((until, i as u32))),
                 CellState::Preparing | CellState::Active => self.running += 1,
-                CellState::Done => {}
+                CellState::Child | CellState::Done => {}
             }
             self.open += u32::from(c.state != CellState::Done);
         }
@@ -360,6 +378,7 @@ impl StageNow {
             CellState::Ready => drop(self.ready.remove(&cell)),
             CellState::Waiting(until) => drop(self.waiting.remove(&(until, cell))),
             CellState::Preparing | CellState::Active => self.running = self.running.saturating_sub(1),
+            CellState::Child => {}
             CellState::Done => self.open += 1,
         }
         c.state = state;
@@ -367,6 +386,7 @@ impl StageNow {
             CellState::Ready => drop(self.ready.insert(cell)),
             CellState::Waiting(until) => drop(self.waiting.insert((until, cell))),
             CellState::Preparing | CellState::Active => self.running += 1,
+            CellState::Child => {}
             CellState::Done => self.open = self.open.saturating_sub(1),
         }
     }
@@ -387,6 +407,9 @@ impl CellNow {
             hold: None,
             secrets: None,
             spawn_failures: 0,
+            child: None,
+            asked: 0,
+            late: false,
         }
     }
 

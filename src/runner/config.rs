@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::children::Children;
 use super::content::ContentProbe;
 use crate::base::clock::Clock;
 use crate::domain::actor::Actor;
@@ -27,6 +28,8 @@ pub struct RunnerConfig {
     pub clock: Arc<dyn Clock>,
     pub secrets: Arc<dyn Source>,
     pub content: Arc<dyn ContentProbe>,
+    /// Plans of pipelines that stages start.
+    pub children: Arc<dyn Children>,
     /// Nothing starts below these.
     pub min_free_bytes: u64,
     pub min_free_inodes: u64,
@@ -46,7 +49,7 @@ pub struct Submit {
     pub plan: Plan,
     pub requested_by: Actor,
     pub reason: String,
-    /// `manual`, `cron`, `every`, `upstream`, `replay`.
+    /// `manual`, `cron`, `every`, `upstream`, `upstream stage`, `replay`.
     pub trigger: String,
     /// Unique for ever where set: a second submit with it answers the first one's run.
     pub cause: Option<String>,

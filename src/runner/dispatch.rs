@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::active::{ActiveRun, Now};
 use super::approval::Vote;
+use super::building::ChildEnd;
+use super::children::NoChild;
 use super::content::{self, Readings};
 use super::live::{Live, Secrets, Shared};
 use super::moves::Ended;
@@ -88,6 +90,14 @@ pub enum Event {
         fence: u64,
         why: String,
         again: Again,
+    },
+    /// What became of the start of a run that a stage is.
+    Child {
+        run: RunId,
+        stage: u32,
+        cell: u32,
+        generation: u64,
+        result: Result<RunRef, NoChild>,
     },
     Content {
         run: RunId,
@@ -305,6 +315,9 @@ impl Dispatcher {
                     self.settle(run, ops, Vec::new());
                 }
             }
+            Event::Child { run, stage, cell, generation, result } if generation == self.generation => {
+                self.child_answer(run, stage, cell, result);
+            }
             Event::UnreadableStopped { run, generation } if generation == self.generation => self.unreadable_stopped(run),
             Event::StoreFailed { generation, error } if generation == self.generation => self.store_failed(error),
             Event::Healed { generation } if generation == self.generation => {
@@ -314,6 +327,7 @@ impl Dispatcher {
             }
             // Of a generation that is gone.
             Event::Prepared { .. }
+            | Event::Child { .. }
             | Event::Content { .. }
             | Event::UnreadableStopped { .. }
             | Event::StoreFailed { .. }
@@ -392,6 +406,7 @@ impl Dispatcher {
         for effect in effects {
             match effect {
                 Effect::Cancel { fence, force } => self.cancel_attempt(id, fence, force),
+                Effect::CancelChild { child, by, why, force } => self.cancel_child(child, by, why, force),
                 Effect::ReadContent { after } => self.read_content(id, after),
                 Effect::Ended(verdict) => self.run_ended(id, verdict),
             }
@@ -435,6 +450,11 @@ impl Dispatcher {
             for r in self.runs.values_mut().filter(|r| r.run.pipeline == run.run.pipeline && r.run.number > run.run.number) {
                 r.previous = Some(verdict);
             }
+        }
+        if let Some(p) = run.parent.filter(|p| p.wait) {
+            let out = run.outcome.as_ref();
+            let (detail, exit_code) = (out.map(|o| o.detail.clone()).unwrap_or_default(), out.and_then(|o| o.exit_code));
+            self.child_over((p.run_id, p.stage, p.cell), &ChildEnd { run: run.run, verdict, detail, exit_code });
         }
     }
 
@@ -522,7 +542,7 @@ fn due_us(r: &ActiveRun, now: &Now) -> Option<i64> {
         .then(|| r.limit_boot_us(now))
         .flatten()
         .map(|l| i64::try_from(l).unwrap_or(i64::MAX).saturating_sub(i64::try_from(now.boot_us).unwrap_or(i64::MAX)));
-    [retry, limit, r.expires_us(now)].into_iter().flatten().min()
+    [retry, limit, r.expires_us(now), r.child_limit_us(now)].into_iter().flatten().min()
 }
 
 async fn sleep(wake: Option<Duration>) {

@@ -7,12 +7,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::active::ActiveRun;
-use super::approval;
 use super::attempt::Launcher;
 use super::config::{RunnerConfig, RunnerError, Submit};
 use super::dispatch::{Dispatcher, Event, Refresh};
+use super::enqueue::{self, Parts};
 use super::eta::{self, Eta};
-use super::inputs;
 use super::live::Shared;
 use super::rebuild::PlanCache;
 use super::resume::{self, Resume};
@@ -20,9 +19,9 @@ use super::summary;
 use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
-use crate::domain::run::{RunRef, RunState, StepKey, valid_name};
-use crate::pipeline::plan::{OnConflict, Plan};
-use crate::store::{CancelMark, Drain, Group, Ledger, NewRun, NewStep, Note, OpenOptionsStore, Store};
+use crate::domain::run::{RunRef, RunState};
+use crate::pipeline::plan::Plan;
+use crate::store::{CancelMark, Drain, Ledger, Note, OpenOptionsStore, Store};
 
 /// Events that wait for the dispatcher; a sender waits when it is full.
 const EVENTS: usize = 1_024;
@@ -154,61 +153,16 @@ impl Runner {
     }
 
     async fn submit_with(&self, submit: Submit, ledger: Option<Ledger>) -> Result<RunRef, RunnerError> {
-        let plan = submit.plan;
-        check(&plan).map_err(|why| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why })?;
-        let json =
-            serde_json::to_string(&plan).map_err(|e| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why: e.to_string() })?;
-        let sha256 = approval::sha_of(&json);
-        // What is asked of a second person is written with the run, and holds it from its first moment.
-        let hold = submit.note.as_ref().and_then(|n| approval::asked(n, &submit.requested_by));
-        let plan = self.inner.plans.get(&sha256, || Ok::<_, RunnerError>(plan))?;
-        let now_us = self.now_us();
-        let new = NewRun {
-            pipeline: plan.pipeline.clone(),
-            title: plan.run_name.clone(),
-            plan_json: json,
-            plan_sha256: sha256,
-            requested_by: submit.requested_by.clone(),
-            reason: submit.reason,
-            trigger: submit.trigger,
-            cause: submit.cause,
-            replay_of: submit.replay_of,
-            priority: plan.priority,
-            group: plan.concurrency.as_ref().map(|g| Group {
-                name: g.group.clone(),
-                limit: g.limit.max(1),
-                refuse: g.on_conflict == OnConflict::Refuse,
-            }),
-            stages: plan.stages.iter().map(|s| s.name.clone()).collect(),
-            steps: plan
-                .steps()
-                .map(|(stage, cell, step, s)| NewStep {
-                    key: StepKey { stage, cell, step },
-                    cell: plan.stages[stage as usize].cells[cell as usize].key.clone(),
-                    name: s.name.clone(),
-                })
-                .collect(),
-            uses: plan.uses.clone(),
-            inputs: inputs::rows(&plan),
-            now_us,
-            note: submit.note,
+        let i = &self.inner;
+        let parts = Parts {
+            store: i.store.clone(),
+            plans: i.plans.clone(),
+            events: i.events.clone(),
+            changes: i.changes.clone(),
+            clock: i.cfg.clock.clone(),
+            lock_slots: BTreeMap::new(),
         };
-        let done = match ledger {
-            Some(ledger) => self.inner.store.submit_due(new, ledger).await?,
-            None => self.inner.store.submit(new).await?,
-        };
-        crate::base::crash::point("runner.submitted");
-        if !done.existing {
-            let mut run = ActiveRun::new(done.id, done.run.clone(), submit.requested_by, plan, now_us);
-            run.previous = done.previous;
-            run.hold = hold.map(|mut w| {
-                w.subject = done.run.to_string();
-                Box::new(w)
-            });
-            self.tell(Event::Submitted(Box::new(run))).await?;
-            let _ = self.inner.changes.send(Change { table: "queue", id: done.run.to_string() });
-        }
-        Ok(done.run)
+        enqueue::submit(&parts, submit, ledger, None).await
     }
 
     /// Asks a run to end. Durable, with its entry, when this returns; a second request with `force` skips the grace period.
@@ -372,39 +326,4 @@ impl Runner {
         }
         Ok(gone)
     }
-}
-
-/// What would make a plan impossible to run, whoever wrote it.
-fn check(plan: &Plan) -> Result<(), String> {
-    if !valid_name(&plan.pipeline) {
-        return Err(format!("`{}` is no pipeline name", plan.pipeline));
-    }
-    if plan.format > crate::pipeline::plan::FORMAT {
-        return Err(format!("it has format {}, this version reads up to {}", plan.format, crate::pipeline::plan::FORMAT));
-    }
-    if plan.stages.is_empty() {
-        return Err("it has no stage".into());
-    }
-    for (i, s) in plan.stages.iter().enumerate() {
-        if s.needs.iter().any(|n| *n as usize >= i) {
-            return Err(format!("stage `{}` needs a stage that does not come before it", s.name));
-        }
-        if let crate::pipeline::plan::StageKind::Post { of: Some(of), .. } = s.kind
-            && of as usize >= plan.stages.len()
-        {
-            return Err(format!("post stage `{}` belongs to no stage", s.name));
-        }
-        if s.approve.as_ref().is_some_and(|a| a.quorum == 0 || !s.cells.is_empty()) {
-            return Err(format!("stage `{}` asks people, and so has a quorum and no cell", s.name));
-        }
-        if s.cells.iter().any(|c| c.steps.is_empty()) {
-            return Err(format!("stage `{}` has a cell without steps", s.name));
-        }
-        let mut names: Vec<&str> = s.locks.iter().map(|l| l.name.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|w| w[0] == w[1]) {
-            return Err(format!("stage `{}` names a lock twice", s.name));
-        }
-    }
-    Ok(())
 }

@@ -7,9 +7,14 @@ pub mod approval;
 mod approval_tests;
 mod artifacts;
 pub mod attempt;
+mod building;
+#[cfg(test)]
+mod building_tests;
+pub mod children;
 pub mod config;
 pub mod content;
 mod dispatch;
+mod enqueue;
 pub mod eta;
 mod follow;
 pub mod forkserver;
@@ -44,6 +49,7 @@ mod testing;
 mod unreadable;
 mod view;
 
+pub use children::{Children, NoChild, NoChildren, Wish};
 pub use config::{RunnerConfig, RunnerError, Submit};
 pub use dispatch::Refresh;
 pub use handle::Runner;

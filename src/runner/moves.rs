@@ -89,7 +89,7 @@ impl ActiveRun {
         Some((key, number))
     }
 
-    fn step_op(
+    pub(super) fn step_op(
         &self,
         key: StepKey,
         was_fence: Option<u64>,

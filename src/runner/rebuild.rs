@@ -122,6 +122,7 @@ impl Dispatcher {
             }
             self.settle(id, ops, effects);
         }
+        self.mend_children();
         let _ = self.changes.send(Change { table: "queue", id: String::new() });
     }
 
@@ -145,8 +146,7 @@ impl Dispatcher {
                 priority: r.priority,
                 requested_by: r.requested_by.name.clone(),
                 created_us: r.created_us,
-                blocked: if runs { String::new() } else { all.first().map(ToString::to_string).unwrap_or_default() },
-                kind: if runs { String::new() } else { all.first().map(Reason::kind).unwrap_or_default() },
+                blocked: if runs { None } else { all.into_iter().next() },
             }
         });
         readable.chain(self.unreadable_rows()).collect()
@@ -158,7 +158,10 @@ impl Dispatcher {
         for d in self.decide(low.as_ref(), true) {
             let (run, reason) = match d {
                 Decision::Blocked { run, reason, .. } => (run, reason),
-                Decision::Start { run, stage, .. } | Decision::Read { run, stage } | Decision::Ask { run, stage } => {
+                Decision::Start { run, stage, .. }
+                | Decision::Build { run, stage, .. }
+                | Decision::Read { run, stage }
+                | Decision::Ask { run, stage } => {
                     let name = self.runs.values().find(|r| r.id == run).and_then(|r| r.plan.stages.get(stage as usize));
                     (run, Reason::Starting { stage: name.map(|s| s.name.clone()).unwrap_or_default() })
                 }

@@ -29,7 +29,7 @@ pub fn expired(runs: &[EndedRow], keep: &Keep, now_us: i64) -> Vec<RunRef> {
             let by_count = *i < keep.runs as usize;
             let by_age = keep.days.is_some_and(|d| r.ended_us > now_us - i64::from(d) * DAY_US);
             // What an earlier sweep began is ended: of such a run nobody knows what is left.
-            r.doomed || !(by_count || by_age || r.pinned || r.referenced || kept.contains(&r.run))
+            r.doomed || !(by_count || by_age || r.pinned || r.referenced || r.promoted && pins("promoted") || kept.contains(&r.run))
         })
         .map(|(_, r)| r.run.clone())
         .collect()
@@ -74,7 +74,15 @@ mod tests {
     use super::*;
 
     fn row(n: u64, verdict: Verdict, days_ago: i64) -> EndedRow {
-        EndedRow { run: RunRef::new("p", n), verdict, ended_us: -days_ago * DAY_US, pinned: false, referenced: false, doomed: false }
+        EndedRow {
+            run: RunRef::new("p", n),
+            verdict,
+            ended_us: -days_ago * DAY_US,
+            pinned: false,
+            referenced: false,
+            promoted: false,
+            doomed: false,
+        }
     }
 
     fn keep(runs: u32, days: Option<u32>, pin: &[&str]) -> Keep {
@@ -99,5 +107,8 @@ mod tests {
         assert_eq!(numbers(&runs, &keep(100, None, &[])), [6], "what was begun is ended");
         runs[0].doomed = false;
         assert_eq!(numbers(&runs, &keep(0, None, &[])), [6, 5, 4, 3], "pinned and referenced runs never go");
+        runs[3].promoted = true;
+        assert_eq!(numbers(&runs, &keep(0, None, &[])), [6, 5, 4, 3], "a mark alone keeps nothing");
+        assert_eq!(numbers(&runs, &keep(0, None, &["promoted"])), [6, 5, 4]);
     }
 }

@@ -6,7 +6,7 @@
 use super::active::{ActiveRun, Around, CellState, Now, Outcome, StageState};
 use super::content;
 use crate::base::duration::Span;
-use crate::domain::run::{RunState, StepState, Verdict};
+use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::pipeline::expr;
 use crate::pipeline::plan::{PostWhen, StageKind, Step};
 use crate::store::{Limit, Op, RunSet, StageSet};
@@ -19,6 +19,8 @@ pub const POST_LIMIT: Span = Span::from_secs(300);
 pub enum Effect {
     /// Write the cancel file of this attempt.
     Cancel { fence: u64, force: bool },
+    /// A run that a cell waits for is to end.
+    CancelChild { child: RunRef, by: String, why: String, force: bool },
     /// Read the run's content sets.
     ReadContent { after: bool },
     /// The run has its verdict.
@@ -120,6 +122,7 @@ impl ActiveRun {
             ops.push(self.run_op(self.state, None, None));
         }
         self.expire(now, ops);
+        self.late_children(now, ops, &mut effects);
         loop {
             let mut moved = false;
             if self.stopping() {
@@ -197,6 +200,7 @@ impl ActiveRun {
     ) -> bool {
         let mut moved = false;
         let force = self.cancel.as_ref().is_some_and(|c| c.force);
+        let (by, whose) = self.child_cancel(collateral);
         for cell in 0..self.stages[i].cells.len() {
             let stage = &mut self.stages[i];
             let c = &mut stage.cells[cell];
@@ -209,6 +213,14 @@ impl ActiveRun {
                         && !effects.iter().any(|e| matches!(e, Effect::Cancel { fence: f, .. } if *f == fence))
                     {
                         effects.push(Effect::Cancel { fence, force });
+                    }
+                }
+                CellState::Child => {
+                    c.collateral |= collateral;
+                    let asked = if force { 2 } else { 1 };
+                    if let Some(child) = c.child.clone().filter(|_| c.asked < asked) {
+                        c.asked = asked;
+                        effects.push(Effect::CancelChild { child, by: by.clone(), why: whose.clone(), force });
                     }
                 }
                 CellState::Ready | CellState::Waiting(_) | CellState::Preparing => {
@@ -400,7 +412,9 @@ impl ActiveRun {
             if out.verdict.worse(v) != out.verdict {
                 out.verdict = v;
             }
-            if out.failed_stage.is_none() && v != Verdict::Cancelled {
+            // Of a run that nobody cancelled, a stage was: the run that it waited for.
+            let own = v != Verdict::Cancelled || !self.stopping();
+            if out.failed_stage.is_none() && own {
                 let cell = self.stages[i].cells.iter().position(|c| !c.collateral && c.verdict == Some(v));
                 let step = cell.and_then(|c| {
                     let (cell, at) = (&plan.cells[c], &self.stages[i].cells[c]);

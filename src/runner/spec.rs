@@ -80,6 +80,7 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
         command: match action {
             Action::Shell { script, interpreter } => Command::Shell { script, interpreter },
             Action::Native { kind, with } => Command::Native { kind, with },
+            Action::Build { .. } | Action::Pin { .. } => return Err("it is no command: the engine does it itself".into()),
         },
         workspace: text(&workspace),
         env,

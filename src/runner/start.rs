@@ -77,6 +77,10 @@ impl Dispatcher {
                         self.settle(run, ops, Vec::new());
                     }
                 }
+                Decision::Build { run, stage, cell } => {
+                    started = true;
+                    self.want_child(run, stage, cell, now);
+                }
                 Decision::Blocked { .. } => {}
             }
         }
@@ -109,7 +113,7 @@ impl Dispatcher {
         };
         // Without a free executor only those that ask people can move: thousands may wait.
         let full = busy.len() >= cfg.executors.max(1);
-        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i)));
+        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i) || r.plan.stages[i].builds()));
         queue::decide(&site, runs.map(|r| r.view(explain)), explain)
     }
 
@@ -130,6 +134,9 @@ impl Dispatcher {
         let generation = self.generation;
         let Some(run) = self.run_mut(id) else { return };
         let key = StepKey { stage, cell, step: run.stages[stage as usize].cells[cell as usize].step };
+        if run.step(key).is_some_and(|s| matches!(s.action, crate::pipeline::plan::Action::Pin { .. })) {
+            return self.pin_step(id, stage, cell, now);
+        }
         let names: Vec<String> = run.step(key).map(|s| s.secrets.iter().map(|u| u.name.clone()).collect()).unwrap_or_default();
         let trees = run.step(key).map(|s| snapshots(&s.action)).unwrap_or_default();
         let at_hand = run.stages[stage as usize].cells[cell as usize].secrets.take().filter(|(at, _)| now.us - at < SECRETS_KEPT_US);

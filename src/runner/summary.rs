@@ -2,12 +2,12 @@
 
 use crate::domain::rows::{StageRow, StageSummary, StepRow, StepSummary, Summary, span_ms};
 use crate::domain::run::RunRef;
-use crate::store::{Store, StoreError};
+use crate::store::{ChildRow, Store, StoreError};
 
 /// Reads and folds the rows of a run.
 pub fn read(store: &Store, run: &RunRef) -> Result<Summary, StoreError> {
     let row = store.run(run)?;
-    let (stages, steps) = (store.stages(run)?, store.steps(run)?);
+    let (stages, steps, children) = (store.stages(run)?, store.steps(run)?, store.children(run)?);
     Ok(Summary {
         run: row.run,
         state: row.state,
@@ -15,11 +15,11 @@ pub fn read(store: &Store, run: &RunRef) -> Result<Summary, StoreError> {
         detail: row.detail,
         started_us: row.started_us,
         ended_us: row.ended_us,
-        stages: stages.iter().map(|s| stage(s, &steps)).collect(),
+        stages: stages.iter().map(|s| stage(s, &steps, &children)).collect(),
     })
 }
 
-fn stage(s: &StageRow, steps: &[StepRow]) -> StageSummary {
+fn stage(s: &StageRow, steps: &[StepRow], children: &[ChildRow]) -> StageSummary {
     let own = steps.iter().filter(|t| t.key.stage == s.stage);
     StageSummary {
         name: s.name.clone(),
@@ -35,6 +35,8 @@ fn stage(s: &StageRow, steps: &[StepRow]) -> StageSummary {
                 verdict: t.verdict,
                 exit_code: t.exit_code,
                 detail: t.detail.clone(),
+                // That of the newest pass.
+                child: children.iter().rev().find(|k| (k.stage, k.cell) == (t.key.stage, t.key.cell)).map(|k| k.run.clone()),
             })
             .collect(),
     }

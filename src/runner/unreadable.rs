@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::attempt;
+use super::building::ChildEnd;
 use super::dispatch::{Dispatcher, Event};
 use crate::domain::attempt::{CancelIntent, FORMAT, file};
 use crate::domain::reason::Reason;
@@ -24,6 +25,10 @@ pub struct Unreadable {
 impl Unreadable {
     pub fn new(row: OpenRun, why: String, attempts: Vec<OpenAttempt>) -> Self {
         Self { row, why, attempts, closing: false }
+    }
+
+    pub fn is(&self, run: &RunRef) -> bool {
+        self.row.run == *run
     }
 
     fn reason(&self) -> Reason {
@@ -69,6 +74,10 @@ impl Dispatcher {
         let change = |table| Change { table, id: name.to_string() };
         self.commit(ops, vec![change("runs"), change("queue"), Change { table: "locks", id: String::new() }]);
         tracing::info!(run = %name, "a run whose plan cannot be read was cancelled");
+        if let Some(p) = u.row.parent.filter(|p| p.wait) {
+            let detail = "its plan could not be read".to_owned();
+            self.child_over((p.run_id, p.stage, p.cell), &ChildEnd { run: name, verdict: Verdict::Cancelled, detail, exit_code: None });
+        }
     }
 
     pub(super) fn why_unreadable(&self, run: &RunRef) -> Option<Vec<Reason>> {
@@ -82,8 +91,7 @@ impl Dispatcher {
             priority: u.row.priority,
             requested_by: u.row.requested_by.name.clone(),
             created_us: u.row.created_us,
-            blocked: u.reason().to_string(),
-            kind: u.reason().kind(),
+            blocked: Some(u.reason()),
         })
     }
 }

@@ -28,7 +28,8 @@ impl ActiveRun {
                 holds: now.locked || now.state == StageState::Running,
                 locks: &plan.locks,
                 post: !matches!(plan.kind, StageKind::Work),
-                running: now.running,
+                builds: plan.builds(),
+                running: now.running + now.cells.iter().filter(|c| c.state == CellState::Child).count() as u32,
                 max_parallel: plan.max_parallel,
                 ready: &now.ready,
                 asks,
@@ -40,6 +41,7 @@ impl ActiveRun {
             id: self.id,
             run: &self.run,
             started: self.state != RunState::Queued,
+            waited_for: self.parent.as_ref().is_some_and(|p| p.wait),
             group: self.plan.concurrency.as_ref(),
             stages,
             other: if explain { self.other() } else { Vec::new() },
@@ -91,6 +93,12 @@ impl ActiveRun {
             let step = || self.step(StepKey { stage, cell: i as u32, step: c.step }).map(|s| s.name.clone()).unwrap_or_default();
             let reason = match c.state {
                 CellState::Done | CellState::Ready => continue,
+                CellState::Child => Reason::Child {
+                    stage: plan.name.clone(),
+                    run: c.child.clone(),
+                    since_us: c.since_us.unwrap_or(self.created_us),
+                    ending: self.cancel.is_some() || c.asked > 0,
+                },
                 CellState::Preparing => Reason::Starting { stage: plan.name.clone() },
                 CellState::Waiting(until_us) => c.hold.clone().unwrap_or_else(|| Reason::Retry {
                     step: step(),

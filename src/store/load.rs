@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::children::{ChildRow, ParentLink};
 use super::op::Limit;
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
@@ -48,6 +49,10 @@ pub struct OpenRun {
     pub readings: Vec<OpenReading>,
     /// Requests and approvals in force about the run and its stages.
     pub decisions: Vec<Decision>,
+    /// Runs that its stages have started.
+    pub children: Vec<ChildRow>,
+    /// The stage of another run that has started it.
+    pub parent: Option<ParentLink>,
 }
 
 #[derive(Debug, Clone)]
@@ -250,6 +255,8 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
             facts: Vec::new(),
             readings: Vec::new(),
             decisions: Vec::new(),
+            children: Vec::new(),
+            parent: None,
         })
     })?;
     let mut s =
@@ -295,5 +302,7 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
         .query_map([id], |r| Ok(OpenReading { set: r.get(0)?, side: r.get(1)?, fp: r.get(2)?, md: r.get(3)?, detail: r.get(4)? }))?
         .collect::<Result<_, _>>()?;
     run.decisions = super::audit::open_about(conn, &run.run.to_string())?;
+    run.children = super::children::of(conn, id)?;
+    run.parent = super::children::parent(conn, &run.run)?;
     Ok(run)
 }

@@ -14,6 +14,7 @@ const STEPS: &[(i64, &str)] = &[
     (6, include_str!("migrations/0006_totals.sql")),
     (7, include_str!("migrations/0007_facts.sql")),
     (8, include_str!("migrations/0008_ledger.sql")),
+    (9, include_str!("migrations/0009_children.sql")),
 ];
 
 /// The schema that this version writes.

@@ -7,6 +7,7 @@ mod artifacts;
 mod audit;
 mod ballast;
 mod changes;
+mod children;
 mod control;
 mod error;
 mod fs_kind;
@@ -34,6 +35,7 @@ use rusqlite::{Connection, OpenFlags, Transaction};
 
 pub use audit::{AuditView, DecisionEdit, Note};
 pub use ballast::Space;
+pub use children::{ChildRow, ParentLink};
 pub use control::EndedRun;
 pub use error::StoreError;
 pub use fs_kind::{FsKind, classify};

@@ -8,7 +8,7 @@ use super::audit::{self, Note};
 use super::{RunId, Store, StoreError};
 use crate::domain::junit::Tested;
 use crate::domain::log::Todo;
-use crate::domain::run::{RunState, StepKey, StepState, Verdict};
+use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 
 /// One change of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +85,13 @@ pub enum Op {
         run: RunId,
         stage: u32,
         at_us: i64,
+    },
+    /// A pipeline keeps a run, with its entry; nothing but the mark where it is pinned already.
+    Pin {
+        run: RunRef,
+        by: String,
+        why: String,
+        note: Box<Note>,
     },
     /// An ended run that upstream triggers have to look at.
     Unoffered {
@@ -335,6 +342,7 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
                 .execute(params![run, stage, at_us])?;
             Ok(())
         }
+        Op::Pin { run, by, why, note } => super::children::pin(tx, run, by, why, (**note).clone()),
         Op::Unoffered { run, round } => {
             tx.prepare_cached("INSERT OR IGNORE INTO unoffered (run_id, round) VALUES (?1, ?2)")?.execute(params![run, round])?;
             Ok(())

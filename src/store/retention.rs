@@ -18,6 +18,8 @@ pub struct EndedRow {
     pub pinned: bool,
     /// An open run was caused by it, replays it or uses it, a pinned run uses it, or upstream triggers have not looked at it.
     pub referenced: bool,
+    /// A `pin:` of a pipeline has named it once.
+    pub promoted: bool,
     /// An earlier sweep has begun to remove it: its files may be gone.
     pub doomed: bool,
 }
@@ -25,6 +27,7 @@ pub struct EndedRow {
 /// What refers to a run, but for causes and replays: see [`named`].
 const REFERENCED: &str = "EXISTS (SELECT 1 FROM unoffered u WHERE u.run_id = r.id)
     OR EXISTS (SELECT 1 FROM held_lock h WHERE h.run_id = r.id)
+    OR EXISTS (SELECT 1 FROM child k JOIN run o ON o.id = k.run_id WHERE o.state != 'done' AND k.pipeline = r.pipeline AND k.number = r.number)
     OR EXISTS (SELECT 1 FROM run_use u JOIN run o ON o.id = u.run_id WHERE u.pipeline = r.pipeline AND u.number = r.number
                AND (o.state != 'done' OR EXISTS (SELECT 1 FROM pin p WHERE p.run_id = o.id)))";
 
@@ -92,7 +95,7 @@ impl Store {
             let named = named(c)?;
             let mut s = c.prepare_cached(&format!(
                 "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED}),
-                        EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)
+                        EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id), EXISTS (SELECT 1 FROM promoted m WHERE m.run_id = r.id)
                  FROM run r WHERE r.pipeline = ?1 AND r.state = 'done' ORDER BY r.number DESC"
             ))?;
             let rows = s.query_map([pipeline], |r| {
@@ -103,6 +106,7 @@ impl Store {
                     pinned: r.get(4)?,
                     referenced: r.get::<_, bool>(5)? || named.contains(&run.to_string()),
                     doomed: r.get(6)?,
+                    promoted: r.get(7)?,
                     run,
                 })
             })?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::audit::{self, DecisionEdit, Note};
+use super::children::ParentLink;
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
@@ -34,6 +35,8 @@ pub struct NewRun {
     pub now_us: i64,
     /// Written with the run, about it; not where the cause was known, for that wish has its entry.
     pub note: Option<Note>,
+    /// The cell that starts it; refused where its run has ended or was cancelled.
+    pub parent: Option<ParentLink>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +101,9 @@ pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<
         if let Some(known) = known {
             return Ok(known);
         }
+    }
+    if let Some(link) = &new.parent {
+        super::children::may_link(tx, link)?;
     }
     if let Some(group) = new.group.as_ref().filter(|g| g.refuse) {
         let holders: Vec<String> = tx
@@ -179,6 +185,9 @@ pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<
         )?
         .query_row([&new.pipeline], |r| super::load::word(r, 0))
         .optional()?;
+    if let Some(link) = &new.parent {
+        super::children::link(tx, link, &run)?;
+    }
     audit::seal_if(tx, new.note.clone().map(|note| about(&run, note)))?;
     Ok(Submitted { id, run, title, existing: false, previous })
 }

@@ -24,7 +24,8 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit`, runs that stages start by
+    /// `tests/it/umbrella`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -51,6 +52,9 @@ pub const POINTS: &[Point] = &[
     point("runner.pinned", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.reopened", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.inputs", Target::Engine, Doing::Claimed, "-"),
+    point("runner.child-wanted", Target::Engine, Doing::BeforeClaim, "-"),
+    point("runner.child-started", Target::Engine, Doing::BeforeClaim, "-"),
+    point("runner.child-ended", Target::Engine, Doing::Ingest, "-"),
     point("retention.condemned", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.removed", Target::Engine, Doing::BeforeClaim, "-"),
     point("scheduler.known", Target::Engine, Doing::CatchingUp, ""),

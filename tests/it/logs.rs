@@ -301,12 +301,48 @@ fn the_first_error_is_found_once_and_told_wherever_a_red_run_is_spoken_of() {
     );
     let doc = home.qd(["--json", "replay", "build#2", "--wait"]).expect(1).json();
     assert_eq!((&doc["first_error"]["text"], &doc["first_error"]["new_since"]), (&json!("src/a.c:7:3: error: no luck"), &json!("build#1")));
+    // One name and one shape wherever a first error is told.
+    let (mut once, mut again) = (doc["first_error"].clone(), json.clone());
+    assert!(once["time"].as_str().unwrap().ends_with('Z') && once["run"] == "build#3", "{once}");
+    for differs in ["run", "time", "offset", "context_offset"] {
+        assert!(
+            once.as_object_mut().unwrap().remove(differs).is_some() && again.as_object_mut().unwrap().remove(differs).is_some(),
+            "{differs}"
+        );
+    }
+    assert_eq!(once, again);
     // It is kept with the attempt: the log may go.
     until("it to be stored", || get(&home, "/v1/attempts/build/2")["attempts"][0]["first_error"]["pattern"] == "gcc");
     std::fs::remove_file(attempt_dir(&home, "build#2").join("log")).unwrap();
     assert!(home.qd(["log", "build#2", "--first-error"]).expect(0).stdout.contains("> src/a.c:7:3: error: no luck"));
     let green = home.qd(["log", "build#1", "--first-error"]).expect(0);
     assert!(green.stdout.is_empty() && green.stderr.contains("no step of build#1 failed"), "{green:?}");
+}
+
+#[test]
+fn a_site_and_a_pipeline_add_to_the_patterns_of_first_errors_and_a_bad_one_is_told_at_its_place() {
+    let home = Home::new();
+    home.site("[log]\nharmless = ['flaky proxy']\n[log.errors]\nobs = '^E\\d+: '\n");
+    let own = "options: {log: {errors: {frob: \"the frob is cold$\"}, harmless: \"^NOTE\"}}";
+    let one = |script: &str| format!("format: 1\nname: one\n{own}\nstages: [{{name: s, run: \"{script}; exit 1\"}}]\n");
+    for (script, text, pattern) in [
+        ("echo ERROR: flaky proxy; echo E17: no luck; echo the frob is cold", "E17: no luck", "obs"),
+        ("echo NOTE an error: none; echo the frob is cold; echo make: '***' x", "the frob is cold", "frob"),
+    ] {
+        home.pipeline("one", &one(script));
+        let found = home.qd(["--json", "run", "one", "--wait"]).expect(1).json()["first_error"].clone();
+        assert_eq!((&found["text"], &found["pattern"]), (&json!(text), &json!(pattern)), "{found}");
+    }
+    // A slip stops nothing that runs, and is shown where it stands.
+    home.site("[log.errors]\nobs = '^E(\\d+: '\n");
+    let told = home.qd(["site", "check"]).expect(1);
+    let said = format!("{}{}", told.stdout, told.stderr);
+    assert!(said.contains("site.toml:2:7") && said.contains("unclosed group") && said.contains("^^^"), "{told:?}");
+    home.qd(["get", "runs"]).expect(0);
+    home.site("");
+    home.pipeline("one", &one("echo x").replace("cold$", "cold(("));
+    let lint = home.qd(["--json", "pipeline", "lint", "one"]).expect(1).json();
+    assert_eq!((&lint["diagnostics"][0]["line"], &lint["diagnostics"][0]["column"]), (&json!(3), &json!(32)), "{lint}");
 }
 
 /// Bytes that a process has read so far.

@@ -40,4 +40,5 @@ mod service;
 mod shim;
 mod support;
 mod surroundings;
+mod umbrella;
 mod upgrade;

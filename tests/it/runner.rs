@@ -101,6 +101,7 @@ impl Estate {
     pub fn config(&self) -> RunnerConfig {
         let here = self.dir.path().display().to_string();
         RunnerConfig {
+            children: std::sync::Arc::new(quarterdeck::runner::NoChildren),
             state_dir: self.state(),
             exe: self.exe.clone(),
             executors: self.executors,
@@ -218,7 +219,7 @@ pub fn plan(name: &str, stages: Vec<Stage>) -> Plan {
         reads: Vec::new(),
         writes: Vec::new(),
         keep: Keep { runs: 10, days: None, pin: Vec::new() },
-        log: LogCap { max_bytes: 1 << 20, kill_on_limit: false },
+        log: LogCap { max_bytes: 1 << 20, kill_on_limit: false, patterns: Default::default() },
         uses: Vec::new(),
         trigger: None,
         stages,

@@ -120,6 +120,8 @@ fn what_was_missed_is_shown_and_made_up_by_hand_once() {
     assert_eq!((&row["outcome"], &row["cause"], &row["run"]), (&json!("skipped"), &json!("missed"), &Value::Null));
     assert!(row["why"].as_str().unwrap().contains("no engine was running"), "{row}");
     let make_up = |with: &str| home.qd(["--json", "do", "run-missed", "tick", "--with", with, "--reason", "needed"]);
+    let nobody = home.qd(["do", "run-missed", "tikc", "--with", "scheduled_for=yesterday"]).expect(2);
+    assert!(nobody.stderr.contains("did you mean `tick`?"), "the name first: {nobody:?}");
     assert!(make_up("scheduled_for=yesterday").expect(2).stdout.contains("no time in RFC 3339"));
     assert!(make_up("scheduled_for=2020-01-01T00:00:00Z").expect(2).stdout.contains("nothing due"));
     make_up(&format!("scheduled_for={at}")).expect(0);
@@ -160,6 +162,45 @@ fn a_freeze_holds_for_people_too_unless_they_say_why() {
     calendar(&home, "quarter-end", "zone = \"UTC\"\nowner = \"f\"\nreason = \"r\"\n[[freeze]]\ndays = [\"mon-sun\"]\n");
     let lint = home.qd(["--json", "pipeline", "lint", "change"]).expect(1).json();
     assert_eq!(lint["diagnostics"][0]["code"], "schedule.calendar");
+}
+
+#[test]
+fn the_triggers_of_a_broken_file_are_still_listed_also_those_that_no_clock_fires() {
+    let home = Home::new();
+    home.site(PRIVATE);
+    pipeline(&home, "up", "");
+    let head = "triggers: [{upstream: up, on: any}, {cron: 0 6 1 1 *}, {git: /srv/git/x}]\n";
+    pipeline(&home, "down", head);
+    home.qd(["engine", "start"]).expect(0);
+    let kinds = || rows(&home, "schedule", "pipeline=down").iter().map(|r| r["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    until("all to be known", || kinds().len() == 3 && !rows(&home, "schedule", "pipeline=down kind=git")[0]["next"].is_null());
+    pipeline(&home, "down", &format!("{head}nonsense: [\n"));
+    until("it to be seen", || kinds().iter().all(|k| k == "broken"));
+    let left = rows(&home, "schedule", "pipeline=down");
+    let names: Vec<&str> = left.iter().map(|r| r["trigger"].as_str().unwrap()).collect();
+    assert!(names.contains(&"after end of up") && names.contains(&"cron 0 6 1 1 * (UTC)") && names.len() == 3, "{left:?}");
+    assert!(left.iter().all(|r| r["state"] == "broken" && !r["detail"].as_str().unwrap().is_empty()), "{left:?}");
+}
+
+/// The clock of the engine is real, so the calendar is made to be closed now and open on one day to come.
+#[test]
+fn a_start_that_is_shifted_is_shown_where_it_will_be_and_where_it_was() {
+    let home = Home::new();
+    home.site(PRIVATE);
+    calendar(&home, "workdays", "zone = \"UTC\"\nowner = \"o\"\nreason = \"r\"\n[[window]]\ndays = [\"mon-fri\"]\n");
+    pipeline(&home, "sundays", "triggers: [{cron: 0 6 * * 0, timezone: UTC, calendar: workdays, shift: next}]\n");
+    let shown = home.json(&["schedule", "preview", "--year"]);
+    let all = shown["rows"].as_array().unwrap();
+    assert!(all.len() > 50, "{shown}");
+    for r in all {
+        assert!(r["local"].as_str().unwrap().starts_with("Mon ") && r["moved_from"].as_str().unwrap().starts_with("Sun "), "{r}");
+        assert!(r.get("calendar").is_none(), "{r}");
+    }
+    home.qd(["engine", "start"]).expect(0);
+    let next =
+        until_some("it to be scheduled", || rows(&home, "schedule", "pipeline=sundays")[0]["next_local"].as_str().map(str::to_owned));
+    assert!(next.starts_with("Mon ") && next.ends_with(" 06:00 UTC"), "{next}");
+    assert!(home.qd(["pipeline", "plan", "sundays"]).expect(0).stdout.contains("moved to the next open day"));
 }
 
 fn git(dir: &std::path::Path, args: &[&str]) {

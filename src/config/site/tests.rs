@@ -31,6 +31,10 @@ repos = ["baseos"]
 os = "el9"
 [mirror]
 roots = ["/srv/mirror"]
+[log]
+harmless = ['flaky proxy']
+[log.errors]
+obs = '^E\d+: '
 [on_failure]
 command = "mail -s 'a run failed' ops"
 "#;
@@ -42,6 +46,10 @@ command = "mail -s 'a run failed' ops"
     assert_eq!(site.roles.as_ref().unwrap()["operator"], ["ann", "@ops"]);
     assert_eq!(site.content["el9-latest"].repos, ["baseos"]);
     assert_eq!(site.on_failure.as_ref().unwrap()[2], "a run failed");
+    assert_eq!(
+        (&site.log.errors[..], &site.log.harmless[..]),
+        (&[("obs".to_owned(), r"^E\d+: ".to_owned())][..], &["flaky proxy".to_owned()][..])
+    );
     assert_eq!(Site::parse("").unwrap(), Site::default());
     assert_eq!(Site::parse("[roles]").unwrap().roles, Some(BTreeMap::new()));
 }
@@ -52,6 +60,11 @@ fn every_slip_is_named_with_its_place() {
     let table = [
         ("read_onyl = true", 1, 1, "unknown key `read_onyl`", "did you mean `read_only`?"),
         ("\n[engine]\nsokcet = \"/x\"", 3, 1, "unknown key `sokcet` in [engine]", "did you mean `socket`?"),
+        ("[log.errors]\nobs = 'a(b'", 2, 7, "no regular expression for a log: unclosed group", "single quotes"),
+        ("[log]\nharmless = ['fine', 'x*']", 2, 21, "it matches every line", ""),
+        ("[log.errors]\nobs = '\\w{1000}{100}'", 2, 7, "no regular expression for a log", ""),
+        ("[log.errors]\nobs = 3", 2, 7, "must be a regular expression in quotes, not a number", ""),
+        ("[log]\nerors = 1", 2, 1, "unknown key `erors` in [log]", "did you mean `errors`?"),
         ("[banana]\n", 1, 2, "unknown key `banana`", "known here: time_zone"),
         ("time_zone = \"Europe/Berln\"", 1, 13, "no time zone `Europe/Berln`", "IANA"),
         ("read_only = \"yes\"", 1, 13, "`read_only` must be true or false, not a text", ""),

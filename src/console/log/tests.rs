@@ -97,12 +97,13 @@ impl Desk {
 
     fn attempts(&self) -> AttemptsDoc {
         let first_error = self.first_error.map(|offset| FirstErrorDoc {
+            run: "build#1".into(),
             stage: "build".into(),
             cell: "el9".into(),
             step: "compile".into(),
             attempt: 2,
             offset,
-            at: NOW.into(),
+            time: Some(NOW.into()),
             text: "error: it broke".into(),
             how: "the first line like `error:`".into(),
             pattern: "error:".into(),
@@ -128,7 +129,7 @@ impl Desk {
             attempt(8, "compile", 1, Some("lost"), None),
             attempt(9, "compile", 2, now, first_error),
         ];
-        AttemptsDoc { run: "app-nightly#12".into(), done: self.done, attempts }
+        AttemptsDoc { run: "app-nightly#12".into(), done: self.done, attempts, elsewhere: Vec::new() }
     }
 
     fn waits(&self, order: &Order) -> bool {

@@ -145,13 +145,13 @@ fn runs(t: &mut Text, totals: &Totals) {
 fn queue(t: &mut Text, rows: &[QueueRow]) {
     let waiting = rows.iter().filter(|r| r.state == RunState::Queued).count();
     t.single("quarterdeck_queue_length", Kind::Gauge, "Runs of which no step has begun.", waiting as f64);
-    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
-    for r in rows.iter().filter(|r| !r.kind.is_empty()) {
-        *reasons.entry(&r.kind).or_default() += 1;
+    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    for kind in rows.iter().filter_map(|r| Some(r.blocked.as_ref()?.kind())) {
+        *reasons.entry(kind).or_default() += 1;
     }
     let mut family = t.family("quarterdeck_runs_blocked", Kind::Gauge, "Open runs that something holds back, by their first reason.");
     for (reason, n) in reasons {
-        family.sample(&[("reason", reason)], n as f64);
+        family.sample(&[("reason", &reason)], n as f64);
     }
 }
 

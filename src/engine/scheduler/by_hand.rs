@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::news;
 use crate::api::ApiError;
+use crate::config::pipelines;
 use crate::domain::actor::Actor;
 use crate::domain::occurrence::{Occurrence, Outcome};
 use crate::domain::run::RunRef;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::{Engine, from_config, from_store};
 use crate::engine::{act, routes, rows};
 use crate::pipeline::plan::Plan;
 use crate::runner::{RunnerError, Submit};
@@ -24,6 +25,8 @@ pub struct Missed {
 
 /// The occurrence that `scheduled_for` (and `trigger`, where two were due at once) names. Blocks.
 pub fn find(engine: &Engine, pipeline: &str, with: &IndexMap<String, String>) -> Result<Occurrence, ApiError> {
+    // The name first: nothing else that was given means anything for a pipeline that is not there.
+    pipelines::read(engine.watch.dirs(), pipeline, engine.watch.uid()).map_err(|e| from_config(&e))?;
     let wanted = with.get("scheduled_for").map(String::as_str).unwrap_or_default();
     let list = format!("quarterdeck get occurrences --filter 'pipeline={pipeline} outcome=skipped'");
     let at: Timestamp = wanted.parse().map_err(|_| {

@@ -145,11 +145,12 @@ async fn start(
     }
     let zone = crate::pipeline::schedule::zone(&debt.timer.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let local = crate::pipeline::schedule::local(own.at, &zone);
-    let reason = format!("scheduled for {local}");
+    let moved = own.from.map(|f| format!("moved from {}", crate::pipeline::schedule::local(f, &zone)));
+    let reason = format!("scheduled for {local}{}", moved.as_ref().map(|m| format!(", {m}")).unwrap_or_default());
     let outcome = if late.is_some() { Outcome::Late } else { Outcome::Ran };
     let together = format!("the run of {local} stands for it{}", late.as_deref().map(|w| format!("; {w}")).unwrap_or_default());
     let mut due: Vec<Occurrence> = others.iter().map(|d| debt.row(d, Outcome::Coalesced, Cause::None, together.as_str(), g.now)).collect();
-    due.push(debt.row(own, outcome, Cause::None, late.unwrap_or_default(), g.now));
+    due.push(debt.row(own, outcome, Cause::None, moved.into_iter().chain(late).collect::<Vec<_>>().join("; "), g.now));
     let ledger = Ledger::Due { rows: due.clone(), cursor: cursor.clone() };
     let word = match debt.timer.when {
         When::Cron { .. } => "cron",

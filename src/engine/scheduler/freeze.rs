@@ -12,6 +12,11 @@ use crate::pipeline::calendar::Closed;
 
 /// The freeze that holds for a pipeline now. Blocks.
 pub fn frozen(engine: &Engine, site: &Site, pipeline: &str) -> Result<Option<Closed>, ApiError> {
+    closed_now(engine, site, pipeline, true)
+}
+
+/// What closes a pipeline now; with `freezes`, only a freeze. Blocks.
+pub fn closed_now(engine: &Engine, site: &Site, pipeline: &str, freezes: bool) -> Result<Option<Closed>, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
     // A run that goes on may be of a pipeline that is in no file any more.
@@ -24,7 +29,7 @@ pub fn frozen(engine: &Engine, site: &Site, pipeline: &str) -> Result<Option<Clo
     }
     let calendars = engine.schedule.calendars.now(dirs, uid, &engine.store, engine.now_us());
     let now = engine.clock.now();
-    Ok(names.iter().find_map(|n| closed(&calendars, &[n], now).filter(|c| c.freeze)))
+    Ok(names.iter().find_map(|n| closed(&calendars, &[n], now).filter(|c| c.freeze || !freezes)))
 }
 
 /// The level that a start of `pipeline` has under what freezes it, or the refusal.

@@ -15,7 +15,7 @@ use crate::api::ApiError;
 use crate::config::{Scheduler as Mode, Site};
 use crate::domain::occurrence::TriggerState;
 use crate::engine::state::{Engine, from_config, from_store};
-use crate::engine::{catalog, routes};
+use crate::engine::{catalog, routes, triggers};
 use crate::pipeline::model::TriggerKind;
 use crate::pipeline::schedule::{Ticker, Timer};
 
@@ -43,6 +43,8 @@ pub struct Scheduler {
 enum Found {
     Clock(Timer),
     Git(Look),
+    /// The end of another pipeline's run: nothing is due by it, but it is known while its file is broken.
+    Upstream,
 }
 
 struct Files {
@@ -139,7 +141,7 @@ impl Scheduler {
         }
         let looks = files.found.iter().filter_map(|(k, f)| match f {
             Found::Git(look) => Some((k.clone(), look.clone())),
-            Found::Clock(_) => None,
+            Found::Clock(_) | Found::Upstream => None,
         });
         for (key, detail, next_us) in self.polls.begin(looks.collect(), now) {
             seen.insert(key, Seen { next_us: Some(next_us), detail });
@@ -225,6 +227,8 @@ fn read(engine: &Engine) -> Result<Files, ApiError> {
             } else if let TriggerKind::Git { url, reference, interval } = &t.kind {
                 let look = Look { url: url.value.clone(), reference: reference.clone(), interval: *interval, calendars };
                 files.found.insert((name.clone(), look.key()), Found::Git(look));
+            } else if let TriggerKind::Upstream { .. } = &t.kind {
+                files.found.insert((name.clone(), triggers::words(t)), Found::Upstream);
             }
         }
     }
@@ -237,13 +241,15 @@ fn clocks(files: &Files, states: &BTreeMap<Key, TriggerState>) -> Vec<(Key, (Tim
     for (key, state) in states {
         let timer = match files.found.get(key) {
             Some(Found::Clock(timer)) => timer.clone(),
-            Some(Found::Git(_)) => continue,
+            Some(Found::Git(_) | Found::Upstream) => continue,
             None => match serde_json::from_str(&state.spec) {
                 Ok(timer) => timer,
                 Err(_) => continue,
             },
         };
-        match timer.ticker(&key.0) {
+        // One that nobody can read is closed: what is due stays where it is, and is skipped with that reason.
+        let calendars: Option<Vec<_>> = timer.calendars.iter().map(|n| files.calendars.get(n)?.calendar.clone()).collect();
+        match timer.ticker_in(&key.0, calendars.as_deref()) {
             Ok(ticker) => out.push((key.clone(), (timer, ticker))),
             Err(e) => tracing::error!(pipeline = %key.0, trigger = %key.1, "it cannot fire: {e}"),
         }
@@ -270,6 +276,7 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) 
         let (digest, spec) = match found {
             Found::Clock(timer) => (timer.digest(), serde_json::to_string(timer).unwrap_or_default()),
             Found::Git(look) => (look.key(), String::new()),
+            Found::Upstream => (key.1.clone(), String::new()),
         };
         let before = states.get(key);
         if before.is_some_and(|t| t.digest == digest && t.spec == spec) {

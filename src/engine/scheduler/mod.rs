@@ -26,7 +26,7 @@ use look::Scheduler;
 
 pub use board::{Board, State};
 pub use by_hand::{Missed, find as find_missed, start as start_missed};
-pub use freeze::{frozen, raised};
+pub use freeze::{closed_now, frozen, raised};
 pub use rows::{OCCURRENCES, SCHEDULE, occurrences, schedule};
 
 /// A scheduler that fell over is started again after this.

@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn due(minute: i64) -> Due {
-        Due { nominal: at(minute), at: at(minute), dst: Dst::None }
+        Due { nominal: at(minute), at: at(minute), dst: Dst::None, from: None }
     }
 
     fn judged(missed: &[i64], current: &[i64]) -> Vec<Judged> {

@@ -154,9 +154,11 @@ impl Ground<'_> {
     fn broken(&self, pipeline: &str, why: &str) -> Result<Vec<Row>, ApiError> {
         let mut out = Vec::new();
         for t in self.engine.store.trigger_states().map_err(|e| from_store(&e))?.into_iter().filter(|t| t.pipeline == pipeline) {
-            let Ok(timer) = serde_json::from_str::<Timer>(&t.spec) else { continue };
+            // Only the clock's triggers have more than their name.
+            let timer = serde_json::from_str::<Timer>(&t.spec).ok();
             let seen = self.state.seen.get(&(t.pipeline.clone(), t.trigger.clone())).cloned().unwrap_or_default();
-            let mut row = self.part(pipeline, &t.trigger, "broken", Some(timer.zone), &seen, Some(policy(timer.catch_up)))?;
+            let (zone, policy) = (timer.as_ref().map(|t| t.zone.clone()), timer.as_ref().map(|t| policy(t.catch_up)));
+            let mut row = self.part(pipeline, &t.trigger, "broken", zone, &seen, policy)?;
             row.insert("state".into(), json!("broken"));
             row.insert("detail".into(), json!(why));
             out.push(row);

@@ -77,6 +77,7 @@ impl Bench {
         })
         .unwrap();
         let config = RunnerConfig {
+            children: Arc::new(crate::runner::NoChildren),
             state_dir: self.dir.path().into(),
             exe: "/bin/false".into(),
             executors: 1,
@@ -173,7 +174,7 @@ async fn after_a_week_of_outages_every_occurrence_has_exactly_one_row_i9() {
     ]
     .map(|(name, when)| {
         let catch_up = crate::pipeline::model::CatchUp::Skip;
-        (name, Timer { when, zone: "Europe/Berlin".into(), jitter: Default::default(), catch_up, calendars: Vec::new() })
+        (name, Timer { when, zone: "Europe/Berlin".into(), jitter: Default::default(), catch_up, calendars: Vec::new(), shift: false })
     });
     // Up and down over a week that holds the change to summer time: minutes and days.
     let (mut up, mut down) = ([7 * 60, 26 * 60, 13, 11 * 60, 19 * 60].iter().cycle(), [3, 95, 9 * 60, 31 * 60, 1].iter().cycle());

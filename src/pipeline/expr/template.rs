@@ -160,6 +160,12 @@ pub fn fill_value(value: &Json, facts: &Facts) -> Result<Json, EvalError> {
 pub fn fill_action(step: &Step, facts: &Facts) -> Result<(Action, BTreeMap<String, String>), EvalError> {
     let action = match &step.action {
         Action::Shell { .. } => step.action.clone(),
+        Action::Build { pipeline, parameters, wait } => Action::Build {
+            pipeline: pipeline.clone(),
+            parameters: parameters.iter().map(|(k, v)| Ok((k.clone(), fill(v, facts)?))).collect::<Result<_, EvalError>>()?,
+            wait: *wait,
+        },
+        Action::Pin { run } => Action::Pin { run: fill(run, facts)? },
         Action::Native { kind, with } => Action::Native {
             kind: kind.clone(),
             with: with.iter().map(|(k, v)| Ok((k.clone(), fill_value(v, facts)?))).collect::<Result<_, EvalError>>()?,

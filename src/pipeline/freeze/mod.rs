@@ -14,9 +14,11 @@ use super::model::File;
 use super::params::{self, ParamError, RunQuery};
 use super::plan::{Concurrency, FORMAT, Keep, LogCap, Plan};
 use crate::base::duration::Span;
+use crate::domain::log::Patterns;
 use crate::domain::rows::ArtifactRow;
 use crate::domain::run::RunRef;
 
+pub(super) use stages::locks;
 pub(super) use values::Frozen;
 
 const DAY: Span = Span::from_secs(86_400);
@@ -144,12 +146,19 @@ fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ct
             days: o.keep_days,
             pin: o.pin.clone().unwrap_or_else(|| vec!["last-success".into(), "last-failure".into()]),
         },
-        log: LogCap { max_bytes: o.log_max.unwrap_or(LOG_BYTES), kill_on_limit: o.kill_on_limit },
+        log: LogCap { max_bytes: o.log_max.unwrap_or(LOG_BYTES), kill_on_limit: o.kill_on_limit, patterns: patterns(o) },
         uses,
         trigger,
         stages,
         parameters,
     })
+}
+
+fn patterns(o: &super::model::Options) -> Patterns {
+    Patterns {
+        errors: o.errors.iter().map(|(w, re)| (w.text.clone(), re.value.clone())).collect(),
+        harmless: o.harmless.iter().map(|re| re.value.clone()).collect(),
+    }
 }
 
 /// Splits a `when` into what chooses cells and what is asked when the stage's turn comes. A part may not do both.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::values::{self, Frozen};
@@ -120,7 +121,7 @@ fn sorted(names: &[model::At<String>]) -> Vec<String> {
 }
 
 /// Named locks and those of content sets, by name: everybody takes them in the same order.
-fn locks(stage: &model::Stage) -> Vec<Lock> {
+pub(in crate::pipeline) fn locks(stage: &model::Stage) -> Vec<Lock> {
     let mut all: BTreeMap<String, Lock> = BTreeMap::new();
     for l in &stage.locks {
         all.insert(l.name.value.clone(), Lock { name: l.name.value.clone(), mode: l.mode, slots: l.slots.value });
@@ -267,6 +268,15 @@ fn step(
             }
             Action::Native { kind: kind.value.clone(), with: fields }
         }
+        StepAction::Build(b) => {
+            let mut parameters = IndexMap::new();
+            for (word, node) in &b.parameters {
+                let value = at(&format!("{place}, parameter `{}`", word.text), values::text(node.text().unwrap_or(""), values))?;
+                parameters.insert(word.text.clone(), value);
+            }
+            Action::Build { pipeline: b.pipeline.value.clone(), parameters, wait: b.wait }
+        }
+        StepAction::Pin(node) => Action::Pin { run: at(&place, values::text(node.text().unwrap_or(""), values))? },
     };
     Ok(Step {
         name: s.name.value.clone(),

@@ -10,6 +10,10 @@ use crate::pipeline::schedule::{self, Timer};
 
 /// Looked at more often, a repository's host would call it an attack.
 const LEAST_LOOK: Span = Span::from_secs(10);
+/// Starts nearer to each other are no work for `shift:`.
+const CLOSE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// The pattern is looked at from here on: what lint says must not depend on the day.
+const LOOKED_FROM: jiff::Timestamp = jiff::Timestamp::constant(1_767_225_600, 0);
 /// Starts that are held against the calendars before a trigger is said to be always closed.
 const LOOKED_AT: usize = 1_000;
 
@@ -66,6 +70,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
             TriggerKind::Git { url, reference, interval } => repository(url, reference, *interval, t, sink),
             TriggerKind::Upstream { .. } | TriggerKind::Manual => {}
         }
+        shift(file, t, catalog, sink);
         never_open(file, t, catalog, sink);
         if t.jitter > Span::from_secs(86_400) {
             sink.error(t.at, "schedule.jitter", format!("a jitter of {} is longer than a day", t.jitter), "make it minutes or a few hours");
@@ -108,6 +113,25 @@ fn calendar(name: &At<String>, catalog: &Catalog, sink: &mut Sink<'_>) {
     }
 }
 
+/// What `shift:` needs: a calendar, and starts that are days and not minutes.
+fn shift(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) {
+    let Some(at) = t.shift else { return };
+    if file.calendars_of(Some(t)).is_empty() {
+        let help = "add `calendar: NAME`, or remove it";
+        return sink.error(at, "schedule.shift", "`shift` has no meaning without a calendar: nothing is ever closed", help);
+    }
+    let Some(ticker) = Timer::of(t, &catalog.time_zone).and_then(|timer| timer.ticker(&file.name.value).ok()) else { return };
+    let starts: Vec<_> = ticker.starts_after(LOOKED_FROM).take(50).map(|d| d.at).collect();
+    if starts.windows(2).any(|p| p[1].duration_since(p[0]) < CLOSE) {
+        sink.error(
+            at,
+            "schedule.shift",
+            "`shift` moves a start by days, and these come more than once an hour",
+            "leave it out: what is closed is skipped, and the next one comes soon",
+        );
+    }
+}
+
 /// A trigger all of whose starts fall into closed times.
 fn never_open(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) {
     let Some(now) = catalog.now else { return };
@@ -116,7 +140,7 @@ fn never_open(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) 
     if calendars.is_empty() || calendars.iter().any(|c| c.opens(now).is_none()) {
         return;
     }
-    let Some(ticker) = Timer::of(t, &catalog.time_zone).and_then(|timer| timer.ticker(&file.name.value).ok()) else { return };
+    let Some(ticker) = catalog.ticker(file, t) else { return };
     let mut starts = ticker.starts_after(now).take(LOOKED_AT).peekable();
     if starts.peek().is_some() && starts.all(|due| calendars.iter().any(|c| c.closed(due.at).is_some())) {
         sink.error(

@@ -1,6 +1,7 @@
 //! Everything that is wrong with a typed file beyond its form: names that lead nowhere, orders that cannot be, retries that do harm.
 
 mod approve;
+pub(crate) mod builds;
 mod clock;
 mod inputs;
 mod order;
@@ -24,6 +25,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     approve::lint(file, catalog, sink);
     clock::lint(file, catalog, sink);
     inputs::lint(file, sink);
+    builds::lint(file, catalog, sink);
     safety::lint(file, sink);
     shell::lint(file, sink);
 }

@@ -291,7 +291,12 @@ fn values(node: &Node, see: &mut dyn FnMut(&Node)) {
 fn lint_step(step: &Step, stage: Option<&Stage>, scope: &Scope<'_>, file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     stage_secrets(&step.secrets, file, catalog, sink);
     templates(&step.env, scope, sink);
-    let StepAction::Uses { kind, with } = &step.action else { return };
+    let (kind, with) = match &step.action {
+        StepAction::Run(_) => return,
+        StepAction::Build(b) => return templates(&b.parameters, scope, sink),
+        StepAction::Pin(run) => return template(run, scope, sink),
+        StepAction::Uses { kind, with } => (kind, with),
+    };
     templates(with, scope, sink);
     let Some(known) = catalog.kinds.iter().find(|k| k.kind == kind.value) else {
         return unknown_kind(kind, catalog, sink);

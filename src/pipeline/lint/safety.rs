@@ -6,6 +6,7 @@ use crate::domain::level::Level;
 use crate::pipeline::diagnostic::{Sink, show};
 use crate::pipeline::model::{CatchUp, File, Stage, StepAction};
 use crate::pipeline::plan::RetryOn;
+use crate::pipeline::schema::MAX_SEARCHES;
 
 pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
     for stage in &file.stages {
@@ -16,6 +17,11 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
     danger(file, sink);
     artifacts(file, sink);
     shrink(file, sink);
+    let log = &file.options;
+    for extra in [log.errors.get(MAX_SEARCHES).map(|(w, _)| w.at), log.harmless.get(MAX_SEARCHES).map(|h| h.at)].into_iter().flatten() {
+        let message = format!("more than {MAX_SEARCHES} expressions: each line of a red step's log is held against all of them");
+        sink.error(extra, "log.many", message, "join those that belong together: `a|b`");
+    }
 }
 
 fn retries(stage: &Stage, level: Level, sink: &mut Sink<'_>) {

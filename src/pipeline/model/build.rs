@@ -85,6 +85,8 @@ fn options(f: Option<Fields<'_>>) -> Options {
         pin: keep.filter(|k| k.get("pin").is_some()).map(|k| k.texts("pin").into_iter().map(|t| t.value).collect()),
         log_max: log.and_then(|l| l.text("max")).and_then(|t| size::parse(&t.value)),
         kill_on_limit: log.and_then(|l| l.text("on_limit")).is_some_and(|t| t.value == "kill"),
+        errors: log.map(|l| l.pairs("errors")).unwrap_or_default().into_iter().filter_map(|(w, n)| Some((w, text(&n)?))).collect(),
+        harmless: log.map(|l| l.texts("harmless")).unwrap_or_default(),
         grace: f.span("grace").map(|s| s.value),
         interpreter: f.words("interpreter"),
     }
@@ -127,6 +129,7 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         ("ref", &["git"]),
         ("interval", &["git"]),
         ("calendar", &["cron", "every", "upstream", "git"]),
+        ("shift", &["cron", "every"]),
     ] {
         if f.get(key).is_some() && !belongs.contains(&one) {
             sink.error(
@@ -187,6 +190,7 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         jitter,
         catch_up: At::new(catch_up, f.key_at("catch_up")),
         calendars: f.texts("calendar"),
+        shift: f.get("shift").map(|n| n.at),
     })
 }
 
@@ -387,10 +391,15 @@ fn action(f: &Fields<'_>, noun: &str, sink: &mut Sink<'_>) -> Option<StepAction>
 }
 
 fn step(f: &Fields<'_>, is_post: bool, sink: &mut Sink<'_>) -> Option<Step> {
-    let action = action(f, if is_post { "the post step" } else { "the step" }, sink)?;
+    let action = match is_post.then(|| f.get("pin")).flatten() {
+        Some(run) => super::child::pin(f, run, sink),
+        None => action(f, if is_post { "the post step" } else { "the step" }, sink)?,
+    };
     let name = f.text("name").unwrap_or_else(|| {
         let name = match &action {
             StepAction::Uses { kind, .. } => kind.value.clone(),
+            StepAction::Pin(_) => "pin".to_owned(),
+            StepAction::Build(b) => b.pipeline.value.clone(),
             StepAction::Run(script) => {
                 let first =
                     script.text().unwrap_or("").lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or("run");
@@ -436,6 +445,8 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
     let approve = f.map("approve", &keys::APPROVE).and_then(|a| super::approve::build(&a, &f, sink));
     if f.get("approve").is_some() {
         approve.as_ref()?;
+    } else if let Some(node) = f.get("build") {
+        steps.push(super::child::build(node, &f, &name, sink)?);
     } else if short {
         if let Some(action) = action(&f, "the stage", sink) {
             steps.push(Step {

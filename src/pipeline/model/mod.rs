@@ -2,6 +2,7 @@
 
 mod approve;
 mod build;
+mod child;
 mod fields;
 
 use jiff::civil::DateTime;
@@ -67,6 +68,8 @@ pub struct Trigger {
     pub catch_up: At<CatchUp>,
     /// Calendars that hold for this trigger, beside the file's.
     pub calendars: Vec<At<String>>,
+    /// `shift: next`: a start in a closed time is moved, not skipped.
+    pub shift: Option<Loc>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +147,9 @@ pub struct Options {
     pub pin: Option<Vec<String>>,
     pub log_max: Option<u64>,
     pub kill_on_limit: bool,
+    /// Lines of logs that are errors, by name, and those that are none.
+    pub errors: Vec<(Word, At<String>)>,
+    pub harmless: Vec<At<String>>,
     pub grace: Option<Span>,
     pub interpreter: Option<Vec<String>>,
 }
@@ -279,7 +285,24 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepAction {
     Run(Node),
-    Uses { kind: At<String>, with: Pairs },
+    Uses {
+        kind: At<String>,
+        with: Pairs,
+    },
+    /// A run of another pipeline. It is the only step of its stage.
+    Build(Build),
+    /// A run is kept.
+    Pin(Node),
+}
+
+/// `build:` of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Build {
+    pub pipeline: At<String>,
+    pub parameters: Pairs,
+    pub wait: bool,
+    /// The danger of that pipeline, once the catalogue was asked.
+    pub level: Option<Level>,
 }
 
 /// Steps by occasion, in the order in which they run.
@@ -289,8 +312,16 @@ pub struct Post {
 }
 
 impl Stage {
-    /// What it may do: its own word, else the file's, else L1.
+    /// The run of another pipeline that it is.
+    pub fn build(&self) -> Option<&Build> {
+        self.steps.iter().find_map(|s| if let StepAction::Build(b) = &s.action { Some(b) } else { None })
+    }
+
+    /// What it may do: its own word, else the file's, else L1; where it is a run of another pipeline, what that may do.
     pub fn level(&self, file: &File) -> Level {
+        if let Some(level) = self.build().and_then(|b| b.level) {
+            return level;
+        }
         self.danger.as_ref().or(file.danger.as_ref()).map_or(Level::default(), |d| d.value)
     }
 }
@@ -300,7 +331,17 @@ impl File {
     pub fn level(&self) -> Level {
         let stages = self.stages.iter().filter_map(|s| s.danger.as_ref()).map(|d| d.value).max();
         let own = self.danger.as_ref().map(|d| d.value);
-        own.max(stages).unwrap_or_default()
+        let built = self.stages.iter().filter_map(|s| s.build()?.level).max();
+        own.max(stages).unwrap_or_default().max(built.unwrap_or(Level::L0))
+    }
+
+    /// Fills in the danger of the pipelines that it builds.
+    pub fn know_builds(&mut self, catalog: &crate::pipeline::Catalog) {
+        for step in self.stages.iter_mut().flat_map(|s| &mut s.steps) {
+            if let StepAction::Build(b) = &mut step.action {
+                b.level = catalog.level_of(&b.pipeline.value);
+            }
+        }
     }
 
     /// Calendars that a trigger, or a start by hand (`None`), has to ask.

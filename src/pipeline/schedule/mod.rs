@@ -1,6 +1,7 @@
 //! When a trigger fires: cron with defined behaviour at clock changes, intervals from an anchor, and jitter. Pure: the moment is a parameter.
 
 mod cron;
+mod moved;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
@@ -12,11 +13,11 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan, Zoned};
 use sha2::{Digest, Sha256};
 
-use super::model::Trigger;
 use crate::base::duration::Span;
 use crate::base::{suggest, zone as zones};
 
 pub use cron::{Pattern, cron};
+pub use moved::MOST_DAYS;
 pub use timer::{Due, Ticker, Timer, When};
 
 /// What a change of the clocks did to a time.
@@ -85,12 +86,6 @@ pub fn jitter(pipeline: &str, trigger: &str, most: Span) -> Span {
     let digest = Sha256::digest(format!("{pipeline}\0{trigger}"));
     let n = digest.iter().take(8).fold(0u64, |n, b| n << 8 | u64::from(*b));
     Span::from_secs(n % (seconds + 1))
-}
-
-/// The next `n` starts after `after`, soonest first; none for triggers that no clock fires.
-pub fn next_fires(trigger: &Trigger, pipeline: &str, site_zone: &str, after: Timestamp, n: usize) -> Vec<Timestamp> {
-    let Some(ticker) = Timer::of(trigger, site_zone).and_then(|t| t.ticker(pipeline).ok()) else { return Vec::new() };
-    ticker.starts_after(after).take(n).map(|d| d.at).collect()
 }
 
 /// A start in its zone, for people: `Sun 2026-03-29 03:00 CEST`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pipeline::diagnostic::Loc;
-use crate::pipeline::model::{At, CatchUp, TriggerKind};
+use crate::pipeline::model::{At, CatchUp, Trigger, TriggerKind};
 use jiff::civil::Date;
 
 fn at(t: &str) -> Timestamp {
@@ -17,7 +17,14 @@ fn trigger(kind: TriggerKind) -> Trigger {
         jitter: Span::default(),
         catch_up: At::new(CatchUp::Skip, Loc::default()),
         calendars: Vec::new(),
+        shift: None,
     }
+}
+
+/// The next `n` starts after `after`, soonest first.
+fn next_fires(trigger: &Trigger, pipeline: &str, site_zone: &str, after: Timestamp, n: usize) -> Vec<Timestamp> {
+    let ticker = Timer::of(trigger, site_zone).unwrap().ticker(pipeline).unwrap();
+    ticker.starts_after(after).take(n).map(|d| d.at).collect()
 }
 
 fn fires(pattern: &str, zone: &str, after: &str, n: usize) -> Vec<String> {
@@ -175,8 +182,11 @@ fn another_cron_zone_or_anchor_is_another_trigger_and_another_jitter_another_dig
         jitter: jitter.parse().unwrap(),
         catch_up: CatchUp::Skip,
         calendars: Vec::new(),
+        shift: false,
     };
     let one = timer("29 1 * * *", "UTC", "0s");
+    let shifted = Timer { shift: true, ..one.clone() };
+    assert_eq!((shifted.key() == one.key(), shifted.digest() == one.digest()), (true, false), "what is moved owes nothing for the past");
     assert_eq!(one.key(), "cron 29 1 * * * (UTC)");
     assert_eq!(timer("29  1 * * *", "UTC", "0s").key(), one.key());
     assert_ne!(timer("30 1 * * *", "UTC", "0s").key(), one.key());

@@ -1,5 +1,7 @@
 //! A trigger that a clock fires, cut loose from its file: what the ledger keeps of it, and when it is due.
 
+use std::sync::Arc;
+
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -7,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cron::{Pattern, cron};
+use super::moved::Mover;
 use super::{Dst, Nominal, jitter, resolve, zone};
 use crate::base::duration::Span;
+use crate::pipeline::calendar::Calendar;
 use crate::pipeline::model::{CatchUp, Trigger, TriggerKind};
 
 /// What the clock is asked for.
@@ -30,6 +34,9 @@ pub struct Timer {
     /// Calendars that must be open.
     #[serde(default)]
     pub calendars: Vec<String>,
+    /// What falls into a closed time is moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shift: bool,
 }
 
 /// One time at which a timer is due.
@@ -40,6 +47,8 @@ pub struct Due {
     /// With the jitter: `scheduled_for`.
     pub at: Timestamp,
     pub dst: Dst,
+    /// `shift:` has moved it; this is where the pattern had it.
+    pub from: Option<Timestamp>,
 }
 
 impl Timer {
@@ -56,6 +65,7 @@ impl Timer {
             jitter: t.jitter,
             catch_up: t.catch_up.value,
             calendars: t.calendars.iter().map(|c| c.value.clone()).collect(),
+            shift: t.shift.is_some(),
         })
     }
 
@@ -71,18 +81,26 @@ impl Timer {
 
     /// What a change of makes it owe nothing for the past.
     pub fn digest(&self) -> String {
-        let digest = Sha256::digest(format!("{}\0{}", self.key(), self.jitter));
+        let shift = if self.shift { "\0shift" } else { "" };
+        let digest = Sha256::digest(format!("{}\0{}{shift}", self.key(), self.jitter));
         digest.iter().take(12).map(|b| format!("{b:02x}")).collect()
     }
 
-    /// Ready to be asked; the error says why it never will be.
+    /// Ready to be asked, where no calendar moves anything; the error says why it never will be.
     pub fn ticker(&self, pipeline: &str) -> Result<Ticker, String> {
+        self.ticker_in(pipeline, None)
+    }
+
+    /// As [`Self::ticker`]; with `shift` these calendars move its starts. None: they are not all known, and nothing moves.
+    pub fn ticker_in(&self, pipeline: &str, calendars: Option<&[Arc<Calendar>]>) -> Result<Ticker, String> {
         let zone = zone(&self.zone).map_err(|_| format!("no time zone `{}` on this machine: is tzdata installed?", self.zone))?;
         let kind = match &self.when {
             When::Cron { pattern } => Kind::Cron(Box::new(cron(pattern, pipeline)?)),
             When::Every { every, anchor } => Kind::Every(*every, *anchor),
         };
-        Ok(Ticker { kind, zone, shift: SignedDuration::from_millis(jitter(pipeline, &self.key(), self.jitter).ms() as i64) })
+        let delay = SignedDuration::from_millis(jitter(pipeline, &self.key(), self.jitter).ms() as i64);
+        let mover = calendars.filter(|c| self.shift && !c.is_empty()).map(|c| Mover { calendars: c.to_vec(), zone: zone.clone(), delay });
+        Ok(Ticker { kind, zone, delay, mover })
     }
 }
 
@@ -97,7 +115,8 @@ enum Kind {
 pub struct Ticker {
     kind: Kind,
     zone: TimeZone,
-    shift: SignedDuration,
+    delay: SignedDuration,
+    mover: Option<Mover>,
 }
 
 impl Ticker {
@@ -106,32 +125,37 @@ impl Ticker {
     }
 
     /// How much later than its pattern says it starts.
-    pub fn shift(&self) -> SignedDuration {
-        self.shift
+    pub fn delay(&self) -> SignedDuration {
+        self.delay
     }
 
     /// What is due with a nominal time after `nominal`, in order.
     pub fn after(&self, nominal: Timestamp) -> Box<dyn Iterator<Item = Due> + '_> {
-        let due = move |n: Nominal| Some(Due { nominal: n.at, at: n.at.checked_add(self.shift).ok()?, dst: n.dst });
+        let due = move |n: Nominal, from| Some(Due { nominal: n.at, at: n.at.checked_add(self.delay).ok()?, dst: n.dst, from });
+        match &self.mover {
+            None => Box::new(self.pattern(nominal).map_while(move |n| due(n, None))),
+            Some(m) => Box::new(m.after(|from| self.pattern(from), nominal).map_while(move |m| due(m.nominal, m.from))),
+        }
+    }
+
+    /// What the pattern alone says.
+    fn pattern(&self, after: Timestamp) -> Box<dyn Iterator<Item = Nominal> + '_> {
         match &self.kind {
-            Kind::Cron(pattern) => Box::new(pattern.after(&self.zone, nominal).map_while(due)),
+            Kind::Cron(pattern) => Box::new(pattern.after(&self.zone, after)),
             Kind::Every(every, anchor) => {
-                let mut from = nominal;
-                Box::new(
-                    std::iter::from_fn(move || {
-                        let next = interval(&self.zone, *every, *anchor, from)?;
-                        from = next.at;
-                        Some(next)
-                    })
-                    .map_while(due),
-                )
+                let mut from = after;
+                Box::new(std::iter::from_fn(move || {
+                    let next = interval(&self.zone, *every, *anchor, from)?;
+                    from = next.at;
+                    Some(next)
+                }))
             }
         }
     }
 
     /// What starts after `at`, in order.
     pub fn starts_after(&self, at: Timestamp) -> impl Iterator<Item = Due> + '_ {
-        self.after(at.checked_sub(self.shift).unwrap_or(at))
+        self.after(at.checked_sub(self.delay).unwrap_or(at))
     }
 }
 

@@ -67,7 +67,7 @@ fn ty(t: &Ty) -> Value {
     let text = || json!({"type": ["string", "number", "boolean"]});
     match t {
         Ty::Text | Ty::Template => json!({"type": ["string", "number", "boolean", "null"]}),
-        Ty::Line | Ty::Script | Ty::Expr | Ty::Regex | Ty::Zone | Ty::Moment | Ty::RetryOn => text(),
+        Ty::Line | Ty::Script | Ty::Expr | Ty::Regex | Ty::Search | Ty::Zone | Ty::Moment | Ty::RetryOn => text(),
         Ty::Cron => json!({"type": "string"}),
         Ty::Name => json!({"type": ["string", "number"], "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}),
         Ty::Variable | Ty::EnvName | Ty::MatrixKey => json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),

@@ -123,7 +123,14 @@ pub static TRIGGER: Context = Context {
         key("ref", &Ty::Line, "with `git`: branch, tag or full name; default HEAD"),
         key("interval", &DURATION, "with `git`: time between two looks, at least 10s; default 5m"),
         key("calendar", &SETS, "calendars (CONFIG/calendars/NAME.toml) that must be open, beside the file's"),
-        later("shift", "shifting of starts to the next open day", "list the days in `cron:`"),
+        key(
+            "shift",
+            &Ty::Word {
+                words: &[("next", "to the next day on which its calendars are open at that time of day, 31 days later at most")],
+                later: &[],
+            },
+            "a start that falls into a closed time of its calendars is moved; without it, it is skipped",
+        ),
         later("webhook", "webhooks", "let the sender call `quarterdeck run`"),
     ],
 };
@@ -248,10 +255,14 @@ pub static KEEP: Context = Context {
         key(
             "pin",
             &Ty::OneOrMore(&Ty::Word {
-                words: &[("last-success", "the newest success"), ("last-failure", "the newest failure")],
-                later: &[("promoted", "promotions")],
+                words: &[
+                    ("last-success", "the newest success"),
+                    ("last-failure", "the newest failure"),
+                    ("promoted", "every run that a `pin:` of a pipeline has named, also once somebody has unpinned it"),
+                ],
+                later: &[],
             }),
-            "always kept; default both",
+            "always kept; default last-success and last-failure",
         ),
     ],
 };
@@ -270,7 +281,38 @@ pub static LOG: Context = Context {
             },
             "what happens beyond it",
         ),
+        key(
+            "errors",
+            &Ty::Map(&ERRORS),
+            "lines that are the first error of a red step wherever they stand, beside those that we know and those of [log] in the site file",
+        ),
+        key("harmless", &Ty::OneOrMore(&Ty::Search), "lines that are no error whatever they say"),
     ],
+};
+
+pub static ERRORS: Context = Context {
+    name: "errors",
+    noun: "a list of error lines",
+    keys: &[],
+    free: Some((&Ty::Name, &Ty::Search, "how such a line is called; the expression that it holds")),
+};
+
+pub static BUILD: Context = Context {
+    name: "build",
+    noun: "a run of another pipeline",
+    free: None,
+    keys: &[
+        required("pipeline", &Ty::Name, "the pipeline; its file lies in the same directory"),
+        key("parameters", &Ty::Map(&VALUES), "its parameters; those that are not named have their defaults"),
+        key("wait", &Ty::Bool, "`false`: the stage succeeds once the run is queued, and its end changes nothing; default true"),
+    ],
+};
+
+pub static VALUES: Context = Context {
+    name: "values",
+    noun: "values of parameters",
+    keys: &[],
+    free: Some((&Ty::Variable, &Ty::Template, "the value of this parameter")),
 };
 
 pub static ENV: Context = Context {
@@ -429,7 +471,11 @@ pub static STAGE: Context = Context {
         NOTIFY,
         TEMPLATE,
         INPUTS,
-        later("build", "build stages", "use `uses:` or `run:`"),
+        key(
+            "build",
+            &Ty::Either(&Ty::Name, &BUILD),
+            "instead of steps: a run of another pipeline; its verdict is the stage's, its danger too. It holds no executor while it waits",
+        ),
     ],
 };
 
@@ -509,7 +555,11 @@ pub static POST_STEP: Context = Context {
         key("grace", &SPAN, "time between TERM and KILL"),
         key("interpreter", &WORDS, "what reads `run:`"),
         NOTIFY,
-        later("pin", "pins from a pipeline", "pin the run by hand"),
+        key(
+            "pin",
+            &Ty::Template,
+            "instead of a script: a run that retention keeps until somebody unpins it, such as ${params.candidate} or ${run.id}",
+        ),
     ],
 };
 

@@ -8,8 +8,8 @@ pub mod keys;
 mod scalar;
 
 pub use check::check;
+pub use scalar::{MAX_SEARCHES, moment, retry_on, scalar, search};
 pub(crate) use scalar::{integer, regex_of};
-pub use scalar::{moment, retry_on, scalar};
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub enum Ty {
     Script,
     /// A regular expression that the whole value must match.
     Regex,
+    /// A regular expression that a line of a log is searched with.
+    Search,
     /// `[a-z0-9][a-z0-9._-]*`, at most 64 bytes.
     Name,
     /// The name of a parameter: it becomes an environment variable, which must not change what the shell itself does.
@@ -127,6 +129,7 @@ impl Ty {
             Self::Expr => "condition, such as `not params.dry_run`".into(),
             Self::Script => "script; values arrive as environment variables".into(),
             Self::Regex => "regular expression for the whole value".into(),
+            Self::Search => "regular expression that a line must hold".into(),
             Self::Name => "name: a-z, 0-9, `.`, `_`, `-`; at most 64 characters".into(),
             Self::Variable | Self::EnvName | Self::MatrixKey => "variable name: letters, digits and `_`".into(),
             Self::Bool => "true or false".into(),

@@ -52,6 +52,9 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
                 "backslashes need single quotes or none: '^CHG[0-9]{7}$'",
             )
         }),
+        Ty::Search => search(text)
+            .map(|_| ())
+            .map_err(|why| wrong(format!("not a regular expression for a log: {why}"), "single quotes keep backslashes: '^E\\d+: '")),
         Ty::Name => {
             if valid_name(text) {
                 return Ok(());
@@ -177,6 +180,31 @@ pub(crate) fn integer(text: &str) -> Option<i64> {
 /// The anchored form of a `pattern`.
 pub(crate) fn regex_of(pattern: &str) -> Result<regex::Regex, regex::Error> {
     regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build()
+}
+
+/// Expressions for lines of logs of one list.
+pub const MAX_SEARCHES: usize = 50;
+/// Bytes of one, and of what it compiles to: a log of gigabytes is searched with all of them at once.
+const MAX_SEARCH: usize = 500;
+const MAX_COMPILED: usize = 128 << 10;
+
+/// An expression for lines of logs; the error is a sentence.
+pub fn search(text: &str) -> Result<regex::bytes::Regex, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
+    }
+    if text.len() > MAX_SEARCH {
+        return Err(format!("it has {} bytes, the limit is {MAX_SEARCH}", text.len()));
+    }
+    let built = regex::bytes::RegexBuilder::new(text).crlf(true).multi_line(true).size_limit(MAX_COMPILED).build();
+    let re = built.map_err(|e| {
+        let text = e.to_string();
+        show(text.lines().last().unwrap_or("").trim_start_matches("error: "))
+    })?;
+    if re.is_match(b"") {
+        return Err("it matches every line".into());
+    }
+    Ok(re)
 }
 
 /// A date with or without time.

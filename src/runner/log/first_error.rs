@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::extra::Extra;
 use super::grep::{How, Pattern, Search, Told, grep};
 use super::read::{Line, Log, LogError};
 use crate::base::sanitise::{self, Colour};
@@ -94,8 +95,14 @@ fn rules() -> Option<&'static Rules> {
         .as_ref()
 }
 
-/// The pattern that a line matches first, and whether it is a strong one.
-fn judge(line: &[u8]) -> Option<(&'static str, bool)> {
+/// The pattern that a line matches first, and whether it is a strong one. What the site and the pipeline say comes before ours.
+fn judge<'a>(line: &[u8], extra: &'a Extra) -> Option<(&'a str, bool)> {
+    if extra.is_harmless(line) {
+        return None;
+    }
+    if let Some(name) = extra.error(line) {
+        return Some((name, true));
+    }
     let rules = rules()?;
     if rules.harmless.is_match(line) {
         return None;
@@ -134,9 +141,14 @@ fn normalised(line: &[u8]) -> u64 {
     hash.finish()
 }
 
-/// Looks for the first error of the log in `dir`, held against the good log of `good` where there is one.
-pub fn find(dir: &Path, good: Option<(&RunRef, &Path)>) -> Result<Option<FirstError>, LogError> {
-    let Ok(common) = Pattern::new(COMMON, How::default()) else { return Ok(None) };
+/// Looks for the first error of the log in `dir`, held against the good log of `good` where there is one. `extra`: what counts beside our
+/// own patterns.
+pub fn find(dir: &Path, good: Option<(&RunRef, &Path)>, extra: &Extra) -> Result<Option<FirstError>, LogError> {
+    let wide = Pattern::new(&extra.widen(COMMON), How::default());
+    if let Err(e) = &wide {
+        tracing::warn!("the patterns of the site and of a pipeline are too large together, and are left out: {e}");
+    }
+    let Ok(common) = wide.or_else(|_| Pattern::new(COMMON, How::default())) else { return Ok(None) };
     // A good log that is gone or damaged explains nothing; the red one is judged by itself then.
     let known = good.and_then(|(run, dir)| Some((run, known(dir, &common).ok()?)));
     let is_new = |line: &[u8]| known.as_ref().is_none_or(|(_, k)| !k.contains(&normalised(line)));
@@ -144,7 +156,7 @@ pub fn find(dir: &Path, good: Option<(&RunRef, &Path)>) -> Result<Option<FirstEr
     grep(dir, &common, &Search::default(), |told| {
         let Told::Hit(hit) = told else { return ControlFlow::Continue(()) };
         judged += 1;
-        let Some((name, is_strong)) = judge(&hit.line.bytes).filter(|_| !hit.line.binary) else { return ControlFlow::Continue(()) };
+        let Some((name, is_strong)) = judge(&hit.line.bytes, extra).filter(|_| !hit.line.binary) else { return ControlFlow::Continue(()) };
         if !is_new(&hit.line.bytes) {
             old.get_or_insert((hit.line, name, false));
         } else if is_strong {

@@ -2,6 +2,7 @@
 //! Written by `shim`; `Log` is the one way to read one.
 
 pub mod care;
+mod extra;
 mod first_error;
 pub mod follow;
 pub mod grep;

@@ -53,6 +53,8 @@ pub struct RunView<'a> {
     pub run: &'a RunRef,
     /// It has begun: it counts in its group already, and a drain does not stop it.
     pub started: bool,
+    /// A run that has begun waits for it, and goes on in a drain.
+    pub waited_for: bool,
     pub group: Option<&'a Concurrency>,
     /// Stages that may start cells now, as far as the run alone can tell.
     pub stages: Vec<StageView<'a>>,
@@ -67,12 +69,14 @@ pub struct StageView<'a> {
     pub holds: bool,
     pub locks: &'a [Lock],
     pub post: bool,
-    /// Cells that hold an executor now.
+    /// Cells that hold an executor now, or wait for their run.
     pub running: u32,
     pub max_parallel: Option<u32>,
     pub ready: &'a BTreeSet<u32>,
     /// Its turn has come to ask people; needs neither executor nor lock.
     pub asks: bool,
+    /// Its cells are runs of other pipelines; they need no executor.
+    pub builds: bool,
     /// The run's content must be read, under this stage's locks, before its first cell starts.
     pub reads_first: bool,
     /// Holds the whole stage: content is being read.
@@ -94,6 +98,12 @@ pub enum Decision {
         run: RunId,
         stage: u32,
     },
+    /// Start the run that this cell is.
+    Build {
+        run: RunId,
+        stage: u32,
+        cell: u32,
+    },
     /// The stage begins to wait for people.
     Ask {
         run: RunId,
@@ -111,7 +121,7 @@ pub fn decide<'a>(site: &Site<'_>, runs: impl IntoIterator<Item = RunView<'a>>, 
     let mut pass =
         Pass { site, busy: site.busy.to_vec(), taken: Vec::new(), reserved: Vec::new(), started: BTreeMap::new(), out: Vec::new() };
     for run in runs {
-        if !explain && pass.busy.len() >= site.executors && !run.stages.iter().any(|s| s.asks) {
+        if !explain && pass.busy.len() >= site.executors && !run.stages.iter().any(|s| s.asks || s.builds) {
             continue;
         }
         pass.run(&run, explain);
@@ -169,7 +179,7 @@ impl Pass<'_> {
         if run.started {
             return None;
         }
-        if let Some(d) = self.site.drain {
+        if let Some(d) = self.site.drain.filter(|_| !run.waited_for) {
             return Some(Reason::Drained { by: d.by.clone(), why: d.why.clone(), since_us: d.since_us });
         }
         let group = run.group?;
@@ -203,7 +213,7 @@ impl Pass<'_> {
                 }
                 return Some(reason);
             }
-            if self.busy.len() >= self.site.executors {
+            if !s.builds && self.busy.len() >= self.site.executors {
                 // Its turn came; later ones must not slip into its locks while it waits for an executor.
                 self.reserved.extend(wanted);
                 return Some(self.all_busy());
@@ -218,6 +228,10 @@ impl Pass<'_> {
         for (running, cell) in (s.running..).zip(s.ready) {
             if let Some(limit) = s.max_parallel.filter(|m| running >= (*m).max(1)) {
                 return Some(Reason::MaxParallel { stage: s.name.to_owned(), limit });
+            }
+            if s.builds {
+                self.out.push(Decision::Build { run: run.id, stage: s.stage, cell: *cell });
+                continue;
             }
             if self.busy.len() >= self.site.executors {
                 return Some(self.all_busy());

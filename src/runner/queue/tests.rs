@@ -25,6 +25,7 @@ struct R {
     id: RunId,
     run: RunRef,
     started: bool,
+    waited_for: bool,
     group: Option<Concurrency>,
     stages: Vec<S>,
 }
@@ -38,6 +39,7 @@ struct S {
     max: Option<u32>,
     ready: BTreeSet<u32>,
     reads_first: bool,
+    builds: bool,
 }
 
 impl Default for W {
@@ -57,11 +59,11 @@ impl Default for W {
 }
 
 fn one_stage(locks: Vec<Lock>, cells: u32) -> S {
-    S { locks, holds: false, post: false, running: 0, max: None, ready: (0..cells).collect(), reads_first: false }
+    S { locks, holds: false, post: false, running: 0, max: None, ready: (0..cells).collect(), reads_first: false, builds: false }
 }
 
 fn queued(id: RunId, stages: Vec<S>) -> R {
-    R { id, run: RunRef::new("p", id as u64), started: false, group: None, stages }
+    R { id, run: RunRef::new("p", id as u64), started: false, waited_for: false, group: None, stages }
 }
 
 fn lock(name: &str, mode: LockMode, slots: u32) -> Lock {
@@ -88,6 +90,7 @@ impl W {
             id: r.id,
             run: &r.run,
             started: r.started,
+            waited_for: r.waited_for,
             group: r.group.as_ref(),
             stages: r
                 .stages
@@ -103,6 +106,7 @@ impl W {
                     max_parallel: s.max,
                     ready: &s.ready,
                     asks: false,
+                    builds: s.builds,
                     reads_first: s.reads_first,
                     gate: None,
                 })
@@ -223,6 +227,8 @@ fn a_drain_stops_what_has_not_begun_and_only_that() {
     w.drain = Some(Drain { by: "ann".into(), why: "upgrade".into(), since_us: 0 });
     assert_eq!(w.starts(), [(1, 0)]);
     assert!(matches!(w.reason(2), Reason::Drained { by, .. } if by == "ann"));
+    w.runs[1].waited_for = true;
+    assert_eq!(w.starts(), [(1, 0), (2, 0)], "a run that has begun waits for it");
 }
 
 #[test]
@@ -379,4 +385,19 @@ proptest! {
             prop_assert!(!left || never || r.group.is_some(), "run {} starved", r.id);
         }
     }
+}
+
+#[test]
+fn a_run_of_another_pipeline_needs_no_executor_but_the_locks_of_its_stage() {
+    let built = |locks| S { builds: true, max: Some(2), ..one_stage(locks, 3) };
+    let mut w = W { busy: vec![RunRef::new("x", 1), RunRef::new("x", 2)], runs: vec![queued(1, vec![built(vec![])])], ..W::default() };
+    let wanted = |w: &W| w.decide(false).into_iter().filter(|d| matches!(d, Decision::Build { .. })).count();
+    assert_eq!(wanted(&w), 2, "as many as it may have, though every executor is busy");
+    w.runs[0].stages[0].running = 2;
+    assert_eq!(wanted(&w), 0, "those that are waited for count");
+    assert!(matches!(w.reason(1), Reason::MaxParallel { .. }));
+    w.runs = vec![queued(1, vec![built(vec![lock("m", LockMode::Exclusive, 1)])])];
+    w.held = vec![held("m", 9, LockMode::Shared, 1)];
+    assert_eq!(wanted(&w), 0);
+    assert!(matches!(w.reason(1), Reason::Lock { holder, .. } if holder.number == 9));
 }

@@ -152,7 +152,7 @@ async fn i5_two_holders_of_an_exclusive_lock_never_overlap_and_the_holder_is_nam
     let why = r.why(&second).await.unwrap();
     assert!(matches!(&why[0], Reason::Lock { name, holder, .. } if name == "mirror" && *holder == first), "{why:?}");
     let queue = r.queue().await.unwrap();
-    assert!(queue[1].blocked.contains("held by one#1, stage `sync`"), "{queue:?}");
+    assert!(queue[1].blocked.as_ref().unwrap().to_string().contains("held by one#1, stage `sync`"), "{queue:?}");
     assert_eq!(r.store().locks().unwrap()[0].run, Some(first.clone()));
     std::fs::remove_file(e.file("hold")).unwrap();
     assert_eq!(end(&r, &first).await.verdict, Some(Verdict::Success));

@@ -184,7 +184,8 @@ async fn a_run_whose_plan_cannot_be_read_says_so_and_can_be_cancelled() {
     let r = e.open();
     eventually("why says it", async || r.why(&begun).await.unwrap()[0].to_string().contains("plan cannot be read")).await;
     let row = r.queue().await.unwrap().into_iter().find(|q| q.run == begun).unwrap();
-    assert!(row.blocked.contains("or cancel the run"), "{}", row.blocked);
+    let blocked = row.blocked.unwrap().to_string();
+    assert!(blocked.contains("or cancel the run"), "{blocked}");
     let why = r.why(&other).await.unwrap()[0].to_string();
     assert!(why.contains("held by begun#1"), "its lock is still its own: {why}");
     r.cancel(&begun, &ann(), "make way", false, None).await.unwrap();

@@ -90,6 +90,7 @@ fn new(i: usize, (json, sha, plan): &(String, String, Plan)) -> NewRun {
         inputs: Vec::new(),
         now_us: EPOCH_US + i as i64 * MINUTE_US,
         note: None,
+        parent: None,
     }
 }
 

@@ -11,7 +11,7 @@ fn log(text: &str) -> tempfile::TempDir {
 fn first(red: &str, good: Option<&str>) -> (String, String, Option<String>) {
     let (red, run) = (log(red), RunRef::new("p", 4));
     let good = good.map(log);
-    let found = find(red.path(), good.as_ref().map(|g| (&run, g.path()))).unwrap().expect("an error");
+    let found = find(red.path(), good.as_ref().map(|g| (&run, g.path())), &Extra::default()).unwrap().expect("an error");
     (found.text, found.pattern, found.new_since)
 }
 
@@ -76,15 +76,37 @@ fn what_the_last_good_log_has_too_is_noise_whatever_its_numbers() {
     let (text, _, since) = first("ERROR: cold 5\ndone 5\n", Some("ERROR: cold 4\ndone 4\n"));
     assert_eq!((text.as_str(), since), ("ERROR: cold 5", None));
     assert_eq!(first("only this\n\n", None).0, "only this");
-    assert_eq!(find(log("").path(), None).unwrap(), None);
+    assert_eq!(find(log("").path(), None, &Extra::default()).unwrap(), None);
 }
 
 #[test]
 fn what_is_found_is_bounded_safe_and_has_its_place() {
     let red = format!("a\nb\nc\nd\n\u{1b}[31merror: \u{7}{}\u{1b}[0m\n", "x".repeat(9_000));
     let dir = log(&red);
-    let found = find(dir.path(), None).unwrap().unwrap();
+    let found = find(dir.path(), None, &Extra::default()).unwrap().unwrap();
     assert!(found.text.starts_with("error: xxx") && found.text.len() <= TEXT, "{found:?}");
     assert_eq!((found.offset, found.context), (8, 2));
-    assert!(!red.is_empty() && find(&dir.path().join("gone"), None).unwrap_err().is_absent());
+    assert!(!red.is_empty() && find(&dir.path().join("gone"), None, &Extra::default()).unwrap_err().is_absent());
+}
+
+#[test]
+fn what_a_site_and_a_pipeline_add_comes_first_and_a_bad_one_hurts_nobody() {
+    use crate::domain::log::Patterns;
+    let pair = |n: &str, re: &str| (n.to_owned(), re.to_owned());
+    let site = Patterns { errors: vec![pair("obs", r"^E\d+ "), pair("bad", "(")], harmless: vec!["(?i)flaky proxy".into()] };
+    let own = Patterns { errors: vec![pair("frob", "the frob is (?:sad|cold)$")], harmless: Vec::new() };
+    let extra = Extra::of([&site, &own]);
+    let red = log("up\nERROR: flaky proxy\nE17 no luck\nthe frob is cold\nmake: *** [x] Error 1\n");
+    let found = find(red.path(), None, &extra).unwrap().unwrap();
+    assert_eq!((found.text.as_str(), found.pattern.as_str()), ("E17 no luck", "obs"));
+    let red = log("up\nthe frob is cold\nmake: *** [x] Error 1\n");
+    let found = find(red.path(), None, &extra).unwrap().unwrap();
+    assert_eq!((found.text.as_str(), found.pattern.as_str()), ("the frob is cold", "frob"));
+    // Nothing of ours is lost, and flags of one expression do not leak into another.
+    let red = log("THE FROB IS COLD\nsrc/a.c:1:2: error: x\n");
+    assert_eq!(find(red.path(), None, &extra).unwrap().unwrap().pattern, "gcc");
+    // A line that good runs have too is noise, whoever calls it an error.
+    let (red, good, run) = (log("E17 no luck\nE99 worse things\n"), log("E12 no luck\n"), RunRef::new("p", 4));
+    let found = find(red.path(), Some((&run, good.path())), &extra).unwrap().unwrap();
+    assert_eq!((found.text.as_str(), found.new_since.as_deref()), ("E99 worse things", Some("p#4")));
 }
