@@ -68,6 +68,8 @@ pub enum Fact {
     Mirror(Seen),
     /// A snapshot that is there and whole.
     Snapshot { root: String, id: String, set: String, fp: String },
+    /// What a check of the signatures of a content found; `bad` names packages without a good one of a trusted key.
+    Signatures { set: String, fp: String, checked: u64, bad: Vec<String>, keys: Vec<String> },
     /// Where a pointer leads now, and where it led before.
     Pointer { root: String, name: String, to: String, previous: String },
 }

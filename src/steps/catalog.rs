@@ -61,6 +61,12 @@ const ROOT: Field = field(
     "directory of snapshots and pointers (ROOT/snapshots/ID/REPO, ROOT/NAME -> snapshots/ID), on the file system of the trees",
 );
 const NAME: Field = field("name", FieldType::Text, false, "the pointer; readers use ROOT/NAME/REPO; default: stable");
+const FROM: Field = field(
+    "from",
+    FieldType::Text,
+    false,
+    "where the pointer must lead now: a snapshot, `directory` or `nothing`; anything else is refused, and nothing is switched",
+);
 const CARRY: Field = field(
     "carry",
     FieldType::Bool,
@@ -100,6 +106,19 @@ const SNAPSHOT: StepKind = StepKind {
     ],
 };
 
+const OVERLAY: StepKind = StepKind {
+    kind: "mirror/overlay",
+    doc: "Makes a snapshot of a snapshot in which some packages are those of another one; nothing is edited in place",
+    touches: Touches::Local,
+    with: &[
+        ROOT,
+        field("base", FieldType::Text, true, "the snapshot that it is made of"),
+        field("from", FieldType::Text, true, "the snapshot that has the packages that are held"),
+        field("hold", FieldType::List, true, "names of packages that stay as `from` has them; one that it has not is a failure"),
+        SET,
+    ],
+};
+
 const SWITCH: StepKind = StepKind {
     kind: "mirror/switch",
     doc: "Lets a pointer lead to another snapshot in one atomic step, and keeps the way back",
@@ -108,6 +127,7 @@ const SWITCH: StepKind = StepKind {
         ROOT,
         NAME,
         field("to", FieldType::Text, true, "snapshot: its name, its fingerprint (12 digits or more), or previous"),
+        FROM,
         field("repo", FieldType::Text, false, "let the pointer lead to this repository of the snapshot, for readers of ROOT/NAME"),
         CARRY,
     ],
@@ -117,7 +137,7 @@ const ROLLBACK: StepKind = StepKind {
     kind: "mirror/rollback",
     doc: "Lets a pointer lead to what it led to before its last switch",
     touches: Touches::Local,
-    with: &[ROOT, NAME, CARRY],
+    with: &[ROOT, NAME, FROM, CARRY],
 };
 
 const GC: StepKind = StepKind {
@@ -217,6 +237,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { kind: SYNC, run: super::mirror::run },
     Entry { kind: VERIFY, run: super::mirror::verify::run },
     Entry { kind: SNAPSHOT, run: super::mirror::snapshot::run },
+    Entry { kind: OVERLAY, run: super::mirror::overlay::run },
     Entry { kind: SWITCH, run: super::mirror::switch::run },
     Entry { kind: ROLLBACK, run: super::mirror::switch::back },
     Entry { kind: GC, run: super::mirror::gc::run },
@@ -228,7 +249,7 @@ pub const ENTRIES: &[Entry] = &[
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {
-    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT, REPOSYNC];
+    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, OVERLAY, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT, REPOSYNC];
     KINDS
 }
 

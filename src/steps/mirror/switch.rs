@@ -23,6 +23,8 @@ struct Options {
     to: String,
     repo: Option<String>,
     carry: bool,
+    /// Where the pointer must lead now; another place is a refusal.
+    from: Option<String>,
 }
 
 impl Options {
@@ -42,7 +44,8 @@ impl Options {
             ));
         }
         let carry = with.text("carry").is_none_or(|c| c == "true");
-        Ok(Self { name, to: with.text("to").unwrap_or("previous").to_owned(), repo, carry })
+        let from = with.text("from").filter(|f| !f.is_empty()).map(str::to_owned);
+        Ok(Self { from, name, to: with.text("to").unwrap_or("previous").to_owned(), repo, carry })
     }
 }
 
@@ -77,6 +80,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     if from.as_ref() == Some(&to) {
         return tell(&root, &options.name, &to, None, report);
     }
+    expected(&root, &options, &now)?;
     let snapshot = whole(&root, &to, report)?;
     let at = env.clock.now();
     // A plain directory is read under its name; a link of somebody else's leads where it may.
@@ -101,6 +105,24 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     report.remote("mirror", "pointer", &format!("{}/{} -> {to}", root.tree.path().display(), options.name));
     let before = from.or(adopt.map(|a| format!("{SNAPSHOTS}/{a}"))).unwrap_or_default();
     tell(&root, &options.name, &to, Some(&before), report)
+}
+
+/// Refuses where somebody has moved the pointer since it was decided that it may move.
+fn expected(root: &Root, options: &Options, now: &Named) -> Result<(), StepError> {
+    let Some(wanted) = &options.from else { return Ok(()) };
+    let found = match now {
+        Named::Link(text) => text.split('/').nth(1).unwrap_or(text).to_owned(),
+        Named::Directory => "directory".to_owned(),
+        Named::Nothing => "nothing".to_owned(),
+        Named::File | Named::Other => "something else".to_owned(),
+    };
+    if found == *wanted {
+        return Ok(());
+    }
+    Err(StepError::refused(
+        format!("{}/{} leads to {}, not to {wanted}", root.tree.path().display(), options.name, crate::wire::excerpt(&found)),
+        "somebody moved it since this was decided: nothing was switched; look who, then decide again",
+    ))
 }
 
 /// A step that was started again: its switch was done.
