@@ -37,6 +37,12 @@ pub enum Target {
     Engine,
     /// A name of `[secrets]` in the site file.
     Secret,
+    /// `PR-2026Q2-el9`.
+    Promotion,
+    /// A name of `[promotion]` in the site file.
+    Os,
+    /// The number of a hold or addition.
+    Hold,
 }
 
 /// An argument given as `--with NAME=VALUE` to `do`.
@@ -67,6 +73,11 @@ pub struct Action {
 }
 
 impl Action {
+    /// It stops what moves production: allowed unarmed, at once.
+    pub fn always(&self) -> bool {
+        self.id == "promote-halt"
+    }
+
     /// Its act is a run that begins or goes on: it can wait for a second person.
     pub fn runs(&self) -> bool {
         matches!(self.id, "run" | "replay" | "resume" | "retry")

@@ -144,6 +144,14 @@ impl Client {
         }
     }
 
+    /// An answer that is no JSON, such as an archive; bounded like every answer.
+    pub async fn bytes(&mut self, path: &str, limit: Duration) -> Result<Bytes, Trouble> {
+        let body = self.stream(path).await?;
+        let collected = timeout(limit, Limited::new(body, MAX_ANSWER).collect()).await;
+        let collected = collected.map_err(|_| Trouble::Lost(format!("no whole answer within {} s", limit.as_secs())))?;
+        collected.map(|c| c.to_bytes()).map_err(|e| Trouble::Lost(e.to_string()))
+    }
+
     /// As [`Client::stream`], for answers that come line by line. The connection serves nothing else until the last of them is read.
     pub async fn lines(&mut self, path: &str) -> Result<Lines, Trouble> {
         Ok(Lines { body: self.stream(path).await?, held: Vec::new() })

@@ -240,7 +240,7 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 20] = [
+pub const TABLES: [&str; 22] = [
     "artifacts",
     "audit",
     "content",
@@ -251,10 +251,12 @@ pub const TABLES: [&str; 20] = [
     "failures",
     "fingerprints",
     "flaky",
+    "holds",
     "locks",
     "mirrors",
     "occurrences",
     "pipelines",
+    "promotions",
     "queue",
     "repos",
     "runs",

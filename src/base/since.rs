@@ -23,3 +23,11 @@ pub fn since(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     }
     None
 }
+
+/// A moment to come, in microseconds since 1970 UTC: a span from now (`7d`), or RFC 3339.
+pub fn ahead(text: &str, now_us: i64) -> Option<i64> {
+    if let Ok(span) = text.trim_start_matches('+').parse::<Span>() {
+        return now_us.checked_add(i64::try_from(span.ms()).ok()?.checked_mul(1_000)?);
+    }
+    text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}

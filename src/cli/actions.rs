@@ -35,5 +35,8 @@ fn word(target: Target) -> &'static str {
         Target::Run => "run",
         Target::Engine => "engine",
         Target::Secret => "secret",
+        Target::Promotion => "promotion",
+        Target::Os => "OS major",
+        Target::Hold => "hold",
     }
 }

@@ -83,6 +83,14 @@ pub enum Command {
         #[command(subcommand)]
         command: Engine,
     },
+    /// Write the evidence of a promotion: an archive that anybody verifies with sha256sum and ssh-keygen
+    Evidence {
+        /// PR-…
+        promotion: String,
+        /// A file that does not exist yet; default: evidence-PROMOTION.tar.gz here
+        #[arg(short = 'o', long = "output", value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Show rows of the engine
     Get(Get),
     /// Show the log of a run, of one of its stages, or of one step
@@ -134,9 +142,9 @@ pub enum Command {
         /// A file, or 64 hexadecimal digits
         what: String,
     },
-    /// Say why a run does not run, or how it ended
+    /// Say why a run does not run or how it ended, or what a promotion waits for
     Why {
-        /// PIPELINE#NUMBER
+        /// PIPELINE#NUMBER, or PR-…
         run: String,
     },
 }

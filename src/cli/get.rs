@@ -149,6 +149,24 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
                 })
                 .collect(),
         ),
+        "promotions" => (
+            vec![left("PROMOTION"), left("STATE"), left("FROM"), left("TO"), right("GATES"), left("MISSING"), left("BY"), left("DETAIL")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "promotion"),
+                        view.text(r, "state"),
+                        view.text(r, "from"),
+                        view.text(r, "to"),
+                        format!("{}/{}", view.text(r, "passed"), view.text(r, "gates")),
+                        view.text(r, "missing"),
+                        view.text(r, "author"),
+                        view.text(r, "detail"),
+                    ]
+                })
+                .collect(),
+        ),
         "pipelines" => (
             vec![
                 left("PIPELINE"),
@@ -284,6 +302,8 @@ fn empty(get: &Get) -> String {
         "runs" => "no runs yet: quarterdeck run PIPELINE",
         "queue" => "the queue is empty: nothing runs or waits",
         "locks" => "no lock is held, and the site file names none",
+        "holds" => "nothing is held: quarterdeck do hold-add OS --with package=NAME --with until=7d",
+        "promotions" => "no promotion yet: quarterdeck do promote OS, with a table [promotion.OS] in site.toml",
         "pipelines" => "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init",
         "content" => "no content sets: add [content.NAME] to site.toml",
         "decisions" => "nothing was decided yet",

@@ -7,6 +7,7 @@ mod console_log;
 mod demo;
 mod doctor;
 mod engine;
+mod evidence;
 mod failure;
 mod follow;
 mod get;
@@ -118,6 +119,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Doctor => doctor::run(ctx, out),
         Command::Do(args) => run::act(ctx, out, args),
         Command::Engine { command } => engine::run(ctx, out, command),
+        Command::Evidence { promotion, file } => evidence::run(ctx, out, &promotion, file),
         Command::Get(args) => get::run(ctx, out, &args),
         Command::Log(args) => log::run(ctx, out, args),
         Command::Man => manual::man(out),

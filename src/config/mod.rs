@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use dirs::Dirs;
 pub use problem::Problem;
-pub use site::{Cobbler, ROLES, Scheduler, SecondPerson, Secret, SecretSource, Site};
+pub use site::{Cobbler, Dc, Evidence, Promotion, ROLES, Scheduler, SecondPerson, Secret, SecretSource, Site};
 
 /// Why the configuration cannot be used. The text says where, what, and what to do.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -13,9 +13,11 @@ use crate::domain::run::valid_name;
 use crate::pipeline::schema::{MAX_SEARCHES, search};
 
 mod cobbler;
+mod promotion;
 mod secrets;
 
 pub use cobbler::Cobbler;
+pub use promotion::{Dc, Evidence, Promotion};
 pub use secrets::{Secret, SecretSource};
 
 /// What `site.toml` says. Everything has a default, so an empty file is a site.
@@ -48,6 +50,10 @@ pub struct Site {
     pub log: Patterns,
     /// Run by the engine when a run ends badly: argv, no shell.
     pub on_failure: Option<Vec<String>>,
+    /// OS major → how it is promoted.
+    pub promotion: BTreeMap<String, Promotion>,
+    /// Who signs evidence; none = it is unsigned, and says so.
+    pub evidence: Option<Evidence>,
     /// The console's theme; none = the one that suits the terminal. Whether there is such a theme the console says.
     pub console_theme: Option<String>,
 }
@@ -113,6 +119,8 @@ impl Default for Site {
             mirror_roots: Vec::new(),
             log: Patterns::default(),
             on_failure: None,
+            promotion: BTreeMap::new(),
+            evidence: None,
             console_theme: None,
         }
     }
@@ -247,6 +255,9 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         site.log = patterns(&log, notes);
         log.close();
     }
+    let sets: Vec<&str> = site.content.keys().map(String::as_str).collect();
+    site.promotion = promotion::read(&root, notes, &sets);
+    site.evidence = promotion::evidence(&root, notes);
     if let Some((failure, span)) = root.table("on_failure") {
         match failure.text("command") {
             Some(command) => site.on_failure = argv(&command, notes),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 
-/// What was decided. Later kinds (waive, hold, exception, ack, freeze) are added here.
+/// What was decided. Later kinds (exception, ack, freeze) are added here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -15,6 +15,12 @@ pub enum Kind {
     Approve,
     /// A person refuses it: the request ends.
     Deny,
+    /// A gate of a promotion passes although it does not.
+    Waive,
+    /// A package is not what upstream says: it stays, or comes before the next promotion.
+    Hold,
+    /// A promotion is ended before it began.
+    Veto,
     /// Nothing new starts.
     Drain,
     /// A run is kept whatever retention says.
@@ -24,15 +30,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Approve, Self::Deny, Self::Drain, Self::Pin, Self::Request];
+    const ALL: [Self; 8] = [Self::Approve, Self::Deny, Self::Drain, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",
             Self::Drain => "drain",
+            Self::Hold => "hold",
             Self::Pin => "pin",
             Self::Request => "request",
+            Self::Veto => "veto",
+            Self::Waive => "waive",
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod nevra;
 pub mod occurrence;
 pub mod packages;
 pub mod person;
+pub mod promotion;
 pub mod reason;
 pub mod report;
 pub mod rows;

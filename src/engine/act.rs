@@ -8,7 +8,7 @@ use super::lease::Connection;
 use super::routes::blocking;
 use super::scheduler::{self, Missed};
 use super::state::{Engine, from_store};
-use super::{approvals, plan, preview, secret_acts};
+use super::{approvals, plan, preview, promotion, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -37,12 +37,17 @@ enum Subject {
     Ballot(Box<approvals::Ballot>),
     /// The entry of the Secret Service.
     Secret(String),
+    /// A promotion, or the OS of a new one.
+    Promotion(Box<promotion::Wish>),
     /// A scheduled start that was missed is made up.
     Missed(Box<Missed>),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
-pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, request: Do) -> Result<Done, ApiError> {
+pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, mut request: Do) -> Result<Done, ApiError> {
+    if let Some(action) = promotion::translated(&request) {
+        request.action = action.to_owned();
+    }
     let (action, request) = match known(&request).and_then(|action| Ok((action, cleaned(request)?))) {
         Ok(pair) => pair,
         Err(e) => {
@@ -106,7 +111,7 @@ fn known(request: &Do) -> Result<&'static Action, ApiError> {
     }
     match action.target {
         Target::Engine if !request.target.is_empty() => Err(ApiError::bad(format!("`{}` takes no target", action.id), action.usage)),
-        Target::Run | Target::Pipeline | Target::Secret if request.target.is_empty() => {
+        Target::Run | Target::Pipeline | Target::Secret | Target::Promotion | Target::Os | Target::Hold if request.target.is_empty() => {
             Err(ApiError::bad(format!("`{}` needs a target", action.id), action.usage))
         }
         _ => Ok(action),
@@ -137,7 +142,8 @@ fn judge(engine: &Engine, caller: &Caller, link: Connection, action: &'static Ac
         found => found?,
     };
     let mut subject = Subject::Engine;
-    let name = if request.target.is_empty() { ENGINE } else { request.target.as_str() };
+    let typed = promotion::confirm_name(engine, request);
+    let name = if request.target.is_empty() { ENGINE } else { typed.as_deref().unwrap_or(&request.target) };
     let lease = engine.leases.standing(link, request.console, engine.now_us());
     let ask = Ask { action, subject: name, reason: &request.reason, confirm: request.confirm.as_deref(), lease };
     let mut freeze = None;
@@ -173,6 +179,10 @@ fn unmoved(found: &Subject, request: &Do) -> Result<(), ApiError> {
         Subject::Plan(plan) if request.action == "run" => (plan.pipeline.clone(), plan.source_sha256.clone()),
         Subject::Run(row) => (row.run.to_string(), preview::basis(row)),
         Subject::Ballot(ballot) => (ballot.row.run.to_string(), preview::basis(&ballot.row)),
+        Subject::Promotion(wish) => match &wish.promotion {
+            Some(p) => (p.id.clone(), p.sha.clone()),
+            None => return Ok(()),
+        },
         Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) => return Ok(()),
     };
     if *seen == now {
@@ -199,6 +209,10 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     if action.target == Target::Secret {
         return Ok((Subject::Secret(secret_acts::entry_of(engine, site, request)?), Level::L1));
     }
+    if matches!(action.target, Target::Promotion | Target::Os | Target::Hold) {
+        let (wish, level) = promotion::check(engine, site, caller, action, request)?;
+        return Ok((Subject::Promotion(Box::new(wish)), level));
+    }
     if action.id == "run-missed" {
         let occurrence = scheduler::find_missed(engine, &request.target, &request.with)?;
         let plan = plan::of_pipeline(engine, site, &request.target, &Default::default())?;
@@ -213,6 +227,12 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))?;
     let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
     let ended = row.state == RunState::Done;
+    if matches!(action.id, "resume" | "retry") && promotion::texts::owned(&run.pipeline) {
+        return Err(ApiError::refused(
+            format!("{run} belongs to a promotion: its plan is computed again before it goes on"),
+            "quarterdeck do promote-resume PROMOTION; quarterdeck get promotions names it",
+        ));
+    }
     match action.id {
         "approve" | "deny" => {
             let ballot = approvals::ballot(engine, site, caller, row, request)?;
@@ -362,6 +382,7 @@ async fn perform(
             };
             Ok(done(Some(run), message))
         }
+        Subject::Promotion(wish) => promotion::perform(engine, caller, action, request, *wish).await,
         Subject::Secret(entry) => {
             let name = request.target.as_str();
             let mut begun = note(name, None);

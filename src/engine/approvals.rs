@@ -44,6 +44,14 @@ pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, reques
     }
     let subject = stage.map_or_else(|| run.to_string(), |s| format!("{run}/{}", sanitise::cell(s)));
     let names: Vec<String> = waits.iter().filter_map(|w| w.stage.clone()).collect();
+    if waits.iter().any(|w| w.rules.roles.iter().any(|r| r == super::promotion::texts::ENGINE))
+        && super::promotion::texts::owned(&run.pipeline)
+    {
+        return Err(ApiError::refused(
+            format!("{run} waits for the engine, which computes the plan again before the next pointer moves"),
+            format!("look: quarterdeck why '{run}'; to stop it: quarterdeck do promote-halt PROMOTION"),
+        ));
+    }
     let wait = match waits.len() {
         0 => return Err(ApiError::refused(none(engine, &row, &plan)?, format!("look: quarterdeck why '{run}'"))),
         1 => waits.remove(0),

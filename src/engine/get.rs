@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, doctor, due, jobs, routes, scheduler, tested, trees};
+use super::{act, doctor, due, jobs, promotion, routes, scheduler, tested, trees};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -76,6 +76,7 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "failures" => tested::FAILURES,
         "fingerprints" => tested::FINGERPRINTS,
         "flaky" => tested::FLAKY,
+        "holds" => promotion::holds::HOLDS,
         "locks" => rows::LOCKS,
         "mirrors" => trees::MIRRORS,
         "repos" => trees::REPOS,
@@ -83,6 +84,7 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "tests" => tested::TESTS,
         "occurrences" => scheduler::OCCURRENCES,
         "pipelines" => rows::PIPELINES,
+        "promotions" => promotion::doc::PROMOTIONS,
         "queue" => rows::QUEUE,
         "runs" => rows::RUNS,
         "schedule" => scheduler::SCHEDULE,
@@ -143,6 +145,8 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
                 let view = store.audit_view(cut).map_err(|e| from_store(&e))?;
                 (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
             }
+            "holds" => (promotion::holds::table(&engine)?, 0, None),
+            "promotions" => (promotion::doc::table(&engine)?, 0, None),
             "occurrences" => (scheduler::occurrences(&engine, cut)?, 0, None),
             "schedule" => {
                 let (rows, error) = scheduler::schedule(&engine)?;

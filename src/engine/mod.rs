@@ -25,6 +25,7 @@ mod pages;
 pub mod plan;
 mod presence;
 mod preview;
+mod promotion;
 mod routes;
 pub mod rows;
 pub mod run;

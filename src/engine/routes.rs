@@ -17,7 +17,9 @@ use super::guard::{self, Caller};
 use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
-use super::{act, approvals, events, get as rows_of, log, log_search, metrics, pages, preview, rows, secret_acts, tested, wait, why};
+use super::{
+    act, approvals, events, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts, tested, wait, why,
+};
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
 use crate::api::types::{Arm, Do, MAX_BODY, Why};
@@ -40,6 +42,9 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/plan/{pipeline}", get(plan))
         .route("/v1/runs/{pipeline}/{number}", get(run))
         .route("/v1/about/{pipeline}/{number}", get(about))
+        .route("/v1/promotions/{id}", get(promotion_page))
+        .route("/v1/promotions/{id}/why", get(promotion_why))
+        .route("/v1/promotions/{id}/evidence", get(evidence))
         .route("/v1/history/{pipeline}", get(history))
         .route("/v1/why/{pipeline}/{number}", get(why))
         .route("/v1/attempts/{pipeline}/{number}", get(attempts))
@@ -261,6 +266,28 @@ async fn history(
         Some(Err(_)) => return Err(ApiError::bad("`limit` must be a whole number", "").into()),
     };
     Ok(answer(&blocking(move || pages::history(&engine, &pipeline, limit)).await?))
+}
+
+/// All that the screen of a promotion shows, with its plan as it is now.
+async fn promotion_page(State(engine): Shared, Extension(peer): Extension<Peer>, Path(id): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&blocking(move || promotion::doc::document(&engine, &promotion::find(&engine, &id)?)).await?))
+}
+
+async fn promotion_why(State(engine): Shared, Extension(peer): Extension<Peer>, Path(id): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let look = move || {
+        let p = promotion::find(&engine, &id)?;
+        Ok(Why { run: p.id.clone(), state: p.state.to_string(), reasons: promotion::doc::why(&engine, &p)?, detail: Vec::new() })
+    };
+    Ok(answer(&blocking(look).await?))
+}
+
+/// The archive: tar, gzip.
+async fn evidence(State(engine): Shared, Extension(peer): Extension<Peer>, Path(id): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let bytes = promotion::evidence::pack(&engine, &id).await?;
+    Ok(([(header::CONTENT_TYPE, "application/gzip")], bytes).into_response())
 }
 
 /// Beside `/v1`, where every collector looks for it.

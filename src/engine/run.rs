@@ -14,7 +14,7 @@ use super::secrets::FilteredSecrets;
 use super::server::{self, SocketError};
 use super::site_watch::SiteWatch;
 use super::state::{Engine, Parts};
-use super::{feed, scheduler, triggers, upkeep};
+use super::{feed, promotion, scheduler, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Dirs};
 use crate::runner::{Runner, RunnerConfig, RunnerError};
@@ -151,6 +151,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     tokio::spawn(upkeep::serve(engine.clone()));
     tokio::spawn(upkeep::logs(engine.clone()));
     tokio::spawn(scheduler::serve(engine.clone()));
+    tokio::spawn(promotion::driver::serve(engine.clone()));
     let signals = tokio::spawn(signals(engine.clone()));
     let superseded = {
         let engine = engine.clone();

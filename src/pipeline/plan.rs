@@ -52,6 +52,9 @@ pub struct Plan {
     /// Runs that its parameters and inputs name: kept while this run has not ended or is pinned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<RunRef>,
+    /// `canary:KIND` and `formula:NAME`: what its verdict says about the content that it read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The run that inputs `from: trigger` come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RunRef>,

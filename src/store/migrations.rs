@@ -15,6 +15,7 @@ const STEPS: &[(i64, &str)] = &[
     (7, include_str!("migrations/0007_facts.sql")),
     (8, include_str!("migrations/0008_ledger.sql")),
     (9, include_str!("migrations/0009_children.sql")),
+    (10, include_str!("migrations/0010_promotion.sql")),
 ];
 
 /// The schema that this version writes.

@@ -19,12 +19,14 @@ mod migrations;
 mod op;
 mod open;
 mod pages;
+mod promotion;
 mod query;
 mod restored;
 mod retention;
 mod submit;
 mod tested;
 pub mod totals;
+mod verdict;
 mod writer;
 
 use std::fs::File;
@@ -44,6 +46,7 @@ pub use load::{CancelMark, Drain, HeldLock, Open, OpenAttempt, OpenReading, Open
 pub use log::{LogDone, LogPlace, LogWork};
 pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
 pub use open::OpenOptionsStore;
+pub use promotion::{GateRow, HoldSave, PlanRow, PointerRow, Save};
 pub use query::RunsQuery;
 pub use retention::EndedRow;
 pub use submit::{Group, NewInput, NewRun, NewStep, Submitted};

@@ -442,5 +442,9 @@ fn run(tx: &Transaction<'_>, r: &RunSet) -> Result<(), StoreError> {
             r.round,
         ])?;
     one(n, || format!("run {}", r.run))?;
-    if r.state == RunState::Done { super::changes::note(tx, r.run) } else { Ok(()) }
+    if r.state != RunState::Done {
+        return Ok(());
+    }
+    super::verdict::note(tx, r)?;
+    super::changes::note(tx, r.run)
 }

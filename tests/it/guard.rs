@@ -85,6 +85,9 @@ fn a_read_only_site_refuses_each_action_there_is() {
             "run" => request["target"] = json!("hello#1"),
             "pipeline" => request["target"] = json!("hello"),
             "secret" => request["target"] = json!("token"),
+            "promotion" => request["target"] = json!("PR-2026Q2-el9"),
+            "OS major" => request["target"] = json!("el9"),
+            "hold" => request["target"] = json!("1"),
             _ => {}
         }
         refused(act(&home.socket(), request), "read-only");

@@ -30,6 +30,7 @@ mod look;
 mod mirror;
 mod people;
 mod pipelines;
+mod promotion;
 mod prover;
 mod prover_same_name;
 mod prover_switch;

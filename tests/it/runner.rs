@@ -221,6 +221,7 @@ pub fn plan(name: &str, stages: Vec<Stage>) -> Plan {
         keep: Keep { runs: 10, days: None, pin: Vec::new() },
         log: LogCap { max_bytes: 1 << 20, kill_on_limit: false, patterns: Default::default() },
         uses: Vec::new(),
+        labels: Vec::new(),
         trigger: None,
         stages,
     }

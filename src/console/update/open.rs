@@ -275,7 +275,9 @@ fn touches(model: &Model, o: &Opening) -> String {
             out
         }
         (Target::Pipeline, _) => several("new runs, one of each"),
-        (Target::Run | Target::Secret, [one]) => one.clone(),
+        (_, [one]) => one.clone(),
+        (Target::Promotion, _) => several("promotions"),
+        (Target::Os | Target::Hold, _) => several("objects"),
         (Target::Run | Target::Secret, _) => several("runs"),
     }
 }

@@ -148,6 +148,7 @@ fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ct
         },
         log: LogCap { max_bytes: o.log_max.unwrap_or(LOG_BYTES), kill_on_limit: o.kill_on_limit, patterns: patterns(o) },
         uses,
+        labels: file.labels.clone(),
         trigger,
         stages,
         parameters,

@@ -50,12 +50,23 @@ pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Op
         post: post(f.map("post", &keys::POST), sink),
         inputs: inputs(f.items("inputs")),
         views: f.texts("views").into_iter().map(|t| t.value).collect(),
+        labels: labels(f.map("labels", &keys::LABELS)),
         umbrella: f.flag("umbrella"),
         run_name: f.get("run_name").cloned(),
         danger: level(&f),
         priority: f.number("priority").unwrap_or(0),
         calendars: f.texts("calendar"),
     })
+}
+
+/// `canary:KIND` and `formula:NAME`, sorted, each once.
+fn labels(f: Option<Fields<'_>>) -> Vec<String> {
+    let Some(f) = f else { return Vec::new() };
+    let of = |key: &'static str| f.texts(key).into_iter().map(move |t| format!("{key}:{}", t.value)).collect::<Vec<_>>();
+    let mut all = [of("canary"), of("formula")].concat();
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn level(f: &Fields<'_>) -> Option<At<Level>> {

@@ -50,6 +50,8 @@ pub struct File {
     /// Of every stage, beside its own.
     pub inputs: Vec<InputUse>,
     pub views: Vec<String>,
+    /// `canary:KIND` and `formula:NAME`.
+    pub labels: Vec<String>,
     /// What its runs set off counts, not they.
     pub umbrella: bool,
     pub run_name: Option<Node>,

@@ -55,6 +55,7 @@ pub static FILE: Context = Context {
         required("stages", &Ty::List(&Ty::Map(&STAGE)), "what happens, in order; a stage needs the one before it unless it says `needs:`"),
         key("post", &POST_TY, "steps after the last stage, whatever its verdict, timed like a stage"),
         key("views", &WORDS, "tabs of the list of pipelines that show it"),
+        key("labels", &Ty::Map(&LABELS), "what its verdicts say about the content that it reads: gates of promotions ask for them"),
         key(
             "umbrella",
             &Ty::Bool,
@@ -220,6 +221,20 @@ pub static OPTIONS: Context = Context {
         key("log", &Ty::Map(&LOG), "size of each step's log"),
         key("grace", &SPAN, "time between TERM and KILL on cancel or timeout; default 10s"),
         key("interpreter", &WORDS, "what reads `run:`, with its arguments; default `/bin/sh -eu`"),
+    ],
+};
+
+pub static LABELS: Context = Context {
+    name: "labels",
+    noun: "the labels",
+    free: None,
+    keys: &[
+        key(
+            "canary",
+            &SETS,
+            "it is a canary of this kind: `image` and `rpm` are judged by a row of successes, `inspector` by its last one",
+        ),
+        key("formula", &SETS, "it is a required test of these formulas"),
     ],
 };
 

@@ -70,7 +70,25 @@ fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
 }
 
 /// Actions that need a world of their own: the test that looks at their entry.
-const ELSEWHERE: &[(&str, &str)] = &[("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service")];
+const QUARTER: &str = "it::promotion::a_quarter_from_soak_to_close_and_back_with_evidence_that_a_stranger_verifies";
+const HALT: &str = "it::promotion::a_halt_stops_what_follows_and_a_resume_goes_on_there";
+const GATE: &str = "it::promotion::a_gate_without_a_reason_holds_it_until_a_canary_says_green_on_the_candidate";
+const HOLD: &str = "it::promotion::a_held_package_stays_as_it_is_served_and_what_is_not_served_cannot_be_held";
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service"),
+    ("promote", QUARTER),
+    ("promote-approve", QUARTER),
+    ("promote-rollback", QUARTER),
+    ("promote-soak", QUARTER),
+    ("promote-start", QUARTER),
+    ("promote-halt", HALT),
+    ("promote-resume", HALT),
+    ("promote-veto", GATE),
+    ("promote-waive", GATE),
+    ("hold-add", HOLD),
+    ("hold-drop", HOLD),
+    ("hold-extend", HOLD),
+];
 
 #[test]
 fn i16_every_action_that_changes_something_leaves_an_entry_with_its_person() {

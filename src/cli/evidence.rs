@@ -1,0 +1,49 @@
+//! `evidence PROMOTION`: fetches the archive from the engine and writes it, whole or not at all, to a file that does not exist yet.
+
+use std::path::PathBuf;
+
+use super::Ctx;
+use super::connect::{self, Start};
+use super::failure::{Failure, Outcome};
+use super::out::Out;
+use crate::api::ApiError;
+use crate::api::client::{ANSWER, encode};
+use crate::domain::promotion;
+
+pub fn run(ctx: &Ctx, out: &mut Out, id: &str, file: Option<PathBuf>) -> Outcome {
+    if !promotion::is_name(id) {
+        return Err(Failure::bad(format!("`{id}` is no promotion"), "quarterdeck get promotions lists them"));
+    }
+    let file = file.unwrap_or_else(|| PathBuf::from(format!("evidence-{id}.tar.gz")));
+    let there = |file: &PathBuf| Failure::bad(format!("{} is there already", file.display()), "give another name: -o FILE");
+    if file.exists() {
+        return Err(there(&file));
+    }
+    let site = ctx.site_to_look(out)?;
+    let bytes = connect::block_on(async {
+        let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
+        client.bytes(&format!("/v1/promotions/{}/evidence", encode(id)), ANSWER).await.map_err(|e| Failure::from(ApiError::from(e)))
+    })?;
+    create(&file, &bytes).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => there(&file),
+        _ => Failure::from(ApiError::failed(format!("{} cannot be written: {e}", file.display()), "give another place: -o FILE")),
+    })?;
+    if out.json {
+        out.value(&serde_json::json!({"promotion": id, "file": file, "size_bytes": bytes.len()}));
+    } else {
+        out.line(format!("{}: tar xzf it, then sha256sum -c SHA256SUMS; its README.txt says the rest", file.display()));
+    }
+    Ok(())
+}
+
+/// It holds names and decisions: only its owner reads it.
+fn create(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut to = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let written = to.write_all(bytes).and_then(|()| to.sync_all());
+    if written.is_err() {
+        let _ = std::fs::remove_file(file);
+    }
+    written
+}

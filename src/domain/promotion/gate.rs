@@ -1,0 +1,426 @@
+//! The ten gates: a requirement, what was found, and a waiver. **Never OK on what is stale or unknown**, and never because a source is missing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Waiver;
+use super::streak::{self, Verdict};
+use crate::base::duration;
+
+const HOUR_US: i64 = 3_600 * 1_000_000;
+/// What is read from disks and far ends for a plan is read for it; a look that is older says nothing.
+const LOOK_US: i64 = HOUR_US;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Gate {
+    G1,
+    G2,
+    G3,
+    G4,
+    G5,
+    G6,
+    G7,
+    G8,
+    G9,
+    G10,
+}
+
+pub const GATES: [Gate; 10] = [Gate::G1, Gate::G2, Gate::G3, Gate::G4, Gate::G5, Gate::G6, Gate::G7, Gate::G8, Gate::G9, Gate::G10];
+
+impl Gate {
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::G1 => "mirrors coherent in every datacentre",
+            Self::G2 => "age of the content",
+            Self::G3 => "image canary streak",
+            Self::G4 => "rpm canary streak and inspector",
+            Self::G5 => "required formula cells",
+            Self::G6 => "sandbox soak",
+            Self::G7 => "signatures",
+            Self::G8 => "vendor agents certified",
+            Self::G9 => "window open, no freeze",
+            Self::G10 => "way back: snapshot and space",
+        }
+    }
+
+    /// The role of the site that owns it, and must agree to a waiver.
+    pub const fn owner(self) -> &'static str {
+        match self {
+            Self::G7 | Self::G8 => "security",
+            _ => "release-manager",
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl FromStr for Gate {
+    type Err = ();
+
+    fn from_str(s: &str) -> Result<Self, ()> {
+        GATES.into_iter().find(|g| g.to_string().eq_ignore_ascii_case(s)).ok_or(())
+    }
+}
+
+/// Something that was looked at: known since a moment, unknown for a reason, or without a source at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source<T> {
+    Known {
+        value: T,
+        at_us: i64,
+    },
+    Unknown(String),
+    /// What the site would have to add.
+    Missing(String),
+}
+
+/// Signatures of the candidate's packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signatures {
+    pub checked: u64,
+    /// Packages without a good signature of a trusted key, by name.
+    pub bad: Vec<String>,
+    /// The keys that were trusted.
+    pub keys: Vec<String>,
+}
+
+/// The calendar of the site that promotions keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Calendar {
+    Open { calendar: String },
+    Closed { calendar: String, freeze: bool, why: String },
+}
+
+/// The way back of one datacentre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Back {
+    /// The snapshot that is there and whole; none = there is none.
+    pub snapshot: Option<String>,
+    pub room: bool,
+}
+
+/// Limits; the site file may change them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    pub age_us: i64,
+    pub streak: usize,
+    pub apart_us: i64,
+    /// A verdict that is older is stale.
+    pub stale_us: i64,
+    /// Gate to the reason why the site accepts that it has no source.
+    pub without: BTreeMap<Gate, String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { age_us: 72 * HOUR_US, streak: 3, apart_us: 2 * HOUR_US, stale_us: 26 * HOUR_US, without: BTreeMap::new() }
+    }
+}
+
+/// Everything that gates look at.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub now_us: i64,
+    /// Datacentre to the fingerprint of what it would serve; empty = no datacentre.
+    pub replicas: BTreeMap<String, Source<String>>,
+    pub fp: Source<String>,
+    pub first_seen: Source<i64>,
+    pub verdicts: Source<Vec<Verdict>>,
+    /// Kinds that a pipeline of the site is labelled with: `canary:image`, `formula:ops-base`.
+    pub labels: Vec<String>,
+    pub soak: Source<()>,
+    pub signatures: Source<Signatures>,
+    pub agents: Source<()>,
+    pub calendar: Source<Calendar>,
+    pub back: BTreeMap<String, Source<Back>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "SCREAMING-KEBAB-CASE")]
+pub enum Outcome {
+    Ok,
+    Fail,
+    Waived,
+    /// Not yet: time or work is missing.
+    Pending,
+    /// What was found is too old, or unknown.
+    Stale,
+    /// No source. `accepted`: the site file's reason.
+    NoSource {
+        add: String,
+        accepted: Option<String>,
+    },
+}
+
+impl Outcome {
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Ok | Self::Waived | Self::NoSource { accepted: Some(_), .. })
+    }
+
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Fail => "FAIL",
+            Self::Waived => "WAIVED",
+            Self::Pending => "PENDING",
+            Self::Stale => "STALE",
+            Self::NoSource { .. } => "N/A",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSource { add, .. } => write!(f, "N/A: no source (add {add})"),
+            other => f.write_str(other.word()),
+        }
+    }
+}
+
+/// A gate as it was judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    pub gate: Gate,
+    pub outcome: Outcome,
+    /// For people; may name ages, and is not in the plan.
+    pub detail: String,
+    /// What the result rests on: fingerprints, runs, snapshots. In the plan.
+    pub evidence: Vec<String>,
+}
+
+type Found = (Outcome, String, Vec<String>);
+
+/// Judges all gates. A waiver covers what does not pass, and makes nothing OK.
+pub fn judge(facts: &Facts, rules: &Rules, waivers: &[Waiver]) -> Vec<Judged> {
+    GATES
+        .into_iter()
+        .map(|gate| {
+            let (mut outcome, mut detail, mut evidence) = found(gate, facts, rules);
+            if let Outcome::NoSource { accepted, .. } = &mut outcome {
+                *accepted = rules.without.get(&gate).cloned();
+                if let Some(reason) = accepted {
+                    detail = format!("{detail}; accepted in the site file: {reason}");
+                }
+            }
+            let waiver = waivers.iter().rev().find(|w| w.gate == gate && w.holds(facts.now_us));
+            if let Some(w) = waiver.filter(|_| !outcome.passes()) {
+                detail = format!("{outcome}: {detail}; waived by {}: {}", w.who.name, w.reason);
+                evidence.push(format!("waived {} by {} until {}: {}", outcome.word(), w.who.name, w.until_us, w.reason));
+                outcome = Outcome::Waived;
+            }
+            Judged { gate, outcome, detail, evidence }
+        })
+        .collect()
+}
+
+/// The value, where it is known and young enough.
+fn known<'a, T>(source: &'a Source<T>, what: &str, facts: &Facts, budget_us: i64) -> Result<&'a T, Found> {
+    match source {
+        Source::Missing(add) => Err((Outcome::NoSource { add: add.clone(), accepted: None }, format!("{what}: no source"), Vec::new())),
+        Source::Unknown(why) => Err((Outcome::Stale, format!("{what} is unknown: {why}"), Vec::new())),
+        Source::Known { at_us, .. } if facts.now_us.saturating_sub(*at_us) > budget_us || *at_us > facts.now_us.saturating_add(HOUR_US) => {
+            Err((Outcome::Stale, format!("{what} was seen {} ago", ago(facts.now_us, *at_us)), Vec::new()))
+        }
+        Source::Known { value, .. } => Ok(value),
+    }
+}
+
+fn ago(now_us: i64, at_us: i64) -> String {
+    duration::short(u64::try_from(now_us.saturating_sub(at_us) / 1_000).unwrap_or(0))
+}
+
+fn found(gate: Gate, facts: &Facts, rules: &Rules) -> Found {
+    let result = match gate {
+        Gate::G1 => coherent(facts),
+        Gate::G2 => age(facts, rules),
+        Gate::G3 => canaries(facts, rules, &["canary:image"], "canary: image"),
+        Gate::G4 => canaries(facts, rules, &["canary:rpm", "canary:inspector"], "canary: rpm"),
+        Gate::G5 => formulas(facts, rules),
+        Gate::G6 => known(&facts.soak, "the sandbox", facts, rules.stale_us).map(|()| unsure("the sandbox")),
+        Gate::G7 => signatures(facts),
+        Gate::G8 => known(&facts.agents, "vendor agents", facts, rules.stale_us).map(|()| unsure("vendor agents")),
+        Gate::G9 => calendar(facts),
+        Gate::G10 => back(facts),
+    };
+    result.unwrap_or_else(|found| found)
+}
+
+/// This version has no reader for it: whatever somebody says that they know is not judged.
+fn unsure(what: &str) -> Found {
+    (Outcome::Stale, format!("{what}: this version cannot judge it"), Vec::new())
+}
+
+fn coherent(facts: &Facts) -> Result<Found, Found> {
+    let fp = known(&facts.fp, "the candidate", facts, LOOK_US)?;
+    if facts.replicas.is_empty() {
+        return Err((Outcome::Stale, "no datacentre is known".into(), Vec::new()));
+    }
+    let mut evidence = Vec::new();
+    let mut other = Vec::new();
+    for (dc, source) in &facts.replicas {
+        let found = known(source, &format!("what {dc} holds"), facts, LOOK_US)?;
+        evidence.push(format!("{dc} {found}"));
+        if found != fp {
+            other.push(dc.as_str());
+        }
+    }
+    let n = facts.replicas.len();
+    Ok(match other.is_empty() {
+        true => (Outcome::Ok, format!("{n} of {n}"), evidence),
+        false => (Outcome::Fail, format!("other content in {}", other.join(", ")), evidence),
+    })
+}
+
+fn age(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
+    let fp = known(&facts.fp, "the candidate", facts, LOOK_US)?;
+    let first = match &facts.first_seen {
+        Source::Known { value, .. } => *value,
+        Source::Unknown(why) => return Err((Outcome::Stale, format!("nobody knows when it was first seen: {why}"), Vec::new())),
+        Source::Missing(add) => {
+            return Err((Outcome::NoSource { add: add.clone(), accepted: None }, "first seen: no source".into(), Vec::new()));
+        }
+    };
+    let evidence = vec![format!("{fp} first seen {first}")];
+    let age = facts.now_us.saturating_sub(first);
+    let shown = ago(facts.now_us, first);
+    Ok(if first > facts.now_us {
+        (Outcome::Stale, "it was first seen in the future: look at the clock".into(), evidence)
+    } else if age >= rules.age_us {
+        (Outcome::Ok, shown, evidence)
+    } else {
+        (Outcome::Pending, format!("{shown} old, and {} are wanted", ago(rules.age_us, 0)), evidence)
+    })
+}
+
+fn canaries(facts: &Facts, rules: &Rules, kinds: &[&str], add: &str) -> Result<Found, Found> {
+    let fp = known(&facts.fp, "the candidate", facts, LOOK_US)?;
+    let first = kinds.first().copied().unwrap_or_default();
+    let verdicts = known(&facts.verdicts, "verdicts", facts, LOOK_US)?;
+    let has = |kind: &str| facts.labels.iter().any(|l| l == kind);
+    if !has(first) {
+        let add = format!("a pipeline labelled `{add}`");
+        return Err((Outcome::NoSource { add, accepted: None }, "no canary of this kind".into(), Vec::new()));
+    }
+    let mut evidence = Vec::new();
+    let mut worst: Option<(Outcome, String)> = None;
+    let mut say = |outcome: Outcome, text: String| {
+        if worst.as_ref().is_none_or(|(w, _)| rank(&outcome) > rank(w)) {
+            worst = Some((outcome, text));
+        }
+    };
+    for kind in kinds.iter().copied().filter(|k| has(k)) {
+        // An inspector judges the content once; canaries are judged by their row.
+        let wanted = if kind == "canary:inspector" { 1 } else { rules.streak };
+        let s = streak::of(verdicts, kind, fp, rules.apart_us);
+        evidence.extend(s.green.iter().take(wanted).map(|r| format!("{kind} green {r}")));
+        if let Some(red) = s.red {
+            evidence.push(format!("{kind} red {red}"));
+            say(Outcome::Fail, format!("{kind}: {red} is red"));
+        } else if s.green.len() < wanted {
+            say(Outcome::Pending, format!("{kind}: {} of {wanted} on this content", s.green.len()));
+        } else {
+            match s.newest_us {
+                Some(at) if facts.now_us.saturating_sub(at) <= rules.stale_us && at <= facts.now_us.saturating_add(HOUR_US) => {
+                    say(Outcome::Ok, format!("{} in a row, the last {} ago", s.green.len(), ago(facts.now_us, at)));
+                }
+                Some(at) => say(Outcome::Stale, format!("{kind}: the last verdict on this content is {} old", ago(facts.now_us, at))),
+                None => say(Outcome::Stale, format!("{kind}: no verdict")),
+            }
+        }
+    }
+    let (outcome, text) = worst.unwrap_or((Outcome::Stale, "no verdict".into()));
+    Ok((outcome, text, evidence))
+}
+
+/// The worse, the higher.
+const fn rank(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Ok | Outcome::Waived => 0,
+        Outcome::NoSource { .. } => 1,
+        Outcome::Pending => 2,
+        Outcome::Stale => 3,
+        Outcome::Fail => 4,
+    }
+}
+
+fn formulas(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
+    let fp = known(&facts.fp, "the candidate", facts, LOOK_US)?;
+    let verdicts = known(&facts.verdicts, "verdicts", facts, LOOK_US)?;
+    let cells: Vec<&String> = facts.labels.iter().filter(|l| l.starts_with("formula:")).collect();
+    if cells.is_empty() {
+        let add = "a pipeline labelled `formula: NAME`".to_owned();
+        return Err((Outcome::NoSource { add, accepted: None }, "no formula".into(), Vec::new()));
+    }
+    let (mut evidence, mut worst) = (Vec::new(), (Outcome::Ok, String::new()));
+    for kind in &cells {
+        let s = streak::of(verdicts, kind, fp, 0);
+        let (outcome, text) = match (&s.red, s.green.last(), s.newest_us) {
+            (Some(red), ..) => {
+                evidence.push(format!("{kind} red {red}"));
+                (Outcome::Fail, format!("{kind}: {red} is red"))
+            }
+            (None, Some(_), Some(at)) if facts.now_us.saturating_sub(at) > rules.stale_us || at > facts.now_us.saturating_add(HOUR_US) => {
+                (Outcome::Stale, format!("{kind}: its verdict is {} old", ago(facts.now_us, at)))
+            }
+            (None, Some(_), Some(_)) => {
+                evidence.extend(s.green.first().map(|run| format!("{kind} green {run}")));
+                continue;
+            }
+            _ => (Outcome::Pending, format!("{kind}: no verdict on this content")),
+        };
+        if rank(&outcome) > rank(&worst.0) {
+            worst = (outcome, text);
+        }
+    }
+    if worst.0 == Outcome::Ok {
+        worst.1 = format!("{0} of {0}", cells.len());
+    }
+    Ok((worst.0, worst.1, evidence))
+}
+
+fn signatures(facts: &Facts) -> Result<Found, Found> {
+    let s = known(&facts.signatures, "signatures", facts, LOOK_US * 24)?;
+    let evidence = vec![format!("{} packages, keys {}", s.checked, s.keys.join(" "))];
+    Ok(match s.bad.first() {
+        Some(first) => (Outcome::Fail, format!("{} without a good signature, {first} is the first", s.bad.len()), evidence),
+        None if s.checked == 0 => (Outcome::Stale, "no package was checked".into(), evidence),
+        None => (Outcome::Ok, format!("{} signed by trusted keys", s.checked), evidence),
+    })
+}
+
+fn calendar(facts: &Facts) -> Result<Found, Found> {
+    Ok(match known(&facts.calendar, "the calendar", facts, LOOK_US)? {
+        Calendar::Open { calendar } => (Outcome::Ok, format!("{calendar} is open"), vec![calendar.clone()]),
+        Calendar::Closed { calendar, freeze: true, why } => (Outcome::Fail, why.clone(), vec![calendar.clone()]),
+        Calendar::Closed { calendar, why, .. } => (Outcome::Pending, why.clone(), vec![calendar.clone()]),
+    })
+}
+
+fn back(facts: &Facts) -> Result<Found, Found> {
+    if facts.back.is_empty() {
+        return Err((Outcome::Stale, "no datacentre is known".into(), Vec::new()));
+    }
+    let (mut evidence, mut wrong) = (Vec::new(), Vec::new());
+    for (dc, source) in &facts.back {
+        let b = known(source, &format!("the way back of {dc}"), facts, LOOK_US)?;
+        match &b.snapshot {
+            Some(id) => evidence.push(format!("{dc} {id}")),
+            None => wrong.push(format!("{dc} has no snapshot to go back to")),
+        }
+        if !b.room {
+            wrong.push(format!("{dc} has no room for two trees"));
+        }
+    }
+    Ok(match wrong.is_empty() {
+        true => (Outcome::Ok, format!("{} snapshots, and room", evidence.len()), evidence),
+        false => (Outcome::Fail, wrong.join("; "), evidence),
+    })
+}

@@ -1,0 +1,163 @@
+//! Holds and out-of-band additions: which packages of what is served are not what upstream's latest says, by whom, why and until when.
+//!
+//! Both are changes of content: they are laid over a snapshot, never over a tree in place. A hold keeps a package as it is served now; an
+//! addition brings one that is not yet promoted. The next promotion absorbs an addition, where its content has it, or drops it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::gate::Gate;
+use super::plan::Line;
+use crate::domain::actor::Actor;
+use crate::domain::nevra::Nevra;
+
+const DAY_US: i64 = 86_400 * 1_000_000;
+/// Nothing is open-ended.
+pub const LONGEST_HOLD_US: i64 = 14 * DAY_US;
+/// The security lane.
+pub const LONGEST_OOB_US: i64 = 2 * DAY_US;
+/// Gates that the security lane does not wait for; the others hold for it too.
+pub const LANE_SKIPS: [Gate; 6] = [Gate::G2, Gate::G3, Gate::G4, Gate::G5, Gate::G6, Gate::G8];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Hold,
+    Oob,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Oob => "oob",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub id: u64,
+    pub kind: Kind,
+    pub os: String,
+    /// Name of the package.
+    pub package: String,
+    /// The version that is meant: what an addition brings; empty for a hold, which keeps what is served.
+    #[serde(default)]
+    pub nevra: String,
+    /// Of an addition: the snapshot, or the tree of a repository, that has it.
+    #[serde(default)]
+    pub source: String,
+    /// Who answers for it: a person or a team, as the site calls them.
+    pub owner: String,
+    pub reason: String,
+    pub who: Actor,
+    pub made_us: i64,
+    pub until_us: i64,
+    /// When somebody has to look whether it is still needed.
+    pub recheck_us: i64,
+    #[serde(default)]
+    pub ended_us: Option<i64>,
+    /// How it ended: dropped by whom, expired, absorbed by which promotion.
+    #[serde(default)]
+    pub ended: String,
+}
+
+impl Hold {
+    pub fn state(&self, now_us: i64) -> &'static str {
+        match (self.ended_us.is_some(), now_us) {
+            (true, _) => "ENDED",
+            (_, now) if now >= self.until_us => "EXPIRED",
+            (_, now) if now >= self.recheck_us => "RECHECK",
+            _ => "ACTIVE",
+        }
+    }
+
+    /// It counts: not taken back and not expired.
+    pub fn holds(&self, now_us: i64) -> bool {
+        self.ended_us.is_none() && now_us < self.until_us
+    }
+
+    pub fn line(&self) -> Line {
+        Line {
+            id: self.id,
+            kind: self.kind.as_str().to_owned(),
+            package: self.package.clone(),
+            nevra: self.nevra.clone(),
+            owner: self.owner.clone(),
+            reason: self.reason.clone(),
+            until_us: self.until_us,
+        }
+    }
+}
+
+/// Why a hold cannot be made or extended so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("`{0}` cannot be the name of a package")]
+    Package(String),
+    #[error("it needs {0}")]
+    Lacks(&'static str),
+    #[error("it would end before it begins")]
+    Over,
+    #[error("it would last longer than {days} days: nothing is open-ended")]
+    TooLong { days: i64 },
+    #[error("an addition names the version that it brings: NAME-[EPOCH:]VERSION-RELEASE.ARCH")]
+    NoVersion,
+    #[error("its recheck lies behind its end")]
+    Recheck,
+}
+
+/// Whether a text can be a package's name: what rpm allows, and nothing that a pattern or a path could be.
+pub fn package_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 200
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+'))
+}
+
+/// The rules of every hold.
+pub fn check(hold: &Hold) -> Result<(), Unfit> {
+    if !package_name(&hold.package) {
+        return Err(Unfit::Package(hold.package.chars().take(100).collect()));
+    }
+    if hold.owner.trim().is_empty() {
+        return Err(Unfit::Lacks("an owner"));
+    }
+    if hold.reason.trim().is_empty() {
+        return Err(Unfit::Lacks("a reason"));
+    }
+    if hold.kind == Kind::Oob && (hold.source.is_empty() || !Nevra::parse(&hold.nevra).is_ok_and(|n| n.name == hold.package)) {
+        return Err(Unfit::NoVersion);
+    }
+    let longest = if hold.kind == Kind::Oob { LONGEST_OOB_US } else { LONGEST_HOLD_US };
+    let length = hold.until_us.saturating_sub(hold.made_us);
+    if length <= 0 {
+        return Err(Unfit::Over);
+    }
+    if length > longest {
+        return Err(Unfit::TooLong { days: longest / DAY_US });
+    }
+    if hold.recheck_us > hold.until_us {
+        return Err(Unfit::Recheck);
+    }
+    Ok(())
+}
+
+/// Lines of the holds that count now, sorted.
+pub fn lines(all: &[Hold], os: &str, now_us: i64) -> Vec<Line> {
+    let mut out: Vec<Line> = all.iter().filter(|h| h.os == os && h.holds(now_us)).map(Hold::line).collect();
+    out.sort();
+    out
+}
+
+/// sha of what is to be laid over a snapshot; empty = nothing. Owners and reasons change nothing of the content.
+pub fn overlay(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut texts: Vec<String> = lines.iter().map(|l| format!("{}\t{}\t{}\n", l.kind, l.package, l.nevra)).collect();
+    texts.sort();
+    texts.dedup();
+    Sha256::digest(texts.concat().as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,177 @@
+//! From what was looked at to the plan, its gates and its sha. Called at creation, before every switch, at every start, resume and rollback.
+
+use super::look::{self, Dc};
+use crate::api::ApiError;
+use crate::config::{self, Site};
+use crate::domain::promotion::Promotion;
+use crate::domain::promotion::gate::{Judged, judge};
+use crate::domain::promotion::hold::{self, Hold};
+use crate::domain::promotion::plan::{self, Blast, FORMAT, Led, Move, Plan};
+use crate::domain::promotion::state::State;
+use crate::engine::state::{Engine, from_store};
+use crate::store::{GateRow, PlanRow, PointerRow};
+
+/// A plan as it is now.
+#[derive(Debug, Clone)]
+pub struct Computed {
+    pub plan: Plan,
+    pub sha: String,
+    pub gates: Vec<Judged>,
+    pub roots: Vec<Dc>,
+    pub at_us: i64,
+}
+
+/// Looks at everything and computes. Blocks.
+pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, ApiError> {
+    let table = look::table(site, &p.os)?;
+    let roots = look::roots(table, p);
+    let facts = look::facts(engine, site, table, p, &roots)?;
+    let gates = judge(&facts, &look::rules(table), &p.waivers);
+    let holds = engine.store.holds().map_err(|e| from_store(&e))?;
+    let plan = assemble(site, table, p, &roots, &gates, &holds, facts.now_us);
+    Ok(Computed { sha: plan.sha(), plan, gates, roots, at_us: facts.now_us })
+}
+
+fn assemble(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], gates: &[Judged], holds: &[Hold], now_us: i64) -> Plan {
+    let lines = hold::lines(holds, &p.os, now_us);
+    Plan {
+        format: FORMAT,
+        promotion: p.id.clone(),
+        os: p.os.clone(),
+        set: p.set.clone(),
+        author: p.author.name.clone(),
+        change: p.change.clone(),
+        base_fp: p.base_fp().map(str::to_owned),
+        overlay: p.overlay.clone(),
+        overlay_wanted: hold::overlay(&lines),
+        lines,
+        moves: roots.iter().map(|dc| way(table, p, dc)).collect(),
+        gates: plan::gate_lines(gates),
+        approvals: Plan::sides(),
+        blast: blast(site, table, roots),
+        undo: roots.iter().map(|dc| undo(table, p, dc)).collect(),
+        not_undone: not_undone(),
+    }
+}
+
+fn way(table: &config::Promotion, p: &Promotion, dc: &Dc) -> Move {
+    let taken = p.taken_of(&dc.name);
+    let to = taken.map(|t| t.id.clone());
+    let (from, from_fp) = from(p, dc, to.as_deref());
+    Move {
+        dc: dc.name.clone(),
+        root: dc.root.clone(),
+        pointer: table.pointer.clone(),
+        from,
+        from_fp,
+        to_fp: to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|m| m.fp.clone()),
+        to,
+    }
+}
+
+/// What a pointer is said to come from. Our own switch does not move the plan; anybody else's does.
+fn from(p: &Promotion, dc: &Dc, to: Option<&str>) -> (Led, Option<String>) {
+    let now = || (dc.led.clone(), dc.led_fp.clone());
+    let Some(before) = p.before.iter().find(|b| b.dc == dc.name) else { return now() };
+    let there = to.is_some() && dc.led.snapshot() == to;
+    // Between a switch and its record there is a moment; after the record the pointer must be where it was put.
+    let ours = there && (before.switched || p.state.is_moving() || p.state == State::Halted);
+    if ours { (before.from.clone(), before.from_fp.clone()) } else { now() }
+}
+
+fn blast(site: &Site, table: &config::Promotion, roots: &[Dc]) -> Blast {
+    let repos = site.content.get(&table.set).map(|c| c.repos.clone()).unwrap_or_default();
+    let mut trees: Vec<String> =
+        roots.iter().flat_map(|dc| repos.iter().map(move |r| format!("{}/{}/{r}", dc.root, table.pointer))).collect();
+    trees.sort();
+    // Repositories of the site that are read through the pointer.
+    let through = |tree: &str| roots.iter().any(|dc| tree.starts_with(&format!("{}/{}/", dc.root, table.pointer)));
+    let mut users: Vec<String> = site.repos.iter().filter(|(_, r)| through(&r.tree)).map(|(n, _)| n.clone()).collect();
+    users.extend(repos);
+    users.sort();
+    users.dedup();
+    Blast {
+        repos: users,
+        trees,
+        pipelines: Vec::new(),
+        kickstarts: Vec::new(),
+        unknown: vec![
+            "hosts: no source (add [salt])".into(),
+            "images: no source (add [koji])".into(),
+            "kickstarts: no source (add [cobbler])".into(),
+        ],
+    }
+}
+
+fn undo(table: &config::Promotion, p: &Promotion, dc: &Dc) -> String {
+    let taken = p.taken_of(&dc.name).map(|t| t.id.as_str());
+    let back = match from(p, dc, taken).0 {
+        Led::Snapshot(id) => format!("back to {id}"),
+        Led::Directory => "back to the directory, adopted as a snapshot".to_owned(),
+        Led::Nothing => "nothing was served before: it goes on leading to the candidate".to_owned(),
+        Led::Other(at) => format!("it leads to {at}: no way back is known"),
+        Led::Unknown => "unknown".to_owned(),
+    };
+    format!("{}: {}/{} {back}", dc.name, dc.root, table.pointer)
+}
+
+/// What no pointer takes back.
+fn not_undone() -> Vec<String> {
+    [
+        "packages that hosts have installed meanwhile stay: dnf history undo, while the snapshot before is there",
+        "data that new packages have converted, and firmware",
+        "images, ISO and bundles that were made or shipped of it",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+impl Computed {
+    /// The plan as the store keeps it.
+    pub fn row(&self, why: &str) -> PlanRow {
+        let json = serde_json::to_string(&self.plan).unwrap_or_default();
+        PlanRow { version: 0, sha: self.sha.clone(), json, at_us: self.at_us, why: why.to_owned() }
+    }
+
+    pub fn gate_rows(&self) -> Vec<GateRow> {
+        let row = |j: &Judged| GateRow {
+            gate: j.gate.to_string(),
+            result: j.outcome.to_string(),
+            detail: j.detail.clone(),
+            evidence: serde_json::to_string(&j.evidence).unwrap_or_default(),
+        };
+        self.gates.iter().map(row).collect()
+    }
+
+    pub fn pointers(&self, p: &Promotion) -> Vec<PointerRow> {
+        let row = |(m, dc): (&Move, &Dc)| PointerRow {
+            root: m.root.clone(),
+            name: m.pointer.clone(),
+            os: p.os.clone(),
+            dc: m.dc.clone(),
+            led: serde_json::to_string(&dc.led).unwrap_or_default(),
+            fp: dc.led_fp.clone(),
+            seen_us: self.at_us,
+        };
+        self.plan.moves.iter().zip(&self.roots).map(row).collect()
+    }
+
+    /// Why it is not READY, in sentences; empty = it is.
+    pub fn hindrances(&self) -> Vec<String> {
+        let mut out = self.plan.obstacles();
+        for j in self.gates.iter().filter(|j| !j.outcome.passes()) {
+            out.push(format!("{} {}: {}: {}", j.gate, j.gate.title(), j.outcome, j.detail));
+        }
+        out
+    }
+}
+
+/// What differs from the plan that was agreed to, newest version with this sha.
+pub fn moved(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Vec<String>, ApiError> {
+    let old = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    let old = old.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
+    Ok(match old {
+        Some(old) => plan::moved(&old, &now.plan, 20),
+        None => vec!["the plan that was agreed to cannot be read".to_owned()],
+    })
+}

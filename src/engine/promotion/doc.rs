@@ -1,0 +1,232 @@
+//! What is shown of promotions: the rows of `get promotions` and `get holds`, the document of one (all that its screen shows), and `why`.
+
+use serde_json::{Map, Value, json};
+
+use super::compute::{Computed, compute};
+use super::look;
+use crate::api::ApiError;
+use crate::domain::promotion::Promotion;
+use crate::domain::promotion::gate::Outcome;
+use crate::domain::promotion::plan::{Plan, waiting};
+use crate::domain::promotion::state::State;
+use crate::engine::model::Edit;
+use crate::engine::rows::{self, Row};
+use crate::engine::state::{Engine, from_store};
+use crate::store::PlanRow;
+
+pub const PROMOTIONS: &[&str] = &[
+    "promotion",
+    "os",
+    "set",
+    "state",
+    "from",
+    "from_fp",
+    "to",
+    "to_fp",
+    "holds",
+    "gates",
+    "passed",
+    "waived",
+    "failed",
+    "no_source",
+    "sha",
+    "missing",
+    "author",
+    "change",
+    "reason",
+    "created",
+    "soak",
+    "closed",
+    "run",
+    "halted_in",
+    "switched",
+    "datacentres",
+    "moved",
+    "detail",
+];
+
+/// The newest plan, as it was computed last.
+fn last_plan(plans: &[PlanRow]) -> Option<Plan> {
+    plans.last().and_then(|r| serde_json::from_str(&r.json).ok())
+}
+
+fn one_or_many<'a>(items: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
+    let mut all: Vec<&str> = items.flatten().collect();
+    all.sort_unstable();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
+/// A flat row, from the plan as it was computed last.
+pub fn row(p: &Promotion, plan: Option<&Plan>) -> Row {
+    let moves = plan.map(|p| p.moves.as_slice()).unwrap_or_default();
+    let gates = plan.map(|p| p.gates.as_slice()).unwrap_or_default();
+    let count = |f: fn(&Outcome) -> bool| gates.iter().filter(|g| f(&g.outcome)).count();
+    let missing = if p.state.is_before_start() { waiting(&p.approvals, &p.sha).join(" ") } else { String::new() };
+    let value = json!({
+        "promotion": p.id, "os": p.os, "set": p.set, "state": p.state,
+        "from": one_or_many(moves.iter().map(|m| Some(m.from.words()))), "from_fp": one_or_many(moves.iter().map(|m| m.from_fp.as_deref())),
+        "to": one_or_many(moves.iter().map(|m| m.to.as_deref())), "to_fp": one_or_many(moves.iter().map(|m| m.to_fp.as_deref())),
+        "holds": plan.map_or(0, |p| p.lines.len()),
+        "gates": gates.len(), "passed": count(Outcome::passes), "waived": count(|o| *o == Outcome::Waived),
+        "failed": count(|o| *o == Outcome::Fail), "no_source": count(|o| matches!(o, Outcome::NoSource { .. })),
+        "sha": p.sha, "missing": missing, "author": p.author.name, "change": p.change, "reason": p.reason,
+        "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
+        "run": p.watching.as_ref().map(|(_, r)| r).or(p.undo_run.as_ref()).or(p.run.as_ref()).or(p.soak_run.as_ref()),
+        "halted_in": p.halted_in, "switched": p.before.iter().filter(|b| b.switched).count(), "datacentres": moves.len(),
+        "moved": p.moved.join("; "), "detail": p.notes.last().map(|n| n.text.as_str()),
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Newest first. Blocks.
+pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
+    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    all.iter()
+        .map(|p| {
+            let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+            Ok(row(p, last_plan(&plans).as_ref()))
+        })
+        .collect()
+}
+
+/// Tells the event stream.
+pub fn publish(engine: &Engine, p: &Promotion) {
+    let plans = engine.store.promotion_plans(&p.id).unwrap_or_default();
+    engine.model.publish(vec![Edit::Upsert { table: "promotions".into(), id: p.id.clone(), row: row(p, last_plan(&plans).as_ref()) }]);
+}
+
+fn gates(now: &Computed) -> Value {
+    let gate = |j: &crate::domain::promotion::gate::Judged| {
+        let (add, accepted) = match &j.outcome {
+            Outcome::NoSource { add, accepted } => (Some(add), accepted.as_ref()),
+            _ => (None, None),
+        };
+        json!({
+            "gate": j.gate, "title": j.gate.title(), "owner": j.gate.owner(), "result": j.outcome.word(), "passes": j.outcome.passes(),
+            "text": j.outcome.to_string(), "detail": j.detail, "evidence": j.evidence, "add": add, "accepted": accepted,
+        })
+    };
+    now.gates.iter().map(gate).collect()
+}
+
+/// Everything that its screen shows, with the plan as it is at this moment. Blocks.
+pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
+    let site = engine.site()?;
+    let now = compute(engine, &site, p)?;
+    let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    let results = engine.store.gate_results(&p.id).map_err(|e| from_store(&e))?;
+    let moves: Vec<Value> = now
+        .plan
+        .moves
+        .iter()
+        .zip(&now.roots)
+        .map(|(m, dc)| {
+            let before = p.before.iter().find(|b| b.dc == m.dc);
+            json!({
+                "dc": m.dc, "root": m.root, "pointer": m.pointer, "from": m.from.words(), "from_fp": m.from_fp, "to": m.to, "to_fp": m.to_fp,
+                "now": dc.led.words(), "now_fp": dc.led_fp, "switched": before.is_some_and(|b| b.switched), "free_bytes": dc.free_bytes,
+                "packages": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|s| s.repos.iter().map(|r| r.packages).sum::<u64>()),
+                "size_bytes": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(look::Manifest::bytes), "why": dc.why,
+            })
+        })
+        .collect();
+    let mut stages = Vec::new();
+    for run in [&p.soak_run, &p.run, &p.undo_run].into_iter().flatten() {
+        let Ok(run) = run.parse::<crate::domain::run::RunRef>() else { continue };
+        for s in engine.store.stages(&run).unwrap_or_default() {
+            stages.push(json!({
+                "run": run, "stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us),
+                "ended": rows::time_opt(s.ended_us),
+            }));
+        }
+    }
+    let notes: Vec<Value> =
+        p.notes.iter().map(|n| json!({"at": rows::time(n.at_us), "state": n.state, "who": n.who, "text": n.text})).collect();
+    let approvals: Vec<Value> = p
+        .approvals
+        .iter()
+        .map(|a| json!({"side": a.side, "who": a.who.name, "at": rows::time(a.at_us), "comment": a.comment, "sha": a.sha, "single_person": a.single_person}))
+        .collect();
+    let waivers: Vec<Value> = p
+        .waivers
+        .iter()
+        .map(|w| {
+            json!({
+                "gate": w.gate, "who": w.who.name, "second": w.second.as_ref().map(|s| &s.name), "reason": w.reason, "at": rows::time(w.at_us),
+                "until": rows::time(w.until_us), "holds": w.holds(engine.now_us()), "single_person": w.single_person,
+            })
+        })
+        .collect();
+    let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| now.plan.moves.iter().find_map(f).cloned();
+    let mut doc = json!({
+        "promotion": p.id, "os": p.os, "set": p.set, "state": p.state, "author": p.author.name, "reason": p.reason, "change": p.change,
+        "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
+        "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
+        "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
+        "gates": gates(&now), "moves": moves, "holds": now.plan.lines,
+        "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref())},
+        "blast": now.plan.blast, "undo": now.plan.undo, "not_undone": now.plan.not_undone,
+        "approvals": approvals, "missing": waiting(&p.approvals, &p.sha), "waivers": waivers,
+        "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": now.plan,
+    });
+    if let Value::Object(map) = &mut doc {
+        let versions: Vec<Value> = plans
+            .iter()
+            .map(|r| {
+                let gates: Vec<Value> = results
+                    .iter()
+                    .filter(|(v, _)| *v == r.version)
+                    .map(|(_, g)| json!({"gate": g.gate, "result": g.result, "detail": g.detail}))
+                    .collect();
+                json!({"version": r.version, "sha": r.sha, "at": rows::time(r.at_us), "why": r.why, "gates": gates})
+            })
+            .collect();
+        map.insert("plans".into(), versions.into());
+    }
+    Ok(doc)
+}
+
+/// Why it is where it is, in sentences; the first matters most. Blocks.
+pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
+    let mut out = Vec::new();
+    let last = p.notes.last().map(|n| n.text.clone()).unwrap_or_default();
+    if !p.moved.is_empty() && p.state.is_before_start() {
+        out.push(format!("it has moved: {}", p.moved.join("; ")));
+    }
+    match p.state {
+        State::Draft => match &p.watching {
+            Some((_, run)) => out.push(format!("{run} takes its candidate: quarterdeck why '{run}'")),
+            None => out.push(format!("its candidate is not taken: {last}; quarterdeck do promote-soak {}", p.id)),
+        },
+        State::Gated => out.extend(compute(engine, &*engine.site()?, p)?.hindrances()),
+        State::Ready => {
+            let sides = waiting(&p.approvals, &p.sha).join(" and ");
+            out.push(format!("every gate passes; it waits for the approval of {sides}, by two people, one of them not {}", p.author.name));
+            out.push(format!("quarterdeck approve {} -p sha={}", p.id, p.sha.get(..12).unwrap_or_default()));
+        }
+        State::Approved => {
+            out.push(format!("it waits for its start: quarterdeck do promote-start {0} --confirm 'promote {1}' --reason T", p.id, p.os))
+        }
+        State::Switching | State::Imaging | State::Waving => match (&p.watching, &p.pending) {
+            (Some((_, run)), _) => out.push(format!("{run} is at work: quarterdeck why '{run}'")),
+            (None, Some(_)) => out.push("its run begins".to_owned()),
+            (None, None) => out.push(last.clone()),
+        },
+        State::Halted => {
+            out.push(last.clone());
+            out.push(format!("quarterdeck do promote-resume {0} --reason T --confirm {0}; or promote-rollback", p.id));
+        }
+        State::Closed | State::RolledBack | State::Vetoed | State::Expired => out.push(last.clone()),
+    }
+    for b in &p.before {
+        out.push(format!("{}: {}", b.dc, if b.switched { "switched" } else { "not switched" }));
+    }
+    if let Some((_, run)) = p.watching.as_ref().filter(|_| p.state == State::Halted || p.state == State::Closed) {
+        out.push(format!("{run} is at work"));
+    }
+    Ok(out)
+}

@@ -1,0 +1,475 @@
+//! What moves a promotion on by itself: gates judged again, runs started that were decided, checks before each switch answered, ends taken in.
+//!
+//! Everything that it knows is in the store; after a kill it reads that again and goes on. What was decided is written before it is done, and
+//! a run is known by its cause, so nothing is started twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::compute::{Computed, compute, moved};
+use super::{look, texts};
+use crate::api::ApiError;
+use crate::base::crash;
+use crate::config::Site;
+use crate::domain::actor::Actor;
+use crate::domain::audit::Record;
+use crate::domain::promotion::hold;
+use crate::domain::promotion::state::{Act, State};
+use crate::domain::promotion::{EXPIRES_US, Promotion, Taken, Work};
+use crate::domain::report::Fact;
+use crate::domain::rows::{RunRow, StageRow};
+use crate::domain::run::{RunRef, RunState, StepState, Verdict};
+use crate::engine::act::from_runner;
+use crate::engine::routes::blocking;
+use crate::engine::state::{Engine, from_store};
+use crate::runner::Submit;
+use crate::runner::approval::Vote;
+use crate::store::{Note, Save};
+
+/// Gates of what is open are judged so often beside what wakes this.
+const EVERY: Duration = Duration::from_secs(60);
+/// After something failed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// One at a time: acts of people and what moves by itself.
+#[derive(Default)]
+pub struct Board {
+    pub turn: tokio::sync::Mutex<()>,
+    pub wake: Notify,
+}
+
+/// Drives until the engine stops.
+pub async fn serve(engine: Arc<Engine>) {
+    let mut changes = engine.runner.subscribe();
+    loop {
+        let next = match round(&engine).await {
+            Ok(0) => None,
+            Ok(_) => Some(EVERY),
+            Err(e) => {
+                tracing::warn!("promotions wait: {e}");
+                Some(AGAIN)
+            }
+        };
+        let timer = async {
+            match next {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    // With nothing open, runs are no news.
+                    Ok(c) if next.is_none() || !matches!(c.table, "runs" | "stages" | "decisions") => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                    Err(RecvError::Closed) => return,
+                },
+                () = &mut timer => break,
+                () = engine.promotions.wake.notified() => break,
+                () = engine.stopped() => return,
+            }
+        }
+    }
+}
+
+/// Looks at every promotion that is open, or whose run is awaited; how many there are.
+async fn round(engine: &Arc<Engine>) -> Result<usize, ApiError> {
+    let _turn = engine.promotions.turn.lock().await;
+    let open = {
+        let engine = engine.clone();
+        blocking(move || {
+            let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+            Ok(all.into_iter().filter(|p| !p.state.is_over() || p.pending.is_some() || p.watching.is_some()).collect::<Vec<_>>())
+        })
+        .await?
+    };
+    let n = open.len();
+    for p in open {
+        let id = p.id.clone();
+        if let Err(e) = advance(engine, p).await {
+            tracing::warn!(promotion = %id, "{e}");
+        }
+    }
+    Ok(n)
+}
+
+/// Takes one promotion as far as it goes by itself. The caller has the turn.
+pub async fn advance(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError> {
+    let p = begin(engine, p).await?;
+    let p = watch(engine, p).await?;
+    if p.state.is_before_start() && p.watching.is_none() { judge(engine, p).await } else { Ok(p) }
+}
+
+pub async fn site_of(engine: &Arc<Engine>) -> Result<Arc<Site>, ApiError> {
+    let engine = engine.clone();
+    blocking(move || engine.site()).await
+}
+
+/// The plan as it is now.
+pub async fn look_again(engine: &Arc<Engine>, p: &Promotion) -> Result<Computed, ApiError> {
+    let (engine, p) = (engine.clone(), p.clone());
+    blocking(move || compute(&engine, &*engine.site()?, &p)).await
+}
+
+pub async fn differs(engine: &Arc<Engine>, p: &Promotion, now: &Computed) -> Result<Vec<String>, ApiError> {
+    let (engine, p, now) = (engine.clone(), p.clone(), now.clone());
+    blocking(move || moved(&engine, &p, &now)).await
+}
+
+/// Writes it, and puts what it is now in the place of what it was.
+pub async fn save(engine: &Arc<Engine>, save: Save) -> Result<Promotion, ApiError> {
+    let saved = engine.store.save_promotion(save).await.map_err(|e| super::from_stale(&e))?;
+    engine.promotions.wake.notify_one();
+    super::doc::publish(engine, &saved);
+    Ok(saved)
+}
+
+/// An entry of the chain for what it does by itself.
+pub fn own(engine: &Engine, action: &str, p: &Promotion, text: &str) -> Note {
+    let record = Record {
+        who: Actor::engine("promotion"),
+        action: action.to_owned(),
+        subject: p.id.clone(),
+        reason: text.chars().take(1_000).collect(),
+        result: "done".into(),
+        single_person: false,
+    };
+    Note { at_us: engine.now_us(), record, decision: None }
+}
+
+/// Starts the run that was decided, if there is one.
+async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiError> {
+    let Some(pending) = p.pending.clone() else { return Ok(p) };
+    let holds = engine.store.holds().map_err(|e| from_store(&e))?;
+    let (lines, retake) = (hold::lines(&holds, &p.os, engine.now_us()), pending.retake);
+    let overlay = hold::overlay(&lines);
+    let plan = {
+        let (engine, p, what, lines) = (engine.clone(), p.clone(), pending.what, lines.clone());
+        blocking(move || {
+            let site = engine.site()?;
+            let table = look::table(&site, &p.os)?;
+            let text = match what {
+                Work::Soak => {
+                    let held: Vec<String> = lines.iter().map(|l| l.package.clone()).collect();
+                    Some(texts::soak(&site, table, &p, &look::roots(table, &p), &held, !retake && !p.taken.is_empty())?)
+                }
+                Work::Switch => {
+                    let now = compute(&engine, &site, &p)?;
+                    Some(texts::switches(&p, &now.plan.moves, &now.roots))
+                }
+                Work::Undo => texts::undo(&p, table, &look::roots(table, &p)),
+            };
+            text.map(|t| texts::frozen(&engine, &site, what, &t)).transpose()
+        })
+        .await
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(e) => {
+            // A decision that cannot be carried out is told, and not tried for ever.
+            let was = p.version;
+            p.pending = None;
+            p.note("engine", format!("not begun: {e}"), engine.now_us());
+            if p.state.is_moving() {
+                let _ = p.go(Act::Halt, "engine", e.message.clone(), engine.now_us());
+            }
+            return save(engine, Save::new(Some(was), p)).await;
+        }
+    };
+    let was = p.version;
+    let Some(plan) = plan else {
+        // A kill between the last pointer and its record: there is nothing left to take back.
+        p.pending = None;
+        let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
+        return save(engine, Save::new(Some(was), p)).await;
+    };
+    let submit = Submit {
+        plan,
+        requested_by: pending.who.clone(),
+        reason: pending.reason.clone(),
+        trigger: "promotion".into(),
+        cause: Some(pending.cause.clone()),
+        replay_of: None,
+        note: None,
+    };
+    let run = engine.runner.submit(submit).await.map_err(|e| from_runner(&e))?.to_string();
+    crash::point("promotion.begun");
+    match pending.what {
+        Work::Soak => {
+            p.soak_run = Some(run.clone());
+            p.overlay_next.clone_from(&overlay);
+            if !overlay.is_empty() {
+                let text = serde_json::to_string(&lines).unwrap_or_default();
+                engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await.map_err(|e| from_store(&e))?;
+            }
+        }
+        Work::Switch => p.run = Some(run.clone()),
+        Work::Undo => p.undo_run = Some(run.clone()),
+    }
+    p.pending = None;
+    p.watching = Some((pending.what, run.clone()));
+    p.note("engine", format!("run {run}"), engine.now_us());
+    save(engine, Save::new(Some(was), p)).await
+}
+
+type Looked = (RunRow, Vec<StageRow>, Vec<Fact>);
+
+async fn looked(engine: &Arc<Engine>, name: &str) -> Result<Looked, ApiError> {
+    let (engine, name) = (engine.clone(), name.to_owned());
+    blocking(move || {
+        let run: RunRef = name.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
+        let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
+        let stages = engine.store.stages(&run).map_err(|e| from_store(&e))?;
+        let facts = engine.store.facts_of_kind("snapshot", 10_000).map_err(|e| from_store(&e))?;
+        let facts = facts.into_iter().filter(|f| f.run == run).filter_map(|f| serde_json::from_str(&f.json).ok()).collect();
+        Ok((row, stages, facts))
+    })
+    .await
+}
+
+/// Looks at the run that is awaited, and takes in what it has done.
+async fn watch(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError> {
+    let Some((what, name)) = p.watching.clone() else { return Ok(p) };
+    let (row, stages, facts) = looked(engine, &name).await?;
+    match what {
+        Work::Soak => soaked(engine, p, &row, &facts).await,
+        Work::Switch => switched(engine, p, &row, &stages).await,
+        Work::Undo => undone(engine, p, &row, &stages).await,
+    }
+}
+
+async fn soaked(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, facts: &[Fact]) -> Result<Promotion, ApiError> {
+    let Some(verdict) = row.verdict.filter(|_| row.state == RunState::Done) else { return Ok(p) };
+    let (was, now_us) = (p.version, engine.now_us());
+    p.watching = None;
+    if verdict != Verdict::Success {
+        p.note("engine", format!("the soak took nothing: {} is {verdict}: {}", row.run, row.detail), now_us);
+        return save(engine, Save::new(Some(was), p)).await;
+    }
+    let site = site_of(engine).await?;
+    let table = look::table(&site, &p.os)?;
+    let real = |path: &str| std::fs::canonicalize(path).map_or_else(|_| path.to_owned(), |p| p.display().to_string());
+    let mut taken = Vec::new();
+    for dc in &table.dcs {
+        let root = dc.root.display().to_string();
+        // Newest first: of a step that ran twice, its last word.
+        let mut found = facts.iter().filter_map(|f| match f {
+            Fact::Snapshot { root: at, id, fp, .. } if *at == root || real(at) == real(&root) => Some((id.clone(), fp.clone())),
+            _ => None,
+        });
+        // With an overlay its snapshot is the last word, and what it was made of the one before, or was taken by an earlier soak.
+        let last = found.next();
+        let old = p.taken_of(&dc.name).map(|t| (t.base.clone(), t.base_fp.clone()));
+        let (base, id) = match (p.overlay_next.is_empty(), last) {
+            (true, last) => (last.clone().or_else(|| old.clone()), last.or(old)),
+            (false, last) => (found.next().or(old), last),
+        };
+        if let (Some((base, base_fp)), Some((id, fp))) = (base, id) {
+            taken.push(Taken { dc: dc.name.clone(), base, base_fp, id, fp });
+        }
+    }
+    let text =
+        format!("candidate taken by {}: {}", row.run, taken.iter().map(|t| format!("{} {}", t.dc, t.id)).collect::<Vec<_>>().join(", "));
+    p.taken = taken;
+    p.overlay = std::mem::take(&mut p.overlay_next);
+    p.soak_us = row.ended_us;
+    let note = own(engine, "promote-soak", &p, &text);
+    if let Err(e) = p.go(Act::Pin, "engine", text, now_us) {
+        p.note("engine", format!("a soak ended late: {e}"), now_us);
+    }
+    p.approvals.clear();
+    p.sha.clear();
+    let saved = save(engine, Save { void: true, notes: vec![note], ..Save::new(Some(was), p) }).await?;
+    crash::point("promotion.pinned");
+    judge(engine, saved).await
+}
+
+fn ended_well(stages: &[StageRow], name: &str) -> bool {
+    stages.iter().any(|s| s.name == name && s.state == StepState::Done && s.verdict == Some(Verdict::Success))
+}
+
+/// The stage of ours at which a run waits, and its datacentre.
+fn at_check(stages: &[StageRow]) -> Option<(String, String)> {
+    let open = stages.iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && s.name.starts_with(texts::CHECK))?;
+    Some((open.name.clone(), open.name.trim_start_matches(texts::CHECK).to_owned()))
+}
+
+async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[StageRow]) -> Result<Promotion, ApiError> {
+    let (was, now_us) = (p.version, engine.now_us());
+    let before = p.clone();
+    for b in &mut p.before {
+        b.switched |= ended_well(stages, &format!("{}{}", texts::SWITCHING, b.dc));
+    }
+    let mut notes = Vec::new();
+    let all = !p.before.is_empty() && p.before.iter().all(|b| b.switched);
+    for (act, state, when, text) in [
+        (Act::Switched, State::Switching, all, "every pointer leads to the candidate"),
+        (
+            Act::Imaged,
+            State::Imaging,
+            ended_well(stages, texts::IMAGES) && ended_well(stages, texts::ISO),
+            "images and ISO are said to be done",
+        ),
+        (Act::Close, State::Waving, row.verdict == Some(Verdict::Success), "closed"),
+    ] {
+        if p.state == state && when && p.go(act, "engine", text, now_us).is_ok() {
+            notes.push(own(engine, "promotion", &p, text));
+        }
+    }
+    let done = row.state == RunState::Done;
+    if done {
+        p.watching = None;
+        if p.state.is_moving() && row.verdict != Some(Verdict::Success) {
+            let text = format!("{} is {}: {}", row.run, row.verdict.map_or("over", Verdict::as_str), row.detail);
+            notes.push(own(engine, "promote-halt", &p, &text));
+            let _ = p.go(Act::Halt, "engine", text, now_us);
+        }
+    }
+    if p != before {
+        p = save(engine, Save { notes, ..Save::new(Some(was), p) }).await?;
+        crash::point("promotion.recorded");
+    }
+    if done {
+        return Ok(p);
+    }
+    if !p.state.is_moving() {
+        // Halted, or sent back to its gates: nothing new starts. A switch that has begun is finished.
+        if let Some((stage, _)) = at_check(stages) {
+            vote(engine, &row.run, &stage, false, &format!("{} is {}", p.id, p.state)).await?;
+        } else if row.cancel_by.is_none() {
+            let why = format!("{} is {}", p.id, p.state);
+            let _ = engine.runner.cancel(&row.run, &Actor::engine("promotion"), &why, false, None).await;
+        }
+        return Ok(p);
+    }
+    let Some((stage, dc)) = at_check(stages) else { return Ok(p) };
+    let now = look_again(engine, &p).await?;
+    if now.sha == p.sha {
+        vote(engine, &row.run, &stage, true, &format!("the plan has not moved before {dc}")).await?;
+        return Ok(p);
+    }
+    let p = send_back(engine, p, &now).await?;
+    vote(engine, &row.run, &stage, false, &format!("moved before {dc}: {}", p.moved.join("; "))).await?;
+    Ok(p)
+}
+
+/// A moved input: back to the gates, with what moved. Approvals of what was are over.
+pub async fn send_back(engine: &Arc<Engine>, mut p: Promotion, now: &Computed) -> Result<Promotion, ApiError> {
+    let (was, at_us) = (p.version, engine.now_us());
+    p.moved = differs(engine, &p, now).await?;
+    let text = format!("moved: {}", p.moved.join("; "));
+    let note = own(engine, "promotion", &p, &text);
+    p.go(Act::Move, "engine", text, at_us).map_err(|e| ApiError::refused(format!("{}: {e}", p.id), ""))?;
+    p.approvals.clear();
+    p.sha.clone_from(&now.sha);
+    let (plan, gates, pointers) = (Some(now.row("an input moved")), now.gate_rows(), now.pointers(&p));
+    save(engine, Save { plan, gates, pointers, void: true, notes: vec![note], ..Save::new(Some(was), p) }).await
+}
+
+async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[StageRow]) -> Result<Promotion, ApiError> {
+    let (was, now_us) = (p.version, engine.now_us());
+    if row.state == RunState::Done {
+        p.watching = None;
+        let mut notes = Vec::new();
+        if row.verdict == Some(Verdict::Success) {
+            for b in &mut p.before {
+                b.switched = false;
+            }
+            let text = format!("rolled back by {}", row.run);
+            notes.push(own(engine, "promote-rollback", &p, &text));
+            let _ = p.go(Act::RollBack, "engine", text, now_us);
+        } else {
+            p.note(
+                "engine",
+                format!("not rolled back: {} is {}: {}", row.run, row.verdict.map_or("over", Verdict::as_str), row.detail),
+                now_us,
+            );
+        }
+        return save(engine, Save { notes, ..Save::new(Some(was), p) }).await;
+    }
+    if let Some((stage, dc)) = at_check(stages) {
+        // The pointer must still be where we put it; its step compares once more.
+        let site = site_of(engine).await?;
+        let table = look::table(&site, &p.os)?;
+        let ours = look::roots(table, &p)
+            .into_iter()
+            .find(|d| d.name == dc)
+            .is_some_and(|d| p.taken_of(&dc).is_some_and(|t| d.led.snapshot() == Some(t.id.as_str())));
+        let why = if ours { format!("{dc} leads to the candidate") } else { format!("somebody has moved the pointer of {dc}") };
+        vote(engine, &row.run, &stage, ours, &why).await?;
+    }
+    Ok(p)
+}
+
+/// The engine's own word at one of its stages. One that came before is no fault.
+async fn vote(engine: &Arc<Engine>, run: &RunRef, stage: &str, approve: bool, why: &str) -> Result<(), ApiError> {
+    crash::point("promotion.checked");
+    let record = Record {
+        who: Actor::engine("promotion"),
+        action: if approve { "approve" } else { "deny" }.into(),
+        subject: format!("{run}/{stage}"),
+        reason: why.chars().take(1_000).collect(),
+        result: "done".into(),
+        single_person: false,
+    };
+    let vote = Vote { approve, stage: Some(stage.to_owned()), sha: None, answers: IndexMap::new(), single_person: false, record };
+    match engine.runner.decide(run, vote).await {
+        Ok(_) => Ok(()),
+        Err(e) => {
+            tracing::debug!(%run, stage, "{e}");
+            Ok(())
+        }
+    }
+}
+
+/// Judges the gates of what has not begun, and moves it between GATED, READY and APPROVED.
+pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError> {
+    let (was, now_us) = (p.version, engine.now_us());
+    if now_us.saturating_sub(p.created_us) > EXPIRES_US && !p.has_switched() {
+        let mut p = p;
+        let note = own(engine, "promotion", &p, "expired");
+        p.go(Act::Expire, "engine", "not started within 90 days", now_us).map_err(|e| ApiError::failed(e.to_string(), ""))?;
+        return save(engine, Save { void: true, notes: vec![note], ..Save::new(Some(was), p) }).await;
+    }
+    if p.state == State::Draft {
+        return Ok(p);
+    }
+    let now = look_again(engine, &p).await?;
+    let before = p.clone();
+    let mut p = p;
+    let mut saved = Save::new(Some(was), p.clone());
+    let ready = now.plan.ready();
+    if now.sha != p.sha {
+        if matches!(p.state, State::Ready | State::Approved) {
+            p.moved = differs(engine, &p, &now).await?;
+            let text = format!("moved: {}", p.moved.join("; "));
+            saved.notes.push(own(engine, "promotion", &p, &text));
+            let _ = p.go(Act::Move, "engine", text, now_us);
+        }
+        saved.void = !p.approvals.is_empty();
+        p.approvals.clear();
+        p.sha.clone_from(&now.sha);
+        saved.plan = Some(now.row("its inputs were looked at"));
+        saved.gates = now.gate_rows();
+        saved.pointers = now.pointers(&p);
+    }
+    if p.state == State::Gated && ready {
+        p.moved.clear();
+        let _ = p.go(Act::Pass, "engine", "every gate passes", now_us);
+        saved.notes.push(own(engine, "promotion", &p, "READY"));
+    }
+    if p.state == State::Ready && p.approved(&p.sha) {
+        let _ = p.go(Act::Agree, "engine", "approvals suffice", now_us);
+        saved.notes.push(own(engine, "promotion", &p, "APPROVED"));
+    }
+    if p == before {
+        return Ok(p);
+    }
+    saved.promotion = p;
+    save(engine, saved).await
+}

@@ -1,0 +1,266 @@
+//! What the plan of a promotion rests on, looked at now: pointers and snapshots on the disks, verdicts, calendars. Blocks; decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::api::ApiError;
+use crate::config::{self, Site};
+use crate::domain::promotion::Promotion;
+use crate::domain::promotion::gate::{Back, Calendar, Facts, Rules, Signatures, Source};
+use crate::domain::promotion::plan::Led;
+use crate::domain::report::Fact;
+use crate::engine::catalog;
+use crate::engine::scheduler::calendars;
+use crate::engine::state::{Engine, from_config, from_store};
+use crate::systems::repo::links::Named;
+use crate::systems::repo::{Tree, TreeError};
+
+const SNAPSHOTS: &str = "snapshots";
+/// A manifest names repositories, not packages.
+const MAX_MANIFEST: u64 = 4 << 20;
+/// Signature facts that are looked at.
+const CHECKS: usize = 1_000;
+
+/// What one datacentre's root holds.
+#[derive(Debug, Clone)]
+pub struct Dc {
+    pub name: String,
+    pub root: String,
+    pub led: Led,
+    /// Why it is unknown.
+    pub why: String,
+    pub led_fp: Option<String>,
+    /// Snapshots that the promotion names, as they say of themselves.
+    pub snapshots: BTreeMap<String, Manifest>,
+    pub free_bytes: Option<u64>,
+}
+
+/// What a snapshot says of itself, as far as a plan needs it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Manifest {
+    pub id: String,
+    pub fp: String,
+    #[serde(default)]
+    pub made_us: i64,
+    #[serde(default)]
+    pub repos: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Part {
+    pub name: String,
+    #[serde(default)]
+    pub packages: u64,
+    #[serde(default)]
+    pub bytes: u64,
+}
+
+impl Manifest {
+    pub fn bytes(&self) -> u64 {
+        self.repos.iter().map(|r| r.bytes).sum()
+    }
+}
+
+/// The site's table for an OS major.
+pub fn table<'a>(site: &'a Site, os: &str) -> Result<&'a config::Promotion, ApiError> {
+    site.promotion.get(os).ok_or_else(|| {
+        let known: Vec<&str> = site.promotion.keys().map(String::as_str).collect();
+        let help = match known.is_empty() {
+            true => format!("add a table [promotion.{os}] to site.toml"),
+            false => format!("there are: {}", known.join(" ")),
+        };
+        ApiError::bad(format!("the site promotes no `{}`", crate::base::sanitise::cell(os)), help)
+    })
+}
+
+/// Looks at every root of a promotion.
+pub fn roots(table: &config::Promotion, p: &Promotion) -> Vec<Dc> {
+    table.dcs.iter().map(|dc| root(&dc.name, &dc.root, &table.pointer, p)).collect()
+}
+
+fn root(name: &str, path: &Path, pointer: &str, p: &Promotion) -> Dc {
+    let shown = path.display().to_string();
+    let mut out = Dc {
+        name: name.to_owned(),
+        root: shown,
+        led: Led::Unknown,
+        why: String::new(),
+        led_fp: None,
+        snapshots: BTreeMap::new(),
+        free_bytes: None,
+    };
+    let tree = match Tree::open_to_read(path) {
+        Ok(tree) => tree,
+        // The first snapshot makes it.
+        Err(TreeError::Io { kind: std::io::ErrorKind::NotFound, .. }) => {
+            out.led = Led::Nothing;
+            return out;
+        }
+        Err(e) => {
+            out.why = e.to_string();
+            return out;
+        }
+    };
+    match led(&tree, pointer) {
+        Ok(led) => out.led = led,
+        Err(e) => out.why = e.to_string(),
+    }
+    out.free_bytes = tree.space().ok().map(|s| s.bytes);
+    let taken = p.taken_of(name);
+    let before = p.before.iter().find(|b| b.dc == name).and_then(|b| b.from.snapshot());
+    let ids = [out.led.snapshot(), before, taken.map(|t| t.base.as_str()), taken.map(|t| t.id.as_str())];
+    for id in ids.into_iter().flatten() {
+        if let Some(m) = manifest(&tree, id) {
+            out.snapshots.insert(id.to_owned(), m);
+        }
+    }
+    out.led_fp = out.led.snapshot().and_then(|id| out.snapshots.get(id)).map(|m| m.fp.clone());
+    out
+}
+
+/// Where a pointer of a root leads.
+fn led(tree: &Tree, pointer: &str) -> Result<Led, TreeError> {
+    Ok(match tree.named(pointer)? {
+        Named::Nothing => Led::Nothing,
+        Named::Directory => Led::Directory,
+        Named::File | Named::Other => Led::Other("something that is neither a link nor a directory".into()),
+        Named::Link(text) => match text.split('/').collect::<Vec<_>>().as_slice() {
+            [SNAPSHOTS, id] if crate::domain::snapshot::plain(id) && tree.named(&text)? == Named::Directory => {
+                Led::Snapshot((*id).to_owned())
+            }
+            _ => Led::Other(crate::base::sanitise::cell(&text)),
+        },
+    })
+}
+
+/// None: it is not there, or says nothing that can be believed.
+fn manifest(tree: &Tree, id: &str) -> Option<Manifest> {
+    let bytes = tree.read_small(&format!("{SNAPSHOTS}/{id}/.quarterdeck/snapshot.json"), MAX_MANIFEST).ok()??;
+    let m: Manifest = serde_json::from_slice(&bytes).ok()?;
+    (m.id == id && m.fp.len() == 64 && m.fp.bytes().all(|b| b.is_ascii_hexdigit())).then_some(m)
+}
+
+/// What the gates look at.
+pub fn facts(engine: &Engine, site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc]) -> Result<Facts, ApiError> {
+    let now_us = engine.now_us();
+    let known = |v| Source::Known { value: v, at_us: now_us };
+    let fp = p.base_fp().map(str::to_owned);
+    let verdicts = match &fp {
+        Some(fp) => Source::Known { value: engine.store.verdicts(fp).map_err(|e| from_store(&e))?, at_us: now_us },
+        None => Source::Unknown("no candidate was taken yet".into()),
+    };
+    Ok(Facts {
+        now_us,
+        replicas: roots.iter().map(|dc| (dc.name.clone(), replica(dc, p, now_us))).collect(),
+        first_seen: first_seen(engine, fp.as_deref(), roots, p)?,
+        fp: fp.clone().map_or_else(|| Source::Unknown("no candidate was taken yet: promote-soak".into()), known),
+        verdicts,
+        labels: labels(engine, site)?,
+        soak: Source::Missing("[salt]".into()),
+        signatures: signatures(engine, table, p)?,
+        agents: Source::Missing("[agents]".into()),
+        calendar: calendar(engine, table, now_us),
+        back: roots.iter().map(|dc| (dc.name.clone(), way_back(dc, p, now_us))).collect(),
+    })
+}
+
+/// Limits of the site.
+pub fn rules(table: &config::Promotion) -> Rules {
+    let us = |s: Option<crate::base::duration::Span>, default: i64| {
+        s.map_or(default, |s| i64::try_from(s.ms()).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000))
+    };
+    let d = Rules::default();
+    Rules {
+        age_us: us(table.age, d.age_us),
+        streak: table.streak.map_or(d.streak, |n| n as usize),
+        apart_us: us(table.apart, d.apart_us),
+        stale_us: us(table.stale, d.stale_us),
+        without: table.without.clone(),
+    }
+}
+
+fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<String> {
+    match p.taken_of(&dc.name) {
+        None => Source::Unknown("no candidate was taken".into()),
+        Some(t) => match dc.snapshots.get(&t.base) {
+            Some(m) => Source::Known { value: m.fp.clone(), at_us: now_us },
+            None => Source::Unknown(format!("snapshot {} cannot be read", t.base)),
+        },
+    }
+}
+
+fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) -> Result<Source<i64>, ApiError> {
+    let Some(fp) = fp else { return Ok(Source::Unknown("no candidate was taken yet".into())) };
+    let stored = engine.store.first_seen(fp).map_err(|e| from_store(&e))?;
+    // A snapshot says itself when it was made: that is seen too.
+    let made = roots.iter().filter_map(|dc| dc.snapshots.get(&p.taken_of(&dc.name)?.base)).map(|m| m.made_us).filter(|us| *us > 0).min();
+    Ok(match stored.into_iter().chain(made).min() {
+        Some(value) => Source::Known { value, at_us: engine.now_us() },
+        None => Source::Unknown("nothing that is kept has read it".into()),
+    })
+}
+
+fn way_back(dc: &Dc, p: &Promotion, now_us: i64) -> Source<Back> {
+    let before = p.before.iter().find(|b| b.dc == dc.name).map(|b| &b.from);
+    // Once it was started, the way back is what was served then.
+    let led = match (before, p.taken_of(&dc.name)) {
+        (Some(from), Some(t)) if dc.led.snapshot() == Some(t.id.as_str()) => from,
+        _ => &dc.led,
+    };
+    let Some(free) = dc.free_bytes else {
+        return Source::Unknown(if dc.why.is_empty() { format!("there is no root {}", dc.root) } else { dc.why.clone() });
+    };
+    let snapshot = match led {
+        Led::Snapshot(id) => dc.snapshots.get(id).map(|m| m.id.clone()),
+        // The switch adopts it as a snapshot.
+        Led::Directory => Some("directory".to_owned()),
+        Led::Unknown => return Source::Unknown(dc.why.clone()),
+        Led::Nothing | Led::Other(_) => None,
+    };
+    let need = p.taken_of(&dc.name).and_then(|t| dc.snapshots.get(&t.id)).map_or(0, Manifest::bytes);
+    Source::Known { value: Back { snapshot, room: free >= need }, at_us: now_us }
+}
+
+/// Labels of every pipeline of the site that can be read.
+pub fn labels(engine: &Engine, site: &Site) -> Result<Vec<String>, ApiError> {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let mut out = Vec::new();
+    for name in &catalog.pipelines {
+        match catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
+            Some(file) => out.extend(file.labels),
+            // What it would be labelled with nobody knows: a canary that is broken must not look like none.
+            None => out.extend(["canary:image", "canary:rpm"].map(str::to_owned)),
+        }
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
+fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Result<Source<Signatures>, ApiError> {
+    let fps: Vec<&str> = p.taken.iter().map(|t| t.fp.as_str()).collect();
+    for row in engine.store.facts_of_kind("signatures", CHECKS).map_err(|e| from_store(&e))? {
+        if let Ok(Fact::Signatures { fp, checked, bad, keys, .. }) = serde_json::from_str(&row.json)
+            && fps.contains(&fp.as_str())
+        {
+            return Ok(Source::Known { value: Signatures { checked, bad, keys }, at_us: row.at_us });
+        }
+    }
+    Ok(match table.keys.is_empty() {
+        true => Source::Missing(format!("keys to [promotion.{}]", p.os)),
+        false => Source::Unknown("nothing has checked the signatures of this candidate".into()),
+    })
+}
+
+fn calendar(engine: &Engine, table: &config::Promotion, now_us: i64) -> Source<Calendar> {
+    let Some(name) = &table.calendar else { return Source::Missing("calendar to [promotion.OS]".into()) };
+    let all = engine.schedule.calendars.now(engine.watch.dirs(), engine.watch.uid(), &engine.store, now_us);
+    let value = match calendars::closed(&all, &[name], engine.clock.now()) {
+        None => Calendar::Open { calendar: name.clone() },
+        Some(c) => Calendar::Closed { calendar: name.clone(), freeze: c.freeze, why: c.to_string() },
+    };
+    Source::Known { value, at_us: now_us }
+}

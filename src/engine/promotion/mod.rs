@@ -1,0 +1,244 @@
+//! Promotions in the engine: what people ask for, judged and written; the plan, computed; the driver that goes on by itself; the documents.
+
+mod acts;
+pub mod compute;
+pub mod doc;
+pub mod driver;
+pub mod evidence;
+pub mod holds;
+mod look;
+mod tar;
+pub mod texts;
+
+use indexmap::IndexMap;
+
+use super::guard::{self, Caller};
+use super::state::{Engine, from_store};
+use crate::action::Action;
+use crate::api::ApiError;
+use crate::api::types::Do;
+use crate::config::Site;
+use crate::domain::level::Level;
+use crate::domain::promotion::gate::Gate;
+use crate::domain::promotion::state::{Act, next};
+use crate::domain::promotion::{Promotion, SIDES, is_name, roles_of};
+use crate::store::StoreError;
+
+pub use acts::perform;
+pub use driver::Board;
+
+/// What somebody wants of promotions, once the guard has let it pass.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// None: a new one is to be made.
+    pub promotion: Option<Promotion>,
+    pub os: String,
+    /// Of an approval.
+    pub side: String,
+    /// It stands for all that are needed.
+    pub alone: bool,
+    pub gate: Option<Gate>,
+}
+
+/// Commands of runs that mean a promotion where their target is one.
+pub fn translated(request: &Do) -> Option<&'static str> {
+    if !is_name(&request.target) {
+        return None;
+    }
+    Some(match request.action.as_str() {
+        "approve" => "promote-approve",
+        "deny" => "promote-veto",
+        "cancel" => "promote-halt",
+        "resume" | "retry" => "promote-resume",
+        _ => return None,
+    })
+}
+
+/// What must be typed to confirm it: `promote el9` for a start, else the target.
+pub fn confirm_name(engine: &Engine, request: &Do) -> Option<String> {
+    if request.action != "promote-start" {
+        return None;
+    }
+    let p = engine.store.promotion(&request.target).ok()??;
+    Some(format!("promote {}", p.os))
+}
+
+/// The promotion of a name.
+pub fn find(engine: &Engine, id: &str) -> Result<Promotion, ApiError> {
+    let found = engine.store.promotion(id).map_err(|e| from_store(&e))?;
+    found.ok_or_else(|| ApiError::bad(format!("there is no promotion {}", crate::base::sanitise::cell(id)), "quarterdeck get promotions"))
+}
+
+/// The store's words, where two acted at once.
+pub fn from_stale(e: &StoreError) -> ApiError {
+    match e {
+        StoreError::Stale { what } => {
+            ApiError::refused(format!("{what}: somebody else was faster, nothing was written"), "look at it as it is now, and ask again")
+        }
+        e => from_store(e),
+    }
+}
+
+/// What speaks against it, and the level that it has. Blocks.
+pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, request: &Do) -> Result<(Wish, Level), ApiError> {
+    if action.id.starts_with("hold-") {
+        return holds::check(engine, site, action, request);
+    }
+    let mut wish = Wish { promotion: None, os: request.target.clone(), side: String::new(), alone: false, gate: None };
+    if action.id == "promote" {
+        look::table(site, &request.target)?;
+        let open =
+            engine.store.promotions().map_err(|e| from_store(&e))?.into_iter().find(|p| p.os == request.target && !p.state.is_over());
+        if let Some(open) = open {
+            let help = format!("one of each OS major at a time: quarterdeck why {}", open.id);
+            return Err(ApiError::refused(format!("{} of {} is open: {}", open.id, open.os, open.state), help));
+        }
+        return Ok((wish, action.level));
+    }
+    let p = find(engine, &request.target)?;
+    let refused = |e: crate::domain::promotion::state::Refusal| {
+        ApiError::refused(format!("{}: {}: {e}", action.title, p.id), format!("look: quarterdeck why {}", p.id))
+    };
+    let act = match action.id {
+        "promote-soak" => Some(Act::Pin),
+        "promote-start" => Some(Act::Start),
+        "promote-halt" => Some(Act::Halt),
+        "promote-resume" => Some(Act::Resume),
+        "promote-rollback" => Some(Act::RollBack),
+        "promote-veto" => Some(Act::Veto),
+        _ => None,
+    };
+    if let Some(act) = act {
+        next(p.state, act, p.halted_in).map_err(refused)?;
+    }
+    if action.id != "promote-halt"
+        && let Some(run) = p.watching.as_ref().map(|(_, r)| r.clone()).or_else(|| p.pending.as_ref().map(|p| p.cause.clone()))
+    {
+        return Err(ApiError::refused(
+            format!("{}: {run} is at work for {}", action.title, p.id),
+            format!("wait for it: quarterdeck why '{run}'"),
+        ));
+    }
+    match action.id {
+        "promote-approve" => side(engine, site, caller, &p, request, &mut wish)?,
+        "promote-waive" => waiver(engine, site, caller, &p, request, &mut wish)?,
+        "promote-veto" => {
+            if request.reason.trim().is_empty() {
+                return Err(ApiError::bad("a veto says why", "--reason TEXT"));
+            }
+            let roles: Vec<String> = SIDES.iter().flat_map(|s| roles_of(s)).map(|r| (*r).to_owned()).collect();
+            guard::may_decide(engine.ground(site), caller, &roles, &p.id)?;
+        }
+        "promote-rollback" if p.before.is_empty() => {
+            return Err(ApiError::refused(
+                format!("{} has moved nothing: there is nothing to take back", p.id),
+                "quarterdeck do promote-veto ends it",
+            ));
+        }
+        "promote-rollback" => newest(engine, &p)?,
+        _ => {}
+    }
+    wish.os.clone_from(&p.os);
+    wish.promotion = Some(p);
+    Ok((wish, action.level))
+}
+
+/// Only the newest that moved anything is taken back: an older one's way back is not what is served before it any more.
+fn newest(engine: &Engine, p: &Promotion) -> Result<(), ApiError> {
+    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    match all.iter().find(|o| o.os == p.os && o.created_us > p.created_us && (!o.state.is_over() || o.has_switched())) {
+        None => Ok(()),
+        Some(newer) => Err(ApiError::refused(
+            format!("{} came after {}, and is {}", newer.id, p.id, newer.state),
+            format!("end or roll back {} first", newer.id),
+        )),
+    }
+}
+
+fn wanted_sha(p: &Promotion, with: &IndexMap<String, String>) -> Result<(), ApiError> {
+    let Some(seen) = with.get("sha") else { return Ok(()) };
+    if seen.len() >= 8 && p.sha.starts_with(seen.as_str()) {
+        return Ok(());
+    }
+    let shown: String = seen.chars().take(12).collect();
+    Err(ApiError::refused(
+        format!("the plan of {} is {} now, not {shown}", p.id, p.sha.get(..12).unwrap_or("none")),
+        format!("look at it as it is now: quarterdeck why {}", p.id),
+    ))
+}
+
+/// The side that a caller approves for, and whether they may.
+fn side(engine: &Engine, site: &Site, caller: &Caller, p: &Promotion, request: &Do, wish: &mut Wish) -> Result<(), ApiError> {
+    use crate::domain::promotion::state::State;
+    if p.state != State::Ready {
+        let what =
+            if p.state == State::Approved { "it is approved already" } else { "only what is READY, with every gate passed, is approved" };
+        return Err(ApiError::refused(format!("{} is {}: {what}", p.id, p.state), format!("quarterdeck why {}", p.id)));
+    }
+    wanted_sha(p, &request.with)?;
+    let ground = engine.ground(site);
+    let own: Vec<&str> =
+        SIDES.into_iter().filter(|s| ground.private || roles_of(s).iter().any(|r| guard::has_role(site, caller, r))).collect();
+    let missing = p.missing(&p.sha);
+    let side = match request.with.get("side") {
+        Some(s) => SIDES
+            .into_iter()
+            .find(|k| k == s)
+            .ok_or_else(|| ApiError::bad(format!("no side `{}`", crate::base::sanitise::cell(s)), "side=ops or side=security"))?,
+        None => match own.iter().filter(|s| missing.contains(s)).copied().collect::<Vec<_>>().as_slice() {
+            [one] => one,
+            [] => own.first().copied().unwrap_or("ops"),
+            [first, ..] if ground.private => first,
+            several => {
+                return Err(ApiError::bad(format!("you may approve {} for {}", p.id, several.join(" and ")), "say for which: -p side=ops"));
+            }
+        },
+    };
+    let roles: Vec<String> = roles_of(side).iter().map(|r| (*r).to_owned()).collect();
+    guard::may_decide(ground, caller, &roles, &p.id)?;
+    wish.alone = guard::alone(ground, caller, true, &p.id)?;
+    if !wish.alone {
+        let given: Vec<_> = p.approvals.iter().filter(|a| a.sha == p.sha).collect();
+        if given.iter().any(|a| a.side == side) {
+            return Err(ApiError::refused(format!("{side} has approved {} already", p.id), "nothing to do"));
+        }
+        crate::domain::person::counts(&caller.actor, None, given.iter().map(|a| &a.who))
+            .map_err(|e| ApiError::refused(format!("{}: {e}", p.id), "somebody else must approve for this side"))?;
+        // Both would be the author's own, or nobody's but theirs: the second must be another person.
+        let author = crate::domain::person::shared(&caller.actor, &p.author).is_some();
+        if author && given.iter().any(|a| crate::domain::person::shared(&a.who, &p.author).is_some()) {
+            return Err(ApiError::refused(
+                format!("{}: at least one approval must not be the author's", p.id),
+                "somebody else must approve",
+            ));
+        }
+    }
+    wish.side = side.to_owned();
+    Ok(())
+}
+
+fn waiver(engine: &Engine, site: &Site, caller: &Caller, p: &Promotion, request: &Do, wish: &mut Wish) -> Result<(), ApiError> {
+    let text = request.with.get("gate").map(String::as_str).unwrap_or_default();
+    let gate: Gate =
+        text.parse().map_err(|()| ApiError::bad(format!("no gate `{}`", crate::base::sanitise::cell(text)), "--with gate=G1 to G10"))?;
+    if !p.state.is_before_start() {
+        return Err(ApiError::refused(format!("{} is {}: gates are waived before its start", p.id, p.state), ""));
+    }
+    let ground = engine.ground(site);
+    let open = p.waivers.iter().rev().find(|w| w.gate == gate && w.second.is_none() && !w.single_person);
+    match open {
+        // The second word may be anybody's who may approve at all, but not the same person's.
+        Some(first) => {
+            let roles: Vec<String> = SIDES.iter().flat_map(|s| roles_of(s)).map(|r| (*r).to_owned()).collect();
+            guard::may_decide(ground, caller, &roles, &format!("{} {gate}", p.id))?;
+            if !ground.private {
+                crate::domain::person::counts(&caller.actor, None, [&first.who])
+                    .map_err(|e| ApiError::refused(format!("{} {gate}: {e}", p.id), "a second person must say the same"))?;
+            }
+        }
+        None => guard::may_decide(ground, caller, &[gate.owner().to_owned()], &format!("{} {gate}", p.id))?,
+    }
+    wish.alone = guard::alone(ground, caller, true, &format!("{} {gate}", p.id))?;
+    wish.gate = Some(gate);
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! The pipelines of a promotion, written for its plan and frozen like any file: soak, switches, way back. Pure but for the freezing.
+
+use std::fmt::Write;
+
+use super::look::Dc;
+use crate::api::ApiError;
+use crate::config::{self, Site};
+use crate::domain::promotion::plan::{Led, Move};
+use crate::domain::promotion::{Promotion, Work};
+use crate::engine::state::{Engine, from_config};
+use crate::engine::{catalog, plan};
+use crate::pipeline::freeze::FreezeCtx;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::{freeze, load};
+
+/// The role of stages that only the engine decides.
+pub const ENGINE: &str = "engine";
+pub const SOAK: &str = "promotion-soak";
+pub const SWITCH: &str = "quarterly-promotion";
+pub const UNDO: &str = "promotion-rollback";
+/// Stages that the engine decides begin so; the datacentre follows.
+pub const CHECK: &str = "Check ";
+pub const SWITCHING: &str = "Switch ";
+pub const BACK: &str = "Back ";
+pub const SNAPSHOT: &str = "Snapshot ";
+/// What people say in place of images, ISO and waves.
+pub const IMAGES: &str = "Images";
+pub const ISO: &str = "ISO and bundles";
+pub const WAVES: &str = "Waves";
+
+/// Pipelines whose runs belong to a promotion: nobody resumes or replays them beside it.
+pub fn owned(pipeline: &str) -> bool {
+    matches!(pipeline, SOAK | SWITCH | UNDO)
+}
+
+/// A text as YAML takes it: JSON's form is YAML's too.
+fn q(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn head(name: &str, what: &str, p: &Promotion, timeout: &str) -> String {
+    format!(
+        "format: 1\nname: {name}\ndescription: {}\nviews: [promotion]\nrun_name: {}\noptions:\n  concurrency: {{group: {}, limit: 1, on_conflict: queue}}\n  \
+         timeout: {timeout}\n  keep: {{runs: 1000, days: 3650}}\nstages:\n",
+        q(&format!("{what} of {}", p.id)),
+        q(&format!("{} {what}", p.id)),
+        q(&format!("promotion-{}", p.os)),
+    )
+}
+
+fn stage(out: &mut String, name: &str, needs: Option<&str>, uses: &str, timeout: &str, alone: bool, with: &[(&str, String)]) {
+    let _ = writeln!(out, "  - name: {}\n    idempotent: true\n    timeout: {timeout}", q(name));
+    if let Some(needs) = needs {
+        let _ = writeln!(out, "    needs: [{}]", q(needs));
+    }
+    if alone {
+        out.push_str("    uninterruptible: true\n");
+    }
+    let _ = writeln!(out, "    uses: {uses}\n    with:");
+    for (key, value) in with {
+        let _ = writeln!(out, "      {key}: {value}");
+    }
+}
+
+fn ask(out: &mut String, name: &str, roles: &[&str], expires: &str) {
+    let _ = writeln!(out, "  - name: {}\n    approve: {{roles: [{}], expires: {expires}}}", q(name), roles.join(", "));
+}
+
+/// Trees that a datacentre is filled from: `REPO=PATH`.
+fn trees(site: &Site, table: &config::Promotion, dc: &config::Dc) -> Vec<String> {
+    if !dc.trees.is_empty() {
+        return dc.trees.clone();
+    }
+    let repos = site.content.get(&table.set).map(|c| c.repos.clone()).unwrap_or_default();
+    repos.iter().map(|r| format!("{r}={}", site.repos.get(r).map(|r| r.tree.clone()).unwrap_or_default())).collect()
+}
+
+/// A snapshot of every datacentre (or that which is there, where `keep` says so), what is held laid over it, and the candidate pointer onto
+/// that. What is laid over is judged before anybody reads it.
+pub fn soak(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], held: &[String], keep: bool) -> Result<String, ApiError> {
+    let mut out = head(SOAK, "soak", p, "48h");
+    for dc in &table.dcs {
+        let trees = trees(site, table, dc);
+        if trees.is_empty() || trees.iter().any(|t| t.ends_with('=')) {
+            let message = format!("nobody knows the trees of {} in {}", table.set, dc.name);
+            return Err(ApiError::bad(
+                message,
+                format!("add trees = [\"REPO=/path\"] to [promotion.{}.dc.{}], or tree to each repository", p.os, dc.name),
+            ));
+        }
+        let root = dc.root.display().to_string();
+        let list = trees.iter().map(|t| q(t)).collect::<Vec<_>>().join(", ");
+        let name = format!("{SNAPSHOT}{}", dc.name);
+        let kept = p.taken_of(&dc.name).filter(|_| keep).map(|t| t.base.clone());
+        if kept.is_none() {
+            stage(
+                &mut out,
+                &name,
+                None,
+                "mirror/snapshot",
+                "12h",
+                false,
+                &[("tree", format!("[{list}]")), ("root", q(&root)), ("set", q(&table.set))],
+            );
+        }
+        let mut to = kept.map_or_else(|| q(&format!("${{stages.\"{name}\".outputs.id}}")), |id| q(&id));
+        if !held.is_empty() {
+            let served = roots.iter().find(|d| d.name == dc.name).and_then(|d| d.led.snapshot());
+            let Some(served) = served else {
+                let message = format!("{} serves no snapshot, so nothing of it can be held", dc.name);
+                return Err(ApiError::bad(message, "drop the holds, or promote once without them"));
+            };
+            let laid = format!("Overlay {}", dc.name);
+            let names = held.iter().map(|h| q(h)).collect::<Vec<_>>().join(", ");
+            let with = [("root", q(&root)), ("base", to), ("from", q(served)), ("hold", format!("[{names}]")), ("set", q(&table.set))];
+            stage(&mut out, &laid, None, "mirror/overlay", "12h", false, &with);
+            let id = format!("${{stages.\"{laid}\".outputs.id}}");
+            to = q(&id);
+            let trees: Vec<String> = trees
+                .iter()
+                .filter_map(|t| t.split_once('=').map(|(repo, _)| q(&format!("{repo}={root}/snapshots/{id}/{repo}"))))
+                .collect();
+            let with = [("tree", format!("[{}]", trees.join(", ")))];
+            stage(&mut out, &format!("Closure {}", dc.name), None, "content/closure", "6h", false, &with);
+        }
+        let with = [("root", q(&root)), ("name", q(&table.candidate)), ("to", to)];
+        stage(&mut out, &format!("Candidate {}", dc.name), None, "mirror/switch", "1h", true, &with);
+    }
+    Ok(out)
+}
+
+/// How a switch names what it must find.
+fn expected(led: &Led) -> String {
+    match led {
+        Led::Snapshot(id) => id.clone(),
+        Led::Directory => "directory".into(),
+        Led::Nothing => "nothing".into(),
+        Led::Other(_) | Led::Unknown => "nobody knows".into(),
+    }
+}
+
+/// Verify, then each datacentre after a check of its own, then what people do.
+pub fn switches(p: &Promotion, moves: &[Move], roots: &[Dc]) -> String {
+    let mut out = head(SWITCH, "switch", p, "90d");
+    for (m, dc) in moves.iter().zip(roots) {
+        let Some(to) = &m.to else { continue };
+        let repos: Vec<&str> = dc.snapshots.get(to).map(|s| s.repos.iter().map(|r| r.name.as_str()).collect()).unwrap_or_default();
+        let trees: Vec<String> = repos.iter().map(|r| q(&format!("{r}={}/snapshots/{to}/{r}", m.root))).collect();
+        let list = format!("[{}]", trees.join(", "));
+        stage(
+            &mut out,
+            &format!("Verify {}", m.dc),
+            None,
+            "mirror/verify",
+            "6h",
+            false,
+            &[("tree", list.clone()), ("expect", "[pinned]".into())],
+        );
+        // The same content everywhere, so it is closed everywhere.
+        if m.dc == moves.first().map_or("", |f| f.dc.as_str()) {
+            stage(&mut out, "Closure", None, "content/closure", "6h", false, &[("tree", list)]);
+        }
+    }
+    for m in moves {
+        let Some(to) = &m.to else { continue };
+        ask(&mut out, &format!("{CHECK}{}", m.dc), &[ENGINE], "30d");
+        let with = [("root", q(&m.root)), ("name", q(&m.pointer)), ("to", q(to)), ("from", q(&expected(&m.from)))];
+        stage(&mut out, &format!("{SWITCHING}{}", m.dc), None, "mirror/switch", "1h", true, &with);
+    }
+    for name in [IMAGES, ISO, WAVES] {
+        ask(&mut out, name, &["release-manager", "operator"], "60d");
+    }
+    out
+}
+
+/// Every pointer that was moved, the last one first.
+pub fn undo(p: &Promotion, table: &config::Promotion, roots: &[Dc]) -> Option<String> {
+    let mut out = head(UNDO, "rollback", p, "90d");
+    let mut any = false;
+    for dc in roots.iter().rev() {
+        let (Some(before), Some(taken)) = (p.before.iter().find(|b| b.dc == dc.name), p.taken_of(&dc.name)) else { continue };
+        if dc.led.snapshot() != Some(taken.id.as_str()) || before.from.snapshot() == Some(taken.id.as_str()) {
+            continue;
+        }
+        let (root, name, now) = (q(&dc.root), q(&table.pointer), q(&taken.id));
+        let (kind, with) = match &before.from {
+            Led::Snapshot(id) => ("mirror/switch", vec![("root", root), ("name", name), ("to", q(id)), ("from", now)]),
+            Led::Directory => ("mirror/rollback", vec![("root", root), ("name", name), ("from", now)]),
+            Led::Nothing | Led::Other(_) | Led::Unknown => continue,
+        };
+        any = true;
+        ask(&mut out, &format!("{CHECK}{}", dc.name), &[ENGINE], "30d");
+        stage(&mut out, &format!("{BACK}{}", dc.name), None, kind, "1h", true, &with);
+    }
+    any.then_some(out)
+}
+
+/// The frozen plan of such a text, held against the site like one of a file.
+pub fn frozen(engine: &Engine, site: &Site, what: Work, text: &str) -> Result<Plan, ApiError> {
+    let name = match what {
+        Work::Soak => SOAK,
+        Work::Switch => SWITCH,
+        Work::Undo => UNDO,
+    };
+    let mut catalog = catalog::of_site(engine.watch.dirs(), site, engine.watch.uid()).map_err(|e| from_config(&e))?;
+    catalog.roles.push(ENGINE.to_owned());
+    let (file, found) = load(text, name, &catalog);
+    let bad = |texts: Vec<String>| {
+        ApiError::bad(format!("the steps of this promotion cannot be planned: {}", texts.join("; ")), "look at [promotion] in site.toml")
+    };
+    let Some(file) = file else {
+        return Err(bad(found.iter().filter(|d| d.is_error()).map(|d| format!("{}:{}: {}", d.line, d.column, d.message)).collect()));
+    };
+    let frozen = freeze(&file, &catalog, &Default::default(), &FreezeCtx::NOTHING)
+        .map_err(|found| bad(found.into_iter().map(|d| d.message).collect()))?;
+    plan::confined(&frozen, site)?;
+    Ok(frozen)
+}
