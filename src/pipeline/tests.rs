@@ -1,5 +1,6 @@
 //! Tests of the room as a whole: the five worked files, the shipped ones, freezing.
 
+mod builds;
 mod hostile;
 
 use indexmap::IndexMap;
@@ -8,7 +9,6 @@ use proptest::prelude::*;
 use super::catalog::{Catalog, Field, FieldType, Repo, StepKind, Touches};
 use super::plan::{Action, LockMode, PostWhen, StageKind};
 use super::*;
-use crate::domain::level::Level;
 
 const fn field(name: &'static str, ty: FieldType, required: bool) -> Field {
     Field { name, ty, required, doc: "a field" }
@@ -139,77 +139,6 @@ fn the_five_worked_files_say_what_this_version_lacks_and_nothing_else() {
     assert_eq!(docs.len(), 5);
     let all: Vec<String> = docs.iter().flat_map(|d| short(&load(d, "w.yml", &catalog()).1).into_iter().chain(["--".into()])).collect();
     insta::assert_snapshot!(all.join("\n"));
-}
-
-/// What another version brings (notifications, remote executors) is left out here, and the step kinds are known: then nothing is wrong with
-/// the five, and each has a plan.
-#[test]
-fn the_five_worked_files_are_clean_and_freeze_but_for_what_others_bring() {
-    const MORE: &[StepKind] = &[
-        kind(
-            "koji/build",
-            &[field("target", FieldType::Text, true), field("arch", FieldType::Text, false), field("from", FieldType::Path, false)],
-        ),
-        kind(
-            "salt/apply",
-            &[
-                field("target", FieldType::Text, true),
-                field("state", FieldType::Text, true),
-                field("expect_changes", FieldType::Int, false),
-            ],
-        ),
-    ];
-    let site = Catalog { kinds: KINDS.iter().chain(MORE).copied().collect(), later_kinds: Vec::new(), ..catalog() };
-    let latest = |q: &params::RunQuery| Ok(crate::domain::run::RunRef::new(q.pipeline.clone(), q.number.unwrap_or(165)));
-    let ctx = FreezeCtx { find_run: &latest, ..FreezeCtx::NOTHING };
-    let mut plans = Vec::new();
-    for doc in WORKED.split("\n---\n") {
-        let lines = doc.lines().filter(|l| !l.contains("notify:") && !l.starts_with("agent:"));
-        let text =
-            lines.collect::<Vec<_>>().join("\n").replace(", agent: {labels: [aarch64]}", "").replace(", matrix-webhook]", "]") + "\n";
-        let (file, found) = load(&text, "w.yml", &site);
-        let left: Vec<String> = short(&found).into_iter().filter(|f| !f.contains("retry.not-idempotent")).collect();
-        assert_eq!(left, Vec::<String>::new(), "{doc}");
-        plans.push(freeze(&file.unwrap(), &site, &given(&[]), &ctx).unwrap());
-    }
-    let names: Vec<&str> = plans.iter().map(|p| p.pipeline.as_str()).collect();
-    assert_eq!(names, ["nightly-repo-updates", "rpmcanary", "imgcanary", "nightly-converge-tests", "quarterly-promotion"]);
-    assert_eq!(plans[0].keep.pin, ["last-success", "last-failure", "promoted"]);
-    let pinned = plans[4].stages.last().and_then(|s| s.cells[0].steps.first()).map(|s| &s.action);
-    assert_eq!(pinned, Some(&Action::Pin { run: "nightly-repo-updates#165".into() }));
-}
-
-#[test]
-fn a_run_of_another_pipeline_has_its_danger_and_is_planned_and_drawn() {
-    let file = "format: 1
-name: umbrella
-parameters: {n: {type: int, default: 3}}
-stages:
-  - name: both
-    matrix: {os: [el9, el10]}
-    build: {pipeline: asks, parameters: {size: \"${params.n}\", who: \"${matrix.os}\"}}
-  - name: loose
-    build: {pipeline: deep4, wait: false}
-  - name: report
-    run: echo \"$QD_OUT_BOTH_RUN\"
-";
-    let file = good(file);
-    assert_eq!((file.stages[0].level(&file), file.stages[1].level(&file), file.level()), (Level::L1, Level::L2, Level::L2));
-    let plan = freeze(&file, &catalog(), &given(&[]), &FreezeCtx::NOTHING).unwrap();
-    assert_eq!((plan.danger, plan.stages[1].danger, plan.stages[2].danger), (Level::L2, Level::L2, Level::L1));
-    let Action::Build { pipeline, parameters, wait } = &plan.stages[0].cells[1].steps[0].action else { panic!("{plan:?}") };
-    assert_eq!((pipeline.as_str(), *wait, parameters["size"].as_str(), parameters["who"].as_str()), ("asks", true, "3", "el10"));
-    let now = "2026-03-28T20:00:00Z".parse().unwrap();
-    let (told, drawn) = (describe::text(&plan, &file, &catalog(), now), graph::ascii(&graph::of_file(&file)));
-    assert!(told.contains("a run of asks size=3 who=el9, and waits for its end"), "{told}");
-    assert!(told.contains("a run of deep4, and does not wait"), "{told}");
-    assert!(drawn.contains("[2 cells; a run of asks]") && drawn.contains("[a run of deep4, not waited for]"), "{drawn}");
-    assert_eq!(graph::ascii(&graph::of_plan(&plan)), drawn);
-    let back: super::plan::Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
-    assert_eq!(back, plan);
-    let explained = schema::explain::explain(Some("stage.build"), &catalog()).unwrap();
-    assert!(explained.contains("Keys: pipeline, parameters, wait"), "{explained}");
-    assert_eq!(schema::json::schema()["$defs"]["stage"]["properties"]["build"]["anyOf"][1]["$ref"], "#/$defs/build");
 }
 
 const NIGHTLY: &str = include_str!("../../pipelines/nightly-repo-updates.yml");

@@ -162,7 +162,7 @@ fn target(root: &Root, options: &Options) -> Result<String, StepError> {
                     None if known.is_empty() => "there is none yet: mirror/switch makes the first".to_owned(),
                     None => format!("there are: {}", known.join(", ")),
                 };
-                Err(StepError::input(format!("there is no pointer `{}` in {}", options.name, root.tree.path().display()), help))
+                Err(StepError::refused(format!("there is no pointer `{}` in {}", options.name, root.tree.path().display()), help))
             }
             _ => Err(StepError::refused(
                 format!("`{}` has no previous: {}/{name} is not there", options.name, root.tree.path().display()),

@@ -45,7 +45,7 @@ fn forward_back_and_forth_again() {
     assert_eq!(t.told().0, "no-change");
     assert_eq!(leads(&t, "stable.previous"), format!("snapshots/{}", ids[0]), "nothing was switched, the way back stays");
     t.step("mirror/rollback", &[]).expect(0);
-    let unknown = t.step("mirror/rollback", &["name=stabel"]).expect(2);
+    let unknown = t.step("mirror/rollback", &["name=stabel"]).expect(4);
     assert!(unknown.stderr.contains("no pointer `stabel`") && unknown.stderr.contains("did you mean `stable`? there are: "), "{unknown:?}");
     assert!(!unknown.stderr.contains("stable.previous"), "{unknown:?}");
     assert_eq!((leads(&t, "stable"), leads(&t, "stable.previous")), (format!("snapshots/{}", ids[0]), format!("snapshots/{}", ids[1])));
