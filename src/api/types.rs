@@ -223,6 +223,18 @@ pub struct Why {
     pub detail: Vec<Value>,
 }
 
+/// `GET /v1/why/REPO`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RepoWhy {
+    pub repo: String,
+    /// As the column `freshness` of `get repos`.
+    pub state: String,
+    /// Sentences; the first is the one that matters most.
+    pub reasons: Vec<String>,
+    /// Its rows of `get mirrors`.
+    pub places: Vec<Map<String, Value>>,
+}
+
 /// `GET /v1/secrets/NAME/test`: whether the engine can have it now, and never what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretTest {

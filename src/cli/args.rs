@@ -142,9 +142,9 @@ pub enum Command {
         /// A file, or 64 hexadecimal digits
         what: String,
     },
-    /// Say why a run does not run or how it ended, or what a promotion waits for
+    /// Say why a run does not run or how it ended, what a promotion waits for, or why a repository is fresh, behind, torn or frozen
     Why {
-        /// PIPELINE#NUMBER, or PR-…
+        /// PIPELINE#NUMBER, PR-…, or a repository of the site file
         run: String,
     },
 }

@@ -170,7 +170,10 @@ fn ready(estate: &Estate, status: &Status) -> serde_json::Value {
         .iter()
         .map(|r| json!({"name": r.id(), "upstream": format!("{}/", estate.repo_url(*r)), "tree": places.tree(*r)}))
         .collect();
+    let replicas: Vec<_> =
+        estate.replicas().map(|(dc, l)| json!({"dc": dc, "url": l.url(), "dir": places.replicas_dir().join(dc)})).collect();
     json!({
+        "replicas": replicas, "pairs": demo::pairs::ALL.iter().map(|p| p.name).collect::<Vec<_>>(),
         "state_dir": places.state_dir, "config_dir": places.config_dir(), "socket": status.socket, "upstream_url": estate.upstream_url(),
         "mirror_dir": places.mirror_dir(), "seed": estate.seed(), "compose": estate.compose(), "engine_pid": status.pid,
         "access_log": places.access_log(), "content_set": "el9-latest", "pipelines": SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "repos": repos,

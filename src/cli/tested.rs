@@ -60,27 +60,53 @@ pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
                 vec![text(r, "run"), text(r, "role"), text(r, "kind"), bytes(r), digits(&text(r, "sha256")), view.time(r, "at"), from, name]
             })
         }
-        "repos" => {
-            (vec![left("REPO"), left("STATE"), right("PACKAGES"), right("SIZE"), left("LOOKED"), left("SETS"), left("DETAIL")], &|r| {
-                let looked = view.age(r, "verified");
-                vec![text(r, "repo"), text(r, "state"), text(r, "packages"), bytes(r), looked, text(r, "sets"), text(r, "detail")]
-            })
-        }
+        "repos" => (
+            vec![
+                left("REPO"),
+                left("OS"),
+                left("STATE"),
+                left("UP"),
+                left("DCS"),
+                left("LATEST"),
+                right("PACKAGES"),
+                right("SIZE"),
+                left("LOOKED"),
+                left("SETS"),
+                left("WHY"),
+            ],
+            &|r| {
+                let mut line = ["repo", "os", "freshness", "relation", "dcs", "compose", "packages"].map(|k| text(r, k)).to_vec();
+                line.extend([bytes(r), looked(view, r), text(r, "sets"), text(r, "detail")]);
+                line
+            },
+        ),
         "mirrors" => (
             vec![
                 left("REPO"),
-                left("ROLE"),
+                left("PLACE"),
                 left("STATE"),
+                left("CONTENT"),
                 right("BEHIND"),
                 right("DAMAGED"),
                 left("LOOKED"),
                 left("SNAPSHOT"),
                 left("TREE"),
-                left("DETAIL"),
+                left("WHY"),
             ],
             &|r| {
-                let mut line = ["repo", "role", "state", "behind", "damaged"].map(|k| text(r, k)).to_vec();
-                line.push(view.age(r, "verified"));
+                let place = match text(r, "dc") {
+                    dc if dc.is_empty() => text(r, "role"),
+                    dc => dc,
+                };
+                let mut line = vec![
+                    text(r, "repo"),
+                    place,
+                    text(r, "freshness"),
+                    digits(&text(r, "fp")),
+                    text(r, "behind"),
+                    text(r, "damaged"),
+                    looked(view, r),
+                ];
                 line.extend(["snapshot", "tree", "detail"].map(|k| text(r, k)));
                 line
             },
@@ -98,6 +124,12 @@ pub fn empty(what: &str) -> &'static str {
         "slowest" => "the newest test reports give no times",
         _ => "no run has a test report yet: `artifacts: [{path: junit.xml, type: junit}]` in a pipeline takes them in",
     }
+}
+
+/// When it was last looked at, by the engine or by a run.
+fn looked(view: &View<'_>, r: &Row) -> String {
+    let checked = view.age(r, "checked");
+    if checked.is_empty() { view.age(r, "verified") } else { checked }
 }
 
 fn bytes(r: &Row) -> String {

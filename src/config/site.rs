@@ -14,10 +14,12 @@ use crate::pipeline::schema::{MAX_SEARCHES, search};
 
 mod cobbler;
 mod promotion;
+mod repos;
 mod secrets;
 
 pub use cobbler::Cobbler;
 pub use promotion::{Dc, Evidence, Promotion};
+pub use repos::{Replica, Repo};
 pub use secrets::{Secret, SecretSource};
 
 /// What `site.toml` says. Everything has a default, so an empty file is a site.
@@ -79,16 +81,6 @@ pub enum SecondPerson {
     None,
 }
 
-/// A repository that the site mirrors or reads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Repo {
-    pub upstream: Vec<String>,
-    pub tree: String,
-    /// `quarterdeck`, `cobbler` or `external`: the only one that writes the tree.
-    pub writer: String,
-    pub replicas: Vec<String>,
-}
-
 /// Repositories that are judged together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContentSet {
@@ -98,7 +90,6 @@ pub struct ContentSet {
 
 /// Roles that actions ask for; a site may add others for its approvals.
 pub const ROLES: [&str; 5] = ["viewer", "operator", "release-manager", "security", "admin"];
-const WRITERS: [&str; 3] = ["quarterdeck", "cobbler", "external"];
 
 impl Default for Site {
     fn default() -> Self {
@@ -215,7 +206,7 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     for entry in root.named("repos") {
         name_of("repository", &entry.name, notes);
         if let Some(table) = root.entry("repos", &entry) {
-            let repo = repo(&table, notes);
+            let repo = repos::read(&entry.name, &table, notes);
             table.close();
             site.repos.insert(entry.name.value, repo);
         }
@@ -367,40 +358,6 @@ fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
             );
             None
         }
-    }
-}
-
-fn repo(table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Repo {
-    let list = |key| table.texts(key).unwrap_or_default();
-    let upstream = list("upstream");
-    let replicas = list("replicas");
-    for u in upstream.iter().chain(&replicas) {
-        let good = url::Url::parse(&u.value).is_ok_and(|p| matches!(p.scheme(), "http" | "https" | "file"));
-        if !good {
-            notes.add(u.span.clone(), "this is no URL that can be read", "write http://…, https://… or file:///…");
-        } else if url::Url::parse(&u.value).is_ok_and(|p| p.password().is_some()) {
-            notes.add(
-                u.span.clone(),
-                "a URL in the site file must not hold a password",
-                "take it out; credentials are secrets, see [secrets]",
-            );
-        }
-    }
-    let writer = table.text("writer");
-    if let Some(w) = writer.as_ref().filter(|w| !WRITERS.contains(&w.value.as_str())) {
-        let help = match suggest::nearest(&w.value, WRITERS) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("write one of \"{}\"", WRITERS.join("\", \"")),
-        };
-        notes.add(w.span.clone(), format!("`writer` cannot be \"{}\"", w.value), help);
-    }
-    let tree = table.text("tree").and_then(|t| absolute(t, notes)).map(|t| t.value).unwrap_or_default();
-    let texts = |list: Vec<At<String>>| list.into_iter().map(|t| t.value).collect();
-    Repo {
-        upstream: texts(upstream),
-        tree,
-        writer: writer.map_or_else(|| "quarterdeck".to_owned(), |w| w.value),
-        replicas: texts(replicas),
     }
 }
 

@@ -52,6 +52,7 @@ pub const VIEW: &[Command] = &[
     view("log-time", "Jump to a time", "10m = ten minutes ago, 01:30, or RFC 3339."),
     view("log-wrap", "Wrap", "Long lines on several rows, or cut."),
     view("mark", "Mark", "Marks the row, for an action on several."),
+    view("mirrors", "Mirrors", "Which repositories are fresh, behind, torn or frozen, in every datacentre."),
     view("next-problem", "Next problem", "To the next row that is not well."),
     view("next-tab", "Next view", "The next tab of pipelines."),
     view("open", "Open", "What is behind the row."),

@@ -104,10 +104,12 @@ pub enum Scope {
     /// Every screen that is a list.
     List,
     Log,
+    /// The screen of repositories and their replicas.
+    Mirrors,
 }
 
 impl Scope {
-    pub const ALL: [(&str, Self); 3] = [("global", Self::Global), ("list", Self::List), ("log", Self::Log)];
+    pub const ALL: [(&str, Self); 4] = [("global", Self::Global), ("list", Self::List), ("log", Self::Log), ("mirrors", Self::Mirrors)];
 }
 
 /// What the keys pressed so far mean.

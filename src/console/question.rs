@@ -3,7 +3,7 @@
 use crate::api::ApiError;
 use crate::api::log::AttemptsDoc;
 use crate::api::page::{About, History};
-use crate::api::types::{PlanDoc, Rows, RunDoc, Status, Why};
+use crate::api::types::{PlanDoc, RepoWhy, Rows, RunDoc, Status, Why};
 use crate::domain::run::RunRef;
 
 /// One question. Two equal ones have one answer.
@@ -28,6 +28,8 @@ pub enum Question {
     About(RunRef),
     /// What of a run has been started, for its logs.
     Attempts(RunRef),
+    /// Why a repository is as it is: the engine looks at it first.
+    WhyRepo(String),
 }
 
 /// What the engine said.
@@ -41,6 +43,7 @@ pub enum Answer {
     About(Box<About>),
     History(Box<History>),
     Attempts(Box<AttemptsDoc>),
+    WhyRepo(Box<RepoWhy>),
 }
 
 impl Question {
@@ -52,6 +55,7 @@ impl Question {
             Self::History { pipeline, limit } => format!("/v1/history/{pipeline}?limit={limit}"),
             Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
+            Self::WhyRepo(repo) => format!("/v1/why/{repo}"),
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
             Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
             Self::Attempts(run) => format!("/v1/attempts/{}/{}", run.pipeline, run.number),
@@ -75,6 +79,7 @@ impl Question {
             Self::Why(_) => Answer::Why(parse(body)?),
             Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
             Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
+            Self::WhyRepo(_) => Answer::WhyRepo(Box::new(parse(body)?)),
         })
     }
 
@@ -90,7 +95,8 @@ impl Question {
             }
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
-            Self::Plan(_) => false,
+            // A look is asked for by a person, each time anew.
+            Self::Plan(_) | Self::WhyRepo(_) => false,
             Self::Run(run) | Self::Why(run) | Self::About(run) | Self::Attempts(run) => table == "runs" && id == run.to_string(),
         }
     }

@@ -15,7 +15,7 @@ use super::catalogue::{self, Repo};
 use super::files::{mkdir, mkdir_private};
 use super::publish::{self, Index, Published};
 use super::upstream::{self, Upstream};
-use super::{Error, scm, site};
+use super::{Error, pairs, scm, site};
 use crate::base::{durable, sys};
 
 /// The file that marks a state directory as the demo's. Written before anything else.
@@ -67,6 +67,11 @@ impl Places {
         self.state_dir.join("upstream")
     }
 
+    /// What the datacentres serve: one directory each, and `stable`.
+    pub fn replicas_dir(&self) -> PathBuf {
+        self.state_dir.join("replicas")
+    }
+
     /// One JSON line for every request that the upstream answered.
     pub fn access_log(&self) -> PathBuf {
         self.own().join("access.log")
@@ -84,6 +89,8 @@ pub struct Estate {
     seed: u64,
     compose: String,
     upstream: Upstream,
+    /// The datacentres' listeners.
+    replicas: Vec<(&'static str, Upstream)>,
     /// Held as long as the estate runs; the kernel releases it however the process ends.
     _serving: File,
 }
@@ -108,17 +115,18 @@ impl Estate {
         }
         mkdir(&places.mirror_dir())?;
         let published = push(&places, seed, |n| n.max(1))?;
-        let remembered = places.own().join("port");
-        let port = std::fs::read_to_string(&remembered).ok().and_then(|p| p.trim().parse().ok());
-        let upstream = Upstream::start(&places.upstream_dir(), upstream::Options { port, log: Some(places.access_log()) })?;
-        if port != Some(upstream.port()) {
-            durable::replace(&remembered, format!("{}\n", upstream.port()).as_bytes(), 0o644).map_err(Error::io("writing", &remembered))?;
+        make_pairs(&places, seed)?;
+        let upstream = listen(&places, "port", &places.upstream_dir(), Some(places.access_log()))?;
+        let mut replicas = Vec::new();
+        for dc in pairs::DATACENTRES {
+            replicas.push((dc, listen(&places, &format!("port.{dc}"), &pairs::replica_dir(&places.replicas_dir(), dc), None)?));
         }
+        let addresses: Vec<(&str, String)> = replicas.iter().map(|(dc, l)| (*dc, l.url())).collect();
         scm::publish(&places.upstream_dir())?;
-        site::write(&places, &upstream.url(), options.pipelines)?;
+        site::write(&places, &upstream.url(), &addresses, options.pipelines)?;
         serving.set_len(0).and_then(|()| serving.rewind()).map_err(Error::io("writing", &places.own()))?;
         writeln!(serving, "{}", std::process::id()).map_err(Error::io("writing", &places.own()))?;
-        Ok(Self { places, seed, compose: published.compose, upstream, _serving: serving })
+        Ok(Self { places, seed, compose: published.compose, upstream, replicas, _serving: serving })
     }
 
     /// Where its files are; all paths are absolute.
@@ -139,6 +147,11 @@ impl Estate {
     /// Its upstream.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    /// The datacentres and their listeners.
+    pub fn replicas(&self) -> impl Iterator<Item = (&'static str, &Upstream)> {
+        self.replicas.iter().map(|(dc, l)| (*dc, l))
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -301,6 +314,29 @@ fn step_at_work(dir: &Path, depth: u32) -> Option<PathBuf> {
         let down = item.file_type().is_ok_and(|t| t.is_dir()) && (depth != 2 || item.file_name() == "attempts");
         if down { step_at_work(&path, depth + 1) } else { None }
     })
+}
+
+/// A listener on the port that it had before, where that is free.
+fn listen(places: &Places, name: &str, root: &Path, log: Option<PathBuf>) -> Result<Upstream, Error> {
+    let remembered = places.own().join(name);
+    let port = std::fs::read_to_string(&remembered).ok().and_then(|p| p.trim().parse().ok());
+    let listener = Upstream::start(root, upstream::Options { port, log })?;
+    if port != Some(listener.port()) {
+        durable::replace(&remembered, format!("{}\n", listener.port()).as_bytes(), 0o644).map_err(Error::io("writing", &remembered))?;
+    }
+    Ok(listener)
+}
+
+/// The pairs, made from the packages that are published and those that are not yet.
+fn make_pairs(places: &Places, seed: u64) -> Result<(), Error> {
+    let mark = places.own().join("pairs.json");
+    if mark.is_file() {
+        return Ok(());
+    }
+    let path = places.own().join("index.json");
+    let bytes = std::fs::read(&path).map_err(Error::io("reading", &path))?;
+    let index: Index = serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, why: e.to_string() })?;
+    pairs::make(seed, &index, &places.upstream_dir(), &places.replicas_dir(), &places.own().join("pool"), &mark)
 }
 
 /// Publishes the compose that `which` picks from the number of the last one (0: none yet), one process at a time.

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod files;
 pub mod hostile;
 pub mod metadata;
+pub mod pairs;
 pub mod publish;
 pub mod respond;
 pub mod rpms;

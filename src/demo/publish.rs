@@ -132,22 +132,26 @@ fn build_missing(root: &Path, compose: &Compose, index: &mut Index) -> Result<us
         entry.is_some_and(|e| std::fs::metadata(place(p)).is_ok_and(|m| m.is_file() && m.len() == e.size))
     };
     let missing: Vec<&Package> = compose.packages.iter().filter(|p| !whole(p)).collect();
+    let list: Vec<(PathBuf, &Package)> = missing.iter().map(|p| (place(p), *p)).collect();
+    for (_, (name, entry)) in build_all(&list, index.seed)? {
+        index.entries.insert(name, entry);
+    }
+    Ok(missing.len())
+}
+
+/// Builds these packages, each at its place, several at a time.
+pub(super) fn build_all(list: &[(PathBuf, &Package)], seed: u64) -> Result<Vec<(PathBuf, (String, Entry))>, Error> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
-    let seed = index.seed;
     let work = || {
-        while let Some(p) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = build_one(p, seed, &place(p));
+        while let Some((place, p)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = build_one(p, seed, place).map(|built| (place.clone(), built));
             done.lock().unwrap_or_else(|e| e.into_inner()).push(result);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     std::thread::scope(|s| (0..threads).for_each(|_| drop(s.spawn(work))));
-    for result in done.into_inner().unwrap_or_else(|e| e.into_inner()) {
-        let (name, entry) = result?;
-        index.entries.insert(name, entry);
-    }
-    Ok(missing.len())
+    done.into_inner().unwrap_or_else(|e| e.into_inner()).into_iter().collect()
 }
 
 fn build_one(p: &Package, seed: u64, path: &Path) -> Result<(String, Entry), Error> {

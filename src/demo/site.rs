@@ -8,22 +8,24 @@ use super::catalogue::Repo;
 use super::estate::Places;
 use super::files::mkdir_private;
 use super::publish::repo_path;
-use super::scm;
+use super::{pairs, scm};
 use crate::base::durable;
 
 /// Writes what is absent, and corrects the upstream's address in a site file that is there.
-pub fn write(places: &Places, url: &str, pipelines: &[(&str, &str)]) -> Result<(), Error> {
+pub fn write(places: &Places, url: &str, replicas: &[(&str, String)], pipelines: &[(&str, &str)]) -> Result<(), Error> {
     let dir = places.config_dir();
     mkdir_private(&dir.join("pipelines"))?;
     let path = dir.join("site.toml");
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let corrected = with_address(&text, url);
+            let corrected = with_replicas(&with_address(&text, url), replicas);
             if corrected != text {
                 save(&path, &corrected)?;
             }
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => save(&path, &site(places, url))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            save(&path, &(site(places, url) + &pairs::site(url, replicas, &places.replicas_dir())))?
+        }
         Err(e) => return Err(Error::io("reading", &path)(e)),
     }
     for (name, text) in pipelines {
@@ -81,7 +83,7 @@ fn with_root(text: &str, places: &Places) -> String {
 }
 
 /// A TOML basic string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -95,7 +97,25 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// `text` with every `http://127.0.0.1:PORT/9-stream/` and `…/scm/` at the address `url`.
+/// `text` with every `DATACENTRE=http://127.0.0.1:PORT/` at the address of that datacentre.
+fn with_replicas(text: &str, replicas: &[(&str, String)]) -> String {
+    let mut out = text.to_owned();
+    for (dc, url) in replicas {
+        let head = format!("\"{dc}=http://127.0.0.1:");
+        let mut corrected = String::new();
+        let mut rest = out.as_str();
+        while let Some(at) = rest.find(&head) {
+            corrected.push_str(&rest[..at]);
+            corrected.push_str(&format!("\"{dc}={url}"));
+            rest = rest[at + head.len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+        corrected.push_str(rest);
+        out = corrected;
+    }
+    out
+}
+
+/// `text` with every `http://127.0.0.1:PORT/9-stream/`, `…/scm/` and `…/pairs/` at the address `url`.
 fn with_address(text: &str, url: &str) -> String {
     let head = "http://127.0.0.1:";
     let mut out = String::new();
@@ -105,7 +125,7 @@ fn with_address(text: &str, url: &str) -> String {
         out.push_str(before);
         let port: usize = from[head.len()..].bytes().take_while(u8::is_ascii_digit).count();
         let (address, after) = from.split_at(head.len() + port);
-        out.push_str(if after.starts_with("/9-stream/") || after.starts_with("/scm/") { url } else { address });
+        out.push_str(if ["/9-stream/", "/scm/", "/pairs/"].iter().any(|p| after.starts_with(p)) { url } else { address });
         rest = after;
     }
     out + rest
@@ -130,6 +150,14 @@ mod tests {
             let copied = with_root(shipped, &places);
             assert!(copied.contains(r#"default: "/tmp/a \"b\"/mirror/el9""#) && !copied.contains("/srv/"), "{copied}");
         }
+    }
+
+    #[test]
+    fn the_addresses_of_the_datacentres_are_corrected() {
+        let at = |port: u16| pairs::DATACENTRES.map(|dc| (dc, format!("http://127.0.0.1:{port}")));
+        let text = pairs::site("http://127.0.0.1:4000", &at(1), Path::new("/x"));
+        assert_eq!(with_replicas(&text, &at(65_000)), pairs::site("http://127.0.0.1:4000", &at(65_000), Path::new("/x")));
+        assert!(with_address(&text, "http://127.0.0.1:9").contains("http://127.0.0.1:9/pairs/base9/"));
     }
 
     #[test]

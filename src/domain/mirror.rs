@@ -31,10 +31,16 @@ pub enum State {
     Partial,
     /// Bytes are not what the metadata says.
     Damaged,
+    /// `repomd.xml` and the metadata files that it names do not belong together: a push that is on its way, or was torn.
+    Incoherent,
+    /// It lost more packages at once than a compose does.
+    Shrunk,
     /// It holds something that the upstream asked does not know.
     Ahead,
     /// A snapshot: behind on purpose.
     Pinned,
+    /// It stands still on purpose: its upstream ended, or the site file says so.
+    Frozen,
     /// It, or the upstream that it is compared with, does not answer.
     Unreachable,
     /// Nothing can be said about it.
@@ -42,14 +48,17 @@ pub enum State {
 }
 
 /// Every state, as people write it.
-pub const STATES: [(&str, State); 9] = [
+pub const STATES: [(&str, State); 12] = [
     ("in-sync", State::InSync),
     ("behind", State::Behind),
     ("syncing", State::Syncing),
     ("partial", State::Partial),
     ("damaged", State::Damaged),
+    ("incoherent", State::Incoherent),
+    ("shrunk", State::Shrunk),
     ("ahead", State::Ahead),
     ("pinned", State::Pinned),
+    ("frozen", State::Frozen),
     ("unreachable", State::Unreachable),
     ("unknown", State::Unknown),
 ];

@@ -13,6 +13,7 @@ pub mod diff;
 pub mod doctor;
 pub mod filter;
 pub mod flaky;
+pub mod freshness;
 pub mod git;
 pub mod junit;
 pub mod level;

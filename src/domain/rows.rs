@@ -272,3 +272,26 @@ pub struct Change {
     pub table: &'static str,
     pub id: String,
 }
+
+/// A content that a set was seen to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentRow {
+    pub fp: String,
+    pub set: String,
+    pub os: String,
+    pub md: Option<String>,
+    /// A label; empty where there is none.
+    pub compose: String,
+    pub packages: u64,
+    pub bytes: u64,
+    pub first_seen_us: i64,
+}
+
+/// What a look at one place of a repository found, and when that was news. A place is `upstream`, `tree`, `stable` or a datacentre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservationRow {
+    pub repo: String,
+    pub place: String,
+    pub observed: super::freshness::Observed,
+    pub at_us: i64,
+}

@@ -10,7 +10,12 @@ use crate::steps::catalog as steps;
 /// Everything outside a file that it may name.
 pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
     let repos = site.repos.iter().map(|(name, r)| {
-        let repo = Repo { upstream: r.upstream.clone(), tree: r.tree.clone(), writer: r.writer.clone(), replicas: r.replicas.clone() };
+        let repo = Repo {
+            upstream: r.upstream.clone(),
+            tree: r.tree.clone(),
+            writer: r.writer.clone(),
+            replicas: r.replicas.iter().map(|p| p.at.clone()).collect(),
+        };
         (name.clone(), repo)
     });
     Catalog {

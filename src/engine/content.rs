@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::cobbler;
@@ -11,7 +11,11 @@ use crate::base::clock::Clock;
 use crate::config::Site;
 use crate::domain::content::Reading as Full;
 use crate::domain::reason::Reason;
+use crate::domain::rows::ContentRow;
 use crate::runner::content::{ContentProbe, Reading};
+use crate::store::Store;
+use crate::store::lists::Lists;
+use crate::systems::repo::list::read_list;
 use crate::systems::repo::{RepoAt, read_set};
 
 /// A set that cannot be read within this is unknown.
@@ -25,11 +29,12 @@ pub struct SiteContent {
     site: FindSite,
     clock: Arc<dyn Clock>,
     last: Mutex<BTreeMap<String, (i64, Full)>>,
+    store: OnceLock<Store>,
 }
 
 impl SiteContent {
     pub fn new(site: FindSite, clock: Arc<dyn Clock>) -> Self {
-        Self { site, clock, last: Mutex::new(BTreeMap::new()) }
+        Self { site, clock, last: Mutex::new(BTreeMap::new()), store: OnceLock::new() }
     }
 
     /// Cobblers whose repositories lie in these sets or trees, and the reposync that is in flight at one of them. Every reposync counts: a
@@ -38,7 +43,7 @@ impl SiteContent {
         let site = (self.site)()?;
         let named = sets.iter().filter_map(|s| site.content.get(s)).flat_map(|c| &c.repos).filter_map(|r| site.repos.get(r));
         let all: Vec<&str> = named
-            .flat_map(|r| std::iter::once(&r.tree).chain(&r.replicas))
+            .flat_map(|r| std::iter::once(&r.tree).chain(r.replicas.iter().map(|r| &r.at)))
             .chain(trees)
             .map(String::as_str)
             .filter(|t| !t.is_empty())
@@ -58,6 +63,48 @@ impl SiteContent {
         self.last.lock().ok().and_then(|l| l.get(set).cloned())
     }
 
+    /// From now on every content is remembered there.
+    pub fn keep_in(&self, store: Store) {
+        let _ = self.store.set(store);
+    }
+
+    async fn remember(&self, set: &str, os: &str, repos: &[RepoAt], reading: &Full, now: i64) {
+        let (Some(store), Some(fp)) = (self.store.get(), reading.fp.known()) else { return };
+        // The same as a moment ago: the store knows it.
+        if self.last(set).is_some_and(|(_, l)| l.fp == reading.fp) {
+            return;
+        }
+        let row = ContentRow {
+            fp: fp.to_owned(),
+            set: set.to_owned(),
+            os: os.to_owned(),
+            md: reading.md.known().map(str::to_owned),
+            compose: String::new(),
+            packages: reading.packages,
+            bytes: reading.bytes,
+            first_seen_us: now,
+        };
+        match store.content_seen(row).await {
+            Ok(true) => self.keep_list(store, set, repos, fp).await,
+            Ok(false) => {}
+            Err(e) => tracing::warn!("the content of {set} cannot be remembered: {e}"),
+        }
+    }
+
+    /// Keeps the package list of a new content. Where the set moved on meanwhile there is none: its next content has its own.
+    async fn keep_list(&self, store: &Store, set: &str, repos: &[RepoAt], fp: &str) {
+        let list = match tokio::time::timeout(LIMIT, read_list(repos)).await {
+            Ok(Ok(list)) if list.fp().known() == Some(fp) => list,
+            Ok(Ok(_)) | Err(_) => return,
+            Ok(Err((repo, e))) => return tracing::warn!("the package list of {set} cannot be read: {repo}: {e}"),
+        };
+        let lists = Lists::new(store.dir());
+        let kept = tokio::task::spawn_blocking(move || lists.put(&list)).await;
+        if let Ok(Err(e)) = kept {
+            tracing::warn!("the package list of {set} cannot be kept: {e}");
+        }
+    }
+
     /// Reads a set now.
     pub async fn look(&self, set: &str) -> Full {
         let Some(site) = (self.site)() else { return Full::unknown("the site file cannot be read: quarterdeck site check") };
@@ -74,8 +121,10 @@ impl SiteContent {
         let known = self.last(set).map(|(_, r)| r);
         let reading = tokio::time::timeout(LIMIT, read_set(&repos, known.as_ref())).await;
         let reading = reading.unwrap_or_else(|_| Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())));
+        let now = self.clock.now().as_microsecond();
+        self.remember(set, &found.os, &repos, &reading, now).await;
         if let Ok(mut last) = self.last.lock() {
-            last.insert(set.to_owned(), (self.clock.now().as_microsecond(), reading.clone()));
+            last.insert(set.to_owned(), (now, reading.clone()));
         }
         reading
     }

@@ -201,7 +201,15 @@ async fn content(engine: &Arc<Engine>) -> Result<Found, ApiError> {
         if let Some((at, _)) = &last {
             age = age.max(u64::try_from((engine.now_us() - at) / 1_000).unwrap_or(0));
         }
+        let known = {
+            let (engine, name) = (engine.clone(), name.clone());
+            routes::blocking(move || engine.store.contents(Some(&name), MOST).map_err(|e| from_store(&e))).await?
+        };
+        let fp = reading.and_then(|r| r.fp.known());
+        let seen = known.iter().find(|c| Some(c.fp.as_str()) == fp);
         let row = json!({
+            "packages": fp.and_then(|_| reading.map(|r| r.packages)), "size_bytes": fp.and_then(|_| reading.map(|r| r.bytes)),
+            "first_seen": seen.map(|c| rows::time(c.first_seen_us)), "versions": known.len(),
             "set": name, "os": set.os, "repos": set.repos.join(" "),
             "fp": reading.and_then(|r| r.fp.known()), "md": reading.and_then(|r| r.md.known()),
             "detail": reading.map_or("it is still being read", |r| r.detail.as_str()),

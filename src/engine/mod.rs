@@ -10,6 +10,7 @@ pub mod doctor;
 mod due;
 mod events;
 mod feed;
+mod freshness;
 pub mod get;
 pub mod guard;
 pub mod identity;

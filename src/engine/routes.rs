@@ -18,7 +18,8 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, events, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts, tested, wait, why,
+    act, approvals, events, freshness, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts, tested,
+    trees, wait, why,
 };
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
@@ -46,6 +47,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/promotions/{id}/why", get(promotion_why))
         .route("/v1/promotions/{id}/evidence", get(evidence))
         .route("/v1/history/{pipeline}", get(history))
+        .route("/v1/why/{repo}", get(why_repo))
         .route("/v1/why/{pipeline}/{number}", get(why))
         .route("/v1/attempts/{pipeline}/{number}", get(attempts))
         .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
@@ -241,6 +243,20 @@ async fn why(
         reasons = ended;
     }
     Ok(answer(&Why { run: run.to_string(), state: row.state.to_string(), reasons, detail }))
+}
+
+/// Why a repository of the site is as it is.
+async fn why_repo(State(engine): Shared, Extension(peer): Extension<Peer>, Path(repo): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    freshness::look_now(&engine, &repo).await;
+    let found = {
+        let engine = engine.clone();
+        let repo = repo.clone();
+        blocking(move || trees::why(&engine, &repo)).await?
+    };
+    let missing =
+        || ApiError::bad(format!("no repository `{repo}` in the site file"), "quarterdeck get repos lists them; a run is PIPELINE#NUMBER");
+    Ok(answer(&found.ok_or_else(missing)?))
 }
 
 async fn about(

@@ -69,7 +69,7 @@ pub const PIPELINES: &[&str] = &[
     "red_runs",
     "red_since",
 ];
-pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "detail", "read"];
+pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "packages", "size_bytes", "first_seen", "versions", "detail", "read"];
 
 /// Microseconds since 1970 as RFC 3339 UTC, to the millisecond.
 pub fn time(us: i64) -> String {

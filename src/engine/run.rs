@@ -14,7 +14,7 @@ use super::secrets::FilteredSecrets;
 use super::server::{self, SocketError};
 use super::site_watch::SiteWatch;
 use super::state::{Engine, Parts};
-use super::{feed, promotion, scheduler, triggers, upkeep};
+use super::{feed, freshness, promotion, scheduler, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Dirs};
 use crate::runner::{Runner, RunnerConfig, RunnerError};
@@ -116,6 +116,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         boot_id: clock.boot_id(),
     })
     .map_err(RunnerError::Store)?;
+    content.keep_in(store.clone());
     // The store's lock is ours from here on, and so is the log.
     let _log = logging::start(&options.dirs.state, &options.log_level, filter.clone())?;
     logging::end_on_panic(&options.dirs.state, filter.clone());
@@ -152,6 +153,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     tokio::spawn(upkeep::logs(engine.clone()));
     tokio::spawn(scheduler::serve(engine.clone()));
     tokio::spawn(promotion::driver::serve(engine.clone()));
+    tokio::spawn(freshness::serve(engine.clone()));
     let signals = tokio::spawn(signals(engine.clone()));
     let superseded = {
         let engine = engine.clone();

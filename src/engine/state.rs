@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use super::content::SiteContent;
+use super::freshness::Freshness;
 use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
 use super::lease::Leases;
@@ -49,6 +50,7 @@ pub struct Engine {
     pub callers: Callers,
     pub leases: Leases,
     pub promotions: super::promotion::Board,
+    pub freshness: Freshness,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -91,6 +93,7 @@ impl Engine {
             callers: Callers::default(),
             leases: Leases::default(),
             promotions: Default::default(),
+            freshness: Freshness::default(),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),

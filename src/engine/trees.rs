@@ -1,20 +1,38 @@
-//! `get repos` and `get mirrors`: repositories of the site and their trees, with what the last `mirror/verify` of each found. Looks at no tree.
+//! `get repos` and `get mirrors`: repositories of the site and their places, with what the last look (`freshness`) and the last
+//! `mirror/verify` of each found. Looks at nothing itself.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::catalog;
+use super::freshness::{self, Given, RepoBoard};
+use super::model::Edit;
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
+use crate::api::types::RepoWhy;
+use crate::config::Site;
+use crate::config::site::Repo;
+use crate::domain::freshness::{Light, Verified, rank};
 use crate::domain::mirror::{Seen, State};
 use crate::domain::report::Fact;
 use crate::wire::address;
 
 pub const REPOS: &[&str] = &[
     "repo",
+    "os",
     "state",
+    "freshness",
+    "light",
+    "rank",
+    "relation",
+    "composes_behind",
+    "dcs",
+    "compose",
+    "changed",
     "sets",
+    "pipeline",
     "tree",
     "writer",
     "upstream",
@@ -29,26 +47,52 @@ pub const REPOS: &[&str] = &[
     "fp",
     "md",
     "snapshot",
+    "stable",
+    "stable_compose",
+    "stable_since",
+    "drift",
+    "drift_gone",
+    "frozen",
+    "upstream_state",
+    "upstream_why",
+    "upstream_md",
+    "why",
+    "next",
+    "since",
+    "checked",
     "detail",
     "run",
     "verified",
 ];
 pub const MIRRORS: &[&str] = &[
     "repo",
+    "dc",
+    "os",
     "tree",
     "role",
     "state",
+    "freshness",
+    "light",
+    "composes_behind",
+    "compose",
+    "changed",
     "packages",
     "size_bytes",
     "behind",
+    "surplus",
     "missing",
     "short",
+    "sampled",
     "damaged",
     "extra",
     "look",
     "fp",
     "md",
     "snapshot",
+    "why",
+    "next",
+    "since",
+    "checked",
     "detail",
     "run",
     "verified",
@@ -67,29 +111,169 @@ struct Last {
 pub fn rows(engine: &Engine, what: &str) -> Result<(Vec<Row>, u64), ApiError> {
     let site = engine.site()?;
     let mut last = newest(engine)?;
-    let mut out: Vec<(Value, Option<Last>)> = Vec::new();
-    for (name, repo) in &site.repos {
-        if what == "repos" {
-            let sets: Vec<&str> = site.content.iter().filter(|(_, c)| c.repos.contains(name)).map(|(s, _)| s.as_str()).collect();
-            let upstream: Vec<String> = repo.upstream.iter().map(|u| address::shown_text(u)).collect();
-            let own = json!({
-                "repo": name, "sets": sets.join(" "), "tree": repo.tree, "writer": repo.writer, "upstream": upstream.join(" "),
-            });
-            out.push((own, last.remove(&key(&repo.tree))));
-            continue;
-        }
-        let trees = (!repo.tree.is_empty()).then_some((&repo.tree, "tree")).into_iter();
-        for (tree, role) in trees.chain(repo.replicas.iter().map(|r| (r, "replica"))) {
-            out.push((json!({"repo": name, "tree": address::shown_text(tree), "role": role}), last.remove(&key(tree))));
+    let now = engine.now_us();
+    let mut out: Vec<(Row, Option<i64>)> = Vec::new();
+    let writers = if what == "repos" { writers(engine, &site) } else { BTreeMap::new() };
+    for name in site.repos.keys() {
+        match what {
+            "repos" => {
+                let (mut row, at) = of_repo(engine, &site, name, &last);
+                row.insert("pipeline".into(), json!(writers.get(name)));
+                out.push((row, at));
+            }
+            _ => out.extend(of_places(engine, &site, name, &last)),
         }
     }
     if what == "mirrors" {
         // Trees that no repository of the site has: snapshots, pinned names, what somebody looked at by the way.
-        out.extend(last.into_values().map(|l| (json!({"repo": l.seen.repo, "tree": l.seen.tree, "role": "other"}), Some(l))));
+        for tree in site.repos.values().flat_map(|r| std::iter::once(&r.tree).chain(r.replicas.iter().map(|r| &r.at)).chain([&r.stable])) {
+            last.remove(&key(tree));
+        }
+        let other = |l: &Last| (row(MIRRORS, json!({"repo": l.seen.repo, "tree": l.seen.tree, "role": "other"}), Some(l)), Some(l.at_us));
+        out.extend(last.values().map(other));
     }
-    let now = engine.now_us();
-    let age = out.iter().filter_map(|(_, l)| l.as_ref()).map(|l| u64::try_from((now - l.at_us) / 1_000).unwrap_or(0)).max();
-    Ok((out.into_iter().filter_map(|(own, last)| row(own, last.as_ref())).collect(), age.unwrap_or(0)))
+    let age = out.iter().filter_map(|(_, at)| *at).map(|at| u64::try_from((now - at) / 1_000).unwrap_or(0)).max();
+    Ok((out.into_iter().map(|(row, _)| row).collect(), age.unwrap_or(0)))
+}
+
+/// Repository → the pipeline that writes it: the first one with a stage that writes a content set that holds it.
+fn writers(engine: &Engine, site: &Site) -> BTreeMap<String, String> {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let mut out = BTreeMap::new();
+    // Files that cannot be read are told where pipelines are.
+    let Ok(catalog) = catalog::of_site(dirs, site, uid) else { return out };
+    for name in &catalog.pipelines {
+        let Ok(judged) = catalog::judge(dirs, name, uid, &catalog) else { continue };
+        let sets = judged.file.iter().flat_map(|f| &f.stages).flat_map(|s| &s.writes);
+        for repo in sets.filter_map(|set| site.content.get(&set.value)).flat_map(|c| &c.repos) {
+            out.entry(repo.clone()).or_insert_with(|| name.clone());
+        }
+    }
+    out
+}
+
+/// The rows of one repository, for those who listen.
+pub fn edits(engine: &Engine, site: &Site, name: &str) -> Result<Vec<Edit>, ApiError> {
+    let last = newest(engine)?;
+    let (mut own, _) = of_repo(engine, site, name, &last);
+    own.insert("pipeline".into(), json!(writers(engine, site).get(name)));
+    let mut out = vec![Edit::Upsert { table: "repos".into(), id: name.to_owned(), row: own }];
+    for (row, _) in of_places(engine, site, name, &last) {
+        let place = row.get("dc").and_then(Value::as_str).or(row.get("role").and_then(Value::as_str)).unwrap_or_default().to_owned();
+        out.push(Edit::Upsert { table: "mirrors".into(), id: format!("{name} {place}"), row });
+    }
+    Ok(out)
+}
+
+/// `why REPO`: true reasons, place by place. None where the site has no such repository.
+pub fn why(engine: &Engine, name: &str) -> Result<Option<RepoWhy>, ApiError> {
+    let site = engine.site()?;
+    if !site.repos.contains_key(name) {
+        return Ok(None);
+    }
+    let last = newest(engine)?;
+    let (own, _) = of_repo(engine, &site, name, &last);
+    let places: Vec<Row> = of_places(engine, &site, name, &last).into_iter().map(|(row, _)| row).collect();
+    let text = |key: &str| own.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Some(RepoWhy { repo: name.to_owned(), state: text("freshness"), reasons: freshness::why(&own, &places), places }))
+}
+
+/// What `doctor` says of the repositories that are looked at: how many, and those that somebody should look at.
+pub fn health(engine: &Engine, site: &Site) -> Result<Vec<(String, Light, String)>, ApiError> {
+    let last = newest(engine)?;
+    let looked = site.repos.iter().filter(|(_, r)| !r.replicas.is_empty());
+    Ok(looked
+        .map(|(name, _)| {
+            let (row, _) = of_repo(engine, site, name, &last);
+            let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            (name.clone(), Light::named(&text("light")), format!("{}: {}", text("freshness"), text("why")))
+        })
+        .collect())
+}
+
+fn given<'a>(engine: &Engine, site: &'a Site, name: &'a str, last: &'a BTreeMap<String, Last>) -> Option<(Given<'a>, RepoBoard)> {
+    let repo = site.repos.get(name)?;
+    let board = engine.freshness.of(name)?;
+    let today = engine.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let verified = |at: &str| {
+        last.get(&key(at)).map(|l| Verified {
+            md: l.seen.md.clone(),
+            missing: l.seen.missing,
+            short: l.seen.short,
+            damaged: l.seen.damaged,
+        })
+    };
+    let verified = places(repo).into_iter().filter_map(|(place, _, at)| Some((place.to_owned(), verified(at)?))).collect();
+    Some((Given { name, repo, now_us: engine.now_us(), frozen: repo.standstill(today), verified }, board))
+}
+
+/// Place, role and address.
+fn places(repo: &Repo) -> Vec<(&str, &'static str, &str)> {
+    let mut out = Vec::new();
+    if !repo.tree.is_empty() {
+        out.push(("tree", "tree", repo.tree.as_str()));
+    }
+    out.extend(repo.replicas.iter().map(|r| (r.dc.as_str(), "replica", r.at.as_str())));
+    if !repo.stable.is_empty() {
+        out.push(("stable", "stable", repo.stable.as_str()));
+    }
+    out
+}
+
+fn os(site: &Site, name: &str) -> String {
+    let own = site.repos.get(name).map(|r| r.os.clone()).filter(|os| !os.is_empty());
+    own.or_else(|| site.content.values().find(|c| c.repos.iter().any(|r| r == name)).map(|c| c.os.clone())).unwrap_or_default()
+}
+
+/// The row of a repository, and when it was looked at.
+fn of_repo(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Last>) -> (Row, Option<i64>) {
+    let Some(repo) = site.repos.get(name) else { return (Row::new(), None) };
+    let sets: Vec<&str> = site.content.iter().filter(|(_, c)| c.repos.iter().any(|r| r == name)).map(|(s, _)| s.as_str()).collect();
+    let upstream: Vec<String> =
+        repo.upstream.iter().chain(&repo.metalink).chain(&repo.mirrorlist).map(|u| address::shown_text(u)).collect();
+    let own = json!({
+        "repo": name, "os": os(site, name), "sets": sets.join(" "), "tree": repo.tree, "writer": repo.writer, "upstream": upstream.join(" "),
+    });
+    let looked = last.get(&key(&repo.tree));
+    let mut row = row(REPOS, own, looked);
+    let mut at = looked.map(|l| l.at_us);
+    if let Some((given, board)) = given(engine, site, name, last) {
+        row.extend(freshness::repo(&given, &board));
+        at = board.places.values().filter_map(|p| p.checked_us).min().or(at);
+    }
+    (row, at)
+}
+
+/// The rows of a repository's places, and when each was looked at.
+fn of_places(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Last>) -> Vec<(Row, Option<i64>)> {
+    let Some(repo) = site.repos.get(name) else { return Vec::new() };
+    let given = given(engine, site, name, last);
+    let mut out = Vec::new();
+    if given.is_some() && repo.has_upstream() {
+        let at = repo.upstream.first().or(repo.metalink.as_ref()).or(repo.mirrorlist.as_ref()).map(|u| address::shown_text(u));
+        out.push((json!({"repo": name, "tree": at, "role": "upstream"}), "upstream", None));
+    }
+    for (place, role, at) in places(repo) {
+        let dc = (role == "replica").then_some(place);
+        let own = json!({"repo": name, "dc": dc, "tree": address::shown_text(at), "role": role});
+        // A place that nobody looks at is no row, but for those that people verify.
+        if given.is_some() || role != "stable" {
+            out.push((own, place, last.get(&key(at))));
+        }
+    }
+    let os = os(site, name);
+    out.into_iter()
+        .map(|(own, place, looked)| {
+            let mut row = row(MIRRORS, own, looked);
+            row.insert("os".into(), json!(os));
+            let mut at = looked.map(|l| l.at_us);
+            if let Some((given, board)) = &given {
+                row.extend(freshness::mirror(given, board, place));
+                at = board.place(place).and_then(|p| p.checked_us).or(at);
+            }
+            (row, at)
+        })
+        .collect()
 }
 
 fn key(tree: &str) -> String {
@@ -107,11 +291,12 @@ fn newest(engine: &Engine) -> Result<BTreeMap<String, Last>, ApiError> {
     Ok(out)
 }
 
-fn row(mut own: Value, last: Option<&Last>) -> Option<Row> {
+/// A row with every column of its table, in their order; null = not known.
+fn row(columns: &[&str], own: Value, last: Option<&Last>) -> Row {
     let seen = last.map(|l| &l.seen);
     let n = |f: fn(&Seen) -> u64| seen.map(f);
     let found = json!({
-        "state": seen.map_or(State::Unknown, |s| s.state),
+        "rank": 250 + u64::from(rank(seen.map_or(State::Unknown, |s| s.state))), "state": seen.map_or(State::Unknown, |s| s.state), "freshness": seen.map_or(State::Unknown, |s| s.state),
         "packages": n(|s| s.packages), "size_bytes": n(|s| s.bytes), "behind": n(|s| s.behind), "missing": n(|s| s.missing),
         "short": n(|s| s.short), "damaged": n(|s| s.damaged), "extra": n(|s| s.extra),
         "look": seen.map(|s| s.look), "fp": seen.and_then(|s| s.fp.as_deref()), "md": seen.and_then(|s| s.md.as_deref()),
@@ -119,7 +304,10 @@ fn row(mut own: Value, last: Option<&Last>) -> Option<Row> {
         "detail": seen.map_or("never looked at: mirror/verify", |s| s.detail.as_str()),
         "run": last.map(|l| l.run.as_str()), "verified": last.map(|l| rows::time(l.at_us)),
     });
-    let (Value::Object(own), Value::Object(found)) = (&mut own, found) else { return None };
-    own.extend(found);
-    Some(own.clone())
+    let mut out = Row::new();
+    for column in columns {
+        let value = own.get(column).or_else(|| found.get(column)).cloned().unwrap_or(Value::Null);
+        out.insert((*column).to_owned(), value);
+    }
+    out
 }

@@ -36,6 +36,17 @@ async fn clear(engine: &Engine) {
     }
 }
 
+/// Observations of mirrors are kept so long: two years of composes.
+const OBSERVED_US: i64 = 730 * 86_400_000_000;
+
+async fn forget_mirrors(engine: &Engine) {
+    while let Ok(gone) = engine.store.forget_observations(engine.now_us() - OBSERVED_US).await {
+        if gone == 0 {
+            return;
+        }
+    }
+}
+
 /// Sweeps at the start and every hour until the engine stops.
 pub async fn serve(engine: Arc<Engine>) {
     loop {
@@ -47,6 +58,7 @@ pub async fn serve(engine: Arc<Engine>) {
         }
         forget(&engine).await;
         clear(&engine).await;
+        forget_mirrors(&engine).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = engine.stopped() => return,

@@ -16,6 +16,7 @@ const STEPS: &[(i64, &str)] = &[
     (8, include_str!("migrations/0008_ledger.sql")),
     (9, include_str!("migrations/0009_children.sql")),
     (10, include_str!("migrations/0010_promotion.sql")),
+    (11, include_str!("migrations/0011_content.sql")),
 ];
 
 /// The schema that this version writes.

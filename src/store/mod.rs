@@ -8,6 +8,7 @@ mod audit;
 mod ballast;
 mod changes;
 mod children;
+mod content;
 mod control;
 mod error;
 mod fs_kind;

@@ -7,6 +7,7 @@ pub mod decompress;
 pub mod filelists;
 pub mod http;
 pub mod location;
+pub mod metalink;
 pub mod modules;
 pub mod other;
 pub mod primary;

@@ -230,7 +230,11 @@ fn a_directory_that_is_not_the_demos_is_refused_with_4_and_not_touched() {
 fn the_demo_promotes_its_nightly_and_goes_one_step_back() {
     let demo = Demo::start();
     let promote = |name: &str| demo.qd(&["--json", "run", name, "--confirm", name, "--reason", "shown", "--wait"]);
-    let rows = |what: &str| demo.qd(&["--json", "get", what]).expect(0).json()["rows"].as_array().unwrap().clone();
+    // The demo's own two trees; the pairs of the datacentres have tests of their own.
+    let own = |r: &Value| r["repo"] == "baseos" || r["repo"] == "appstream" || r["role"] == "other";
+    let rows = |what: &str| -> Vec<Value> {
+        demo.qd(&["--json", "get", what]).expect(0).json()["rows"].as_array().unwrap().iter().filter(|r| own(r)).cloned().collect()
+    };
     assert!(rows("repos").iter().all(|r| r["state"] == "unknown" && r["verified"].is_null()), "{:?}", rows("repos"));
     demo.nightly();
     demo.qd(&["run", "promote-latest", "--wait"]).expect(4);
@@ -256,4 +260,35 @@ fn the_demo_promotes_its_nightly_and_goes_one_step_back() {
     let pinned: Vec<_> = mirrors.iter().filter(|r| r["state"] == "pinned").collect();
     let id = first.file_name().unwrap().to_str().unwrap();
     assert!(pinned.len() == 2 && pinned.iter().all(|r| r["snapshot"] == id && r["run"] == "rollback-stable#1"), "{mirrors:?}");
+}
+
+#[test]
+fn three_datacentres_serve_sixteen_pairs_and_each_is_what_it_is() {
+    let demo = Demo::start();
+    let rows = |what: &str| demo.qd(&["--json", "get", what]).expect(0).json()["rows"].as_array().unwrap().clone();
+    let repos = until_some("every pair to be looked at", || {
+        let all: Vec<Value> = rows("repos").into_iter().filter(|r| r["dcs"].is_string()).collect();
+        (all.len() == 16 && all.iter().all(|r| r["checked"].is_string())).then_some(all)
+    });
+    let of = |name: &str| repos.iter().find(|r| r["repo"] == name).unwrap();
+    for (name, freshness, relation, dcs) in [
+        ("crb9", "fresh", "=", "3/3"),
+        ("epel9", "fresh", "=", "3/3"),
+        ("base9-arm", "fresh", "=", "1/1"),
+        ("base9", "behind-1+", "-1+", "2/3"),
+        ("appstream9", "behind-1+", "-1+", "2/3"),
+        ("base10", "behind-1+", "-1+", "3/3"),
+        ("automotive-9", "incoherent", "?", "3/3"),
+        ("base8", "frozen", "frozen", "3/3"),
+        ("base7", "frozen", "frozen", "3/3"),
+    ] {
+        let row = of(name);
+        let found = ["freshness", "relation", "dcs"].map(|k| row[k].as_str().unwrap_or_default());
+        assert_eq!(found, [freshness, relation, dcs], "{name}: {row}");
+    }
+    assert!(of("base9")["drift"].as_u64() > Some(0) && of("base9")["why"].as_str().unwrap().starts_with("cedar: "), "{}", of("base9"));
+    let cedar = demo.qd(&["--json", "get", "mirrors", "--filter", "dc=cedar repo=base9"]).expect(0).json()["rows"][0].clone();
+    assert_eq!((cedar["composes_behind"].as_u64(), cedar["state"].as_str()), (Some(1), Some("behind")), "{cedar}");
+    let frame = demo.qd(&["screen", "mirrors", "--size", "80x24"]).expect(0).stdout;
+    assert!(frame.contains("automotive-9") && frame.contains("INCOHERENT"), "{frame}");
 }

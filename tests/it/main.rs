@@ -20,6 +20,7 @@ mod demo_tools;
 mod demo_upstream;
 mod doctor;
 mod engine;
+mod freshness;
 mod guard;
 mod history;
 mod import;

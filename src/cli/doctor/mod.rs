@@ -23,6 +23,7 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     rows.extend(machine_rows(&ctx.dirs.state, &site, ctx.uid));
     rows.extend(files(&ctx.dirs, ctx.uid, known.then_some(&site)));
     rows.extend(site::engine(ctx, &site));
+    rows.extend(site::mirrors(ctx, &site));
     rows.extend(secrets(ctx, &site));
     if site.secrets.values().any(|s| s.cache.is_some()) {
         rows.push(doctor::secret_cache(KernelCache::start().is_some()));

@@ -1,11 +1,13 @@
 //! The probe of the site's engine, where one runs.
 
 use crate::api::client::{ANSWER, Client, NoConnection, Trouble};
-use crate::api::types::Status;
+use crate::api::types::{Rows, Status};
 use crate::cli::Ctx;
 use crate::cli::connect::block_on;
 use crate::config::Site;
 use crate::domain::doctor::{self, EngineFacts, Row, SocketFacts, SocketState};
+use crate::domain::filter::cell;
+use crate::domain::freshness::Light;
 
 /// Exactly the one socket of the site is tried, and nothing is started.
 pub fn engine(ctx: &Ctx, site: &Site) -> Vec<Row> {
@@ -30,4 +32,23 @@ pub fn engine(ctx: &Ctx, site: &Site) -> Vec<Row> {
         rows.push(doctor::engine(facts.as_ref(), env!("CARGO_PKG_VERSION")));
     }
     rows
+}
+
+/// What a running engine says of the replicas that it looks at. Without one nobody does, and no row says so: the engine has its own.
+pub fn mirrors(ctx: &Ctx, site: &Site) -> Vec<Row> {
+    if site.repos.values().all(|r| r.replicas.is_empty()) {
+        return Vec::new();
+    }
+    let (path, shared) = ctx.dirs.socket(site);
+    let asked = block_on(async {
+        let Ok(mut client) = Client::connect(&path, ctx.uid, shared).await else { return Ok(None) };
+        Ok(client.get::<Rows>("/v1/get/repos", ANSWER).await.ok())
+    });
+    let Ok(Some(rows)) = asked else { return Vec::new() };
+    let text = |row: &serde_json::Map<String, serde_json::Value>, key: &str| row.get(key).map(cell).unwrap_or_default();
+    let looked = rows.rows.iter().filter(|r| site.repos.get(&text(r, "repo")).is_some_and(|repo| !repo.replicas.is_empty()));
+    let all: Vec<_> = looked
+        .map(|r| (text(r, "repo"), Light::named(&text(r, "light")), format!("{}: {}", text(r, "freshness"), text(r, "detail"))))
+        .collect();
+    doctor::mirrors(&all)
 }

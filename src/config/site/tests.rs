@@ -25,7 +25,10 @@ operator = ["ann", "@ops"]
 upstream = ["http://127.0.0.1:1/baseos", "https://mirror.example.org/baseos"]
 tree = "/srv/mirror/baseos"
 writer = "quarterdeck"
-replicas = ["http://dc2.example.org/baseos"]
+replicas = ["http://dc2.example.org/baseos", "birch=https://b.example.org/baseos?a=b"]
+stable = "/srv/mirror/stable/baseos"
+os = "el9"
+eol = 2024-05-31
 [content.el9-latest]
 repos = ["baseos"]
 os = "el9"
@@ -45,6 +48,12 @@ command = "mail -s 'a run failed' ops"
     assert_eq!(site.secrets["vault"].sources, [SecretSource::Cmd(["vault", "read", "-field=v", "secret/a b"].map(str::to_owned).to_vec())]);
     assert_eq!(site.roles.as_ref().unwrap()["operator"], ["ann", "@ops"]);
     assert_eq!(site.content["el9-latest"].repos, ["baseos"]);
+    let repo = &site.repos["baseos"];
+    let replicas: Vec<_> = repo.replicas.iter().map(|r| (r.dc.as_str(), r.at.as_str())).collect();
+    assert_eq!(replicas, [("dc2.example.org", "http://dc2.example.org/baseos"), ("birch", "https://b.example.org/baseos?a=b")]);
+    let day = |d: &str| d.parse().unwrap();
+    assert_eq!((repo.standstill(day("2024-05-30")), repo.os.as_str()), (None, "el9"));
+    assert_eq!(repo.standstill(day("2024-05-31")).unwrap(), "end of life since 2024-05-31");
     assert_eq!(site.on_failure.as_ref().unwrap()[2], "a run failed");
     assert_eq!(
         (&site.log.errors[..], &site.log.harmless[..]),
@@ -91,6 +100,17 @@ fn every_slip_is_named_with_its_place() {
         ("[roles]\noperater = [\"a\"]", 2, 1, "no role `operater`", "did you mean `operator`?"),
         ("[roles]\nadmin = \"root\"", 2, 9, "must be a list of texts, not a text", ""),
         ("[roles]\nadmin = [\"a\", 3]", 2, 15, "holds a number", ""),
+        ("[repos.a]\nreplicas = [\"Alder!=http://x/\"]", 2, 13, "cannot be the name of a datacentre", "DATACENTRE=ADDRESS"),
+        ("[repos.a]\nreplicas = [\"tree=http://x/\"]", 2, 13, "`tree` cannot be the name of a datacentre", "but not upstream"),
+        ("[repos.a]\nreplicas = [\"alder=x\"]", 2, 13, "no URL that can be read", "https://"),
+        ("[repos.a]\nreplicas = [\"a=http://x/\", \"a=http://y/\"]", 2, 28, "two replicas are in `a`", "datacentre"),
+        ("[repos.a]\nreplicas = [\"a=http://u:p@x/\"]", 2, 13, "must not hold a password", "secrets"),
+        ("[repos.a]\nfrozen = \" \"", 2, 10, "`frozen` says why", "the reason"),
+        ("[repos.a]\neol = \"May\"", 2, 7, "`May` is no day", "2024-05-31"),
+        ("[repos.a]\nstable = \"srv\"", 2, 10, "no URL that can be read", ""),
+        ("[repos.a]\nupstream = [\"http://x/\"]\nmetalink = \"http://x/m\"", 3, 12, "only one of them", "keep one"),
+        ("[repos.a]\nmetalink = \"http://x/m\"\nmirrorlist = \"http://x/l\"", 1, 8, "a metalink and a mirror list", "keep the metalink"),
+        ("[repos.a]\nmirrorlist = \"file:///x\"", 2, 14, "over http or https", ""),
         ("[roles]\nadmin = [\"@\"]", 2, 10, "no user or group", ""),
         ("[repos.a]\nupstream = \"http://x/\"", 2, 12, "must be a list of texts", ""),
         ("[repos.a]\nupstream = [\"ftp://x/\"]", 2, 13, "no URL that can be read", ""),

@@ -27,6 +27,7 @@ pub enum Kind {
     Decisions,
     Locks,
     Doctor,
+    Mirrors,
 }
 
 /// One of the lists of a screen.
@@ -65,6 +66,7 @@ const DUE: Pane = Pane { what: "due", id: "pipeline trigger scheduled_for", titl
 const OCCURRENCES: Pane = Pane { what: "occurrences", id: "pipeline trigger scheduled_for", title: "LEDGER" };
 const DECISIONS: Pane = Pane { what: "decisions", id: "id", title: "DECISIONS" };
 const LOCKS: Pane = Pane { what: "locks", id: "lock run stage", title: "LOCKS" };
+const MIRRORS: Pane = Pane { what: "repos", id: "repo", title: "REPOSITORIES" };
 const DOCTOR: Pane = Pane { what: "doctor", id: "check found", title: "CHECKS" };
 
 impl Pane {
@@ -94,7 +96,7 @@ impl Pane {
 
 impl Kind {
     /// Names as the command line and the palette write them, with the kinds that need no target.
-    pub const NAMED: [(&str, Self); 8] = [
+    pub const NAMED: [(&str, Self); 9] = [
         ("home", Self::Home),
         ("jobs", Self::Jobs),
         ("runs", Self::Runs),
@@ -103,6 +105,7 @@ impl Kind {
         ("decisions", Self::Decisions),
         ("locks", Self::Locks),
         ("doctor", Self::Doctor),
+        ("mirrors", Self::Mirrors),
     ];
 
     pub fn panes(&self) -> &'static [Pane] {
@@ -116,6 +119,7 @@ impl Kind {
             Self::Decisions => &[DECISIONS],
             Self::Locks => &[LOCKS],
             Self::Doctor => &[DOCTOR],
+            Self::Mirrors => &[MIRRORS],
         }
     }
 
@@ -132,13 +136,18 @@ impl Kind {
             Self::Decisions => "DECISIONS".into(),
             Self::Locks => "LOCKS".into(),
             Self::Doctor => "DOCTOR".into(),
+            Self::Mirrors => "[3]MIRRORS".into(),
         }
     }
 }
 
 impl Screen {
     pub fn of(kind: Kind) -> Self {
-        let lists = vec![List::default(); kind.panes().len()];
+        let mut lists = vec![List::default(); kind.panes().len()];
+        if let (Kind::Mirrors, Some(first)) = (&kind, lists.first_mut()) {
+            // What is broken first, then what is late, what is well, what stands still.
+            first.sort = Some(("rank".to_owned(), false));
+        }
         let log = match &kind {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
@@ -162,6 +171,8 @@ impl Screen {
             }
             Kind::Log(run, _) => all.push(Question::Attempts(run.clone())),
             Kind::Jobs => all.push(table("runs")),
+            Kind::Mirrors => all.push(table("mirrors")),
+            Kind::Home => all.push(table("repos")),
             _ => {}
         }
         for q in [table("pipelines"), table("queue"), table("schedule")] {

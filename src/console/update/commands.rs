@@ -64,7 +64,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
         "clear-filter" => lists::clear_filter(model),
-        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" => {
+        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
                 go(model, kind);
             }
@@ -94,6 +94,14 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         }
         "log" => log(model),
         "open" | "why" => open(model),
+        "refresh" if model.screen().kind == Kind::Mirrors && model.link == Link::Up => {
+            model.known.values_mut().for_each(|k| k.old = true);
+            let Some(repo) = current(model) else { return Vec::new() };
+            model.say(format!("the engine looks at {repo} now"));
+            let look = Question::WhyRepo(repo);
+            model.asked.insert(look.clone());
+            return vec![Effect::Ask(look)];
+        }
         "refresh" => {
             model.known.values_mut().for_each(|k| k.old = true);
             model.say(if model.link == Link::Up { "asked again" } else { "there is nobody to ask" });
@@ -138,6 +146,10 @@ fn open(model: &mut Model) {
         view(model, &word::text(&row, "go"));
         return;
     }
+    if pane.what == "repos" {
+        let row = row(model).unwrap_or_default();
+        return model.say(format!("{id}: {}. {}", word::text(&row, "detail"), word::text(&row, "next")));
+    }
     match run_of(model, pane.what, &id) {
         Some(run) => push(model, Kind::Run(run)),
         None => model.say(format!("`{id}` has no run yet")),
@@ -155,6 +167,7 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     let row = row(model).unwrap_or_default();
     match what {
         "pipelines" | "schedule" => word::text(&row, "last_run").parse().ok(),
+        "repos" => word::text(&row, "run").parse().ok(),
         "audit" | "decisions" => {
             let subject = word::text(&row, "subject");
             subject.split_once('/').map_or(subject.as_str(), |(run, _)| run).parse().ok()
@@ -220,6 +233,7 @@ fn command_line(model: &Model) -> String {
             format!("quarterdeck log {}{}", shell_words::quote(&format!("{run}{place}")), grep.unwrap_or_default())
         }
         (Kind::Run(run), _) => format!("quarterdeck why '{run}'"),
+        (Kind::Mirrors, _) => current(model).map_or_else(|| "quarterdeck get repos".into(), |repo| format!("quarterdeck why {repo}")),
         (_, Some((pane, list))) if list.filter.is_empty() => format!("quarterdeck get {}", pane.what),
         (_, Some((pane, list))) => format!("quarterdeck get {} --filter {}", pane.what, shell_words::quote(&list.filter)),
         (_, None) => "quarterdeck get runs".to_owned(),

@@ -66,6 +66,9 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     for row in of(model, "schedule") {
         missed(model, row, &mut out);
     }
+    for row in of(model, "repos") {
+        mirror(model, row, &mut out);
+    }
     let audit = model.rows(&Question::Rows { what: "audit", limit: PAGE }).and_then(|r| r.error.as_ref());
     if let Some(broken) = audit {
         out.push(Fact { go: "audit", why: broken.clone(), ..fact(3, format!("AUDIT CHAIN BROKEN: {broken}")) });
@@ -181,6 +184,21 @@ fn waits(model: &Model, row: &Row, out: &mut Vec<Fact>) {
         let target = run.clone();
         out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
     }
+}
+
+/// A repository that is not what it should be, in one datacentre or all. No target: it is no pipeline that could be run.
+fn mirror(model: &Model, row: &Row, out: &mut Vec<Fact>) {
+    let weight = match word::text(row, "light").as_str() {
+        "red" => 2,
+        "amber" => 1,
+        _ => return,
+    };
+    let since = when::instant(row, "since");
+    let time = since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default();
+    let what = format!("{} {}", word::text(row, "repo"), word::text(row, "freshness").to_uppercase());
+    let (why, affects) = (word::text(row, "detail"), format!("{} datacentres agree", word::text(row, "dcs")));
+    let press = "3".to_owned();
+    out.push(Fact { what: what.clone(), why, since, affects, press, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
 }
 
 fn missed(model: &Model, row: &Row, out: &mut Vec<Fact>) {

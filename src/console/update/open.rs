@@ -107,6 +107,12 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     match (action.target, what) {
         (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
         (Target::Pipeline, Some("due" | "occurrences" | "needs")) if !id.contains('#') => Ok(id.to_owned()),
+        (Target::Pipeline, Some("repos")) => {
+            let rows = model.rows(&Question::Rows { what: "repos", limit: PAGE });
+            let row = rows.and_then(|r| r.rows.iter().find(|r| word::text(r, "repo") == id));
+            let pipeline = row.map(|r| word::text(r, "pipeline")).filter(|p| !p.is_empty());
+            pipeline.ok_or_else(|| format!("no pipeline writes a content set that holds `{id}`"))
+        }
         (Target::Pipeline, _) if id.contains('#') => Ok(pipeline_of(id).to_owned()),
         (Target::Run, Some("pipelines")) => {
             let last = pipeline_row(model, id).map(|r| word::text(r, "last_run"));
@@ -152,7 +158,9 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         Answer::Run(doc) => doc.basis.clone(),
         Answer::Plan(doc) => doc.basis.clone(),
         Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
-        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) | Answer::Attempts(_) => return None,
+        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) | Answer::Attempts(_) | Answer::WhyRepo(_) => {
+            return None;
+        }
     })
 }
 

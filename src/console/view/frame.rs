@@ -129,6 +129,14 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let scopes = model.screen().scopes();
     let shown: &[(&str, &str)] = match model.screen().kind {
         Kind::Run(_) => &[("log", "log"), ("why", "why"), ("do-resume", "resume"), ("do-cancel", "cancel"), ("back", "back")],
+        Kind::Mirrors => &[
+            ("why", "why"),
+            ("log", "log"),
+            ("filter", "filter"),
+            ("next-problem", "problem"),
+            ("do-run", "sync"),
+            ("copy-command", "copy"),
+        ],
         Kind::Log(..) => &[
             ("log-follow", "follow"),
             ("log-search", "search"),
@@ -144,7 +152,7 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         ],
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
-    let always: &[(&str, &str)] = &[("home", "home"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
+    let always: &[(&str, &str)] = &[("home", "home"), ("mirrors", "mirrors"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
     let off = model.hands_off().is_some();
     let mut x = 0;
     for (id, words) in shown.iter().chain(always) {
@@ -214,6 +222,7 @@ impl crate::console::model::Screen {
     pub fn scopes(&self) -> &'static [Scope] {
         match self.log {
             Some(_) => &[Scope::Global, Scope::Log],
+            None if self.kind == Kind::Mirrors => &[Scope::Global, Scope::List, Scope::Mirrors],
             None => &[Scope::Global, Scope::List],
         }
     }

@@ -147,7 +147,7 @@ fn count(look: &Look, area: Rect, buf: &mut Buffer, shape: &Shape<'_>, all: usiz
     if !list.filter.is_empty() {
         text += &format!("   filter {}", list.filter);
     }
-    if let Some((column, backwards)) = &list.sort {
+    if let Some((column, backwards)) = list.sort.as_ref().filter(|(c, _)| c != "rank") {
         text += &format!("   sort {}{column}", if *backwards { "-" } else { "" });
     }
     if !shape.more.is_empty() {

@@ -9,6 +9,7 @@ mod home;
 mod jobs;
 mod list;
 pub mod log;
+mod mirrors;
 mod plain;
 mod run;
 mod run_parts;
@@ -48,6 +49,7 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Schedule => schedule::draw(model, look, inner, buf),
         Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),
         Kind::Doctor => doctor::draw(model, look, inner, buf),
+        Kind::Mirrors => mirrors::draw(model, look, inner, buf),
     }
     if model.help {
         help::draw(model, look, inner, buf);

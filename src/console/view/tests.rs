@@ -113,6 +113,37 @@ fn said(question: &Question) -> Value {
         "locks" => vec![
             json!({"lock": "tree", "mode": "exclusive", "slots": 1, "run": "nightly#12", "stage": "Koji Build", "since": "2026-04-07T08:06:00Z"}),
         ],
+        "repos" => vec![
+            json!({
+                "rank": 105, "repo": "appstream9", "os": "el9", "state": "behind", "freshness": "behind-1", "light": "amber", "relation": "-1",
+                "composes_behind": 1, "dcs": "2/3", "compose": "CentOS-Stream-9-20260403.1", "changed": "2026-04-05T06:30:00Z", "sets": "el9-latest",
+                "pipeline": "nightly", "tree": "/srv/mirror/appstream9", "writer": "quarterdeck", "upstream": "http://mirror.example/9-stream/",
+                "packages": 9214, "size_bytes": 25_877_207_040_u64, "fp": "9c41aa03bb17e2", "md": "71aa0499", "stable": "/srv/stable/appstream9",
+                "stable_compose": "CentOS-Stream-9-20251229.0", "stable_since": "2026-01-05T16:00:00Z", "drift": 842, "drift_gone": 31, "frozen": null,
+                "why": "cedar: upstream is 1 compose ahead: 118 packages are not here", "detail": "cedar: upstream is 1 compose ahead: 118 packages are not here",
+                "next": "its next sync, or now: run the pipeline that writes appstream9", "checked": "2026-04-07T08:06:00Z", "run": "nightly#11",
+            }),
+            json!({
+                "rank": 1, "repo": "automotive-9", "os": "el9", "state": "incoherent", "freshness": "incoherent", "light": "red", "relation": "?", "dcs": "3/3",
+                "compose": "", "changed": "2026-04-05T06:30:00Z", "sets": "", "writer": "external", "fp": "50015001", "detail": "upstream: it is being pushed, or is torn",
+                "next": "wait", "checked": "2026-04-07T08:06:00Z", "frozen": null, "pipeline": null, "stable": null,
+            }),
+            json!({
+                "rank": 309, "repo": "base9", "os": "el9", "state": "in-sync", "freshness": "fresh", "light": "good", "relation": "=", "dcs": "3/3",
+                "compose": "CentOS-Stream-9-20260403.1", "changed": "2026-04-07T06:30:00Z", "sets": "el9-latest", "writer": "quarterdeck",
+                "detail": "the same as upstream", "next": "", "checked": "2026-04-07T08:06:00Z", "frozen": null, "drift": 0, "drift_gone": 0, "stable": null,
+            }),
+            json!({
+                "rank": 311, "repo": "base8", "os": "el8", "state": "frozen", "freshness": "frozen", "light": "good", "relation": "frozen", "dcs": "3/3",
+                "compose": "CentOS-Stream-8-20240527.0", "changed": "2024-05-28T06:30:00Z", "sets": "el8", "writer": "external",
+                "detail": "end of life since 2024-05-31", "frozen": "end of life since 2024-05-31", "checked": "2026-04-07T06:06:00Z", "stable": null,
+            }),
+        ],
+        "mirrors" => vec![
+            json!({"repo": "appstream9", "dc": null, "role": "upstream", "freshness": "fresh", "light": "good", "compose": "CentOS-Stream-9-20260403.1", "why": "whole", "checked": "2026-04-07T08:06:00Z"}),
+            json!({"repo": "appstream9", "dc": "alder", "role": "replica", "freshness": "fresh", "light": "good", "compose": "CentOS-Stream-9-20260403.1", "why": "the same as upstream", "checked": "2026-04-07T08:06:00Z"}),
+            json!({"repo": "appstream9", "dc": "cedar", "role": "replica", "freshness": "behind-1", "light": "amber", "compose": "CentOS-Stream-9-20260331.0", "why": "upstream is 1 compose ahead", "checked": "2026-04-07T08:06:00Z"}),
+        ],
         "doctor" => vec![
             json!({"check": "disk", "state": "ok", "found": "93 GiB free", "help": ""}),
             json!({"check": "pipeline nightly", "state": "warn", "found": "1 warning: line 3: no timeout", "help": "quarterdeck pipeline lint nightly"}),
@@ -139,7 +170,7 @@ fn said(question: &Question) -> Value {
             "stages": stages(None),
         }),
         // Only dialogs ask that, and the log screen has tests of its own.
-        Question::Plan(_) | Question::Attempts(_) => Value::Null,
+        Question::Plan(_) | Question::Attempts(_) | Question::WhyRepo(_) => Value::Null,
         Question::Why(run) => json!({"run": run.to_string(), "state": "running", "reasons": ["Koji Build runs since 1m00s"], "detail": []}),
         Question::History { pipeline, .. } => {
             let runs: Vec<Value> = [12, 11, 10, 9].map(|n| {
@@ -320,7 +351,7 @@ proptest! {
 
     #[test]
     fn any_screen_at_any_size_with_hostile_words_keeps_to_its_cells(
-        which in 0usize..9,
+        which in 0usize..10,
         size in (0u16..=300, 0u16..=100),
         small in any::<bool>(),
         texts in proptest::collection::vec(hostile(), 1..6),
@@ -348,7 +379,7 @@ proptest! {
     }
 
     #[test]
-    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..9) {
+    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..10) {
         const KEYS: [&str; 16] = ["j", "k", "G", "g", "pgdn", "n", "N", "space", "s", "S", "tab", "enter", "q", "]", "=", "esc"];
         let mut model = filled(kinds()[which].clone(), (80, 24));
         for k in keys {

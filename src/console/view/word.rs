@@ -60,6 +60,7 @@ pub fn problem(row: &Row) -> bool {
         || is("last_outcome", &["skipped", "late"])
         || is("state", &["fail", "warn", "broken", "dead"])
         || is("dst", &["gap", "fold"])
+        || is("light", &["amber", "red"])
         || !text(row, "calendar").is_empty() && row.contains_key("dst")
         || row.contains_key("severity")
         || text(row, "result").starts_with("refused")

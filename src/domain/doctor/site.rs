@@ -1,6 +1,7 @@
 //! Checks of the site: its files, its engine, its secrets, its far ends.
 
 use super::{Row, State};
+use crate::domain::freshness::Light;
 
 /// Configuration: what is wrong with the site file, or none. `help` is that error's own.
 pub fn configuration(place: &str, exists: bool, error: Option<(&str, &str)>) -> Row {
@@ -34,6 +35,20 @@ pub fn pipelines_fine(n: usize, total: usize) -> Row {
         ),
         _ => Row::ok("pipelines", format!("{n} of {total} without errors and warnings")),
     }
+}
+
+/// The repositories that are looked at: name, light and words of each.
+pub fn mirrors(all: &[(String, Light, String)]) -> Vec<Row> {
+    let mut out: Vec<Row> = Vec::new();
+    for (name, light, words) in all.iter().filter(|(_, l, _)| *l != Light::Good) {
+        let state = if *light == Light::Unknown { State::Unknown } else { State::Warn };
+        out.push(Row::new(format!("mirror {name}"), state, words.clone(), format!("quarterdeck why {name}")));
+    }
+    let good = all.len() - out.len();
+    if good > 0 {
+        out.insert(0, Row::ok("mirrors", format!("{good} of {} repositories are as they should be", all.len())));
+    }
+    out
 }
 
 /// What lies at the socket's path.

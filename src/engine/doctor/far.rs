@@ -22,7 +22,7 @@ const MOST: usize = 100;
 
 /// What each answered, in order of address, and by how many seconds our clock is ahead of those that told theirs.
 pub async fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
-    let ends = ends(site);
+    let ends = ends(site, Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
     if ends.is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -50,10 +50,12 @@ pub async fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
 }
 
 /// Address → who names it first. Directories are judged by the file systems' own means, not here.
-fn ends(site: &Site) -> BTreeMap<Url, String> {
+fn ends(site: &Site, today: jiff::civil::Date) -> BTreeMap<Url, String> {
     let mut map = BTreeMap::new();
     for (name, repo) in &site.repos {
-        for text in repo.upstream.iter().chain(&repo.replicas) {
+        // What stands still may have no upstream any more; its replicas still serve.
+        let upstream = if repo.standstill(today).is_none() { repo.upstream.as_slice() } else { &[] };
+        for text in upstream.iter().chain(repo.replicas.iter().map(|r| &r.at)) {
             let Ok(mut url) = Url::parse(text) else { continue };
             if !matches!(url.scheme(), "http" | "https") || map.len() >= MOST {
                 continue;

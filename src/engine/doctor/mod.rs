@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::routes;
 use super::rows;
 use super::state::Engine;
+use super::trees;
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::doctor::{self, EngineFacts, Row, State};
@@ -65,6 +66,10 @@ fn own(engine: &Engine) -> (Vec<Row>, Arc<Site>) {
     if !site.secrets.is_empty() {
         let found = format!("{} named; not asked for here", site.secrets.len());
         out.push(Row { check: "secrets".into(), state: State::Unknown, found, help: "quarterdeck secret test".into() });
+    }
+    match trees::health(engine, &site) {
+        Ok(mirrors) => out.extend(doctor::mirrors(&mirrors)),
+        Err(e) => out.push(Row { check: "mirrors".into(), state: State::Fail, found: e.message, help: e.help }),
     }
     (out, site)
 }

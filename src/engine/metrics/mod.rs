@@ -35,6 +35,8 @@ struct Facts {
     draining: bool,
     read_only: Option<bool>,
     schedule: State,
+    /// Requests and bytes of looks at mirrors.
+    looks: (u64, u64),
 }
 
 /// The page.
@@ -56,6 +58,7 @@ pub async fn page(engine: &Arc<Engine>) -> Result<String, ApiError> {
             draining: engine.store.drain().map_err(|e| from_store(&e))?.is_some(),
             read_only: site.as_ref().map(|s| s.read_only),
             schedule: engine.schedule.state(),
+            looks: (engine.freshness.meter.requests(), engine.freshness.meter.bytes()),
         };
         Ok(render(&facts))
     })
@@ -90,6 +93,8 @@ fn render(f: &Facts) -> String {
         t.single("quarterdeck_state_free_bytes", Kind::Gauge, "Free space of the state directory's file system.", free as f64);
     }
     t.single("quarterdeck_log_bytes_total", Kind::Counter, "Log of ended step attempts, as it was written.", f.totals.log_bytes as f64);
+    t.single("quarterdeck_mirror_requests_total", Kind::Counter, "Requests to upstreams and replicas.", f.looks.0 as f64);
+    t.single("quarterdeck_mirror_bytes_total", Kind::Counter, "Bytes of their answers' bodies.", f.looks.1 as f64);
     let dropped = f.totals.log_dropped_bytes as f64;
     t.single("quarterdeck_log_dropped_bytes_total", Kind::Counter, "Log of ended step attempts beyond their limit.", dropped);
     t.single("quarterdeck_audit_entries_total", Kind::Counter, "Entries of the audit chain.", f.totals.audit_entries as f64);

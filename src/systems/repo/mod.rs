@@ -6,6 +6,7 @@ pub mod links;
 pub mod list;
 pub mod origin;
 pub mod owner;
+pub mod probe;
 pub mod read;
 pub mod snapshots;
 pub mod tree;
