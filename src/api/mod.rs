@@ -1,6 +1,7 @@
 //! Floor 3: the protocol between clients and the engine: its types, and the client. HTTP + JSON over a Unix socket.
 
 pub mod client;
+pub mod diff;
 pub mod error;
 pub mod log;
 pub mod page;

@@ -74,6 +74,8 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// The demo estate: a yum upstream, its mirror and an engine, in one command
     Demo(Demo),
+    /// Compare two contents: packages, sources, module streams, and the CVE ids between them
+    Diff(Diff),
     /// Check this machine and site: each row with what was found and what to do. Exit 1 where something fails
     Doctor,
     /// Do an action by its id: `quarterdeck actions` lists them
@@ -147,6 +149,33 @@ pub enum Command {
         /// PIPELINE#NUMBER, PR-…, or a repository of the site file
         run: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A content is a set of the site (SET or SET@latest), a pointer (SET@stable, stable), a snapshot, six digits or more of a fingerprint,\n\
+    a directory, or an address. What a changelog does not tell is unknown, and is shown so."
+)]
+pub struct Diff {
+    /// The content that was
+    pub a: String,
+    /// The content that is
+    pub b: String,
+    /// Packages, one by one, in place of their sources
+    #[arg(long)]
+    pub packages: bool,
+    /// What was written between the two, source by source
+    #[arg(long, conflicts_with_all = ["packages", "no_changelogs"])]
+    pub changelogs: bool,
+    /// Read no changelog: faster, and no CVE ids
+    #[arg(long)]
+    pub no_changelogs: bool,
+    /// Rows at most, for people; --json has them all
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Exit with 1 where something differs
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod args;
 mod connect;
 mod console_log;
 mod demo;
+mod diff;
 mod doctor;
 mod engine;
 mod evidence;
@@ -116,6 +117,7 @@ fn dispatch(command: Command, ctx: &Ctx, out: &mut Out) -> Outcome {
         Command::Cancel(args) => run::cancel(ctx, out, args),
         Command::Completions { shell } => manual::completions(out, shell),
         Command::Demo(args) => demo::run(ctx, out, args),
+        Command::Diff(args) => diff::run(ctx, out, &args),
         Command::Doctor => doctor::run(ctx, out),
         Command::Do(args) => run::act(ctx, out, args),
         Command::Engine { command } => engine::run(ctx, out, command),

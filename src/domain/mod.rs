@@ -6,6 +6,7 @@ pub mod attempt;
 pub mod audit;
 pub mod changelog;
 pub mod changes;
+pub mod closure;
 pub mod content;
 pub mod decision;
 pub mod dep;

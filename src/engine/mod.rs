@@ -6,6 +6,7 @@ mod builds;
 pub mod catalog;
 mod cobbler;
 pub mod content;
+pub mod contents;
 pub mod doctor;
 mod due;
 mod events;

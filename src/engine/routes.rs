@@ -18,8 +18,8 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, events, freshness, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts, tested,
-    trees, wait, why,
+    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts,
+    tested, trees, wait, why,
 };
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
@@ -52,6 +52,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/attempts/{pipeline}/{number}", get(attempts))
         .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
         .route("/v1/grep/{pipeline}/{number}/{fence}", get(log_search))
+        .route("/v1/diff", get(diff))
         .route("/v1/events", get(stream))
         .route("/v1/secrets/{name}/test", get(secret_test))
         .route("/metrics", get(metrics_page))
@@ -322,6 +323,26 @@ async fn stream(State(engine): Shared, Extension(peer): Extension<Peer>, headers
 async fn secret_test(State(engine): Shared, Extension(peer): Extension<Peer>, Path(name): Path<String>) -> Result<Response, Fault> {
     let caller = viewer(&engine, peer).await?;
     Ok(answer(&secret_acts::test(&engine, caller, name).await?))
+}
+
+/// Reads two contents: minutes, where they lie far away, on a thread of its own. So many at a time; more wait.
+async fn diff(State(engine): Shared, Extension(peer): Extension<Peer>, Query(q): Params) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    let word = |key: &str| match q.get(key).filter(|w| !w.is_empty()) {
+        Some(w) => Ok(w.clone()),
+        None => Err(ApiError::bad(format!("`{key}` names no content"), "ask for /v1/diff?a=CONTENT&b=CONTENT")),
+    };
+    let (a, b, changelogs) = (word("a")?, word("b")?, q.get("changelogs").is_none_or(|v| v != "0"));
+    let turn = engine.diffs.acquire().await.map_err(|_| ApiError::no_engine("the engine is ending", "ask again"))?;
+    let held = engine.clone();
+    let work = move || {
+        let (site, state) = (held.site()?, held.watch.dirs().state.clone());
+        let places = contents::Places { site: &site, state: &state, paths: false };
+        contents::compare(&state, &places.find(&a)?, &places.find(&b)?, changelogs)
+    };
+    let answered = blocking(work).await;
+    drop(turn);
+    Ok(answer(&answered?))
 }
 
 async fn attempts(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::content::SiteContent;
 use super::freshness::Freshness;
@@ -28,6 +28,9 @@ use crate::domain::log::Patterns;
 use crate::domain::run::RunState;
 use crate::runner::Runner;
 use crate::store::{RunsQuery, Store, StoreError};
+
+/// Two lists of 20,000 packages are ten megabytes; each comparison has two.
+const DIFFS: usize = 2;
 
 /// The acting engine.
 pub struct Engine {
@@ -51,6 +54,8 @@ pub struct Engine {
     pub leases: Leases,
     pub promotions: super::promotion::Board,
     pub freshness: Freshness,
+    /// Comparisons of contents that run at once.
+    pub diffs: Semaphore,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -94,6 +99,7 @@ impl Engine {
             leases: Leases::default(),
             promotions: Default::default(),
             freshness: Freshness::default(),
+            diffs: Semaphore::new(DIFFS),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),

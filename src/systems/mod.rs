@@ -3,3 +3,4 @@
 pub mod cobbler;
 pub mod git;
 pub mod repo;
+pub mod signature;

@@ -1,5 +1,6 @@
 //! Yum repositories, on disk or over HTTP, read into domain types. Reads only, but for the tree's own file operations that `mirror/*` uses.
 
+pub mod deps;
 pub mod digest;
 pub mod inventory;
 pub mod links;

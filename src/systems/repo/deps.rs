@@ -1,0 +1,114 @@
+//! Dependencies of repositories, read into a world whose requirements can be judged.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Origin, RepoAt, RepoError};
+use crate::domain::closure::{Number, World};
+use crate::domain::content::{CONTENT_TYPES, Collector, content_type};
+use crate::domain::dep::{Capability, Evr, Sense};
+use crate::wire::primary::{self, Compare, Entry, Package};
+use crate::wire::repomd::{self, Repomd};
+use crate::wire::{WireError, filelists};
+
+/// What is left to ask of a repository whose packages were read: its file lists.
+pub struct Loaded {
+    origin: Origin,
+    repomd: Repomd,
+    numbers: HashMap<String, Number>,
+}
+
+/// Which packages of a repository come into a world.
+pub type Take<'a> = &'a (dyn Fn(&Package) -> bool + Sync);
+
+/// Reads a repository's packages into the world. `checked`: their requirements count, and they are part of the content. A package that `take`
+/// refuses is as if it were not there: so a hold is tried out before anything is built.
+pub async fn load(world: &mut World, repo: &RepoAt, checked: bool, take: Take<'_>, all: &mut Collector) -> Result<Loaded, RepoError> {
+    let origin = Origin::open(&repo.at)?;
+    let raw = origin.repomd().await?;
+    let wire = |source: WireError| RepoError::Wire { at: repo.at.clone(), source };
+    let repomd = repomd::parse(&raw).map_err(wire)?;
+    let data = repomd.find("primary").ok_or_else(|| wire(WireError::Missing { what: "repomd.xml", missing: "primary".into() }))?;
+    if checked {
+        all.repomd(&repo.name, &super::read::sha256(&raw));
+        for content in repomd.data.iter().filter(|d| CONTENT_TYPES.contains(&content_type(&d.ty))) {
+            if let Some(sum) = content.open() {
+                all.metadata(&repo.name, &content.ty, &sum.hex);
+            }
+        }
+    }
+    let mut numbers = HashMap::new();
+    let work = |open: &mut dyn std::io::BufRead| {
+        primary::read(open, true, |p| {
+            if !take(p) {
+                return Ok(());
+            }
+            let nevra = p.nevra();
+            if checked {
+                all.package(&repo.name, &nevra, &p.checksum.hex, p.size);
+            }
+            let number = world.package(nevra);
+            numbers.insert(p.checksum.hex.clone(), number);
+            p.provides.iter().for_each(|e| world.provide(number, capability(e)));
+            p.files.iter().for_each(|path| world.file(number, path));
+            if checked {
+                p.requires.iter().for_each(|e| world.require(number, capability(e)));
+            }
+            Ok(())
+        })
+    };
+    origin.scan(data, "primary.xml", work).await?;
+    Ok(Loaded { origin, repomd, numbers })
+}
+
+/// Looks the wanted paths up in the file lists of a repository.
+pub async fn load_files(world: &mut World, from: &Loaded, wanted: &HashSet<String>) -> Result<(), RepoError> {
+    // A repository without filelists has no more files to tell of.
+    let Some(data) = from.repomd.find("filelists") else { return Ok(()) };
+    let work = |open: &mut dyn std::io::BufRead| {
+        filelists::read(open, |id, path| {
+            if let (true, Some(number)) = (wanted.contains(path), from.numbers.get(id)) {
+                world.file(*number, path);
+            }
+        })
+    };
+    from.origin.scan(data, "filelists.xml", work).await
+}
+
+/// A part of a set: a repository, and which of its packages belong to it.
+pub struct Part<'a> {
+    pub repo: RepoAt,
+    pub take: Take<'a>,
+}
+
+/// The world of a set, file lists included where somebody requires a path: `parts` are judged, `extra` only provide.
+pub async fn world(parts: &[Part<'_>], extra: &[RepoAt]) -> Result<World, (String, RepoError)> {
+    let (mut world, mut all, mut held) = (World::default(), Collector::new(), Vec::new());
+    for part in parts {
+        let loaded = load(&mut world, &part.repo, true, part.take, &mut all).await;
+        held.push((part.repo.name.clone(), loaded.map_err(|e| (part.repo.name.clone(), e))?));
+    }
+    for repo in extra {
+        let loaded = load(&mut world, repo, false, &|_| true, &mut all).await;
+        held.push((repo.name.clone(), loaded.map_err(|e| (repo.name.clone(), e))?));
+    }
+    let wanted = world.wanted_files();
+    if !wanted.is_empty() {
+        for (name, loaded) in &held {
+            load_files(&mut world, loaded, &wanted).await.map_err(|e| (name.clone(), e))?;
+        }
+    }
+    Ok(world)
+}
+
+/// An entry of primary as a rule of dependencies knows it.
+fn capability(entry: &Entry) -> Capability {
+    let sense = entry.compare.map(|c| match c {
+        Compare::Eq => Sense::Eq,
+        Compare::Lt => Sense::Lt,
+        Compare::Gt => Sense::Gt,
+        Compare::Le => Sense::Le,
+        Compare::Ge => Sense::Ge,
+    });
+    let evr = || Evr { epoch: entry.epoch.clone(), version: entry.version.clone(), release: entry.release.clone() };
+    Capability { name: entry.name.clone(), range: sense.map(|s| (s, evr())) }
+}

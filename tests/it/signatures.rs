@@ -1,0 +1,78 @@
+//! Signatures through the tools themselves: packages and metadata signed by a key that the test makes, unsigned, damaged, and signed by a stranger.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use quarterdeck::systems::signature::{Verdict, gpgv, rpmkeys};
+
+use crate::demo_tools::have;
+
+/// Generous: it is there so that a tool which hangs ends the test.
+const LIMIT: Duration = Duration::from_secs(120);
+const SPEC: &str = "Name: t\nVersion: 1\nRelease: 1\nSummary: s\nLicense: MIT\nBuildArch: noarch\n%description\nd\n%files\n";
+
+/// A package that is signed, one that is not, and one that is damaged, with the public key in `key.asc`.
+fn packages(dir: &Path) -> [PathBuf; 3] {
+    let run = |program: &str, args: &[&str]| {
+        let mut c = Command::new(program);
+        c.args(args).current_dir(dir).env("HOME", dir).env("GNUPGHOME", dir.join("gpg")).env("LC_ALL", "C").stdin(Stdio::null());
+        let out = c.output().unwrap();
+        assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    std::fs::DirBuilder::new().mode(0o700).create(dir.join("gpg")).unwrap();
+    std::fs::write(dir.join("t.spec"), SPEC).unwrap();
+    let (top, rpms) = (format!("_topdir {}", dir.join("top").display()), format!("_rpmdir {}", dir.display()));
+    run("gpg", &["--batch", "--quiet", "--passphrase", "", "--quick-gen-key", "Test <t@example.org>", "rsa2048", "sign", "never"]);
+    run("gpg", &["--batch", "--armor", "--output", "key.asc", "--export"]);
+    run("rpmbuild", &["-bb", "--quiet", "--define", &top, "--define", &rpms, "--define", "_build_name_fmt %%{NAME}.rpm", "t.spec"]);
+    let [signed, plain, damaged] = ["signed.rpm", "plain.rpm", "damaged.rpm"].map(|n| dir.join(n));
+    std::fs::copy(dir.join("t.rpm"), &plain).unwrap();
+    std::fs::rename(dir.join("t.rpm"), &signed).unwrap();
+    run("rpmsign", &["--define", "_gpg_name Test", "--define", "__gpg /usr/bin/gpg", "--addsign", "signed.rpm"]);
+    let mut bytes = std::fs::read(&signed).unwrap();
+    let at = bytes.len() - 10;
+    bytes[at] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    run("gpg", &["--batch", "--armor", "--output", "plain.asc", "--detach-sign", "plain.rpm"]);
+    // Its agent ends with its home, not some time later.
+    run("gpgconf", &["--homedir", "gpg", "--kill", "all"]);
+    [signed, plain, damaged]
+}
+
+#[test]
+fn a_key_of_the_test_tells_signed_from_unsigned_and_from_damaged() {
+    if !have("signatures.tools", &["gpg", "gpg-agent", "gpgv", "gpgconf", "rpmbuild", "rpmsign", "rpmkeys"]) {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(told_apart());
+}
+
+async fn told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = packages(dir.path());
+    let key = [dir.path().join("key.asc")];
+    let db = rpmkeys::Database::new(&dir.path().join("keys"), &key, LIMIT).await.unwrap();
+    let mut asked = all.to_vec();
+    asked.push(dir.path().join("gone.rpm"));
+    let got = db.check(&asked, LIMIT).await.unwrap();
+    assert!(got[0].is_good() && got[1] == Verdict::Unsigned, "{got:?}");
+    assert!(matches!(got[2], Verdict::Bad(_)) && matches!(got[3], Verdict::Unreadable(_)), "{got:?}");
+    let home = dir.path().join("gpgv");
+    std::fs::create_dir(&home).unwrap();
+    let sign = dir.path().join("plain.asc");
+    assert!(gpgv::verify(&home, &key, &sign, &all[1], LIMIT).await.unwrap().is_good());
+    assert!(matches!(gpgv::verify(&home, &key, &sign, &all[2], LIMIT).await.unwrap(), Verdict::Bad(_)));
+    assert_eq!(gpgv::verify(&home, &key, &dir.path().join("none.asc"), &all[1], LIMIT).await.unwrap(), Verdict::Unsigned);
+    // With another key of the site the same signature is one of a stranger.
+    let other = tempfile::tempdir().unwrap();
+    packages(other.path());
+    let stranger = [other.path().join("key.asc")];
+    let db = rpmkeys::Database::new(&other.path().join("keys"), &stranger, LIMIT).await.unwrap();
+    assert!(matches!(db.check(&all[..1], LIMIT).await.unwrap()[0], Verdict::UnknownKey(_)));
+    let home = other.path().join("gpgv");
+    std::fs::create_dir(&home).unwrap();
+    assert!(matches!(gpgv::verify(&home, &stranger, &sign, &all[1], LIMIT).await.unwrap(), Verdict::UnknownKey(_)));
+}
