@@ -233,6 +233,8 @@ impl Builder {
             &text[at..at + r.nevra() + 1 + r.checksum as usize]
         };
         self.rows.sort_unstable_by(|a, b| rank[a.repo as usize].cmp(&rank[b.repo as usize]).then_with(|| key(a).cmp(key(b))));
+        self.text.shrink_to_fit();
+        self.rows.shrink_to_fit();
         self.metadata.sort_unstable();
         self.metadata.dedup();
         self.streams.sort_unstable();
@@ -300,6 +302,11 @@ impl PackageList {
 
     pub fn get(&self, i: usize) -> Option<Package<'_>> {
         self.rows.get(i).map(|r| self.package(r))
+    }
+
+    /// The package of a number below `len`.
+    pub fn at(&self, i: u32) -> Package<'_> {
+        self.package(&self.rows[i as usize])
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
