@@ -165,6 +165,11 @@ impl Places<'_> {
         if pointer == "latest" {
             return Ok(live);
         }
+        // A promotion says where the set's pointers lie; its first datacentre is switched first.
+        let own = self.site.promotion.values().filter(|p| p.set == set && (p.pointer == pointer || p.candidate == pointer));
+        if let Some(repos) = own.flat_map(|p| &p.dcs).find_map(|dc| snapshots::pointer(&dc.root, pointer)) {
+            return Ok(repos);
+        }
         // Of several roots with such a pointer, those count whose repositories are the set's.
         let wanted: HashSet<&str> = live.iter().map(|r| r.name.as_str()).collect();
         let mut hits: Vec<(PathBuf, Vec<RepoAt>)> = Vec::new();
@@ -188,7 +193,9 @@ impl Places<'_> {
     }
 
     fn roots(&self) -> Vec<PathBuf> {
-        snapshots::roots(&self.site.mirror_roots)
+        let promoted = self.site.promotion.values().flat_map(|p| p.dcs.iter().map(|dc| dc.root.clone()));
+        let dirs: Vec<PathBuf> = self.site.mirror_roots.iter().cloned().chain(promoted).collect();
+        snapshots::roots(&dirs)
     }
 
     fn unknown(&self, word: &str, all: &[snapshots::Snapshot]) -> ApiError {

@@ -76,6 +76,11 @@ impl Lists {
         open().map(Some).map_err(|e| fail("cannot read it", &path, &e))
     }
 
+    /// Whether there is a file for this content; only reading it tells whether it is good.
+    pub fn has(&self, fp: &str) -> bool {
+        is_fp(fp) && self.path(fp).exists()
+    }
+
     /// Fingerprints that begin with these digits and have a list.
     pub fn find(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let entries = match std::fs::read_dir(&self.dir) {
