@@ -323,3 +323,50 @@ fn the_mirror_of_the_demo_is_what_upstream_is_for_every_tool() {
         assert_eq!(comparable(a), comparable(b));
     }
 }
+
+fn rpms_below(dir: &Path, out: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_dir() {
+            rpms_below(&path, out);
+        } else if name.ends_with(".rpm") {
+            out.insert(name, std::fs::read(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn dnf_fetches_from_a_mirror_whose_upstream_replaced_packages_under_their_names() {
+    if !have("interop.same_name", &["dnf", "createrepo_c"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (up, mirror, got) = (dir.path().join("up"), dir.path().join("mirror"), dir.path().join("got"));
+    std::fs::create_dir_all(up.join("Packages")).unwrap();
+    let some: Vec<Package> = compose(31, 1).packages.into_iter().filter(|p| p.repo == Repo::BaseOS).take(8).collect();
+    let publish = |replaced: usize| {
+        for (i, p) in some.iter().enumerate() {
+            let built = quarterdeck::demo::rpms::build(p, u64::from(i < replaced)).unwrap();
+            std::fs::write(up.join("Packages").join(p.file_name()), built.bytes).unwrap();
+        }
+        tool("createrepo_c", [std::ffi::OsStr::new("-q"), "--database".as_ref(), up.as_os_str()]);
+    };
+    publish(0);
+    let server = Upstream::start(&up, upstream::Options::default()).unwrap();
+    mirror_sync(&server.url(), &mirror).expect(0);
+    publish(5);
+    mirror_sync(&server.url(), &mirror).expect(0);
+    let lists = |repo: &Path| types(repo).iter().filter(|t| t.starts_with("primary")).count();
+    assert_eq!((lists(&up), lists(&mirror)), (2, 1), "a list in another form would lead its readers astray");
+    let served = Upstream::start(&mirror, upstream::Options::default()).unwrap();
+    let ours = [("ours", served.url())];
+    let work = dir.path().join("w1");
+    assert_eq!(dnf_nevras(&work, &ours), dnf_nevras(&dir.path().join("w2"), &[("theirs", server.url())]));
+    let path = format!("--download-path={}", got.display());
+    dnf(&work, &ours, &["reposync", &path]).expect(0);
+    let (mut theirs, mut fetched) = Default::default();
+    rpms_below(&up, &mut theirs);
+    rpms_below(&got, &mut fetched);
+    assert_eq!(theirs.len(), 8);
+    assert!(theirs == fetched, "{:?} against {:?}", theirs.keys(), fetched.keys());
+}
