@@ -106,6 +106,8 @@ pub struct Evidence {
     pub known_us: i64,
     /// Up to here all must be settled.
     pub until_us: i64,
+    /// When the ledger was read.
+    pub read_us: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -303,7 +305,7 @@ fn ledger(e: &Evidence, bad: Bad) {
             ("skipped", Some(run)) => bad("I9", format!("{at} is called skipped and names {}", name(run.0, run.1))),
             _ => bad("I9", format!("{at} is called `{}`, which is no outcome", o.outcome)),
         }
-        if o.cause == "missed" && o.scheduled_us > e.until_us {
+        if o.cause == "missed" && o.scheduled_us > e.read_us {
             bad("I9", format!("{at} is called missed, and has not come yet"));
         }
         if o.outcome != "ran" && o.why.is_empty() || o.outcome == "skipped" && o.cause.is_empty() {

@@ -422,6 +422,7 @@ impl Estate {
             })
         });
         e.occurrences = rows.and_then(Iterator::collect).map_err(fail)?;
+        e.read_us = now_us();
         Ok(e)
     }
 }

@@ -159,7 +159,7 @@ fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
     let scheduled = |e: &mut Evidence| {
         e.told.clear();
         e.beats = vec![check::Beat { pipeline: "p", every_us: 5_000_000, phase_us: 0 }];
-        (e.placed_us, e.known_us, e.until_us) = (1, 5_000_000, 24_999_999);
+        (e.placed_us, e.known_us, e.until_us, e.read_us) = (1, 5_000_000, 24_999_999, 24_999_999);
         e.occurrences = vec![row(1, "ran", Some(1)), row(2, "skipped", None), row(3, "coalesced", Some(2)), row(4, "late", Some(2))];
     };
     let mut sound = world();
@@ -179,7 +179,7 @@ fn i9_an_occurrence_that_is_missing_doubled_or_unexplained_is_seen() {
         let twice = check::Occurrence { trigger: "u".into(), ..e.occurrences[1].clone() };
         e.occurrences.push(twice);
     });
-    with("has not come yet", &|e| e.until_us = 9_999_999);
+    with("has not come yet", &|e| e.read_us = 9_999_999);
     with("never due", &|e| e.occurrences[1].scheduled_us += 1);
     with("not there yet", &|e| e.placed_us = 5_000_000);
     with("says not why", &|e| e.occurrences[1].why.clear());
