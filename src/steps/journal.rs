@@ -49,9 +49,7 @@ pub fn past(path: Option<&Path>, key: &str) -> Result<Past, StepError> {
     let Some(path) = path else { return Ok(Past::Nothing) };
     let mut bytes = Vec::new();
     match std::fs::File::open(path).and_then(|f| f.take(MOST + 1).read_to_end(&mut bytes)) {
-        Ok(n) if n as u64 > MOST => {
-            return Err(unreadable(path, "it is larger than 4 MiB"));
-        }
+        Ok(n) if n as u64 > MOST => Err(unreadable(path, "it is larger than 4 MiB")),
         Ok(_) => Ok(read(&bytes, key)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Past::Nothing),
         // What was begun is not known then: nothing may be begun.

@@ -105,7 +105,7 @@ mod tests {
         let old = event("1", "Reposync", TaskState::Complete);
         let new = |id: &str| event(id, "Reposync", TaskState::Running);
         let judge = |events: &[Event], logs: &[(String, TaskLog)]| ours(events, &["1"], &repos, logs);
-        assert_eq!(judge(&[old.clone()], &[]), Ours::None);
+        assert_eq!(judge(std::slice::from_ref(&old), &[]), Ours::None);
         assert_eq!(judge(&[old.clone(), new("2"), event("3", "Sync", TaskState::Running)], &[]), Ours::One("2".into()));
         assert_eq!(judge(&[new("2")], &[log("2", &["a"], None)]), Ours::One("2".into()));
         assert_eq!(judge(&[new("2")], &[log("2", &["a", "b"], Some(Ended::Complete))]), Ours::One("2".into()));
