@@ -92,6 +92,9 @@ pub struct PlanDoc {
     pub reads: Vec<String>,
     pub writes: Vec<String>,
     pub locks: Vec<String>,
+    /// Names of secrets that its steps get.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// Of its last runs that succeeded; none where there is none.
     pub usual_ms: Option<u64>,
 }
@@ -104,6 +107,35 @@ pub struct ParameterDoc {
     /// None = it must be given.
     pub default: Option<String>,
     pub description: String,
+    #[serde(default)]
+    pub rule: Rule,
+}
+
+/// What a value must be, for a form that offers and checks it. `result`: `success`, `failure` or `any`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Rule {
+    Text {
+        pattern: Option<String>,
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Bool,
+    Int {
+        min: Option<i64>,
+        max: Option<i64>,
+    },
+    Choice {
+        choices: Vec<String>,
+    },
+    Run {
+        of: Option<String>,
+        result: String,
+    },
+    /// An engine of another version says it in words only.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// `POST /v1/do`: the only request that changes anything.

@@ -1,6 +1,8 @@
 //! `screen`: one frame without a terminal, and the console itself, which is the same with one.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,13 +17,16 @@ use super::save::{self, Source};
 use crate::api::ApiError;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
+use crate::console::edit::Desk;
 use crate::console::keyfile;
 use crate::console::link::Address;
 use crate::console::model::screen::Kind;
 use crate::console::run::{Left, Opening};
 use crate::console::term::attention::Attention;
+use crate::console::themes;
 use crate::console::watch::Reload;
 use crate::console::{self, Model, shot, svg};
+use crate::engine::catalog;
 use crate::theme::{Depth, Glyphs};
 
 /// Prints one frame.
@@ -116,15 +121,43 @@ pub fn on_site(ctx: &Ctx, out: &Out, site: &crate::config::Site, how: &How) -> R
     open(ctx, site, how, model, console::run::Source::Engine { address: Address { socket, uid: ctx.uid, shared }, prepare })
 }
 
+/// What the pages of pipelines work with: files with this person's rights, the site as `pipeline lint` knows it.
+fn desk(ctx: &Ctx) -> Desk {
+    let (dirs, uid) = (ctx.dirs.clone(), ctx.uid);
+    let catalog = move || {
+        let site = dirs.load(uid).map_err(|e| e.in_short())?;
+        let catalog = catalog::of_site_now(&dirs, &site, uid, SystemClock.now()).map_err(|e| e.in_short())?;
+        Ok(catalog::with_stages(catalog, &dirs, uid))
+    };
+    Desk {
+        pipelines: ctx.dirs.pipelines(),
+        drafts: ctx.dirs.state.join("drafts"),
+        catalog: Box::new(catalog),
+        have: crate::engine::plan::have,
+        check: super::pipeline::shell_check,
+        now: || SystemClock.now(),
+        pid: std::process::id(),
+    }
+}
+
 fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, source: console::run::Source<'_>) -> Result<Left, Failure> {
     let env = |n: &str| std::env::var(n).ok();
     let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
-    let suited = || look::suited(ctx, site, ascii, Depth::of_environment(env));
+    let depth = Depth::of_environment(env);
+    // `:theme` holds until the console is left, and is read again like the site's own when its file changes.
+    let chosen = RefCell::new(None::<String>);
+    let named = |name: &str| look::named(ctx, name, ascii, depth).map_err(|e| format!("{}. {}", e.in_short(), e.help()));
+    let suited = || match chosen.borrow().as_deref().map(&named) {
+        Some(Ok(look)) => (look, None),
+        Some(Err(why)) => (look::suited(ctx, site, ascii, depth).0, Some(why)),
+        None => look::suited(ctx, site, ascii, depth),
+    };
     let (look, complaint) = suited();
     if let Some(why) = complaint {
         model.complain(why);
     }
     let on = |what| how.notify.contains(&what);
+    model.themes = themes::names(&ctx.dirs, ctx.uid).unwrap_or_default();
     let attention = Attention { bell: on(Notify::Bell), osc9: on(Notify::Osc9), title: on(Notify::Title) };
     let _log = console_log::start(&ctx.dirs.state, &ctx.global.log_level);
     console::term::guard::restore_on_panic();
@@ -133,8 +166,18 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
             (look, None) => Ok(look),
             (_, Some(why)) => Err(why),
         };
+        let choose = |name: &str| {
+            let look = named(name)?;
+            *chosen.borrow_mut() = Some(name.to_owned());
+            Ok(look)
+        };
         let reload = Reload::of(&ctx.dirs.themes(), Box::new(read));
-        console::run::run(Opening { model, look, attention, source, reload }, &SystemClock).await.map_err(|e| {
+        console::run::run(
+            Opening { model, look, attention, source, reload, choose: Box::new(choose), desk: Arc::new(desk(ctx)) },
+            &SystemClock,
+        )
+        .await
+        .map_err(|e| {
             let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
             Failure::from(ApiError::bad(e.to_string(), help))
         })

@@ -106,10 +106,13 @@ pub enum Scope {
     Log,
     /// The screen of repositories and their replicas.
     Mirrors,
+    /// The page of a pipeline, while no text is typed.
+    Pipeline,
 }
 
 impl Scope {
-    pub const ALL: [(&str, Self); 4] = [("global", Self::Global), ("list", Self::List), ("log", Self::Log), ("mirrors", Self::Mirrors)];
+    pub const ALL: [(&str, Self); 5] =
+        [("global", Self::Global), ("list", Self::List), ("log", Self::Log), ("mirrors", Self::Mirrors), ("pipeline", Self::Pipeline)];
 }
 
 /// What the keys pressed so far mean.

@@ -78,7 +78,15 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
         Effect::Do(request) => Some(Msg::Done { request, result: Err(error()) }),
         Effect::Arm(_) => Some(Msg::Armed(Err(error()))),
         Effect::Disarm => Some(Msg::Disarmed(Err(error()))),
-        Effect::Ask(_) | Effect::Copy(_) | Effect::Log(_) | Effect::Suspend | Effect::Redraw | Effect::Quit => None,
+        Effect::Ask(_)
+        | Effect::Copy(_)
+        | Effect::Log(_)
+        | Effect::Page(_)
+        | Effect::Editor { .. }
+        | Effect::Theme(_)
+        | Effect::Suspend
+        | Effect::Redraw
+        | Effect::Quit => None,
     }
 }
 
@@ -102,7 +110,14 @@ async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell
             Effect::Do(request) => act(&mut client, request).await,
             Effect::Arm(wish) => arm(&mut client, wish).await,
             Effect::Disarm => disarm(&mut client).await,
-            Effect::Copy(_) | Effect::Log(_) | Effect::Suspend | Effect::Redraw | Effect::Quit => continue,
+            Effect::Copy(_)
+            | Effect::Log(_)
+            | Effect::Page(_)
+            | Effect::Editor { .. }
+            | Effect::Theme(_)
+            | Effect::Suspend
+            | Effect::Redraw
+            | Effect::Quit => continue,
         };
         if tell.send(msg).await.is_err() {
             return None;

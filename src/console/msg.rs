@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::edit;
 use super::keymap::Key;
 use super::log;
 use super::question::{Answer, Question};
@@ -45,6 +46,8 @@ pub enum Msg {
     },
     /// What the log screen asked for.
     Log(Box<log::Told>),
+    /// What the page of a pipeline asked for.
+    Page(Box<edit::Told>),
 }
 
 /// The connection to the engine.
@@ -68,8 +71,17 @@ pub enum Effect {
     Disarm,
     /// For the log screen, beside everything else that is asked.
     Log(log::Order),
+    /// For the page of a pipeline.
+    Page(Box<edit::Order>),
+    /// The person's own editor in the place of the console, on this text.
+    Editor {
+        name: String,
+        text: String,
+    },
     /// Into the person's clipboard, and told where that may not have worked.
     Copy(String),
+    /// Another look, by its name.
+    Theme(String),
     Suspend,
     /// The next frame is written whole: something else has written on the terminal.
     Redraw,

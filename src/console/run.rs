@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::edit::{self, Desk};
 use super::link::{self, Address};
 use super::log;
 use super::model::{Link, Mode, Model};
@@ -22,6 +24,7 @@ use super::term::tty;
 use super::update;
 use super::watch::Reload;
 use crate::base::clock::Clock;
+use crate::base::sys;
 use crate::theme::Look;
 
 /// Messages that wait at most; the link waits when the console is behind.
@@ -53,6 +56,10 @@ pub struct Opening<'a> {
     pub source: Source<'a>,
     /// Looks that may change while it is open.
     pub reload: Reload<'a>,
+    /// The look of a name, kept from then on, for `:theme`.
+    pub choose: Box<dyn Fn(&str) -> Result<Look, String> + 'a>,
+    /// For the pages of pipelines.
+    pub desk: Arc<Desk>,
 }
 
 /// How the console was left.
@@ -79,6 +86,8 @@ pub enum ConsoleError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     End,
+    /// From the keyboard: while another program has the terminal, it is for that.
+    Interrupt,
     HangUp,
     Stop,
     Continue,
@@ -93,8 +102,8 @@ impl Signals {
         Ok(Self([
             on(Event::End, SignalKind::terminate())?,
             on(Event::HangUp, SignalKind::hangup())?,
-            on(Event::End, SignalKind::interrupt())?,
-            on(Event::End, SignalKind::quit())?,
+            on(Event::Interrupt, SignalKind::interrupt())?,
+            on(Event::Interrupt, SignalKind::quit())?,
             on(Event::Stop, SignalKind::from_raw(libc::SIGTSTP))?,
             on(Event::Continue, SignalKind::from_raw(libc::SIGCONT))?,
             on(Event::Size, SignalKind::window_change())?,
@@ -116,7 +125,7 @@ impl Signals {
 
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
 pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
-    let Opening { model, look, attention, source, reload } = opening;
+    let Opening { model, look, attention, source, reload, choose, desk } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
@@ -136,7 +145,9 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         (tx, Some(rx))
     };
     let (tell, mut told) = mpsc::channel(INBOX);
-    let outward = Outward { orders, logs };
+    let (pages, page_inbox) = mpsc::channel(INBOX);
+    tokio::spawn(edit::edge::serve(desk.clone(), page_inbox, tell.clone()));
+    let outward = Outward { orders, logs, pages };
     let mut session = Session::open(model, look, attention, output)?;
     if archive.is_some() {
         take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
@@ -170,7 +181,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
             let msg = tokio::select! {
                 biased;
                 event = signals.next() => match event {
-                    Event::End => break Left::Told,
+                    Event::End | Event::Interrupt => break Left::Told,
                     Event::HangUp => break Left::Lost,
                     Event::Stop => { session.suspend()?; None }
                     Event::Continue => { session.back()?; None }
@@ -212,12 +223,29 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
             // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
             settled = settled.map(|(frame, _)| (frame, settle()));
         }
-        match take(&mut session, waiting, &outward, archive.as_ref(), clock) {
+        let after = take(&mut session, waiting, &outward, archive.as_ref(), clock);
+        if let Some(name) = session.wanted.take() {
+            let chosen = choose(&name);
+            let there = chosen.is_ok();
+            session.look(chosen);
+            if there {
+                session.model.say(format!("this is the theme {name}; console.theme in site.toml keeps it"));
+            }
+        }
+        match after {
             Some(Effect::Suspend) => session.suspend()?,
+            Some(Effect::Editor { name, text }) => match elsewhere(&mut session, &mut signals, &desk, &name, &text).await? {
+                Ok(got) => {
+                    let msg = Msg::Page(Box::new(edit::Told { name, got }));
+                    take(&mut session, [msg], &outward, archive.as_ref(), clock);
+                }
+                Err(left) => break left,
+            },
             Some(_) => break Left::Quit,
             None => {}
         }
     };
+    keep(&session.model, &desk);
     if left == Left::Quit {
         // An answer of the terminal that is still on its way would be read by the shell.
         while let Some(rest) = session.probe.linger(Instant::now()) {
@@ -229,6 +257,68 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     }
     session.close();
     Ok(left)
+}
+
+/// The person's own editor has the terminal. The text lies where unsaved texts are kept, so that nothing that happens to either loses it.
+async fn elsewhere(
+    session: &mut Session,
+    signals: &mut Signals,
+    desk: &Desk,
+    name: &str,
+    text: &str,
+) -> io::Result<Result<edit::Got, Left>> {
+    let failed = |why: String| Ok(Ok(edit::Got::Failed { why, closed: false }));
+    let place = match edit::drafts::keep(&desk.drafts, name, desk.pid, text) {
+        Ok(place) => place,
+        Err(e) => return failed(format!("{} cannot be written for the editor: {e}", desk.drafts.display())),
+    };
+    let words = match edit::editor::words(|n| std::env::var(n).ok()) {
+        Ok(words) => words,
+        Err(why) => return failed(why),
+    };
+    session.leave();
+    let mut child = match edit::editor::start(&words, &place) {
+        Ok(child) => child,
+        Err(why) => {
+            session.enter()?;
+            return failed(why);
+        }
+    };
+    let status = loop {
+        tokio::select! {
+            biased;
+            event = signals.next() => match event {
+                // The editor was stopped, and the shell is to have the terminal until both go on.
+                Event::Stop => sys::stop_group()?,
+                // What the editor keeps of it stays where the next opening looks.
+                Event::End => return Ok(Err(Left::Told)),
+                Event::HangUp => return Ok(Err(Left::Lost)),
+                Event::Interrupt | Event::Continue | Event::Size => {}
+            },
+            status = child.wait() => break status,
+        }
+    };
+    session.enter()?;
+    match (status, edit::drafts::read(&place)) {
+        (Ok(status), _) if !status.success() => failed(format!("`{}` ended badly ({status}); the text is as it was", words.join(" "))),
+        (Ok(_), Ok(text)) => Ok(Ok(edit::Got::Edited(edit::order::Shape::of(&text).1))),
+        (Ok(_), Err(e)) => failed(format!("what the editor left cannot be read: {}: {e}", place.display())),
+        (Err(e), _) => failed(format!("`{}`: {e}", words.join(" "))),
+    }
+}
+
+/// Whatever ends the console, unsaved texts are kept. Where even that fails, the log is the only place left to say so.
+fn keep(model: &Model, desk: &Desk) {
+    for page in model.pages.values() {
+        let kept = if page.unsaved() {
+            edit::drafts::keep(&desk.drafts, &page.name, desk.pid, &page.text()).map(drop)
+        } else {
+            edit::drafts::forget(&desk.drafts, &page.name, desk.pid)
+        };
+        if let Err(e) = kept {
+            tracing::error!(pipeline = %page.name, error = %e, "an unsaved text cannot be kept");
+        }
+    }
 }
 
 async fn ready(prepare: &mut Option<Prepare<'_>>) -> Result<(), String> {
@@ -287,6 +377,7 @@ impl Typed {
 struct Outward {
     orders: mpsc::Sender<Effect>,
     logs: mpsc::Sender<log::Order>,
+    pages: mpsc::Sender<edit::Order>,
 }
 
 /// Takes messages in, and does what follows from them. An effect that ends or stops the console is returned.
@@ -307,13 +398,23 @@ fn take(
         let msg = if matches!(msg, Msg::Tick(_)) { Msg::Tick(now) } else { msg };
         for effect in update(&mut session.model, msg) {
             match (effect, archive) {
-                (end @ (Effect::Quit | Effect::Suspend), _) => return Some(end),
+                (end @ (Effect::Quit | Effect::Suspend | Effect::Editor { .. }), _) => return Some(end),
                 (Effect::Redraw, _) => session.redraw(),
+                (Effect::Theme(name), _) => session.wanted = Some(name),
                 // A terminal that is gone is seen by the next read.
                 (Effect::Copy(text), _) => drop(session.copy(&text)),
                 // Each order is taken at once; a full queue means that the console is about to end.
                 (Effect::Log(order), None) => drop(outward.logs.try_send(order)),
                 (Effect::Log(_), Some(_)) => {}
+                (Effect::Page(order), None) => {
+                    if let Err(e) = outward.pages.try_send(*order) {
+                        let name = e.into_inner().name;
+                        let got = edit::Got::Failed { why: "the disk is behind: once more in a moment".into(), closed: false };
+                        waiting.push_back(Msg::Page(Box::new(edit::Told { name, got })));
+                    }
+                }
+                // The pages of a saved state ask for nothing.
+                (Effect::Page(_), Some(_)) => {}
                 (Effect::Ask(question), Some(saved)) => {
                     let result = saved.answer(&question);
                     waiting.push_back(Msg::Answer { question, result });

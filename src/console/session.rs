@@ -35,6 +35,8 @@ pub struct Session {
     pub probe: Probe,
     /// Something happened that the screen may not show yet.
     pub dirty: bool,
+    /// The name of a look that was asked for.
+    pub wanted: Option<String>,
     look: Look,
     guard: Option<Guard>,
     shown: Option<Buffer>,
@@ -63,6 +65,7 @@ impl Session {
             output,
             probe: Probe::default(),
             dirty: true,
+            wanted: None,
             look,
             guard,
             shown: None,
@@ -179,10 +182,15 @@ impl Session {
         Some(Msg::Resize { width, height })
     }
 
-    /// Back to the shell, until it lets us go on.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    /// Gives the terminal to somebody else, until [`Self::enter`].
+    pub fn leave(&mut self) {
         self.output.forget();
         drop(self.guard.take());
+    }
+
+    /// Back to the shell, until it lets us go on.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.leave();
         sys::stop_group()?;
         self.enter()
     }
@@ -192,12 +200,12 @@ impl Session {
         if self.entered.elapsed() < SETTLED {
             return Ok(());
         }
-        self.output.forget();
-        drop(self.guard.take());
+        self.leave();
         self.enter()
     }
 
-    fn enter(&mut self) -> io::Result<()> {
+    /// Takes the terminal again.
+    pub fn enter(&mut self) -> io::Result<()> {
         self.guard = Some(Guard::take()?);
         self.entered = Instant::now();
         self.away = false;

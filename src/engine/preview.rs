@@ -3,7 +3,7 @@
 use super::catalog;
 use super::state::{Engine, from_config, from_store};
 use crate::api::ApiError;
-use crate::api::types::{ParameterDoc, PlanDoc};
+use crate::api::types::{ParameterDoc, PlanDoc, Rule};
 use crate::base::sanitise;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunState, Verdict};
@@ -47,6 +47,7 @@ pub fn of(engine: &Engine, name: &str) -> Result<PlanDoc, ApiError> {
         reads: union(|s| s.reads.iter().map(|v| v.value.clone()).collect()),
         writes: union(|s| s.writes.iter().map(|v| v.value.clone()).collect()),
         locks: union(|s| s.locks.iter().map(|l| l.name.value.clone()).collect()),
+        secrets: secrets(file),
         usual_ms: usual(engine, name)?,
     })
 }
@@ -57,8 +58,35 @@ fn parameters(file: &File) -> Vec<ParameterDoc> {
         kind: kind(&p.ty),
         default: p.default.as_ref().map(|d| d.value.clone()),
         description: sanitise::cell(&p.description),
+        rule: rule(&p.ty),
     };
     file.parameters.iter().map(of).collect()
+}
+
+fn rule(ty: &ParamType) -> Rule {
+    match ty {
+        ParamType::Text { pattern, min, max } => Rule::Text { pattern: pattern.clone(), min: *min, max: *max },
+        ParamType::Bool => Rule::Bool,
+        ParamType::Int { min, max } => Rule::Int { min: *min, max: *max },
+        ParamType::Choice(choices) => Rule::Choice { choices: choices.clone() },
+        ParamType::Run { of, result } => {
+            let result = match result {
+                RunResult::Success => "success",
+                RunResult::Failure => "failure",
+                RunResult::Any => "any",
+            };
+            Rule::Run { of: of.as_ref().map(|o| o.value.clone()), result: result.to_owned() }
+        }
+    }
+}
+
+fn secrets(file: &File) -> Vec<String> {
+    let of_steps =
+        file.all_steps().flat_map(|(stage, step)| stage.iter().flat_map(|s| &s.secrets).chain(&step.secrets).collect::<Vec<_>>());
+    let mut all: Vec<String> = of_steps.map(|s| s.name.value.clone()).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn kind(ty: &ParamType) -> String {

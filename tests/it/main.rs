@@ -11,6 +11,7 @@ mod cli;
 mod client_gone;
 mod cobbler;
 mod cobbler_lab;
+mod console_edit;
 mod console_pty;
 mod content;
 mod contract;

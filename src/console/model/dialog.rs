@@ -3,7 +3,10 @@
 use indexmap::IndexMap;
 
 use crate::action::Action;
+use crate::api::types::Rule;
+use crate::console::edit::{Line, Order, diff};
 use crate::console::question::Question;
+use crate::console::update::Offer;
 use crate::domain::level::Level;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +29,24 @@ pub enum PromptKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     pub kind: PromptKind,
-    pub text: String,
+    pub line: Line,
     /// Before it a filter was this; Esc brings it back.
     pub before: String,
+    /// What was typed before the history was looked at.
+    pub typed: String,
+    /// What may be meant, and the one that Tab has put into the line.
+    pub offers: Vec<Offer>,
+    pub offer: Option<usize>,
     pub error: Option<String>,
     /// Where in the history of commands it stands, counted from the newest; none = at the line that is being typed.
     pub back: Option<usize>,
+}
+
+impl Prompt {
+    pub fn new(kind: PromptKind, text: &str) -> Self {
+        let (offers, line) = (Vec::new(), Line::from(text));
+        Self { kind, line, before: text.to_owned(), typed: String::new(), offers, offer: None, error: None, back: None }
+    }
 }
 
 /// A key that changes something was pressed; what it is about is read again before anybody is asked.
@@ -65,13 +80,18 @@ pub struct Field {
     pub kind: String,
     pub default: Option<String>,
     pub about: String,
-    pub text: String,
+    pub rule: Rule,
+    pub line: Line,
 }
 
 impl Field {
+    pub fn text(&self) -> &str {
+        self.line.text()
+    }
+
     /// It must be given, and is not.
     pub fn missing(&self) -> bool {
-        self.default.is_none() && self.text.is_empty()
+        self.default.is_none() && self.line.is_empty()
     }
 }
 
@@ -86,6 +106,13 @@ pub struct Dialog {
     /// What it touches, how it is undone, what it costs.
     pub facts: Vec<(String, String)>,
     pub fields: Vec<Field>,
+    /// The fields are filled in first; the question comes after them.
+    pub filling: bool,
+    /// What a file would have more or less, shown below the facts from row `scroll` on.
+    pub diff: diff::Lines,
+    pub scroll: usize,
+    /// What is done in the place of a request to the engine.
+    pub order: Option<Box<Order>>,
     /// Arguments that nobody edits, such as the sha that was shown.
     pub with: IndexMap<String, String>,
     /// What it was judged by: when the answer to one of them says something else, the dialog is void.
@@ -119,19 +146,28 @@ impl Dialog {
         }
     }
 
+    /// Its values have a page of their own, before the question.
+    pub fn is_form(&self) -> bool {
+        self.action.id == "run" && !self.fields.is_empty()
+    }
+
     /// The arguments as they stand: what is fixed, and each field that says something else than its default.
     pub fn arguments(&self) -> IndexMap<String, String> {
         let mut out = self.with.clone();
-        for f in self.fields.iter().filter(|f| f.default.as_deref() != Some(f.text.as_str()) && !(f.default.is_none() && f.text.is_empty()))
-        {
-            out.insert(f.name.clone(), f.text.clone());
+        for f in self.fields.iter().filter(|f| f.default.as_deref() != Some(f.text()) && !f.missing()) {
+            out.insert(f.name.clone(), f.text().to_owned());
         }
         out
     }
 
     /// What the keys go through, in order.
     pub fn stops(&self) -> Vec<Focus> {
+        let fields = (0..self.fields.len()).map(Focus::Field);
+        if self.filling {
+            return fields.collect();
+        }
         let name = (self.level >= Level::L2).then_some(Focus::Name);
-        std::iter::once(Focus::Cancel).chain((0..self.fields.len()).map(Focus::Field)).chain(name).collect()
+        let fields = fields.filter(|_| !self.is_form());
+        std::iter::once(Focus::Cancel).chain(fields).chain(name).collect()
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::edit::Page;
 use super::keyfile::Report;
 use super::keymap::{Key, Keymap};
 use super::log::state::Flights;
@@ -104,6 +105,8 @@ pub struct Model {
     pub needs_version: u64,
     /// What is under way for the log screen.
     pub flights: Flights,
+    /// Pages of pipelines that are open, or that hold a text which nobody has saved.
+    pub pages: BTreeMap<String, Page>,
     /// Never empty: the last is shown.
     pub stack: Vec<Screen>,
     pub prompt: Option<Prompt>,
@@ -113,6 +116,10 @@ pub struct Model {
     pub sent: Option<Dialog>,
     /// Lines of the palette, oldest first.
     pub history: Vec<String>,
+    /// Filters, oldest first.
+    pub filters: Vec<String>,
+    /// Names that `:theme` takes.
+    pub themes: Vec<String>,
     pub help: bool,
     /// There is no site: what to do first is shown, and nothing else.
     pub welcome: bool,
@@ -140,12 +147,15 @@ impl Model {
             needs: Vec::new(),
             needs_version: 1,
             flights: Flights::default(),
+            pages: BTreeMap::new(),
             stack: vec![Screen::home()],
             prompt: None,
             opening: None,
             dialog: None,
             sent: None,
             history: Vec::new(),
+            filters: Vec::new(),
+            themes: Vec::new(),
             help: false,
             welcome: false,
             notice: None,

@@ -22,6 +22,8 @@ pub enum Kind {
     Run(RunRef),
     /// The log of a run, or of a `STAGE` or `STAGE/STEP` of it.
     Log(RunRef, Option<String>),
+    /// The page of a pipeline: its text, plan, picture and findings.
+    Pipeline(String),
     Audit,
     Schedule,
     Decisions,
@@ -113,7 +115,7 @@ impl Kind {
             Self::Home => &[NEEDS, RUNS],
             Self::Jobs => &[PIPELINES, QUEUE, EXECUTORS],
             Self::Runs => &[RUNS],
-            Self::Run(_) | Self::Log(..) => &[],
+            Self::Run(_) | Self::Log(..) | Self::Pipeline(_) => &[],
             Self::Audit => &[AUDIT],
             Self::Schedule => &[DUE, OCCURRENCES, SCHEDULE],
             Self::Decisions => &[DECISIONS],
@@ -131,6 +133,7 @@ impl Kind {
             Self::Runs => "RUNS".into(),
             Self::Run(run) => format!("RUN {run}"),
             Self::Log(run, _) => format!("[9]LOG {run}"),
+            Self::Pipeline(name) => format!("PIPELINE {name}"),
             Self::Audit => "AUDIT".into(),
             Self::Schedule => "SCHEDULE".into(),
             Self::Decisions => "DECISIONS".into(),

@@ -1,20 +1,24 @@
 //! What each command does.
 
-use super::{arm, lists, log_keys, open, prompt};
+use super::{arm, lists, log_keys, open, page, prompt};
 use crate::console::command::{self, Meaning};
+use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE};
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
 use crate::console::view::word;
-use crate::domain::run::RunRef;
+use crate::domain::run::{RunRef, valid_name};
 
 /// Runs the command of this name.
 pub fn run(model: &mut Model, id: &str) -> Vec<Effect> {
     match command::find(id) {
         Some(Meaning::Do(action)) => open::open(model, action),
-        Some(Meaning::View(c)) => log_keys::run(model, c.id).unwrap_or_else(|| view(model, c.id)),
+        Some(Meaning::View(c)) => match log_keys::run(model, c.id).or_else(|| page::run(model, c.id)) {
+            Some(effects) => effects,
+            None => view(model, c.id),
+        },
         None => {
             model.complain(format!("no command `{id}`"));
             Vec::new()
@@ -43,6 +47,16 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
             push(model, log_of(rest)?);
             Ok(Vec::new())
         }
+        "theme" if !rest.is_empty() => Ok(vec![Effect::Theme(rest.to_owned())]),
+        "pipeline" if !rest.is_empty() => {
+            if !valid_name(rest) {
+                return Err(format!("`{}` can be no name of a pipeline", crate::base::sanitise::cell(rest)));
+            }
+            push(model, Kind::Pipeline(rest.to_owned()));
+            Ok(Vec::new())
+        }
+        // As fingers know it.
+        "w" => Ok(run(model, "edit-save")),
         _ if command::find(word).is_some() => Ok(run(model, word)),
         _ => {
             let names: Vec<String> = words().collect();
@@ -57,6 +71,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "quit" => return vec![Effect::Quit],
         "suspend" => return vec![Effect::Suspend],
         "arm" => prompt::begin(model, "arm 15m "),
+        "theme" => prompt::begin(model, "theme "),
         "disarm" => return arm::disarm(model),
         "redraw" => return vec![Effect::Redraw],
         "back" => back(model),
@@ -93,6 +108,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             }
         }
         "log" => log(model),
+        "pipeline" => pipeline(model),
         "open" | "why" => open(model),
         "refresh" if model.screen().kind == Kind::Mirrors && model.link == Link::Up => {
             model.known.values_mut().for_each(|k| k.old = true);
@@ -176,10 +192,22 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     }
 }
 
+/// The page of the pipeline that the row under the cursor is about.
+fn pipeline(model: &mut Model) {
+    let name = current(model).map(|id| id.rsplit_once('#').map_or(id.clone(), |(p, _)| p.to_owned())).filter(|n| valid_name(n));
+    match name {
+        Some(name) => push(model, Kind::Pipeline(name)),
+        None => model.say("no row here is about a pipeline; :pipeline NAME opens one"),
+    }
+}
+
 /// The log of the row under the cursor, or of the newest run where no row has one.
 fn log(model: &mut Model) {
     let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
-    let here = current(model).and_then(|id| run_of(model, what, &id));
+    let here = match &model.screen().kind {
+        Kind::Pipeline(name) => open::pipeline_row(model, name).and_then(|r| word::text(r, "last_run").parse().ok()),
+        _ => current(model).and_then(|id| run_of(model, what, &id)),
+    };
     let newest = || {
         let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE });
         rows.and_then(|r| r.rows.first()).and_then(|r| word::text(r, "run").parse().ok())
@@ -234,6 +262,14 @@ fn command_line(model: &Model) -> String {
         }
         (Kind::Run(run), _) => format!("quarterdeck why '{run}'"),
         (Kind::Mirrors, _) => current(model).map_or_else(|| "quarterdeck get repos".into(), |repo| format!("quarterdeck why {repo}")),
+        (Kind::Pipeline(name), _) => {
+            let what = match model.page().map(|p| p.tab) {
+                Some(Tab::Plan) => "plan",
+                Some(Tab::Graph) => "graph",
+                _ => "lint",
+            };
+            format!("quarterdeck pipeline {what} {}", shell_words::quote(name))
+        }
         (_, Some((pane, list))) if list.filter.is_empty() => format!("quarterdeck get {}", pane.what),
         (_, Some((pane, list))) => format!("quarterdeck get {} --filter {}", pane.what, shell_words::quote(&list.filter)),
         (_, None) => "quarterdeck get runs".to_owned(),

@@ -2,7 +2,9 @@
 
 use super::open;
 use crate::api::types::Do;
+use crate::api::types::Rule;
 use crate::api::{ApiError, Code as Refusal};
+use crate::console::form;
 use crate::console::keymap::{Code, Key};
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Mode, Model};
@@ -21,7 +23,12 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         model.complain("that was typed before the question was shown: it was dropped");
         return Vec::new();
     }
-    if repeat && !matches!((dialog.focus, key.code), (Focus::Field(_) | Focus::Name, Code::Char(_) | Code::Backspace)) {
+    if repeat
+        && !matches!(
+            (dialog.focus, key.code),
+            (Focus::Field(_) | Focus::Name, Code::Char(_) | Code::Backspace | Code::Left | Code::Right | Code::Delete)
+        )
+    {
         model.dialog = Some(dialog);
         return Vec::new();
     }
@@ -60,6 +67,9 @@ fn moved(dialog: &mut Dialog, key: Key) -> bool {
 }
 
 fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
+    if !dialog.diff.is_empty() && leafed(&mut dialog, key) {
+        return keep(model, dialog);
+    }
     if moved(&mut dialog, key) {
         return keep(model, dialog);
     }
@@ -68,6 +78,12 @@ fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
             let text = open::command(model, &dialog);
             model.dialog = Some(dialog);
             vec![Effect::Copy(text)]
+        }
+        Code::Char('e') if dialog.is_form() => {
+            // Back to the values; the question comes anew.
+            dialog.filling = true;
+            dialog.focus = Focus::Field(0);
+            keep(model, dialog)
         }
         Code::Char('y') if !key.ctrl && !key.alt && dialog.level <= Level::L1 => confirm(model, dialog),
         Code::Enter | Code::Char('n' | 'q') => {
@@ -84,6 +100,21 @@ fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
     }
 }
 
+/// Through what a file would have more or less; whether it was a key for that.
+fn leafed(dialog: &mut Dialog, key: Key) -> bool {
+    const PAGE: usize = 8;
+    let (at, last) = (dialog.scroll, dialog.diff.len().saturating_sub(1));
+    dialog.scroll = match key.code {
+        Code::Down | Code::Char('j') => at + 1,
+        Code::Up | Code::Char('k') => at.saturating_sub(1),
+        Code::PageDown | Code::Char(' ') => at + PAGE,
+        Code::PageUp | Code::Char('b') => at.saturating_sub(PAGE),
+        _ => return false,
+    }
+    .min(last);
+    true
+}
+
 fn edit(text: &mut String, key: Key) {
     match (key.code, key.ctrl) {
         (Code::Backspace, _) => {
@@ -97,12 +128,44 @@ fn edit(text: &mut String, key: Key) {
 
 fn at_field(model: &mut Model, mut dialog: Dialog, key: Key, i: usize) -> Vec<Effect> {
     if key.code == Code::Enter {
+        if dialog.filling && i + 1 == dialog.fields.len() {
+            return filled(model, dialog);
+        }
         step(&mut dialog, true);
     } else if !moved(&mut dialog, key)
         && let Some(f) = dialog.fields.get_mut(i)
     {
-        edit(&mut f.text, key);
+        let options = form::options(model, f);
+        let typed = if let Code::Char(c) = key.code { Some(c) } else { None };
+        let pick = match (key.code, &f.rule) {
+            (Code::Left | Code::Right, _) => form::next(&options, f.text(), key.code == Code::Right),
+            // Where nothing else can stand, nothing else is typed.
+            (Code::Char(' '), Rule::Choice { .. } | Rule::Bool) => form::next(&options, f.text(), true),
+            (Code::Char(_), Rule::Choice { .. } | Rule::Bool) if !key.ctrl && !key.alt => {
+                Some(options.iter().find(|o| o.chars().next() == typed).cloned().unwrap_or_else(|| f.text().to_owned()))
+            }
+            _ => None,
+        };
+        match pick {
+            Some(value) => f.line.set(&value),
+            None => drop(f.line.press(key)),
+        }
     }
+    keep(model, dialog)
+}
+
+/// The values are there: the question, unless one of them cannot be right.
+fn filled(model: &mut Model, mut dialog: Dialog) -> Vec<Effect> {
+    if let Some((i, why)) = dialog.fields.iter().enumerate().find_map(|(i, f)| Some((i, form::problem(f)?))) {
+        dialog.error = Some(format!("{}: {why}", dialog.fields[i].name));
+        dialog.focus = Focus::Field(i);
+        return keep(model, dialog);
+    }
+    dialog.filling = false;
+    dialog.focus = Focus::Cancel;
+    // Nobody has seen the question yet.
+    dialog.since = model.frame + 1;
+    dialog.shown = false;
     keep(model, dialog)
 }
 
@@ -125,7 +188,9 @@ fn at_name(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
 pub fn burst(model: &mut Model) {
     if let Some(d) = &mut model.dialog {
         d.typed.clear();
-        d.focus = Focus::Cancel;
+        if !d.filling {
+            d.focus = Focus::Cancel;
+        }
         d.error = Some("those keys came faster than anybody types: they were dropped".to_owned());
     }
 }
@@ -137,7 +202,7 @@ pub fn paste(model: &mut Model, text: &str) {
     match d.focus {
         Focus::Field(i) if d.shown => {
             if let Some(f) = d.fields.get_mut(i) {
-                f.text.extend(line.chars().take(MOST.saturating_sub(f.text.len())));
+                f.line.paste(&line);
             }
         }
         _ => d.error = Some("a paste was dropped: a confirmation is typed".to_owned()),
@@ -154,6 +219,10 @@ fn confirm(model: &mut Model, mut dialog: Dialog) -> Vec<Effect> {
         dialog.error = Some(format!("{} must be given: {}", dialog.fields[f].name, dialog.fields[f].kind));
         dialog.focus = Focus::Field(f);
         return keep(model, dialog);
+    }
+    if let Some(order) = dialog.order.take() {
+        model.say(format!("{} {}: under way", dialog.action.title, dialog.subject()));
+        return vec![Effect::Page(order)];
     }
     let reason = match &model.mode {
         Mode::Armed { reason, .. } => reason.clone(),
@@ -197,6 +266,7 @@ pub fn done(model: &mut Model, request: &Do, error: Option<&ApiError>) -> bool {
         return false;
     }
     dialog.error = Some(format!("{e} {}", e.help).trim().to_owned());
+    dialog.filling = dialog.is_form();
     dialog.focus = Focus::Field(0);
     dialog.typed.clear();
     dialog.since = model.frame + 1;

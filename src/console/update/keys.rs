@@ -1,6 +1,6 @@
 //! A key: to the dialog or prompt that is open, else through the keymap to a command.
 
-use super::{commands, dialog, prompt};
+use super::{commands, dialog, page, prompt};
 use crate::console::command::{self, Meaning};
 use crate::console::keymap::{Code, Found, Key};
 use crate::console::model::Model;
@@ -20,6 +20,10 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
     if model.help {
         // Whatever closes it does nothing else.
         model.help = false;
+        return Vec::new();
+    }
+    if page::typing(model) && !global(key) {
+        page::typed(model, key, false);
         return Vec::new();
     }
     if !model.pressed.is_empty() && key.code == Code::Esc {
@@ -45,10 +49,19 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
     }
 }
 
+/// Keys that are never text: the shell, and a screen that is drawn anew.
+fn global(key: Key) -> bool {
+    key.ctrl && matches!(key.code, Code::Char('z' | 'l'))
+}
+
 /// A key that nobody typed: text for a prompt, and nothing anywhere else.
 pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
     if model.dialog.is_none() && model.prompt.is_some() {
         return prompt::burst(model, key);
+    }
+    if model.dialog.is_none() && page::typing(model) {
+        page::typed(model, key, true);
+        return Vec::new();
     }
     model.pressed.clear();
     // What its first keys began is not meant.

@@ -95,6 +95,9 @@ pub fn current(model: &Model) -> Option<String> {
     if let Kind::Run(run) | Kind::Log(run, _) = &model.screen().kind {
         return Some(run.to_string());
     }
+    if let Kind::Pipeline(name) = &model.screen().kind {
+        return Some(name.clone());
+    }
     let (pane, list) = model.screen().pane()?;
     list.current(model.table(&pane).0).map(|r| pane.subject(r)).filter(|s| !s.is_empty())
 }

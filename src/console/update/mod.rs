@@ -2,6 +2,7 @@
 
 mod arm;
 mod commands;
+mod complete;
 mod dialog;
 mod facts;
 mod keys;
@@ -9,6 +10,10 @@ mod lists;
 pub mod log;
 mod log_keys;
 mod open;
+pub mod page;
+mod page_save;
+#[cfg(test)]
+mod page_tests;
 mod prompt;
 
 use super::model::{Known, Link, Mode, Model};
@@ -21,6 +26,7 @@ use crate::api::types::{Do, Done, Status};
 mod tests;
 
 pub use commands::log_of;
+pub use complete::Offer;
 pub use facts::{Fact, facts};
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
@@ -34,9 +40,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Key { key, repeat } => keys::press(model, key, repeat),
         Msg::Burst(key) => keys::burst(model, key),
         Msg::Paste(text) => {
-            match model.dialog {
-                Some(_) => dialog::paste(model, &text),
-                None => prompt::paste(model, &text),
+            if model.dialog.is_some() {
+                dialog::paste(model, &text);
+            } else if model.prompt.is_some() || !page::paste(model, &text) {
+                prompt::paste(model, &text);
             }
             Vec::new()
         }
@@ -101,10 +108,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             log::told(model, *told);
             Vec::new()
         }
+        Msg::Page(told) => page::told(model, *told),
     };
     effects.extend(asks(model));
     lists::sync(model);
     effects.extend(log::orders(model));
+    effects.extend(page::orders(model));
     model.frame += 1;
     effects
 }
@@ -186,6 +195,10 @@ fn asks(model: &mut Model) -> Vec<Effect> {
     let mut needs: Vec<Question> = model.screen().needs();
     // What a dialog was judged by moves while it is open.
     needs.extend(model.dialog.iter().flat_map(|d| d.basis.iter().map(|(q, _)| q.clone())));
+    // Runs that a form offers.
+    if model.dialog.iter().flat_map(|d| &d.fields).any(|f| matches!(f.rule, crate::api::types::Rule::Run { .. })) {
+        needs.push(Question::Rows { what: "runs", limit: super::model::screen::PAGE });
+    }
     let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old);
     let mut out = Vec::new();
     for q in needs {

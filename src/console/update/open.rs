@@ -4,9 +4,10 @@ use indexmap::IndexMap;
 
 use super::commands;
 use crate::action::{Action, Target};
-use crate::api::types::{PlanDoc, RunDoc};
+use crate::api::types::{PlanDoc, Rule, RunDoc};
 use crate::base::duration;
-use crate::console::cli_line::{self, Line};
+use crate::console::cli_line;
+use crate::console::edit::Line;
 use crate::console::model::dialog::{Field, Focus, Opening};
 use crate::console::model::screen::{Kind, PAGE};
 use crate::console::model::{Dialog, Mode, Model};
@@ -103,7 +104,8 @@ pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<Strin
 }
 
 fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
-    let what = model.screen().pane().map(|(p, _)| p.what);
+    let here = matches!(model.screen().kind, Kind::Pipeline(_)).then_some("pipelines");
+    let what = here.or_else(|| model.screen().pane().map(|(p, _)| p.what));
     match (action.target, what) {
         (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
         (Target::Pipeline, Some("due" | "occurrences" | "needs")) if !id.contains('#') => Ok(id.to_owned()),
@@ -123,7 +125,7 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     }
 }
 
-fn pipeline_row<'a>(model: &'a Model, name: &str) -> Option<&'a crate::console::model::list::Row> {
+pub fn pipeline_row<'a>(model: &'a Model, name: &str) -> Option<&'a crate::console::model::list::Row> {
     let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE })?;
     rows.rows.iter().find(|r| word::text(r, "pipeline") == name)
 }
@@ -218,7 +220,8 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
                 kind: kind.clone(),
                 default: None,
                 about: String::new(),
-                text: String::new(),
+                rule: Rule::Unknown,
+                line: Line::default(),
             };
             fields = asked.questions.iter().map(field).collect();
         }
@@ -231,6 +234,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     if level == Level::L3 {
         facts.push(("level".to_owned(), "L3: it becomes a request, and starts once a second person agrees".to_owned()));
     }
+    let filling = o.action.id == "run" && !fields.is_empty();
     let basis = o.reads.iter().filter_map(|q| Some((q.clone(), basis(model, q)?))).collect();
     Ok(Dialog {
         action: o.action,
@@ -239,9 +243,13 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
         level,
         facts,
         fields,
+        filling,
+        diff: Vec::new(),
+        scroll: 0,
+        order: None,
         with,
         basis,
-        focus: Focus::Cancel,
+        focus: if filling { Focus::Field(0) } else { Focus::Cancel },
         typed: String::new(),
         since: model.frame + 1,
         shown: false,
@@ -274,7 +282,7 @@ fn touches(model: &Model, o: &Opening) -> String {
             let mut out = format!("one new run of {one}");
             if let Some(p) = plan(model, one) {
                 out.push_str(&format!(": {}", p.stages.join(", ")));
-                for (what, names) in [("writes", &p.writes), ("reads", &p.reads), ("locks", &p.locks)] {
+                for (what, names) in [("writes", &p.writes), ("reads", &p.reads), ("locks", &p.locks), ("gets secrets", &p.secrets)] {
                     if !names.is_empty() {
                         out.push_str(&format!("; {what} {}", names.join(", ")));
                     }
@@ -350,7 +358,8 @@ fn parameters(model: &Model, targets: &[String]) -> Result<Vec<Field>, String> {
         kind: p.kind.clone(),
         default: p.default.clone(),
         about: p.description.clone(),
-        text: p.default.clone().unwrap_or_default(),
+        rule: p.rule.clone(),
+        line: Line::from(p.default.as_deref().unwrap_or_default()),
     };
     Ok(all.iter().map(field).collect())
 }
@@ -362,6 +371,7 @@ pub fn command(model: &Model, d: &Dialog) -> String {
         Mode::ReadOnly => "",
     };
     let with = d.arguments();
-    let line = |target: &String| cli_line::write(Line { action: d.action, target, with: &with, reason, confirm: d.level >= Level::L2 });
+    let line =
+        |target: &String| cli_line::write(cli_line::Line { action: d.action, target, with: &with, reason, confirm: d.level >= Level::L2 });
     d.targets.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,13 +1,15 @@
 //! The prompt of one line: commands and filters. Nothing that is typed or pasted here does anything before Enter.
 
+use super::complete::{self, offers};
 use super::{commands, log_keys};
+use crate::console::edit::Line;
 use crate::console::keymap::{Code, Key};
 use crate::console::model::{Model, Prompt, PromptKind};
 use crate::console::msg::Effect;
 use crate::domain::filter::Filter;
 
-/// Longer is no line that somebody typed.
-const MOST: usize = 500;
+/// Lines of each kind that are kept.
+const KEPT: usize = 100;
 
 pub fn open(model: &mut Model, kind: PromptKind) {
     let before = match kind {
@@ -15,14 +17,14 @@ pub fn open(model: &mut Model, kind: PromptKind) {
         PromptKind::Command => String::new(),
         _ => log_keys::suggestion(model, kind),
     };
-    model.prompt = Some(Prompt { kind, text: before.clone(), before, error: None, back: None });
+    model.prompt = Some(Prompt::new(kind, &before));
 }
 
 /// The palette with the beginning of a line.
 pub fn begin(model: &mut Model, text: &str) {
     open(model, PromptKind::Command);
     if let Some(p) = &mut model.prompt {
-        text.clone_into(&mut p.text);
+        p.line = Line::from(text);
     }
 }
 
@@ -35,20 +37,15 @@ pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
         }
         (Code::Enter, _) => return enter(model, prompt),
         // One more on an empty line closes it.
-        (Code::Backspace, _) if prompt.text.is_empty() => return Vec::new(),
-        (Code::Backspace, _) => {
-            prompt.text.pop();
+        (Code::Backspace, _) if prompt.line.is_empty() => return Vec::new(),
+        (Code::Up, _) => recall(model, &mut prompt, true),
+        (Code::Down, _) => recall(model, &mut prompt, false),
+        (Code::Tab, _) => complete(model, &mut prompt, true),
+        (Code::BackTab, _) => complete(model, &mut prompt, false),
+        _ => {
+            prompt.line.press(key);
+            prompt.offer = None;
         }
-        (Code::Char('u'), true) => prompt.text.clear(),
-        (Code::Char('w'), true) => {
-            let kept = prompt.text.trim_end().rfind(' ').map_or(0, |i| i + 1);
-            prompt.text.truncate(kept);
-        }
-        (Code::Up, _) if prompt.kind == PromptKind::Command => recall(model, &mut prompt, true),
-        (Code::Down, _) if prompt.kind == PromptKind::Command => recall(model, &mut prompt, false),
-        (Code::Tab, _) if prompt.kind == PromptKind::Command => complete(&mut prompt),
-        (Code::Char(c), false) if prompt.text.len() < MOST && !c.is_control() => prompt.text.push(c),
-        _ => {}
     }
     typed(model, prompt);
     Vec::new()
@@ -59,7 +56,7 @@ pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
     if key.code == Code::Enter
         && let Some(p) = &mut model.prompt
         && p.kind == PromptKind::Command
-        && commands::careful(&p.text)
+        && commands::careful(p.line.text())
     {
         p.error = Some("that came faster than anybody types: press Enter again".to_owned());
         return Vec::new();
@@ -67,37 +64,46 @@ pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
     press(model, key)
 }
 
-/// Lines that are kept.
-const KEPT: usize = 100;
+/// What was entered before, by kind; the log screen's prompts begin with what was meant last, and keep no list.
+fn history(model: &mut Model, kind: PromptKind) -> Option<&mut Vec<String>> {
+    match kind {
+        PromptKind::Command => Some(&mut model.history),
+        PromptKind::Filter => Some(&mut model.filters),
+        _ => None,
+    }
+}
 
-fn remember(model: &mut Model, line: &str) {
-    if line.is_empty() || model.history.last().is_some_and(|l| l == line) {
+fn remember(model: &mut Model, kind: PromptKind, line: &str) {
+    let Some(all) = history(model, kind) else { return };
+    if line.is_empty() || all.last().is_some_and(|l| l == line) {
         return;
     }
-    model.history.push(line.to_owned());
-    let over = model.history.len().saturating_sub(KEPT);
-    model.history.drain(..over);
+    all.push(line.to_owned());
+    let over = all.len().saturating_sub(KEPT);
+    all.drain(..over);
 }
 
 /// One line further back, or forward to the line that was being typed.
-fn recall(model: &Model, prompt: &mut Prompt, back: bool) {
+fn recall(model: &mut Model, prompt: &mut Prompt, back: bool) {
+    let Some(all) = history(model, prompt.kind) else { return };
+    prompt.offer = None;
     let to = match (prompt.back, back) {
         (None, true) => 0,
         (Some(i), true) => i + 1,
         (Some(0) | None, false) => {
             if prompt.back.take().is_some() {
-                prompt.text = std::mem::take(&mut prompt.before);
+                prompt.line.set(&std::mem::take(&mut prompt.typed));
             }
             return;
         }
         (Some(i), false) => i - 1,
     };
-    let Some(line) = model.history.iter().rev().nth(to) else { return };
+    let Some(line) = all.iter().rev().nth(to) else { return };
     if prompt.back.is_none() {
-        prompt.before.clone_from(&prompt.text);
+        prompt.line.text().clone_into(&mut prompt.typed);
     }
     prompt.back = Some(to);
-    prompt.text.clone_from(line);
+    prompt.line.set(line);
 }
 
 /// A paste goes into the prompt, as one line, and nowhere else.
@@ -106,18 +112,22 @@ pub fn paste(model: &mut Model, text: &str) {
         model.complain("a paste was dropped: nothing here takes text");
         return;
     };
-    let line = crate::base::sanitise::cell(text);
-    prompt.text.extend(line.chars().take(MOST.saturating_sub(prompt.text.len())));
+    prompt.line.paste(text);
+    prompt.offer = None;
     typed(model, prompt);
 }
 
 fn typed(model: &mut Model, mut prompt: Prompt) {
     prompt.error = None;
+    if prompt.offer.is_none() {
+        let before = prompt.line.halves().0.to_owned();
+        prompt.offers = offers(model, prompt.kind, &before).1;
+    }
     if prompt.kind == PromptKind::Filter {
         let columns = commands::columns(model);
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-        match Filter::parse(&prompt.text, &names, model.now) {
-            Ok(_) => apply_filter(model, &prompt, &prompt.text.clone()),
+        match Filter::parse(prompt.line.text(), &names, model.now) {
+            Ok(_) => apply_filter(model, &prompt, &prompt.line.text().to_owned()),
             Err(e) => prompt.error = Some(e.to_string()),
         }
     }
@@ -133,40 +143,52 @@ fn apply_filter(model: &mut Model, prompt: &Prompt, text: &str) {
 }
 
 fn enter(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
-    match prompt.kind {
-        PromptKind::Filter if prompt.error.is_none() => Vec::new(),
-        PromptKind::Filter => {
+    let line = prompt.line.text().trim().to_owned();
+    let result = match prompt.kind {
+        PromptKind::Filter if prompt.error.is_some() => {
+            model.prompt = Some(prompt);
+            return Vec::new();
+        }
+        PromptKind::Filter => Ok(Vec::new()),
+        PromptKind::Command => commands::typed(model, &line),
+        kind => log_keys::entered(model, kind, prompt.line.text()),
+    };
+    match result {
+        Ok(effects) => {
+            remember(model, prompt.kind, &line);
+            effects
+        }
+        Err(why) => {
+            prompt.error = Some(why);
             model.prompt = Some(prompt);
             Vec::new()
         }
-        kind @ (PromptKind::LogSearch | PromptKind::LogFilter | PromptKind::LogTime | PromptKind::LogSave) => {
-            match log_keys::entered(model, kind, &prompt.text) {
-                Ok(effects) => effects,
-                Err(why) => {
-                    prompt.error = Some(why);
-                    model.prompt = Some(prompt);
-                    Vec::new()
-                }
-            }
-        }
-        PromptKind::Command => match commands::typed(model, prompt.text.trim()) {
-            Ok(effects) => {
-                remember(model, prompt.text.trim());
-                effects
-            }
-            Err(why) => {
-                prompt.error = Some(why);
-                model.prompt = Some(prompt);
-                Vec::new()
-            }
-        },
     }
 }
 
-/// The rest of the only name that begins so, or as much as all of them share.
-fn complete(prompt: &mut Prompt) {
-    let names: Vec<String> = commands::words().filter(|n| n.starts_with(&prompt.text)).collect();
-    let Some(first) = names.first() else { return };
-    let shared = names.iter().fold(first.len(), |n, name| first.bytes().zip(name.bytes()).take(n).take_while(|(a, b)| a == b).count());
-    prompt.text = first[..shared].to_owned();
+/// As much as all that may be meant begin with; then one after the other.
+fn complete(model: &Model, prompt: &mut Prompt, forward: bool) {
+    if let Some(at) = prompt.offer {
+        let n = prompt.offers.len().max(1);
+        let next = if forward { at + 1 } else { at + n - 1 } % n;
+        let (old, new) = (prompt.offers.get(at).map_or(0, |o| o.text.chars().count()), prompt.offers.get(next).cloned());
+        if let Some(new) = new {
+            prompt.line.replace_before(old, &new.text);
+            prompt.offer = Some(next);
+        }
+        return;
+    }
+    let before = prompt.line.halves().0.to_owned();
+    let (begun, all) = offers(model, prompt.kind, &before);
+    let shared = complete::shared(&all).to_owned();
+    if all.is_empty() {
+        return;
+    }
+    if shared.chars().count() > begun {
+        prompt.line.replace_before(begun, &shared);
+        return;
+    }
+    let at = if forward { 0 } else { all.len() - 1 };
+    prompt.line.replace_before(begun, &all[at].text);
+    (prompt.offers, prompt.offer) = (all, Some(at));
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::update;
 use crate::action;
-use crate::api::types::{Armed, Do, Done, ParameterDoc, PlanDoc, Rows, RunDoc, Status, Why};
+use crate::api::types::{Armed, Do, Done, ParameterDoc, PlanDoc, Rows, Rule, RunDoc, Status, Why};
 use crate::api::{ApiError, Code as Refusal};
 use crate::console::keymap::{Code, Key, Keymap};
 use crate::console::model::dialog::Focus;
@@ -50,7 +50,8 @@ fn plan(level: Level, parameters: Vec<ParameterDoc>) -> PlanDoc {
         stages,
         reads: none.clone(),
         writes: none.clone(),
-        locks: none,
+        locks: none.clone(),
+        secrets: none,
         usual_ms: Some(60_000),
     }
 }
@@ -318,17 +319,26 @@ fn l2_wants_the_name_typed_and_begins_at_cancel() {
 }
 
 fn parameter(name: &str, default: Option<&str>) -> ParameterDoc {
-    ParameterDoc { name: name.into(), kind: "text".into(), default: default.map(str::to_owned), description: String::new() }
+    ParameterDoc {
+        name: name.into(),
+        kind: "text".into(),
+        default: default.map(str::to_owned),
+        description: String::new(),
+        rule: Rule::default(),
+    }
 }
 
 #[test]
 fn a_form_wants_what_must_be_given_and_comes_back_with_the_engine_s_words() {
     let mut m = running(plan(Level::L1, vec![parameter("os", None), parameter("fast", Some("no"))]));
-    assert!(done(&key(&mut m, "y")).is_empty());
+    assert_eq!(m.dialog.as_ref().unwrap().focus, Focus::Field(0), "the values come first");
+    key(&mut m, "enter enter");
     assert_eq!(m.dialog.as_ref().unwrap().focus, Focus::Field(0), "it goes to what is missing");
     // In a field `y` and `c` are letters.
     key(&mut m, "y c enter enter");
     assert_eq!(m.dialog.as_ref().unwrap().focus, Focus::Cancel);
+    assert!(done(&key(&mut m, "y")).is_empty(), "typed before the question was shown");
+    shown(&mut m);
     let Some(Effect::Copy(line)) = key(&mut m, "c").into_iter().next() else { panic!() };
     assert_eq!(line, "quarterdeck run a -p os=yc --reason night");
     let all = done(&key(&mut m, "y"));
@@ -336,9 +346,11 @@ fn a_form_wants_what_must_be_given_and_comes_back_with_the_engine_s_words() {
     let request = Box::new(all[0].clone());
     update(&mut m, Msg::Done { request, result: Err(ApiError::new(Refusal::BadInput, "`os` must be 8 or 9", "")) });
     let d = m.dialog.as_ref().unwrap();
-    assert!(d.error.as_deref().unwrap().contains("must be 8 or 9") && d.fields[0].text == "yc" && !d.shown);
+    assert!(d.error.as_deref().unwrap().contains("must be 8 or 9") && d.fields[0].text() == "yc" && !d.shown);
     // What was done is done: no form comes back.
     let mut m = running(plan(Level::L1, vec![parameter("os", Some("9"))]));
+    key(&mut m, "enter");
+    shown(&mut m);
     let all = done(&key(&mut m, "y"));
     let done = Done { run: Some("a#4".into()), message: "a#4 is queued".into(), single_person: false };
     update(&mut m, Msg::Done { request: Box::new(all[0].clone()), result: Ok(done) });
@@ -397,7 +409,7 @@ fn the_palette_remembers_its_lines() {
     typed(&mut m, "au");
     for (press, wanted) in [("up", "runs"), ("up", "jobs"), ("up", "jobs"), ("down", "runs"), ("down", "au")] {
         key(&mut m, press);
-        assert_eq!(m.prompt.as_ref().unwrap().text, wanted);
+        assert_eq!(m.prompt.as_ref().unwrap().line.text(), wanted);
     }
 }
 

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
 use crate::console::update;
-use crate::console::widget::paint;
+use crate::console::widget::{input, paint};
 use crate::domain::level::Level;
 use crate::theme::{Look, Role};
 
@@ -18,15 +18,25 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     let width = usize::from(area.width.saturating_sub(8 + INDENT).min(116 - INDENT)).max(8);
     let command = update::command_of(model, dialog);
     let mut lines: Vec<(String, String, Role)> = Vec::new();
-    for (label, text) in dialog.facts.iter().map(|(l, t)| (l.as_str(), t.as_str())).chain([("same as", command.as_str())]) {
+    let values = values(dialog);
+    for (label, text) in dialog
+        .facts
+        .iter()
+        .map(|(l, t)| (l.as_str(), t.as_str()))
+        .chain(values.as_deref().map(|v| ("values", v)))
+        .chain([("same as", command.as_str())])
+    {
         for (i, line) in wrapped(text, width).into_iter().enumerate() {
             lines.push((if i == 0 { label.to_owned() } else { String::new() }, line, Role::Text));
         }
     }
-    let fields = dialog.fields.len();
+    let own = if dialog.is_form() { &[][..] } else { dialog.fields.as_slice() };
+    let fields = own.len() + dialog.diff.len();
     // Below the facts: fields, the line of the name, the error, and what the keys do.
     let below = fields + usize::from(dialog.level >= Level::L2) + 3;
-    let room = usize::from(area.height).saturating_sub(below + 2);
+    let all = usize::from(area.height).saturating_sub(2);
+    let below = below.min(all.saturating_sub(lines.len()).max(below - dialog.diff.len()));
+    let room = all.saturating_sub(below);
     if lines.len() > room {
         // What must be answered is never pushed out by what is told.
         lines.truncate(room.saturating_sub(1));
@@ -39,16 +49,24 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         page.at(0, label, Role::Label);
         page.line(INDENT, text, *role);
     }
-    let names = dialog.fields.iter().map(|f| paint::width(&f.name)).max().unwrap_or(0).min(24) as u16;
-    for (i, f) in dialog.fields.iter().enumerate() {
+    if !dialog.diff.is_empty() {
+        let rows = page.inner.height.saturating_sub(page.y + 2);
+        let part = Rect { y: page.inner.y + page.y, height: rows, ..page.inner };
+        super::pipeline::difference(look, part, page.buf, &dialog.diff, dialog.scroll);
+        page.y += rows;
+    }
+    let names = own.iter().map(|f| paint::width(&f.name)).max().unwrap_or(0).min(24) as u16;
+    for (i, f) in own.iter().enumerate() {
         let here = dialog.focus == Focus::Field(i);
         page.at(0, if here { look.glyphs.cursor } else { " " }, Role::Strong);
         page.at(2, &paint::cut(&f.name, usize::from(names), look.glyphs.ellipsis), Role::Label);
-        let shown = if here { format!("{}_", f.text) } else { f.text.clone() };
-        let x = page.at(3 + names, &shown, if here { Role::Prompt } else { Role::Text });
+        let x = match here {
+            true => input::draw(look, page.buf, page.inner, 3 + names, page.y, &f.line, look.style(Role::Prompt)),
+            false => page.at(3 + names, f.text(), Role::Text),
+        };
         let hint = match (&f.default, f.missing()) {
             (_, true) => format!("must be given: {}", f.kind),
-            (Some(d), _) if *d != f.text => format!("{}; default {d}", f.kind),
+            (Some(d), _) if d != f.text() => format!("{}; default {d}", f.kind),
             _ => f.kind.clone(),
         };
         page.line(x + 2, &hint, if f.missing() { Role::PromptError } else { Role::Dim });
@@ -65,10 +83,23 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     page.line(x + 2, hint(dialog), role);
 }
 
+/// The values of a form, in one line.
+fn values(dialog: &Dialog) -> Option<String> {
+    let value = |f: &crate::console::model::dialog::Field| {
+        let shown = if f.text().is_empty() { "(empty)" } else { f.text() };
+        format!("{}={shown}{}", f.name, if f.default.as_deref() == Some(f.text()) { " (default)" } else { "" })
+    };
+    dialog.is_form().then(|| dialog.fields.iter().map(value).collect::<Vec<_>>().join(", "))
+}
+
 /// What the keys do where the focus is.
 fn hint(dialog: &Dialog) -> &'static str {
+    if !dialog.diff.is_empty() {
+        return "y does it   up, down: more   Enter, Esc: no   c copies the command";
+    }
     match (dialog.focus, dialog.level >= Level::L2, dialog.fields.is_empty()) {
         (Focus::Cancel, false, true) => "y does it   Enter, Esc: no   c copies the command",
+        (Focus::Cancel, false, false) if dialog.is_form() => "y does it   e: values   Enter, Esc: no   c copies the command",
         (Focus::Cancel, false, false) => "y does it   Tab: values   Enter, Esc: no   c copies the command",
         (Focus::Cancel, true, _) => "Tab: type the name   Enter, Esc: no   c copies the command",
         (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: no",
@@ -95,19 +126,19 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     out
 }
 
-struct Page<'a> {
-    look: &'a Look,
-    inner: Rect,
-    buf: &'a mut Buffer,
-    y: u16,
+pub struct Page<'a> {
+    pub look: &'a Look,
+    pub inner: Rect,
+    pub buf: &'a mut Buffer,
+    pub y: u16,
 }
 
 impl Page<'_> {
-    fn at(&mut self, x: u16, text: &str, role: Role) -> u16 {
+    pub fn at(&mut self, x: u16, text: &str, role: Role) -> u16 {
         paint::text(self.buf, self.inner, x, self.y, text, self.look.style(role), self.look.glyphs.ellipsis)
     }
 
-    fn line(&mut self, x: u16, text: &str, role: Role) {
+    pub fn line(&mut self, x: u16, text: &str, role: Role) {
         self.at(x, text, role);
         self.y += 1;
     }

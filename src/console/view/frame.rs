@@ -10,7 +10,7 @@ use crate::console::model::{Clock, Link, Mode, Model, PromptKind};
 use crate::console::{command, update};
 use crate::theme::{Look, Role};
 
-use super::super::widget::paint;
+use super::super::widget::{input, paint};
 
 /// Draws the frame, and returns what is left for the screen; none where there is no room for one.
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Option<Rect> {
@@ -127,6 +127,11 @@ fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 /// Keys that do something for this screen, as many as fit.
 fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let scopes = model.screen().scopes();
+    if update::page::typing(model) {
+        let text = "Esc ends typing   Tab indents   C-w C-k C-u delete   C-_ undoes   a paste is text";
+        paint::text(buf, area, 0, 0, text, look.style(Role::KeyText), look.glyphs.ellipsis);
+        return;
+    }
     let shown: &[(&str, &str)] = match model.screen().kind {
         Kind::Run(_) => &[("log", "log"), ("why", "why"), ("do-resume", "resume"), ("do-cancel", "cancel"), ("back", "back")],
         Kind::Mirrors => &[
@@ -150,6 +155,19 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("log-stamps", "times"),
             ("log-hex", "hex"),
         ],
+        Kind::Pipeline(_) => &[
+            ("edit-type", "type"),
+            ("edit-editor", "own editor"),
+            ("edit-save", "save"),
+            ("edit-undo", "undo"),
+            ("next-tab", "tab"),
+            ("next-problem", "next finding"),
+            ("do-run", "run"),
+            ("back", "back"),
+        ],
+        Kind::Jobs => {
+            &[("open", "open"), ("pipeline", "pipeline"), ("log", "log"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")]
+        }
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
     let always: &[(&str, &str)] = &[("home", "home"), ("mirrors", "mirrors"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
@@ -190,8 +208,9 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             PromptKind::LogSave => "save as ",
         };
         let x = paint::text(buf, area, 0, 0, lead, look.style(Role::Key), sign);
-        let x = paint::text(buf, area, x, 0, &p.text, look.style(Role::Prompt), sign);
-        let x = paint::text(buf, area, x, 0, "_", look.style(Role::Dim), "");
+        // An error is never pushed out by what it is about.
+        let room = p.error.as_ref().map_or(area.width, |_| area.width - area.width / 2);
+        let x = input::draw(look, buf, Rect { width: room, ..area }, x, 0, &p.line, look.style(Role::Prompt));
         if let Some(e) = &p.error {
             paint::text(buf, area, x + 2, 0, e, look.style(Role::PromptError), sign);
         }
@@ -220,10 +239,11 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 impl crate::console::model::Screen {
     /// The scopes of keys that hold on this screen, outermost first.
     pub fn scopes(&self) -> &'static [Scope] {
-        match self.log {
-            Some(_) => &[Scope::Global, Scope::Log],
-            None if self.kind == Kind::Mirrors => &[Scope::Global, Scope::List, Scope::Mirrors],
-            None => &[Scope::Global, Scope::List],
+        match self.kind {
+            Kind::Log(..) => &[Scope::Global, Scope::Log],
+            Kind::Mirrors => &[Scope::Global, Scope::List, Scope::Mirrors],
+            Kind::Pipeline(_) => &[Scope::Global, Scope::Pipeline],
+            _ => &[Scope::Global, Scope::List],
         }
     }
 }

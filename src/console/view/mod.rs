@@ -3,6 +3,7 @@
 mod audit;
 mod dialog;
 mod doctor;
+mod form;
 mod frame;
 mod help;
 mod home;
@@ -10,6 +11,11 @@ mod jobs;
 mod list;
 pub mod log;
 mod mirrors;
+mod offers;
+mod pipeline;
+#[cfg(test)]
+mod pipeline_tests;
+mod pipeline_text;
 mod plain;
 mod run;
 mod run_parts;
@@ -45,17 +51,24 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Runs => runs::draw(model, look, inner, buf),
         Kind::Run(run) => run::draw(model, look, inner, buf, run),
         Kind::Log(..) => log::draw(model, look, inner, buf),
+        Kind::Pipeline(_) => pipeline::draw(model, look, inner, buf),
         Kind::Audit => audit::draw(model, look, inner, buf),
         Kind::Schedule => schedule::draw(model, look, inner, buf),
         Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),
         Kind::Doctor => doctor::draw(model, look, inner, buf),
         Kind::Mirrors => mirrors::draw(model, look, inner, buf),
     }
+    if let Some(p) = model.prompt.as_ref().filter(|p| !p.offers.is_empty()) {
+        offers::draw(p, look, inner, buf);
+    }
     if model.help {
         help::draw(model, look, inner, buf);
     }
     if let Some(d) = &model.dialog {
-        dialog::draw(model, d, look, inner, buf);
+        match d.filling {
+            true => form::draw(model, d, look, inner, buf),
+            false => dialog::draw(model, d, look, inner, buf),
+        }
     }
 }
 

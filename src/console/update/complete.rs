@@ -1,0 +1,97 @@
+//! What may stand where the cursor of a prompt is: names of commands, and what they and the filter take.
+
+use std::collections::BTreeSet;
+
+use super::{commands, lists};
+use crate::console::command;
+use crate::console::model::screen::PAGE;
+use crate::console::model::{Model, PromptKind};
+use crate::console::question::Question;
+use crate::console::view::word;
+
+/// More would be read by nobody.
+const MOST: usize = 200;
+
+/// One thing that may be meant, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub text: String,
+    pub about: String,
+}
+
+/// How many characters before the cursor are the word that is begun, and what it may become.
+pub fn offers(model: &Model, kind: PromptKind, before: &str) -> (usize, Vec<Offer>) {
+    let (begun, all) = match kind {
+        PromptKind::Command => match before.split_once(' ') {
+            None => (before, names()),
+            Some((word, rest)) => (rest, arguments(model, word)),
+        },
+        PromptKind::Filter => {
+            let begun = before.rsplit(' ').next().unwrap_or_default();
+            (begun, filters(model, begun))
+        }
+        _ => return (0, Vec::new()),
+    };
+    if before.is_empty() {
+        return (0, Vec::new());
+    }
+    let fits = all.into_iter().filter(|o| o.text.starts_with(begun) && o.text != begun).take(MOST).collect();
+    (begun.chars().count(), fits)
+}
+
+/// As much as all of them begin with.
+pub fn shared(offers: &[Offer]) -> &str {
+    let Some(first) = offers.first() else { return "" };
+    let same = |a: &str, b: &str| a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map_or(a.len().min(b.len()), |((i, _), _)| i);
+    let end = offers.iter().fold(first.text.len(), |n, o| n.min(same(&first.text, &o.text)));
+    &first.text[..end]
+}
+
+fn names() -> Vec<Offer> {
+    let about = |n: &str| command::find(n).map(|m| m.doc().to_owned()).unwrap_or_default();
+    commands::words().map(|text| Offer { about: about(&text), text }).collect()
+}
+
+fn arguments(model: &Model, command: &str) -> Vec<Offer> {
+    let rows = |what: &'static str| model.rows(&Question::Rows { what, limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
+    match command {
+        "run" | "log" => rows("runs").iter().map(|r| Offer { text: word::text(r, "run"), about: word::outcome(r) }).collect(),
+        "pipeline" => {
+            rows("pipelines").iter().map(|r| Offer { text: word::text(r, "pipeline"), about: word::text(r, "description") }).collect()
+        }
+        "theme" => model.themes.iter().map(|t| Offer { text: t.clone(), about: String::new() }).collect(),
+        "arm" => vec![Offer { text: "15m ".into(), about: "a time of an hour at most, then why".into() }],
+        _ => Vec::new(),
+    }
+}
+
+/// Columns of the list in front; behind `column=` what stands in it.
+fn filters(model: &Model, begun: &str) -> Vec<Offer> {
+    let (not, rest) = begun.strip_prefix('!').map_or(("", begun), |r| ("!", r));
+    let operator = ["!=", "="].iter().find_map(|o| Some((*o, rest.find(o)?)));
+    let Some((sign, at)) = operator else {
+        return lists::columns(model).into_iter().map(|c| Offer { text: format!("{not}{c}="), about: String::new() }).collect();
+    };
+    let column = &rest[..at];
+    let Some((pane, _)) = model.screen().pane() else { return Vec::new() };
+    let values: BTreeSet<String> = model.table(&pane).0.iter().take(PAGE).map(|r| word::text(r, column)).collect();
+    let plain = |v: &&String| !v.is_empty() && !v.contains([' ', '"', '\'']);
+    values.iter().filter(plain).map(|v| Offer { text: format!("{not}{column}{sign}{v}"), about: String::new() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_begin_with_ends_between_characters() {
+        let of = |all: &[&str]| {
+            let offers: Vec<Offer> = all.iter().map(|t| Offer { text: (*t).into(), about: String::new() }).collect();
+            shared(&offers).to_owned()
+        };
+        assert_eq!(of(&["edit-mine", "edit-take", "edit-x"]), "edit-");
+        assert_eq!(of(&["é1", "é2"]), "é");
+        assert_eq!(of(&["é", "è"]), "");
+        assert_eq!((of(&["one"]), of(&[])), ("one".into(), String::new()));
+    }
+}

@@ -1,0 +1,401 @@
+//! The page of a pipeline: what its keys do, what it asks for, and what comes back. Saving has a file of its own.
+
+use tui_textarea::CursorMove;
+
+use super::page_save;
+use crate::base::suggest;
+use crate::console::edit::page::{Other, Page, State, Tab};
+use crate::console::edit::{Ask, Got, Order, Told, diff};
+use crate::console::keymap::{Code, Key};
+use crate::console::model::screen::{Kind, PAGE};
+use crate::console::model::{Link, Model};
+use crate::console::msg::Effect;
+use crate::console::question::Question;
+use crate::console::view::word;
+
+/// Rows of the frame, of the page's head and of what was found, about: scrolling needs no more.
+const AROUND: u16 = 11;
+
+impl Model {
+    /// The page in front; none where another screen is.
+    pub fn page(&self) -> Option<&Page> {
+        match &self.screen().kind {
+            Kind::Pipeline(name) => self.pages.get(name),
+            _ => None,
+        }
+    }
+
+    pub fn page_mut(&mut self) -> Option<&mut Page> {
+        match &self.screen().kind {
+            Kind::Pipeline(name) => {
+                let name = name.clone();
+                self.pages.get_mut(&name)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether keys are text now.
+pub fn typing(model: &Model) -> bool {
+    model.page().is_some_and(|p| p.typing)
+}
+
+/// A key while text is typed. Escape ends it, and so does Ctrl-C; both change nothing.
+pub fn typed(model: &mut Model, key: Key, pasted: bool) {
+    let height = height(model);
+    let Some(page) = model.page_mut() else { return };
+    match (key.code, key.ctrl) {
+        (Code::Esc, _) | (Code::Char('c'), true) => page.typing = false,
+        (Code::PageDown, _) => by_page(page, height, true),
+        (Code::PageUp, _) => by_page(page, height, false),
+        _ => page.press(key, pasted),
+    }
+    page.top = page.first(height);
+}
+
+/// A paste is text where text is typed. False: it is none.
+pub fn paste(model: &mut Model, text: &str) -> bool {
+    if !typing(model) {
+        return false;
+    }
+    let height = height(model);
+    if let Some(page) = model.page_mut() {
+        page.paste(text);
+        page.top = page.first(height);
+    }
+    true
+}
+
+fn height(model: &Model) -> usize {
+    usize::from(model.size.1.saturating_sub(AROUND)).max(1)
+}
+
+fn by_page(page: &mut Page, height: usize, down: bool) {
+    for _ in 0..height {
+        page.step(if down { CursorMove::Down } else { CursorMove::Up });
+    }
+}
+
+/// Tabs that there are now.
+pub fn tabs(page: &Page) -> Vec<Tab> {
+    let both = page.other.is_some().then_some(Tab::Both);
+    [Tab::Text, Tab::Plan, Tab::Graph, Tab::Lint].into_iter().chain(both).collect()
+}
+
+/// Commands of this page; none where another screen is in front, or the command is none of its own.
+pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
+    let height = height(model);
+    let page = model.page_mut()?;
+    let open = page.state == State::Open;
+    match id {
+        "next-tab" | "previous-tab" | "pane" => {
+            let all = tabs(page);
+            let at = all.iter().position(|t| *t == page.tab).unwrap_or(0);
+            let to = if id == "previous-tab" { at + all.len() - 1 } else { at + 1 };
+            page.tab = all[to % all.len()];
+            page.scroll = 0;
+        }
+        "down" | "up" | "page-down" | "page-up" | "top" | "bottom" => moved(page, id, height),
+        "next-problem" | "previous-problem" => match page.findings().len() {
+            0 if page.current().is_some() => model.say("nothing was found in this text"),
+            0 => model.say("it is not checked yet"),
+            all => {
+                page.at = found(page, id == "next-problem", all);
+                page.tab = if page.tab == Tab::Lint { Tab::Lint } else { Tab::Text };
+                page.go_to_finding();
+                page.top = page.first(height);
+            }
+        },
+        "open" if page.tab == Tab::Lint => {
+            page.go_to_finding();
+            page.tab = Tab::Text;
+            page.top = page.first(height);
+        }
+        "open" | "edit-type" if open => {
+            page.tab = Tab::Text;
+            page.typing = true;
+            if let Some(why) = page.locked.clone() {
+                model.complain(format!("it can be edited, and not saved: {why}"));
+            }
+        }
+        "edit-undo" | "edit-redo" if open => {
+            let did = if id == "edit-undo" { page.undo() } else { page.redo() };
+            page.top = page.first(height);
+            page.tab = Tab::Text;
+            if !did {
+                model.say(if id == "edit-undo" { "there is nothing to take back" } else { "nothing was taken back" });
+            }
+        }
+        "edit-take" => return Some(take(model)),
+        "edit-mine" => return Some(mine(model)),
+        "edit-editor" if open => {
+            let (name, text) = (page.name.clone(), page.text());
+            return Some(vec![Effect::Editor { name, text }]);
+        }
+        "edit-save" if open => return Some(page_save::save(model)),
+        "refresh" if matches!(page.state, State::Open | State::None(_)) => {
+            let (name, path) = (page.name.clone(), Some(page.path.clone()).filter(|p| p.is_absolute()));
+            if page.state != State::Open {
+                page.state = State::Opening;
+            }
+            model.known.values_mut().for_each(|k| k.old = true);
+            return Some(vec![order(&name, Ask::Open { path })]);
+        }
+        "open" | "edit-type" | "edit-undo" | "edit-redo" | "edit-editor" | "edit-save" => model.say("there is no text here"),
+        _ => return None,
+    }
+    Some(Vec::new())
+}
+
+/// The finding after, or before, the cursor's place.
+fn found(page: &Page, forward: bool, all: usize) -> usize {
+    let (row, column) = crate::console::edit::page::cursor(&page.area);
+    let here = (row + 1, column + 1);
+    let place = |i: &usize| page.findings().get(*i).map(|d| (d.line as usize, d.column as usize)).unwrap_or_default();
+    if forward { (0..all).find(|i| place(i) > here).unwrap_or(0) } else { (0..all).rev().find(|i| place(i) < here).unwrap_or(all - 1) }
+}
+
+fn moved(page: &mut Page, id: &str, height: usize) {
+    match page.tab {
+        Tab::Text => {
+            match id {
+                "down" => page.step(CursorMove::Down),
+                "up" => page.step(CursorMove::Up),
+                "top" => page.step(CursorMove::Top),
+                "bottom" => page.step(CursorMove::Bottom),
+                other => {
+                    by_page(page, height, other == "page-down");
+                    false
+                }
+            };
+            page.top = page.first(height);
+        }
+        Tab::Lint => page.at = stepped(page.at, page.findings().len(), id, height),
+        // As long as the longest of them: the view draws the last rows where it is too much.
+        Tab::Plan | Tab::Graph | Tab::Both => page.scroll = stepped(page.scroll, rows(page), id, height),
+    }
+}
+
+fn rows(page: &Page) -> usize {
+    match page.tab {
+        Tab::Plan => page.judged.as_ref().map_or(0, |j| j.plan.lines().count()),
+        Tab::Graph => page.judged.as_ref().map_or(0, |j| j.graph.lines().count()),
+        _ => page.other.as_ref().map_or(0, |o| diff::between(o.text(), &page.text()).len()),
+    }
+}
+
+fn stepped(at: usize, len: usize, id: &str, height: usize) -> usize {
+    let to = match id {
+        "down" => at + 1,
+        "up" => at.saturating_sub(1),
+        "page-down" => at + height,
+        "page-up" => at.saturating_sub(height),
+        "bottom" => len,
+        _ => 0,
+    };
+    to.min(len.saturating_sub(1))
+}
+
+/// The other text becomes this one.
+fn take(model: &mut Model) -> Vec<Effect> {
+    let Some(page) = model.page_mut() else { return Vec::new() };
+    let Some(other) = page.other.take() else {
+        model.say("there is no other text to take");
+        return Vec::new();
+    };
+    let text = other.text().to_owned();
+    page.replace(&text);
+    page.tab = Tab::Text;
+    let name = page.name.clone();
+    match other {
+        Other::Disk(found) => {
+            page.base(*found);
+            model.say("this is the file as it is now; u brings your text back");
+            vec![order(&name, Ask::Clean)]
+        }
+        Other::Kept(draft) => {
+            model.say("this is the text that was kept; u brings the file's back, S saves it");
+            vec![order(&name, Ask::Adopt { text, from: draft.path })]
+        }
+    }
+}
+
+/// This text stays.
+fn mine(model: &mut Model) -> Vec<Effect> {
+    let Some(page) = model.page_mut() else { return Vec::new() };
+    let Some(other) = page.other.take() else {
+        model.say("there is no other text to decide about");
+        return Vec::new();
+    };
+    page.tab = Tab::Text;
+    let name = page.name.clone();
+    match other {
+        Other::Disk(found) => {
+            page.base(*found);
+            model.say("your text stays; S shows what it changes of the file as it is now");
+            Vec::new()
+        }
+        Other::Kept(draft) => {
+            model.say("the text that was kept is gone");
+            vec![order(&name, Ask::Drop { path: draft.path })]
+        }
+    }
+}
+
+pub fn order(name: &str, ask: Ask) -> Effect {
+    Effect::Page(Box::new(Order { name: name.to_owned(), ask }))
+}
+
+/// What the pages need: the file, once it is known where it is; a judgement of each text that is another one. Pages that nobody looks at
+/// stay for as long as something in them is unsaved.
+pub fn orders(model: &mut Model) -> Vec<Effect> {
+    let mut out = Vec::new();
+    let wanted: Vec<String> = model
+        .stack
+        .iter()
+        .filter_map(|s| match &s.kind {
+            Kind::Pipeline(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    if wanted.is_empty() && model.pages.is_empty() {
+        return out;
+    }
+    for name in &wanted {
+        if !model.pages.contains_key(name) {
+            model.pages.insert(name.clone(), Page::new(name));
+        }
+    }
+    let front = model.page().map(|p| p.name.clone());
+    let mut pages = std::mem::take(&mut model.pages);
+    pages.retain(|name, page| {
+        if Some(name) != front.as_ref() {
+            page.typing = false;
+        }
+        wanted.contains(name) || page.unsaved()
+    });
+    for (name, page) in &mut pages {
+        if page.state == State::New {
+            match place(model, name) {
+                Place::Unknown => {}
+                Place::At(path) => {
+                    page.state = State::Opening;
+                    out.push(order(name, Ask::Open { path }));
+                }
+                Place::Nowhere(why) => page.state = State::None(why),
+            }
+        }
+        if page.state == State::Open && page.asked != page.revision {
+            page.asked = page.revision;
+            out.push(order(name, Ask::Judge { text: page.text(), revision: page.revision, keep: page.unsaved() }));
+        }
+    }
+    model.pages = pages;
+    out
+}
+
+enum Place {
+    /// The engine will say it in a moment.
+    Unknown,
+    /// Where the engine reads it; none = it cannot be asked.
+    At(Option<std::path::PathBuf>),
+    Nowhere(String),
+}
+
+fn place(model: &Model, name: &str) -> Place {
+    if matches!(model.link, Link::Saved { .. }) {
+        return Place::Nowhere("this is a saved state: it holds no files".into());
+    }
+    let question = Question::Rows { what: "pipelines", limit: PAGE };
+    match model.rows(&question) {
+        Some(all) => match all.rows.iter().find(|r| word::text(r, "pipeline") == name) {
+            Some(row) => Place::At(Some(word::text(row, "file").into())),
+            None => {
+                let names: Vec<String> = all.rows.iter().map(|r| word::text(r, "pipeline")).collect();
+                let near = suggest::nearest(name, names.iter().map(String::as_str)).map(|n| format!(": did you mean `{n}`?"));
+                Place::Nowhere(format!("the site has no pipeline `{name}`{}", near.unwrap_or_default()))
+            }
+        },
+        None if matches!(model.link, Link::Down { .. }) || model.known(&question).is_some_and(|k| k.error.is_some()) => Place::At(None),
+        None => Place::Unknown,
+    }
+}
+
+pub fn told(model: &mut Model, told: Told) -> Vec<Effect> {
+    let height = height(model);
+    let Some(page) = model.pages.get_mut(&told.name) else { return Vec::new() };
+    match told.got {
+        Got::Opened { found, draft } => {
+            let draft = draft.map(Other::Kept);
+            match (&page.state, page.unsaved()) {
+                (State::Open, _) if found.stamp == page.stamp => {
+                    // What stands in the way of saving may have changed all the same.
+                    page.locked = found.locked;
+                    page.path = found.path;
+                    let says =
+                        if page.unsaved() { "the file is as it was opened; u takes back what was typed" } else { "the file is as it was" };
+                    model.say(says);
+                }
+                (State::Open, true) => {
+                    page.other = Some(Other::Disk(found));
+                    page.typing = false;
+                    model.complain("the file was changed since it was opened: t takes it, m keeps your text");
+                }
+                (State::Open, false) => {
+                    let text = found.text.clone();
+                    page.base(*found);
+                    page.replace(&text);
+                    page.top = page.first(height);
+                    model.say("this is the file as it is now");
+                }
+                _ => {
+                    page.show(*found);
+                    page.other = draft;
+                }
+            }
+            Vec::new()
+        }
+        Got::Judged(judged) => {
+            // A newer text is on its way.
+            if page.judged.as_ref().is_none_or(|j| j.revision < judged.revision) {
+                page.at = page.at.min(judged.found.len().saturating_sub(1));
+                page.judged = Some(*judged);
+            }
+            Vec::new()
+        }
+        Got::Saved { text, stamp } => {
+            (page.saved, page.stamp) = (text, stamp);
+            let path = page.path.display().to_string();
+            let rest = if page.unsaved() { "; what was typed since is not in it" } else { "" };
+            model.say(format!("saved {path}: the next run reads it{rest}"));
+            model.known.values_mut().for_each(|k| k.old = true);
+            Vec::new()
+        }
+        Got::Moved(found) => {
+            page.other = Some(Other::Disk(found));
+            page.typing = false;
+            model.complain("not saved: the file was changed since it was opened. t takes it, m keeps your text");
+            Vec::new()
+        }
+        Got::Edited(text) => {
+            if text == page.text() {
+                model.say("the editor changed nothing");
+            } else {
+                page.replace(&text);
+                page.top = page.first(height);
+                page.tab = Tab::Text;
+                model.say("this is what the editor left; u takes it back, S saves it");
+            }
+            Vec::new()
+        }
+        Got::Failed { why, closed } => {
+            if closed && page.state != State::Open {
+                page.state = State::None(why);
+            } else {
+                model.complain(why);
+            }
+            Vec::new()
+        }
+    }
+}
