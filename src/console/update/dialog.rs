@@ -137,12 +137,13 @@ fn at_field(model: &mut Model, mut dialog: Dialog, key: Key, i: usize) -> Vec<Ef
     {
         let options = form::options(model, f);
         let typed = if let Code::Char(c) = key.code { Some(c) } else { None };
+        let now = || Some(f.text().to_owned());
         let pick = match (key.code, &f.rule) {
             (Code::Left | Code::Right, _) => form::next(&options, f.text(), key.code == Code::Right),
             // Where nothing else can stand, nothing else is typed.
             (Code::Char(' '), Rule::Choice { .. } | Rule::Bool) => form::next(&options, f.text(), true),
-            (Code::Char(_), Rule::Choice { .. } | Rule::Bool) if !key.ctrl && !key.alt => {
-                Some(options.iter().find(|o| o.chars().next() == typed).cloned().unwrap_or_else(|| f.text().to_owned()))
+            (_, Rule::Choice { .. } | Rule::Bool) => {
+                options.iter().find(|o| typed.is_some() && o.chars().next() == typed).cloned().or_else(now)
             }
             _ => None,
         };

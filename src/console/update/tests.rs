@@ -413,6 +413,72 @@ fn the_palette_remembers_its_lines() {
     }
 }
 
+#[test]
+fn a_form_picks_from_what_is_allowed_and_says_what_is_wrong_where_it_is() {
+    let rule = |name: &str, rule| ParameterDoc { rule, ..parameter(name, None) };
+    let choices = vec!["el8".to_owned(), "el9".to_owned()];
+    let of = Some("b".to_owned());
+    let mut m = running(plan(
+        Level::L1,
+        vec![
+            rule("os", Rule::Choice { choices }),
+            rule("build", Rule::Run { of, result: "any".into() }),
+            rule("count", Rule::Int { min: Some(1), max: Some(9) }),
+        ],
+    ));
+    let runs = json!([{"run": "b#2", "pipeline": "b", "verdict": "failure"}, {"run": "b#3", "pipeline": "b", "verdict": null}]);
+    answer(&mut m, table("runs"), rows("runs", runs));
+    let text = |m: &Model, i: usize| m.dialog.as_ref().unwrap().fields[i].text().to_owned();
+    key(&mut m, "right right left x e space");
+    assert_eq!(text(&m, 0), "el9", "only what is allowed can stand there");
+    key(&mut m, "enter right right");
+    assert_eq!(text(&m, 1), "b#2", "a run that has not ended is not offered");
+    key(&mut m, "tab 1 0 enter");
+    let d = m.dialog.as_ref().unwrap();
+    assert!(d.filling && d.focus == Focus::Field(2) && d.error.as_deref().unwrap().contains("1 to 9"), "{:?}", d.error);
+    key(&mut m, "backspace enter");
+    shown(&mut m);
+    // Back to the values, and here again: the question must be seen anew.
+    key(&mut m, "e backspace enter enter enter");
+    assert!(done(&key(&mut m, "y")).is_empty());
+    shown(&mut m);
+    let Some(Effect::Copy(line)) = key(&mut m, "c").pop() else { panic!() };
+    assert!(line.starts_with("quarterdeck run a -p os=el9 "), "{line}");
+    let all = done(&key(&mut m, "y"));
+    assert_eq!((all[0].with["build"].as_str(), all[0].with["count"].as_str()), ("b#2", "1"));
+}
+
+#[test]
+fn prompts_complete_names_arguments_and_filters() {
+    let mut m = connected();
+    let line = |m: &Model| m.prompt.as_ref().map(|p| p.line.text().to_owned()).unwrap_or_default();
+    key(&mut m, ":");
+    typed(&mut m, "edit-m");
+    key(&mut m, "tab");
+    assert_eq!(line(&m), "edit-mine");
+    key(&mut m, "C-u");
+    typed(&mut m, "run ");
+    assert_eq!(m.prompt.as_ref().unwrap().offers.iter().map(|o| o.text.as_str()).collect::<Vec<_>>(), ["a#3", "b#2", "c#1"]);
+    for wanted in ["run a#3", "run b#2", "run c#1", "run a#3"] {
+        key(&mut m, "tab");
+        assert_eq!(line(&m), wanted);
+    }
+    key(&mut m, "backtab enter");
+    assert_eq!(m.screen().kind, Kind::Run("c#1".parse().unwrap()));
+    key(&mut m, "q /");
+    typed(&mut m, "sta");
+    key(&mut m, "tab");
+    assert_eq!(line(&m), "state=");
+    key(&mut m, "tab tab");
+    assert!(line(&m).starts_with("state=") && line(&m).len() > 6, "{}", line(&m));
+    key(&mut m, "enter /");
+    key(&mut m, "C-u up");
+    assert!(line(&m).starts_with("state="), "filters are remembered");
+    key(&mut m, "esc :");
+    typed(&mut m, "theme light");
+    assert_eq!(key(&mut m, "enter"), [Effect::Theme("light".into())]);
+}
+
 /// Anything that can happen, but for the whole dialogue: the frame is never said to be shown.
 fn anything() -> impl Strategy<Value = Msg> {
     let keys = prop::sample::select(vec![

@@ -5,13 +5,16 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 
+use crate::api::types::Rule;
+use crate::console::edit::Line;
 use crate::console::edit::judge::Judged;
 use crate::console::edit::judge::tests::judged;
 use crate::console::edit::order::{Draft, Found};
 use crate::console::edit::page::{Other, Page, Tab};
 use crate::console::keymap::Keymap;
+use crate::console::model::dialog::{Field, Focus};
 use crate::console::model::screen::Kind;
-use crate::console::model::{Link, Model, Prompt, PromptKind, Screen, Site};
+use crate::console::model::{Dialog, Link, Mode, Model, Prompt, PromptKind, Screen, Site};
 use crate::console::msg::Msg;
 use crate::console::{shot, update};
 use crate::theme::{Glyphs, Look, Theme};
@@ -122,8 +125,72 @@ proptest! {
         let buf = draw(&model, false);
         for y in 0..buf.area.height {
             for x in 0..buf.area.width {
-                prop_assert!(!buf[(x, y)].symbol().chars().any(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}')));
+                let odd = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}');
+                let bad = buf[(x, y)].symbol().chars().any(odd);
+                prop_assert!(!bad, "column {x}, row {y}");
             }
         }
+    }
+}
+
+#[test]
+fn a_form_shows_what_may_be_picked_and_what_is_wrong() {
+    let field = |name: &str, kind: &str, default: Option<&str>, text: &str, rule| Field {
+        name: name.into(),
+        kind: kind.into(),
+        default: default.map(str::to_owned),
+        about: format!("What {name} is for"),
+        rule,
+        line: Line::from(text),
+    };
+    let choices = ["el8", "el9", "el10"].map(str::to_owned).to_vec();
+    let fields = vec![
+        field("os", "one of el8, el9, el10", Some("el9"), "el10", Rule::Choice { choices }),
+        field("workers", "whole number, 1 to 9", None, "12", Rule::Int { min: Some(1), max: Some(9) }),
+        field("note", "text", Some(""), "", Rule::Text { pattern: None, min: None, max: None }),
+    ];
+    let dialog = Dialog {
+        action: crate::action::find("run").unwrap(),
+        targets: vec!["one".into()],
+        hidden: Vec::new(),
+        level: crate::domain::level::Level::L1,
+        facts: vec![("touches".into(), "one new run of one: fetch, verify".into())],
+        fields,
+        filling: true,
+        diff: Vec::new(),
+        scroll: 0,
+        order: None,
+        with: indexmap::IndexMap::new(),
+        basis: Vec::new(),
+        focus: Focus::Field(0),
+        typed: String::new(),
+        since: 0,
+        shown: true,
+        error: None,
+    };
+    for size in [(80, 24), (140, 40)] {
+        let mut m = model(&clean(), size, |_| {});
+        m.dialog = Some(dialog.clone());
+        insta::assert_snapshot!(format!("form_{}x{}", size.0, size.1), text(&m));
+        m.dialog = Some(Dialog { filling: false, focus: Focus::Cancel, ..dialog.clone() });
+        insta::assert_snapshot!(format!("form_question_{}x{}", size.0, size.1), text(&m));
+    }
+    // However little room there is, it stays in its place.
+    for (w, h) in [(1, 1), (8, 6), (30, 8), (300, 100)] {
+        let mut m = model(&clean(), (w, h), |_| {});
+        m.dialog = Some(dialog.clone());
+        draw(&m, false);
+    }
+}
+
+#[test]
+fn a_save_shows_its_difference() {
+    for size in [(80, 24), (140, 40)] {
+        let mut m = model(&clean(), size, |p| p.replace(&clean().replace("el9]", "el9, el10]")));
+        m.mode = Mode::Armed { until: now(), reason: "x".into(), lease: 1 };
+        let page = m.page_mut().unwrap();
+        page.judged = Some(Judged { revision: page.revision, ..judged(&page.text()) });
+        update(&mut m, Msg::Key { key: "S".parse().unwrap(), repeat: false });
+        insta::assert_snapshot!(format!("save_{}x{}", size.0, size.1), text(&m));
     }
 }
