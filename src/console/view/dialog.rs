@@ -108,7 +108,7 @@ fn hint(dialog: &Dialog) -> &'static str {
 }
 
 /// At blanks where there are any, so that nothing of a fact is cut off.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in text.lines() {
         let mut now = String::new();

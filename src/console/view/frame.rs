@@ -166,7 +166,7 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("back", "back"),
         ],
         Kind::Jobs => {
-            &[("open", "open"), ("pipeline", "pipeline"), ("log", "log"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")]
+            &[("open", "open"), ("pipeline", "file"), ("log", "log"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")]
         }
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::dialog::wrapped;
 use super::text::rule;
 use super::{pipeline_text, split, when};
 use crate::console::edit::diff::{self, Side};
@@ -15,6 +16,8 @@ use crate::theme::{Look, Role};
 
 /// From this width on, what was found stands beside the text.
 const BESIDE: u16 = 120;
+/// Where the words of a finding begin, behind its sign and place.
+const WORDS: u16 = 11;
 /// Rows of findings below the text.
 const BELOW: u16 = 4;
 
@@ -157,11 +160,16 @@ fn text(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, page: &Page) {
 
 /// `! 12:5 no key timout here`.
 fn line_of(look: &Look, area: Rect, buf: &mut Buffer, y: u16, d: &Diagnostic, here: bool) {
+    lead(look, area, buf, y, d, here);
+    paint::text(buf, area, WORDS, y, &d.message, look.style(Role::Text), look.glyphs.ellipsis);
+}
+
+/// Sign and place of a finding.
+fn lead(look: &Look, area: Rect, buf: &mut Buffer, y: u16, d: &Diagnostic, here: bool) {
     let (sign, role) = mark(look, d);
     let style = |role: Role| if here { look.style(role).patch(look.style(Role::Selected)) } else { look.style(role) };
     let lead = format!("{}{sign} {:>7} ", if here { look.glyphs.cursor } else { " " }, format!("{}:{}", d.line, d.column));
-    let x = paint::text(buf, area, 0, y, &lead, style(role), "");
-    paint::text(buf, area, x, y, &d.message, look.style(Role::Text), look.glyphs.ellipsis);
+    paint::text(buf, area, 0, y, &lead, style(role), "");
 }
 
 /// Errors and warnings are told apart without colour.
@@ -180,21 +188,26 @@ fn lint(look: &Look, area: Rect, buf: &mut Buffer, page: &Page) {
         paint::text(buf, area, 0, 1, text, look.style(role), look.glyphs.ellipsis);
         return;
     }
-    // Each takes two rows where it has help.
-    let rows = |d: &Diagnostic| 1 + u16::from(!d.help.is_empty());
+    // All of its words, and what to do about it.
+    let room = usize::from(area.width.saturating_sub(WORDS)).max(8);
+    let words = |d: &Diagnostic| -> Vec<(String, Role)> {
+        let help = wrapped(&d.help, room).into_iter().map(|l| (l, Role::Dim));
+        wrapped(&d.message, room).into_iter().map(|l| (l, Role::Text)).chain(help).collect()
+    };
+    let rows = |d: &Diagnostic| words(d).len().max(1);
     let mut first = 0;
-    let mut used: u16 = found.iter().take(page.at + 1).map(rows).sum();
-    while used > area.height && first < page.at {
+    let mut used: usize = found.iter().take(page.at + 1).map(rows).sum();
+    while used > usize::from(area.height) && first < page.at {
         used -= rows(&found[first]);
         first += 1;
     }
     let mut y = 0;
     for (i, d) in found.iter().enumerate().skip(first) {
-        line_of(look, area, buf, y, d, i == page.at);
-        if !d.help.is_empty() {
-            paint::text(buf, area, 11, y + 1, &d.help, look.style(Role::Dim), look.glyphs.ellipsis);
+        lead(look, area, buf, y, d, i == page.at);
+        for (text, role) in words(d) {
+            paint::text(buf, area, WORDS, y, &text, look.style(role), look.glyphs.ellipsis);
+            y += 1;
         }
-        y += rows(d);
         if y >= area.height {
             break;
         }

@@ -160,7 +160,8 @@ fn caret(look: &Look, area: Rect, buf: &mut Buffer, y: u16, line: &str, d: &Diag
     let x = paint::text(buf, area, start as u16, y, &"^".repeat(marked), look.style(role), "");
     // Where the place is far to the right, the words stand before it.
     let wide = paint::width(&words);
-    if usize::from(x) + 1 + wide.min(24) <= room {
+    let behind = room.saturating_sub(usize::from(x) + 1);
+    if wide <= behind || behind >= start {
         paint::text(buf, area, x + 1, y, &words, look.style(role), look.glyphs.ellipsis);
     } else {
         let left_of = Rect { width: start.saturating_sub(1) as u16, ..area };
