@@ -226,5 +226,4 @@ fn replace(desk: &Desk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "edge_tests.rs"]
 mod tests;
