@@ -506,3 +506,79 @@ fn a_drained_engine_asks_nobody_and_still_takes_decisions_after_a_restart() {
     done(e.act(BOB, json!({"action": "undrain"})), "start again");
     e.until_state("promo#2", "waiting");
 }
+
+/// A root that serves compose 1, and trees that hold compose 2; the table of the site file.
+fn promoted(e: &Estate) -> String {
+    let (tree, root) = (e.home.root().join("latest"), e.home.root().join("root"));
+    let publish = |n: u8| {
+        let mut repo = crate::mirror::Repo::of(&[("steady.rpm", 700)]);
+        repo.timestamp += u64::from(n);
+        repo.put(&format!("p-{n}.rpm"), 900, n);
+        repo.write(&tree);
+    };
+    let report = e.home.root().join("report");
+    let step = |kind: &str, with: &[String]| {
+        let with: Vec<&str> = with.iter().map(String::as_str).collect();
+        run(crate::mirror::step(kind, &with, Path::new(""), &report)).expect(0);
+        crate::mirror::told(&report).1
+    };
+    publish(1);
+    let at = format!("root={}", root.display());
+    let id = step("mirror/snapshot", &[at.clone(), format!("tree=base={}", tree.display())])["id"].clone();
+    step("mirror/switch", &[at, format!("to={id}")]);
+    publish(2);
+    let without: String = ["G3", "G4", "G5", "G6", "G7", "G8", "G9"].map(|g| format!("{g} = \"not in this test\"\n")).concat();
+    format!(
+        "[repos.base]\ntree = \"{}\"\n[content.el9]\nrepos = [\"base\"]\n[promotion.el9]\nset = \"el9\"\nroot = \"{}\"\nage = \"1ms\"\n[promotion.el9.without]\n{without}",
+        tree.display(),
+        root.display()
+    )
+}
+
+#[test]
+fn a_promotion_needs_both_sides_two_people_and_one_who_is_not_its_author() {
+    let test = "a_promotion_needs_both_sides_two_people_and_one_who_is_not_its_author";
+    let Some(estate) = Estate::shared(test, ROLES, &[]) else { return };
+    // dan is both, and one person for all that.
+    let roles = "[roles]\nrelease-manager = [\"ann\", \"bob\", \"dan\"]\nsecurity = [\"cal\", \"dan\"]\nviewer = [\"eve\"]\n";
+    estate.site(&format!("{roles}{}", promoted(&estate)));
+    let e = estate.started();
+    let id = "PR-";
+    let ask = |action: &str, target: &str, with: Value| json!({"action": action, "target": target, "with": with, "reason": "r", "confirm": target});
+    refused(e.act(EVE, ask("promote", "el9", json!({}))), "eve may not");
+    refused(e.act(CAL, ask("promote", "el9", json!({}))), "cal may not");
+    done(e.act(DAN, ask("promote", "el9", json!({}))), "is DRAFT");
+    let row = || e.rows("promotions")[0].clone();
+    let name = row()["promotion"].as_str().unwrap().to_owned();
+    assert!(name.starts_with(id));
+    done(e.act(ANN, ask("promote-soak", &name, json!({}))), "takes its candidate");
+    until_some("READY", || (row()["state"] == "READY").then_some(()));
+    // A waiver is proposed by the owner of the gate; G7 is security's.
+    refused(e.act(ANN, ask("promote-waive", &name, json!({"gate": "G7"}))), "not for ann to decide");
+    refused(e.act(EVE, ask("promote-approve", &name, json!({}))), "eve may not");
+    refused(e.act(CAL, ask("promote-approve", &name, json!({"side": "ops"}))), "not for cal to decide");
+    refused(e.act(DAN, ask("promote-approve", &name, json!({"side": "ops", "sha": "0123456789"}))), "the plan of");
+    let (status, answer) = e.act(DAN, ask("promote-approve", &name, json!({})));
+    assert!(status == 400 && answer["error"]["message"].as_str().unwrap().contains("ops and security"), "{answer}");
+    done(e.act(DAN, ask("promote-approve", &name, json!({"side": "ops"}))), "still missing: security");
+    refused(e.act(DAN, ask("promote-approve", &name, json!({"side": "security"}))), "has approved already");
+    // Who becomes root stays who they are.
+    e.people(&[(CAL, Some(DAN))]);
+    refused(e.act(CAL, ask("promote-approve", &name, json!({}))), "the login uid of dan");
+    e.people(&[]);
+    let start = json!({"action": "promote-start", "target": name, "reason": "r", "confirm": "promote el9"});
+    refused(e.act(ANN, start.clone()), "only what is APPROVED starts");
+    done(e.act(CAL, ask("approve", &name, json!({}))), "is APPROVED");
+    refused(e.act(CAL, start.clone()), "cal may not");
+    // A console that is not armed may halt, and nothing else.
+    let console = |action: &str| json!({"action": action, "target": name, "reason": "r", "confirm": "promote el9", "console": true});
+    refused(e.act(ANN, console("promote-start")), "arm");
+    done(e.act(ANN, start), "is SWITCHING");
+    let run = until_some("IMAGING", || (row()["state"] == "IMAGING").then(|| row()["run"].as_str().unwrap().to_owned()));
+    // What only the engine decides, nobody else does.
+    let (_, why) = e.ask(0, "GET", &format!("/v1/promotions/{name}/why"), "");
+    assert!(why["reasons"][0].as_str().unwrap().contains(&run), "{why}");
+    let halt = json!({"action": "promote-halt", "target": name, "console": true});
+    done(e.act(BOB, halt), "is HALTED");
+    assert_eq!(row()["halted_in"], "IMAGING");
+}

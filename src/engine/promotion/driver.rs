@@ -171,6 +171,10 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     let plan = match plan {
         Ok(plan) => plan,
         Err(e) => {
+            // Its run may be there already: then only the look at it failed, and it is looked at again.
+            if engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?.is_some() {
+                return Err(e);
+            }
             // A decision that cannot be carried out is told, and not tried for ever.
             let was = p.version;
             p.pending = None;
