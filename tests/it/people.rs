@@ -540,7 +540,7 @@ fn a_promotion_needs_both_sides_two_people_and_one_who_is_not_its_author() {
     let test = "a_promotion_needs_both_sides_two_people_and_one_who_is_not_its_author";
     let Some(estate) = Estate::shared(test, ROLES, &[]) else { return };
     // dan is both, and one person for all that.
-    let roles = "[roles]\nrelease-manager = [\"ann\", \"bob\", \"dan\"]\nsecurity = [\"cal\", \"dan\"]\nviewer = [\"eve\"]\n";
+    let roles = "[roles]\nrelease-manager = [\"ann\", \"bob\", \"dan\"]\nsecurity = [\"cal\", \"dan\"]\nviewer = [\"eve\", \"root\"]\n";
     estate.site(&format!("{roles}{}", promoted(&estate)));
     let e = estate.started();
     let id = "PR-";
