@@ -252,3 +252,40 @@ fn a_site_without_replicas_asks_nobody() {
     assert!(home.qd(["why", "base9"]).expect(0).stdout.contains("base9 is unknown"));
     assert_eq!(estate.upstream.counters().requests(), 0);
 }
+
+#[test]
+fn an_upstream_may_be_a_metalink_or_a_mirror_list() {
+    let mut estate = Estate::new();
+    let base = format!("{}/{}/", estate.upstream.url(), repo_path(Repo::BaseOS));
+    let metalink = |estate: &Estate| {
+        let raw = std::fs::read(estate.repo("upstream").join("repodata/repomd.xml")).unwrap();
+        let hash = quarterdeck::domain::content::Fingerprint::of(&raw);
+        let text = format!(
+            "<metalink><files><file name=\"repomd.xml\"><verification><hash type=\"sha256\">{}</hash></verification><resources>\
+             <url preference=\"90\">http://127.0.0.1:1/gone/repodata/repomd.xml</url><url preference=\"80\">{base}repodata/repomd.xml</url>\
+             </resources></file></files></metalink>",
+            hash.known().unwrap()
+        );
+        std::fs::write(estate.root("upstream").join("metalink"), text).unwrap();
+    };
+    metalink(&estate);
+    std::fs::write(estate.root("upstream").join("list"), format!("# mirrors\n{base}\n")).unwrap();
+    let home = Home::new();
+    let site = estate.site("");
+    let with = |key: &str| {
+        let own = format!("{key} = \"{}/{key}\"", estate.upstream.url()).replace("/mirrorlist\"", "/list\"");
+        site.lines().map(|l| if l.starts_with("upstream") { own.as_str() } else { l }).collect::<Vec<_>>().join("\n")
+    };
+    home.site(&with("metalink"));
+    wait(&home, "alder", "fresh");
+    let up = place(&home, "upstream");
+    assert!(up["tree"].as_str().unwrap().ends_with("/metalink") && up["state"] == "in-sync", "the first address did not answer: {up}");
+    home.site(&with("mirrorlist"));
+    estate.advance(2);
+    home.qd(["why", "base9"]).expect(0);
+    wait(&home, "cedar", "behind-1");
+    // A mirror manager that cannot be read is silent, and no torn repository.
+    std::fs::write(estate.root("upstream").join("list"), "<html>sign in</html>").unwrap();
+    home.qd(["why", "base9"]).expect(0);
+    wait(&home, "upstream", "unreachable");
+}
