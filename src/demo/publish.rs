@@ -139,8 +139,11 @@ fn build_missing(root: &Path, compose: &Compose, index: &mut Index) -> Result<us
     Ok(missing.len())
 }
 
+/// Where a package was built, its file name, and what metadata says of it.
+pub(super) type BuiltAt = (PathBuf, (String, Entry));
+
 /// Builds these packages, each at its place, several at a time.
-pub(super) fn build_all(list: &[(PathBuf, &Package)], seed: u64) -> Result<Vec<(PathBuf, (String, Entry))>, Error> {
+pub(super) fn build_all(list: &[(PathBuf, &Package)], seed: u64) -> Result<Vec<BuiltAt>, Error> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
