@@ -31,6 +31,8 @@ use crate::theme::Look;
 const INBOX: usize = 256;
 /// Nobody answers a question so soon after it was shown: what comes within this was typed before, and is still on its way.
 const SETTLE: Duration = Duration::from_millis(150);
+/// The editor ends with the terminal, a moment before or after us.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What a notice is shown for, and a moment more: the tick after it takes it away.
 const NOTICE: i64 = 20_050;
 
@@ -156,6 +158,8 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     let mut typed = Typed::default();
     // The frame that shows a question, and when what was typed before it has been read.
     let mut settled: Option<(u64, tokio::time::Instant)> = None;
+    // A pipeline whose text is not ours to keep, as its editor may still write it.
+    let mut untouched: Option<String> = None;
     let left = loop {
         if prepare.is_none()
             && let (Some(address), Some(inbox), Some(log_inbox)) = (address.take(), inbox.take(), log_inbox.take())
@@ -239,13 +243,19 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
                     let msg = Msg::Page(Box::new(edit::Told { name, got }));
                     take(&mut session, [msg], &outward, archive.as_ref(), clock);
                 }
-                Err(left) => break left,
+                Err((left, got)) => {
+                    // What cannot be read now stays where it lies.
+                    untouched = got.is_none().then(|| name.clone());
+                    let told = got.map(|got| Msg::Page(Box::new(edit::Told { name, got })));
+                    take(&mut session, told, &outward, archive.as_ref(), clock);
+                    break left;
+                }
             },
             Some(_) => break Left::Quit,
             None => {}
         }
     };
-    keep(&session.model, &desk);
+    keep(&session.model, &desk, untouched.as_deref());
     if left == Left::Quit {
         // An answer of the terminal that is still on its way would be read by the shell.
         while let Some(rest) = session.probe.linger(Instant::now()) {
@@ -266,7 +276,7 @@ async fn elsewhere(
     desk: &Desk,
     name: &str,
     text: &str,
-) -> io::Result<Result<edit::Got, Left>> {
+) -> io::Result<Result<edit::Got, (Left, Option<edit::Got>)>> {
     let failed = |why: String| Ok(Ok(edit::Got::Failed { why, closed: false }));
     let place = match edit::drafts::keep(&desk.drafts, name, desk.pid, text) {
         Ok(place) => place,
@@ -290,9 +300,12 @@ async fn elsewhere(
             event = signals.next() => match event {
                 // The editor was stopped, and the shell is to have the terminal until both go on.
                 Event::Stop => sys::stop_group()?,
-                // What the editor keeps of it stays where the next opening looks.
-                Event::End => return Ok(Err(Left::Told)),
-                Event::HangUp => return Ok(Err(Left::Lost)),
+                // The console ends, and has what the editor has written so far.
+                Event::End | Event::HangUp => {
+                    let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
+                    let got = edit::drafts::read(&place).ok().map(|t| edit::Got::Edited(edit::order::Shape::of(&t).1));
+                    return Ok(Err((if event == Event::End { Left::Told } else { Left::Lost }, got)));
+                }
                 Event::Interrupt | Event::Continue | Event::Size => {}
             },
             status = child.wait() => break status,
@@ -300,7 +313,10 @@ async fn elsewhere(
     };
     session.enter()?;
     match (status, edit::drafts::read(&place)) {
-        (Ok(status), _) if !status.success() => failed(format!("`{}` ended badly ({status}); the text is as it was", words.join(" "))),
+        // One that was killed is no word of a person that the text is to stay as it was.
+        (Ok(status), _) if status.code().is_some_and(|c| c != 0) => {
+            failed(format!("`{}` ended badly ({status}); the text is as it was", words.join(" ")))
+        }
         (Ok(_), Ok(text)) => Ok(Ok(edit::Got::Edited(edit::order::Shape::of(&text).1))),
         (Ok(_), Err(e)) => failed(format!("what the editor left cannot be read: {}: {e}", place.display())),
         (Err(e), _) => failed(format!("`{}`: {e}", words.join(" "))),
@@ -308,8 +324,8 @@ async fn elsewhere(
 }
 
 /// Whatever ends the console, unsaved texts are kept. Where even that fails, the log is the only place left to say so.
-fn keep(model: &Model, desk: &Desk) {
-    for page in model.pages.values() {
+fn keep(model: &Model, desk: &Desk, untouched: Option<&str>) {
+    for page in model.pages.values().filter(|p| Some(p.name.as_str()) != untouched) {
         let kept = if page.unsaved() {
             edit::drafts::keep(&desk.drafts, &page.name, desk.pid, &page.text()).map(drop)
         } else {

@@ -113,3 +113,23 @@ fn the_own_editor_has_the_terminal_and_what_it_leaves_is_only_kept() {
     pty.keys("u");
     pty.sees("the file's text again", |s| s.contains("stages") && s.contains("lint is clean"));
 }
+
+#[test]
+fn what_an_editor_has_written_outlives_the_terminal_under_both() {
+    let home = home();
+    let editor = home.root().join("editor");
+    std::fs::write(&editor, "#!/bin/sh\nsed -i 's/only/written/' \"$1\"\necho it-is-$((40+2))\nread line\n").unwrap();
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = home.command::<&str>([]);
+    command.env("VISUAL", &editor);
+    let mut pty = page(&home, command);
+    pty.keys("e");
+    pty.shows("it-is-42");
+    pty.hang_up();
+    pty.wait();
+    assert_eq!(std::fs::read_to_string(file(&home)).unwrap(), GOOD);
+    let pty = page(&home, home.command::<&str>([]));
+    pty.shows("WAS NEVER SAVED");
+    pty.keys("t");
+    pty.sees("what the editor wrote", |s| s.contains("name: written") && s.contains("UNSAVED"));
+}

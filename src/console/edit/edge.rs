@@ -77,7 +77,11 @@ pub fn carry_out(desk: &Desk, order: &Order) -> Vec<Got> {
         },
         Ask::Judge { text, revision, keep } => {
             let mut out = Vec::new();
-            if *keep && let Err(e) = drafts::keep(&desk.drafts, name, desk.pid, text) {
+            let kept = match keep {
+                true => drafts::keep(&desk.drafts, name, desk.pid, text).map(drop),
+                false => drafts::forget(&desk.drafts, name, desk.pid),
+            };
+            if let Err(e) = kept {
                 out.extend(failed("the unsaved text cannot be kept against a crash", &e));
             }
             out.push(Got::Judged(Box::new(desk.judge(name, text, *revision))));

@@ -15,7 +15,8 @@ pub struct Order {
 pub enum Ask {
     /// Reads the file, and looks for texts that were never saved. `path` is where the engine reads it; none = nobody could say.
     Open { path: Option<PathBuf> },
-    /// Judges the text once nothing was typed for a moment. With `keep` it is also kept against the end of this console.
+    /// Judges the text once nothing was typed for a moment. With `keep` it is also kept against the end of this console; without,
+    /// nothing is unsaved.
     Judge { text: String, revision: u64, keep: bool },
     /// Replaces the file, if it still is what was opened.
     Save { path: PathBuf, text: String, over: Stamp, shape: Shape },

@@ -380,7 +380,11 @@ pub fn told(model: &mut Model, told: Told) -> Vec<Effect> {
         }
         Got::Edited(text) => {
             if text == page.text() {
+                let unsaved = page.unsaved();
                 model.say("the editor changed nothing");
+                if !unsaved {
+                    return vec![order(&told.name, Ask::Clean)];
+                }
             } else {
                 page.replace(&text);
                 page.top = page.first(height);

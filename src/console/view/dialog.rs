@@ -95,11 +95,11 @@ fn values(dialog: &Dialog) -> Option<String> {
 /// What the keys do where the focus is.
 fn hint(dialog: &Dialog) -> &'static str {
     if !dialog.diff.is_empty() {
-        return "y does it   up, down: more   Enter, Esc: no   c copies the command";
+        return "y does it   up, down: more   Enter, Esc: no   c copies";
     }
     match (dialog.focus, dialog.level >= Level::L2, dialog.fields.is_empty()) {
         (Focus::Cancel, false, true) => "y does it   Enter, Esc: no   c copies the command",
-        (Focus::Cancel, false, false) if dialog.is_form() => "y does it   e: values   Enter, Esc: no   c copies the command",
+        (Focus::Cancel, false, false) if dialog.is_form() => "y does it   e: values   Enter, Esc: no   c copies",
         (Focus::Cancel, false, false) => "y does it   Tab: values   Enter, Esc: no   c copies the command",
         (Focus::Cancel, true, _) => "Tab: type the name   Enter, Esc: no   c copies the command",
         (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: no",

@@ -40,7 +40,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         }
     }
     page.line(0, &update::command_of(model, dialog).replace('\n', "; "), Role::Dim);
-    page.line(0, "Values are kept with the run and shown to all: no passwords here, steps get secrets from the site.", Role::Dim);
+    page.line(0, "Values are kept with the run and shown to all: no passwords here.", Role::Dim);
     page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
     page.line(0, hint(model, dialog), Role::KeyText);
 }

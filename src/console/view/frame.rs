@@ -128,7 +128,7 @@ fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let scopes = model.screen().scopes();
     if update::page::typing(model) {
-        let text = "Esc ends typing   Tab indents   C-w C-k C-u delete   C-_ undoes   a paste is text";
+        let text = "Esc ends typing   Tab indents   C-w C-k C-u delete   C-_ undoes";
         paint::text(buf, area, 0, 0, text, look.style(Role::KeyText), look.glyphs.ellipsis);
         return;
     }
