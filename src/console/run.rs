@@ -39,6 +39,9 @@ const NOTICE: i64 = 20_050;
 /// Makes the engine answer, where that is for the console to do: behind the first frame. Its error says why there is none.
 pub type Prepare<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 
+/// A look by its name; or why it cannot be had, on one line.
+pub type Choose<'a> = Box<dyn Fn(&str) -> Result<Look, String> + 'a>;
+
 /// Who answers the console.
 pub enum Source<'a> {
     Engine {
@@ -59,7 +62,7 @@ pub struct Opening<'a> {
     /// Looks that may change while it is open.
     pub reload: Reload<'a>,
     /// The look of a name, kept from then on, for `:theme`.
-    pub choose: Box<dyn Fn(&str) -> Result<Look, String> + 'a>,
+    pub choose: Choose<'a>,
     /// For the pages of pipelines.
     pub desk: Arc<Desk>,
 }

@@ -56,6 +56,8 @@ pub struct Hex {
     pub bytes: Vec<u8>,
     /// The first byte that is shown.
     pub top: u64,
+    /// The log was asked for and empty: nothing more is asked for while it is.
+    pub none: bool,
 }
 
 #[derive(Debug, Clone)]

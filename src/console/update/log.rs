@@ -126,6 +126,7 @@ pub fn told(model: &mut Model, told: Told) {
                 Want::Hex => {
                     if let Some(h) = &mut log.hex {
                         let line = page.lines.first();
+                        h.none = line.is_none();
                         h.bytes = line.map(|l| unhex(&l.text)).unwrap_or_default();
                         h.at = line.map_or(page.next_offset, |l| l.offset);
                         h.top = if h.bytes.is_empty() { log.size.saturating_sub(HEX_ROW) / HEX_ROW * HEX_ROW } else { h.top };
@@ -354,5 +355,5 @@ fn near_start(log: &LogScreen, height: usize, fit: crate::console::log::window::
 /// Whether the bytes that the screen shows are held; past the end nothing is wanted.
 fn hex_is_there(h: &Hex, height: usize, size: u64) -> bool {
     let (end, wants) = (h.at + h.bytes.len() as u64, h.top + height as u64 * HEX_ROW);
-    h.at <= h.top && (!h.bytes.is_empty() && end >= wants.min(size) || size == 0 && h.bytes.is_empty() && h.at > 0)
+    h.none && size == 0 || h.at <= h.top && (!h.bytes.is_empty() && end >= wants.min(size) || size == 0 && h.bytes.is_empty() && h.at > 0)
 }

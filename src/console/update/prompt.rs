@@ -127,7 +127,7 @@ fn typed(model: &mut Model, mut prompt: Prompt) {
         let columns = commands::columns(model);
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         match Filter::parse(prompt.line.text(), &names, model.now) {
-            Ok(_) => apply_filter(model, &prompt, &prompt.line.text().to_owned()),
+            Ok(_) => apply_filter(model, &prompt, prompt.line.text()),
             Err(e) => prompt.error = Some(e.to_string()),
         }
     }
