@@ -211,7 +211,7 @@ impl Places<'_> {
 }
 
 /// The words of a far end or of a tree that cannot be read.
-fn from_repo(name: &str, e: &RepoError) -> ApiError {
+pub(super) fn from_repo(name: &str, e: &RepoError) -> ApiError {
     match e {
         RepoError::Http(_) => ApiError::no_engine(format!("{name}: {e}"), "look at the far end: curl -I shows what it answers"),
         RepoError::Absent { .. } | RepoError::Address(_) => {
@@ -282,7 +282,7 @@ fn both<T: Send>(
     })
 }
 
-fn read<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+pub(super) fn read<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|e| ApiError::failed(format!("no runtime: {e}"), "see whether the process limit is reached (ulimit -u)"))?;

@@ -34,6 +34,7 @@ mod mirror;
 mod people;
 mod pipelines;
 mod promotion;
+mod promotion_lane;
 mod prover;
 mod prover_same_name;
 mod prover_switch;

@@ -1,5 +1,6 @@
 //! Doing what people ask of promotions. The caller's wish was judged before; here it is judged again under the turn, and written with its entry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::driver::{advance, look_again, save, send_back};
@@ -11,6 +12,7 @@ use crate::base::crash;
 use crate::base::since;
 use crate::domain::audit::Record;
 use crate::domain::decision::{Detail, Kind, NewDecision};
+use crate::domain::promotion::hold;
 use crate::domain::promotion::state::{Act, Refusal, State};
 use crate::domain::promotion::{Approval, Before, Pending, Promotion, Waiver, Work, name};
 use crate::engine::act;
@@ -131,6 +133,7 @@ impl Job<'_> {
         if p.has_switched() {
             return Err(ApiError::refused(format!("a part of {} is served already", p.id), "go on with it, or roll it back"));
         }
+        self.closed(&p, retake).await?;
         p.pending = Some(Pending { retake, ..self.pending(&p, Work::Soak) });
         p.note(self.who(), "soak asked for", self.engine.now_us());
         let note = self.note(&p.id, false, None);
@@ -143,6 +146,17 @@ impl Job<'_> {
             return Err(ApiError::failed(format!("{}: {why}", p.id), ""));
         }
         Ok(Self::done(&p, format!("{} takes its candidate: {run}", p.id)))
+    }
+
+    /// With what is held, the candidate must install: its run would say so too, but late.
+    async fn closed(&self, p: &Promotion, retake: bool) -> Result<(), ApiError> {
+        let (engine, p) = (self.engine.clone(), p.clone());
+        blocking(move || {
+            let holds = engine.store.holds().map_err(|e| from_store(&e))?;
+            let names: BTreeSet<String> = hold::lines(&holds, &p.os, engine.now_us()).into_iter().map(|l| l.package).collect();
+            if names.is_empty() { Ok(()) } else { super::closed::holds(&*engine.site()?, &p.os, Some(&p), retake, &names, None) }
+        })
+        .await
     }
 
     async fn approve(&self, mut p: Promotion) -> Result<Done, ApiError> {

@@ -67,7 +67,12 @@ fn find(engine: &Engine, number: &str) -> Result<Hold, ApiError> {
 pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Action, request: &Do) -> Result<Done, ApiError> {
     let now_us = engine.now_us();
     let (mut held, was) = match action.id {
-        "hold-add" => (new(engine, caller, request)?, None),
+        "hold-add" => {
+            let made = new(engine, caller, request)?;
+            let (engine, held) = (engine.clone(), made.clone());
+            blocking(move || closed(&engine, &held)).await?;
+            (made, None)
+        }
         _ => {
             let (engine, target) = (engine.clone(), request.target.clone());
             let held = blocking(move || find(&engine, &target)).await?;
@@ -117,6 +122,19 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
         ),
     };
     Ok(Done { run: None, message, single_person: false })
+}
+
+/// Whether the next candidate still installs with it. Blocks.
+fn closed(engine: &Engine, held: &Hold) -> Result<(), ApiError> {
+    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    if let Some(old) = all.iter().find(|h| h.kind == held.kind && h.os == held.os && h.package == held.package && h.ended_us.is_none()) {
+        let message = format!("{} of {} is held already: hold {}", held.package, held.os, old.id);
+        return Err(ApiError::refused(message, format!("quarterdeck do hold-extend {} gives it more time", old.id)));
+    }
+    let names =
+        all.iter().filter(|h| h.kind == Kind::Hold && h.os == held.os && h.holds(held.made_us)).map(|h| h.package.clone()).collect();
+    let open = engine.store.promotions().map_err(|e| from_store(&e))?.into_iter().find(|p| p.os == held.os && p.state.is_before_start());
+    super::closed::holds(&*engine.site()?, &held.os, open.as_ref(), false, &names, Some(&held.package))
 }
 
 fn unfit(e: hold::Unfit) -> ApiError {

@@ -1,6 +1,7 @@
 //! Promotions in the engine: what people ask for, judged and written; the plan, computed; the driver that goes on by itself; the documents.
 
 mod acts;
+mod closed;
 pub mod compute;
 pub mod doc;
 pub mod driver;

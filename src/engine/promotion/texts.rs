@@ -67,7 +67,7 @@ fn ask(out: &mut String, name: &str, roles: &[&str], expires: &str) {
 }
 
 /// Trees that a datacentre is filled from: `REPO=PATH`.
-fn trees(site: &Site, table: &config::Promotion, dc: &config::Dc) -> Vec<String> {
+pub fn trees(site: &Site, table: &config::Promotion, dc: &config::Dc) -> Vec<String> {
     if !dc.trees.is_empty() {
         return dc.trees.clone();
     }
