@@ -4,7 +4,7 @@
 
 use super::calendars::closed;
 use crate::api::ApiError;
-use crate::config::Site;
+use crate::config::{Site, calendars};
 use crate::domain::level::Level;
 use crate::engine::catalog;
 use crate::engine::state::{Engine, from_config};
@@ -18,6 +18,10 @@ pub fn frozen(engine: &Engine, site: &Site, pipeline: &str) -> Result<Option<Clo
 /// What closes a pipeline now; with `freezes`, only a freeze. Blocks.
 pub fn closed_now(engine: &Engine, site: &Site, pipeline: &str, freezes: bool) -> Result<Option<Closed>, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    // Most sites have none, and this is asked at every start.
+    if calendars::names(dirs, uid).map_err(|e| from_config(&e))?.is_empty() {
+        return Ok(None);
+    }
     let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
     // A run that goes on may be of a pipeline that is in no file any more.
     let Some(file) = catalog::judge(dirs, pipeline, uid, &catalog).ok().and_then(|j| j.file) else { return Ok(None) };
