@@ -73,7 +73,7 @@ pub fn between(old: Option<&[Entry]>, new: Option<&[Entry]>, older: EvrRef<'_>) 
         }
         entries.push(e.clone());
     }
-    entries.sort_by(|a, b| b.date.cmp(&a.date));
+    entries.sort_by_key(|e| std::cmp::Reverse(e.date));
     let mut cves: Vec<String> = entries.iter().flat_map(|e| cves(&e.text)).collect();
     cves.sort_by(|a, b| order(a).cmp(&order(b)));
     cves.dedup();

@@ -14,10 +14,13 @@ const MAX_ROUNDS: usize = 64;
 /// Providers of another version that are named.
 const OFFERED: usize = 3;
 
+/// A package that provides a name, and in which version; `None` where it says none.
+type Provider = (Number, Option<(Sense, Evr)>);
+
 /// What a set of packages provides and requires.
 #[derive(Debug, Default)]
 pub struct World {
-    provides: HashMap<String, Vec<(Number, Option<(Sense, Evr)>)>>,
+    provides: HashMap<String, Vec<Provider>>,
     files: HashMap<String, Vec<Number>>,
     /// NEVRA by number.
     packages: Vec<String>,

@@ -207,7 +207,7 @@ impl<R: BufRead> Scan<R> {
             let Some(end) = self.seek(from, b'>')? else { return Ok(None) };
             let part = &self.held[from..end];
             // The usual tag: quotes of one kind, all of them closed.
-            if memchr(b'\'', part).is_none() && memchr_iter(b'"', part).count() % 2 == 0 {
+            if memchr(b'\'', part).is_none() && memchr_iter(b'"', part).count().is_multiple_of(2) {
                 return Ok(Some(end));
             }
             loop {

@@ -75,7 +75,7 @@ fn end_dnf(dir: &Path) -> bool {
             words.iter().any(|w| w.ends_with(b"/dnf")) && words.contains(&b"reposync".as_slice())
         })
     });
-    let pid = dnf.and_then(|pid| rustix::process::Pid::from_raw(pid));
+    let pid = dnf.and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok())
 }
 

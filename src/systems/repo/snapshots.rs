@@ -154,7 +154,7 @@ mod tests {
         std::os::unix::fs::symlink("snapshots/20260403-abababababab", root.join("stable")).unwrap();
         std::os::unix::fs::symlink("snapshots/20260403-abababababab/baseos", root.join("base")).unwrap();
         let found = roots(&[dir.path().join("mirror")]);
-        assert_eq!(found, [root.clone()]);
+        assert_eq!(found, std::slice::from_ref(&root));
         let s = &all(&found)[0];
         assert_eq!((s.id.as_str(), s.set.as_str(), names(&s.repos)), ("20260403-abababababab", "el9", vec!["baseos", "appstream"]));
         assert_eq!(names(&pointer(&root, "stable").unwrap()), ["baseos", "appstream"]);

@@ -15,7 +15,6 @@ pub struct Task {
     /// As Cobbler says it: `notification`, `complete`, `failed`.
     pub state: &'static str,
     pub log: String,
-    pub repos: Vec<String>,
 }
 
 /// What the next calls meet.
@@ -83,7 +82,7 @@ impl FakeCobbler {
     pub fn foreign(&self, repo: &str) -> String {
         let id = format!("2026-11-22_034723_Reposync_{:032x}", 0xf0e1 + self.state().tasks.len());
         let log = own(&id, &["start_task(reposync); event_id(x)", &format!("reposync; ['{repo}']"), "run, reposync, run!", "running: dnf"]);
-        self.state().tasks.push(Task { id: id.clone(), state: "notification", log, repos: vec![repo.to_owned()] });
+        self.state().tasks.push(Task { id: id.clone(), state: "notification", log });
         id
     }
 
@@ -202,7 +201,7 @@ impl World {
         // Somebody asks meanwhile: such lines are in every log.
         let other = "[Thread-98 (process_request_thread)] 2026-11-22 03:47:23,630 - INFO | REMOTE get_item(system,foreign.line)\n";
         let log = format!("{}{other}{}", own(&id, &lines[..1]), own(&id, &lines[1..]));
-        state.tasks.push(Task { id: id.clone(), state: ended, log, repos });
+        state.tasks.push(Task { id: id.clone(), state: ended, log });
         id
     }
 
