@@ -1,6 +1,9 @@
 //! Cobblers of the site, as the engine asks them: without a password, for what anybody may read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::config::Cobbler as Table;
 use crate::domain::reason::Reason;
@@ -10,6 +13,9 @@ use crate::wire::http::Trust;
 
 /// For one question; a server that is slower holds nobody up.
 const BUDGET: Duration = Duration::from_secs(5);
+/// An answer that something is in flight serves everybody for so long.
+const FRESH_US: u64 = 4_000_000;
+const LOG_US: u64 = 60_000_000;
 
 /// The server of a table. No password: the engine starts nothing there, steps do.
 pub fn server(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
@@ -32,18 +38,47 @@ pub fn server(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
     })
 }
 
-/// The reposync that is in flight there, as the reason why others wait.
-pub async fn in_flight(name: &str, table: &Table) -> Result<Option<Reason>, CobblerError> {
-    let cobbler = server(name, table)?;
-    let Some(first) = cobbler.events().await?.into_iter().find(|e| e.is_reposync() && e.is_running()) else { return Ok(None) };
-    // Where it is now is told for people; that it runs is enough.
-    let log = cobbler.task_log(&first.id).await.ok().flatten().map(|t| read_log(&first.id, &t)).unwrap_or_default();
-    Ok(Some(Reason::FarEnd {
-        system: "cobbler".into(),
-        name: name.to_owned(),
-        what: "a reposync".into(),
-        at: log.repos.last().cloned().unwrap_or_default(),
-        since_us: first.started_us,
-        id: crate::base::sanitise::cell(&first.id),
-    }))
+/// What is in flight at the servers, asked once for everybody who waits for it.
+#[derive(Default)]
+pub struct Flights {
+    last: Mutex<BTreeMap<String, Flight>>,
+}
+
+struct Flight {
+    id: String,
+    /// Microseconds since boot: of the last answer, and of the last look into the log.
+    asked_us: u64,
+    log_us: u64,
+    reason: Reason,
+}
+
+impl Flights {
+    /// The reposync that is in flight there, as the reason why others wait. That nothing is in flight is asked anew each time.
+    pub async fn now(&self, name: &str, table: &Table, now_us: u64) -> Result<Option<Reason>, CobblerError> {
+        let mut last = self.last.lock().await;
+        if let Some(f) = last.get(name).filter(|f| now_us.saturating_sub(f.asked_us) < FRESH_US) {
+            return Ok(Some(f.reason.clone()));
+        }
+        let cobbler = server(name, table)?;
+        let Some(first) = cobbler.events().await?.into_iter().find(|e| e.is_reposync() && e.is_running()) else {
+            last.remove(name);
+            return Ok(None);
+        };
+        if let Some(f) = last.get_mut(name).filter(|f| f.id == first.id && now_us.saturating_sub(f.log_us) < LOG_US) {
+            f.asked_us = now_us;
+            return Ok(Some(f.reason.clone()));
+        }
+        // Where it is now is told for people; that it runs is enough. The whole log comes each time, so it is asked for rarely.
+        let log = cobbler.task_log(&first.id).await.ok().flatten().map(|t| read_log(&first.id, &t)).unwrap_or_default();
+        let reason = Reason::FarEnd {
+            system: "cobbler".into(),
+            name: name.to_owned(),
+            what: "a reposync".into(),
+            at: log.repos.last().cloned().unwrap_or_default(),
+            since_us: first.started_us,
+            id: crate::base::sanitise::cell(&first.id),
+        };
+        last.insert(name.to_owned(), Flight { id: first.id, asked_us: now_us, log_us: now_us, reason: reason.clone() });
+        Ok(Some(reason))
+    }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::cobbler;
+use super::cobbler::Flights;
 use crate::base::clock::Clock;
 use crate::config::Site;
 use crate::domain::content::Reading as Full;
@@ -30,11 +30,12 @@ pub struct SiteContent {
     clock: Arc<dyn Clock>,
     last: Mutex<BTreeMap<String, (i64, Full)>>,
     store: OnceLock<Store>,
+    flights: Flights,
 }
 
 impl SiteContent {
     pub fn new(site: FindSite, clock: Arc<dyn Clock>) -> Self {
-        Self { site, clock, last: Mutex::new(BTreeMap::new()), store: OnceLock::new() }
+        Self { site, clock, last: Mutex::new(BTreeMap::new()), store: OnceLock::new(), flights: Flights::default() }
     }
 
     /// Cobblers whose repositories lie in these sets or trees, and the reposync that is in flight at one of them. Every reposync counts: a
@@ -49,7 +50,7 @@ impl SiteContent {
             .filter(|t| !t.is_empty())
             .collect();
         for (name, table) in site.cobblers.iter().filter(|(_, c)| all.iter().any(|t| c.repo_at(t).is_some())) {
-            match cobbler::in_flight(name, table).await {
+            match self.flights.now(name, table, self.clock.boot_us()).await {
                 Ok(Some(reason)) => return Some(reason),
                 Ok(None) => {}
                 Err(e) => tracing::warn!(cobbler = %name, error = %e, "its tasks cannot be looked at"),
