@@ -53,9 +53,6 @@ pub enum Source<'a> {
     Nobody,
 }
 
-/// A theme's look by its name, or why there is none.
-pub type Choose<'a> = Box<dyn Fn(&str) -> Result<Look, String> + 'a>;
-
 /// All that a console is opened with.
 pub struct Opening<'a> {
     pub model: Model,
