@@ -25,7 +25,7 @@ use crate::console::{Model, update};
 
 /// No screen asks for more rounds than this to be whole.
 const ROUNDS: usize = 8;
-/// The newest runs whose own pages are saved too.
+/// The newest runs, and promotions, whose own pages are saved too.
 const RUNS: usize = 100;
 
 /// Who answers a screen's questions.
@@ -133,6 +133,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
         let runs: Vec<_> = rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| r.get("run")?.as_str()?.parse().ok()).take(RUNS).collect();
         for run in runs {
             model.stack = vec![Screen::of(Kind::Run(run))];
+            fill(&mut model, &mut source).await?;
+        }
+        let rows = model.rows(&Question::Rows { what: "promotions", limit: PAGE });
+        let promotions: Vec<_> =
+            rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| Some(r.get("promotion")?.as_str()?.to_owned())).collect();
+        for id in promotions.into_iter().take(RUNS) {
+            model.stack = vec![Screen::of(Kind::Promotion(id))];
             fill(&mut model, &mut source).await?;
         }
         match source {

@@ -211,10 +211,20 @@ fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {
         let run = target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))?;
         return Ok(Kind::Run(run));
     }
+    if name == "promotion" {
+        let Some(target) = target.filter(|t| crate::domain::promotion::is_name(t)) else {
+            return Err(ApiError::bad(
+                "`screen promotion` needs a promotion",
+                "quarterdeck screen promotion PR-2026Q2-el9; get promotions lists them",
+            )
+            .into());
+        };
+        return Ok(Kind::Promotion(target.to_owned()));
+    }
     if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == name) {
         return Ok(kind);
     }
-    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["run", "log"]).collect();
+    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["run", "promotion", "log"]).collect();
     let near = suggest::nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
     Err(ApiError::bad(format!("no screen `{name}`"), format!("{near}There are: {}", names.join(" "))).into())
 }

@@ -120,8 +120,8 @@ pub fn merge(own: &[(String, String)]) -> (Keymap, Vec<Report>) {
 fn shadows(all: &Layers) -> Vec<Report> {
     let mut out = Vec::new();
     // What holds at the same time: a scope with itself, and with the global one.
-    let list = |s: Scope| matches!(s, Scope::List | Scope::Mirrors);
-    let together = |a: Scope, b: Scope| a == b || a == Scope::Global || b == Scope::Global || (list(a) && list(b));
+    let over = |a: Scope, b: Scope| a == Scope::List && matches!(b, Scope::Mirrors | Scope::Promotions);
+    let together = |a: Scope, b: Scope| a == b || a == Scope::Global || b == Scope::Global || over(a, b) || over(b, a);
     for short in all.values() {
         for long in all.values().filter(|l| (l.own || short.own) && together(short.scope, l.scope)) {
             if long.keys.len() > short.keys.len() && long.keys.starts_with(&short.keys) {

@@ -108,11 +108,19 @@ pub enum Scope {
     Mirrors,
     /// The page of a pipeline, while no text is typed.
     Pipeline,
+    /// The screens of promotions.
+    Promotions,
 }
 
 impl Scope {
-    pub const ALL: [(&str, Self); 5] =
-        [("global", Self::Global), ("list", Self::List), ("log", Self::Log), ("mirrors", Self::Mirrors), ("pipeline", Self::Pipeline)];
+    pub const ALL: [(&str, Self); 6] = [
+        ("global", Self::Global),
+        ("list", Self::List),
+        ("log", Self::Log),
+        ("mirrors", Self::Mirrors),
+        ("pipeline", Self::Pipeline),
+        ("promotions", Self::Promotions),
+    ];
 }
 
 /// What the keys pressed so far mean.

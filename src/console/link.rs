@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::Question;
@@ -26,6 +27,9 @@ const PAUSES_MS: [u64; 4] = [100, 500, 2_000, 5_000];
 /// The stream of changes says something at least once a minute; an engine that hangs is noticed after this.
 const QUIET: Duration = Duration::from_secs(150);
 
+/// Reading two contents takes no longer in the engine.
+const COMPARED: Duration = Duration::from_secs(660);
+
 /// Serves until nobody asks any more. Messages go to `tell`; a console that is busy holds the engine's answers up, and nothing is lost.
 pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: mpsc::Sender<Msg>) {
     let mut tries = 0;
@@ -37,7 +41,7 @@ pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: m
                     return;
                 }
                 let why = tokio::select! {
-                    end = questions(client, &mut orders, &tell) => match end {
+                    end = questions(client, &address, &mut orders, &tell) => match end {
                         Some(why) => why,
                         None => return,
                     },
@@ -91,21 +95,33 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
 }
 
 async fn both(address: &Address) -> Result<(Client, Lines), String> {
-    let connect = || async {
-        Client::connect(&address.socket, address.uid, address.shared).await.map_err(|e| match e {
-            NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
-            NoConnection::Refused(why) | NoConnection::Silent(why) => why,
-        })
-    };
-    let client = connect().await?;
-    let lines = connect().await?.lines("/v1/events").await.map_err(|e| ApiError::from(e).to_string())?;
+    let client = connect(address).await?;
+    let lines = connect(address).await?.lines("/v1/events").await.map_err(|e| ApiError::from(e).to_string())?;
     Ok((client, lines))
 }
 
+async fn connect(address: &Address) -> Result<Client, String> {
+    Client::connect(&address.socket, address.uid, address.shared).await.map_err(|e| match e {
+        NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
+        NoConnection::Refused(why) | NoConnection::Silent(why) => why,
+    })
+}
+
 /// Questions and requests, in order. None = nobody asks any more; else why the connection is of no use any more.
-async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) -> Option<String> {
+async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) -> Option<String> {
+    // What takes long must not keep a halt waiting behind it: it has a connection of its own. Dropped with this one.
+    let mut slow = JoinSet::new();
     while let Some(order) = orders.recv().await {
+        while slow.try_join_next().is_some() {}
         let (msg, lost) = match order {
+            Effect::Ask(question @ Question::Diff { .. }) => {
+                let (address, tell) = (address.clone(), tell.clone());
+                slow.spawn(async move {
+                    // Nobody listens any more where this fails.
+                    let _ = tell.send(compare(&address, question).await).await;
+                });
+                continue;
+            }
             Effect::Ask(question) => ask(&mut client, question).await,
             Effect::Do(request) => act(&mut client, request).await,
             Effect::Arm(wish) => arm(&mut client, wish).await,
@@ -127,6 +143,18 @@ async fn questions(mut client: Client, orders: &mut mpsc::Receiver<Effect>, tell
         }
     }
     None
+}
+
+/// Reads two contents, which may lie far away.
+async fn compare(address: &Address, question: Question) -> Msg {
+    let result = match connect(address).await {
+        Ok(mut client) => {
+            let answer: Result<Box<serde_json::value::RawValue>, Trouble> = client.get(&question.path(), COMPARED).await;
+            answer.map_err(ApiError::from).and_then(|raw| question.read(raw.get().as_bytes()))
+        }
+        Err(why) => Err(ApiError::no_engine(why, "it is asked again with r")),
+    };
+    Msg::Answer { question, result }
 }
 
 async fn ask(client: &mut Client, question: Question) -> (Msg, Option<String>) {

@@ -1,9 +1,13 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
 use crate::api::ApiError;
+use crate::api::client::encode;
+use crate::api::diff::DiffDoc;
 use crate::api::log::AttemptsDoc;
 use crate::api::page::{About, History};
 use crate::api::types::{PlanDoc, RepoWhy, Rows, RunDoc, Status, Why};
+use crate::console::model::list::Row;
+use crate::domain::promotion;
 use crate::domain::run::RunRef;
 
 /// One question. Two equal ones have one answer.
@@ -30,6 +34,13 @@ pub enum Question {
     Attempts(RunRef),
     /// Why a repository is as it is: the engine looks at it first.
     WhyRepo(String),
+    /// All about one promotion, with its plan computed for the question.
+    Promotion(String),
+    /// Two contents compared, by the words for them.
+    Diff {
+        a: String,
+        b: String,
+    },
 }
 
 /// What the engine said.
@@ -44,6 +55,9 @@ pub enum Answer {
     History(Box<History>),
     Attempts(Box<AttemptsDoc>),
     WhyRepo(Box<RepoWhy>),
+    /// As the engine wrote it: `GET /v1/promotions/ID`.
+    Promotion(Box<Row>),
+    Diff(Box<DiffDoc>),
 }
 
 impl Question {
@@ -56,6 +70,8 @@ impl Question {
             Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
             Self::WhyRepo(repo) => format!("/v1/why/{repo}"),
+            Self::Promotion(id) => format!("/v1/promotions/{}", encode(id)),
+            Self::Diff { a, b } => format!("/v1/diff?a={}&b={}", encode(a), encode(b)),
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
             Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
             Self::Attempts(run) => format!("/v1/attempts/{}/{}", run.pipeline, run.number),
@@ -80,6 +96,8 @@ impl Question {
             Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
             Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
             Self::WhyRepo(_) => Answer::WhyRepo(Box::new(parse(body)?)),
+            Self::Promotion(_) => Answer::Promotion(Box::new(parse(body)?)),
+            Self::Diff { .. } => Answer::Diff(Box::new(parse(body)?)),
         })
     }
 
@@ -92,11 +110,18 @@ impl Question {
                 *what == table
                     || (table == "runs" && matches!(*what, "queue" | "executors" | "pipelines" | "audit" | "decisions"))
                     || (table == "schedule" && *what == "due")
+                    || (matches!(table, "promotions" | "holds") && matches!(*what, "audit" | "decisions" | "versions"))
             }
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
             // A look is asked for by a person, each time anew.
+            // What a fingerprint names does not change; another word for a content moves with its pointer.
             Self::Plan(_) | Self::WhyRepo(_) => false,
+            Self::Diff { a, b } => table == "promotions" && (a.contains('@') || b.contains('@')),
+            Self::Promotion(name) => {
+                let own = || id.split_once('#').is_some_and(|(p, _)| promotion::RUNS.contains(&p));
+                (table == "promotions" && id == name) || table == "holds" || (table == "runs" && own())
+            }
             Self::Run(run) | Self::Why(run) | Self::About(run) | Self::Attempts(run) => table == "runs" && id == run.to_string(),
         }
     }

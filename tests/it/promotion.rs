@@ -200,6 +200,7 @@ fn a_quarter_from_soak_to_close_and_back_with_evidence_that_a_stranger_verifies(
         std::fs::write(site, text).unwrap();
     }
     let id = e.approved();
+    screens(&e, &id);
     // What soaks is a snapshot: the trees go on, the candidate does not.
     e.publish(3);
     let out = e.qd(&["do", "promote-start", &id, "--reason", "quarter", "--confirm", &id]).expect(4);
@@ -231,6 +232,22 @@ fn a_quarter_from_soak_to_close_and_back_with_evidence_that_a_stranger_verifies(
             .any(|d| d["single_person"] == true)
     );
     evidence(&e, test, &id, signed);
+}
+
+/// What the engine says of it is all there on its screens.
+fn screens(e: &Estate, id: &str) {
+    for size in ["80x24", "140x40"] {
+        let frame = e.qd(&["screen", "promotions", "--size", size]).expect(0).stdout;
+        for wanted in [id, "APPROVED", "P starts it: type `promote el9`", "10 of 10 pass", "SINGLE PERSON"] {
+            assert!(frame.contains(wanted), "{wanted}: {frame}");
+        }
+    }
+    let frame = e.qd(&["screen", "promotion", id, "--size", "140x90"]).expect(0).stdout;
+    for wanted in ["alder", "0 of 3 switched", "sources", "CVE ids", "BLAST RADIUS", "back to", "soak asked for", "Snapshot cedar"] {
+        assert!(frame.contains(wanted), "{wanted}: {frame}");
+    }
+    let help = e.qd(&["screen", "promotion"]).expect(2).stderr;
+    assert!(help.contains("needs a promotion"), "{help}");
 }
 
 fn evidence(e: &Estate, test: &str, id: &str, signed: bool) {

@@ -117,6 +117,8 @@ pub struct Dialog {
     pub with: IndexMap<String, String>,
     /// What it was judged by: when the answer to one of them says something else, the dialog is void.
     pub basis: Vec<(Question, String)>,
+    /// What must be typed in place of the name; empty = the name.
+    pub word: String,
     pub focus: Focus,
     pub typed: String,
     /// The frame that shows it. Keys before that frame was written are not for it.
@@ -128,6 +130,9 @@ pub struct Dialog {
 impl Dialog {
     /// What must be typed at L2 and L3: the name; for several, the action and their number.
     pub fn phrase(&self) -> String {
+        if !self.word.is_empty() {
+            return self.word.clone();
+        }
         match self.targets.as_slice() {
             [] => self.action.id.to_owned(),
             [one] if one.is_empty() => "engine".to_owned(),

@@ -15,6 +15,7 @@ use super::keymap::{Key, Keymap};
 use super::log::state::Flights;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
+use crate::api::diff::DiffDoc;
 use crate::api::page::{About, History};
 use crate::api::types::{Rows, RunDoc, Status, Why};
 pub use dialog::{Dialog, Opening, Prompt, PromptKind};
@@ -218,6 +219,21 @@ impl Model {
         }
     }
 
+    /// One promotion, as the engine writes it.
+    pub fn promotion(&self, id: &str) -> Option<&list::Row> {
+        match self.known.get(&Question::Promotion(id.to_owned()))?.answer.as_ref()? {
+            Answer::Promotion(p) => Some(p),
+            _ => None,
+        }
+    }
+
+    pub fn diff(&self, question: &Question) -> Option<&DiffDoc> {
+        match self.known.get(question)?.answer.as_ref()? {
+            Answer::Diff(d) => Some(d),
+            _ => None,
+        }
+    }
+
     /// The last runs of a pipeline, stage by stage.
     pub fn history(&self, pipeline: &str) -> Option<&History> {
         match self.known.get(&Question::History { pipeline: pipeline.to_owned(), limit: screen::PAST })?.answer.as_ref()? {
@@ -226,12 +242,20 @@ impl Model {
         }
     }
 
+    /// There is no engine that could be told anything, and why.
+    pub fn nobody(&self) -> Option<String> {
+        match &self.link {
+            Link::Saved { .. } => Some("this is a saved state: there is no engine behind it".into()),
+            Link::Down { why, .. } => Some(format!("disconnected: {why}")),
+            Link::Connecting => Some("the engine has not answered yet".into()),
+            Link::Up => None,
+        }
+    }
+
     /// Nothing may be changed through this console now, and why.
     pub fn hands_off(&self) -> Option<String> {
         match (&self.link, &self.mode) {
-            (Link::Saved { .. }, _) => Some("this is a saved state: there is no engine behind it".into()),
-            (Link::Down { why, .. }, _) => Some(format!("disconnected: {why}")),
-            (Link::Connecting, _) => Some("the engine has not answered yet".into()),
+            (Link::Saved { .. } | Link::Down { .. } | Link::Connecting, _) => self.nobody(),
             (Link::Up, Mode::ReadOnly) if self.never_armed => Some("this console was opened read-only".into()),
             (Link::Up, Mode::ReadOnly) => Some("read-only: `:arm 15m REASON` first".into()),
             (Link::Up, Mode::Armed { .. }) => None,

@@ -30,6 +30,19 @@ pub enum Kind {
     Locks,
     Doctor,
     Mirrors,
+    Promotions,
+    /// One promotion on the whole screen.
+    Promotion(String),
+}
+
+/// Which part of a promotion has the page below its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    #[default]
+    All,
+    Blast,
+    Undo,
+    Story,
 }
 
 /// One of the lists of a screen.
@@ -53,6 +66,8 @@ pub struct Screen {
     pub wide: bool,
     /// Rows that a page without lists is scrolled by.
     pub scroll: u16,
+    /// Of the page of a promotion.
+    pub part: Part,
     /// What the log screen has beside.
     pub log: Option<Box<LogScreen>>,
 }
@@ -69,6 +84,7 @@ const OCCURRENCES: Pane = Pane { what: "occurrences", id: "pipeline trigger sche
 const DECISIONS: Pane = Pane { what: "decisions", id: "id", title: "DECISIONS" };
 const LOCKS: Pane = Pane { what: "locks", id: "lock run stage", title: "LOCKS" };
 const MIRRORS: Pane = Pane { what: "repos", id: "repo", title: "REPOSITORIES" };
+const PROMOTIONS: Pane = Pane { what: "promotions", id: "promotion", title: "PROMOTIONS" };
 const DOCTOR: Pane = Pane { what: "doctor", id: "check found", title: "CHECKS" };
 
 impl Pane {
@@ -98,7 +114,7 @@ impl Pane {
 
 impl Kind {
     /// Names as the command line and the palette write them, with the kinds that need no target.
-    pub const NAMED: [(&str, Self); 9] = [
+    pub const NAMED: [(&str, Self); 10] = [
         ("home", Self::Home),
         ("jobs", Self::Jobs),
         ("runs", Self::Runs),
@@ -108,6 +124,7 @@ impl Kind {
         ("locks", Self::Locks),
         ("doctor", Self::Doctor),
         ("mirrors", Self::Mirrors),
+        ("promotions", Self::Promotions),
     ];
 
     pub fn panes(&self) -> &'static [Pane] {
@@ -115,13 +132,14 @@ impl Kind {
             Self::Home => &[NEEDS, RUNS],
             Self::Jobs => &[PIPELINES, QUEUE, EXECUTORS],
             Self::Runs => &[RUNS],
-            Self::Run(_) | Self::Log(..) | Self::Pipeline(_) => &[],
+            Self::Run(_) | Self::Log(..) | Self::Pipeline(_) | Self::Promotion(_) => &[],
             Self::Audit => &[AUDIT],
             Self::Schedule => &[DUE, OCCURRENCES, SCHEDULE],
             Self::Decisions => &[DECISIONS],
             Self::Locks => &[LOCKS],
             Self::Doctor => &[DOCTOR],
             Self::Mirrors => &[MIRRORS],
+            Self::Promotions => &[PROMOTIONS],
         }
     }
 
@@ -140,6 +158,8 @@ impl Kind {
             Self::Locks => "LOCKS".into(),
             Self::Doctor => "DOCTOR".into(),
             Self::Mirrors => "[3]MIRRORS".into(),
+            Self::Promotions => "[6]PROMOTIONS".into(),
+            Self::Promotion(id) => format!("[6]{id}"),
         }
     }
 }
@@ -155,7 +175,7 @@ impl Screen {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
         };
-        Self { kind, lists, focus: 0, wide: false, scroll: 0, log }
+        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, log }
     }
 
     pub fn home() -> Self {
@@ -175,7 +195,9 @@ impl Screen {
             Kind::Log(run, _) => all.push(Question::Attempts(run.clone())),
             Kind::Jobs => all.push(table("runs")),
             Kind::Mirrors => all.push(table("mirrors")),
-            Kind::Home => all.push(table("repos")),
+            Kind::Promotion(id) => all.extend([Question::Promotion(id.clone()), table("promotions"), table("holds")]),
+            Kind::Promotions => all.push(table("holds")),
+            Kind::Home => all.extend([table("repos"), table("promotions")]),
             _ => {}
         }
         for q in [table("pipelines"), table("queue"), table("schedule")] {

@@ -1,10 +1,11 @@
 //! What each command does.
 
-use super::{arm, lists, log_keys, open, page, prompt};
+use super::{arm, lists, log_keys, open, page, promotions, prompt};
+use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
-use crate::console::model::screen::{Kind, PAGE};
+use crate::console::model::screen::{Kind, PAGE, Part};
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
@@ -57,6 +58,11 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         }
         // As fingers know it.
         "w" => Ok(run(model, "edit-save")),
+        _ if !rest.is_empty() && word.starts_with("do-") => match command::find(word) {
+            Some(Meaning::Do(action)) if action.target == Target::Os || action.target == Target::Hold => open::open_on(model, action, rest),
+            Some(_) => Err(format!("{word} is done to the row under the cursor: it takes no argument here")),
+            None => Err(format!("no command `{word}`")),
+        },
         _ if command::find(word).is_some() => Ok(run(model, word)),
         _ => {
             let names: Vec<String> = words().collect();
@@ -79,7 +85,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
         "clear-filter" => lists::clear_filter(model),
-        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" => {
+        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" | "promotions" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
                 go(model, kind);
             }
@@ -107,6 +113,13 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
                 push(model, Kind::Run(run));
             }
         }
+        "blast" => part(model, Part::Blast),
+        "undo" => part(model, Part::Undo),
+        "story" => part(model, Part::Story),
+        "evidence" => match promotions::current(model) {
+            Some(id) => return vec![Effect::Copy(format!("quarterdeck evidence {id}"))],
+            None => model.complain("there is no promotion under the cursor"),
+        },
         "log" => log(model),
         "pipeline" => pipeline(model),
         "open" | "why" => open(model),
@@ -166,6 +179,9 @@ fn open(model: &mut Model) {
         let row = row(model).unwrap_or_default();
         return model.say(format!("{id}: {}. {}", word::text(&row, "detail"), word::text(&row, "next")));
     }
+    if pane.what == "promotions" {
+        return push(model, Kind::Promotion(id));
+    }
     match run_of(model, pane.what, &id) {
         Some(run) => push(model, Kind::Run(run)),
         None => model.say(format!("`{id}` has no run yet")),
@@ -183,7 +199,7 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     let row = row(model).unwrap_or_default();
     match what {
         "pipelines" | "schedule" => word::text(&row, "last_run").parse().ok(),
-        "repos" => word::text(&row, "run").parse().ok(),
+        "repos" | "promotions" => word::text(&row, "run").parse().ok(),
         "audit" | "decisions" => {
             let subject = word::text(&row, "subject");
             subject.split_once('/').map_or(subject.as_str(), |(run, _)| run).parse().ok()
@@ -206,6 +222,7 @@ fn log(model: &mut Model) {
     let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
     let here = match &model.screen().kind {
         Kind::Pipeline(name) => open::pipeline_row(model, name).and_then(|r| word::text(r, "last_run").parse().ok()),
+        Kind::Promotion(id) => promotions::row(model, id).and_then(|r| word::text(r, "run").parse().ok()),
         _ => current(model).and_then(|id| run_of(model, what, &id)),
     };
     let newest = || {
@@ -261,6 +278,10 @@ fn command_line(model: &Model) -> String {
             format!("quarterdeck log {}{}", shell_words::quote(&format!("{run}{place}")), grep.unwrap_or_default())
         }
         (Kind::Run(run), _) => format!("quarterdeck why '{run}'"),
+        (Kind::Promotion(id), _) => format!("quarterdeck why {id}"),
+        (Kind::Promotions, Some((_, list))) if list.filter.is_empty() => {
+            current(model).map_or_else(|| "quarterdeck get promotions".into(), |id| format!("quarterdeck why {id}"))
+        }
         (Kind::Mirrors, _) => current(model).map_or_else(|| "quarterdeck get repos".into(), |repo| format!("quarterdeck why {repo}")),
         (Kind::Pipeline(name), _) => {
             let what = match model.page().map(|p| p.tab) {
@@ -274,4 +295,14 @@ fn command_line(model: &Model) -> String {
         (_, Some((pane, list))) => format!("quarterdeck get {} --filter {}", pane.what, shell_words::quote(&list.filter)),
         (_, None) => "quarterdeck get runs".to_owned(),
     }
+}
+
+/// One part of a promotion on the whole page; the same key again shows all.
+fn part(model: &mut Model, wanted: Part) {
+    if !matches!(model.screen().kind, Kind::Promotion(_) | Kind::Promotions) {
+        return model.say("that is part of a promotion: 6 shows them");
+    }
+    let screen = model.screen_mut();
+    screen.part = if screen.part == wanted { Part::All } else { wanted };
+    screen.scroll = 0;
 }

@@ -235,7 +235,11 @@ fn confirm(model: &mut Model, mut dialog: Dialog) -> Vec<Effect> {
             target: target.clone(),
             with: dialog.arguments(),
             reason: reason.clone(),
-            confirm: (dialog.level >= Level::L2).then(|| if target.is_empty() { "engine".to_owned() } else { target.clone() }),
+            confirm: (dialog.level >= Level::L2).then(|| match target.as_str() {
+                _ if !dialog.word.is_empty() => dialog.word.clone(),
+                "" => "engine".to_owned(),
+                name => name.to_owned(),
+            }),
             console: true,
             basis: basis(&dialog, target),
             ..Do::default()

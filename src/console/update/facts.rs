@@ -69,6 +69,9 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     for row in of(model, "repos") {
         mirror(model, row, &mut out);
     }
+    for row in of(model, "promotions") {
+        promotion(row, &mut out);
+    }
     let audit = model.rows(&Question::Rows { what: "audit", limit: PAGE }).and_then(|r| r.error.as_ref());
     if let Some(broken) = audit {
         out.push(Fact { go: "audit", why: broken.clone(), ..fact(3, format!("AUDIT CHAIN BROKEN: {broken}")) });
@@ -199,6 +202,37 @@ fn mirror(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let (why, affects) = (word::text(row, "detail"), format!("{} datacentres agree", word::text(row, "dcs")));
     let press = "3".to_owned();
     out.push(Fact { what: what.clone(), why, since, affects, press, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
+}
+
+/// A promotion that people keep waiting, or that stands still half-way.
+fn promotion(row: &Row, out: &mut Vec<Fact>) {
+    let (id, state) = (word::text(row, "promotion"), word::text(row, "state"));
+    let number = |f: &str| row.get(f).and_then(Value::as_u64).unwrap_or(0);
+    let weight = match state.as_str() {
+        "HALTED" => 2,
+        "GATED" | "READY" | "APPROVED" => 1,
+        _ => return,
+    };
+    let missing = word::text(row, "missing");
+    let moved = word::text(row, "moved");
+    let (text, why) = match state.as_str() {
+        "HALTED" => {
+            let at = format!("{} of {} datacentres switched", number("switched"), number("datacentres"));
+            (format!("{id} HALTED: {at}"), word::text(row, "detail"))
+        }
+        _ if !moved.is_empty() => (format!("{id} {state}: it has moved"), moved),
+        "GATED" => (format!("{id} gated: {} of {} gates pass", number("passed"), number("gates")), word::text(row, "detail")),
+        "READY" => (format!("{id} READY: {} must approve", missing.replace(' ', ", ")), word::text(row, "detail")),
+        _ => (format!("{id} APPROVED: it waits for its start"), word::text(row, "detail")),
+    };
+    out.push(Fact {
+        why,
+        target: String::new(),
+        affects: word::text(row, "os"),
+        press: "6".into(),
+        go: "promotions",
+        ..fact(weight, text)
+    });
 }
 
 fn missed(model: &Model, row: &Row, out: &mut Vec<Fact>) {

@@ -98,6 +98,9 @@ pub fn current(model: &Model) -> Option<String> {
     if let Kind::Pipeline(name) = &model.screen().kind {
         return Some(name.clone());
     }
+    if let Kind::Promotion(id) = &model.screen().kind {
+        return Some(id.clone());
+    }
     let (pane, list) = model.screen().pane()?;
     list.current(model.table(&pane).0).map(|r| pane.subject(r)).filter(|s| !s.is_empty())
 }

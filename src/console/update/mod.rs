@@ -14,8 +14,10 @@ pub mod page;
 mod page_save;
 #[cfg(test)]
 mod page_tests;
+pub mod promotions;
 mod prompt;
 
+use super::model::screen::Kind;
 use super::model::{Known, Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::{Answer, Question};
@@ -31,6 +33,8 @@ pub use facts::{Fact, facts};
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
 
+/// A promotion on the screen is asked for again after this.
+const AGAIN_S: i64 = 60;
 /// Notices go after this.
 const NOTICE_S: i64 = 20;
 
@@ -110,8 +114,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Page(told) => page::told(model, *told),
     };
-    effects.extend(asks(model));
+    // What is under the cursor is known before what it needs is asked.
     lists::sync(model);
+    effects.extend(asks(model));
     effects.extend(log::orders(model));
     effects.extend(page::orders(model));
     model.frame += 1;
@@ -128,6 +133,13 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
     {
         arm::read_only(model);
         model.say("no longer armed: the time is over");
+    }
+    // Ages and gates move by themselves, and nobody tells: what is looked at is computed again.
+    let shown: Vec<Question> = needs(model).into_iter().filter(|q| matches!(q, Question::Promotion(_))).collect();
+    for q in shown {
+        if let Some(k) = model.known.get_mut(&q).filter(|k| k.error.is_none()) {
+            k.old |= k.at.is_some_and(|at| now.duration_since(at).as_secs() >= AGAIN_S);
+        }
     }
 }
 
@@ -186,13 +198,25 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
     forget(model);
 }
 
+/// All that the screen needs, and what that depends on.
+pub fn needs(model: &Model) -> Vec<Question> {
+    let mut all = model.screen().needs();
+    match &model.screen().kind {
+        Kind::Promotions => all.extend(promotions::current(model).map(Question::Promotion)),
+        // Reading both contents takes a while: for the page of its own only.
+        Kind::Promotion(id) => all.extend(model.promotion(id).and_then(crate::console::view::compared)),
+        _ => {}
+    }
+    all
+}
+
 /// What the screen needs and is not there, or is old.
 fn asks(model: &mut Model) -> Vec<Effect> {
     // A saved state answers as an engine would.
     if !matches!(model.link, Link::Up | Link::Saved { .. }) {
         return Vec::new();
     }
-    let mut needs: Vec<Question> = model.screen().needs();
+    let mut needs = needs(model);
     // What a dialog was judged by moves while it is open.
     needs.extend(model.dialog.iter().flat_map(|d| d.basis.iter().map(|(q, _)| q.clone())));
     // Runs that a form offers.

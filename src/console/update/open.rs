@@ -2,9 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::commands;
+use super::{commands, promotions};
 use crate::action::{Action, Target};
-use crate::api::types::{PlanDoc, Rule, RunDoc};
+use crate::api::types::{Do, PlanDoc, Rule, RunDoc};
 use crate::base::duration;
 use crate::console::cli_line;
 use crate::console::edit::Line;
@@ -19,15 +19,11 @@ use crate::domain::reason::{Asked, Reason};
 
 /// The key was pressed.
 pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
-    match begin(model, action) {
-        Ok(opening) => {
-            model.say(format!("{}: reading it again first", action.title));
-            let asks = opening.waits.iter().cloned().map(Effect::Ask).collect();
-            model.asked.extend(opening.waits.iter().cloned());
-            model.opening = Some(opening);
-            ready(model);
-            asks
-        }
+    if action.always() {
+        return at_once(model, action);
+    }
+    match begin(model, action, None) {
+        Ok(opening) => opened(model, opening),
         Err(why) => {
             model.complain(format!("{}: {why}", action.title));
             Vec::new()
@@ -35,22 +31,79 @@ pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
     }
 }
 
-/// Why this key does nothing now; none where it does.
-pub fn why_not(model: &Model, action: &Action) -> Option<String> {
-    if let Some(why) = model.hands_off() {
-        return Some(why);
-    }
-    if action.target == Target::Secret || action.args.iter().any(|a| a.required) {
-        return Some(format!("the command line does that: {}", action.usage));
-    }
-    targets(model, action).err()
+/// The palette named what it is to be done to.
+pub fn open_on(model: &mut Model, action: &'static Action, target: &str) -> Result<Vec<Effect>, String> {
+    let opening = begin(model, action, Some(target.to_owned()))?;
+    Ok(opened(model, opening))
 }
 
-fn begin(model: &Model, action: &'static Action) -> Result<Opening, String> {
-    if let Some(why) = why_not(model, action) {
-        return Err(why);
+/// What stops something waits for nothing: no arming, no dialog. It is sent only where somebody listens.
+fn at_once(model: &mut Model, action: &'static Action) -> Vec<Effect> {
+    let why = why_not(model, action);
+    let target = promotions::current(model).ok_or_else(|| "there is no promotion under the cursor".to_owned());
+    match (why, target) {
+        (Some(why), _) | (None, Err(why)) => {
+            model.complain(format!("{}: {why}", action.title));
+            Vec::new()
+        }
+        (None, Ok(target)) => {
+            model.say(format!("{} {target}: asked", action.title));
+            let reason = match &model.mode {
+                Mode::Armed { reason, .. } => reason.clone(),
+                Mode::ReadOnly => String::new(),
+            };
+            vec![Effect::Do(Box::new(Do { action: action.id.to_owned(), target, reason, console: true, ..Do::default() }))]
+        }
     }
-    let (targets, hidden) = targets(model, action)?;
+}
+
+fn opened(model: &mut Model, opening: Opening) -> Vec<Effect> {
+    model.say(format!("{}: reading it again first", opening.action.title));
+    let asks = opening.waits.iter().cloned().map(Effect::Ask).collect();
+    model.asked.extend(opening.waits.iter().cloned());
+    model.opening = Some(opening);
+    ready(model);
+    asks
+}
+
+/// Why this key does nothing now; none where it does.
+pub fn why_not(model: &Model, action: &Action) -> Option<String> {
+    let off = if action.always() { model.nobody() } else { model.hands_off() };
+    if off.is_some() {
+        return off;
+    }
+    if action.target == Target::Secret || (!of_promotions(action) && action.args.iter().any(|a| a.required)) {
+        return Some(format!("the command line does that: {}", action.usage));
+    }
+    match targets(model, action) {
+        Ok((all, _)) => all.iter().find_map(|t| promotions::why_not(model, action, t)),
+        Err(why) => Some(why),
+    }
+}
+
+fn of_promotions(action: &Action) -> bool {
+    matches!(action.target, Target::Promotion | Target::Os | Target::Hold)
+}
+
+/// `named`: what the palette says that it is to be done to.
+fn begin(model: &Model, action: &'static Action, named: Option<String>) -> Result<Opening, String> {
+    let (targets, hidden) = match named {
+        Some(target) => {
+            if let Some(why) = model.hands_off().or_else(|| promotions::why_not(model, action, &target)) {
+                return Err(why);
+            }
+            (vec![target], Vec::new())
+        }
+        None => {
+            if let Some(why) = why_not(model, action) {
+                return Err(why);
+            }
+            targets(model, action)?
+        }
+    };
+    if of_promotions(action) && targets.len() > 1 {
+        return Err("one at a time: each is looked at for itself".to_owned());
+    }
     let mut reads = Vec::new();
     for target in targets.iter().filter(|t| !t.is_empty()) {
         match target.parse() {
@@ -62,6 +115,7 @@ fn begin(model: &Model, action: &'static Action) -> Result<Opening, String> {
                     reads.push(Question::Plan(pipeline_of(target).to_owned()));
                 }
             }
+            _ if of_promotions(action) => reads.push(promotions::read(action, target)),
             _ => reads.push(Question::Plan(target.clone())),
         }
     }
@@ -107,6 +161,7 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     let here = matches!(model.screen().kind, Kind::Pipeline(_)).then_some("pipelines");
     let what = here.or_else(|| model.screen().pane().map(|(p, _)| p.what));
     match (action.target, what) {
+        (Target::Promotion | Target::Os | Target::Hold, _) => promotions::target(model, action, id),
         (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
         (Target::Pipeline, Some("due" | "occurrences" | "needs")) if !id.contains('#') => Ok(id.to_owned()),
         (Target::Pipeline, Some("repos")) => {
@@ -148,6 +203,7 @@ pub fn answered(model: &mut Model, question: &Question) {
 fn subject(question: &Question) -> String {
     match question {
         Question::Run(run) | Question::Why(run) => run.to_string(),
+        Question::Promotion(id) => id.clone(),
         Question::Plan(name) => format!("the pipeline file of {name}"),
         _ => "what it was judged by".to_owned(),
     }
@@ -160,9 +216,14 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         Answer::Run(doc) => doc.basis.clone(),
         Answer::Plan(doc) => doc.basis.clone(),
         Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
-        Answer::Status(_) | Answer::Rows(_) | Answer::About(_) | Answer::History(_) | Answer::Attempts(_) | Answer::WhyRepo(_) => {
-            return None;
-        }
+        Answer::Promotion(doc) => promotions::basis(doc),
+        Answer::Status(_)
+        | Answer::Rows(_)
+        | Answer::About(_)
+        | Answer::History(_)
+        | Answer::Attempts(_)
+        | Answer::WhyRepo(_)
+        | Answer::Diff(_) => return None,
     })
 }
 
@@ -229,12 +290,24 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     if o.action.id == "run" {
         fields = parameters(model, &o.targets)?;
     }
-    facts.push(("undo".to_owned(), o.action.undo.to_owned()));
+    let mut word = String::new();
+    if let (true, [one]) = (of_promotions(o.action), o.targets.as_slice()) {
+        facts.extend(promotions::facts(model, o.action, one));
+        with.extend(promotions::with(model, o.action, one));
+        fields = promotions::fields(model, o.action, one);
+        word = promotions::word(model, o.action, one);
+    }
+    let undo = match o.targets.as_slice() {
+        [one] if o.action.target == Target::Promotion => o.action.undo.replace("PROMOTION", one),
+        _ => o.action.undo.to_owned(),
+    };
+    facts.push(("undo".to_owned(), undo));
     facts.push(("cost".to_owned(), cost(model, &o)));
     if level == Level::L3 {
         facts.push(("level".to_owned(), "L3: it becomes a request, and starts once a second person agrees".to_owned()));
     }
-    let filling = o.action.id == "run" && !fields.is_empty();
+    // What must be given is asked for first.
+    let filling = (o.action.id == "run" && !fields.is_empty()) || (of_promotions(o.action) && fields.iter().any(|f| f.default.is_none()));
     let basis = o.reads.iter().filter_map(|q| Some((q.clone(), basis(model, q)?))).collect();
     Ok(Dialog {
         action: o.action,
@@ -249,6 +322,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
         order: None,
         with,
         basis,
+        word,
         focus: if filling { Focus::Field(0) } else { Focus::Cancel },
         typed: String::new(),
         since: model.frame + 1,
@@ -278,6 +352,8 @@ fn touches(model: &Model, o: &Opening) -> String {
     let several = |what: &str| format!("{} {what}: {}", o.targets.len(), o.targets.join(", "));
     match (o.action.target, o.targets.as_slice()) {
         (Target::Engine, _) => "the engine as a whole".to_owned(),
+        (Target::Os, [one]) if o.action.id == "promote" => format!("a new promotion of {one}: nothing moves before its soak"),
+        (Target::Os, [one]) => format!("the next candidate of {one}"),
         (Target::Pipeline, [one]) => {
             let mut out = format!("one new run of {one}");
             if let Some(p) = plan(model, one) {
@@ -305,6 +381,9 @@ fn now(doc: &RunDoc) -> String {
 }
 
 fn cost(model: &Model, o: &Opening) -> String {
+    if matches!(o.action.id, "promote-soak" | "promote-start" | "promote-resume" | "promote-rollback") {
+        return "a run of its own: an executor while it works".to_owned();
+    }
     if !o.action.runs() {
         return "no time of an executor".to_owned();
     }
@@ -371,7 +450,10 @@ pub fn command(model: &Model, d: &Dialog) -> String {
         Mode::ReadOnly => "",
     };
     let with = d.arguments();
-    let line =
-        |target: &String| cli_line::write(cli_line::Line { action: d.action, target, with: &with, reason, confirm: d.level >= Level::L2 });
+    let confirm = |target: &str| (d.level >= Level::L2).then(|| if d.word.is_empty() { target.to_owned() } else { d.word.clone() });
+    let line = |target: &String| {
+        let confirm = confirm(target);
+        cli_line::write(cli_line::Line { action: d.action, target, with: &with, reason, confirm: confirm.as_deref() })
+    };
     d.targets.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -85,6 +85,7 @@ fn question(model: &Model) -> Result<Dialog, String> {
         filling: false,
         with: IndexMap::new(),
         basis: Vec::new(),
+        word: String::new(),
         focus: Focus::Cancel,
         typed: String::new(),
         since: model.frame + 1,

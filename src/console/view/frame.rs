@@ -142,6 +142,17 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("do-run", "sync"),
             ("copy-command", "copy"),
         ],
+        Kind::Promotions | Kind::Promotion(_) => &[
+            ("do-promote-halt", "halt"),
+            ("do-promote-approve", "approve"),
+            ("do-promote-start", "start"),
+            ("do-promote-resume", "resume"),
+            ("do-promote-rollback", "roll back"),
+            ("help", "help"),
+            ("do-promote-waive", "waive"),
+            ("do-promote-soak", "soak"),
+            ("do-promote-veto", "veto"),
+        ],
         Kind::Log(..) => &[
             ("log-follow", "follow"),
             ("log-search", "search"),
@@ -170,16 +181,16 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         }
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
-    let always: &[(&str, &str)] = &[("home", "home"), ("mirrors", "mirrors"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
-    let off = model.hands_off().is_some();
+    let always: &[(&str, &str)] =
+        &[("home", "home"), ("mirrors", "mirrors"), ("promotions", "promote"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
     let mut x = 0;
-    for (id, words) in shown.iter().chain(always) {
+    for (id, words) in shown.iter().chain(always.iter().filter(|k| !shown.contains(k))) {
         let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
         let room = paint::width(&keys) + 1 + paint::width(words) + 2;
         if usize::from(x) + room > usize::from(area.width) + 2 {
             break;
         }
-        let dead = id.starts_with("do-") && (off || why_off(model, id).is_some());
+        let dead = id.starts_with("do-") && why_off(model, id).is_some();
         let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
         x = paint::text(buf, area, x, 0, &keys, look.style(key), "");
         x = paint::text(buf, area, x, 0, " ", look.style(text), "");
@@ -243,6 +254,7 @@ impl crate::console::model::Screen {
             Kind::Log(..) => &[Scope::Global, Scope::Log],
             Kind::Mirrors => &[Scope::Global, Scope::List, Scope::Mirrors],
             Kind::Pipeline(_) => &[Scope::Global, Scope::Pipeline],
+            Kind::Promotions | Kind::Promotion(_) => &[Scope::Global, Scope::List, Scope::Promotions],
             _ => &[Scope::Global, Scope::List],
         }
     }

@@ -17,6 +17,9 @@ mod pipeline;
 mod pipeline_tests;
 mod pipeline_text;
 mod plain;
+mod promotion;
+mod promotion_parts;
+mod promotions;
 mod run;
 mod run_parts;
 mod runs;
@@ -28,6 +31,8 @@ mod text;
 mod welcome;
 pub mod when;
 pub mod word;
+
+pub use promotion_parts::compared;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -57,6 +62,8 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),
         Kind::Doctor => doctor::draw(model, look, inner, buf),
         Kind::Mirrors => mirrors::draw(model, look, inner, buf),
+        Kind::Promotions => promotions::draw(model, look, inner, buf),
+        Kind::Promotion(id) => promotion::page(model, look, inner, buf, id),
     }
     if let Some(p) = model.prompt.as_ref().filter(|p| !p.offers.is_empty()) {
         offers::draw(p, look, inner, buf);

@@ -162,6 +162,7 @@ fn a_form_shows_what_may_be_picked_and_what_is_wrong() {
         order: None,
         with: indexmap::IndexMap::new(),
         basis: Vec::new(),
+        word: String::new(),
         focus: Focus::Field(0),
         typed: String::new(),
         since: 0,

@@ -12,8 +12,11 @@ use crate::console::model::screen::{Kind, Pane};
 use crate::console::model::{Model, Screen, Site};
 use crate::console::msg::{LinkMsg, Msg};
 use crate::console::question::Question;
-use crate::console::{shot, update};
+use crate::console::shot;
+use crate::console::update::{self, update};
 use crate::theme::{Glyphs, Look, Theme};
+
+mod promotion;
 
 const NOW: &str = "2026-04-07T08:07:00Z";
 
@@ -22,7 +25,11 @@ fn look(ascii: bool) -> Look {
 }
 
 fn kinds() -> Vec<Kind> {
-    Kind::NAMED.into_iter().map(|(_, k)| k).chain([Kind::Run("nightly#12".parse().unwrap())]).collect()
+    Kind::NAMED
+        .into_iter()
+        .map(|(_, k)| k)
+        .chain([Kind::Run("nightly#12".parse().unwrap()), Kind::Promotion("PR-2026Q2-el9".into())])
+        .collect()
 }
 
 /// A console on this screen that has heard nothing yet.
@@ -144,6 +151,7 @@ fn said(question: &Question) -> Value {
             json!({"repo": "appstream9", "dc": "alder", "role": "replica", "freshness": "fresh", "light": "good", "compose": "CentOS-Stream-9-20260403.1", "why": "the same as upstream", "checked": "2026-04-07T08:06:00Z"}),
             json!({"repo": "appstream9", "dc": "cedar", "role": "replica", "freshness": "behind-1", "light": "amber", "compose": "CentOS-Stream-9-20260331.0", "why": "upstream is 1 compose ahead", "checked": "2026-04-07T08:06:00Z"}),
         ],
+        "promotions" => promotion::rows(),
         "doctor" => vec![
             json!({"check": "disk", "state": "ok", "found": "93 GiB free", "help": ""}),
             json!({"check": "pipeline nightly", "state": "warn", "found": "1 warning: line 3: no timeout", "help": "quarterdeck pipeline lint nightly"}),
@@ -171,6 +179,8 @@ fn said(question: &Question) -> Value {
         }),
         // Only dialogs ask that, and the log screen has tests of its own.
         Question::Plan(_) | Question::Attempts(_) | Question::WhyRepo(_) => Value::Null,
+        Question::Promotion(_) => promotion::document(),
+        Question::Diff { .. } => promotion::diff(),
         Question::Why(run) => json!({"run": run.to_string(), "state": "running", "reasons": ["Koji Build runs since 1m00s"], "detail": []}),
         Question::History { pipeline, .. } => {
             let runs: Vec<Value> = [12, 11, 10, 9].map(|n| {
@@ -208,11 +218,20 @@ fn said(question: &Question) -> Value {
 fn filled(kind: Kind, size: (u16, u16)) -> Model {
     let mut model = bare(kind, size);
     update(&mut model, Msg::Link(LinkMsg::Up));
-    for question in model.screen().needs() {
-        let body = said(&question);
-        tell(&mut model, &question, &body);
-    }
+    fill(&mut model);
     model
+}
+
+/// Answers all that is asked, and what that asks for.
+fn fill(model: &mut Model) {
+    for _ in 0..3 {
+        for question in update::needs(model) {
+            if model.known(&question).is_none_or(|k| k.answer.is_none()) {
+                let body = said(&question);
+                tell(model, &question, &body);
+            }
+        }
+    }
 }
 
 fn text(model: &Model) -> String {
@@ -243,6 +262,10 @@ fn every_screen_says_why_it_has_nothing_to_show() {
         for q in model.screen().needs() {
             match q {
                 Question::Rows { .. } => tell(&mut model, &q, &table(Vec::new())),
+                Question::Promotion(_) => {
+                    let result = Err(ApiError::bad("there is no promotion PR-2026Q2-el9", "quarterdeck get promotions"));
+                    update(&mut model, Msg::Answer { question: q, result });
+                }
                 Question::Run(_) => {
                     let result = Err(ApiError::bad("no run nightly#12", "quarterdeck get runs"));
                     update(&mut model, Msg::Answer { question: q, result });
@@ -264,7 +287,7 @@ fn nothing_old_is_good() {
         let shown = shot::text(&buf);
         let rows: Vec<&str> = shown.lines().skip(2).collect();
         // The table of a list has no sign of success; what is beside it says how old it is.
-        if !matches!(kind, Kind::Run(_)) {
+        if !matches!(kind, Kind::Run(_) | Kind::Promotion(_)) {
             assert!(rows.iter().any(|r| r.contains("STALE") || r.contains("does not answer")), "{shown}");
         }
         if kind == Kind::Jobs {
@@ -351,7 +374,7 @@ proptest! {
 
     #[test]
     fn any_screen_at_any_size_with_hostile_words_keeps_to_its_cells(
-        which in 0usize..10,
+        which in 0usize..12,
         size in (0u16..=300, 0u16..=100),
         small in any::<bool>(),
         texts in proptest::collection::vec(hostile(), 1..6),
@@ -363,7 +386,7 @@ proptest! {
         let mut model = bare(kinds()[which].clone(), size);
         update(&mut model, Msg::Link(LinkMsg::Up));
         let mut next = 0;
-        for q in model.screen().needs() {
+        for q in update::needs(&model).into_iter().chain([Question::Promotion("PR-2026Q2-el9".into())]) {
             let mut body = said(&q);
             spoil(&mut body, &texts, &mut next);
             let Ok(answer) = q.read(body.to_string().as_bytes()) else { continue };
@@ -379,7 +402,7 @@ proptest! {
     }
 
     #[test]
-    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..10) {
+    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..12) {
         const KEYS: [&str; 16] = ["j", "k", "G", "g", "pgdn", "n", "N", "space", "s", "S", "tab", "enter", "q", "]", "=", "esc"];
         let mut model = filled(kinds()[which].clone(), (80, 24));
         for k in keys {

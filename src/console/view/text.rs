@@ -13,8 +13,16 @@ const LABEL: u16 = 10;
 const LONGEST: usize = 4_000;
 
 enum Line {
-    Words { label: String, spans: Vec<(String, Role)> },
-    Title { left: String, right: String },
+    /// `hang`: columns that its second line and those below begin at, where it has no label.
+    Words {
+        label: String,
+        hang: u16,
+        spans: Vec<(String, Role)>,
+    },
+    Title {
+        left: String,
+        right: String,
+    },
 }
 
 /// What a detail says, in order.
@@ -30,20 +38,35 @@ impl Text {
 
     /// Words on the whole width.
     pub fn say(&mut self, text: &str, role: Role) {
-        self.lines.push(Line::Words { label: String::new(), spans: vec![(text.to_owned(), role)] });
+        self.lines.push(Line::Words { label: String::new(), hang: 0, spans: vec![(text.to_owned(), role)] });
     }
 
     /// Parts of one line, each with its meaning.
     pub fn spans(&mut self, spans: Vec<(String, Role)>) {
-        self.lines.push(Line::Words { label: String::new(), spans });
+        self.lines.push(Line::Words { label: String::new(), hang: 0, spans });
     }
 
     /// `LABEL  words`; nothing where there are no words.
     pub fn put(&mut self, label: &str, text: impl Into<String>, role: Role) {
         let text = text.into();
         if !text.is_empty() {
-            self.lines.push(Line::Words { label: label.to_owned(), spans: vec![(text, role)] });
+            self.lines.push(Line::Words { label: label.to_owned(), hang: 0, spans: vec![(text, role)] });
         }
+    }
+
+    /// Parts behind a label.
+    pub fn labelled(&mut self, label: &str, spans: Vec<(String, Role)>) {
+        self.lines.push(Line::Words { label: label.to_owned(), hang: 0, spans });
+    }
+
+    /// Parts of one line; where it is broken, it goes on `hang` columns from the left.
+    pub fn hang(&mut self, hang: u16, spans: Vec<(String, Role)>) {
+        self.lines.push(Line::Words { label: String::new(), hang, spans });
+    }
+
+    /// What another one says, below this.
+    pub fn join(&mut self, other: Self) {
+        self.lines.extend(other.lines);
     }
 
     pub fn title(&mut self, left: impl Into<String>, right: impl Into<String>) {
@@ -69,7 +92,7 @@ impl Text {
                     rule(look, area, buf, y, left, right);
                     1
                 }
-                Line::Words { label, spans } => words(look, area, buf, y, label, spans),
+                Line::Words { label, hang, spans } => words(look, area, buf, y, (label, *hang), spans),
             };
         }
         y.min(area.height)
@@ -91,10 +114,10 @@ pub fn rule(look: &Look, area: Rect, buf: &mut Buffer, y: u16, left: &str, right
 }
 
 /// Breaks at blanks; a word that is longer than the line is cut. Returns the rows that it took.
-fn words(look: &Look, area: Rect, buf: &mut Buffer, y: u16, label: &str, spans: &[(String, Role)]) -> u16 {
-    let indent = if label.is_empty() { 0 } else { LABEL.min(area.width) };
+fn words(look: &Look, area: Rect, buf: &mut Buffer, y: u16, (label, hang): (&str, u16), spans: &[(String, Role)]) -> u16 {
+    let indent = if label.is_empty() { hang } else { LABEL }.min(area.width);
     paint::text(buf, area, 0, y, label, look.style(Role::Label), look.glyphs.ellipsis);
-    let (mut x, mut row) = (indent, y);
+    let (mut x, mut row) = (if label.is_empty() { 0 } else { indent }, y);
     for (text, role) in spans {
         let style = look.style(*role);
         let some: String = text.chars().take(LONGEST).collect();

@@ -61,6 +61,7 @@ pub fn problem(row: &Row) -> bool {
         || is("state", &["fail", "warn", "broken", "dead"])
         || is("dst", &["gap", "fold"])
         || is("light", &["amber", "red"])
+        || is("state", &["HALTED", "READY", "APPROVED", "GATED"])
         || !text(row, "calendar").is_empty() && row.contains_key("dst")
         || row.contains_key("severity")
         || text(row, "result").starts_with("refused")

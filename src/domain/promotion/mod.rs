@@ -14,6 +14,8 @@ use state::State;
 
 /// Approvals that a start needs: one of each side, and at least one of them not the author.
 pub const SIDES: [&str; 2] = ["ops", "security"];
+/// Pipelines of its runs: soak, switches, way back.
+pub const RUNS: [&str; 3] = ["promotion-soak", "quarterly-promotion", "promotion-rollback"];
 /// A promotion that is not started within this is over: microseconds.
 pub const EXPIRES_US: i64 = 90 * 86_400 * 1_000_000;
 

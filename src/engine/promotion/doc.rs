@@ -162,13 +162,21 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         })
         .collect();
     let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| now.plan.moves.iter().find_map(f).cloned();
+    let compose = |fp: Option<&str>| -> Result<Option<String>, ApiError> {
+        let known = fp.map(|fp| engine.store.content(&p.set, fp)).transpose().map_err(|e| from_store(&e))?;
+        Ok(known.flatten().map(|c| c.compose).filter(|c| !c.is_empty()))
+    };
+    let from_compose = compose(fp(|m| m.from_fp.as_ref()).as_deref())?;
+    // With holds laid over it a candidate is content of its own; its compose is that of what was taken.
+    let to_compose = compose(p.base_fp())?;
     let mut doc = json!({
         "promotion": p.id, "os": p.os, "set": p.set, "state": p.state, "author": p.author.name, "reason": p.reason, "change": p.change,
         "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
         "gates": gates(&now), "moves": moves, "holds": now.plan.lines,
-        "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref())},
+        "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
+            "to_compose": to_compose},
         "blast": now.plan.blast, "undo": now.plan.undo, "not_undone": now.plan.not_undone,
         "approvals": approvals, "missing": waiting(&p.approvals, &p.sha), "waivers": waivers,
         "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": now.plan,

@@ -6,7 +6,7 @@ use super::look::Dc;
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::plan::{Led, Move};
-use crate::domain::promotion::{Promotion, Work};
+use crate::domain::promotion::{Promotion, RUNS, Work};
 use crate::engine::state::{Engine, from_config};
 use crate::engine::{catalog, plan};
 use crate::pipeline::freeze::FreezeCtx;
@@ -15,9 +15,9 @@ use crate::pipeline::{freeze, load};
 
 /// The role of stages that only the engine decides.
 pub const ENGINE: &str = "engine";
-pub const SOAK: &str = "promotion-soak";
-pub const SWITCH: &str = "quarterly-promotion";
-pub const UNDO: &str = "promotion-rollback";
+pub const SOAK: &str = RUNS[0];
+pub const SWITCH: &str = RUNS[1];
+pub const UNDO: &str = RUNS[2];
 /// Stages that the engine decides begin so; the datacentre follows.
 pub const CHECK: &str = "Check ";
 pub const SWITCHING: &str = "Switch ";
@@ -30,7 +30,7 @@ pub const WAVES: &str = "Waves";
 
 /// Pipelines whose runs belong to a promotion: nobody resumes or replays them beside it.
 pub fn owned(pipeline: &str) -> bool {
-    matches!(pipeline, SOAK | SWITCH | UNDO)
+    RUNS.contains(&pipeline)
 }
 
 /// A text as YAML takes it: JSON's form is YAML's too.
