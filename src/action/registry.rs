@@ -110,6 +110,32 @@ pub const ALL: &[Action] = &[
         usage: "quarterdeck do hold-extend NUMBER --with until=7d --reason T --confirm NUMBER",
     },
     Action {
+        id: "oob-add",
+        title: "Add packages out of band",
+        doc: "The security lane: opens a promotion that lays these versions over what is served, beside everything that is there. Closure is \
+              judged at once; it skips G2 to G6 and G8 and keeps the other gates, approvals and switches. It lasts 48 h; the next promotion \
+              absorbs what it added, or drops it.",
+        level: Level::L2,
+        roles: KEEPERS,
+        target: Target::Os,
+        args: &[
+            Arg { name: "package", required: true, doc: "NAME-[EPOCH:]VERSION-RELEASE.ARCH; several with blanks between them" },
+            Arg {
+                name: "source",
+                required: false,
+                doc: "where they are: a repository, its upstream's address, or a directory below [mirror] roots; the trees of the set, where \
+                      nothing is said",
+            },
+            Arg { name: "owner", required: false, doc: "who answers for it; you, where nothing is said" },
+            Arg { name: "until", required: false, doc: "its end, 48 h at most: a duration, or a time, RFC 3339; default 48h" },
+            Arg { name: "recheck", required: false, doc: "when somebody looks whether it is needed; half of it, where nothing is said" },
+            Arg { name: "change", required: false, doc: "the change in the site's own system" },
+        ],
+        parameters: false,
+        undo: "quarterdeck do promote-veto PROMOTION before it starts, promote-rollback behind it",
+        usage: "quarterdeck do oob-add OS --with package=NEVRA [--with source=REPO|DIRECTORY] --reason T --confirm OS",
+    },
+    Action {
         id: "pin",
         title: "Pin a run",
         doc: "Keeps the run, its log and its artifacts whatever retention says.",

@@ -108,13 +108,15 @@ const SNAPSHOT: StepKind = StepKind {
 
 const OVERLAY: StepKind = StepKind {
     kind: "mirror/overlay",
-    doc: "Makes a snapshot of a snapshot in which some packages are those of another one; nothing is edited in place",
+    doc: "Makes a snapshot of a snapshot in which some packages are those of another one, or are added from a tree; nothing is edited in place",
     touches: Touches::Local,
     with: &[
         ROOT,
         field("base", FieldType::Text, true, "the snapshot that it is made of"),
-        field("from", FieldType::Text, true, "the snapshot that has the packages that are held"),
-        field("hold", FieldType::List, true, "names of packages that stay as `from` has them; one that it has not is a failure"),
+        field("from", FieldType::Text, false, "the snapshot that has the packages that are held"),
+        field("hold", FieldType::List, false, "names of packages that stay as `from` has them; one that it has not is a failure"),
+        field("source", FieldType::List, false, "REPO=PATH: a tree that has what is added, and the repository that it comes into"),
+        field("add", FieldType::List, false, "packages that come in beside what is there, as NAME-[EPOCH:]VERSION-RELEASE.ARCH"),
         SET,
     ],
 };

@@ -52,7 +52,7 @@ pub struct Save {
     /// Approvals of plans before this one are over.
     pub void: bool,
     pub notes: Vec<Note>,
-    /// Holds that end with it: absorbed, or expired.
+    /// Holds that begin with it (their id is 0), end with it, or hold again because it was taken back.
     pub holds: Vec<Hold>,
     pub pointers: Vec<PointerRow>,
 }
@@ -86,7 +86,7 @@ fn save(tx: &Transaction<'_>, s: Save) -> Result<Promotion, StoreError> {
     let open = !p.state.is_over();
     if let Some(other) = tx
         .prepare_cached("SELECT id FROM promotion WHERE os = ?1 AND is_open AND id != ?2")?
-        .query_row(params![p.os, p.id], |r| r.get::<_, String>(0))
+        .query_row(params![p.slot(), p.id], |r| r.get::<_, String>(0))
         .optional()?
         .filter(|_| open)
     {
@@ -98,7 +98,7 @@ fn save(tx: &Transaction<'_>, s: Save) -> Result<Promotion, StoreError> {
             .prepare_cached(
                 "INSERT OR IGNORE INTO promotion (id, os, state, is_open, version, created_us, json) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![p.id, p.os, p.state.as_str(), open, p.version, p.created_us, text])?,
+            .execute(params![p.id, p.slot(), p.state.as_str(), open, p.version, p.created_us, text])?,
         Some(was) => tx
             .prepare_cached("UPDATE promotion SET state = ?2, is_open = ?3, version = ?4, json = ?5 WHERE id = ?1 AND version = ?6")?
             .execute(params![p.id, p.state.as_str(), open, p.version, text, was])?,
@@ -131,7 +131,12 @@ fn save(tx: &Transaction<'_>, s: Save) -> Result<Promotion, StoreError> {
         audit::seal(tx, note)?;
     }
     for hold in s.holds {
-        tx.prepare_cached("UPDATE hold SET ended_us = ?2, json = ?3 WHERE id = ?1 AND ended_us IS NULL")?.execute(params![
+        if hold.id == 0 {
+            new_hold(tx, hold)?;
+            continue;
+        }
+        // Somebody may have made the same one anew in the meantime: then that one counts.
+        tx.prepare_cached("UPDATE OR IGNORE hold SET ended_us = ?2, json = ?3 WHERE id = ?1")?.execute(params![
             hold.id,
             hold.ended_us,
             json(&hold)?
@@ -150,25 +155,27 @@ fn see(tx: &Transaction<'_>, p: &PointerRow) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn new_hold(tx: &Transaction<'_>, mut hold: Hold) -> Result<Hold, StoreError> {
+    let open = tx
+        .prepare_cached("SELECT 1 FROM hold WHERE os = ?1 AND kind = ?2 AND package = ?3 AND ended_us IS NULL")?
+        .exists(params![hold.os, hold.kind.as_str(), hold.package])?;
+    if open {
+        return Err(StoreError::Stale { what: format!("{} of {} on {}", hold.kind.as_str(), hold.package, hold.os) });
+    }
+    tx.prepare_cached("INSERT INTO hold (os, kind, package, json) VALUES (?1, ?2, ?3, '{}')")?.execute(params![
+        hold.os,
+        hold.kind.as_str(),
+        hold.package
+    ])?;
+    hold.id = u64::try_from(tx.last_insert_rowid()).unwrap_or(0);
+    tx.prepare_cached("UPDATE hold SET json = ?2 WHERE id = ?1")?.execute(params![hold.id, json(&hold)?])?;
+    Ok(hold)
+}
+
 fn put_hold(tx: &Transaction<'_>, s: HoldSave) -> Result<Hold, StoreError> {
     let mut hold = s.hold;
-    let stale = || StoreError::Stale { what: format!("hold of {} on {}", hold.package, hold.os) };
     match s.was_until_us {
-        None => {
-            let open = tx
-                .prepare_cached("SELECT 1 FROM hold WHERE os = ?1 AND kind = ?2 AND package = ?3 AND ended_us IS NULL")?
-                .exists(params![hold.os, hold.kind.as_str(), hold.package])?;
-            if open {
-                return Err(stale());
-            }
-            tx.prepare_cached("INSERT INTO hold (os, kind, package, json) VALUES (?1, ?2, ?3, '{}')")?.execute(params![
-                hold.os,
-                hold.kind.as_str(),
-                hold.package
-            ])?;
-            hold.id = u64::try_from(tx.last_insert_rowid()).unwrap_or(0);
-            tx.prepare_cached("UPDATE hold SET json = ?2 WHERE id = ?1")?.execute(params![hold.id, json(&hold)?])?;
-        }
+        None => hold = new_hold(tx, hold)?,
         Some(until) => {
             let n = tx
                 .prepare_cached(
@@ -176,7 +183,7 @@ fn put_hold(tx: &Transaction<'_>, s: HoldSave) -> Result<Hold, StoreError> {
                 )?
                 .execute(params![hold.id, hold.ended_us, json(&hold)?, until])?;
             if n != 1 {
-                return Err(stale());
+                return Err(StoreError::Stale { what: format!("hold of {} on {}", hold.package, hold.os) });
             }
         }
     }

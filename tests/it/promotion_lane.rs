@@ -3,8 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::mirror::sha256;
-use crate::promotion::{Estate, WITHOUT};
+use serde_json::{Value, json};
+
+use crate::mirror::{read_whole, sha256};
+use crate::promotion::{DCS, Estate, WITHOUT};
+use crate::support::until_some;
 
 /// `name version requires`: a package provides its own name; requirements are divided by commas, `NAME` or `NAME>=VERSION`.
 pub fn repo(at: &Path, packages: &[(&str, &str, &str)]) {
@@ -93,4 +96,123 @@ fn a_hold_that_cannot_be_installed_is_refused_with_the_chain_that_breaks() {
     hold("app").expect(0);
     e.qd(&["do", "promote-soak", &id]).expect(0);
     e.until("READY");
+}
+
+fn of(e: &Estate, id: &str) -> Value {
+    let rows = e.home.json(&["get", "promotions"]);
+    rows["rows"].as_array().unwrap().iter().find(|r| r["promotion"] == id).cloned().unwrap_or_default()
+}
+
+fn until(e: &Estate, id: &str, state: &str) -> Value {
+    until_some(&format!("{id} to be {state}, it is {}", of(e, id)), || Some(of(e, id)).filter(|p| p["state"] == state))
+}
+
+fn people(e: &Estate, id: &str, stages: &[&str]) {
+    let run = of(e, id)["run"].as_str().unwrap().to_owned();
+    for stage in stages {
+        let stage = format!("stage={stage}");
+        until_some(&format!("{stage} of {id}"), || (e.qd(&["approve", &run, "-p", &stage]).code == 0).then_some(()));
+    }
+}
+
+/// How each addition stands: package, and how it ended.
+fn additions(e: &Estate) -> Vec<(String, String)> {
+    let rows = e.home.json(&["get", "holds", "--filter", "kind=oob"]);
+    let text = |r: &Value, k: &str| r[k].as_str().unwrap_or_default().to_owned();
+    let mut out: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|r| (text(r, "package"), text(r, "how"))).collect();
+    out.sort();
+    out
+}
+
+fn fates(e: &Estate, id: &str) -> Vec<String> {
+    let doc = e.document(id);
+    doc["plan"]["additions"].as_array().into_iter().flatten().map(|a| format!("{} {}", a["nevra"], a["fate"]).replace('"', "")).collect()
+}
+
+#[test]
+fn an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and_taken_out_by_its_way_back() {
+    let e = Estate::of(composes, WITHOUT, "");
+    let site = e.home.config().join("site.toml");
+    let roots = format!("[mirror]\nroots = [\"{}\"]\n", e.home.root().display());
+    std::fs::write(&site, std::fs::read_to_string(&site).unwrap() + &roots).unwrap();
+    // Another promotion soaks compose 2 meanwhile; upstream goes on.
+    let quarter = e.ready();
+    let agreed = of(&e, &quarter)["sha"].clone();
+    e.publish(3);
+    let candidate = std::fs::read_link(e.root("alder").join("candidate")).unwrap();
+    let add = |package: &str, more: &[&str]| {
+        let with = format!("package={package}");
+        e.qd(&[&["do", "oob-add", "el9", "--with", &with, "--reason", "CVE-2026-1", "--confirm", "el9"][..], more].concat())
+    };
+    let out = add("ssl-3-1.noarch", &[]).expect(4);
+    assert!(out.stderr.contains("ssl-0:3-1.noarch needs crypto >= 3, but there is crypto-0:1-1.noarch"), "{out:?}");
+    add("nowhere-1-1.noarch", &[]).expect(2);
+    add("ssl", &[]).expect(2);
+    let out = add("ssl-2-1.noarch", &[]).expect(2);
+    assert!(out.stderr.contains("there is ssl-0:3-1.noarch"), "{out:?}");
+    add("steady-1-1.noarch", &[]).expect(4);
+    add("crypto-3-1.noarch", &["--with", "source=/etc"]).expect(4);
+    add("crypto-3-1.noarch", &["--with", "source=http://elsewhere.example/x"]).expect(2);
+    add("crypto-3-1.noarch", &["--with", "until=49h"]).expect(2);
+    assert_eq!(additions(&e), [], "nothing was written");
+    let out = add("crypto-3-1.noarch ssl-3-1.noarch", &[]).expect(0);
+    assert!(out.stdout.contains("skipped: G2 age of the content; G3"), "{out:?}");
+    let lane = e.promotion()["promotion"].as_str().unwrap().to_owned();
+    assert!(lane.ends_with("-el9-oob"), "{lane}");
+    let out = add("crypto-3-1.noarch", &[]).expect(4);
+    assert!(out.stderr.contains(&lane), "{out:?}");
+    let row = until(&e, &lane, "READY");
+    assert_eq!((&row["lane"], &row["gates"]), (&json!("oob"), &json!(4)), "{row}");
+    let doc = e.document(&lane);
+    assert_eq!(doc["skips"].as_array().unwrap().len(), 6, "{doc:#}");
+    assert!(doc["plan"]["skips"][0].as_str().unwrap().starts_with("G2 "), "what is skipped is agreed to: {doc:#}");
+    // Nothing is served before people agree, and the other candidate soaks on.
+    assert_eq!(e.all_lead(), e.old);
+    assert_eq!(std::fs::read_link(e.root("alder").join("candidate")).unwrap(), candidate);
+    e.start(&lane).expect(4);
+    e.qd(&["do", "hold-drop", "1", "--reason", "r", "--confirm", "1"]).expect(4);
+    e.qd(&["approve", &lane]).expect(0);
+    e.start(&lane).expect(0);
+    let row = until(&e, &lane, "WAVING");
+    let added = row["to"].as_str().unwrap().to_owned();
+    assert_eq!(e.all_lead(), vec![added.clone(); 3]);
+    for dc in DCS {
+        let base = e.root(dc).join("stable/base");
+        assert_eq!(read_whole(&base, || ()), Ok(5), "{dc}: two beside the three that are there");
+        assert!(base.join("Packages/crypto-1-1.noarch.rpm").is_file() && base.join("Packages/crypto-3-1.noarch.rpm").is_file());
+        assert_eq!(read_whole(&e.root(dc).join("stable/app"), || ()), Ok(1), "{dc}");
+    }
+    let why = e.qd(&["why", &lane]).expect(0).stdout;
+    assert!(why.contains("adds crypto-0:3-1.noarch") && why.contains("the security lane skips G2"), "{why}");
+    people(&e, &lane, &["Waves"]);
+    until(&e, &lane, "CLOSED");
+    // What soaks has older ones: that would drop them, says its plan, which is another one now.
+    let dropped = until_some("the other plan", || Some(fates(&e, &quarter)).filter(|f| f.len() == 2));
+    assert_eq!(dropped, ["crypto-0:3-1.noarch dropped", "ssl-0:3-1.noarch dropped"]);
+    until_some("it to be judged anew", || Some(of(&e, &quarter)).filter(|r| r["sha"] != agreed && r["state"] == "READY"));
+    // Compose 3 has them.
+    e.qd(&["do", "promote-soak", &quarter, "--with", "retake=true"]).expect(0);
+    until_some("the new candidate", || Some(fates(&e, &quarter)).filter(|f| f.iter().all(|f| f.ends_with("absorbed"))));
+    until(&e, &quarter, "READY");
+    e.qd(&["approve", &quarter]).expect(0);
+    e.start(&quarter).expect(0);
+    until(&e, &quarter, "IMAGING");
+    e.served();
+    people(&e, &quarter, &["Images", "ISO and bundles", "Waves"]);
+    until(&e, &quarter, "CLOSED");
+    let how = |by: &str| ("crypto".to_owned(), format!("absorbed by {quarter}: {by}"));
+    assert_eq!(additions(&e)[0], how("crypto-0:3-1.noarch"));
+    // What came last goes first; then each way back takes out what it brought.
+    let out = e.qd(&["do", "promote-rollback", &lane, "--reason", "r", "--confirm", &lane]).expect(4);
+    assert!(out.stderr.contains(&quarter), "{out:?}");
+    e.qd(&["do", "promote-rollback", &quarter, "--reason", "r", "--confirm", &quarter]).expect(0);
+    until(&e, &quarter, "ROLLED-BACK");
+    assert_eq!(e.all_lead(), vec![added; 3]);
+    assert_eq!(additions(&e)[0].1, "", "served again");
+    e.qd(&["do", "promote-rollback", &lane, "--reason", "r", "--confirm", &lane]).expect(0);
+    until(&e, &lane, "ROLLED-BACK");
+    assert_eq!(e.all_lead(), e.old);
+    e.served();
+    assert!(additions(&e).iter().all(|(_, how)| how.contains(&format!("taken out by the way back of {lane}"))), "{:?}", additions(&e));
+    e.entries(&["oob-add"]);
 }

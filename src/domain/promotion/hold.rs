@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::gate::Gate;
-use super::plan::Line;
+use super::plan::{Addition, Fate, Line};
+use super::{Lane, Promotion};
 use crate::domain::actor::Actor;
 use crate::domain::nevra::Nevra;
 
@@ -45,9 +46,16 @@ pub struct Hold {
     /// The version that is meant: what an addition brings; empty for a hold, which keeps what is served.
     #[serde(default)]
     pub nevra: String,
-    /// Of an addition: the snapshot, or the tree of a repository, that has it.
+    /// Of an addition: the repository of the set that has it in its tree, or `REPO=PATH`: the repository that it comes into, and the tree
+    /// that has it.
     #[serde(default)]
     pub source: String,
+    /// The promotion in the security lane that brings it.
+    #[serde(default)]
+    pub promotion: String,
+    /// Since when every datacentre serves it.
+    #[serde(default)]
+    pub served_us: Option<i64>,
     /// Who answers for it: a person or a team, as the site calls them.
     pub owner: String,
     pub reason: String,
@@ -84,6 +92,7 @@ impl Hold {
             kind: self.kind.as_str().to_owned(),
             package: self.package.clone(),
             nevra: self.nevra.clone(),
+            source: self.source.clone(),
             owner: self.owner.clone(),
             reason: self.reason.clone(),
             until_us: self.until_us,
@@ -144,10 +153,49 @@ pub fn check(hold: &Hold) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Lines of the holds that count now, sorted.
-pub fn lines(all: &[Hold], os: &str, now_us: i64) -> Vec<Line> {
-    let mut out: Vec<Line> = all.iter().filter(|h| h.os == os && h.holds(now_us)).map(Hold::line).collect();
+/// What a promotion lays over its snapshots, sorted: the holds that count now, or in the security lane what it brings. An addition whose
+/// pointers have begun to move stays in its plan when its time is over.
+pub fn lines(all: &[Hold], p: &Promotion, now_us: i64) -> Vec<Line> {
+    let counts = |h: &&Hold| match p.lane {
+        Lane::Quarter => h.kind == Kind::Hold && h.os == p.os && h.holds(now_us),
+        Lane::Oob => h.kind == Kind::Oob && h.promotion == p.id && h.ended_us.is_none() && (h.holds(now_us) || !p.state.is_before_start()),
+    };
+    let mut out: Vec<Line> = all.iter().filter(counts).map(Hold::line).collect();
     out.sort();
+    out
+}
+
+/// Additions that are served when a promotion begins: it absorbs each of them, or drops it. `has`: the newest package of the candidate by that
+/// name and architecture; none = nobody knows what the candidate has.
+pub fn additions(all: &[Hold], p: &Promotion, has: Option<&dyn Fn(&Nevra) -> Option<Nevra>>) -> Vec<Addition> {
+    let before = |at: i64| p.started_us.is_none_or(|started| at < started);
+    let served = |h: &&Hold| h.kind == Kind::Oob && h.os == p.os && h.ended_us.is_none() && h.served_us.is_some_and(before);
+    let mut out: Vec<Addition> = all
+        .iter()
+        .filter(|h| p.lane == Lane::Quarter && served(h))
+        .map(|h| {
+            let wanted = Nevra::parse(&h.nevra).ok();
+            let (fate, by) = match (has, wanted) {
+                (Some(has), Some(wanted)) => match has(&wanted) {
+                    Some(found) if found.cmp_evr(&wanted).is_ge() => (Fate::Absorbed, found.to_string()),
+                    Some(older) => (Fate::Dropped, older.to_string()),
+                    None => (Fate::Dropped, String::new()),
+                },
+                _ => (Fate::Unknown, String::new()),
+            };
+            Addition {
+                id: h.id,
+                package: h.package.clone(),
+                nevra: h.nevra.clone(),
+                promotion: h.promotion.clone(),
+                owner: h.owner.clone(),
+                until_us: h.until_us,
+                fate,
+                by,
+            }
+        })
+        .collect();
+    out.sort_by_key(|a| a.id);
     out
 }
 
@@ -156,7 +204,8 @@ pub fn overlay(lines: &[Line]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let mut texts: Vec<String> = lines.iter().map(|l| format!("{}\t{}\t{}\n", l.kind, l.package, l.nevra)).collect();
+    let source = |l: &Line| if l.source.is_empty() { String::new() } else { format!("\t{}", l.source) };
+    let mut texts: Vec<String> = lines.iter().map(|l| format!("{}\t{}\t{}{}\n", l.kind, l.package, l.nevra, source(l))).collect();
     texts.sort();
     texts.dedup();
     Sha256::digest(texts.concat().as_bytes()).iter().map(|b| format!("{b:02x}")).collect()

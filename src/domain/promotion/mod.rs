@@ -14,10 +14,38 @@ use state::State;
 
 /// Approvals that a start needs: one of each side, and at least one of them not the author.
 pub const SIDES: [&str; 2] = ["ops", "security"];
-/// Pipelines of its runs: soak, switches, way back.
-pub const RUNS: [&str; 3] = ["promotion-soak", "quarterly-promotion", "promotion-rollback"];
+/// Pipelines of its runs: soak, switches, way back, switches of the security lane.
+pub const RUNS: [&str; 4] = ["promotion-soak", "quarterly-promotion", "promotion-rollback", "oob-security"];
 /// A promotion that is not started within this is over: microseconds.
 pub const EXPIRES_US: i64 = 90 * 86_400 * 1_000_000;
+
+/// Which way content takes into what is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// A candidate of all that upstream has, through every gate.
+    #[default]
+    Quarter,
+    /// The security lane: what is served, and some packages more. It skips gates, by name, and lasts 48 h.
+    Oob,
+}
+
+impl Lane {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quarter => "quarter",
+            Self::Oob => "oob",
+        }
+    }
+
+    /// Gates that it does not wait for.
+    pub const fn skips(self) -> &'static [gate::Gate] {
+        match self {
+            Self::Quarter => &[],
+            Self::Oob => &hold::LANE_SKIPS,
+        }
+    }
+}
 
 /// The roles of the site that may approve for a side.
 pub fn roles_of(side: &str) -> &'static [&'static str] {
@@ -145,6 +173,8 @@ pub struct Promotion {
     pub id: String,
     pub os: String,
     pub set: String,
+    #[serde(default)]
+    pub lane: Lane,
     pub state: State,
     pub author: Actor,
     pub reason: String,
@@ -163,6 +193,9 @@ pub struct Promotion {
     /// When the soak took the candidate.
     #[serde(default)]
     pub soak_us: Option<i64>,
+    /// When its pointers began to move.
+    #[serde(default)]
+    pub started_us: Option<i64>,
     #[serde(default)]
     pub taken: Vec<Taken>,
     /// sha of what the soak that is awaited lays over its snapshots.
@@ -207,6 +240,7 @@ impl Promotion {
             id,
             os: os.to_owned(),
             set: set.to_owned(),
+            lane: Lane::Quarter,
             state: State::Draft,
             author,
             reason: reason.to_owned(),
@@ -216,6 +250,7 @@ impl Promotion {
             sha: String::new(),
             halted_in: None,
             soak_us: None,
+            started_us: None,
             taken: Vec::new(),
             overlay_next: String::new(),
             overlay: String::new(),
@@ -231,6 +266,25 @@ impl Promotion {
             closed_us: None,
             notes: Vec::new(),
         }
+    }
+
+    /// What only one that is open may have: an OS major has one promotion, and beside it one addition in the security lane.
+    pub fn slot(&self) -> String {
+        match self.lane {
+            Lane::Quarter => self.os.clone(),
+            Lane::Oob => format!("{}+oob", self.os),
+        }
+    }
+
+    /// Some of its pointers may have moved and others not: nobody else moves any.
+    pub fn is_half_way(&self) -> bool {
+        self.state == State::Switching || (self.state == State::Halted && self.halted_in == Some(State::Switching))
+    }
+
+    /// Its pointers have all moved, and what is left is for people: what is served later is not its business any more.
+    pub fn is_past_switch(&self) -> bool {
+        let past = |s| matches!(s, State::Imaging | State::Waving);
+        past(self.state) || (self.state == State::Halted && self.halted_in.is_some_and(past))
     }
 
     /// Goes where the table of states says, with a line for the story.

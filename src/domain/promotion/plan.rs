@@ -57,6 +57,9 @@ pub struct Move {
     pub to: Option<String>,
     /// As the snapshot on the disk says of itself now.
     pub to_fp: Option<String>,
+    /// In the security lane: what the addition was laid over, and must still be what is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
 }
 
 impl Move {
@@ -72,9 +75,47 @@ pub struct Line {
     pub kind: String,
     pub package: String,
     pub nevra: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
     pub owner: String,
     pub reason: String,
     pub until_us: i64,
+}
+
+/// What becomes of an addition with the next promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// The candidate has it, or something newer.
+    Absorbed,
+    /// The candidate has something older, or nothing by that name.
+    Dropped,
+    Unknown,
+}
+
+impl Fate {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absorbed => "absorbed",
+            Self::Dropped => "dropped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// An addition that is served, and what this promotion makes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addition {
+    pub id: u64,
+    pub package: String,
+    pub nevra: String,
+    /// The promotion that brought it.
+    pub promotion: String,
+    pub owner: String,
+    pub until_us: i64,
+    pub fate: Fate,
+    /// The package of the candidate by that name; empty = there is none.
+    pub by: String,
 }
 
 /// A gate as it is agreed to.
@@ -111,6 +152,11 @@ pub struct Plan {
     /// What would have to be laid over it now.
     pub overlay_wanted: String,
     pub lines: Vec<Line>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub additions: Vec<Addition>,
+    /// Gates that its lane does not wait for, with their titles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<String>,
     pub moves: Vec<Move>,
     pub gates: Vec<GateLine>,
     /// Sides that must approve.
@@ -153,9 +199,18 @@ impl Plan {
                 (None, ..) => out.push(format!("{}: no candidate was taken", m.dc)),
                 (Some(id), None, _) => out.push(format!("{}: snapshot {id} cannot be read", m.dc)),
                 (_, _, Led::Other(at)) => out.push(format!("{}: {} leads to {at}, which is no snapshot of its root", m.dc, m.pointer)),
+                (_, _, Led::Snapshot(from)) if m.over.as_ref().is_some_and(|over| over != from) => out.push(format!(
+                    "{}: {} leads to {from} now, and the addition was laid over {}: take it again (promote-soak)",
+                    m.dc,
+                    m.pointer,
+                    m.over.as_deref().unwrap_or_default()
+                )),
                 (_, _, Led::Unknown) => out.push(format!("{}: nobody knows where {} leads", m.dc, m.pointer)),
                 _ => {}
             }
+        }
+        for a in self.additions.iter().filter(|a| a.fate == Fate::Unknown) {
+            out.push(format!("nobody knows whether the candidate has {}, which is served", a.nevra));
         }
         let mut fps: Vec<&str> = self.moves.iter().filter_map(|m| m.to_fp.as_deref()).collect();
         fps.sort_unstable();
@@ -213,7 +268,7 @@ fn differ(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
         }
         (Value::Array(x), Value::Array(y)) if x.len() == y.len() && x.iter().chain(y).all(Value::is_object) => {
             for (i, (p, q)) in x.iter().zip(y).enumerate() {
-                let name = ["dc", "gate", "package"].iter().find_map(|k| p.get(k)?.as_str().map(str::to_owned));
+                let name = ["dc", "gate", "nevra", "package"].iter().find_map(|k| p.get(k)?.as_str().map(str::to_owned));
                 differ(&join(&name.unwrap_or_else(|| i.to_string())), p, q, out);
             }
         }

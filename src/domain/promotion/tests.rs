@@ -258,6 +258,7 @@ fn plan() -> Plan {
         from_fp: Some("00".into()),
         to: Some("20260401-aa11".into()),
         to_fp: Some(FP.into()),
+        over: None,
     };
     let hold = Hold { id: 1, ..hold() };
     Plan {
@@ -271,6 +272,8 @@ fn plan() -> Plan {
         overlay: "o".into(),
         overlay_wanted: "o".into(),
         lines: vec![hold.line()],
+        additions: vec![],
+        skips: vec![],
         moves: vec![mv("alder"), mv("birch")],
         gates: plan::gate_lines(&gates),
         approvals: Plan::sides(),
@@ -350,6 +353,8 @@ fn hold() -> Hold {
         package: "crypto-policies".into(),
         nevra: String::new(),
         source: String::new(),
+        promotion: String::new(),
+        served_us: None,
         owner: "sec".into(),
         reason: "INC-1".into(),
         who: Actor::person("ann", 1, Some(1)),
@@ -385,10 +390,47 @@ fn a_hold_has_owner_reason_end_and_recheck_and_nothing_is_open_ended() {
     assert_eq!(check(&Hold { nevra: "other-1-1.el9.noarch".into(), ..oob.clone() }), Err(Unfit::NoVersion));
     assert_eq!((hold().state(H), hold().state(8 * 24 * H), hold().state(14 * 24 * H)), ("ACTIVE", "RECHECK", "EXPIRED"));
     // Only what changes the content changes the overlay.
-    let of = |h: &Hold| hold::overlay(&hold::lines(std::slice::from_ref(h), "el9", H));
+    let quarter = Promotion::new("PR-1".into(), "el9", "s", Actor::person("ann", 1, Some(1)), "r", "", 1);
+    let lane = Promotion { lane: Lane::Oob, id: "PR-1-oob".into(), ..quarter.clone() };
+    let over = |h: &Hold, p: &Promotion| hold::overlay(&hold::lines(std::slice::from_ref(h), p, H));
+    let of = |h: &Hold| over(h, &quarter);
+    let oob = Hold { promotion: lane.id.clone(), ..oob };
+    assert_eq!((of(&oob), over(&hold(), &lane)), (String::new(), String::new()), "each lane lays over its own");
+    assert_ne!(over(&oob, &lane), over(&Hold { source: "t".into(), ..oob.clone() }, &lane));
     assert_eq!(of(&hold()), of(&Hold { owner: "x".into(), ..hold() }));
-    assert_ne!(of(&hold()), of(&oob));
+    assert_ne!(of(&hold()), over(&oob, &lane));
     assert_eq!(of(&Hold { ended_us: Some(1), ..hold() }), "");
+}
+
+#[test]
+fn a_served_addition_is_absorbed_by_what_is_as_new_and_dropped_otherwise() {
+    use crate::domain::nevra::Nevra;
+    use plan::Fate;
+    let p = Promotion::new("PR-1".into(), "el9", "s", Actor::person("ann", 1, Some(1)), "r", "", 1);
+    let oob = Hold { kind: Kind::Oob, nevra: "a-2-1.noarch".into(), served_us: Some(5), ended_us: None, ..hold() };
+    let fate = |h: &Hold, p: &Promotion, has: &str| {
+        let has = |_: &Nevra| Nevra::parse(has).ok();
+        hold::additions(std::slice::from_ref(h), p, Some(&has)).first().map(|a| a.fate)
+    };
+    assert_eq!(fate(&oob, &p, "a-2-1.noarch"), Some(Fate::Absorbed));
+    assert_eq!(fate(&oob, &p, "a-10-1.noarch"), Some(Fate::Absorbed));
+    assert_eq!(fate(&oob, &p, "a-1.9-1.noarch"), Some(Fate::Dropped));
+    assert_eq!(fate(&oob, &p, ""), Some(Fate::Dropped));
+    // Long over, and still served: only a promotion takes it out.
+    assert_eq!(fate(&Hold { until_us: 1, ..oob.clone() }, &p, ""), Some(Fate::Dropped));
+    assert_eq!(fate(&Hold { served_us: None, ..oob.clone() }, &p, ""), None);
+    assert_eq!(fate(&Hold { ended_us: Some(9), ..oob.clone() }, &p, ""), None);
+    // What came after it had begun is not its business.
+    assert_eq!(fate(&oob, &Promotion { started_us: Some(4), ..p.clone() }, ""), None);
+    assert_eq!(hold::additions(std::slice::from_ref(&oob), &p, None)[0].fate, Fate::Unknown);
+    let additions = hold::additions(std::slice::from_ref(&oob), &p, None);
+    assert!(!Plan { additions, ..plan() }.ready(), "never ready on what nobody knows");
+    let taken = |from: &str| {
+        let mut p = plan();
+        p.moves[0].over = Some(from.into());
+        p.ready()
+    };
+    assert!(taken("20260101-aa") && !taken("20251201-bb"), "an addition lies over what is served, or is taken again");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::domain::audit::Record;
 use crate::domain::decision::{Detail, Kind, NewDecision};
 use crate::domain::promotion::hold;
 use crate::domain::promotion::state::{Act, Refusal, State};
-use crate::domain::promotion::{Approval, Before, Pending, Promotion, Waiver, Work, name};
+use crate::domain::promotion::{Approval, Before, Lane, Pending, Promotion, Waiver, Work, name};
 use crate::engine::act;
 use crate::engine::guard::Caller;
 use crate::engine::routes::blocking;
@@ -38,6 +38,10 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
     if action.id.starts_with("hold-") {
         let _turn = engine.promotions.turn.lock().await;
         return super::holds::perform(engine, caller, action, request).await;
+    }
+    if action.id == "oob-add" {
+        let _turn = engine.promotions.turn.lock().await;
+        return super::oob::perform(engine, caller, action, request).await;
     }
     let job = Job { engine, caller, action, request, wish };
     if action.always() {
@@ -109,24 +113,15 @@ impl Job<'_> {
     }
 
     fn pending(&self, p: &Promotion, what: Work) -> Pending {
-        let word = match what {
-            Work::Soak => "soak",
-            Work::Switch => "switch",
-            Work::Undo => "undo",
-        };
-        Pending {
-            what,
-            cause: format!("promotion:{}:{word}:{}", p.id, p.version + 1),
-            who: self.caller.actor.clone(),
-            reason: self.request.reason.clone(),
-            retake: false,
-        }
+        pending(self.caller, self.request, p, what)
     }
 
     async fn soak(&self, mut p: Promotion) -> Result<Done, ApiError> {
         let was = p.version;
         let retake = self.request.with.get("retake").is_some_and(|r| r == "true");
-        if !p.taken.is_empty() && !retake && look_again(self.engine, &p).await?.plan.overlay_wanted == p.overlay {
+        let now = look_again(self.engine, &p).await?;
+        let over = now.plan.moves.iter().all(|m| m.over.is_none() || m.from.snapshot() == m.over.as_deref());
+        if !p.taken.is_empty() && !retake && over && now.plan.overlay_wanted == p.overlay {
             let help = "what soaks stays as it was taken; --with retake=true takes what the trees hold now, and judges that anew";
             return Err(ApiError::refused(format!("{} has its candidate: {}", p.id, p.taken[0].id), help));
         }
@@ -153,7 +148,11 @@ impl Job<'_> {
         let (engine, p) = (self.engine.clone(), p.clone());
         blocking(move || {
             let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-            let names: BTreeSet<String> = hold::lines(&holds, &p.os, engine.now_us()).into_iter().map(|l| l.package).collect();
+            let lines = hold::lines(&holds, &p, engine.now_us());
+            if p.lane == Lane::Oob {
+                return super::oob::closed(&*engine.site()?, &p.os, &lines);
+            }
+            let names: BTreeSet<String> = lines.into_iter().map(|l| l.package).collect();
             if names.is_empty() { Ok(()) } else { super::closed::holds(&*engine.site()?, &p.os, Some(&p), retake, &names, None) }
         })
         .await
@@ -278,6 +277,13 @@ impl Job<'_> {
             return Err(ApiError::refused(format!("{} is {}", p.id, p.state), format!("quarterdeck why {}", p.id)));
         }
         wanted_sha(&p, &self.request.with)?;
+        let all = self.engine.store.promotions().map_err(|e| from_store(&e))?;
+        if let Some(other) = all.iter().find(|o| o.os == p.os && o.id != p.id && o.is_half_way()) {
+            return Err(ApiError::refused(
+                format!("{} is {}: its pointers are on their way", other.id, other.state),
+                format!("wait, or end it first: quarterdeck why {}", other.id),
+            ));
+        }
         if !p.approved(&p.sha) {
             return Err(ApiError::refused(format!("{} lacks approvals", p.id), format!("quarterdeck why {}", p.id)));
         }
@@ -292,6 +298,7 @@ impl Job<'_> {
             })
             .collect();
         p.pending = Some(self.pending(&p, Work::Switch));
+        p.started_us = Some(now_us);
         p.go(Act::Start, self.who(), format!("started: {}", self.request.reason), now_us).map_err(refused(&p.clone()))?;
         let note = self.note(&p.id, false, None);
         let save_it = Save { notes: vec![note], pointers: now.pointers(&p), ..Save::new(Some(was), p) };
@@ -418,9 +425,21 @@ impl Job<'_> {
             detail: Detail::default(),
         };
         let note = self.note(&p.id, false, Some(DecisionEdit::Make(Box::new(decision))));
-        let p = save(self.engine, Save { void: true, notes: vec![note], ..Save::new(Some(was), p) }).await?;
+        let holds = super::oob::ended(self.engine, &p, &format!("{} was vetoed", p.id))?;
+        let p = save(self.engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await?;
         Ok(Self::done(&p, format!("{} is VETOED", p.id)))
     }
+}
+
+/// Work that somebody asks for, with a cause that no other has.
+pub fn pending(caller: &Caller, request: &Do, p: &Promotion, what: Work) -> Pending {
+    let word = match what {
+        Work::Soak => "soak",
+        Work::Switch => "switch",
+        Work::Undo => "undo",
+    };
+    let cause = format!("promotion:{}:{word}:{}", p.id, p.version + 1);
+    Pending { what, cause, who: caller.actor.clone(), reason: request.reason.clone(), retake: false }
 }
 
 /// A duration from now, or a time.

@@ -3,13 +3,16 @@
 use super::look::{self, Dc};
 use crate::api::ApiError;
 use crate::config::{self, Site};
-use crate::domain::promotion::Promotion;
+use crate::domain::nevra::Nevra;
 use crate::domain::promotion::gate::{Judged, judge};
 use crate::domain::promotion::hold::{self, Hold};
-use crate::domain::promotion::plan::{self, Blast, FORMAT, Led, Move, Plan};
+use crate::domain::promotion::plan::{self, Addition, Blast, FORMAT, Led, Move, Plan};
 use crate::domain::promotion::state::State;
+use crate::domain::promotion::{Lane, Promotion};
+use crate::engine::contents;
 use crate::engine::state::{Engine, from_store};
 use crate::store::{GateRow, PlanRow, PointerRow};
+use crate::systems::repo::list::read_list;
 
 /// A plan as it is now.
 #[derive(Debug, Clone)]
@@ -24,16 +27,53 @@ pub struct Computed {
 /// Looks at everything and computes. Blocks.
 pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, ApiError> {
     let table = look::table(site, &p.os)?;
-    let roots = look::roots(table, p);
+    let mut roots = look::roots(table, p);
+    if p.is_past_switch() {
+        under(engine, p, &mut roots)?;
+    }
     let facts = look::facts(engine, site, table, p, &roots)?;
-    let gates = judge(&facts, &look::rules(table), &p.waivers);
+    let mut gates = judge(&facts, &look::rules(table), &p.waivers);
+    gates.retain(|j| !p.lane.skips().contains(&j.gate));
     let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-    let plan = assemble(site, table, p, &roots, &gates, &holds, facts.now_us);
+    let mut plan = assemble(site, table, p, &roots, &gates, &holds, facts.now_us);
+    plan.additions = additions(&holds, p, &roots);
     Ok(Computed { sha: plan.sha(), plan, gates, roots, at_us: facts.now_us })
 }
 
+/// Once its pointers have moved, an addition may be laid over what it serves: for its own plan that is what is below the addition.
+fn under(engine: &Engine, p: &Promotion, roots: &mut [Dc]) -> Result<(), ApiError> {
+    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    // Newest first, so that one upon the other is taken off in order.
+    for lane in all.iter().filter(|o| o.lane == Lane::Oob && o.os == p.os && o.started_us > p.started_us) {
+        for dc in roots.iter_mut() {
+            let Some(t) = lane.taken_of(&dc.name).filter(|t| dc.led.snapshot() == Some(t.id.as_str())) else { continue };
+            dc.led = Led::Snapshot(t.base.clone());
+            dc.led_fp = Some(t.base_fp.clone());
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of the additions that are served: read from the candidate's own lists.
+fn additions(holds: &[Hold], p: &Promotion, roots: &[Dc]) -> Vec<Addition> {
+    if hold::additions(holds, p, None).is_empty() {
+        return Vec::new();
+    }
+    let repos = roots.first().and_then(|dc| super::closed::of_snapshot(dc, &p.taken_of(&dc.name)?.id));
+    let list = repos.and_then(|repos| {
+        let read = contents::read(async { read_list(&repos).await.map_err(|(name, e)| contents::from_repo(&name, &e)) });
+        read.inspect_err(|e| tracing::warn!(promotion = %p.id, "the candidate's list: {e}")).ok()
+    });
+    let Some(list) = list else { return hold::additions(holds, p, None) };
+    let newest = |wanted: &Nevra| {
+        let same = list.iter().filter(|p| p.name == wanted.name && p.arch == wanted.arch);
+        same.filter_map(|p| Nevra::parse(p.nevra).ok()).max_by(Nevra::cmp_evr)
+    };
+    hold::additions(holds, p, Some(&newest))
+}
+
 fn assemble(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], gates: &[Judged], holds: &[Hold], now_us: i64) -> Plan {
-    let lines = hold::lines(holds, &p.os, now_us);
+    let lines = hold::lines(holds, p, now_us);
     Plan {
         format: FORMAT,
         promotion: p.id.clone(),
@@ -45,6 +85,8 @@ fn assemble(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
         overlay: p.overlay.clone(),
         overlay_wanted: hold::overlay(&lines),
         lines,
+        additions: Vec::new(),
+        skips: p.lane.skips().iter().map(|g| format!("{g} {}", g.title())).collect(),
         moves: roots.iter().map(|dc| way(table, p, dc)).collect(),
         gates: plan::gate_lines(gates),
         approvals: Plan::sides(),
@@ -64,6 +106,7 @@ fn way(table: &config::Promotion, p: &Promotion, dc: &Dc) -> Move {
         pointer: table.pointer.clone(),
         from,
         from_fp,
+        over: taken.filter(|_| p.lane == Lane::Oob).map(|t| t.base.clone()),
         to_fp: to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|m| m.fp.clone()),
         to,
     }

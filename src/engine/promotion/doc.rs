@@ -43,6 +43,8 @@ pub const PROMOTIONS: &[&str] = &[
     "datacentres",
     "moved",
     "detail",
+    "lane",
+    "additions",
 ];
 
 /// The newest plan, as it was computed last.
@@ -74,7 +76,8 @@ pub fn row(p: &Promotion, plan: Option<&Plan>) -> Row {
         "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
         "run": p.watching.as_ref().map(|(_, r)| r).or(p.undo_run.as_ref()).or(p.run.as_ref()).or(p.soak_run.as_ref()),
         "halted_in": p.halted_in, "switched": p.before.iter().filter(|b| b.switched).count(), "datacentres": moves.len(),
-        "moved": p.moved.join("; "), "detail": p.notes.last().map(|n| n.text.as_str()),
+        "moved": p.moved.join("; "), "detail": p.notes.last().map(|n| n.text.as_str()), "lane": p.lane,
+        "additions": plan.map_or(0, |p| p.additions.len()),
     });
     match value {
         Value::Object(map) => map,
@@ -175,6 +178,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
         "gates": gates(&now), "moves": moves, "holds": now.plan.lines,
+        "lane": p.lane, "skips": now.plan.skips, "additions": now.plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},
         "blast": now.plan.blast, "undo": now.plan.undo, "not_undone": now.plan.not_undone,
@@ -230,6 +234,7 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         }
         State::Closed | State::RolledBack | State::Vetoed | State::Expired => out.push(last.clone()),
     }
+    out.extend(super::oob::why(engine, p)?);
     for b in &p.before {
         out.push(format!("{}: {}", b.dc, if b.switched { "switched" } else { "not switched" }));
     }

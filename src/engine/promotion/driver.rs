@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::compute::{Computed, compute, moved};
-use super::{look, texts};
+use super::{look, oob, texts};
 use crate::api::ApiError;
 use crate::base::crash;
 use crate::config::Site;
@@ -19,7 +19,7 @@ use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::promotion::hold;
 use crate::domain::promotion::state::{Act, State};
-use crate::domain::promotion::{EXPIRES_US, Promotion, Taken, Work};
+use crate::domain::promotion::{EXPIRES_US, Lane, Promotion, Taken, Work};
 use crate::domain::report::Fact;
 use crate::domain::rows::{RunRow, StageRow};
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
@@ -146,30 +146,33 @@ pub fn own(engine: &Engine, action: &str, p: &Promotion, text: &str) -> Note {
 async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiError> {
     let Some(pending) = p.pending.clone() else { return Ok(p) };
     let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-    let (lines, retake) = (hold::lines(&holds, &p.os, engine.now_us()), pending.retake);
+    let (lines, retake) = (hold::lines(&holds, &p, engine.now_us()), pending.retake);
     let overlay = hold::overlay(&lines);
-    let plan = {
+    let planned = {
         let (engine, p, what, lines) = (engine.clone(), p.clone(), pending.what, lines.clone());
         blocking(move || {
             let site = engine.site()?;
             let table = look::table(&site, &p.os)?;
+            let roots = look::roots(table, &p);
             let text = match what {
+                Work::Soak if p.lane == Lane::Oob => Some(texts::added(&site, table, &p, &roots, &lines)?),
                 Work::Soak => {
                     let held: Vec<String> = lines.iter().map(|l| l.package.clone()).collect();
-                    Some(texts::soak(&site, table, &p, &look::roots(table, &p), &held, !retake && !p.taken.is_empty())?)
+                    Some(texts::soak(&site, table, &p, &roots, &held, !retake && !p.taken.is_empty())?)
                 }
                 Work::Switch => {
                     let now = compute(&engine, &site, &p)?;
                     Some(texts::switches(&p, &now.plan.moves, &now.roots))
                 }
-                Work::Undo => texts::undo(&p, table, &look::roots(table, &p)),
+                Work::Undo => texts::undo(&p, table, &roots),
             };
-            text.map(|t| texts::frozen(&engine, &site, what, &t)).transpose()
+            let plan = text.map(|t| texts::frozen(&engine, &site, p.lane, what, &t)).transpose()?;
+            Ok((plan, roots))
         })
         .await
     };
-    let plan = match plan {
-        Ok(plan) => plan,
+    let (plan, roots) = match planned {
+        Ok(planned) => planned,
         Err(e) => {
             // Its run may be there already: then only the look at it failed, and it is looked at again.
             if engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?.is_some() {
@@ -190,7 +193,8 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
         // A kill between the last pointer and its record: there is nothing left to take back.
         p.pending = None;
         let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
-        return save(engine, Save::new(Some(was), p)).await;
+        let holds = oob::taken_back(engine, &p)?;
+        return save(engine, Save { holds, ..Save::new(Some(was), p) }).await;
     };
     let submit = Submit {
         plan,
@@ -207,6 +211,9 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
         Work::Soak => {
             p.soak_run = Some(run.clone());
             p.overlay_next.clone_from(&overlay);
+            if p.lane == Lane::Oob {
+                p.taken = roots.iter().filter_map(oob::base).collect();
+            }
             if !overlay.is_empty() {
                 let text = serde_json::to_string(&lines).unwrap_or_default();
                 engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await.map_err(|e| from_store(&e))?;
@@ -270,6 +277,8 @@ async fn soaked(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, facts: &[F
         let last = found.next();
         let old = p.taken_of(&dc.name).map(|t| (t.base.clone(), t.base_fp.clone()));
         let (base, id) = match (p.overlay_next.is_empty(), last) {
+            // An addition lies over what was served, and that was noted when its run began.
+            (_, last) if p.lane == Lane::Oob => (old, last),
             (true, last) => (last.clone().or_else(|| old.clone()), last.or(old)),
             (false, last) => (found.next().or(old), last),
         };
@@ -316,8 +325,8 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
         (
             Act::Imaged,
             State::Imaging,
-            ended_well(stages, texts::IMAGES) && ended_well(stages, texts::ISO),
-            "images and ISO are said to be done",
+            p.lane == Lane::Oob || (ended_well(stages, texts::IMAGES) && ended_well(stages, texts::ISO)),
+            if p.lane == Lane::Oob { "an addition waits for no image" } else { "images and ISO are said to be done" },
         ),
         (Act::Close, State::Waving, row.verdict == Some(Verdict::Success), "closed"),
     ] {
@@ -335,7 +344,8 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
         }
     }
     if p != before {
-        p = save(engine, Save { notes, ..Save::new(Some(was), p) }).await?;
+        let holds = oob::moved_on(engine, &before, &mut p).await?;
+        p = save(engine, Save { notes, holds, ..Save::new(Some(was), p) }).await?;
         crash::point("promotion.recorded");
     }
     if done {
@@ -379,7 +389,7 @@ async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[
     let (was, now_us) = (p.version, engine.now_us());
     if row.state == RunState::Done {
         p.watching = None;
-        let mut notes = Vec::new();
+        let (mut notes, mut holds) = (Vec::new(), Vec::new());
         if row.verdict == Some(Verdict::Success) {
             for b in &mut p.before {
                 b.switched = false;
@@ -387,6 +397,7 @@ async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[
             let text = format!("rolled back by {}", row.run);
             notes.push(own(engine, "promote-rollback", &p, &text));
             let _ = p.go(Act::RollBack, "engine", text, now_us);
+            holds = oob::taken_back(engine, &p)?;
         } else {
             p.note(
                 "engine",
@@ -394,7 +405,7 @@ async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[
                 now_us,
             );
         }
-        return save(engine, Save { notes, ..Save::new(Some(was), p) }).await;
+        return save(engine, Save { notes, holds, ..Save::new(Some(was), p) }).await;
     }
     if let Some((stage, dc)) = at_check(stages) {
         // The pointer must still be where we put it; its step compares once more.
@@ -434,11 +445,16 @@ async fn vote(engine: &Arc<Engine>, run: &RunRef, stage: &str, approve: bool, wh
 /// Judges the gates of what has not begun, and moves it between GATED, READY and APPROVED.
 pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError> {
     let (was, now_us) = (p.version, engine.now_us());
-    if now_us.saturating_sub(p.created_us) > EXPIRES_US && !p.has_switched() {
+    let over = match p.lane {
+        Lane::Quarter => (now_us.saturating_sub(p.created_us) > EXPIRES_US).then_some("not started within 90 days"),
+        Lane::Oob => oob::is_over(engine, &p)?.then_some("not started before its additions ended"),
+    };
+    if let Some(why) = over.filter(|_| !p.has_switched()) {
         let mut p = p;
         let note = own(engine, "promotion", &p, "expired");
-        p.go(Act::Expire, "engine", "not started within 90 days", now_us).map_err(|e| ApiError::failed(e.to_string(), ""))?;
-        return save(engine, Save { void: true, notes: vec![note], ..Save::new(Some(was), p) }).await;
+        p.go(Act::Expire, "engine", why, now_us).map_err(|e| ApiError::failed(e.to_string(), ""))?;
+        let holds = oob::ended(engine, &p, &format!("{} expired", p.id))?;
+        return save(engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await;
     }
     if p.state == State::Draft {
         return Ok(p);

@@ -14,6 +14,7 @@ use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::decision::{Detail, Kind as Decided, NewDecision};
 use crate::domain::level::Level;
+use crate::domain::promotion::Lane;
 use crate::domain::promotion::hold::{self, Hold, Kind};
 use crate::engine::act;
 use crate::engine::guard::Caller;
@@ -22,8 +23,25 @@ use crate::engine::rows::{self, Row};
 use crate::engine::state::{Engine, from_store};
 use crate::store::{DecisionEdit, HoldSave, Note};
 
-pub const HOLDS: &[&str] =
-    &["hold", "kind", "os", "package", "nevra", "state", "owner", "reason", "by", "made", "until", "recheck", "ended", "how"];
+pub const HOLDS: &[&str] = &[
+    "hold",
+    "kind",
+    "os",
+    "package",
+    "nevra",
+    "state",
+    "owner",
+    "reason",
+    "by",
+    "made",
+    "until",
+    "recheck",
+    "ended",
+    "how",
+    "source",
+    "promotion",
+    "served",
+];
 
 /// Rows, newest first. Blocks.
 pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
@@ -33,6 +51,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             "hold": h.id, "kind": h.kind.as_str(), "os": h.os, "package": h.package, "nevra": h.nevra, "state": h.state(now_us), "owner": h.owner,
             "reason": h.reason, "by": h.who.name, "made": rows::time(h.made_us), "until": rows::time(h.until_us),
             "recheck": rows::time(h.recheck_us), "ended": rows::time_opt(h.ended_us), "how": h.ended,
+            "source": h.source, "promotion": h.promotion, "served": rows::time_opt(h.served_us),
         });
         match value {
             Value::Object(map) => map,
@@ -80,6 +99,13 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             (held, Some(until))
         }
     };
+    if action.id == "hold-drop" && held.kind == Kind::Oob {
+        let how = if held.served_us.is_some() { "promote-rollback" } else { "promote-veto" };
+        return Err(ApiError::refused(
+            format!("{} belongs to {}, which brings it", held.nevra, held.promotion),
+            format!("quarterdeck do {how} {}", held.promotion),
+        ));
+    }
     match action.id {
         "hold-drop" => {
             held.ended_us = Some(now_us);
@@ -88,7 +114,8 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
         "hold-extend" => {
             held.until_us = ahead(request.with.get("until").map_or("", String::as_str), engine)?;
             // The rule counts from now: a hold that is looked at may go on, and never for longer than a new one.
-            let fresh = Hold { made_us: now_us, recheck_us: held.recheck_us.min(held.until_us), ..held.clone() };
+            let made_us = if held.kind == Kind::Oob { held.made_us } else { now_us };
+            let fresh = Hold { made_us, recheck_us: held.recheck_us.min(held.until_us), ..held.clone() };
             hold::check(&fresh).map_err(unfit)?;
             held.recheck_us = fresh.recheck_us.max(now_us + (held.until_us - now_us) / 2);
         }
@@ -113,6 +140,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
     // What is open may have to be taken again.
     engine.promotions.wake.notify_one();
     let message = match action.id {
+        "hold-extend" if saved.kind == Kind::Oob => format!("{} until {}", saved.nevra, rows::time(saved.until_us)),
         "hold-drop" => format!("hold {} of {} is over: the next candidate has what upstream says", saved.id, saved.package),
         _ => format!(
             "hold {} of {} until {}: the next candidate keeps it as it is served",
@@ -133,7 +161,12 @@ fn closed(engine: &Engine, held: &Hold) -> Result<(), ApiError> {
     }
     let names =
         all.iter().filter(|h| h.kind == Kind::Hold && h.os == held.os && h.holds(held.made_us)).map(|h| h.package.clone()).collect();
-    let open = engine.store.promotions().map_err(|e| from_store(&e))?.into_iter().find(|p| p.os == held.os && p.state.is_before_start());
+    let open = engine
+        .store
+        .promotions()
+        .map_err(|e| from_store(&e))?
+        .into_iter()
+        .find(|p| p.os == held.os && p.lane == Lane::Quarter && p.state.is_before_start());
     super::closed::holds(&*engine.site()?, &held.os, open.as_ref(), false, &names, Some(&held.package))
 }
 
@@ -157,6 +190,8 @@ fn new(engine: &Arc<Engine>, caller: &Caller, request: &Do) -> Result<Hold, ApiE
         package: text("package"),
         nevra: String::new(),
         source: String::new(),
+        promotion: String::new(),
+        served_us: None,
         owner,
         reason: request.reason.clone(),
         who: caller.actor.clone(),

@@ -8,6 +8,7 @@ pub mod driver;
 pub mod evidence;
 pub mod holds;
 mod look;
+mod oob;
 mod tar;
 pub mod texts;
 
@@ -22,7 +23,7 @@ use crate::config::Site;
 use crate::domain::level::Level;
 use crate::domain::promotion::gate::Gate;
 use crate::domain::promotion::state::{Act, next};
-use crate::domain::promotion::{Promotion, SIDES, is_name, roles_of};
+use crate::domain::promotion::{Lane, Promotion, SIDES, is_name, roles_of};
 use crate::store::StoreError;
 
 pub use acts::perform;
@@ -86,12 +87,14 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
         return holds::check(engine, site, action, request);
     }
     let mut wish = Wish { promotion: None, os: request.target.clone(), side: String::new(), alone: false, gate: None };
-    if action.id == "promote" {
+    if matches!(action.id, "promote" | "oob-add") {
         look::table(site, &request.target)?;
-        let open =
-            engine.store.promotions().map_err(|e| from_store(&e))?.into_iter().find(|p| p.os == request.target && !p.state.is_over());
+        let lane = if action.id == "oob-add" { Lane::Oob } else { Lane::Quarter };
+        let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+        let open = all.into_iter().find(|p| p.os == request.target && p.lane == lane && !p.state.is_over());
         if let Some(open) = open {
-            let help = format!("one of each OS major at a time: quarterdeck why {}", open.id);
+            let what = if lane == Lane::Oob { "one addition" } else { "one" };
+            let help = format!("{what} of each OS major at a time: quarterdeck why {}", open.id);
             return Err(ApiError::refused(format!("{} of {} is open: {}", open.id, open.os, open.state), help));
         }
         return Ok((wish, action.level));
@@ -147,7 +150,12 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
 /// Only the newest that moved anything is taken back: an older one's way back is not what is served before it any more.
 fn newest(engine: &Engine, p: &Promotion) -> Result<(), ApiError> {
     let all = engine.store.promotions().map_err(|e| from_store(&e))?;
-    match all.iter().find(|o| o.os == p.os && o.created_us > p.created_us && (!o.state.is_over() || o.has_switched())) {
+    let after = |o: &&Promotion| match o.started_us {
+        Some(started) => o.has_switched() && started > p.started_us.unwrap_or(p.created_us),
+        // Of another lane, what has not begun rests on nothing that moves here.
+        None => o.lane == p.lane && o.created_us > p.created_us && (!o.state.is_over() || o.has_switched()),
+    };
+    match all.iter().find(|o| o.os == p.os && o.id != p.id && after(o)) {
         None => Ok(()),
         Some(newer) => Err(ApiError::refused(
             format!("{} came after {}, and is {}", newer.id, p.id, newer.state),

@@ -1,12 +1,13 @@
 //! The pipelines of a promotion, written for its plan and frozen like any file: soak, switches, way back. Pure but for the freezing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::look::Dc;
 use crate::api::ApiError;
 use crate::config::{self, Site};
-use crate::domain::promotion::plan::{Led, Move};
-use crate::domain::promotion::{Promotion, RUNS, Work};
+use crate::domain::promotion::plan::{Led, Line, Move};
+use crate::domain::promotion::{Lane, Promotion, RUNS, Work};
 use crate::engine::state::{Engine, from_config};
 use crate::engine::{catalog, plan};
 use crate::pipeline::freeze::FreezeCtx;
@@ -18,6 +19,8 @@ pub const ENGINE: &str = "engine";
 pub const SOAK: &str = RUNS[0];
 pub const SWITCH: &str = RUNS[1];
 pub const UNDO: &str = RUNS[2];
+/// The switch of the security lane.
+pub const OOB: &str = RUNS[3];
 /// Stages that the engine decides begin so; the datacentre follows.
 pub const CHECK: &str = "Check ";
 pub const SWITCHING: &str = "Switch ";
@@ -129,6 +132,40 @@ pub fn soak(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
     Ok(out)
 }
 
+/// What is served in every datacentre, and what is added laid over it. The candidate pointer is not touched: another promotion may soak there.
+pub fn added(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], lines: &[Line]) -> Result<String, ApiError> {
+    let mut out = head(SOAK, "addition", p, "48h");
+    for (dc, at) in table.dcs.iter().zip(roots) {
+        let (base, repos) = super::closed::served(&p.os, std::slice::from_ref(at))?;
+        let mut sources: BTreeMap<String, String> = BTreeMap::new();
+        for line in lines {
+            let Some((repo, path)) = super::oob::place(site, table, dc, &line.source) else {
+                return Err(ApiError::bad(
+                    format!("nobody knows the tree of {} in {}", line.source, dc.name),
+                    "add it to trees, or tree to the repository",
+                ));
+            };
+            if sources.insert(repo.clone(), path.clone()).is_some_and(|other| other != path) {
+                return Err(ApiError::bad(format!("two trees are named for what comes into {repo}"), "add them one after the other"));
+            }
+        }
+        let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+        let laid = format!("Overlay {}", dc.name);
+        let with = [
+            ("root", q(&at.root)),
+            ("base", q(&base)),
+            ("add", list(lines.iter().map(|l| q(&l.nevra)).collect())),
+            ("source", list(sources.iter().map(|(repo, path)| q(&format!("{repo}={path}"))).collect())),
+            ("set", q(&table.set)),
+        ];
+        stage(&mut out, &laid, None, "mirror/overlay", "12h", false, &with);
+        let id = format!("${{stages.\"{laid}\".outputs.id}}");
+        let trees = repos.iter().map(|r| q(&format!("{0}={1}/snapshots/{id}/{0}", r.name, at.root))).collect();
+        stage(&mut out, &format!("Closure {}", dc.name), None, "content/closure", "6h", false, &[("tree", list(trees))]);
+    }
+    Ok(out)
+}
+
 /// How a switch names what it must find.
 fn expected(led: &Led) -> String {
     match led {
@@ -141,7 +178,10 @@ fn expected(led: &Led) -> String {
 
 /// Verify, then each datacentre after a check of its own, then what people do.
 pub fn switches(p: &Promotion, moves: &[Move], roots: &[Dc]) -> String {
-    let mut out = head(SWITCH, "switch", p, "90d");
+    let mut out = match p.lane {
+        Lane::Quarter => head(SWITCH, "switch", p, "90d"),
+        Lane::Oob => head(OOB, "switch", p, "90d"),
+    };
     for (m, dc) in moves.iter().zip(roots) {
         let Some(to) = &m.to else { continue };
         let repos: Vec<&str> = dc.snapshots.get(to).map(|s| s.repos.iter().map(|r| r.name.as_str()).collect()).unwrap_or_default();
@@ -167,7 +207,9 @@ pub fn switches(p: &Promotion, moves: &[Move], roots: &[Dc]) -> String {
         let with = [("root", q(&m.root)), ("name", q(&m.pointer)), ("to", q(to)), ("from", q(&expected(&m.from)))];
         stage(&mut out, &format!("{SWITCHING}{}", m.dc), None, "mirror/switch", "1h", true, &with);
     }
-    for name in [IMAGES, ISO, WAVES] {
+    // An addition goes to hosts; images and ISO come with the next promotion.
+    let people: &[&str] = if p.lane == Lane::Oob { &[WAVES] } else { &[IMAGES, ISO, WAVES] };
+    for name in people {
         ask(&mut out, name, &["release-manager", "operator"], "60d");
     }
     out
@@ -196,9 +238,10 @@ pub fn undo(p: &Promotion, table: &config::Promotion, roots: &[Dc]) -> Option<St
 }
 
 /// The frozen plan of such a text, held against the site like one of a file.
-pub fn frozen(engine: &Engine, site: &Site, what: Work, text: &str) -> Result<Plan, ApiError> {
+pub fn frozen(engine: &Engine, site: &Site, lane: Lane, what: Work, text: &str) -> Result<Plan, ApiError> {
     let name = match what {
         Work::Soak => SOAK,
+        Work::Switch if lane == Lane::Oob => OOB,
         Work::Switch => SWITCH,
         Work::Undo => UNDO,
     };

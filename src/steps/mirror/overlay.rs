@@ -1,17 +1,19 @@
-//! `mirror/overlay`: a snapshot of a snapshot, in which some packages are those of another one. Nothing is edited in place: the trees are put
-//! together under `.quarterdeck/overlay` of the root, packages hardlinked, metadata written anew element by element, and then
+//! `mirror/overlay`: a snapshot of a snapshot, in which some packages are those of another one, or come in beside what is there from a tree.
+//! Nothing is edited in place: the trees are put together under `.quarterdeck/overlay` of the root, packages hardlinked, metadata written anew element by element, and then
 //! `mirror/snapshot` takes them in like any others, every byte verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
+use std::path::PathBuf;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::root::{Root, SNAPSHOTS};
+use super::root::{Manifest, Root, SNAPSHOTS};
 use super::snapshot;
 use super::splice;
 use crate::base::crash;
+use crate::domain::nevra::Nevra;
 use crate::domain::promotion::hold::package_name;
 use crate::domain::snapshot::plain;
 use crate::steps::report::Report;
@@ -27,29 +29,74 @@ const OVERLAY: &str = ".quarterdeck/overlay";
 const LISTS: [&str; 3] = ["primary", "filelists", "other"];
 const MAX: u64 = 1 << 30;
 
-pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError> {
-    let (base, from) = (with.text("base").unwrap_or_default().to_owned(), with.text("from").unwrap_or_default().to_owned());
-    let holds: BTreeSet<String> = with.list("hold").iter().flat_map(|h| h.split_whitespace()).map(str::to_owned).collect();
-    if let Some(bad) = holds.iter().find(|h| !package_name(h)) {
-        return Err(StepError::input(
-            format!("`{}` cannot be the name of a package", crate::wire::excerpt(bad)),
-            "give names, as rpm -q has them",
-        ));
-    }
-    for id in [&base, &from] {
-        if !plain(id) {
-            return Err(StepError::input(
-                format!("`{}` is no snapshot", crate::wire::excerpt(id)),
-                "give the name of a snapshot of this root",
-            ));
+/// What is laid over the base.
+enum Change {
+    /// These names stay as this snapshot has them.
+    Hold { from: String, names: BTreeSet<String> },
+    /// These packages come in beside what is there: repository to its tree.
+    Add { sources: BTreeMap<String, PathBuf>, nevras: BTreeSet<String> },
+}
+
+fn change(with: &With, env: &StepEnv) -> Result<Change, StepError> {
+    let words = |key: &str| with.list(key).iter().flat_map(|h| h.split_whitespace()).map(str::to_owned).collect::<BTreeSet<_>>();
+    let (names, nevras) = (words("hold"), words("add"));
+    match (names.is_empty(), nevras.is_empty()) {
+        (true, true) => {
+            Err(StepError::input("nothing is held and nothing added", "name packages: hold=NAME, or add=NEVRA with source=REPO=PATH"))
+        }
+        (false, false) => Err(StepError::input("packages are held and added in one step", "make one snapshot of the other")),
+        (false, true) => {
+            if let Some(bad) = names.iter().find(|h| !package_name(h)) {
+                return Err(StepError::input(
+                    format!("`{}` cannot be the name of a package", crate::wire::excerpt(bad)),
+                    "give names, as rpm -q has them",
+                ));
+            }
+            Ok(Change::Hold { from: snapshot_name(with.text("from").unwrap_or_default())?, names })
+        }
+        (true, false) => {
+            let mut canonical = BTreeSet::new();
+            for text in &nevras {
+                let nevra =
+                    Nevra::parse(text).map_err(|e| StepError::input(e.to_string(), "give the version that is meant, and no other"))?;
+                canonical.insert(nevra.to_string());
+            }
+            let mut sources = BTreeMap::new();
+            for item in with.list("source").iter().filter(|s| !s.is_empty()) {
+                match item.split_once('=') {
+                    Some((repo, path)) if plain(repo) && !path.is_empty() && !path.contains("://") => {
+                        if sources.insert(repo.to_owned(), env.path(path)).is_some() {
+                            return Err(StepError::input(format!("two sources for {repo}"), "give one tree for each repository"));
+                        }
+                    }
+                    _ => {
+                        return Err(StepError::input(
+                            format!("`{}` is no source", crate::wire::excerpt(item)),
+                            "give REPO=PATH of a tree on disk",
+                        ));
+                    }
+                }
+            }
+            Ok(Change::Add { sources, nevras: canonical })
         }
     }
-    if holds.is_empty() {
-        return Err(StepError::input("nothing is held", "name packages: hold=NAME"));
+}
+
+fn snapshot_name(id: &str) -> Result<String, StepError> {
+    match plain(id) {
+        true => Ok(id.to_owned()),
+        false => {
+            Err(StepError::input(format!("`{}` is no snapshot", crate::wire::excerpt(id)), "give the name of a snapshot of this root"))
+        }
     }
+}
+
+pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError> {
+    let base = snapshot_name(with.text("base").unwrap_or_default())?;
+    let change = change(with, env)?;
     let trees = {
         let root = Root::open(with, env, false)?;
-        make(&root, &base, &from, &holds, report)?
+        make(&root, &base, &change, report)?
     };
     crash::point("overlay.made");
     // Taken in like any tree; the root's lock is taken anew there.
@@ -64,34 +111,60 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     made
 }
 
+/// A snapshot that is there and whole.
+fn whole(root: &Root, id: &str) -> Result<Manifest, StepError> {
+    let missing = || StepError::input(format!("there is no snapshot {id} in {}", root.tree.path().display()), "make one: mirror/snapshot");
+    let manifest = root.manifest(id)?.ok_or_else(missing)?;
+    if let Some(first) = root.damaged(&manifest)?.first() {
+        return Err(StepError::refused(format!("snapshot {id} is damaged: {first} is the first"), "take it again"));
+    }
+    Ok(manifest)
+}
+
 /// The trees, as `mirror/snapshot` wants them: `tree=NAME=PATH`.
-fn make(root: &Root, base: &str, from: &str, holds: &BTreeSet<String>, report: &Report) -> Result<Vec<String>, StepError> {
+fn make(root: &Root, base: &str, change: &Change, report: &Report) -> Result<Vec<String>, StepError> {
     let tree = &root.tree;
     tree.remove_tree(OVERLAY, |_| ())?;
-    let missing =
-        |id: &str| StepError::input(format!("there is no snapshot {id} in {}", tree.path().display()), "make one: mirror/snapshot");
-    let manifest = root.manifest(base)?.ok_or_else(|| missing(base))?;
-    let served = root.manifest(from)?.ok_or_else(|| missing(from))?;
-    for m in [&manifest, &served] {
-        if let Some(first) = root.damaged(m)?.first() {
-            return Err(StepError::refused(format!("snapshot {} is damaged: {first} is the first", m.id), "take it again"));
-        }
-    }
+    let manifest = whole(root, base)?;
     let (mut trees, mut seen) = (Vec::new(), BTreeSet::new());
+    let served = match change {
+        Change::Hold { from, .. } => Some(whole(root, from)?),
+        Change::Add { .. } => None,
+    };
     for part in &manifest.repos {
-        let other = served.repos.iter().any(|p| p.name == part.name).then(|| format!("{SNAPSHOTS}/{from}/{}", part.name));
-        repo(tree, &format!("{SNAPSHOTS}/{base}/{}", part.name), other.as_deref(), &format!("{OVERLAY}/{}", part.name), holds, &mut seen)?;
+        let (at, to) = (format!("{SNAPSHOTS}/{base}/{}", part.name), format!("{OVERLAY}/{}", part.name));
+        match change {
+            Change::Hold { from, names } => {
+                let there = served.iter().flat_map(|m| &m.repos).any(|p| p.name == part.name);
+                let other = there.then(|| Other { tree, at: format!("{SNAPSHOTS}/{from}/{}/", part.name), replaces: true });
+                repo(tree, &at, other.as_ref(), &to, &|p| names.contains(&p.name).then(|| p.name.clone()), &mut seen)?;
+            }
+            Change::Add { sources, nevras } => {
+                let source = sources.get(&part.name).map(|path| Tree::open_to_read(path)).transpose()?;
+                let other = source.as_ref().map(|tree| Other { tree, at: String::new(), replaces: false });
+                repo(tree, &at, other.as_ref(), &to, &|p| nevras.contains(&p.nevra).then(|| p.nevra.clone()), &mut seen)?;
+            }
+        }
         trees.push(format!("tree={}={}", part.name, tree.path().join(OVERLAY).join(&part.name).display()));
     }
-    let unseen: Vec<&String> = holds.difference(&seen).collect();
-    if let Some(first) = unseen.first() {
-        return Err(StepError::failed(
-            format!("nothing by the name {first} is served from snapshot {from}: it cannot be held"),
-            "drop the hold, or name a package that is served now",
-        ));
+    let (wanted, told) = match change {
+        Change::Hold { from, names } => (names, format!("held as in {from}")),
+        Change::Add { nevras, .. } => (nevras, "added".to_owned()),
+    };
+    if let Some(first) = wanted.difference(&seen).next() {
+        return Err(match change {
+            Change::Hold { from, .. } => StepError::failed(
+                format!("nothing by the name {first} is served from snapshot {from}: it cannot be held"),
+                "drop the hold, or name a package that is served now",
+            ),
+            Change::Add { .. } => StepError::failed(
+                format!("{first} is in none of the sources, or in none whose repository the snapshot has: it cannot be added"),
+                "look whether the tree still has this version: quarterdeck diff",
+            ),
+        });
     }
-    for name in holds {
-        report.say(&format!("held as in {from}: {name}"));
+    for name in wanted {
+        report.say(&format!("{told}: {name}"));
     }
     Ok(trees)
 }
@@ -103,7 +176,26 @@ fn wire(at: &str) -> impl Fn(WireError) -> StepError + '_ {
 /// A package of a repository, by its checksum.
 struct Package {
     name: String,
+    nevra: String,
     location: String,
+}
+
+/// The other repository: where it lies in a tree (empty, or with a slash at its end), and whether its packages stand in the place of ours.
+struct Other<'a> {
+    tree: &'a Tree,
+    at: String,
+    replaces: bool,
+}
+
+impl Other<'_> {
+    /// A link, or a copy where the tree is on another file system; the snapshot that is made of it reads every byte.
+    fn bring(&self, to: &Tree, from: &str, name: &str) -> Result<(), TreeError> {
+        let from = format!("{}{from}", self.at);
+        match to.link_from(self.tree, &from, name) {
+            Err(TreeError::Io { kind: std::io::ErrorKind::CrossesDevices, .. }) => to.copy_from(self.tree, &from, name).map(drop),
+            other => other,
+        }
+    }
 }
 
 struct Repo {
@@ -113,58 +205,69 @@ struct Repo {
     packages: BTreeMap<String, Package>,
 }
 
+/// `at` is empty, or ends with a slash.
 fn read(tree: &Tree, at: &str) -> Result<Repo, StepError> {
-    let raw = tree.read_small(&format!("{at}/repodata/repomd.xml"), repomd::MAX_BYTES)?;
-    let raw = raw.ok_or_else(|| StepError::failed(format!("{at} holds no repository"), "take the snapshot again"))?;
-    let parsed = repomd::parse(&raw).map_err(wire(at))?;
+    let shown = tree.path().join(at).display().to_string();
+    let raw = tree.read_small(&format!("{at}repodata/repomd.xml"), repomd::MAX_BYTES)?;
+    let raw = raw.ok_or_else(|| StepError::failed(format!("{shown} holds no repository"), "take the snapshot again"))?;
+    let parsed = repomd::parse(&raw).map_err(wire(&shown))?;
     let mut lists = BTreeMap::new();
     for data in parsed.data.iter().filter(|d| LISTS.contains(&d.ty.as_str())) {
-        let packed = tree.read_small(&format!("{at}/{}", data.location), MAX)?.unwrap_or_default();
+        let packed = tree.read_small(&format!("{at}{}", data.location), MAX)?.unwrap_or_default();
         let mut open = Vec::new();
         decompress::reader(packed.as_slice(), "metadata", data.open_size)
-            .map_err(wire(at))?
+            .map_err(wire(&shown))?
             .take(MAX)
             .read_to_end(&mut open)
-            .map_err(|e| StepError::failed(format!("{at}/{}: {e}", data.location), "take the snapshot again"))?;
+            .map_err(|e| StepError::failed(format!("{at}{}: {e}", data.location), "take the snapshot again"))?;
         lists.insert(data.ty.clone(), open);
     }
     let mut packages = BTreeMap::new();
-    let list = lists.get("primary").ok_or_else(|| StepError::failed(format!("{at} has no list of packages"), "take the snapshot again"))?;
+    let list =
+        lists.get("primary").ok_or_else(|| StepError::failed(format!("{shown} has no list of packages"), "take the snapshot again"))?;
     primary::read(list.as_slice(), false, |p| {
         let location = location::check(&p.href).map_err(|e| e.to_string())?.as_str().to_owned();
-        packages.insert(p.checksum.hex.clone(), Package { name: p.name.clone(), location });
+        packages.insert(p.checksum.hex.clone(), Package { name: p.name.clone(), nevra: p.nevra(), location });
         Ok(())
     })
-    .map_err(wire(at))?;
+    .map_err(wire(&shown))?;
     Ok(Repo { raw, repomd: parsed, lists, packages })
 }
 
-/// One repository with the held packages of the other one in the place of its own.
+/// One repository with packages of the other one in the place of its own, or beside them. `takes` gives what a package is wanted as.
 fn repo(
     tree: &Tree,
     base: &str,
-    other: Option<&str>,
+    other: Option<&Other<'_>>,
     to: &str,
-    holds: &BTreeSet<String>,
+    takes: &dyn Fn(&Package) -> Option<String>,
     seen: &mut BTreeSet<String>,
 ) -> Result<(), StepError> {
-    let ours = read(tree, base)?;
-    let theirs = other.map(|o| read(tree, o)).transpose()?;
-    let held: BTreeMap<&String, &Package> = theirs.iter().flat_map(|t| &t.packages).filter(|(_, p)| holds.contains(&p.name)).collect();
+    let ours = read(tree, &format!("{base}/"))?;
+    let theirs = other.map(|o| read(o.tree, &o.at)).transpose()?;
+    let mut held: BTreeMap<&String, &Package> = BTreeMap::new();
+    for (sum, p) in theirs.iter().flat_map(|t| &t.packages) {
+        let Some(wanted) = takes(p) else { continue };
+        seen.insert(wanted);
+        // What is there already is not there twice.
+        if other.is_some_and(|o| o.replaces) || !ours.packages.contains_key(sum) {
+            held.insert(sum, p);
+        }
+    }
     // What is not served from here stays as upstream has it here.
-    let names: BTreeSet<&str> = held.values().map(|p| p.name.as_str()).collect();
-    seen.extend(names.iter().map(|n| (*n).to_owned()));
+    let names: BTreeSet<&str> = held.values().filter(|_| other.is_some_and(|o| o.replaces)).map(|p| p.name.as_str()).collect();
     let kept: BTreeMap<&String, &Package> = ours.packages.iter().filter(|(_, p)| !names.contains(p.name.as_str())).collect();
     tree.make_dir(&format!("{to}/repodata"))?;
-    for (from, list) in [(Some(base), &kept), (other, &held)] {
+    let own = Other { tree, at: format!("{base}/"), replaces: false };
+    for (from, list) in [(Some(&own), &kept), (other, &held)] {
         let Some(from) = from else { continue };
         for p in list.values() {
-            match tree.link_from(tree, &format!("{from}/{}", p.location), &format!("{to}/{}", p.location)) {
+            match from.bring(tree, &p.location, &format!("{to}/{}", p.location)) {
                 Ok(()) => {}
                 Err(TreeError::Io { kind: std::io::ErrorKind::AlreadyExists, .. }) => {
                     return Err(StepError::failed(
                         format!("{} is the name of two packages", p.location),
-                        "hold a package whose files have other names",
+                        "hold or add a package whose files have other names",
                     ));
                 }
                 Err(e) => return Err(e.into()),

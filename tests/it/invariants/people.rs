@@ -74,6 +74,8 @@ const QUARTER: &str = "it::promotion::a_quarter_from_soak_to_close_and_back_with
 const HALT: &str = "it::promotion::a_halt_stops_what_follows_and_a_resume_goes_on_there";
 const GATE: &str = "it::promotion::a_gate_without_a_reason_holds_it_until_a_canary_says_green_on_the_candidate";
 const HOLD: &str = "it::promotion::a_held_package_stays_as_it_is_served_and_what_is_not_served_cannot_be_held";
+const LANE: &str =
+    "it::promotion_lane::an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and_taken_out_by_its_way_back";
 const ELSEWHERE: &[(&str, &str)] = &[
     ("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service"),
     ("promote", QUARTER),
@@ -88,6 +90,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("hold-add", HOLD),
     ("hold-drop", HOLD),
     ("hold-extend", HOLD),
+    ("oob-add", LANE),
 ];
 
 #[test]
