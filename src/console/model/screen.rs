@@ -43,6 +43,10 @@ pub enum Part {
     Blast,
     Undo,
     Story,
+    /// Source packages between the two contents.
+    Diff,
+    /// Those of them that have CVE ids, or of which nobody can say.
+    Cves,
 }
 
 /// One of the lists of a screen.

@@ -114,6 +114,8 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             }
         }
         "blast" => part(model, Part::Blast),
+        "diff" => part(model, Part::Diff),
+        "cves" => part(model, Part::Cves),
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),
         "evidence" => match promotions::current(model) {

@@ -17,7 +17,7 @@ mod page_tests;
 pub mod promotions;
 mod prompt;
 
-use super::model::screen::Kind;
+use super::model::screen::{Kind, Part};
 use super::model::{Known, Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::{Answer, Question};
@@ -202,7 +202,13 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
 pub fn needs(model: &Model) -> Vec<Question> {
     let mut all = model.screen().needs();
     match &model.screen().kind {
-        Kind::Promotions => all.extend(promotions::current(model).map(Question::Promotion)),
+        Kind::Promotions => {
+            let id = promotions::current(model);
+            let compares = matches!(model.screen().part, Part::Diff | Part::Cves);
+            let doc = id.as_deref().filter(|_| compares).and_then(|id| model.promotion(id));
+            all.extend(doc.and_then(crate::console::view::compared));
+            all.extend(id.map(Question::Promotion));
+        }
         // Reading both contents takes a while: for the page of its own only.
         Kind::Promotion(id) => all.extend(model.promotion(id).and_then(crate::console::view::compared)),
         _ => {}

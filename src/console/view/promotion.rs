@@ -86,6 +86,8 @@ fn draw(model: &Model, look: &Look, buf: &mut Buffer, doc: &Row, trust: &Trust, 
         Part::Blast => Some(parts::blast(doc, usize::MAX)),
         Part::Undo => Some(parts::undo(doc)),
         Part::Story => Some(parts::story(model, doc, usize::MAX)),
+        Part::Diff => Some(parts::sources(model, doc, false)),
+        Part::Cves => Some(parts::sources(model, doc, true)),
     };
     if let Some(text) = one {
         return rows + text.draw(look, below, buf);

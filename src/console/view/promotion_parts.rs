@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::text::Text;
 use super::{when, word};
+use crate::api::diff::SourceDoc;
 use crate::base::size;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
@@ -17,6 +18,8 @@ use crate::theme::{Look, Role};
 const RESULT: usize = 9;
 /// Columns of a gate's title in the table, with little room and with much.
 const TITLE: [usize; 2] = [26, 37];
+/// Source packages that a page names.
+const SOURCES: usize = 150;
 /// Pieces of evidence that a line names.
 const NAMED: usize = 3;
 
@@ -186,7 +189,7 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
         (Some(q), None) => match model.known(q).and_then(|k| k.error.as_ref()) {
             Some(e) => out.say(&format!("not compared: {e}. {}", e.help), Role::Unknown),
             None if model.asked.contains(q) => out.say("both contents are being compared", Role::Dim),
-            None => out.say("enter compares both contents", Role::Dim),
+            None => out.say("d compares both contents", Role::Dim),
         },
         (None, _) => {
             let text = match same(doc, "to_fp").as_str() {
@@ -208,6 +211,49 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
                 (format!("{what}  "), Role::Strong),
                 (format!("until {until}, {}: {}", word::text(h, "owner"), word::text(h, "reason")), Role::Text),
             ],
+        );
+    }
+    out
+}
+
+/// Each source package that differs, with what is known of the CVE ids between; `cves`: only those that have some, or of which nobody can say.
+pub fn sources(model: &Model, doc: &Row, cves: bool) -> Text {
+    let mut out = changes(model, doc);
+    let question = compared(doc);
+    let Some(d) = question.as_ref().and_then(|q| model.diff(q)) else { return out };
+    let moved = |s: &SourceDoc| matches!(s.change.as_str(), "up" | "down");
+    let wanted = |s: &&SourceDoc| !cves || !s.cves.is_empty() || (moved(s) && s.changelog != "complete");
+    let all: Vec<&SourceDoc> = d.sources.iter().filter(wanted).collect();
+    out.title(if cves { "CVE IDS" } else { "SOURCES" }, format!("{} of {}", all.len(), d.sources.len()));
+    let version = |v: &Option<String>| v.as_deref().map_or("-", |v| v.strip_prefix("0:").unwrap_or(v)).to_owned();
+    for s in all.iter().take(SOURCES) {
+        let role = match s.change.as_str() {
+            "down" | "gone" => Role::Warn,
+            _ => Role::Text,
+        };
+        let (known, about) = match (moved(s), s.changelog.as_str(), s.cves.is_empty()) {
+            (false, ..) => (String::new(), Role::Dim),
+            (_, "complete", true) => ("no CVE id".to_owned(), Role::Dim),
+            (_, "complete", false) => (s.cves.join(" "), Role::Strong),
+            (_, "partial", true) => ("none seen, the changelog is cut".to_owned(), Role::Unknown),
+            (_, "partial", false) => (format!("{} and maybe more, the changelog is cut", s.cves.join(" ")), Role::Strong),
+            _ => ("CVE ids unknown: no changelog".to_owned(), Role::Unknown),
+        };
+        let lost = if s.change == "down" && !s.cves.is_empty() { "lost: " } else { "" };
+        out.hang(
+            6,
+            vec![
+                (format!("{:<5} ", s.change), role),
+                (format!("{:<24} ", s.source), Role::Strong),
+                (format!("{} -> {}  ", version(&s.old), version(&s.new)), role),
+                (format!("{lost}{known}"), about),
+            ],
+        );
+    }
+    if all.len() > SOURCES {
+        out.say(
+            &format!("and {} more: quarterdeck diff {} {}", all.len() - SOURCES, word::short(&d.a.fp), word::short(&d.b.fp)),
+            Role::Dim,
         );
     }
     out

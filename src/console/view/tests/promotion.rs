@@ -289,6 +289,24 @@ fn one_part_has_the_page_and_gives_it_back() {
 }
 
 #[test]
+fn the_difference_names_what_is_known_of_cve_ids_and_what_is_not() {
+    let mut model = filled(Kind::Promotion(ID.into()), (140, 40));
+    key(&mut model, "d");
+    let shown = text(&model);
+    for wanted in ["611 up", "5.14.0-570.el9 -> 5.14.0-611.el9", "CVE-2026-1111 CVE-2026-2222", "CVE ids unknown: no changelog", "old-tool"]
+    {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    key(&mut model, "v");
+    let shown = text(&model);
+    assert!(shown.contains("2 of 4") && shown.contains("postgresql") && !shown.contains("old-tool"), "{shown}");
+    // Below the list it is asked for once somebody wants to see it.
+    let mut model = filled(Kind::Promotions, (140, 40));
+    let asked = |e: &[Effect]| e.iter().any(|e| matches!(e, Effect::Ask(Question::Diff { .. })));
+    assert!(asked(&key(&mut model, "d")), "{:?}", model.asked);
+}
+
+#[test]
 fn what_is_under_the_cursor_is_asked_for_by_itself() {
     let mut model = bare(Kind::Promotions, (80, 24));
     update(&mut model, Msg::Link(LinkMsg::Up));
