@@ -177,6 +177,18 @@ const CLOSURE: StepKind = StepKind {
     ],
 };
 
+const SIGNATURES: StepKind = StepKind {
+    kind: "content/signatures",
+    doc: "Every package is signed by one of the keys given (rpmkeys, with a key database of its own); what it finds is a fact for G7",
+    touches: Touches::Local,
+    with: &[
+        field("tree", FieldType::List, true, "directory of a repository, or NAME= and one; several are judged together"),
+        field("key", FieldType::List, true, "file of ASCII-armoured public keys that packages may be signed with"),
+        field("report-only", FieldType::Bool, false, "a package without a good signature is reported, and no failure; default false"),
+        SET,
+    ],
+};
+
 const UNPACK: StepKind = StepKind {
     kind: "content/unpack",
     doc: "Reads every package's payload to its end and compares all digests",
@@ -244,6 +256,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { kind: ROLLBACK, run: super::mirror::switch::back },
     Entry { kind: GC, run: super::mirror::gc::run },
     Entry { kind: CLOSURE, run: super::content::closure::run },
+    Entry { kind: SIGNATURES, run: super::content::signatures::run },
     Entry { kind: UNPACK, run: super::content::unpack::run },
     Entry { kind: CHECKOUT, run: super::git::run },
     Entry { kind: REPOSYNC, run: super::cobbler::run },
@@ -251,7 +264,7 @@ pub const ENTRIES: &[Entry] = &[
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {
-    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, OVERLAY, SWITCH, ROLLBACK, GC, CLOSURE, UNPACK, CHECKOUT, REPOSYNC];
+    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, OVERLAY, SWITCH, ROLLBACK, GC, CLOSURE, SIGNATURES, UNPACK, CHECKOUT, REPOSYNC];
     KINDS
 }
 

@@ -327,6 +327,16 @@ impl Store {
         })
     }
 
+    /// The digest of each attempt's log, by fence; empty where nobody knows it.
+    pub fn log_sums(&self, run: &RunRef) -> Result<Vec<(u64, String)>, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            let mut s = c.prepare_cached("SELECT fence, log_sha256 FROM attempt WHERE run_id = ?1 ORDER BY fence")?;
+            Ok(s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Locks that are held, by name. Those that nobody holds are the site's to list.
     pub fn locks(&self) -> Result<Vec<LockRow>, StoreError> {
         self.read(|c| {

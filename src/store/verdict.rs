@@ -88,7 +88,8 @@ impl Store {
         self.read(move |c| {
             let mut s = c.prepare_cached(
                 "SELECT min(at) FROM (SELECT min(at_us) AS at FROM reading WHERE fp = ?1 UNION ALL SELECT min(at_us) FROM verdict WHERE fp = ?1
-                 UNION ALL SELECT min(at_us) FROM fact WHERE kind IN ('content', 'snapshot') AND json_extract(json, '$.fp') = ?1)",
+                 UNION ALL SELECT min(at_us) FROM fact WHERE kind IN ('content', 'snapshot') AND json_extract(json, '$.fp') = ?1
+                 UNION ALL SELECT min(first_seen_us) FROM content WHERE fp = ?1)",
             )?;
             Ok(s.query_row([fp], |r| r.get(0))?)
         })

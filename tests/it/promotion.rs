@@ -14,7 +14,7 @@ pub const WITHOUT: &str = "G3 = \"no image canary in this test\"\nG4 = \"no rpm 
                        G7 = \"no signatures\"\nG8 = \"no agents\"\nG9 = \"no calendar\"\n";
 
 /// Writes compose N of a repository into its tree.
-pub type Write = fn(u8, &str, &Path);
+pub type Write = Box<dyn Fn(u8, &str, &Path)>;
 
 pub struct Estate {
     pub home: Home,
@@ -37,11 +37,11 @@ fn compose(n: u8) -> Vec<(&'static str, Repo)> {
 impl Estate {
     /// Three datacentres that serve compose 1 and have compose 2 in their trees.
     fn new(without: &str, more: &str) -> Self {
-        let write: Write = |n, name, at| {
+        let write: Write = Box::new(|n, name, at| {
             for (_, repo) in compose(n).into_iter().filter(|(r, _)| *r == name) {
                 repo.write(at);
             }
-        };
+        });
         Self::of(write, without, more)
     }
 
@@ -264,6 +264,22 @@ fn evidence(e: &Estate, test: &str, id: &str, signed: bool) {
     let p: Value = serde_json::from_slice(&std::fs::read(dir.join("promotion.json")).unwrap()).unwrap();
     let sums = String::from_utf8(sh(&dir, "sha256sum plans/*").stdout).unwrap();
     assert!(sums.contains(p["approvals"][0]["sha"].as_str().unwrap()), "{p} {sums}");
+    let read = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(dir.join(name)).unwrap()).unwrap() };
+    let changes = read("changes.json");
+    let changed: Vec<&str> = changes["rows"].as_array().unwrap().iter().map(|r| r["change"].as_str().unwrap()).collect();
+    assert!(changed.iter().all(|c| matches!(*c, "new" | "gone")) && changed.len() == 4 && changes["cves"].is_array(), "{changes:#}");
+    // The logs are where it says, and what it says.
+    let logs = read("runs/quarterly-promotion-1.json")["logs"].clone();
+    let mut seen = 0;
+    for log in logs.as_array().unwrap() {
+        let at = e.home.state().join(log["log"].as_str().unwrap());
+        let packed = || Ok::<_, std::io::Error>(zstd::stream::decode_all(std::fs::File::open(at.with_extension("zst"))?)?);
+        if let Ok(bytes) = std::fs::read(&at).or_else(|_| packed()) {
+            assert_eq!(log["sha256"], crate::mirror::sha256(&bytes), "{log}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "{logs:#}");
     let audit = std::fs::read_to_string(dir.join("audit.json")).unwrap();
     assert!(audit.contains("whole: ") && audit.contains("promote-start"), "{audit}");
     if !signed {

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::mirror::{read_whole, sha256};
+use crate::demo_tools::have;
+use crate::mirror::{Repo, read_whole, sha256};
 use crate::promotion::{DCS, Estate, WITHOUT};
+use crate::signatures;
 use crate::support::until_some;
 
 /// `name version requires`: a package provides its own name; requirements are divided by commas, `NAME` or `NAME>=VERSION`.
@@ -69,7 +71,7 @@ pub fn composes(n: u8, name: &str, at: &Path) {
 
 #[test]
 fn a_hold_that_cannot_be_installed_is_refused_with_the_chain_that_breaks() {
-    let e = Estate::of(composes, WITHOUT, "");
+    let e = Estate::of(Box::new(composes), WITHOUT, "");
     let hold = |package: &str| {
         let with = format!("package={package}");
         e.qd(&["do", "hold-add", "el9", "--with", &with, "--with", "until=7d", "--reason", "INC-1", "--confirm", "el9"])
@@ -131,7 +133,7 @@ fn fates(e: &Estate, id: &str) -> Vec<String> {
 
 #[test]
 fn an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and_taken_out_by_its_way_back() {
-    let e = Estate::of(composes, WITHOUT, "");
+    let e = Estate::of(Box::new(composes), WITHOUT, "");
     let site = e.home.config().join("site.toml");
     let roots = format!("[mirror]\nroots = [\"{}\"]\n", e.home.root().display());
     std::fs::write(&site, std::fs::read_to_string(&site).unwrap() + &roots).unwrap();
@@ -215,4 +217,36 @@ fn an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and
     e.served();
     assert!(additions(&e).iter().all(|(_, how)| how.contains(&format!("taken out by the way back of {lane}"))), "{:?}", additions(&e));
     e.entries(&["oob-add"]);
+}
+
+#[test]
+fn signatures_by_the_keys_of_the_site_pass_their_gate_and_a_package_without_one_does_not() {
+    if !have("promotion.signatures", &signatures::TOOLS) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [signed, plain, _] = signatures::packages(dir.path()).map(|p| std::fs::read(p).unwrap());
+    let write = move |n: u8, name: &str, at: &Path| {
+        let mut repo = Repo::of(&[]);
+        let bytes = if n > 2 { &plain } else { &signed };
+        repo.packages.insert(format!("{name}-{n}.rpm"), bytes.clone());
+        repo.write(at);
+    };
+    let without: String = WITHOUT.lines().map(str::trim).filter(|l| !l.starts_with("G7")).map(|l| format!("{l}\n")).collect();
+    let e = Estate::of(Box::new(write), &without, &format!("keys = [\"{}\"]\n", dir.path().join("key.asc").display()));
+    let id = e.ready();
+    let doc = e.document(&id);
+    let g7 = &doc["gates"][6];
+    assert!(g7["text"] == "OK" && g7["evidence"][0].as_str().unwrap().starts_with("2 packages, keys key.asc "), "{g7}");
+    // Other keys in the site file: what was found with the old ones says nothing.
+    let key = dir.path().join("key.asc");
+    let good = std::fs::read(&key).unwrap();
+    std::fs::write(&key, [b"comment\n".to_vec(), good.clone()].concat()).unwrap();
+    assert_eq!(e.document(&id)["gates"][6]["text"], "STALE");
+    std::fs::write(&key, good).unwrap();
+    e.until("READY");
+    e.publish(3);
+    e.qd(&["do", "promote-soak", &id, "--with", "retake=true"]).expect(0);
+    until_some("the failed gate", || e.qd(&["why", &id]).stdout.contains("G7 signatures: FAIL: 2 without a good signature").then_some(()));
+    assert_eq!(e.promotion()["state"], "GATED");
 }

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SPEC: &str = "Name: t\nVersion: 1\nRelease: 1\nSummary: s\nLicense: MIT\nBuildArch: noarch\n%description\nd\n%files\n";
 
 /// A package that is signed, one that is not, and one that is damaged, with the public key in `key.asc`.
-fn packages(dir: &Path) -> [PathBuf; 3] {
+pub fn packages(dir: &Path) -> [PathBuf; 3] {
     let run = |program: &str, args: &[&str]| {
         let mut c = Command::new(program);
         c.args(args).current_dir(dir).env("HOME", dir).env("GNUPGHOME", dir.join("gpg")).env("LC_ALL", "C").stdin(Stdio::null());
@@ -42,8 +42,45 @@ fn packages(dir: &Path) -> [PathBuf; 3] {
 }
 
 #[test]
+fn a_step_says_which_packages_are_signed_and_that_a_tool_is_missing() {
+    if !have("signatures.step", &TOOLS) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [signed, plain, _] = packages(dir.path());
+    let mut repo = crate::mirror::Repo::of(&[]);
+    repo.packages.insert("signed.rpm".into(), std::fs::read(signed).unwrap());
+    repo.write(&dir.path().join("good"));
+    repo.packages.insert("plain.rpm".into(), std::fs::read(plain).unwrap());
+    repo.write(&dir.path().join("mixed"));
+    let report = dir.path().join("report");
+    let ask = |tree: &str, more: &[&str], path: Option<&str>| {
+        let (tree, key) = (format!("tree={}", dir.path().join(tree).display()), format!("key={}", dir.path().join("key.asc").display()));
+        let mut c = crate::mirror::step("content/signatures", &[&[tree.as_str(), key.as_str()][..], more].concat(), Path::new(""), &report);
+        path.map(|p| c.env("PATH", p));
+        let out = crate::support::home::run(c);
+        (out, std::fs::read_to_string(&report).unwrap_or_default())
+    };
+    let (out, told) = ask("good", &[], None);
+    out.expect(0);
+    assert!(told.contains("\"checked\":1,\"bad\":[]") && told.contains("key.asc "), "{told}");
+    let (out, told) = ask("mixed", &[], None);
+    let out = out.expect(1);
+    assert!(out.stderr.contains("1 of 2 packages") && told.contains("\"bad\":[\"plain.rpm\"]"), "{out:?} {told}");
+    ask("mixed", &["report-only=true"], None).0.expect(0);
+    // Without the tool nobody is told that anything is good.
+    let (out, told) = ask("good", &["report-only=true"], Some("/nonexistent"));
+    out.expect(0);
+    assert!(told.contains("\"checked\":0") && told.contains("\"tool\":\"rpmkeys\""), "{told}");
+    let (out, _) = ask("good", &[], Some("/nonexistent"));
+    assert!(out.expect(1).stderr.contains("rpmkeys is not installed"));
+}
+
+pub const TOOLS: [&str; 7] = ["gpg", "gpg-agent", "gpgv", "gpgconf", "rpmbuild", "rpmsign", "rpmkeys"];
+
+#[test]
 fn a_key_of_the_test_tells_signed_from_unsigned_and_from_damaged() {
-    if !have("signatures.tools", &["gpg", "gpg-agent", "gpgv", "gpgconf", "rpmbuild", "rpmsign", "rpmkeys"]) {
+    if !have("signatures.tools", &TOOLS) {
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

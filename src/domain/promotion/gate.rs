@@ -13,6 +13,8 @@ use crate::base::duration;
 const HOUR_US: i64 = 3_600 * 1_000_000;
 /// What is read from disks and far ends for a plan is read for it; a look that is older says nothing.
 const LOOK_US: i64 = HOUR_US;
+/// A snapshot's packages do not change; keys that were taken back are asked for again after this.
+const SIGNED_US: i64 = 14 * 24 * HOUR_US;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Gate {
@@ -387,7 +389,7 @@ fn formulas(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
 }
 
 fn signatures(facts: &Facts) -> Result<Found, Found> {
-    let s = known(&facts.signatures, "signatures", facts, LOOK_US * 24)?;
+    let s = known(&facts.signatures, "signatures", facts, SIGNED_US)?;
     let evidence = vec![format!("{} packages, keys {}", s.checked, s.keys.join(" "))];
     Ok(match s.bad.first() {
         Some(first) => (Outcome::Fail, format!("{} without a good signature, {first} is the first", s.bad.len()), evidence),

@@ -1,5 +1,6 @@
 //! The evidence of a promotion: one archive that a stranger verifies with `sha256sum -c` and `ssh-keygen -Y verify`. Reads; changes nothing.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
@@ -12,12 +13,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::{doc, find, tar};
+use super::{doc, find, holds, tar};
 use crate::api::ApiError;
 use crate::config::Evidence;
+use crate::domain::promotion::Promotion;
+use crate::domain::rows::AttemptRow;
+use crate::domain::run::RunRef;
 use crate::engine::routes::blocking;
-use crate::engine::rows;
 use crate::engine::state::{Engine, from_store};
+use crate::engine::{contents, rows};
+use crate::store::StoreError;
 
 /// What the signature is for: a signature of anything else does not verify as evidence.
 pub const NAMESPACE: &str = "quarterdeck-evidence";
@@ -96,6 +101,16 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
     if let Some(fp) = p.base_fp() {
         out.push(("verdicts.json".into(), pretty(&serde_json::to_value(engine.store.verdicts(fp).map_err(store)?).unwrap_or_default())));
     }
+    out.push(("changes.json".into(), pretty(&changes(engine, &p))));
+    let brought = plans.iter().filter_map(|r| serde_json::from_str::<crate::domain::promotion::plan::Plan>(&r.json).ok());
+    let ids: BTreeSet<u64> =
+        brought.flat_map(|p| p.lines.iter().map(|l| l.id).chain(p.additions.iter().map(|a| a.id)).collect::<Vec<_>>()).collect();
+    let held: Vec<Value> = holds::table(engine)?
+        .into_iter()
+        .filter(|r| r.get("hold").and_then(Value::as_u64).is_some_and(|id| ids.contains(&id)))
+        .map(Value::from)
+        .collect();
+    out.push(("holds.json".into(), pretty(&held.into())));
     for name in runs {
         let Ok(run) = name.parse::<crate::domain::run::RunRef>() else { continue };
         // One that retention has taken is named in the promotion, and that is all that is left.
@@ -108,10 +123,42 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
             .iter()
             .map(|s| json!({"stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us), "ended": rows::time_opt(s.ended_us)}))
             .collect();
-        out.push((format!("{file}.json"), pretty(&json!({"run": rows::run(&row), "stages": stages}))));
+        let logs = logs(engine, &run).map_err(store)?;
+        out.push((format!("{file}.json"), pretty(&json!({"run": rows::run(&row), "stages": stages, "logs": logs}))));
         out.push((format!("{file}.plan.json"), plan.into_bytes()));
     }
     Ok(out)
+}
+
+/// Packages and CVE ids between what was served and the candidate; what cannot be said is said to be unknown.
+fn changes(engine: &Engine, p: &Promotion) -> Value {
+    let unknown = |why: String| json!({"unknown": why});
+    let Some(taken) = p.taken.first() else { return unknown("no candidate was taken".into()) };
+    let before = p.before.iter().find(|b| b.dc == taken.dc);
+    let from = match before.map(|b| &b.from) {
+        Some(led) => led.snapshot().map(str::to_owned).ok_or_else(|| led.words().to_owned()),
+        None => Err("nothing was switched, so nothing was replaced".to_owned()),
+    };
+    let from = match from {
+        Ok(from) => from,
+        Err(what) => return unknown(format!("what was served before {} is no snapshot: {what}", taken.id)),
+    };
+    let told = engine.site().and_then(|site| {
+        let state = engine.watch.dirs().state.clone();
+        let places = contents::Places { site: &site, state: &state, paths: false };
+        contents::compare(&state, &places.find(&from)?, &places.find(&taken.id)?, true)
+    });
+    told.map_or_else(|e| unknown(e.to_string()), |doc| serde_json::to_value(doc).unwrap_or_default())
+}
+
+/// The logs of a run by name, with the digest that their supervisor gave them; they stay with the engine.
+fn logs(engine: &Engine, run: &RunRef) -> Result<Vec<Value>, StoreError> {
+    let sums = engine.store.log_sums(run)?;
+    let log = |a: AttemptRow| {
+        let sum = sums.iter().find(|(fence, _)| *fence == a.fence).map(|(_, sum)| sum.as_str()).filter(|s| !s.is_empty());
+        json!({"stage": a.stage, "cell": a.cell, "step": a.step, "attempt": a.number, "log": format!("{}/log", a.dir), "size_bytes": a.log_bytes, "sha256": sum})
+    };
+    Ok(engine.store.attempts(run)?.into_iter().map(log).collect())
 }
 
 fn readme(id: &str, signer: Option<&Evidence>) -> String {
@@ -127,6 +174,10 @@ fn readme(id: &str, signer: Option<&Evidence>) -> String {
         )),
         None => out.push_str("\nIt is UNSIGNED: the site file has no [evidence] key. The sums prove that the files belong together, not who wrote them.\n"),
     }
+    out.push_str(
+        "\nchanges.json: packages and CVE ids between what was served and the candidate. holds.json: holds and additions, with owner and end.\n\
+         runs/*.json name the logs, which stay with the engine, and their sha256 (of the open text where one is packed).\n",
+    );
     out.push_str("\nplans/N-SHA.plan holds the very bytes that a plan's sha is of: sha256sum plans/* says it again.\n");
     out
 }

@@ -16,6 +16,7 @@ use crate::engine::scheduler::calendars;
 use crate::engine::state::{Engine, from_config, from_store};
 use crate::systems::repo::links::Named;
 use crate::systems::repo::{Tree, TreeError};
+use crate::systems::signature;
 
 const SNAPSHOTS: &str = "snapshots";
 /// A manifest names repositories, not packages.
@@ -242,17 +243,27 @@ pub fn labels(engine: &Engine, site: &Site) -> Result<Vec<String>, ApiError> {
 
 fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Result<Source<Signatures>, ApiError> {
     let fps: Vec<&str> = p.taken.iter().map(|t| t.fp.as_str()).collect();
+    if table.keys.is_empty() {
+        return Ok(Source::Missing(format!("keys to [promotion.{}]", p.os)));
+    }
+    let trusted = match signature::names(&table.keys) {
+        Ok(trusted) => trusted,
+        Err(e) => return Ok(Source::Unknown(e.to_string())),
+    };
     for row in engine.store.facts_of_kind("signatures", CHECKS).map_err(|e| from_store(&e))? {
-        if let Ok(Fact::Signatures { fp, checked, bad, keys, .. }) = serde_json::from_str(&row.json)
+        if let Ok(Fact::Signatures { fp, checked, bad, keys, tool, .. }) = serde_json::from_str(&row.json)
             && fps.contains(&fp.as_str())
         {
+            if !tool.is_empty() {
+                return Ok(Source::Missing(format!("{tool} to this host")));
+            }
+            if keys != trusted {
+                return Ok(Source::Unknown("they were checked with other keys than the site file names now".into()));
+            }
             return Ok(Source::Known { value: Signatures { checked, bad, keys }, at_us: row.at_us });
         }
     }
-    Ok(match table.keys.is_empty() {
-        true => Source::Missing(format!("keys to [promotion.{}]", p.os)),
-        false => Source::Unknown("nothing has checked the signatures of this candidate".into()),
-    })
+    Ok(Source::Unknown("nothing has checked the signatures of this candidate".into()))
 }
 
 fn calendar(engine: &Engine, table: &config::Promotion, now_us: i64) -> Source<Calendar> {

@@ -320,7 +320,7 @@ pub fn ended(engine: &Engine, p: &Promotion, how: &str) -> Result<Vec<Hold>, Api
 /// What a step forward means for additions: those of the lane are served, and those that were served end with the promotion that closes.
 pub async fn moved_on(engine: &Arc<Engine>, before: &Promotion, p: &mut Promotion) -> Result<Vec<Hold>, ApiError> {
     let now_us = engine.now_us();
-    if p.lane == Lane::Oob && before.state == State::Switching && p.state != State::Switching && p.is_past_switch() {
+    if p.lane == Lane::Oob && before.state == State::Switching && matches!(p.state, State::Imaging | State::Waving | State::Closed) {
         return Ok(own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none()).map(|h| Hold { served_us: Some(now_us), ..h }).collect());
     }
     if p.lane == Lane::Quarter && before.state != State::Closed && p.state == State::Closed {

@@ -106,7 +106,7 @@ pub fn soak(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
                 &[("tree", format!("[{list}]")), ("root", q(&root)), ("set", q(&table.set))],
             );
         }
-        let mut to = kept.map_or_else(|| q(&format!("${{stages.\"{name}\".outputs.id}}")), |id| q(&id));
+        let mut id = kept.unwrap_or_else(|| format!("${{stages.\"{name}\".outputs.id}}"));
         if !held.is_empty() {
             let served = roots.iter().find(|d| d.name == dc.name).and_then(|d| d.led.snapshot());
             let Some(served) = served else {
@@ -115,10 +115,9 @@ pub fn soak(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
             };
             let laid = format!("Overlay {}", dc.name);
             let names = held.iter().map(|h| q(h)).collect::<Vec<_>>().join(", ");
-            let with = [("root", q(&root)), ("base", to), ("from", q(served)), ("hold", format!("[{names}]")), ("set", q(&table.set))];
+            let with = [("root", q(&root)), ("base", q(&id)), ("from", q(served)), ("hold", format!("[{names}]")), ("set", q(&table.set))];
             stage(&mut out, &laid, None, "mirror/overlay", "12h", false, &with);
-            let id = format!("${{stages.\"{laid}\".outputs.id}}");
-            to = q(&id);
+            id = format!("${{stages.\"{laid}\".outputs.id}}");
             let trees: Vec<String> = trees
                 .iter()
                 .filter_map(|t| t.split_once('=').map(|(repo, _)| q(&format!("{repo}={root}/snapshots/{id}/{repo}"))))
@@ -126,10 +125,30 @@ pub fn soak(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
             let with = [("tree", format!("[{}]", trees.join(", ")))];
             stage(&mut out, &format!("Closure {}", dc.name), None, "content/closure", "6h", false, &with);
         }
-        let with = [("root", q(&root)), ("name", q(&table.candidate)), ("to", to)];
+        let names: Vec<&str> = trees.iter().filter_map(|t| t.split_once('=')).map(|(repo, _)| repo).collect();
+        if table.dcs.first().is_some_and(|first| first.name == dc.name) {
+            signatures(&mut out, table, &root, &id, &names);
+        }
+        let with = [("root", q(&root)), ("name", q(&table.candidate)), ("to", q(&id))];
         stage(&mut out, &format!("Candidate {}", dc.name), None, "mirror/switch", "1h", true, &with);
     }
     Ok(out)
+}
+
+/// What G7 rests on, where the site names keys: of one datacentre, since the content is the same in all and every byte of it is verified.
+fn signatures(out: &mut String, table: &config::Promotion, root: &str, id: &str, repos: &[&str]) {
+    if table.keys.is_empty() {
+        return;
+    }
+    let trees: Vec<String> = repos.iter().map(|r| q(&format!("{r}={root}/snapshots/{id}/{r}"))).collect();
+    let keys: Vec<String> = table.keys.iter().map(|k| q(&k.display().to_string())).collect();
+    let with = [
+        ("tree", format!("[{}]", trees.join(", "))),
+        ("key", format!("[{}]", keys.join(", "))),
+        ("report-only", "true".to_owned()),
+        ("set", q(&table.set)),
+    ];
+    stage(out, "Signatures", None, "content/signatures", "12h", false, &with);
 }
 
 /// What is served in every datacentre, and what is added laid over it. The candidate pointer is not touched: another promotion may soak there.
@@ -162,6 +181,10 @@ pub fn added(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc]
         let id = format!("${{stages.\"{laid}\".outputs.id}}");
         let trees = repos.iter().map(|r| q(&format!("{0}={1}/snapshots/{id}/{0}", r.name, at.root))).collect();
         stage(&mut out, &format!("Closure {}", dc.name), None, "content/closure", "6h", false, &[("tree", list(trees))]);
+        if table.dcs.first().is_some_and(|first| first.name == dc.name) {
+            let names: Vec<&str> = repos.iter().map(|r| r.name.as_str()).collect();
+            signatures(&mut out, table, &at.root, &id, &names);
+        }
     }
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 pub mod closure;
 mod cpio;
+pub mod signatures;
 pub mod unpack;
 
 use std::path::Path;

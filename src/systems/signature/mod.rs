@@ -152,6 +152,20 @@ pub fn keyring(keys: &[PathBuf]) -> Result<Vec<u8>, SignatureError> {
     Ok(out)
 }
 
+/// The files of keys, each with the beginning of its sha256: what was trusted, so that other keys are seen to be others.
+pub fn names(keys: &[PathBuf]) -> Result<Vec<String>, SignatureError> {
+    keyring(keys)?;
+    let mut out = Vec::with_capacity(keys.len());
+    for path in keys {
+        let bytes = std::fs::read(path).map_err(|e| SignatureError::Io { path: path.clone(), why: e.to_string() })?;
+        let sum = crate::systems::repo::read::sha256(&bytes);
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        out.push(format!("{} {}", excerpt(&name), sum.get(..16).unwrap_or(&sum)));
+    }
+    out.sort();
+    Ok(out)
+}
+
 const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
 
