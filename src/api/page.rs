@@ -60,6 +60,9 @@ pub struct About {
     /// What it worked on, beside the run that is named in `moved_since`.
     pub inputs: Vec<Input>,
     pub moved_since: Option<String>,
+    /// Rows of runs that it set off as their upstream, oldest first.
+    #[serde(default)]
+    pub children: Vec<Map<String, Value>>,
     /// Steps of stages with a matrix, by stage and cell.
     pub cells: Vec<CellDoc>,
     /// What its steps reported: `content`, `commit`, `mirror`, `snapshot`, `pointer`, each with its own fields.
@@ -81,6 +84,9 @@ pub struct Input {
     pub name: String,
     pub now: Option<String>,
     pub before: Option<String>,
+    /// Its newest reading, whoever made it; null for commits, and where nobody has read it since the engine started.
+    #[serde(default)]
+    pub current: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

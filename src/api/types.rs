@@ -58,6 +58,9 @@ pub struct Status {
     /// Room on the file system of the state directory; null = it could not be asked.
     #[serde(default)]
     pub free_bytes: Option<u64>,
+    /// Beginnings of URLs that the site file itself names, and that may be shown as links.
+    #[serde(default)]
+    pub links: Vec<String>,
 }
 
 /// `POST /v1/arm`: lets requests on this connection change something, for a time. `POST /v1/disarm` on it, and its end, take that back.
@@ -179,8 +182,18 @@ pub struct Done {
     pub single_person: bool,
 }
 
-/// `GET /v1/get/WHAT`: flat rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Which part of a table some rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Rows before them that match too.
+    pub offset: u64,
+    /// All that match.
+    pub total: u64,
+}
+
+/// `GET /v1/get/WHAT`: flat rows. With `offset=N`, `around=ID&by=COLUMNS` (the page that holds this row) or `count=1` the answer says in `page`
+/// which part of the table it is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rows {
     pub what: String,
     pub revision: u64,
@@ -190,6 +203,9 @@ pub struct Rows {
     /// What is wrong with the rows as a whole, such as a broken audit chain: exit code 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Only where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
 }
 
 /// The same with its rows unread, for those who hand them on as they are.

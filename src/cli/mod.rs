@@ -57,13 +57,13 @@ pub fn main() -> ExitCode {
         Err(f) => return end(&out, Err(f)),
     };
     let result = match cli.command {
-        Some(_) if cli.from.is_some() || cli.read_only || !cli.notify.is_empty() => Err(Failure::bad(
-            "--from, --read-only and --notify open the console, and go with no command",
+        Some(_) if cli.from.is_some() || cli.read_only || cli.links || !cli.notify.is_empty() => Err(Failure::bad(
+            "--from, --read-only, --links and --notify open the console, and go with no command",
             "`screen` and nothing else takes a --from of its own, after it",
         )),
         Some(command) => dispatch(command, &ctx, &mut out),
         None => {
-            let how = screen::How { read_only: cli.read_only, notify: cli.notify };
+            let how = screen::How { read_only: cli.read_only, links: cli.links, notify: cli.notify };
             screen::console(&ctx, &mut out, cli.from.as_deref(), &how)
         }
     };

@@ -24,7 +24,7 @@ use crate::console::model::screen::Kind;
 use crate::console::run::{Left, Opening};
 use crate::console::term::attention::Attention;
 use crate::console::themes;
-use crate::console::watch::Reload;
+use crate::console::watch::{Files, Reload};
 use crate::console::{self, Model, shot, svg};
 use crate::engine::catalog;
 use crate::theme::{Depth, Glyphs};
@@ -88,6 +88,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
 #[derive(Debug, Default)]
 pub struct How {
     pub read_only: bool,
+    pub links: bool,
     pub notify: Vec<Notify>,
 }
 
@@ -156,28 +157,34 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
     if let Some(why) = complaint {
         model.complain(why);
     }
+    // A saved state and a page of welcome have no place of their own.
+    let place = matches!(source, console::run::Source::Engine { .. }).then(|| ctx.dirs.state.join("console.place"));
+    if let Some(path) = &place {
+        console::restore::take(path, &mut model);
+    }
     let on = |what| how.notify.contains(&what);
     model.themes = themes::names(&ctx.dirs, ctx.uid).unwrap_or_default();
     let attention = Attention { bell: on(Notify::Bell), osc9: on(Notify::Osc9), title: on(Notify::Title) };
     let _log = console_log::start(&ctx.dirs.state, &ctx.global.log_level);
     console::term::guard::restore_on_panic();
     connect::block_on(async {
-        let read = || match suited() {
-            (look, None) => Ok(look),
-            (_, Some(why)) => Err(why),
+        let read = || {
+            let look = match suited() {
+                (look, None) => Ok(look),
+                (_, Some(why)) => Err(why),
+            };
+            let (keys, reports) = keyfile::load(&ctx.dirs.keymaps());
+            Files { look, keys, reports }
         };
         let choose = |name: &str| {
             let look = named(name)?;
             *chosen.borrow_mut() = Some(name.to_owned());
             Ok(look)
         };
-        let reload = Reload::of(&ctx.dirs.themes(), Box::new(read));
-        console::run::run(
-            Opening { model, look, attention, source, reload, choose: Box::new(choose), desk: Arc::new(desk(ctx)) },
-            &SystemClock,
-        )
-        .await
-        .map_err(|e| {
+        let reload = Reload::of(&[ctx.dirs.config.clone(), ctx.dirs.themes(), ctx.dirs.keymaps()], Box::new(read));
+        let (choose, desk) = (Box::new(choose), Arc::new(desk(ctx)));
+        let opening = Opening { model, look, attention, links: how.links, place, source, reload, choose, desk };
+        console::run::run(opening, &SystemClock).await.map_err(|e| {
             let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
             Failure::from(ApiError::bad(e.to_string(), help))
         })

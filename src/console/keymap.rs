@@ -133,7 +133,7 @@ pub enum Found<'a> {
 }
 
 /// All bindings.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keymap {
     scopes: BTreeMap<Scope, BTreeMap<Vec<Key>, String>>,
 }

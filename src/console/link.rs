@@ -84,6 +84,7 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
         Effect::Disarm => Some(Msg::Disarmed(Err(error()))),
         Effect::Ask(_)
         | Effect::Copy(_)
+        | Effect::Dump(_)
         | Effect::Log(_)
         | Effect::Page(_)
         | Effect::Editor { .. }
@@ -127,6 +128,7 @@ async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Rec
             Effect::Arm(wish) => arm(&mut client, wish).await,
             Effect::Disarm => disarm(&mut client).await,
             Effect::Copy(_)
+            | Effect::Dump(_)
             | Effect::Log(_)
             | Effect::Page(_)
             | Effect::Editor { .. }

@@ -4,6 +4,8 @@
 //! model in, cells out). `term`, `session`, `link`, `log::edge`, `edit::edge` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame
 //! without a terminal, `svg` makes a picture of it, `themes` finds a look by its name.
 
+#[cfg(test)]
+mod bytes;
 pub mod cli_line;
 pub mod command;
 pub mod edit;
@@ -15,6 +17,7 @@ pub mod log;
 pub mod model;
 pub mod msg;
 pub mod question;
+pub mod restore;
 pub mod rhythm;
 pub mod run;
 pub mod saved;

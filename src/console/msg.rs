@@ -82,6 +82,8 @@ pub enum Effect {
     Copy(String),
     /// Another look, by its name.
     Theme(String),
+    /// The screen as it is, into a new file of this name.
+    Dump(String),
     Suspend,
     /// The next frame is written whole: something else has written on the terminal.
     Redraw,

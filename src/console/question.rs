@@ -10,6 +10,21 @@ use crate::console::model::list::Row;
 use crate::domain::promotion;
 use crate::domain::run::RunRef;
 
+/// A part of a table that is too long to be held: which rows of those that pass the filter, in the order of the sort.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageAsk {
+    pub what: &'static str,
+    /// The columns that name a row, separated by blanks.
+    pub by: &'static str,
+    pub filter: String,
+    /// Column and whether backwards; none = as the engine sends it.
+    pub sort: Option<(String, bool)>,
+    pub offset: usize,
+    /// The row that the page is to hold, where it is among them.
+    pub around: Option<String>,
+    pub limit: usize,
+}
+
 /// One question. Two equal ones have one answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
@@ -19,6 +34,7 @@ pub enum Question {
         what: &'static str,
         limit: usize,
     },
+    Page(Box<PageAsk>),
     /// The newest runs of one pipeline, stage by stage.
     History {
         pipeline: String,
@@ -60,12 +76,37 @@ pub enum Answer {
     Diff(Box<DiffDoc>),
 }
 
+/// Tables that grow for as long as a site lives.
+pub fn is_long(what: &str) -> bool {
+    matches!(what, "runs" | "audit" | "decisions" | "occurrences")
+}
+
+/// Whether rows of `what` move with those of `table`: what the engine derives from runs does.
+fn follows(what: &str, table: &str) -> bool {
+    what == table
+        || (table == "runs" && matches!(what, "queue" | "executors" | "pipelines" | "audit" | "decisions"))
+        || (table == "schedule" && what == "due")
+        || (matches!(table, "promotions" | "holds") && matches!(what, "audit" | "decisions" | "versions"))
+}
+
 impl Question {
     /// The request's path.
     pub fn path(&self) -> String {
         match self {
             Self::Status => "/v1/status".to_owned(),
+            // How long it is in all is asked of what may be longer than a page.
+            Self::Rows { what, limit } if is_long(what) => format!("/v1/get/{what}?limit={limit}&count=1"),
             Self::Rows { what, limit } => format!("/v1/get/{what}?limit={limit}"),
+            Self::Page(p) => {
+                let mut path = format!("/v1/get/{}?limit={}&offset={}&filter={}", p.what, p.limit, p.offset, encode(&p.filter));
+                if let Some((column, backwards)) = &p.sort {
+                    path.push_str(&format!("&sort={}{}", if *backwards { "-" } else { "" }, encode(column)));
+                }
+                if let Some(id) = &p.around {
+                    path.push_str(&format!("&around={}&by={}", encode(id), encode(p.by)));
+                }
+                path
+            }
             Self::History { pipeline, limit } => format!("/v1/history/{pipeline}?limit={limit}"),
             Self::Run(run) => format!("/v1/runs/{}/{}", run.pipeline, run.number),
             Self::Why(run) => format!("/v1/why/{}/{}", run.pipeline, run.number),
@@ -88,7 +129,7 @@ impl Question {
         }
         Ok(match self {
             Self::Status => Answer::Status(Box::new(parse(body)?)),
-            Self::Rows { .. } => Answer::Rows(parse(body)?),
+            Self::Rows { .. } | Self::Page(_) => Answer::Rows(parse(body)?),
             Self::History { .. } => Answer::History(Box::new(parse(body)?)),
             Self::About(_) => Answer::About(Box::new(parse(body)?)),
             Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
@@ -105,13 +146,8 @@ impl Question {
     pub fn touched_by(&self, table: &str, id: &str) -> bool {
         match self {
             Self::Status => matches!(table, "runs" | "control" | "armed"),
-            // What the engine derives from runs moves with them.
-            Self::Rows { what, .. } => {
-                *what == table
-                    || (table == "runs" && matches!(*what, "queue" | "executors" | "pipelines" | "audit" | "decisions"))
-                    || (table == "schedule" && *what == "due")
-                    || (matches!(table, "promotions" | "holds") && matches!(*what, "audit" | "decisions" | "versions"))
-            }
+            Self::Rows { what, .. } => follows(what, table),
+            Self::Page(p) => follows(p.what, table),
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
             // A look is asked for by a person, each time anew.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::link::{self, Address};
 use super::log;
 use super::model::{Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
+use super::restore;
 use super::rhythm::Rhythm;
 use super::saved::Saved;
 use super::session::Session;
@@ -58,6 +60,10 @@ pub struct Opening<'a> {
     pub model: Model,
     pub look: Look,
     pub attention: Attention,
+    /// URLs that the engine vouches for are links (OSC 8).
+    pub links: bool,
+    /// Where a person's place is kept while nobody looks.
+    pub place: Option<PathBuf>,
     pub source: Source<'a>,
     /// Looks that may change while it is open.
     pub reload: Reload<'a>,
@@ -130,7 +136,7 @@ impl Signals {
 
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
 pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
-    let Opening { model, look, attention, source, reload, choose, desk } = opening;
+    let Opening { model, look, attention, links, place, source, reload, choose, desk } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
@@ -154,6 +160,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     tokio::spawn(edit::edge::serve(desk.clone(), page_inbox, tell.clone()));
     let outward = Outward { orders, logs, pages };
     let mut session = Session::open(model, look, attention, output)?;
+    session.links = links;
     if archive.is_some() {
         take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
     }
@@ -207,7 +214,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
                     prepare = None;
                     ready.err().map(|why| Msg::Link(LinkMsg::Down(why)))
                 }
-                () = reload.changed() => { session.look(reload.read.as_ref()()); None }
+                () = reload.changed() => { session.reread(reload.read.as_ref()()); None }
                 msg = told.recv() => msg,
                 () = tokio::time::sleep(draw_in.unwrap_or_default()), if draw_in.is_some() => None,
                 () = tokio::time::sleep(part.unwrap_or_default()), if part.is_some() => {
@@ -229,6 +236,10 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         if waiting.iter().any(|m| matches!(m, Msg::Key { .. } | Msg::Burst(_))) {
             // It may have been typed before the frame was there: the wait begins anew, for as long as it takes.
             settled = settled.map(|(frame, _)| (frame, settle()));
+        }
+        if let Some(stats) = &mut session.model.debug {
+            stats.inbox = waiting.len() + told.len();
+            stats.orders = outward.orders.max_capacity() - outward.orders.capacity();
         }
         let after = take(&mut session, waiting, &outward, archive.as_ref(), clock);
         if let Some(name) = session.wanted.take() {
@@ -267,6 +278,11 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
                 _ => break,
             }
         }
+    }
+    match (&place, left) {
+        (Some(path), Left::Quit) => restore::forget(path),
+        (Some(path), Left::Told | Left::Lost) => restore::keep(path, &session.model),
+        (None, _) => {}
     }
     session.close();
     Ok(left)
@@ -381,7 +397,10 @@ impl Typed {
                 Token::Key(_) if session.away() => {}
                 Token::Key(key) => to.push(self.rhythm.take(key, false, clock.now())),
                 Token::Paste(text) => to.push(Msg::Paste(text)),
-                Token::Reply(reply) => session.probe.hear(reply, Instant::now()),
+                Token::Reply(reply) => {
+                    session.probe.hear(reply, Instant::now());
+                    session.heard();
+                }
             }
         }
     }
@@ -414,12 +433,15 @@ fn take(
         session.model.now = now;
         // That a frame was shown changes nothing that is seen.
         session.dirty |= !matches!(msg, Msg::Shown(_));
+        session.keyed |= matches!(msg, Msg::Key { .. } | Msg::Burst(_) | Msg::Paste(_) | Msg::Resize { .. });
         let msg = if matches!(msg, Msg::Tick(_)) { Msg::Tick(now) } else { msg };
         for effect in update(&mut session.model, msg) {
             match (effect, archive) {
                 (end @ (Effect::Quit | Effect::Suspend | Effect::Editor { .. }), _) => return Some(end),
-                (Effect::Redraw, _) => session.redraw(),
+                // A terminal that is gone is seen by the next read.
+                (Effect::Redraw, _) => drop(session.anew()),
                 (Effect::Theme(name), _) => session.wanted = Some(name),
+                (Effect::Dump(name), _) => session.dump(&name),
                 // A terminal that is gone is seen by the next read.
                 (Effect::Copy(text), _) => drop(session.copy(&text)),
                 // Each order is taken at once; a full queue means that the console is about to end.
@@ -464,7 +486,9 @@ fn pause(model: &Model, now: Timestamp) -> Option<Duration> {
     let clock = step - now_ms.rem_euclid(step);
     let notice = model.notice.as_ref().map(|n| (n.at.as_millisecond() + NOTICE - now_ms).max(50));
     let ms = notice.map_or(clock, |n| n.min(clock));
-    Some(Duration::from_millis(u64::try_from(ms).unwrap_or(1_000)))
+    let ms = Duration::from_millis(u64::try_from(ms).unwrap_or(1_000));
+    // What was held back is asked a moment after its time has come, or it would be held back once more.
+    Some(super::update::asks_in(model).map_or(ms, |asks| ms.min(asks + Duration::from_millis(1))))
 }
 
 #[cfg(test)]

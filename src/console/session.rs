@@ -1,6 +1,8 @@
 //! The console on its terminal: what is shown, what is being written, when the next frame may come. Owns the guard.
 
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,8 @@ use super::term::pace::Pace;
 use super::term::probe::{self, Probe};
 use super::term::tty::Output;
 use super::term::{clip, paint};
-use super::{shot, update};
+use super::watch::Files;
+use super::{shot, svg, update};
 use crate::base::{sanitise, sys};
 use crate::theme::Look;
 
@@ -37,6 +40,8 @@ pub struct Session {
     pub dirty: bool,
     /// The name of a look that was asked for.
     pub wanted: Option<String>,
+    /// It was a person who made it happen.
+    pub keyed: bool,
     look: Look,
     guard: Option<Guard>,
     shown: Option<Buffer>,
@@ -51,6 +56,8 @@ pub struct Session {
     entered: Instant,
     told: bool,
     attention: Attention,
+    /// URLs that the engine vouches for are links.
+    pub links: bool,
     /// The worst fact, as it was told last.
     worst: Option<(String, bool)>,
 }
@@ -66,6 +73,7 @@ impl Session {
             probe: Probe::default(),
             dirty: true,
             wanted: None,
+            keyed: true,
             look,
             guard,
             shown: None,
@@ -77,6 +85,7 @@ impl Session {
             entered: Instant::now(),
             told: false,
             attention,
+            links: false,
             worst: None,
         })
     }
@@ -95,14 +104,21 @@ impl Session {
     /// Draws where something changed, the terminal has taken what was written before, and it is time. True = since the last call a frame was
     /// written to its end: it is to be told as a message.
     pub fn draw(&mut self) -> io::Result<bool> {
-        if self.wants() && self.pace.wait(Instant::now()).is_none() {
-            self.dirty = false;
+        if self.wants() && self.pace.wait(Instant::now(), self.keyed).is_none() {
+            (self.dirty, self.keyed) = (false, false);
+            self.measure();
+            let begun = Instant::now();
             #[cfg(debug_assertions)]
             broken_on_purpose(self.frames);
             let next = shot::draw(&self.model, &self.look);
-            let bytes = paint::bytes(self.shown.as_ref(), &next);
+            let vouched = self.model.status().filter(|_| self.links).map_or(&[][..], |s| s.links.as_slice());
+            let bytes = paint::linked(self.shown.as_ref(), &next, vouched);
             self.shown = Some(next);
             self.writing = Some(self.model.frame);
+            if let Some(stats) = &mut self.model.debug {
+                // Of this frame, and seen in the next one: a frame cannot show what it cost itself.
+                (stats.frame_us, stats.frame_bytes) = (u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX), bytes.len());
+            }
             if !bytes.is_empty() {
                 self.frames += 1;
                 self.pace.begin(Instant::now());
@@ -155,7 +171,7 @@ impl Session {
 
     /// How long until a frame that is wanted may be drawn.
     pub fn draw_in(&self) -> Option<Duration> {
-        self.wants().then(|| self.pace.wait(Instant::now()).unwrap_or_default())
+        self.wants().then(|| self.pace.wait(Instant::now(), self.keyed).unwrap_or_default())
     }
 
     /// The next frame is written whole.
@@ -164,16 +180,64 @@ impl Session {
         self.dirty = true;
     }
 
-    /// Another look from now on; or why the new one cannot be had.
-    pub fn look(&mut self, read: Result<Look, String>) {
-        match read {
+    /// The same, asked for by the person: the terminal is asked anew what it is, and how far away.
+    pub fn anew(&mut self) -> io::Result<()> {
+        self.redraw();
+        if Probe::may_ask(&term()) {
+            self.output.put(probe::QUESTION.as_bytes())?;
+            self.probe.ask(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Other looks and keys from now on, or why the new ones cannot be had: those of before stay.
+    pub fn reread(&mut self, files: Files) {
+        match files.look {
+            Ok(look) if look == self.look => {}
             Ok(look) => {
                 self.look = look;
                 self.model.say("the theme was read again");
             }
             Err(why) => self.model.complain(why),
         }
+        update::keys_changed(&mut self.model, files.keys, files.reports);
         self.dirty = true;
+    }
+
+    /// The screen as it is, into a new file: as a picture, as text with colours, or as text, by its name.
+    pub fn dump(&mut self, name: &str) {
+        let buf = shot::draw(&self.model, &self.look);
+        let path = place(name);
+        let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let text = match kind.as_str() {
+            "svg" => svg::svg(&buf, &self.look.theme, &format!("quarterdeck {}", self.model.screen().kind.title())),
+            "ans" | "ansi" => shot::ansi(&buf),
+            _ => shot::text(&buf),
+        };
+        let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match written.and_then(|mut f| io::Write::write_all(&mut f, text.as_bytes())) {
+            Ok(()) => self.model.say(format!("the screen is in {}", path.display())),
+            Err(e) => self.model.complain(format!("{} was not written: {e}; choose another name: .txt, .ansi or .svg", path.display())),
+        }
+        self.dirty = true;
+    }
+
+    /// How long the link takes for a question and its answer, as the terminal's answer tells.
+    pub fn heard(&mut self) {
+        if let Some(rtt) = self.probe.rtt {
+            self.pace.link(rtt);
+        }
+    }
+
+    /// What the debug overlay shows.
+    fn measure(&mut self) {
+        if let Some(stats) = &mut self.model.debug {
+            stats.frames = self.frames;
+            stats.bytes = self.output.bytes;
+            stats.writes = self.output.writes;
+            stats.gap_ms = u64::try_from(self.pace.gap().as_millis()).unwrap_or(u64::MAX);
+            stats.rtt_ms = self.probe.rtt.map(|r| u64::try_from(r.as_millis()).unwrap_or(u64::MAX));
+        }
     }
 
     /// Asks the terminal for its size.
@@ -242,6 +306,15 @@ impl Session {
         drop(self.guard.take());
         tracing::info!(frames = self.frames, bytes = self.output.bytes, writes = self.output.writes, "the console is left");
     }
+}
+
+/// A file's name as a person writes it.
+pub fn place(name: &str) -> PathBuf {
+    let path = match (name.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(name),
+    };
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn term() -> String {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, doctor, due, jobs, promotion, routes, scheduler, tested, trees};
+use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, tested, trees};
 use crate::api::ApiError;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
@@ -19,6 +19,8 @@ pub struct Question {
     pub filter: String,
     pub sort: Option<String>,
     pub limit: Option<usize>,
+    /// A part of the table, with how long all of it is.
+    pub page: Option<paging::Ask>,
 }
 
 /// A column that must have this value: most rows need not even be read.
@@ -46,7 +48,7 @@ async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     let sort = q.sort.as_deref().map(|s| sort_by(s, columns)).transpose()?;
     let filter = Filter::parse(&q.filter, columns, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
     // Only what comes newest first, unfiltered, can be cut at its source.
-    let cut = if filter.is_empty() && sort.is_none() { q.limit.unwrap_or(MOST).min(MOST) } else { MOST };
+    let cut = if filter.is_empty() && sort.is_none() && q.page.is_none() { q.limit.unwrap_or(MOST).min(MOST) } else { MOST };
     let position = engine.model.position();
     let narrow = ["sha256", "run"].iter().find_map(|column| {
         let term = filter.equalities().find(|e| !e.negate && e.column == *column)?;
@@ -60,8 +62,10 @@ async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
         let cell = |r: &Row| r.get(column).cloned().unwrap_or(Value::Null);
         found.sort_by(|a, b| filter::order_column(&cell(a), &cell(b), backwards));
     }
-    found.truncate(q.limit.unwrap_or(MOST));
-    Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error })
+    let limit = q.limit.unwrap_or(MOST);
+    let page = q.page.map(|p| p.cut(&mut found, limit));
+    found.truncate(limit);
+    Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error, page })
 }
 
 fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {

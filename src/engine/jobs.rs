@@ -10,7 +10,7 @@ use super::state::{Engine, from_config, from_store};
 use super::{catalog, triggers};
 use crate::api::ApiError;
 use crate::domain::rows::RunRow;
-use crate::domain::run::{RunState, Verdict};
+use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::store::StoreError;
 
 pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
@@ -50,6 +50,7 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             "weather": weather(&last.newest),
             "red_runs": red(&last.newest).count(),
             "red_since": rows::time_opt(red(&last.newest).last().and_then(|r| r.2)),
+            "moved": last.moved,
         });
         if let Value::Object(map) = row {
             out.push(map);
@@ -88,6 +89,8 @@ struct Past {
     ended: Option<RunRow>,
     success: Option<RunRow>,
     failure: Option<RunRow>,
+    /// Content that the last success was about and that is other content now.
+    moved: Option<String>,
 }
 
 fn past(engine: &Engine, pipeline: &str, umbrella: bool) -> Result<Past, StoreError> {
@@ -99,5 +102,15 @@ fn past(engine: &Engine, pipeline: &str, umbrella: bool) -> Result<Past, StoreEr
         false => (store.last_with(pipeline, true)?, store.last_with(pipeline, false)?),
     };
     let newest = store.newest_of(pipeline, NIGHTS)?;
-    Ok(Past { newest, run, ended, success, failure })
+    let moved = success.as_ref().map(|r| moved(engine, &r.run)).transpose()?.flatten();
+    Ok(Past { newest, run, ended, success, failure, moved })
+}
+
+/// Content sets whose newest reading differs from what the run ended on, both known: its verdict is not about what is there now.
+fn moved(engine: &Engine, run: &RunRef) -> Result<Option<String>, StoreError> {
+    let (own, _) = engine.store.worked_on(run)?;
+    let other = |set: &str, fp: &str| engine.content.last(set).is_some_and(|(_, r)| r.fp.known().is_some_and(|now| now != fp));
+    let sets: Vec<String> =
+        own.sets.iter().filter(|(set, fp)| fp.as_ref().is_some_and(|f| other(set, f))).map(|(set, _)| format!("content {set}")).collect();
+    Ok((!sets.is_empty()).then(|| sets.join(", ")))
 }

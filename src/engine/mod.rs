@@ -24,6 +24,7 @@ mod metrics;
 pub mod model;
 mod on_failure;
 mod pages;
+mod paging;
 pub mod plan;
 mod presence;
 mod preview;

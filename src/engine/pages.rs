@@ -96,8 +96,9 @@ pub fn about(engine: &Engine, run: &RunRef) -> Result<About, ApiError> {
             artifacts: artifacts.iter().take(SHOWN).map(tested::artifact).collect(),
             failures: if failed { tested::failures(store, Some(run))?.into_iter().take(SHOWN).collect() } else { Vec::new() },
             tests,
-            inputs: inputs(&now, before.as_ref().map(|(_, k)| k)),
+            inputs: inputs(engine, &now, before.as_ref().map(|(_, k)| k)),
             moved_since: before.map(|(r, _)| r.to_string()),
+            children: store.set_off(run)?.iter().take(SHOWN).map(rows::run).collect(),
             cells: cells(&store.steps(run)?),
             facts: store.facts(run)?.iter().filter_map(|(_, json)| serde_json::from_str(json).ok()).take(SHOWN).collect(),
             run: rows::run(&row),
@@ -106,18 +107,21 @@ pub fn about(engine: &Engine, run: &RunRef) -> Result<About, ApiError> {
     read().map_err(|e| from_store(&e))
 }
 
-fn inputs(now: &Known, before: Option<&Known>) -> Vec<Input> {
+fn inputs(engine: &Engine, now: &Known, before: Option<&Known>) -> Vec<Input> {
+    let current = |set: &str| engine.content.last(set).and_then(|(_, r)| r.fp.known().map(str::to_owned));
     let content = now.sets.iter().map(|(set, fp)| Input {
         kind: "content".into(),
         name: set.clone(),
         now: fp.clone(),
         before: before.and_then(|b| b.sets.get(set)?.clone()),
+        current: current(set),
     });
     let commits = now.commits.iter().map(|(place, commit)| Input {
         kind: "commit".into(),
         name: place.clone(),
         now: Some(commit.clone()),
         before: before.and_then(|b| b.commits.get(place).cloned()),
+        current: None,
     });
     content.chain(commits).collect()
 }

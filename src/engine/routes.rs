@@ -18,7 +18,7 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, preview, promotion, rows, secret_acts,
+    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows, secret_acts,
     tested, trees, wait, why,
 };
 use crate::api::ApiError;
@@ -138,6 +138,7 @@ async fn table(
             Some(Ok(n)) => Some(n),
             Some(Err(_)) => return Err(ApiError::bad("`limit` must be a whole number", "").into()),
         },
+        page: paging::Ask::of(&|name| q.get(name).cloned())?,
     };
     Ok(json_text(rows_of::text(&engine, question).await?))
 }

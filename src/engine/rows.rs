@@ -68,6 +68,7 @@ pub const PIPELINES: &[&str] = &[
     "weather",
     "red_runs",
     "red_since",
+    "moved",
 ];
 pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "packages", "size_bytes", "first_seen", "versions", "detail", "read"];
 

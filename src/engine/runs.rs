@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::get::{self, MOST, Question};
+use super::paging;
 use super::routes;
 use super::rows::{self, RunOut};
 use super::state::{Engine, from_store};
@@ -25,12 +26,16 @@ pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError
     // Read before the rows: a client that follows the stream from here may see a change twice, and misses none.
     let head = format!("{{\"what\":\"runs\",\"revision\":{},\"age_ms\":0,\"rows\":[", engine.model.position().revision).into_bytes();
     let engine = engine.clone();
-    let mut text = routes::blocking(move || match sort {
-        None => newest(&engine, &filter, limit, head),
-        Some(by) => sorted(&engine, &filter, by, limit, head),
+    let (mut text, page) = routes::blocking(move || match (q.page, sort) {
+        (Some(ask), _) => paging::runs(&engine, &query(&filter), &filter, sort, limit, &ask, head).map(|(t, p)| (t, Some(p))),
+        (None, None) => newest(&engine, &filter, limit, head).map(|t| (t, None)),
+        (None, Some(by)) => sorted(&engine, &filter, by, limit, head).map(|t| (t, None)),
     })
     .await?;
-    text.extend_from_slice(b"]}");
+    match page {
+        Some(p) => text.extend_from_slice(format!("],\"page\":{{\"offset\":{},\"total\":{}}}}}", p.offset, p.total).as_bytes()),
+        None => text.extend_from_slice(b"]}"),
+    }
     Ok(text)
 }
 

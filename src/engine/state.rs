@@ -207,6 +207,7 @@ impl Engine {
             executors_busy: self.store.busy().map_err(|e| from_store(&e))?.len() as u64,
             free_bytes: self.store.space().ok().map(|s| s.free_bytes),
             read_only: site.as_ref().is_ok_and(|s| s.read_only),
+            links: site.as_ref().map(|s| links(s)).unwrap_or_default(),
             epoch: position.epoch,
             revision: position.revision,
             you: String::new(),
@@ -214,6 +215,15 @@ impl Engine {
             site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
         })
     }
+}
+
+/// Addresses of the site file, each once and without what a person logs in with.
+fn links(site: &crate::config::Site) -> Vec<String> {
+    let all = site.repos.values().flat_map(|r| r.upstream.iter().chain(&r.replicas));
+    let mut out: Vec<String> = all.filter(|u| u.starts_with("http") && !u.contains(['@', '\u{1b}'])).cloned().collect();
+    out.sort();
+    out.dedup();
+    out
 }
 
 /// The configuration's own words; what others can write is refused.

@@ -26,6 +26,8 @@ pub struct RunsQuery {
     pub before: Option<RunRef>,
     /// 0 = 500.
     pub limit: usize,
+    /// So many of the newest are left out.
+    pub offset: usize,
 }
 
 const RUN: &str = "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.detail, r.exit_code, r.failed_stage, r.failed_step, \
@@ -98,6 +100,10 @@ fn select(c: &Connection, q: &RunsQuery) -> Result<(String, Vec<Value>), StoreEr
     // Within a pipeline numbers grow with ids, and there is an index that has them in order.
     sql.push_str(if q.pipeline.is_some() { " ORDER BY r.number DESC LIMIT ?" } else { " ORDER BY r.id DESC LIMIT ?" });
     values.push(i64::try_from(if q.limit == 0 { 500 } else { q.limit }).unwrap_or(i64::MAX).into());
+    if q.offset > 0 {
+        sql.push_str(" OFFSET ?");
+        values.push(i64::try_from(q.offset).unwrap_or(i64::MAX).into());
+    }
     Ok((sql, values))
 }
 
@@ -150,6 +156,20 @@ impl Store {
             drop(rows);
             drop(s);
             Ok(all)
+        })
+    }
+
+    /// How many runs there are.
+    pub fn count_runs(&self) -> Result<usize, StoreError> {
+        self.read(|c| Ok(c.prepare_cached("SELECT count(*) FROM run")?.query_row([], |r| r.get(0))?))
+    }
+
+    /// How many runs are newer than this one.
+    pub fn newer_runs(&self, run: &RunRef) -> Result<usize, StoreError> {
+        let run = run.clone();
+        self.read(move |c| {
+            let id = id_of(c, &run)?;
+            Ok(c.prepare_cached("SELECT count(*) FROM run WHERE id > ?1")?.query_row([id], |r| r.get(0))?)
         })
     }
 

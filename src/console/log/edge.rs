@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -200,11 +200,7 @@ impl Drop for Draft {
 
 /// Writes the log as it is now, byte for byte, into a file that was not there before.
 async fn save(client: &mut Client, run: &RunRef, fence: u64, to: &str, teller: &Teller) -> Option<Got> {
-    let path = match (to.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => PathBuf::from(to),
-    };
-    let path = std::path::absolute(&path).unwrap_or(path);
+    let path = crate::console::session::place(to);
     let shown = path.display().to_string();
     let failed = |e: &io::Error| {
         let help = match e.kind() {

@@ -2,7 +2,7 @@
 //! of it survives a refresh.
 //!
 //! The index (which rows, in which order, how wide) is built when rows, filter or sort change; a frame only reads it, so that a frame of
-//! 50,000 rows costs what one of 5,000 does.
+//! 50,000 rows costs what one of 5,000 does. Of a table that is longer than a page only a part is held; the places of all others are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::screen::Pane;
+use crate::api::types::Page;
+use crate::console::question::PageAsk;
 use crate::domain::filter::{self, Filter};
 
 pub type Row = Map<String, Value>;
@@ -19,7 +21,7 @@ const WIDEST: usize = 200;
 
 #[derive(Debug, Clone, Default)]
 pub struct List {
-    /// The id under the cursor; none = the first row, whichever that is.
+    /// The id under the cursor; none = the first row, whichever that is, or one that is not held yet.
     pub selected: Option<String>,
     /// Where that is among the rows that are shown.
     pub at: usize,
@@ -29,8 +31,18 @@ pub struct List {
     /// Column and whether backwards; none = as the engine sends it.
     pub sort: Option<(String, bool)>,
     pub marks: BTreeSet<String>,
+    /// Where a range of marks begins.
+    pub anchor: Option<String>,
     /// Only rows whose field has this among its words, separated by commas: the tab.
     pub only: Option<(&'static str, String)>,
+    /// The part of a long table that is held; none = its first rows, which are all where it is not long.
+    pub page: Option<PageAsk>,
+    /// The part that is wanted next.
+    pub wanted: Option<PageAsk>,
+    /// The cursor goes on to the next problem, forwards or back, as parts come; and the row where that began.
+    pub hunt: Option<(bool, usize)>,
+    /// The cursor is on a row that is not held: its place counts until it is.
+    loose: bool,
     index: Index,
 }
 
@@ -38,6 +50,10 @@ pub struct List {
 struct Index {
     /// What it was built from.
     built: Option<Built>,
+    /// Rows before the first one that is held.
+    base: usize,
+    /// Rows that are shown, those that are not held too.
+    len: usize,
     /// Places in the table, in the order in which they are shown.
     order: Vec<u32>,
     /// Columns that the longest text of each field takes, among the rows that are shown.
@@ -47,19 +63,71 @@ struct Index {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Built {
     version: u64,
+    /// The rows are a part of the table, filtered and sorted by the engine.
+    part: Option<Page>,
+    page: Option<PageAsk>,
     filter: String,
     sort: Option<(String, bool)>,
     only: Option<(&'static str, String)>,
 }
 
+impl Built {
+    fn shows_the_same(&self, other: &Self) -> bool {
+        (&self.filter, &self.sort, &self.only) == (&other.filter, &other.sort, &other.only)
+    }
+}
+
 impl List {
-    /// Brings the index to what rows, filter and sort are now; `version` is another one whenever the rows are. A filter that cannot be read
-    /// hides nothing, and its error is for the prompt.
-    pub fn sync(&mut self, pane: &Pane, rows: &[Row], version: u64, now: Timestamp) {
-        let built = Built { version, filter: self.filter.clone(), sort: self.sort.clone(), only: self.only.clone() };
+    /// Brings the index to what rows, filter and sort are now; `version` is another one whenever the rows are. `part`: the rows are no more
+    /// than this part of a long table. A filter that cannot be read hides nothing, and its error is for the prompt.
+    pub fn sync(&mut self, pane: &Pane, rows: &[Row], part: Option<Page>, version: u64, now: Timestamp) {
+        // Until the engine has answered to another filter or order, what is held is filtered and sorted here.
+        let part = part.filter(|_| self.only.is_none() && self.is_of(self.page.as_ref()));
+        let built =
+            Built { version, part, page: self.page.clone(), filter: self.filter.clone(), sort: self.sort.clone(), only: self.only.clone() };
         if self.index.built.as_ref() == Some(&built) {
             return;
         }
+        let order = if part.is_some() { (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect() } else { self.order(rows, now) };
+        let mut widths: BTreeMap<String, u16> = match &self.index.built {
+            // Columns stay as wide as they were while other parts of the same table come and go.
+            Some(before) if part.is_some() && before.shows_the_same(&built) => std::mem::take(&mut self.index.widths),
+            _ => BTreeMap::new(),
+        };
+        for (field, value) in order.iter().filter_map(|i| rows.get(*i as usize)).flatten() {
+            let wide = width(value);
+            match widths.get_mut(field) {
+                Some(w) => *w = (*w).max(wide),
+                None => {
+                    widths.insert(field.clone(), wide);
+                }
+            }
+        }
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let (base, len) = part.map_or((0, order.len()), |p| (count(p.offset), count(p.total).max(count(p.offset) + order.len())));
+        self.index = Index { built: Some(built), base, len, order, widths };
+        let held = self.held();
+        let found = self.selected.as_deref().and_then(|s| held.clone().find(|n| self.row(rows, *n).is_some_and(|r| pane.id(r) == s)));
+        self.at = match (&self.selected, found) {
+            (_, Some(at)) => at,
+            (None, _) if self.loose => self.at.min(self.len().saturating_sub(1)),
+            (None, _) => 0,
+            (Some(_), None) => self.at.min(self.len().saturating_sub(1)),
+        };
+        if self.loose && held.contains(&self.at) {
+            self.select(pane, rows, self.at);
+        }
+    }
+
+    /// Whether the rows of this part are those that filter and sort ask for.
+    pub fn is_of(&self, page: Option<&PageAsk>) -> bool {
+        match page {
+            Some(p) => p.filter == self.filter.trim() && p.sort == self.sort,
+            None => self.filter.trim().is_empty() && self.sort.is_none(),
+        }
+    }
+
+    fn order(&self, rows: &[Row], now: Timestamp) -> Vec<u32> {
         let fields: Vec<&str> = rows.first().map(|r| r.keys().map(String::as_str).collect()).unwrap_or_default();
         let filter = Filter::parse(&self.filter, &fields, now).unwrap_or_default();
         let mut order: Vec<u32> = Vec::new();
@@ -73,37 +141,31 @@ impl List {
             let cell = |i: &u32| rows.get(*i as usize).and_then(|r| r.get(column)).unwrap_or(&nothing);
             order.sort_by(|a, b| filter::order_column(cell(a), cell(b), *backwards));
         }
-        let mut widths: BTreeMap<String, u16> = BTreeMap::new();
-        for (field, value) in order.iter().filter_map(|i| rows.get(*i as usize)).flatten() {
-            let wide = width(value);
-            match widths.get_mut(field) {
-                Some(w) => *w = (*w).max(wide),
-                None => {
-                    widths.insert(field.clone(), wide);
-                }
-            }
-        }
-        self.index = Index { built: Some(built), order, widths };
-        let found = self.selected.as_deref().and_then(|s| (0..self.len()).find(|n| self.row(rows, *n).is_some_and(|r| pane.id(r) == s)));
-        self.at = match (&self.selected, found) {
-            (_, Some(at)) => at,
-            (None, _) => 0,
-            (Some(_), None) => self.at.min(self.len().saturating_sub(1)),
-        };
+        order
     }
 
-    /// Rows that are shown.
+    /// Rows that are shown, those that are not held too.
     pub fn len(&self) -> usize {
-        self.index.order.len()
+        self.index.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.index.order.is_empty()
+        self.index.len == 0
     }
 
-    /// The `n`th row that is shown. Rows that went away since the index was built are none.
+    /// Which of them are held.
+    pub fn held(&self) -> std::ops::Range<usize> {
+        self.index.base..self.index.base + self.index.order.len()
+    }
+
+    /// Whether only a part of the rows is held.
+    pub fn is_part(&self) -> bool {
+        self.index.order.len() < self.index.len
+    }
+
+    /// The `n`th row that is shown. Rows that are not held, or went away since the index was built, are none.
     pub fn row<'a>(&self, rows: &'a [Row], n: usize) -> Option<&'a Row> {
-        rows.get(*self.index.order.get(n)? as usize)
+        rows.get(*self.index.order.get(n.checked_sub(self.index.base)?)? as usize)
     }
 
     /// The row under the cursor.
@@ -120,6 +182,7 @@ impl List {
     pub fn select(&mut self, pane: &Pane, rows: &[Row], at: usize) {
         self.at = at.min(self.len().saturating_sub(1));
         self.selected = self.row(rows, self.at).map(|r| pane.id(r));
+        self.loose = self.selected.is_none() && !self.is_empty();
     }
 
     /// The first row to draw, so that the cursor is among `height` rows.
@@ -165,7 +228,7 @@ mod tests {
     }
 
     fn sync(list: &mut List, rows: &[Row], version: u64) {
-        list.sync(&PANE, rows, version, Timestamp::UNIX_EPOCH);
+        list.sync(&PANE, rows, None, version, Timestamp::UNIX_EPOCH);
     }
 
     #[test]
@@ -206,6 +269,40 @@ mod tests {
         sync(&mut list, &all, 1);
         list.top = 2;
         assert_eq!((list.width("run"), list.width("n"), list.width("none")), (11, 1, 0));
+    }
+
+    #[test]
+    fn a_part_of_a_long_table_keeps_its_places_and_the_cursor_finds_its_row() {
+        let names: Vec<String> = (0..1_000).map(|i| format!("r{i}")).collect();
+        let page = |from: usize, n: usize, shift: usize| {
+            let all: Vec<&str> = (from..from + n).map(|i| names[i - shift].as_str()).collect();
+            (rows(&all), Some(Page { offset: from as u64, total: 1_000 }))
+        };
+        let sync = |list: &mut List, (rows, part): &(Vec<Row>, Option<Page>), version| {
+            list.sync(&PANE, rows, *part, version, Timestamp::UNIX_EPOCH);
+        };
+        let mut list = List::default();
+        let head = page(0, 100, 0);
+        sync(&mut list, &head, 1);
+        assert_eq!((list.len(), list.held(), list.is_part()), (1_000, 0..100, true));
+        // To the end: the place is known before the row is.
+        list.select(&PANE, &head.0, 999);
+        assert_eq!((list.at, list.selected.as_deref(), list.current(&head.0)), (999, None, None));
+        sync(&mut list, &head, 2);
+        assert_eq!(list.at, 999, "it stays there until the row comes");
+        let ask = |offset| PageAsk { what: "runs", by: "run", filter: String::new(), sort: None, offset, around: None, limit: 100 };
+        list.page = Some(ask(900));
+        let end = page(900, 100, 0);
+        sync(&mut list, &end, 1);
+        assert_eq!((list.selected.as_deref(), list.at), (Some("r999"), 999));
+        list.select(&PANE, &end.0, 950);
+        // Three rows came above: the same row stands further down.
+        sync(&mut list, &page(900, 100, 3), 2);
+        assert_eq!((list.selected.as_deref(), list.at), (Some("r950"), 953));
+        // Until the engine answers to a filter, what is held is filtered here.
+        list.filter = "run=r949".into();
+        sync(&mut list, &end, 2);
+        assert_eq!((list.len(), list.is_part()), (1, false));
     }
 
     proptest! {

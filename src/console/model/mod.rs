@@ -68,6 +68,8 @@ pub struct Known {
     pub answer: Option<Answer>,
     /// When `answer` came.
     pub at: Option<Timestamp>,
+    /// When it was asked for last.
+    pub asked_at: Option<Timestamp>,
     /// Why the last question got none; `answer` is then the one before.
     pub error: Option<ApiError>,
     /// Something has changed since.
@@ -84,6 +86,26 @@ pub struct Notice {
     pub text: String,
     pub bad: bool,
     pub at: Timestamp,
+}
+
+/// What the console costs, for the debug overlay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub frames: u64,
+    /// Of the frame before.
+    pub frame_us: u64,
+    pub frame_bytes: usize,
+    /// In all.
+    pub bytes: u64,
+    pub writes: u64,
+    /// The least time between two frames now.
+    pub gap_ms: u64,
+    /// From a question to the terminal to its answer.
+    pub rtt_ms: Option<u64>,
+    /// Messages that waited when the last one was taken.
+    pub inbox: usize,
+    /// Orders that the link has not taken yet.
+    pub orders: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +144,10 @@ pub struct Model {
     /// Names that `:theme` takes.
     pub themes: Vec<String>,
     pub help: bool,
+    /// Since when nothing is asked for what is shown.
+    pub frozen: Option<Timestamp>,
+    /// The debug overlay is open.
+    pub debug: Option<Stats>,
     /// There is no site: what to do first is shown, and nothing else.
     pub welcome: bool,
     pub notice: Option<Notice>,
@@ -158,6 +184,8 @@ impl Model {
             filters: Vec::new(),
             themes: Vec::new(),
             help: false,
+            frozen: None,
+            debug: None,
             welcome: false,
             notice: None,
             pressed: Vec::new(),
@@ -256,10 +284,20 @@ impl Model {
     pub fn hands_off(&self) -> Option<String> {
         match (&self.link, &self.mode) {
             (Link::Saved { .. } | Link::Down { .. } | Link::Connecting, _) => self.nobody(),
+            (Link::Up, _) if self.frozen.is_some() => Some("the screen is frozen: f lets it go on".into()),
+            (Link::Up, _) if self.newer_engine().is_some() => self.newer_engine(),
             (Link::Up, Mode::ReadOnly) if self.never_armed => Some("this console was opened read-only".into()),
             (Link::Up, Mode::ReadOnly) => Some("read-only: `:arm 15m REASON` first".into()),
             (Link::Up, Mode::Armed { .. }) => None,
         }
+    }
+
+    /// The engine may mean by a request what this console does not know of; why nothing is sent to it, where it is the newer one.
+    pub fn newer_engine(&self) -> Option<String> {
+        let (theirs, own) = (&self.status()?.version, env!("CARGO_PKG_VERSION"));
+        let newer = crate::base::natural::compare(theirs, own) == std::cmp::Ordering::Greater;
+        newer
+            .then(|| format!("the engine is version {theirs} and this console {own}: it only looks; open the newer one to change anything"))
     }
 
     pub fn say(&mut self, text: impl Into<String>) {

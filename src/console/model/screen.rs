@@ -72,6 +72,8 @@ pub struct Screen {
     pub scroll: u16,
     /// Of the page of a promotion.
     pub part: Part,
+    /// What the cursor of a run's page stands on; none = nothing yet.
+    pub spot: Option<String>,
     /// What the log screen has beside.
     pub log: Option<Box<LogScreen>>,
 }
@@ -179,7 +181,7 @@ impl Screen {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
         };
-        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, log }
+        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, spot: None, log }
     }
 
     pub fn home() -> Self {
@@ -190,7 +192,11 @@ impl Screen {
     pub fn needs(&self) -> Vec<Question> {
         let table = |what| Question::Rows { what, limit: PAGE };
         let mut all = vec![Question::Status];
-        all.extend(self.kind.panes().iter().filter(|p| p.what != "needs").map(Pane::question));
+        for (i, pane) in self.kind.panes().iter().enumerate().filter(|(_, p)| p.what != "needs") {
+            let list = self.lists.get(i);
+            all.push(list.and_then(|l| l.page.clone()).map_or_else(|| pane.question(), |p| Question::Page(Box::new(p))));
+            all.extend(list.and_then(|l| l.wanted.clone()).map(|p| Question::Page(Box::new(p))));
+        }
         match &self.kind {
             Kind::Run(run) => {
                 all.extend([Question::Run(run.clone()), Question::Why(run.clone()), Question::About(run.clone())]);
@@ -210,6 +216,12 @@ impl Screen {
             }
         }
         all
+    }
+
+    /// The question that the rows of this list answer.
+    pub fn question(&self, pane: &Pane) -> Question {
+        let list = self.kind.panes().iter().position(|p| p == pane).and_then(|i| self.lists.get(i));
+        list.and_then(|l| l.page.clone()).map_or_else(|| pane.question(), |p| Question::Page(Box::new(p)))
     }
 
     /// The list that has the keys, with what it lists.

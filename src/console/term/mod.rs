@@ -4,6 +4,7 @@ pub mod attention;
 pub mod clip;
 pub mod guard;
 pub mod keys;
+pub mod links;
 pub mod pace;
 pub mod paint;
 pub mod probe;

@@ -1,23 +1,29 @@
-//! How often frames are drawn: at most twenty a second, fewer where the terminal takes them slowly. Pure: moments come in.
+//! How often frames are drawn: at most twenty a second, fewer where the terminal takes them slowly or is far away; what nobody typed for comes
+//! less often still. Pure: moments come in.
 
 use std::time::{Duration, Instant};
 
 /// Frames come no faster.
 const FRAME: Duration = Duration::from_millis(50);
+/// On a slow link they come no faster than this.
+const SLOW: Duration = Duration::from_millis(250);
 /// However slow the link is, a person sees this often where things stand.
 const SLOWEST: Duration = Duration::from_secs(1);
+/// A terminal whose answers take longer is far away.
+const FAR: Duration = Duration::from_millis(150);
 
 /// When the next frame may be drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     begun: Option<Instant>,
+    last: Option<Instant>,
     gap: Duration,
-    ready: Option<Instant>,
+    far: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { begun: None, gap: FRAME, ready: None }
+        Self { begun: None, last: None, gap: FRAME, far: false }
     }
 }
 
@@ -25,19 +31,35 @@ impl Pace {
     /// A frame begins to be written.
     pub fn begin(&mut self, now: Instant) {
         self.begun = Some(now);
-        self.ready = Some(now + self.gap);
+        self.last = Some(now);
     }
 
     /// The terminal has taken all of it. A link that needed a while gets as long again for itself, so that what is typed is not stuck behind frames.
     pub fn taken(&mut self, now: Instant) {
         let Some(begun) = self.begun.take() else { return };
         self.gap = (now.duration_since(begun) * 2).clamp(FRAME, SLOWEST);
-        self.ready = Some(begun + self.gap);
     }
 
-    /// How long until a frame may be drawn; none = now.
-    pub fn wait(&self, now: Instant) -> Option<Duration> {
-        self.ready.and_then(|r| r.checked_duration_since(now)).filter(|d| !d.is_zero())
+    /// A question to the terminal was answered after this time.
+    pub fn link(&mut self, rtt: Duration) {
+        self.far = rtt > FAR;
+    }
+
+    /// The least time from one frame to the next, as far as the terminal alone says.
+    pub fn gap(&self) -> Duration {
+        self.gap
+    }
+
+    /// How long until a frame may be drawn; none = now. `keyed`: a person typed what it shows.
+    pub fn wait(&self, now: Instant, keyed: bool) -> Option<Duration> {
+        let least = match (self.far, keyed) {
+            (true, false) => SLOWEST,
+            (true, true) => SLOW,
+            (false, false) if self.gap > FRAME => SLOW,
+            (false, _) => FRAME,
+        };
+        let ready = self.last? + self.gap.max(least);
+        ready.checked_duration_since(now).filter(|d| !d.is_zero())
     }
 }
 
@@ -49,19 +71,39 @@ mod tests {
     fn twenty_frames_a_second_and_fewer_where_the_link_pushes_back() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(pace.wait(start), None, "the first at once");
+        assert_eq!(pace.wait(start, true), None, "the first at once");
         pace.begin(start);
         pace.taken(at(1));
-        assert_eq!(pace.wait(at(1)), Some(Duration::from_millis(49)));
-        assert_eq!(pace.wait(at(50)), None);
+        assert_eq!(pace.wait(at(1), true), Some(Duration::from_millis(49)));
+        assert_eq!(pace.wait(at(50), true), None);
         pace.begin(at(100));
         pace.taken(at(300));
-        assert_eq!(pace.wait(at(300)), Some(Duration::from_millis(200)), "it took 200 ms");
+        assert_eq!(pace.wait(at(300), true), Some(Duration::from_millis(200)), "it took 200 ms");
         pace.begin(at(600));
         pace.taken(at(9_000));
-        assert_eq!(pace.wait(at(9_000)), None, "never slower than one a second");
+        assert_eq!(pace.wait(at(9_000), true), None, "never slower than one a second");
         pace.begin(at(9_000));
         pace.taken(at(9_001));
-        assert_eq!(pace.wait(at(9_050)), None, "and fast again once the link is");
+        assert_eq!(pace.wait(at(9_050), true), None, "and fast again once the link is");
+    }
+
+    #[test]
+    fn what_nobody_typed_for_waits_longer_on_a_slow_link_and_a_far_one() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        pace.begin(start);
+        pace.taken(at(1));
+        assert_eq!((pace.wait(at(50), true), pace.wait(at(50), false)), (None, None), "a good link");
+        pace.begin(at(100));
+        pace.taken(at(160));
+        assert_eq!(pace.wait(at(220), true), None, "twice the 60 ms that it took");
+        assert_eq!(pace.wait(at(220), false), Some(Duration::from_millis(130)), "four a second");
+        pace.link(Duration::from_millis(151));
+        pace.begin(at(1_000));
+        pace.taken(at(1_001));
+        assert_eq!(pace.wait(at(1_000), true), Some(Duration::from_millis(250)));
+        assert_eq!(pace.wait(at(1_000), false), Some(Duration::from_secs(1)));
+        pace.link(Duration::from_millis(20));
+        assert_eq!(pace.wait(at(1_050), false), None, "it has come nearer");
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
+use super::links::{self, Span};
 use crate::console::shot::sgr;
 use crate::console::widget::paint::width;
 
@@ -11,25 +12,73 @@ const BRIDGE: u16 = 4;
 
 /// The bytes from `before` to `after`; everything where the sizes differ. Empty where nothing changed.
 pub fn bytes(before: Option<&Buffer>, after: &Buffer) -> String {
-    let before = before.filter(|b| b.area == after.area);
-    let mut out = String::new();
-    if before.is_none() {
-        out.push_str("\u{1b}[0m\u{1b}[2J");
-    }
-    let mut style = None;
-    for y in 0..after.area.height {
-        line(before, after, y, &mut style, &mut out);
-    }
-    if style.is_some() {
-        out.push_str("\u{1b}[0m");
-    }
-    out
+    linked(before, after, &[])
 }
 
-fn line(before: Option<&Buffer>, after: &Buffer, y: u16, style: &mut Option<Style>, out: &mut String) {
+/// The same with links, where URLs begin with what is vouched for.
+pub fn linked(before: Option<&Buffer>, after: &Buffer, vouched: &[String]) -> String {
+    let before = before.filter(|b| b.area == after.area);
+    let mut pen = Pen::default();
+    if before.is_none() {
+        pen.out.push_str("\u{1b}[0m\u{1b}[2J");
+    }
+    for y in 0..after.area.height {
+        line(before, after, y, vouched, &mut pen);
+    }
+    if pen.style.is_some() {
+        pen.out.push_str("\u{1b}[0m");
+    }
+    pen.out
+}
+
+/// What is written, and how the terminal stands.
+#[derive(Default)]
+struct Pen {
+    out: String,
+    style: Option<Style>,
+    /// The link that is open, of those of the row.
+    link: Option<usize>,
+}
+
+impl Pen {
+    fn link(&mut self, spans: &[Span], x: Option<u16>) {
+        let now = x.and_then(|x| spans.iter().position(|s| s.from <= x && x < s.to));
+        if now == self.link {
+            return;
+        }
+        if self.link.is_some() {
+            self.out.push_str(links::CLOSE);
+        }
+        if let Some(span) = now.and_then(|i| spans.get(i)) {
+            self.out.push_str(&links::open(&span.url));
+        }
+        self.link = now;
+    }
+
+    fn put(&mut self, buf: &Buffer, x: u16, y: u16, spans: &[Span]) {
+        let cell = &buf[(x, y)];
+        self.link(spans, Some(x));
+        if self.style != Some(cell.style()) {
+            self.out.push_str(&sgr(cell.style()));
+            self.style = Some(cell.style());
+        }
+        self.out.push_str(cell.symbol());
+    }
+}
+
+fn line(before: Option<&Buffer>, after: &Buffer, y: u16, vouched: &[String], pen: &mut Pen) {
     let empty = ratatui::buffer::Cell::EMPTY;
     let blank = |x: u16| after[(x, y)] == empty;
-    let same = |x: u16| before.map_or_else(|| blank(x), |b| b[(x, y)] == after[(x, y)]);
+    let spans = links::of_row(after, y, vouched);
+    let were = before.map(|b| links::of_row(b, y, vouched)).unwrap_or_default();
+    // A cell whose link is another one is written again, though it looks the same.
+    let of = |all: &[Span], x: u16| all.iter().position(|s| s.from <= x && x < s.to);
+    let moved = |x: u16| match (of(&spans, x), of(&were, x)) {
+        (None, None) => false,
+        (Some(a), Some(b)) => before.is_some() && spans.get(a) != were.get(b),
+        _ => before.is_some(),
+    };
+    let same = |x: u16| before.map_or_else(|| blank(x), |b| b[(x, y)] == after[(x, y)] && !moved(x));
     // Where the cursor of the terminal stands, if in this row.
     let mut at: Option<u16> = None;
     let mut x = 0;
@@ -41,22 +90,14 @@ fn line(before: Option<&Buffer>, after: &Buffer, y: u16, style: &mut Option<Styl
         }
         match at {
             Some(from) if x == from => {}
-            Some(from) if x > from && x - from <= BRIDGE => (from..x).for_each(|c| put(after, c, y, style, out)),
-            _ => out.push_str(&format!("\u{1b}[{};{}H", y + 1, x + 1)),
+            Some(from) if x > from && x - from <= BRIDGE => (from..x).for_each(|c| pen.put(after, c, y, &spans)),
+            _ => pen.out.push_str(&format!("\u{1b}[{};{}H", y + 1, x + 1)),
         }
-        put(after, x, y, style, out);
+        pen.put(after, x, y, &spans);
         x += wide;
         at = Some(x);
     }
-}
-
-fn put(buf: &Buffer, x: u16, y: u16, style: &mut Option<Style>, out: &mut String) {
-    let cell = &buf[(x, y)];
-    if *style != Some(cell.style()) {
-        out.push_str(&sgr(cell.style()));
-        *style = Some(cell.style());
-    }
-    out.push_str(cell.symbol());
+    pen.link(&spans, None);
 }
 
 #[cfg(test)]

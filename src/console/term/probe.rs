@@ -16,6 +16,8 @@ pub const QUESTION: &str = "\u{1b}[?2026$p\u{1b}[c";
 pub struct Probe {
     asked: Option<Instant>,
     answered: bool,
+    /// From the question to the end of its answers, however late that was.
+    pub rtt: Option<Duration>,
     /// Frames may be marked as one.
     pub sync: bool,
 }
@@ -28,12 +30,18 @@ impl Probe {
 
     pub fn ask(&mut self, now: Instant) {
         self.asked = Some(now);
+        self.answered = false;
     }
 
     pub fn hear(&mut self, reply: Reply, now: Instant) {
         let Some(asked) = self.asked else { return };
         match reply {
-            Reply::Device => self.answered = true,
+            Reply::Device => {
+                if !self.answered {
+                    self.rtt = Some(now.duration_since(asked));
+                }
+                self.answered = true;
+            }
             // 1 and 2: it can be set and is reset by us.
             Reply::Mode { mode: SYNC, state: 1 | 2 } if !self.answered && now.duration_since(asked) <= BUDGET => self.sync = true,
             Reply::Mode { .. } => {}
@@ -70,6 +78,11 @@ mod tests {
         assert_eq!(heard(&[]).linger(start), Some(BUDGET));
         assert_eq!(heard(&[]).linger(late), None);
         assert_eq!(heard(&[(Reply::Device, start)]).linger(start), None);
+        assert_eq!(
+            heard(&[(Reply::Device, late), (Reply::Device, start)]).rtt,
+            Some(BUDGET + Duration::from_millis(1)),
+            "the first answer"
+        );
         assert!(Probe::default().linger(start).is_none() && Probe::may_ask("xterm-256color") && !Probe::may_ask("linux"));
     }
 }

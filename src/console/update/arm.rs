@@ -16,6 +16,9 @@ pub fn arm(model: &Model, rest: &str) -> Result<Vec<Effect>, String> {
     if model.link != Link::Up {
         return Err(model.hands_off().unwrap_or_else(|| "there is no engine to arm it".into()));
     }
+    if let Some(why) = model.newer_engine() {
+        return Err(why);
+    }
     let (length, reason) = rest.split_once(' ').map_or((rest, ""), |(l, r)| (l, r.trim()));
     let span: Span = length.parse().map_err(|_| "write it as :arm 15m REASON".to_owned())?;
     let seconds = span.ms() / 1_000;

@@ -1,14 +1,15 @@
 //! What each command does.
 
-use super::{arm, lists, log_keys, open, page, promotions, prompt};
+use super::{arm, lists, log_keys, open, page, promotions, prompt, run_keys};
 use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE, Part};
-use crate::console::model::{Clock, Link, Model, PromptKind, Screen};
+use crate::console::model::{Clock, Link, Model, PromptKind, Screen, Stats};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
+use crate::console::view::spots::Goal;
 use crate::console::view::word;
 use crate::domain::run::{RunRef, valid_name};
 
@@ -18,6 +19,7 @@ pub fn run(model: &mut Model, id: &str) -> Vec<Effect> {
         Some(Meaning::Do(action)) => open::open(model, action),
         Some(Meaning::View(c)) => match log_keys::run(model, c.id).or_else(|| page::run(model, c.id)) {
             Some(effects) => effects,
+            None if run_keys::run(model, c.id) => Vec::new(),
             None => view(model, c.id),
         },
         None => {
@@ -44,6 +46,7 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
             push(model, Kind::Run(run));
             Ok(Vec::new())
         }
+        "dump" if !rest.is_empty() => Ok(vec![Effect::Dump(rest.to_owned())]),
         "log" if !rest.is_empty() => {
             push(model, log_of(rest)?);
             Ok(Vec::new())
@@ -80,6 +83,9 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "theme" => prompt::begin(model, "theme "),
         "disarm" => return arm::disarm(model),
         "redraw" => return vec![Effect::Redraw],
+        "dump" => prompt::begin(model, &format!("dump {}", dump_name(model))),
+        "freeze" => freeze(model),
+        "debug" => model.debug = if model.debug.is_some() { None } else { Some(Stats::default()) },
         "back" => back(model),
         "help" => model.help = true,
         "palette" => prompt::open(model, PromptKind::Command),
@@ -106,6 +112,8 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "previous-tab" => lists::tab(model, false),
         "wide" => model.screen_mut().wide ^= true,
         "mark" => lists::mark(model),
+        "mark-range" => lists::mark_range(model),
+        "unmark" => lists::unmark(model),
         "sort" => lists::sort(model, false),
         "sort-backwards" => lists::sort(model, true),
         "why" if model.screen().log.is_some() => {
@@ -124,6 +132,10 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         },
         "log" => log(model),
         "pipeline" => pipeline(model),
+        "open" if matches!(model.screen().kind, Kind::Run(_)) => match run_keys::goal(model) {
+            Some(Goal::Run(run)) => push(model, Kind::Run(run)),
+            _ => log(model),
+        },
         "open" | "why" => open(model),
         "refresh" if model.screen().kind == Kind::Mirrors && model.link == Link::Up => {
             model.known.values_mut().for_each(|k| k.old = true);
@@ -134,7 +146,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             return vec![Effect::Ask(look)];
         }
         "refresh" => {
-            model.known.values_mut().for_each(|k| k.old = true);
+            super::forget(model);
             model.say(if model.link == Link::Up { "asked again" } else { "there is nobody to ask" });
         }
         "zone" => {
@@ -152,6 +164,25 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         _ => model.say(format!("`{id}` does nothing on this screen")),
     }
     Vec::new()
+}
+
+fn freeze(model: &mut Model) {
+    if model.frozen.take().is_some() {
+        model.say("it goes on");
+    } else if model.link == Link::Up {
+        model.frozen = Some(model.now);
+        model.say("what is shown stands still; f lets it go on");
+    } else {
+        model.say("nothing moves here");
+    }
+}
+
+/// A name that says what was dumped and when.
+fn dump_name(model: &Model) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let title: String = model.screen().kind.title().chars().filter(|c| !"[]".contains(*c)).map(plain).collect();
+    let at = model.now.to_zoned(model.site.zone.clone()).strftime("%Y%m%d-%H%M%S").to_string();
+    format!("quarterdeck-{}-{at}.txt", title.trim_matches('-'))
 }
 
 /// Fields of the table in front.
@@ -221,6 +252,12 @@ fn pipeline(model: &mut Model) {
 
 /// The log of the row under the cursor, or of the newest run where no row has one.
 fn log(model: &mut Model) {
+    // On a run's page: what the cursor stands on, else the whole run.
+    match (run_keys::goal(model), model.screen().kind.clone()) {
+        (Some(Goal::Log(place)), Kind::Run(run)) => return push(model, Kind::Log(run, Some(place))),
+        (Some(Goal::Run(run)), _) => return push(model, Kind::Log(run, None)),
+        _ => {}
+    }
     let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
     let here = match &model.screen().kind {
         Kind::Pipeline(name) => open::pipeline_row(model, name).and_then(|r| word::text(r, "last_run").parse().ok()),

@@ -88,7 +88,7 @@ fn quiet(model: &Model) -> Fact {
     if model.status().is_none() {
         return fact(0, "asking the engine");
     }
-    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success").count();
+    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && !word::is_moved(r)).count();
     fact(0, format!("nothing is red: {} pipelines, {good} good at last", pipelines.len()))
 }
 
@@ -121,7 +121,12 @@ fn engine(model: &Model, out: &mut Vec<Fact>) {
         let press = "old runs: keep: in pipelines".into();
         out.push(Fact { affects: "logs, workspaces".into(), press, go: "doctor", ..fact(1, format!("disk: {} free", size::short(free))) });
     }
-    if s.version != env!("CARGO_PKG_VERSION") {
+    if model.newer_engine().is_some() {
+        let own = env!("CARGO_PKG_VERSION");
+        let text = format!("ENGINE IS NEWER: {} and this console {own}", s.version);
+        let why = "some of what it says may not be shown, and nothing is sent to it".to_owned();
+        out.push(Fact { why, affects: "every change".into(), press: "q, newer one".into(), go: "doctor", ..fact(2, text) });
+    } else if s.version != env!("CARGO_PKG_VERSION") {
         let own = env!("CARGO_PKG_VERSION");
         out.push(fact(1, format!("the engine is version {}, this console {own}: what it says may be shown in part", s.version)));
     }

@@ -11,6 +11,9 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         let leaves = matches!(key.code, Code::Char('q' | 'c' | 'd') | Code::Esc | Code::Enter);
         return if leaves { vec![Effect::Quit] } else { Vec::new() };
     }
+    if let Some((_, list)) = model.screen_mut().pane_mut() {
+        list.hunt = None;
+    }
     if model.dialog.is_some() {
         return dialog::press(model, key, repeat);
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::facts;
+use super::{facts, pages};
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pane};
 use crate::console::model::{Known, Model};
-use crate::console::question::Answer;
+use crate::console::question::{Answer, Question};
 use crate::console::view::word;
 
 /// A cell is marked as changed for so long.
@@ -18,19 +18,37 @@ const LONGEST: usize = 400;
 /// More changes at once than this are no news but another table.
 const MOST: usize = 200;
 
-/// Brings what is derived to what is known: what needs the person, then the index of each list of the screen.
-pub fn sync(model: &mut Model) {
+/// More steps than a message can ask for: parts of a table that come, and problems found in them.
+const STEPS: usize = 4;
+
+/// Brings what is derived to what is known, until nothing moves.
+pub fn settle(model: &mut Model) {
     let needs = facts::rows(model);
     if needs != model.needs {
         model.needs = needs;
         model.needs_version += 1;
     }
+    for _ in 0..STEPS {
+        sync(model);
+        let moved = pages::turn(model);
+        if moved {
+            sync(model);
+        }
+        if !pages::hunt(model) && !moved {
+            break;
+        }
+    }
+}
+
+/// The index of each list of the screen.
+fn sync(model: &mut Model) {
     let panes = model.screen().kind.panes();
+    model.screen_mut().lists.resize_with(panes.len(), Default::default);
+    let questions: Vec<Question> = panes.iter().map(|p| model.question_of(p)).collect();
     let mut lists = std::mem::take(&mut model.screen_mut().lists);
-    lists.resize_with(panes.len(), Default::default);
-    for (pane, list) in panes.iter().zip(&mut lists) {
-        let (rows, version) = model.table(pane);
-        list.sync(pane, rows, version, model.now);
+    for ((pane, question), list) in panes.iter().zip(&questions).zip(&mut lists) {
+        let (rows, version) = model.answered(pane, question);
+        list.sync(pane, rows, pages::part(model, question, rows), version, model.now);
     }
     model.screen_mut().lists = lists;
 }
@@ -54,16 +72,20 @@ pub fn changed(pane: Option<Pane>, known: &Known, new: &Answer) -> BTreeMap<Stri
 impl Model {
     /// The rows of a list, and a number that is another one whenever they are.
     pub fn table(&self, pane: &Pane) -> (&[Row], u64) {
+        self.answered(pane, &self.question_of(pane))
+    }
+
+    fn answered(&self, pane: &Pane, question: &Question) -> (&[Row], u64) {
         if pane.what == "needs" {
             return (&self.needs, self.needs_version);
         }
-        let version = self.known(&pane.question()).map_or(0, |k| k.version);
-        (self.rows(&pane.question()).map_or(&[], |r| r.rows.as_slice()), version)
+        let version = self.known(question).map_or(0, |k| k.version);
+        (self.rows(question).map_or(&[], |r| r.rows.as_slice()), version)
     }
 
     /// Whether this cell changed a moment ago.
     pub fn is_fresh(&self, pane: &Pane, id: &str, field: &str) -> bool {
-        let Some(known) = self.known(&pane.question()) else { return false };
+        let Some(known) = self.known(&self.question_of(pane)) else { return false };
         recent(known, self.now) && known.changed.get(id).is_some_and(|fields| fields.contains(field))
     }
 
@@ -80,14 +102,16 @@ fn recent(known: &Known, now: Timestamp) -> bool {
 /// Fields of the table in front.
 pub fn columns(model: &Model) -> Vec<String> {
     let Some((pane, _)) = model.screen().pane() else { return Vec::new() };
-    model.table(&pane).0.first().map(|r| r.keys().cloned().collect()).unwrap_or_default()
+    // Where the engine found no row that passes a filter, those of before say what there is.
+    let head = || model.rows(&pane.question()).and_then(|r| r.rows.first());
+    model.table(&pane).0.first().or_else(head).map(|r| r.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// Ids of the rows that are shown, in order.
+/// Ids of the rows that are shown and held, in order.
 pub fn shown(model: &Model) -> Vec<String> {
     let Some((pane, list)) = model.screen().pane() else { return Vec::new() };
     let rows = model.table(&pane).0;
-    (0..list.len()).filter_map(|n| list.row(rows, n)).map(|r| pane.id(r)).collect()
+    list.held().filter_map(|n| list.row(rows, n)).map(|r| pane.id(r)).collect()
 }
 
 /// What the row under the cursor is about: a run, a pipeline, or its id.
@@ -134,8 +158,20 @@ pub fn step(model: &mut Model, to: impl FnOnce(usize, usize, usize) -> usize) {
     });
 }
 
+/// Puts the cursor on a row of the list in front.
+pub fn place(model: &mut Model, at: usize) {
+    step(model, |_, _, _| at);
+}
+
 pub fn problem(model: &mut Model, forward: bool) {
     let Some((pane, list)) = model.screen().pane() else { return };
+    if list.is_part() {
+        let at = list.at;
+        if let Some((_, l)) = model.screen_mut().pane_mut() {
+            l.hunt = Some((forward, at));
+        }
+        return;
+    }
     let (rows, at, len) = (model.table(&pane).0, list.at, list.len());
     let mut order = (1..=len).map(|i| if forward { (at + i) % len } else { (at + len - i) % len });
     match order.find(|n| list.row(rows, *n).is_some_and(word::problem)) {
@@ -152,11 +188,40 @@ pub fn mark(model: &mut Model) {
     }
     with(model, |list, pane, rows| {
         let Some(id) = list.current(rows).map(|r| pane.id(r)) else { return };
+        list.anchor = Some(id.clone());
         if !list.marks.remove(&id) {
             list.marks.insert(id);
         }
     });
     step(model, |at, _, _| at + 1);
+}
+
+/// Marks every row from the one that was marked last to the one under the cursor.
+pub fn mark_range(model: &mut Model) {
+    let own = model.screen().pane().and_then(|(p, l)| l.current(model.table(&p).0).map(|r| p.id(r) == p.subject(r)));
+    if own == Some(false) {
+        return model.say("rows of this list cannot be marked: what they are about is elsewhere");
+    }
+    let mut missing = true;
+    with(model, |list, pane, rows| {
+        let anchor = list.anchor.clone().and_then(|a| list.held().find(|n| list.row(rows, *n).is_some_and(|r| pane.id(r) == a)));
+        let (Some(from), true) = (anchor, list.row(rows, list.at).is_some()) else { return };
+        missing = false;
+        let (from, to) = (from.min(list.at), from.max(list.at));
+        let ids: Vec<String> = (from..=to).filter_map(|n| list.row(rows, n)).map(|r| pane.id(r)).collect();
+        list.marks.extend(ids);
+    });
+    if missing {
+        model.say("mark the first row of the range with space; it must be among the rows that are held here");
+    }
+}
+
+/// Takes every mark away.
+pub fn unmark(model: &mut Model) {
+    with(model, |list, _, _| {
+        list.marks.clear();
+        list.anchor = None;
+    });
 }
 
 pub fn sort(model: &mut Model, turn: bool) {

@@ -14,9 +14,13 @@ pub mod page;
 mod page_save;
 #[cfg(test)]
 mod page_tests;
+mod pages;
 pub mod promotions;
 mod prompt;
+mod run_keys;
 
+use super::keyfile::Report;
+use super::keymap::Keymap;
 use super::model::screen::{Kind, Part};
 use super::model::{Known, Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
@@ -77,13 +81,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             if let Ok(Answer::Status(new)) = &result {
                 said_by(model, new);
             }
-            let pane = model.screen().kind.panes().iter().find(|p| p.question() == question).copied();
+            let pane = model.screen().kind.panes().iter().find(|p| model.question_of(p) == question).copied();
             let known = model.known.entry(question.clone()).or_default();
             match result {
                 Ok(answer) => {
                     let changed = lists::changed(pane, known, &answer);
                     let version = known.version + 1;
-                    *known = Known { answer: Some(answer), at: Some(now), error: None, old: false, version, changed };
+                    let asked_at = known.asked_at.or(Some(now));
+                    *known = Known { answer: Some(answer), at: Some(now), asked_at, error: None, old: false, version, changed };
                 }
                 Err(e) => {
                     known.error = Some(e);
@@ -115,7 +120,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Page(told) => page::told(model, *told),
     };
     // What is under the cursor is known before what it needs is asked.
-    lists::sync(model);
+    lists::settle(model);
     effects.extend(asks(model));
     effects.extend(log::orders(model));
     effects.extend(page::orders(model));
@@ -182,9 +187,30 @@ fn said_by(model: &mut Model, new: &Status) {
     model.say(text);
 }
 
+/// The files of keys were read again. Where one of them has an error, the keys of before stay, all of them.
+pub fn keys_changed(model: &mut Model, keys: Keymap, reports: Vec<Report>) {
+    if let Some(broken) = reports.iter().find(|r| r.error) {
+        if reports != model.key_reports {
+            model.complain(format!("keys: {broken}; the keys of before stay"));
+        }
+        model.key_reports = reports;
+        return;
+    }
+    if keys != model.keys {
+        model.keys = keys;
+        model.pressed.clear();
+        let odd = reports.first().map(|r| format!("; {r}")).unwrap_or_default();
+        model.say(format!("the keys were read again{odd}"));
+    } else if model.key_reports.iter().any(|r| r.error) {
+        model.say("the keys were read again");
+    }
+    model.key_reports = reports;
+    lists::settle(model);
+}
+
 /// Everything is asked for again; what is known stays until the answers come.
 fn forget(model: &mut Model) {
-    model.known.values_mut().for_each(|k| k.old = true);
+    model.known.values_mut().for_each(|k| (k.old, k.asked_at) = (true, None));
 }
 
 fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
@@ -216,6 +242,33 @@ pub fn needs(model: &Model) -> Vec<Question> {
     all
 }
 
+/// How long until a question may be asked again; none = now. What changes often is asked a few times a second at most, and what costs the engine
+/// much once: the first change after a quiet time is seen at once, and a burst of them as one.
+fn held_back(model: &Model, question: &Question, known: &Known) -> Option<jiff::SignedDuration> {
+    let gap = match question {
+        Question::Rows { what: "pipelines" | "audit", .. } | Question::History { .. } => 1_000,
+        Question::Rows { .. } | Question::Page(_) | Question::About(_) => 250,
+        _ => return None,
+    };
+    let since = model.now.duration_since(known.asked_at?);
+    let left = jiff::SignedDuration::from_millis(gap) - since;
+    // A clock that was set back holds nothing up.
+    (left.is_positive() && !since.is_negative()).then_some(left)
+}
+
+/// How long until something that is held back is to be asked.
+pub fn asks_in(model: &Model) -> Option<std::time::Duration> {
+    if model.link != Link::Up || model.frozen.is_some() {
+        return None;
+    }
+    let held = |q: &Question| {
+        let known = model.known.get(q).filter(|k| k.old && !model.asked.contains(q))?;
+        held_back(model, q, known)
+    };
+    let least = needs(model).iter().filter_map(held).min()?;
+    std::time::Duration::try_from(least).ok()
+}
+
 /// What the screen needs and is not there, or is old.
 fn asks(model: &mut Model) -> Vec<Effect> {
     // A saved state answers as an engine would.
@@ -223,19 +276,25 @@ fn asks(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let mut needs = needs(model);
+    if model.frozen.is_some() {
+        // What was never asked is: another screen may be opened.
+        needs.retain(|q| !model.known.contains_key(q));
+    }
     // What a dialog was judged by moves while it is open.
     needs.extend(model.dialog.iter().flat_map(|d| d.basis.iter().map(|(q, _)| q.clone())));
     // Runs that a form offers.
     if model.dialog.iter().flat_map(|d| &d.fields).any(|f| matches!(f.rule, crate::api::types::Rule::Run { .. })) {
         needs.push(Question::Rows { what: "runs", limit: super::model::screen::PAGE });
     }
-    let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old);
+    let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old && held_back(m, q, k).is_none());
     let mut out = Vec::new();
     for q in needs {
         if wanted(&q, model) {
             model.asked.insert(q.clone());
+            let now = model.now;
             if let Some(k) = model.known.get_mut(&q) {
                 k.old = false;
+                k.asked_at = Some(now);
             }
             out.push(Effect::Ask(q));
         }

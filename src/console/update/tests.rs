@@ -32,7 +32,7 @@ fn status() -> Status {
 }
 
 fn rows(what: &str, rows: serde_json::Value) -> Answer {
-    Answer::Rows(Rows { what: what.into(), revision: 1, age_ms: 0, rows: serde_json::from_value(rows).unwrap(), error: None })
+    Answer::Rows(Rows { what: what.into(), revision: 1, age_ms: 0, rows: serde_json::from_value(rows).unwrap(), ..Rows::default() })
 }
 
 fn run_doc(run: &str, basis: &str) -> RunDoc {

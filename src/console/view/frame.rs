@@ -62,6 +62,9 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if !others.is_empty() {
         put(&format!("also armed: {}", others.join(",")), Role::Alarm);
     }
+    if let Some(since) = model.frozen {
+        put(&format!("FROZEN {}", when::brief(model, since)), Role::Alarm);
+    }
     if model.status().is_some_and(|s| s.draining) {
         put("DRAINED", Role::Alarm);
     }
@@ -133,7 +136,15 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         return;
     }
     let shown: &[(&str, &str)] = match model.screen().kind {
-        Kind::Run(_) => &[("log", "log"), ("why", "why"), ("do-resume", "resume"), ("do-cancel", "cancel"), ("back", "back")],
+        Kind::Run(_) => &[
+            ("open", "open"),
+            ("log", "log"),
+            ("next-problem", "problem"),
+            ("why", "why"),
+            ("do-resume", "resume"),
+            ("do-cancel", "cancel"),
+            ("back", "back"),
+        ],
         Kind::Mirrors => &[
             ("why", "why"),
             ("log", "log"),

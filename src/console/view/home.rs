@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::list::{self, Shape, Trust};
 use super::text::Text;
-use super::{beside, runs, split, when, word};
+use super::{beside, runs, split, third, when, word};
 use crate::base::{duration, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
@@ -27,6 +27,7 @@ const NEEDS: &[Column] = &[
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let screen = model.screen();
     let ([needs, newest], [of_needs, of_runs]) = (screen.kind.panes(), screen.lists.as_slice()) else { return };
+    let (area, strip_column) = third(model, look, area, buf);
     let (left, detail) = beside(model, look, area, buf, 7);
     // A detail below the list would push everything else out.
     let (left, detail) = if detail.is_some_and(|d| d.y > left.y) { (area, None) } else { (left, detail) };
@@ -46,9 +47,17 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         more: totals(model),
     };
     list::draw(model, look, top, buf, &shape);
-    let of_strip = if rest.height >= 12 { 7 } else { rest.height / 2 };
+    let of_strip = match strip_column {
+        Some(_) => 0,
+        None if rest.height >= 12 => 7,
+        None => rest.height / 2,
+    };
     let (strip_area, runs_area) = split(rest, rest.height.saturating_sub(of_strip));
-    let used = strip.draw(look, strip_area, buf);
+    let used = if of_strip > 0 { strip.draw(look, strip_area, buf) } else { 0 };
+    if let Some(column) = strip_column {
+        let used = strip.draw(look, column, buf);
+        data(model).draw(look, Rect { y: column.y + used, height: column.height - used, ..column }, buf);
+    }
     let runs_area = Rect { y: strip_area.y + used, height: runs_area.height + (strip_area.height - used), ..runs_area };
     let shape = Shape {
         pane: *newest,
@@ -67,8 +76,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             _ => Text::new(),
         };
         let used = text.draw(look, area, buf);
-        let rest = Rect { y: area.y + used, height: area.height - used, ..area };
-        data(model).draw(look, rest, buf);
+        if strip_column.is_none() {
+            let rest = Rect { y: area.y + used, height: area.height - used, ..area };
+            data(model).draw(look, rest, buf);
+        }
     }
 }
 
@@ -87,7 +98,7 @@ fn totals(model: &Model) -> String {
 /// What was looked at, where nothing is wrong.
 fn quiet(model: &Model) -> String {
     let pipelines = rows(model, "pipelines");
-    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success").count();
+    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && !word::is_moved(r)).count();
     let looked = model.known(&Question::Rows { what: "pipelines", limit: PAGE }).and_then(|k| k.at);
     let looked = looked.map(|t| format!(", looked at {}", when::relative(model.now, t))).unwrap_or_default();
     format!("nothing needs you: {} pipelines, {good} good at last; queue, clock, disk and engine are well{looked}", pipelines.len())

@@ -6,11 +6,11 @@ use ratatui::layout::Rect;
 use super::home::strip;
 use super::list::{self, Shape};
 use super::text::Text;
-use super::{beside, split, when, word};
+use super::{beside, split, third, when, word};
 use crate::base::duration;
-use crate::console::model::Model;
-use crate::console::model::list::Row;
+use crate::console::model::list::{List, Row};
 use crate::console::model::screen::PAGE;
+use crate::console::model::{Model, Pane};
 use crate::console::question::Question;
 use crate::console::update;
 use crate::console::widget::paint;
@@ -23,11 +23,11 @@ const SEARCHED: usize = 2_000;
 const NIGHTS: u16 = 14;
 
 const PIPELINES: &[Column] = &[
-    Column::left("PIPELINE", "pipeline", 12, 1),
+    Column::left("PIPELINE", "pipeline", 20, 1),
     Column::left("", "last_verdict", 1, 0),
     Column::left("LAST 14", "weather", NIGHTS, 0),
-    Column::left("LAST SUCCESS", "last_success_ended", 18, 0),
-    Column::left("LAST FAILURE", "last_failure_ended", 18, 0),
+    Column::left("LAST SUCCESS", "last_success_ended", 13, 0),
+    Column::left("LAST FAILURE", "last_failure_ended", 13, 0),
     Column::right("TOOK", "last_duration_ms", 6),
     Column::left("CHANGES", "changes", 10, 3),
     Column::left("TRIGGERS", "triggers", 8, 4),
@@ -64,14 +64,21 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if screen.wide {
         return list::draw(model, look, below_tabs(model, look, area, buf), buf, &shape);
     }
+    let (area, column) = third(model, look, area, buf);
     let rows = (of_queue.len().max(of_executors.len().min(4)) as u16).saturating_add(3).min(area.height / 3).max(4);
-    let rows = if area.height < 10 { 0 } else { rows };
+    let rows = if area.height < 10 || column.is_some() { 0 } else { rows };
     let (above, below) = split(area, rows);
     let above = below_tabs(model, look, above, buf);
     let (left, detail) = beside(model, look, above, buf, 6);
     list::draw(model, look, left, buf, &shape);
     if let (Some(area), Some(row)) = (detail, list::current(model, pipelines, of_pipelines)) {
         about(model, &look.glyphs, row).draw(look, area, buf);
+    }
+    if let Some(column) = column {
+        let (above, below) = split(column, column.height / 2);
+        list::draw(model, look, above, buf, &queue_shape(*queue, of_queue, screen.focus));
+        list::draw(model, look, below, buf, &executors_shape(model, *executors, of_executors, screen.focus));
+        return;
     }
     if rows == 0 {
         return;
@@ -86,31 +93,23 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         (false, 2) => 0,
         (false, _) => below.width,
     };
-    let shape = Shape {
-        pane: *queue,
-        list: of_queue,
-        focused: screen.focus == 1,
-        columns: QUEUE,
-        empty: "the queue is empty: nothing runs or waits",
-        cells: &queued,
-        more: String::new(),
-    };
-    list::draw(model, look, Rect { width: half, ..below }, buf, &shape);
-    let busy = model.status().map(|s| format!("{} busy", s.executors_busy)).unwrap_or_default();
-    let shape = Shape {
-        pane: *executors,
-        list: of_executors,
-        focused: screen.focus == 2,
-        columns: EXECUTORS,
-        empty: "no executor is known",
-        cells: &executor,
-        more: busy,
-    };
-    list::draw(model, look, Rect { x: below.x + half, width: below.width - half, ..below }, buf, &shape);
+    list::draw(model, look, Rect { width: half, ..below }, buf, &queue_shape(*queue, of_queue, screen.focus));
+    let rest = Rect { x: below.x + half, width: below.width - half, ..below };
+    list::draw(model, look, rest, buf, &executors_shape(model, *executors, of_executors, screen.focus));
+}
+
+fn queue_shape(pane: Pane, list: &List, focus: usize) -> Shape<'_> {
+    let empty = "the queue is empty: nothing runs or waits";
+    Shape { pane, list, focused: focus == 1, columns: QUEUE, empty, cells: &queued, more: String::new() }
+}
+
+fn executors_shape<'a>(model: &Model, pane: Pane, list: &'a List, focus: usize) -> Shape<'a> {
+    let more = model.status().map(|s| format!("{} busy", s.executors_busy)).unwrap_or_default();
+    Shape { pane, list, focused: focus == 2, columns: EXECUTORS, empty: "no executor is known", cells: &executor, more }
 }
 
 /// What the executors do, in one line.
-fn working(model: &Model, pane: &crate::console::model::Pane) -> String {
+fn working(model: &Model, pane: &Pane) -> String {
     let Some(s) = model.status().filter(|s| s.executors > 0) else { return String::new() };
     let busy = model.table(pane).0.iter().filter(|r| word::text(r, "state") == "busy");
     let what: Vec<String> = busy.take(2).map(|r| format!("{} {}", word::text(r, "run"), word::text(r, "stage"))).collect();
@@ -135,10 +134,10 @@ fn below_tabs(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect 
 }
 
 /// `N/A`, or the number of a run and when it ended.
-fn ended(model: &Model, row: &Row, run: &str, at: &str) -> String {
+fn ended(model: &Model, row: &Row, run: &str, at: &str, form: fn(&Model, jiff::Timestamp) -> String) -> String {
     let number = word::text(row, run);
     let number = number.rsplit_once('#').map(|(_, n)| format!("#{n} ")).unwrap_or_default();
-    when::instant(row, at).map_or_else(|| "N/A".to_owned(), |t| format!("{number}{}", when::show(model, t)))
+    when::instant(row, at).map_or_else(|| "N/A".to_owned(), |t| format!("{number}{}", form(model, t)))
 }
 
 fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
@@ -147,6 +146,8 @@ fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
         "" | "0" if word::text(row, "last_verdict").is_empty() && !word::text(row, "last_run").is_empty() => {
             word::verdict("running", glyphs)
         }
+        // It was good, on content that is not there any more.
+        "" | "0" if word::is_moved(row) && word::text(row, "last_verdict") == "success" => ("~", Role::Unknown),
         "" | "0" => word::verdict(&word::text(row, "last_verdict"), glyphs),
         _ => ("!", Role::Bad),
     }
@@ -155,6 +156,7 @@ fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
 fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     let (sign, role) = standing(row, &look.glyphs);
     let changes = match word::text(row, "errors").as_str() {
+        "" | "0" if word::is_moved(row) => Cell::new(format!("since then {}", word::text(row, "moved")), Role::Unknown),
         "" | "0" => Cell::new(word::changes(row), Role::Dim),
         n => Cell::new(format!("{n} errors in its file"), Role::Bad),
     };
@@ -162,8 +164,8 @@ fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
         Cell::new(word::text(row, "pipeline"), Role::Strong),
         Cell::new(sign, role),
         Cell::new(format!("{:>1$}", strip(&word::text(row, "weather"), &look.glyphs), usize::from(NIGHTS)), role),
-        Cell::plain(ended(model, row, "last_success", "last_success_ended")),
-        Cell::plain(ended(model, row, "last_failure", "last_failure_ended")),
+        Cell::plain(ended(model, row, "last_success", "last_success_ended", when::brief)),
+        Cell::plain(ended(model, row, "last_failure", "last_failure_ended", when::brief)),
         Cell::plain(when::lasted(row, "last_duration_ms").unwrap_or_else(|| "N/A".into())),
         changes,
         Cell::new(word::text(row, "triggers"), Role::Dim),
@@ -189,9 +191,14 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
         out.put("RED", format!("{red} in a row, since {}", list::at(model, row, "red_since")), Role::Bad);
     }
     out.put("CHANGES", word::changes(row), Role::Text);
+    if word::is_moved(row) {
+        let text =
+            format!("{} is other content now than what the last success was about: nothing says that it is good", word::text(row, "moved"));
+        out.put("MOVED", text, Role::Warn);
+    }
     out.put("STARTS", list::or(row, "triggers", "by hand only"), Role::Text);
-    out.put("GOOD", ended(model, row, "last_success", "last_success_ended"), Role::Text);
-    out.put("FAILED", ended(model, row, "last_failure", "last_failure_ended"), Role::Text);
+    out.put("GOOD", ended(model, row, "last_success", "last_success_ended", when::show), Role::Text);
+    out.put("FAILED", ended(model, row, "last_failure", "last_failure_ended", when::show), Role::Text);
     out.put("DOES", word::text(row, "description"), Role::Text);
     out.put("VIEWS", word::text(row, "views"), Role::Dim);
     if !broken {

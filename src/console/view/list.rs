@@ -61,7 +61,7 @@ pub fn trust(model: &Model, question: &Question) -> Trust {
 
 fn trust_of(model: &Model, pane: &Pane) -> Trust {
     if pane.what != "needs" {
-        return trust(model, &pane.question());
+        return trust(model, &model.question_of(pane));
     }
     match trust(model, &Question::Rows { what: "pipelines", limit: PAGE }) {
         // What is known to be wrong is shown whatever else is not known.
@@ -77,16 +77,19 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Sh
     }
     let (rows, list) = (model.table(&shape.pane).0, shape.list);
     let trust = trust_of(model, &shape.pane);
-    count(look, area, buf, shape, rows.len(), &trust);
+    count(model, look, area, buf, shape, rows.len(), &trust);
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     if list.is_empty() {
         let (text, role) = match &trust {
             Trust::Asking => ("asking the engine".to_owned(), Role::Dim),
             Trust::None(why) => (why.clone(), Role::Bad),
-            Trust::Now | Trust::Old(_) if rows.is_empty() => (shape.empty.to_owned(), Role::Dim),
+            Trust::Now | Trust::Old(_) if rows.is_empty() && list.filter.is_empty() => (shape.empty.to_owned(), Role::Dim),
             Trust::Now | Trust::Old(_) => match (&list.only, list.filter.is_empty()) {
                 (Some((_, view)), true) => (format!("no row is in view `{view}`: ] and [ change it"), Role::Warn),
-                _ => (format!("the filter hides all {} rows, \\ clears it", rows.len()), Role::Warn),
+                _ => {
+                    let all = model.total(&shape.pane).unwrap_or(rows.len() as u64);
+                    (format!("the filter hides all {all} rows, \\ clears it"), Role::Warn)
+                }
             },
         };
         let mut words = super::text::Text::new();
@@ -106,7 +109,9 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Sh
     };
     let old = matches!(trust, Trust::Old(_));
     table::draw(look, body, buf, &view, |n| {
-        let Some(row) = list.row(rows, n) else { return Line { cells: Vec::new(), marked: false } };
+        let Some(row) = list.row(rows, n) else {
+            return Line { cells: vec![Cell::new(look.glyphs.ellipsis, Role::Dim)], marked: false };
+        };
         let id = shape.pane.id(row);
         let mut cells = (shape.cells)(model, look, row);
         for (cell, column) in cells.iter_mut().zip(shape.columns) {
@@ -129,19 +134,31 @@ pub fn doubt(cell: &mut Cell) {
     }
 }
 
-fn count(look: &Look, area: Rect, buf: &mut Buffer, shape: &Shape<'_>, all: usize, trust: &Trust) {
+/// `RUNS row 7 of 120 (50000 in all)`: where the cursor is, among the rows that the filter lets pass, and how many there are.
+fn count(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Shape<'_>, held: usize, trust: &Trust) {
     let (list, shown) = (shape.list, shape.list.len());
     let known = !matches!(trust, Trust::Asking | Trust::None(_));
-    let mut text = match (known, all == shown) {
-        (false, _) => shape.pane.title.to_owned(),
-        (true, true) => format!("{} {all}", shape.pane.title),
-        (true, false) => format!("{} {shown} of {all}", shape.pane.title),
-    };
-    if all == PAGE && shape.pane.what != "due" {
+    let all = model.total(&shape.pane).map_or(held, |t| usize::try_from(t).unwrap_or(usize::MAX)).max(shown);
+    let saved = matches!(model.link, Link::Saved { .. }) && all > held;
+    let mut text = shape.pane.title.to_owned();
+    if known {
+        text += &match (shape.focused && shown > 0, all == shown) {
+            (true, true) => format!(" row {} of {shown}", list.at + 1),
+            (true, false) => format!(" row {} of {shown} ({all} in all)", list.at + 1),
+            (false, true) => format!(" {shown}"),
+            (false, false) => format!(" {shown} of {all}"),
+        };
+    }
+    if saved || (all == PAGE && model.total(&shape.pane).is_none() && shape.pane.what != "due") {
         text += " newest";
     }
+    match (list.wanted.is_some(), model.missing(list)) {
+        (true, Some(why)) => text += &format!("   the rest cannot be had: {why}"),
+        (true, None) => text += "   asking for more",
+        (false, _) => {}
+    }
     if !list.marks.is_empty() {
-        let hidden = if shown < all { " (some may be hidden)" } else { "" };
+        let hidden = if shown < all || list.is_part() { " (some may not be in sight)" } else { "" };
         text += &format!("   {} marked{hidden}", list.marks.len());
     }
     if !list.filter.is_empty() {
@@ -162,7 +179,7 @@ fn count(look: &Look, area: Rect, buf: &mut Buffer, shape: &Shape<'_>, all: usiz
 
 /// A fault of the table as a whole, such as a broken chain.
 pub fn fault(model: &Model, pane: &Pane) -> Option<String> {
-    model.rows(&pane.question()).and_then(|r| r.error.clone())
+    model.rows(&model.question_of(pane)).and_then(|r| r.error.clone())
 }
 
 /// The row under the cursor of a list.

@@ -1,6 +1,7 @@
 //! The screens as pure functions: model in, cells out. `frame` is what stands around every one of them.
 
 mod audit;
+mod debug;
 mod dialog;
 mod doctor;
 mod form;
@@ -10,6 +11,7 @@ mod home;
 mod jobs;
 mod list;
 pub mod log;
+mod matrix;
 mod mirrors;
 mod offers;
 mod pipeline;
@@ -20,13 +22,14 @@ mod plain;
 mod promotion;
 mod promotion_parts;
 mod promotions;
-mod run;
+pub mod run;
 mod run_parts;
 mod runs;
 mod schedule;
+pub mod spots;
 mod stages;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod text;
 mod welcome;
 pub mod when;
@@ -71,6 +74,9 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
     if model.help {
         help::draw(model, look, inner, buf);
     }
+    if let Some(stats) = &model.debug {
+        debug::draw(model, stats, look, inner, buf);
+    }
     if let Some(d) = &model.dialog {
         match d.filling {
             true => form::draw(model, d, look, inner, buf),
@@ -90,6 +96,21 @@ fn split(area: Rect, below: u16) -> (Rect, Rect) {
 const BESIDE: u16 = 120;
 /// With fewer columns or rows there is no detail: Enter shows what is behind a row.
 const LEAST: (u16, u16) = (60, 14);
+
+/// From this width on, what stands below a list and its detail gets a column of its own.
+const THIRD: u16 = 220;
+
+/// What is left for list and detail, and the third column where there is room for one.
+fn third(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> (Rect, Option<Rect>) {
+    if model.screen().wide || area.width < THIRD || area.height < LEAST.1 {
+        return (area, None);
+    }
+    let left = area.width * 68 / 100;
+    for y in 0..area.height {
+        paint::text(buf, area, left, y, look.glyphs.upright, look.style(Role::Border), "");
+    }
+    (Rect { width: left, ..area }, Some(Rect { x: area.x + left + 2, width: area.width - left - 2, ..area }))
+}
 
 /// List and detail: side by side, or the detail in `rows` rows below; no detail where there is no room, or where the list is to be wide.
 fn beside(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u16) -> (Rect, Option<Rect>) {

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 use super::list::{self, Trust};
 use super::text::Text;
-use super::{run_parts, stages, when, word};
+use super::{run_parts, spots, stages, when, word};
 use crate::api::types::RunDoc;
 use crate::base::duration;
 use crate::console::model::Model;
@@ -19,7 +19,7 @@ use crate::theme::{Look, Role};
 /// Rows of the longest page.
 const LONGEST: u16 = 400;
 /// From this width on, what belongs to the run stands beside its stages.
-const BESIDE: u16 = 120;
+pub const BESIDE: u16 = 120;
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunRef) {
     if area.width == 0 || area.height == 0 {
@@ -37,7 +37,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunR
     };
     let page = Rect::new(0, 0, area.width, LONGEST);
     let mut whole = Buffer::empty(page);
-    let used = draw_page(model, look, &mut whole, doc, run, &trust);
+    let (used, _) = draw_page(model, look, &mut whole, doc, run, &trust);
     let top = model.screen().scroll.min(used.saturating_sub(area.height));
     for y in 0..area.height.min(used.saturating_sub(top)) {
         for x in 0..area.width {
@@ -51,27 +51,47 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunR
     }
 }
 
-/// Draws the whole page; returns its rows.
-fn draw_page(model: &Model, look: &Look, buf: &mut Buffer, doc: &RunDoc, run: &RunRef, trust: &Trust) -> u16 {
+/// The rows of the page at this width, and the one where its cursor stands: what scrolling needs to know.
+pub fn measure(model: &Model, run: &RunRef, width: u16) -> (u16, Option<u16>) {
+    let Some(doc) = model.run(run) else { return (0, None) };
+    let look = Look { theme: crate::theme::Theme::plain(), glyphs: crate::theme::Glyphs::ASCII };
+    let mut whole = Buffer::empty(Rect::new(0, 0, width, LONGEST));
+    draw_page(model, &look, &mut whole, doc, run, &Trust::Now)
+}
+
+/// Draws the whole page; returns its rows, and the one where the cursor stands.
+fn draw_page(model: &Model, look: &Look, buf: &mut Buffer, doc: &RunDoc, run: &RunRef, trust: &Trust) -> (u16, Option<u16>) {
     let area = buf.area;
     let head_rows = head(model, doc, run, look, trust).draw(look, area, buf);
     let below = Rect { y: head_rows, height: area.height - head_rows, ..area };
     let facts = run_parts::all(model, doc, run, &look.glyphs);
+    let old = matches!(trust, Trust::Old(_)) || !moved(model, run).is_empty();
+    let cursor = model.screen().spot.as_deref();
+    let page =
+        |buf: &mut Buffer, area: Rect| stages::draw(model, &mut stages::Page { look, area, buf, y: 0, cursor, found: None, old }, doc, run);
+    let down = |y: Option<u16>, by: u16| y.map(|y| y + by);
     if area.width >= BESIDE {
-        let left = area.width * 62 / 100;
-        let stages_area = Rect { width: left - 1, ..below };
-        let used = stages::draw(model, look, stages_area, buf, doc, run);
+        let left = spots::left(area.width) + 1;
+        let (used, at) = page(buf, Rect { width: left - 1, ..below });
         let right = Rect { x: left + 1, width: area.width - left - 1, ..below };
-        let beside = facts.draw(look, right, buf);
+        let (beside, at_fact) = facts.draw_page(look, right, buf);
         let rows = used.max(beside);
         for y in 0..rows {
             paint::text(buf, below, left - 1, y, look.glyphs.upright, look.style(Role::Border), "");
         }
-        return head_rows + rows;
+        return (head_rows + rows, down(at.or(at_fact), head_rows));
     }
-    let used = stages::draw(model, look, below, buf, doc, run);
+    let (used, at) = page(buf, below);
     let rest = Rect { y: below.y + used, height: below.height - used, ..below };
-    head_rows + used + facts.draw(look, rest, buf)
+    let (facts, at_fact) = facts.draw_page(look, rest, buf);
+    (head_rows + used + facts, down(at, head_rows).or(down(at_fact, head_rows + used)))
+}
+
+/// Content sets that are other content now than when the run ended, as far as anybody has read them since.
+fn moved<'a>(model: &'a Model, run: &RunRef) -> Vec<&'a str> {
+    let inputs = model.about(run).map_or(&[][..], |a| a.inputs.as_slice());
+    let other = |i: &&crate::api::page::Input| matches!((&i.now, &i.current), (Some(was), Some(now)) if was != now);
+    inputs.iter().filter(other).map(|i| i.name.as_str()).collect()
 }
 
 fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -> Text {
@@ -80,6 +100,7 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
     let (sign, role) = word::verdict(&outcome, &look.glyphs);
     let (sign, role, outcome) = match (trust, role) {
         (Trust::Old(_), Role::Good) => ("~", Role::Unknown, format!("~{outcome}")),
+        (_, Role::Good) if !moved(model, run).is_empty() => ("~", Role::Unknown, format!("~{outcome}")),
         _ => (sign, role, outcome),
     };
     let time = |t: &Option<String>| t.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
@@ -100,6 +121,13 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
     out.spans(spans);
     if let Trust::Old(why) = trust {
         out.say(&format!("STALE {why}"), Role::Warn);
+    }
+    let moved = moved(model, run);
+    if !moved.is_empty() && doc.state == "done" {
+        out.say(
+            &format!("since it ended, content {} has become other content: this verdict is not about that", moved.join(", ")),
+            Role::Warn,
+        );
     }
     if !doc.detail.is_empty() {
         out.say(&doc.detail, Role::Text);

@@ -1,7 +1,7 @@
 //! What belongs to a run, beside its stages: why it stands as it does, who let it pass, what moved, what it was given and what it left.
 
 use super::text::Text;
-use super::{when, word};
+use super::{spots, when, word};
 use crate::api::page::{About, Input};
 use crate::api::types::RunDoc;
 use crate::base::size;
@@ -27,6 +27,7 @@ pub fn all(model: &Model, doc: &RunDoc, run: &RunRef, glyphs: &Glyphs) -> Text {
         }
         return out;
     };
+    related(model, &mut out, about, doc, glyphs);
     changes(&mut out, about);
     approvals(model, &mut out, about, run);
     if !about.parameters.is_empty() {
@@ -50,6 +51,29 @@ pub fn all(model: &Model, doc: &RunDoc, run: &RunRef, glyphs: &Glyphs) -> Text {
     out
 }
 
+/// Runs that belong to this one, each to be opened by Enter.
+fn related(model: &Model, out: &mut Text, about: &About, doc: &RunDoc, glyphs: &Glyphs) {
+    let all = spots::related(about, doc);
+    if all.is_empty() {
+        return;
+    }
+    out.title("RUNS", "enter opens");
+    for (what, run, outcome) in all {
+        let here = model.screen().spot.as_deref() == Some(spots::of_run(&run).as_str());
+        let (sign, role) = word::verdict(&outcome, glyphs);
+        let state = if outcome.is_empty() { String::new() } else { format!("  {sign} {outcome}") };
+        let cursor = if here { glyphs.cursor } else { " " };
+        out.spot(
+            vec![
+                (format!("{cursor} {what} "), Role::Label),
+                (run.to_string(), if here { Role::Selected } else { Role::Text }),
+                (state, role),
+            ],
+            here,
+        );
+    }
+}
+
 /// What moved since the run before; `No Changes` where nothing did, and no claim where nobody can say.
 fn changes(out: &mut Text, about: &About) {
     let since = about.moved_since.as_ref().map(|r| format!("since {r}")).unwrap_or_default();
@@ -61,13 +85,16 @@ fn changes(out: &mut Text, about: &About) {
     if !said.is_empty() {
         out.say(&said, if said == "No Changes" { Role::Dim } else { Role::Strong });
     }
-    for Input { kind, name, now, before } in &about.inputs {
+    for Input { kind, name, now, before, current } in &about.inputs {
+        let other = current.as_ref().filter(|c| now.as_ref().is_some_and(|n| n != *c));
+        let since = other.map(|c| format!("; it is {} now", word::short(c))).unwrap_or_default();
         let now = now.as_deref().map_or("unknown".to_owned(), word::short);
         let (text, role) = match before.as_deref().map(word::short) {
-            Some(b) if b == now => (format!("{now} as before"), Role::Dim),
-            Some(b) => (format!("{b} -> {now}"), Role::Text),
-            None => (now, Role::Dim),
+            Some(b) if b == now => (format!("{now} as before{since}"), Role::Dim),
+            Some(b) => (format!("{b} -> {now}{since}"), Role::Text),
+            None => (format!("{now}{since}"), Role::Dim),
         };
+        let role = if since.is_empty() { role } else { Role::Warn };
         out.spans(vec![(format!("{kind} {name}  "), Role::Label), (text, role)]);
     }
 }

@@ -9,6 +9,8 @@ use super::{beside, when, word};
 use crate::base::duration;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
+use crate::console::model::screen::PAGE;
+use crate::console::question::Question;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Glyphs, Look, Role};
 
@@ -34,10 +36,21 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// The outcome of a run as it is shown: a success about content that is other content now is not green.
+pub fn standing(model: &Model, row: &Row, glyphs: &Glyphs) -> (&'static str, Role, String) {
+    let outcome = word::outcome(row);
+    let (sign, role) = word::verdict(&outcome, glyphs);
+    let pipelines = model.rows(&Question::Rows { what: "pipelines", limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
+    let is_last = |p: &&Row| p.get("last_success").is_some_and(|l| Some(l) == row.get("run"));
+    if role == Role::Good && pipelines.iter().find(is_last).is_some_and(word::is_moved) {
+        return ("~", Role::Unknown, format!("~{outcome}"));
+    }
+    (sign, role, outcome)
+}
+
 /// A run's row.
 pub fn cells(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
-    let outcome = word::outcome(row);
-    let (sign, role) = word::verdict(&outcome, &look.glyphs);
+    let (sign, role, outcome) = standing(model, row, &look.glyphs);
     let at = when::instant(row, "started").or_else(|| when::instant(row, "queued"));
     vec![
         Cell::new(word::text(row, "run"), Role::Text),
@@ -61,8 +74,7 @@ pub fn took(model: &Model, row: &Row) -> String {
 /// All that a run's row says.
 pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     let mut out = Text::new();
-    let outcome = word::outcome(row);
-    let (sign, role) = word::verdict(&outcome, glyphs);
+    let (sign, role, outcome) = standing(model, row, glyphs);
     out.title(word::text(row, "run"), word::text(row, "title"));
     out.spans(vec![
         (format!("{sign} {outcome} "), role),

@@ -51,7 +51,7 @@ fn table(rows: Vec<Value>) -> Value {
     json!({"what": "", "revision": 1, "age_ms": 0, "rows": rows})
 }
 
-fn run_row(number: u64, verdict: Option<&str>, started: &str, detail: &str) -> Value {
+pub(in crate::console) fn run_row(number: u64, verdict: Option<&str>, started: &str, detail: &str) -> Value {
     json!({
         "run": format!("nightly#{number}"), "pipeline": "nightly", "number": number, "state": if verdict.is_some() { "done" } else { "running" },
         "verdict": verdict, "detail": detail, "exit_code": if verdict == Some("failure") { json!(3) } else { Value::Null },
@@ -63,7 +63,7 @@ fn run_row(number: u64, verdict: Option<&str>, started: &str, detail: &str) -> V
 }
 
 /// What the engine says to each question of the demo.
-fn said(question: &Question) -> Value {
+pub(in crate::console) fn said(question: &Question) -> Value {
     let rows = |what: &str| match what {
         "runs" => vec![
             run_row(12, None, "2026-04-07T08:05:50Z", ""),
@@ -173,6 +173,7 @@ fn said(question: &Question) -> Value {
             "next_due": "2026-04-08T06:31:00Z", "executors": 2, "executors_busy": 1, "free_bytes": 99_857_989_632_u64,
         }),
         Question::Rows { what, .. } => table(rows(what)),
+        Question::Page(p) => table(rows(p.what)),
         Question::Run(run) => json!({
             "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running",
             "stages": stages(None),
@@ -215,7 +216,7 @@ fn said(question: &Question) -> Value {
 }
 
 /// The same console with all that its screen asks for.
-fn filled(kind: Kind, size: (u16, u16)) -> Model {
+pub(in crate::console) fn filled(kind: Kind, size: (u16, u16)) -> Model {
     let mut model = bare(kind, size);
     update(&mut model, Msg::Link(LinkMsg::Up));
     fill(&mut model);

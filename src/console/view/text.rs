@@ -13,11 +13,12 @@ const LABEL: u16 = 10;
 const LONGEST: usize = 4_000;
 
 enum Line {
-    /// `hang`: columns that its second line and those below begin at, where it has no label.
+    /// `hang`: columns that its second line and those below begin at, where it has no label. `here`: the cursor stands on it.
     Words {
         label: String,
         hang: u16,
         spans: Vec<(String, Role)>,
+        here: bool,
     },
     Title {
         left: String,
@@ -36,32 +37,41 @@ impl Text {
         Self::default()
     }
 
+    fn words(&mut self, label: &str, hang: u16, spans: Vec<(String, Role)>, here: bool) {
+        self.lines.push(Line::Words { label: label.to_owned(), hang, spans, here });
+    }
+
     /// Words on the whole width.
     pub fn say(&mut self, text: &str, role: Role) {
-        self.lines.push(Line::Words { label: String::new(), hang: 0, spans: vec![(text.to_owned(), role)] });
+        self.words("", 0, vec![(text.to_owned(), role)], false);
     }
 
     /// Parts of one line, each with its meaning.
     pub fn spans(&mut self, spans: Vec<(String, Role)>) {
-        self.lines.push(Line::Words { label: String::new(), hang: 0, spans });
+        self.words("", 0, spans, false);
+    }
+
+    /// A line that the cursor can stand on.
+    pub fn spot(&mut self, spans: Vec<(String, Role)>, here: bool) {
+        self.words("", 0, spans, here);
     }
 
     /// `LABEL  words`; nothing where there are no words.
     pub fn put(&mut self, label: &str, text: impl Into<String>, role: Role) {
         let text = text.into();
         if !text.is_empty() {
-            self.lines.push(Line::Words { label: label.to_owned(), hang: 0, spans: vec![(text, role)] });
+            self.words(label, 0, vec![(text, role)], false);
         }
     }
 
     /// Parts behind a label.
     pub fn labelled(&mut self, label: &str, spans: Vec<(String, Role)>) {
-        self.lines.push(Line::Words { label: label.to_owned(), hang: 0, spans });
+        self.words(label, 0, spans, false);
     }
 
     /// Parts of one line; where it is broken, it goes on `hang` columns from the left.
     pub fn hang(&mut self, hang: u16, spans: Vec<(String, Role)>) {
-        self.lines.push(Line::Words { label: String::new(), hang, spans });
+        self.words("", hang, spans, false);
     }
 
     /// What another one says, below this.
@@ -75,7 +85,12 @@ impl Text {
 
     /// Draws what there is room for; returns the rows that were used. What is cut off at the bottom is said in the last row.
     pub fn draw(&self, look: &Look, area: Rect, buf: &mut Buffer) -> u16 {
-        let mut y = 0;
+        self.draw_page(look, area, buf).0
+    }
+
+    /// As [`Text::draw`], with the row of the line that the cursor stands on.
+    pub fn draw_page(&self, look: &Look, area: Rect, buf: &mut Buffer) -> (u16, Option<u16>) {
+        let (mut y, mut found) = (0, None);
         for (i, line) in self.lines.iter().enumerate() {
             if y >= area.height {
                 let more = self.lines.len() - i;
@@ -92,10 +107,15 @@ impl Text {
                     rule(look, area, buf, y, left, right);
                     1
                 }
-                Line::Words { label, hang, spans } => words(look, area, buf, y, (label, *hang), spans),
+                Line::Words { label, hang, spans, here } => {
+                    if *here {
+                        found = Some(y);
+                    }
+                    words(look, area, buf, y, (label, *hang), spans)
+                }
             };
         }
-        y.min(area.height)
+        (y.min(area.height), found)
     }
 }
 

@@ -31,6 +31,27 @@ pub fn show(model: &Model, at: Timestamp) -> String {
     local.strftime(form).to_string()
 }
 
+/// The time of today, the day and hour of this week, else the date: nine columns at most.
+pub fn brief(model: &Model, at: Timestamp) -> String {
+    let zone = match model.clock {
+        Clock::Relative => return relative(model.now, at),
+        Clock::Site => model.site.zone.clone(),
+        Clock::Utc => TimeZone::UTC,
+    };
+    let local = at.to_zoned(zone.clone());
+    let far = model.now.duration_since(at).abs().as_secs() >= 6 * 86_400;
+    let today = model.now.to_zoned(zone).date() == local.date();
+    local
+        .strftime(if today {
+            "%H:%M"
+        } else if far {
+            "%d %b"
+        } else {
+            "%a %H:%M"
+        })
+        .to_string()
+}
+
 /// The day alone, or the time where it is today: six columns.
 pub fn day(model: &Model, at: Timestamp) -> String {
     let zone = if model.clock == Clock::Utc { TimeZone::UTC } else { model.site.zone.clone() };

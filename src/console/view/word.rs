@@ -68,6 +68,11 @@ pub fn problem(row: &Row) -> bool {
         || row.get("single_person").and_then(Value::as_bool).unwrap_or(false)
 }
 
+/// Content that a pipeline's last success was about, and that is other content now: the verdict is not about what is there.
+pub fn is_moved(pipeline: &Row) -> bool {
+    !text(pipeline, "moved").is_empty()
+}
+
 /// `none` as people know it from Jenkins; what moved; empty where nobody can say.
 pub fn changes(row: &Row) -> String {
     moved(&text(row, "changes"))

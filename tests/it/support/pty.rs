@@ -31,6 +31,8 @@ struct Screen {
     reads: usize,
     /// Nothing is read while this is set: a link that takes nothing.
     stalled: bool,
+    /// Bytes a second that are read; 0 = as fast as they come.
+    rate: usize,
     /// The reader ends, and with it the last descriptor of the terminal's far end.
     closed: bool,
 }
@@ -91,6 +93,7 @@ impl Pty {
             raw: Vec::new(),
             reads: 0,
             stalled: false,
+            rate: 0,
             closed: false,
         }));
         let master = Arc::new(std::fs::File::from(master));
@@ -98,9 +101,9 @@ impl Pty {
         let reader = std::thread::spawn(move || {
             let mut chunk = [0u8; 64 << 10];
             loop {
-                let (stalled, closed) = {
+                let (stalled, closed, rate) = {
                     let s = to.lock().unwrap();
-                    (s.stalled, s.closed)
+                    (s.stalled, s.closed, s.rate)
                 };
                 if closed {
                     return;
@@ -115,8 +118,13 @@ impl Pty {
                     Ok(n) if n > 0 => {}
                     _ => continue,
                 }
-                match (&*from).read(&mut chunk) {
+                // A slow link hands on a little at a time.
+                let room = if rate > 0 { (rate / 50).max(1) } else { chunk.len() };
+                match (&*from).read(&mut chunk[..room]) {
                     Ok(n) if n > 0 => {
+                        if rate > 0 {
+                            std::thread::sleep(Duration::from_millis(n as u64 * 1_000 / rate as u64));
+                        }
                         let mut s = to.lock().unwrap();
                         s.parser.process(&chunk[..n]);
                         s.raw.extend_from_slice(&chunk[..n]);
@@ -201,6 +209,11 @@ impl Pty {
     /// From now on nothing is read, or it is again.
     pub fn stall(&self, stalled: bool) {
         self.screen.lock().unwrap().stalled = stalled;
+    }
+
+    /// From now on no more than so many bytes a second are read; 0 = all.
+    pub fn throttle(&self, rate: usize) {
+        self.screen.lock().unwrap().rate = rate;
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {

@@ -1,0 +1,112 @@
+//! The console on a long history: pages of tables from the engine, the places of rows, filters and problems over all of them; and a slow link.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::raw;
+use crate::support::{Home, Pty, history};
+
+const RUNS: usize = 1_600;
+
+fn home() -> Home {
+    let home = Home::new();
+    home.site("time_zone = \"UTC\"\n");
+    history::load(&home.state(), RUNS);
+    home.qd(["engine", "start"]).expect(0);
+    home
+}
+
+fn page(home: &Home, what: &str, query: &str) -> Value {
+    let (status, answer) = raw(&home.socket(), "GET", &format!("/v1/get/{what}?{query}"), "");
+    assert_eq!(status, 200, "{query}: {answer}");
+    answer
+}
+
+#[test]
+fn a_page_is_a_part_of_the_whole_and_says_which() {
+    let home = home();
+    let names = |a: &Value| a["rows"].as_array().unwrap().iter().map(|r| r["run"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let all = names(&page(&home, "runs", ""));
+    assert_eq!(all.len(), RUNS);
+    let got = page(&home, "runs", "limit=10&offset=700");
+    assert_eq!((names(&got), &got["page"]), (all[700..710].to_vec(), &json!({"offset": 700, "total": RUNS})));
+    let got = page(&home, "runs", &format!("limit=10&around={}&by=run", all[1_000].replace('#', "%23")));
+    let from = got["page"]["offset"].as_u64().unwrap() as usize;
+    assert!(names(&got) == all[from..from + 10] && names(&got).contains(&all[1_000]), "{got}");
+    // Filtered and sorted by the engine.
+    let red = names(&page(&home, "runs", "filter=verdict%3Dfailure&sort=number"));
+    let got = page(&home, "runs", "filter=verdict%3Dfailure&sort=number&limit=7&offset=50");
+    assert_eq!((names(&got), &got["page"]["total"]), (red[50..57].to_vec(), &json!(red.len())));
+    let got = page(&home, "runs", "limit=10&offset=99999");
+    assert_eq!(got["page"]["offset"], json!(RUNS - 10), "beyond the end is the end");
+    assert_eq!(page(&home, "runs", "limit=3&count=1")["page"], json!({"offset": 0, "total": RUNS}));
+    assert!(page(&home, "runs", "limit=3")["page"].is_null(), "only where it was asked for");
+    assert_eq!(page(&home, "audit", "limit=3&offset=0")["page"]["offset"], json!(0));
+    assert_eq!(raw(&home.socket(), "GET", "/v1/get/runs?offset=x", "").0, 400);
+}
+
+#[test]
+fn the_console_goes_to_the_end_of_a_long_list_filters_it_and_finds_problems_in_it() {
+    let home = home();
+    let pty = Pty::start(home.command::<&str>([]), 120, 40);
+    pty.shows("READ-ONLY");
+    pty.command("runs");
+    pty.shows(&format!("row 1 of {RUNS}"));
+    pty.keys("G");
+    // The oldest of all is on the screen, not only its place.
+    pty.sees("the oldest run", |s| s.contains(&format!("row {RUNS} of {RUNS}")) && s.contains("nightly-repo-updates#1 "));
+    pty.keys("\x1b[5~");
+    pty.sees("a page further up", |s| !s.contains(&format!("row {RUNS} of")) && s.contains(&format!(" of {RUNS}")));
+    pty.keys("G");
+    pty.sees("the end again", |s| s.contains(&format!("row {RUNS} of {RUNS}")));
+    // Filtered by the engine, over all rows.
+    pty.keys("/");
+    pty.keys("verdict=failure number=1");
+    pty.shows("/verdict=failure number=1");
+    std::thread::sleep(Duration::from_millis(60));
+    pty.keys("\r");
+    pty.shows(&format!("({RUNS} in all)"));
+    pty.keys("\\");
+    pty.shows(&format!("of {RUNS}"));
+    pty.keys("gg");
+    pty.shows(&format!("row 1 of {RUNS}"));
+    pty.keys("n");
+    pty.sees("the next problem", |s| s.contains(&format!(" of {RUNS}")) && !s.contains(&format!("row 1 of {RUNS}")));
+}
+
+#[test]
+fn a_slow_link_stays_usable() {
+    let home = home();
+    let pty = Pty::start(home.command::<&str>([]), 120, 40);
+    pty.shows("READ-ONLY");
+    pty.settled(Duration::from_millis(300));
+    // 25 kB a second: a mobile link.
+    pty.throttle(25_000);
+    let mut last = pty.count().0;
+    let mut record: Vec<(&str, usize)> = Vec::new();
+    let mut step = |name: &'static str, keys: &str, seen: &str| {
+        if let Some(command) = keys.strip_prefix(':') {
+            pty.command(command);
+        } else {
+            pty.keys(keys);
+        }
+        pty.shows(seen);
+        pty.settled(Duration::from_millis(300));
+        let now = pty.count().0;
+        record.push((name, now - last));
+        last = now;
+    };
+    step("open runs", ":runs", &format!("row 1 of {RUNS}"));
+    // Held down: what could not be sent is never queued.
+    step("forty rows down", &"\x1b[B".repeat(40), &format!("row 41 of {RUNS}"));
+    step("a page down", "\x1b[6~", &format!(" of {RUNS}"));
+    step("to the end", "G", &format!("row {RUNS} of {RUNS}"));
+    step("a run", "\r", "STAGES");
+    step("back", "q", &format!("row {RUNS} of {RUNS}"));
+    step("jobs", "8", "[8]JOBS");
+    step("home", "0", "[0]HOME");
+    let all: usize = record.iter().map(|(_, n)| n).sum();
+    assert!(record.iter().all(|(_, n)| *n <= 14_000) && all <= 60_000, "{all} bytes in all: {record:?}");
+    println!("bytes of a shift: {record:?}, {all} in all");
+}
