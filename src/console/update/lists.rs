@@ -136,9 +136,12 @@ fn height(model: &Model) -> usize {
 
 /// Does something with the list in front and its rows.
 fn with(model: &mut Model, act: impl FnOnce(&mut crate::console::model::List, &Pane, &[Row])) {
-    let Some((pane, list)) = model.screen_mut().pane_mut() else { return };
+    let Some((pane, _)) = model.screen().pane() else { return };
+    // Asked before the list is taken out: which part of the table it holds, it alone knows.
+    let question = model.question_of(&pane);
+    let Some((_, list)) = model.screen_mut().pane_mut() else { return };
     let mut own = std::mem::take(list);
-    act(&mut own, &pane, model.table(&pane).0);
+    act(&mut own, &pane, model.answered(&pane, &question).0);
     if let Some((_, list)) = model.screen_mut().pane_mut() {
         *list = own;
     }
