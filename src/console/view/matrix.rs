@@ -112,7 +112,8 @@ pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
         return;
     }
     let left = grid.rows.iter().map(|r| paint::width(&r.name)).max().unwrap_or(0).min(24) as u16 + 2;
-    let wide = grid.columns.iter().map(|c| paint::width(c)).max().unwrap_or(0).clamp(9, 16) as u16 + 2;
+    let texts = grid.rows.iter().flat_map(|r| r.cells.iter().flatten()).map(|c| paint::width(&text(page, c).0));
+    let wide = grid.columns.iter().map(|c| paint::width(c)).chain(texts).max().unwrap_or(0).clamp(9, 20) as u16 + 2;
     for (i, c) in grid.columns.iter().enumerate() {
         let name = paint::cut(c, usize::from(wide) - 2, sign);
         page.at(left + 2 + wide * i as u16, &name, Role::Heading);
@@ -129,14 +130,19 @@ pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
                 continue;
             };
             let here = page.here(&spots::of_cell(stage, &cell.key), x - 1);
-            let (glyph, role) = page.verdict(&cell.word);
-            let time = time(cell.ms);
-            let text = if role == Role::Bad { format!("{glyph} {}{time}", cell.word.to_uppercase()) } else { format!("{glyph}{time}") };
+            let (text, role) = text(page, cell);
             let text = paint::cut(&text, usize::from(wide) - 1, sign);
             page.at(x, &text, if here { Role::Selected } else { role });
         }
         page.y += 1;
     }
+}
+
+/// A cell of a grid: what is red is said in words too.
+fn text(page: &Page<'_>, cell: &Cell) -> (String, Role) {
+    let (glyph, role) = page.verdict(&cell.word);
+    let time = time(cell.ms);
+    (if role == Role::Bad { format!("{glyph} {}{time}", cell.word.to_uppercase()) } else { format!("{glyph}{time}") }, role)
 }
 
 fn time(ms: u64) -> String {
