@@ -97,7 +97,8 @@ fn a_shift_on_a_slow_link() {
     put("the list of runs", opened);
     for _ in 0..3 {
         let moved = link.key("j");
-        assert!((1..=250).contains(&put("one row down", moved).0));
+        let n = put("one row down", moved).0;
+        assert!((1..=250).contains(&n), "{n} bytes");
     }
     let page = link.key("pgdn");
     let (bytes, text) = put("a page", page);
@@ -114,7 +115,8 @@ fn a_shift_on_a_slow_link() {
     put("a run", run);
     for _ in 0..3 {
         let moved = link.key("j");
-        assert!((1..=250).contains(&put("to its next stage or cell", moved).0));
+        let n = put("to its next stage or cell", moved).0;
+        assert!((1..=250).contains(&n), "{n} bytes");
     }
     for (name, key) in [("back", "q"), ("jobs", "8"), ("home", "0"), ("help", "?"), ("no help", "?")] {
         let told = link.key(key);

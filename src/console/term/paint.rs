@@ -1,7 +1,7 @@
 //! From one frame to the next: the bytes that turn what the terminal shows into what it should show, as few as may be.
 
 use ratatui::buffer::Buffer;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 
 use super::links::{self, Span};
 use crate::console::shot::sgr;
@@ -59,11 +59,27 @@ impl Pen {
         let cell = &buf[(x, y)];
         self.link(spans, Some(x));
         if self.style != Some(cell.style()) {
-            self.out.push_str(&sgr(cell.style()));
+            self.out.push_str(&step(self.style, cell.style()));
             self.style = Some(cell.style());
         }
         self.out.push_str(cell.symbol());
     }
+}
+
+/// From one style to the next: only what differs, where nothing has to be switched off. Colours are most of what a frame costs.
+fn step(before: Option<Style>, next: Style) -> String {
+    let Some(before) = before else { return sgr(next) };
+    let plain = |c: Option<Color>| c.is_none_or(|c| c == Color::Reset);
+    let off = |a: Option<Color>, b: Option<Color>| !plain(a) && plain(b);
+    if !next.add_modifier.contains(before.add_modifier) || off(before.fg, next.fg) || off(before.bg, next.bg) {
+        return sgr(next);
+    }
+    let mut only = Style::new().add_modifier(next.add_modifier.difference(before.add_modifier));
+    only.fg = next.fg.filter(|c| before.fg != Some(*c));
+    only.bg = next.bg.filter(|c| before.bg != Some(*c));
+    let full = sgr(only);
+    // The sequence begins with a reset, which is what is not wanted here.
+    full.strip_prefix("\u{1b}[0;").map(|rest| format!("\u{1b}[{rest}")).unwrap_or_default()
 }
 
 fn line(before: Option<&Buffer>, after: &Buffer, y: u16, vouched: &[String], pen: &mut Pen) {
@@ -104,6 +120,19 @@ fn line(before: Option<&Buffer>, after: &Buffer, y: u16, vouched: &[String], pen
 mod tests {
     use super::*;
     use ratatui::layout::Rect;
+
+    #[test]
+    fn from_style_to_style_only_what_differs_is_written() {
+        use ratatui::style::Modifier;
+        let (red, both) = (Style::new().fg(Color::Red), Style::new().fg(Color::Red).bg(Color::Blue));
+        assert_eq!(step(None, red), "\u{1b}[0;31m");
+        assert_eq!(step(Some(red), both), "\u{1b}[44m");
+        assert_eq!(step(Some(both), both.fg(Color::Green)), "\u{1b}[32m");
+        assert_eq!(step(Some(both), red), "\u{1b}[0;31m", "what is to be off needs a reset");
+        assert_eq!(step(Some(red), red.add_modifier(Modifier::BOLD)), "\u{1b}[1m");
+        assert_eq!(step(Some(red.add_modifier(Modifier::BOLD)), red), "\u{1b}[0;31m");
+        assert_eq!(step(Some(red), Style::new().fg(Color::Reset)), "\u{1b}[0m");
+    }
 
     #[test]
     fn nothing_changed_is_nothing_written() {

@@ -23,8 +23,8 @@ pub fn turn(model: &mut Model) -> bool {
     let mut lists = std::mem::take(&mut model.screen_mut().lists);
     let mut moved = false;
     for (pane, list) in panes.iter().zip(&mut lists).filter(|(p, _)| is_long(p.what)) {
-        moved |= came(model, list);
-        moved |= wants(model, pane, list);
+        // What came is put in order first: its places are not those of the part before.
+        moved |= came(model, list) || wants(model, pane, list);
     }
     model.screen_mut().lists = lists;
     forget(model);
