@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::api::raw;
 use crate::support::home::{EXE, run};
-use crate::support::{Foreground, Home, Out, Pty, have_program, kill, skip, until, until_some};
+use crate::support::{Foreground, Home, Out, have_program, kill, skip, until, until_some};
 
 const ANN: u32 = 52_001;
 const BOB: u32 = 52_002;
@@ -379,72 +379,6 @@ fn a_start_at_l3_waits_for_a_second_person_and_is_refused_once_its_plan_has_move
     refused(e.approve(BOB, "grave#3", json!({})), "bob asked for it");
     done(e.approve(ANN, "grave#3", json!({})), "grave#3 is approved");
     assert_eq!(e.until_state("grave#3", "done")["verdict"], "success");
-}
-
-#[test]
-fn a_second_person_approves_at_their_own_console() {
-    let test = "a_second_person_approves_at_their_own_console";
-    if !have_program("setpriv") {
-        return skip(test, "no setpriv");
-    }
-    let roles = "[roles]\noperator = [\"ann\", \"bob\"]\n";
-    let Some(estate) = Estate::shared(test, roles, &[("grave", GRAVE)]) else { return };
-    let e = estate.started();
-    // Who shares the engine reaches its socket through its group; here by the mode alone.
-    let open = |uid: u32| {
-        let state = e.home.root().join(format!("of-{uid}"));
-        std::fs::create_dir_all(&state).unwrap();
-        std::os::unix::fs::chown(&state, Some(uid), Some(uid)).unwrap();
-        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let mut command = e.command(uid, uid, &[]);
-        command.env("LANG", "C.UTF-8").env("HOME", &state);
-        let pty = Pty::start(command, 120, 40);
-        pty.shows("READ-ONLY");
-        pty.command(&format!("arm 15m {}", if uid == ANN { "kernel" } else { "seen it" }));
-        pty.shows("ARMED");
-        pty
-    };
-    let (ann, bob) = (open(ANN), open(BOB));
-    ann.keys("8");
-    ann.shows("grave");
-    ann.keys("B");
-    ann.sees("the dialog", |s| s.contains("L3") && s.contains("second person"));
-    confirm(&ann, "grave");
-    ann.shows("waits for a second person");
-    // The other one sees it come, and who is armed.
-    bob.sees("the request", |s| s.contains("grave#1"));
-    bob.command("run grave#1");
-    bob.shows("second person");
-    bob.keys("A");
-    bob.sees("the dialog", |s| s.contains("grave#1") && s.contains("missing"));
-    // Whoever asked may not agree.
-    ann.command("run grave#1");
-    ann.shows("STAGES");
-    ann.keys("A");
-    ann.sees("the dialog", |s| s.contains("missing"));
-    confirm(&ann, "grave#1");
-    ann.shows("ann asked for it");
-    assert_eq!(e.row("grave#1")["started"], Value::Null, "nothing of it has begun");
-    confirm(&bob, "grave#1");
-    assert_eq!(e.until_state("grave#1", "done")["verdict"], "success");
-    bob.shows("SUCCESS");
-    let decisions = e.rows("decisions");
-    assert!(decisions.iter().any(|d| d["kind"] == "approve" && d["who"] == "bob" && d["why"] == "seen it"), "{decisions:?}");
-}
-
-/// Answers the dialog as a person does: after it was seen, by its name where it asks for one.
-fn confirm(pty: &Pty, name: &str) {
-    std::thread::sleep(std::time::Duration::from_millis(400));
-    if pty.text().contains("y does it") {
-        return pty.keys("y");
-    }
-    pty.keys("\t");
-    for c in name.chars() {
-        pty.keys(c.to_string());
-        std::thread::sleep(std::time::Duration::from_millis(40));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    pty.keys("\r");
 }
 
 #[test]
