@@ -4,8 +4,6 @@
 //! model in, cells out). `term`, `session`, `link`, `log::edge`, `edit::edge` and `run` are the edge: terminal, engine, event loop. `shot` draws one frame
 //! without a terminal, `svg` makes a picture of it, `themes` finds a look by its name.
 
-#[cfg(test)]
-mod bytes;
 pub mod cli_line;
 pub mod command;
 pub mod edit;
