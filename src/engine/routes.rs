@@ -18,8 +18,8 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows, secret_acts,
-    tested, trees, wait, why,
+    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows,
+    secret_acts, tested, trees, wait, why,
 };
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
