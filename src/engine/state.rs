@@ -219,7 +219,7 @@ impl Engine {
 
 /// Addresses of the site file, each once and without what a person logs in with.
 fn links(site: &crate::config::Site) -> Vec<String> {
-    let all = site.repos.values().flat_map(|r| r.upstream.iter().chain(&r.replicas));
+    let all = site.repos.values().flat_map(|r| r.upstream.iter().chain(r.replicas.iter().map(|x| &x.at)));
     let mut out: Vec<String> = all.filter(|u| u.starts_with("http") && !u.contains(['@', '\u{1b}'])).cloned().collect();
     out.sort();
     out.dedup();
