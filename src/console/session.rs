@@ -192,7 +192,14 @@ impl Session {
 
     /// Other looks and keys from now on, or why the new ones cannot be had: those of before stay.
     pub fn reread(&mut self, files: Files) {
-        match files.look {
+        self.look(files.look);
+        update::keys_changed(&mut self.model, files.keys, files.reports);
+        self.dirty = true;
+    }
+
+    /// Another look from now on, where it is another; or why it cannot be had.
+    pub fn look(&mut self, read: Result<Look, String>) {
+        match read {
             Ok(look) if look == self.look => {}
             Ok(look) => {
                 self.look = look;
@@ -200,7 +207,6 @@ impl Session {
             }
             Err(why) => self.model.complain(why),
         }
-        update::keys_changed(&mut self.model, files.keys, files.reports);
         self.dirty = true;
     }
 
