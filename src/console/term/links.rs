@@ -40,7 +40,7 @@ pub fn of_row(buf: &Buffer, y: u16, vouched: &[String]) -> Vec<Span> {
         url.truncate(whole);
         // Where something follows without a blank it was cut, or is no URL; `~` at its end is the sign of that, too.
         let to = from + whole as u16;
-        let next = (x < width).then(|| buf[(x, y)].symbol().to_owned()).unwrap_or_default();
+        let next = if x < width { buf[(x, y)].symbol().to_owned() } else { String::new() };
         let cut = url.ends_with('~') || x >= width || !next.trim().is_empty();
         if !cut && url.len() <= MOST && is_vouched(&url, vouched) {
             out.push(Span { from, to, url });

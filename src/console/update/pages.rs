@@ -205,7 +205,7 @@ mod tests {
             self.asked += 1;
             let page = Some(Page { offset: offset as u64, total: all.len() as u64 });
             let row = |n: &usize| {
-                let verdict = if n % 100 == 0 { "failure" } else { "success" };
+                let verdict = if n.is_multiple_of(100) { "failure" } else { "success" };
                 json!({"run": format!("a#{n}"), "verdict": verdict, "state": "done"}).as_object().unwrap().clone()
             };
             let rows = all.iter().skip(offset).take(limit).map(row).collect();
