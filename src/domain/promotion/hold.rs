@@ -165,9 +165,11 @@ pub fn lines(all: &[Hold], p: &Promotion, now_us: i64) -> Vec<Line> {
     out
 }
 
-/// Additions that are served when a promotion begins: it absorbs each of them, or drops it. `has`: the newest package of the candidate by that
-/// name and architecture; none = nobody knows what the candidate has.
-pub fn additions(all: &[Hold], p: &Promotion, has: Option<&dyn Fn(&Nevra) -> Option<Nevra>>) -> Vec<Addition> {
+/// The newest package of a candidate with the name and architecture of this one.
+pub type Has<'a> = &'a dyn Fn(&Nevra) -> Option<Nevra>;
+
+/// Additions that are served when a promotion begins: it absorbs each of them, or drops it. Without `has` nobody knows what the candidate has.
+pub fn additions(all: &[Hold], p: &Promotion, has: Option<Has<'_>>) -> Vec<Addition> {
     let before = |at: i64| p.started_us.is_none_or(|started| at < started);
     let served = |h: &&Hold| h.kind == Kind::Oob && h.os == p.os && h.ended_us.is_none() && h.served_us.is_some_and(before);
     let mut out: Vec<Addition> = all
