@@ -40,11 +40,10 @@ fn exit_codes_are_those_of_the_contract() {
 }
 
 #[test]
-fn an_unknown_command_is_told_which_exist_and_later_ones_are_absent() {
+fn an_unknown_command_is_told_which_exist() {
     let home = Home::new();
     let out = home.qd(["frobnicate"]).expect(2);
     assert!(out.stderr.contains("commands: actions approve cancel"), "{out:?}");
-    assert!(!out.stderr.contains(" diff "), "it comes later: {out:?}");
     let error = home.qd(["--json", "frobnicate"]).expect(2).json();
     assert_eq!(error["error"]["code"], "bad-input");
 }
@@ -320,8 +319,8 @@ fn a_slip_in_the_site_file_does_not_hide_what_runs() {
     }
     assert!(home.qd(["log", "hello#1"]).expect(0).stdout.contains("hello"));
     home.qd(["run", "hello"]).expect(2);
-    // What changes something needs the whole file.
-    home.qd(["engine", "stop"]).expect(2);
+    // An engine that nobody could end would be worse than a file that nobody can read.
+    home.qd(["engine", "stop"]).expect(0);
 }
 
 #[test]
