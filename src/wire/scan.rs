@@ -309,12 +309,14 @@ impl Tag<'_> {
             }
             let key = memchr(b':', key).map_or(key, |i| &key[i + 1..]);
             let key = std::str::from_utf8(key).map_err(|_| bad())?;
-            let text = decode(&value[1..=end]).map_err(|why| self.wrong(why))?;
-            // Line ends and tabs in an attribute are blanks.
-            if text.contains(['\n', '\r', '\t']) {
-                f(key, &text.replace(['\n', '\r', '\t'], " "));
+            // Line ends and tabs that stand in an attribute are blanks; those that are written as numbers stay what they are.
+            let raw = &value[1..=end];
+            let blank = |b: &u8| matches!(b, b'\n' | b'\r' | b'\t');
+            if raw.iter().any(blank) {
+                let raw: Vec<u8> = raw.iter().map(|b| if blank(b) { b' ' } else { *b }).collect();
+                f(key, &decode(&raw).map_err(|why| self.wrong(why))?);
             } else {
-                f(key, &text);
+                f(key, &decode(raw).map_err(|why| self.wrong(why))?);
             }
             rest = value[end + 2..].trim_ascii_start();
         }
