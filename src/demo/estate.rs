@@ -67,7 +67,7 @@ impl Places {
         self.state_dir.join("upstream")
     }
 
-    /// What the datacentres serve: one directory each, and `stable`.
+    /// What the datacentres serve: one directory each, and what is stable of the pairs that are not promoted.
     pub fn replicas_dir(&self) -> PathBuf {
         self.state_dir.join("replicas")
     }
@@ -77,7 +77,7 @@ impl Places {
         self.own().join("access.log")
     }
 
-    fn own(&self) -> PathBuf {
+    pub(super) fn own(&self) -> PathBuf {
         self.state_dir.join("demo")
     }
 }
@@ -359,10 +359,15 @@ fn push(places: &Places, seed: u64, which: impl FnOnce(u32) -> u32) -> Result<Pu
         Err(e) => return Err(Error::io("reading", &path)(e)),
     };
     let compose = catalogue::compose(seed, which(index.number));
-    publish::publish(&places.upstream_dir(), &compose, &mut index, &mut |index| {
+    let published = publish::publish(&places.upstream_dir(), &compose, &mut index, &mut |index| {
         let bytes = serde_json::to_vec(index).map_err(|e| Error::Damaged { path: path.clone(), why: e.to_string() })?;
         durable::replace(&path, &bytes, 0o600).map_err(Error::io("writing", &path))
-    })
+    })?;
+    // The pairs whose upstreams still publish; those of a demo that is being made come at their own composes.
+    if places.own().join("pairs.json").is_file() {
+        pairs::follow(&compose, &index, &places.upstream_dir(), &places.own().join("followed"))?;
+    }
+    Ok(published)
 }
 
 #[cfg(test)]

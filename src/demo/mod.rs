@@ -10,6 +10,7 @@ pub mod files;
 pub mod hostile;
 pub mod metadata;
 pub mod pairs;
+pub mod promotion;
 pub mod publish;
 pub mod respond;
 pub mod rpms;

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::advisory;
 use super::catalogue::{self, Compose, Package, Repo};
-use super::files::{mkdir, put};
+use super::files::{mkdir, put, put_if_changed};
 use super::metadata::{self, Entry};
+use super::promotion;
 use super::publish::{self, Index};
 use super::site::quoted;
 
@@ -92,6 +94,22 @@ impl Pair {
         self.serve.into_iter().chain([upstream, self.stable]).filter(|n| *n > 0).collect()
     }
 
+    /// The repository that is promoted and that this serves whole, as upstream has it.
+    fn promoted(&self) -> Option<Repo> {
+        promotion::SERVED.iter().find(|(_, name)| *name == self.name).map(|(repo, _)| *repo)
+    }
+
+    /// Whether upstream still publishes, and has something newer than what the demo began with.
+    fn moves_to(&self, number: u32) -> bool {
+        self.eol.is_empty()
+            && match self.upstream {
+                Upstream::At(n) => number > n,
+                // The push ends with its own compose.
+                Upstream::Pushing(n) => number >= n,
+                Upstream::Gone => false,
+            }
+    }
+
     fn label(&self, number: u32) -> String {
         let day = catalogue::compose_id(number);
         let day = day.rsplit('-').next().unwrap_or_default();
@@ -104,9 +122,12 @@ pub fn replica_dir(root: &Path, dc: &str) -> PathBuf {
     root.join(dc)
 }
 
-/// Where the stable of a pair is.
-pub fn stable_dir(root: &Path, name: &str) -> PathBuf {
-    root.join("stable").join(name)
+/// Where the stable of a pair is: that of the first datacentre, where each has its own.
+fn stable_dir(root: &Path, pair: &Pair) -> PathBuf {
+    match pair.promoted() {
+        Some(repo) => promotion::stable(root, DATACENTRES[0], repo),
+        None => root.join("stable").join(pair.name),
+    }
 }
 
 /// Packages by file name: where each lies, and what metadata says of it.
@@ -122,7 +143,7 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
     }
     let wanted: BTreeSet<u32> = ALL.iter().flat_map(Pair::composes).collect();
     let composes: BTreeMap<u32, Compose> = wanted.into_iter().map(|n| (n, catalogue::compose(seed, n))).collect();
-    let pool = fill(seed, index, upstream, pool, &composes)?;
+    let pool = fill(seed, index, upstream, pool, &composes, |p, n| p.composes().contains(&n))?;
     for pair in &ALL {
         let at = upstream.join(DIR).join(pair.name);
         match pair.upstream {
@@ -141,18 +162,69 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
                 half_way(pair, &composes, &pool, n, &dir)?;
             }
         }
-        lay(pair, &composes, &pool, pair.stable, pair.stable, &stable_dir(replicas, pair.name))?;
+        let stables = match pair.promoted() {
+            Some(repo) => DATACENTRES.map(|dc| promotion::stable(replicas, dc, repo)).to_vec(),
+            None => vec![stable_dir(replicas, pair)],
+        };
+        for dir in stables {
+            lay(pair, &composes, &pool, pair.stable, pair.stable, &dir)?;
+        }
     }
     put(mark, b"{\"format\":1}\n", None)
 }
 
-/// Packages that the upstream has are taken from there; the others are built.
-fn fill(seed: u64, index: &Index, upstream: &Path, dir: &Path, composes: &BTreeMap<u32, Compose>) -> Result<Pool, Error> {
+/// Moves the pairs whose upstreams still publish on to `compose`, which was published below `upstream`. What the compose before named stays for
+/// one cycle. `mark` holds the number of the compose that this was done for last; cut short, it is done again.
+pub fn follow(compose: &Compose, index: &Index, upstream: &Path, mark: &Path) -> Result<(), Error> {
+    let number = compose.number;
+    let done = format!("{number}\n");
+    if !ALL.iter().any(|p| p.moves_to(number)) || std::fs::read_to_string(mark).is_ok_and(|t| t == done) {
+        return Ok(());
+    }
+    let composes = BTreeMap::from([(number, compose.clone())]);
+    let before = catalogue::compose(index.seed, number.saturating_sub(1));
+    // Everything of this compose is in the upstream's own tree: nothing is built.
+    let pool = fill(index.seed, index, upstream, &upstream.join(DIR), &composes, |p, n| p.moves_to(n))?;
+    for pair in ALL.iter().filter(|p| p.moves_to(number)) {
+        let at = upstream.join(DIR).join(pair.name);
+        let old = std::fs::read_to_string(at.join("repodata/repomd.xml")).unwrap_or_default();
+        lay(pair, &composes, &pool, number, number, &at)?;
+        if !pair.label.is_empty() {
+            put_if_changed(&at.join("COMPOSE_ID"), pair.label(number).as_bytes(), compose.time)?;
+        }
+        let told = std::fs::read_to_string(at.join("repodata/repomd.xml")).unwrap_or_default();
+        let packages: BTreeSet<String> = pair.packages(compose).into_iter().chain(pair.packages(&before)).map(Package::file_name).collect();
+        sweep(&at.join("Packages"), |name| packages.contains(name))?;
+        sweep(&at.join("repodata"), |name| name == "repomd.xml" || old.contains(name) || told.contains(name))?;
+    }
+    put(mark, done.as_bytes(), None)
+}
+
+/// Removes the files that are not to be kept.
+fn sweep(dir: &Path, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
+    for item in std::fs::read_dir(dir).map_err(Error::io("listing", dir))? {
+        let item = item.map_err(Error::io("listing", dir))?;
+        if !keep(&item.file_name().to_string_lossy()) {
+            std::fs::remove_file(item.path()).map_err(Error::io("removing", &item.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Packages that the upstream has are taken from there; the others are built. Only those of pairs that `wanted` says of a compose.
+fn fill(
+    seed: u64,
+    index: &Index,
+    upstream: &Path,
+    dir: &Path,
+    composes: &BTreeMap<u32, Compose>,
+    wanted: impl Fn(&Pair, u32) -> bool,
+) -> Result<Pool, Error> {
     mkdir(dir)?;
     let mut entries = BTreeMap::new();
     let mut missing: BTreeMap<String, &Package> = BTreeMap::new();
     for (number, compose) in composes {
-        let needed = ALL.iter().filter(|p| p.composes().contains(number)).flat_map(|p| p.packages(compose));
+        let needed = ALL.iter().filter(|p| wanted(p, *number)).flat_map(|p| p.packages(compose));
         for p in needed {
             let name = p.file_name();
             let place = publish::repo_dir(upstream, p.repo).join("Packages").join(&name);
@@ -185,7 +257,9 @@ fn lay(pair: &Pair, composes: &BTreeMap<u32, Compose>, pool: &Pool, metadata: u3
         }
     }
     let entries: Vec<&Entry> = pair.packages(told).iter().filter_map(|p| pool.entries.get(&p.file_name()).map(|(_, e)| e)).collect();
-    let repodata = metadata::repodata(&entries, Vec::new(), told.time);
+    // Whole repositories have their advisories: they are what the demo's own mirror has, under another name.
+    let extra = pair.promoted().map_or_else(Vec::new, |repo| advisory::extra(told, repo));
+    let repodata = metadata::repodata(&entries, extra, told.time);
     for d in &repodata.data {
         put(&dir.join("repodata").join(&d.file), &d.bytes, Some(told.time))?;
     }
@@ -233,7 +307,7 @@ pub fn site(url: &str, replicas: &[(&str, String)], root: &Path) -> String {
             quoted(&format!("{url}/{DIR}/{}/", pair.name)),
             pair.os,
             list.join(", "),
-            quoted(&stable_dir(root, pair.name).to_string_lossy())
+            quoted(&stable_dir(root, pair).to_string_lossy())
         ));
         if !pair.eol.is_empty() {
             out.push_str(&format!("eol = {}\n", pair.eol));
@@ -263,7 +337,7 @@ mod tests {
         let dc = |dc: &str, n: &str| root("dc").join(dc).join(n);
         assert_eq!(md(dc("alder", "base9")), md(up("base9")));
         assert_ne!(md(dc("cedar", "base9")), md(up("base9")));
-        assert_eq!(md(dc("cedar", "base9")), md(stable_dir(&root("dc"), "base9")));
+        assert_eq!(md(dc("cedar", "base9")), md(promotion::stable(&root("dc"), "cedar", Repo::BaseOS)));
         assert!(!names(dc("cedar", "base9").join(".quarterdeck/new")).is_empty());
         assert_eq!(names(dc("cedar", "base9").join(".quarterdeck/partial")).len(), 1);
         assert!(names(up("base8")).is_empty() && md(dc("birch", "base8")).is_some(), "an upstream that ended");
@@ -277,6 +351,20 @@ mod tests {
         let before = std::fs::metadata(root("mark")).unwrap().modified().unwrap();
         make().unwrap();
         assert_eq!(std::fs::metadata(root("mark")).unwrap().modified().unwrap(), before, "made once");
+        // The next composes: what still publishes moves, the push ends, and what has ended stays.
+        let still = |n: &str| (md(up(n)), names(up(n).join("Packages")));
+        let (base7, base9, was) = (still("base7"), md(up("base9")), names(up("base9").join("Packages")));
+        for n in [2, 3] {
+            let c = catalogue::compose(1, n);
+            publish::publish(&root("up"), &c, &mut index, &mut |_| Ok(())).unwrap();
+            follow(&c, &index, &root("up"), &root("followed")).unwrap();
+            assert_eq!(md(up("base9")) == base9, n == 2, "they begin at the second compose");
+        }
+        assert!(told.is_subset(&names(up("automotive-9").join("Packages"))));
+        assert!(was.is_subset(&names(up("base9").join("Packages"))), "the compose before stays for one cycle");
+        assert_eq!(still("base7"), base7);
+        assert!(names(up("base8")).is_empty());
+        assert_eq!(md(up("base9")), md(publish::repo_dir(&root("up"), Repo::BaseOS)), "the same compose, the same bytes");
     }
 
     #[test]

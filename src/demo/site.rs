@@ -8,7 +8,7 @@ use super::catalogue::Repo;
 use super::estate::Places;
 use super::files::mkdir_private;
 use super::publish::repo_path;
-use super::{pairs, scm};
+use super::{pairs, promotion, scm};
 use crate::base::durable;
 
 /// Writes what is absent, and corrects the upstream's address in a site file that is there.
@@ -24,11 +24,16 @@ pub fn write(places: &Places, url: &str, replicas: &[(&str, String)], pipelines:
             }
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            save(&path, &(site(places, url) + &pairs::site(url, replicas, &places.replicas_dir())))?
+            let key = promotion::key(&places.own())?;
+            let pairs = pairs::site(url, replicas, &places.replicas_dir());
+            save(&path, &(site(places, url) + &pairs + &promotion::site(&places.replicas_dir(), key.as_deref())))?
         }
         Err(e) => return Err(Error::io("reading", &path)(e)),
     }
-    for (name, text) in pipelines {
+    let resync = promotion::resync(&places.replicas_dir());
+    // Where none is copied, none is wanted.
+    let own = (!pipelines.is_empty()).then_some((promotion::RESYNC, resync.as_str()));
+    for (name, text) in pipelines.iter().copied().chain(own) {
         let path = dir.join("pipelines").join(name);
         match std::fs::read_to_string(&path) {
             Ok(text) => {
@@ -54,11 +59,14 @@ fn site(places: &Places, url: &str) -> String {
          # Only the address of the demo's upstream is corrected when its port had to change.\n\n\
          time_zone = \"America/Chicago\"\n\
          # A private engine fires schedules only where this says so.\n\
-         scheduler = \"private\"\n\n\
+         scheduler = \"private\"\n\
+         # This engine has one user: what needs two people passes, and is recorded as a single person's.\n\
+         second_person = \"none\"\n\n\
          [runner]\nexecutors = 4\n\n\
          [mirror]\n",
     );
-    out.push_str(&format!("roots = [{}]\n", quoted(&places.mirror_dir().to_string_lossy())));
+    let roots = [places.mirror_dir(), places.replicas_dir()].map(|d| quoted(&d.to_string_lossy()));
+    out.push_str(&format!("roots = [{}]\n", roots.join(", ")));
     for repo in Repo::ALL {
         out.push_str(&format!(
             "\n[repos.{}]\nupstream = [{}]\ntree = {}\nwriter = \"quarterdeck\"\n",

@@ -10,21 +10,21 @@ use crate::support::home::{EXE, Out, run};
 use crate::support::{Foreground, kill, until, until_some};
 
 /// A demo that is up, with all that it said when it was ready. Ends with the value: SIGTERM first, everything of it killed after.
-struct Demo {
+pub struct Demo {
     top: tempfile::TempDir,
-    ready: Value,
+    pub ready: Value,
     up: Option<Foreground>,
 }
 
 impl Demo {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let top = tempfile::Builder::new().prefix("qd-demo-").tempdir().unwrap();
         let mut demo = Self { top, ready: Value::Null, up: None };
         demo.up();
         demo
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.top.path().join("s")
     }
 
@@ -36,7 +36,7 @@ impl Demo {
         c
     }
 
-    fn qd(&self, args: &[&str]) -> Out {
+    pub fn qd(&self, args: &[&str]) -> Out {
         run(self.command(args))
     }
 
@@ -54,7 +54,7 @@ impl Demo {
         assert!(up.wait().success());
     }
 
-    fn nightly(&self) -> Value {
+    pub fn nightly(&self) -> Value {
         self.qd(&["--json", "run", "nightly-repo-updates", "--wait"]).expect(0).json()
     }
 
@@ -82,7 +82,7 @@ impl Demo {
         }
     }
 
-    fn runs(&self, filter: &str) -> Vec<Value> {
+    pub fn runs(&self, filter: &str) -> Vec<Value> {
         self.qd(&["--json", "get", "runs", "--filter", filter]).expect(0).json()["rows"].as_array().unwrap().clone()
     }
 
