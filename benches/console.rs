@@ -160,6 +160,9 @@ fn log(samples: &mut Samples, home: &Home) {
         });
         assert!(out.status.success());
         samples.add("grep -F", &common::version("grep"), RARE, "ms", took);
+        if !have_program("less") {
+            continue;
+        }
         let mut less = Command::new("less");
         less.arg("+G").arg(dir.join("log")).env("LESSHISTFILE", "-");
         let from = Instant::now();
