@@ -201,8 +201,12 @@ pub fn judge(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rule
             Judged::of(state, Light::Unknown, "whole, but it has no upstream to be compared with", "add upstream to [repos]")
         }
         _ => {
-            let why = up.seen.map_or("", |s| s.trouble.why());
-            Judged::of(state, Light::Unknown, format!("its upstream cannot be read: {why}"), "look at the upstream")
+            let why = match up.seen.map_or("", |s| s.trouble.why()) {
+                // It answers, and is a push in the middle or torn since it was asked first.
+                "" => "nothing whole of its upstream has been seen yet: there is nothing to compare it with".to_owned(),
+                why => format!("its upstream cannot be read: {why}"),
+            };
+            Judged::of(state, Light::Unknown, why, "look at the upstream")
         }
     }
 }

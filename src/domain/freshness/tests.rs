@@ -134,6 +134,15 @@ fn what_is_not_known_is_not_good() {
 }
 
 #[test]
+fn a_reason_says_something_also_where_upstream_was_never_whole() {
+    let mut pushed = held(2);
+    pushed.packages = 0;
+    let j = judge(&held(1), Up { seen: Some(&pushed), whole: None, history: &[] }, None, &rules());
+    assert_eq!(j.light, Light::Unknown, "{j:?}");
+    assert!(!j.why.trim_end().ends_with(':') && !j.why.is_empty(), "{j:?}");
+}
+
+#[test]
 fn the_noarch_loss_and_a_damaged_package_are_seen_though_metadata_agrees() {
     let up = held(2);
     let lost = Observed { md: Some("own".into()), origin: Some("m2".into()), fp: Some("less".into()), lacking: 7, ..held(2) };
