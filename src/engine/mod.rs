@@ -23,6 +23,7 @@ pub mod logging;
 mod metrics;
 pub mod model;
 mod on_failure;
+mod pace;
 mod pages;
 mod paging;
 pub mod plan;

@@ -6,22 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::identity::Peer;
-use super::lease;
 use super::presence::Presence;
 use super::routes;
 use super::state::Engine;
+use super::{lease, pace};
 use crate::api::socket::{self, Found};
 
 /// Clients at once; a further one waits in the kernel's queue.
 const CONNECTIONS: usize = 512;
-/// A client that has not sent its request by then is dropped.
-const HEADER: Duration = Duration::from_secs(10);
+/// A client that has not sent the whole head of a request by then is dropped.
+const HEAD: Duration = Duration::from_secs(10);
 /// Requests that are under way at the end get so long.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -139,9 +138,7 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
         let engine = engine.clone();
         tasks.spawn(async move {
             let _permit = permit;
-            let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEADER);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = pace::connection(stream, service, HEAD);
             tokio::pin!(connection);
             tokio::select! {
                 // A client that goes away is no event.

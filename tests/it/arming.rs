@@ -103,6 +103,17 @@ fn a_lease_ends_when_it_is_given_back_and_with_its_time() {
 }
 
 #[test]
+fn a_console_that_nobody_touches_stays_armed() {
+    let home = home();
+    let mut ours = Connection::open(&home.socket());
+    assert_eq!(ours.arm(900, "thinking").0, 200);
+    // Longer than the head of a request may take: silence between two requests is none.
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(armed(&home).len(), 1);
+    assert_eq!(ours.run().0, 200);
+}
+
+#[test]
 fn a_lease_ends_with_its_connection_and_the_chain_says_so() {
     let home = home();
     let mut ours = Connection::open(&home.socket());
