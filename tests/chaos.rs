@@ -230,7 +230,9 @@ fn work(plan: &Plan, n: u64, next: &AtomicUsize, stop: &AtomicBool, report: &Mut
                 r.approvals += approvals.len();
                 let by_clock = evidence.occurrences.iter().filter(|o| matches!(o.outcome.as_str(), "ran" | "late"));
                 let by_clock = by_clock.filter_map(|o| Some((o.pipeline.clone(), o.run?, check::NOBODY.to_owned())));
-                let promised: Vec<_> = estate.told.iter().cloned().chain(by_clock).collect();
+                let by_stage = evidence.runs.iter().filter(|r| r.parent().is_some());
+                let by_stage = by_stage.map(|r| (r.pipeline.clone(), r.number, check::NOBODY.to_owned()));
+                let promised: Vec<_> = estate.told.iter().cloned().chain(by_clock).chain(by_stage).collect();
                 r.violations.extend(check::audited(&promised, &runs));
                 r.violations.extend(check::agreed(&evidence.runs, &approvals));
             }

@@ -63,6 +63,12 @@ pub struct Status {
     pub links: Vec<String>,
 }
 
+/// `GET /v1/machine`: how the engine finds its own surroundings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub rows: Vec<crate::domain::doctor::Row>,
+}
+
 /// `POST /v1/arm`: lets requests on this connection change something, for a time. `POST /v1/disarm` on it, and its end, take that back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

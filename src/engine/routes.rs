@@ -18,12 +18,12 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, contents, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows,
+    act, approvals, contents, doctor, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows,
     secret_acts, tested, trees, wait, why,
 };
 use crate::api::ApiError;
 use crate::api::error::ErrorBody;
-use crate::api::types::{Arm, Do, MAX_BODY, Why};
+use crate::api::types::{Arm, Do, MAX_BODY, Machine, Why};
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState};
 
@@ -37,6 +37,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/get/{what}", get(table))
+        .route("/v1/machine", get(machine))
         .route("/v1/do", post(change))
         .route("/v1/arm", post(arm))
         .route("/v1/disarm", post(disarm))
@@ -120,6 +121,12 @@ async fn status(State(engine): Shared, Extension(peer): Extension<Peer>) -> Resu
     let mut status = blocking(move || engine.status()).await?;
     status.you = caller.actor.name;
     Ok(answer(&status))
+}
+
+/// What the engine sees of its machine; `get doctor` has the rest beside it, which takes far ends to answer.
+async fn machine(State(engine): Shared, Extension(peer): Extension<Peer>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&blocking(move || Ok(Machine { rows: doctor::engine_rows(&engine) })).await?))
 }
 
 async fn table(

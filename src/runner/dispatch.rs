@@ -189,11 +189,13 @@ impl Dispatcher {
     pub async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
         // Bounded by its own trial; runs can be queued meanwhile, for that needs only the store.
         let launcher = super::scope::launcher(self.shared.cfg.exe.clone()).await;
+        let _ = self.shared.scopes.set(!launcher.prefix.is_empty());
         self.shared = Arc::new(Shared {
             cfg: self.shared.cfg.clone(),
             launcher,
             events: self.shared.events.clone(),
             named: self.shared.named.clone(),
+            scopes: self.shared.scopes.clone(),
         });
         self.rebuild();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
@@ -343,6 +345,7 @@ impl Dispatcher {
             launcher: self.shared.launcher.clone(),
             events: self.shared.events.clone(),
             named: self.shared.named.clone(),
+            scopes: self.shared.scopes.clone(),
         });
     }
 

@@ -1,7 +1,7 @@
 //! `Runner`: the handle that the engine holds. Durable first, then told to the dispatcher; clones share one runner.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,7 @@ struct Inner {
     stop: CancellationToken,
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
     plans: Arc<PlanCache>,
+    scopes: Arc<OnceLock<bool>>,
 }
 
 impl Drop for Inner {
@@ -73,7 +74,9 @@ impl Runner {
             launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new(), forkserver: None },
             events: events.clone(),
             named: Default::default(),
+            scopes: Default::default(),
         };
+        let scopes = shared.scopes.clone();
         let dispatcher = Dispatcher {
             boot_id: cfg.clock.boot_id().into(),
             shared: Arc::new(shared),
@@ -98,7 +101,7 @@ impl Runner {
             wall_offset_us: None,
         };
         let task = Mutex::new(Some(tokio::spawn(dispatcher.serve(inbox))));
-        Self { inner: Arc::new(Inner { store, cfg, events, changes, refreshes, stop, task, plans }) }
+        Self { inner: Arc::new(Inner { store, cfg, events, changes, refreshes, stop, task, plans, scopes }) }
     }
 
     /// Stops dispatching and waits until nothing of this runner is at work. Attempts go on under their shims.
@@ -113,6 +116,11 @@ impl Runner {
     /// The store, for reading. What changes runs goes through this handle.
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// Whether steps are started in scopes of systemd; none while that is being tried.
+    pub fn scopes(&self) -> Option<bool> {
+        self.inner.scopes.get().copied()
     }
 
     /// Resolves when the dispatcher has stopped by itself: another engine has taken the store over.

@@ -33,6 +33,8 @@ pub struct Shared {
     pub launcher: Launcher,
     pub events: mpsc::Sender<Event>,
     pub named: Arc<Named>,
+    /// Whether shims are started in scopes of systemd; unset until it was tried.
+    pub scopes: Arc<std::sync::OnceLock<bool>>,
 }
 
 /// Directories between the state directory and an attempt whose names this process has made durable. None of them is ever removed and made

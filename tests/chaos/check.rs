@@ -11,6 +11,16 @@ pub struct RunClaim {
     pub number: u64,
     pub state: String,
     pub verdict: String,
+    /// What set it off; `upstream:RUN:…` of a run that a stage started.
+    pub cause: String,
+}
+
+impl RunClaim {
+    /// The run whose stage started this one.
+    pub fn parent(&self) -> Option<(String, u64)> {
+        let (pipeline, number) = self.cause.strip_prefix("upstream:")?.split(':').next()?.split_once('#')?;
+        Some((pipeline.to_owned(), number.parse().ok()?))
+    }
 }
 
 /// One attempt as the store tells it.
@@ -129,6 +139,7 @@ pub fn check(e: &Evidence) -> Vec<Violation> {
     }
     logs(e, &mut bad);
     successes(e, &mut bad);
+    children(e, &mut bad);
     natural(e, &mut bad);
     ledger(e, &mut bad);
     out.sort();
@@ -393,13 +404,44 @@ fn successes(e: &Evidence, bad: Bad) {
     }
 }
 
+/// I1 and I13 of runs that stages start: each cell starts one run, and no run is a success before those that it waits for are.
+fn children(e: &Evidence, bad: Bad) {
+    let mut runs_of: BTreeMap<&str, BTreeSet<(String, u64)>> = BTreeMap::new();
+    for j in e.journals.values().filter(|j| !j.head.origin.is_empty()) {
+        runs_of.entry(&j.head.origin).or_default().insert((j.head.pipeline.clone(), j.head.number));
+    }
+    for (origin, runs) in runs_of.iter().filter(|(_, r)| r.len() > 1) {
+        bad("I1", format!("{origin} started {} runs: {runs:?}", runs.len()));
+    }
+    let mut causes = BTreeSet::new();
+    for r in e.runs.iter().filter(|r| r.parent().is_some() && !causes.insert(r.cause.as_str())) {
+        bad("I1", format!("{} is another run for the cause {}", name(&r.pipeline, r.number), r.cause));
+    }
+    for r in e.runs.iter().filter(|r| r.pipeline == "nest" && r.verdict == "success") {
+        let run = name(&r.pipeline, r.number);
+        for stage in ["one", "both/a", "both/b"] {
+            let origin = format!("{run}/{stage}");
+            let passed = e.journals.values().any(|j| j.head.origin == origin && j.end() == Some(0));
+            if !passed {
+                bad("I13", format!("{run} is called a success, and no run for {origin} ever ended with 0"));
+            }
+        }
+    }
+}
+
 /// Nothing is lost: a run whose attempts were left alone ends as its pipeline says, whatever became of clients and engines.
 fn natural(e: &Evidence, bad: Bad) {
-    let hit: BTreeSet<(&str, u64)> = e.attempts.iter().filter(|a| e.hit.contains(&a.id)).map(|a| (a.pipeline.as_str(), a.number)).collect();
-    for r in e.runs.iter().filter(|r| r.state == "done" && !hit.contains(&(r.pipeline.as_str(), r.number))) {
+    let of = |a: &AttemptClaim| (a.pipeline.clone(), a.number);
+    let mut hit: BTreeSet<(String, u64)> = e.attempts.iter().filter(|a| e.hit.contains(&a.id)).map(of).collect();
+    // What befell a run befell the one that waits for it; and who is cancelled takes those along that it waits for.
+    let above: Vec<_> = e.runs.iter().filter(|r| hit.contains(&(r.pipeline.clone(), r.number))).filter_map(RunClaim::parent).collect();
+    hit.extend(above);
+    let asked =
+        |r: &RunClaim| e.cancelled.contains(&(r.pipeline.clone(), r.number)) || r.parent().is_some_and(|p| e.cancelled.contains(&p));
+    for r in e.runs.iter().filter(|r| r.state == "done" && !hit.contains(&(r.pipeline.clone(), r.number))) {
         if let Some(nature) = e.natures.iter().find(|n| n.pipeline == r.pipeline)
             && r.verdict != nature.verdict
-            && !(r.verdict == "cancelled" && e.cancelled.contains(&(r.pipeline.clone(), r.number)))
+            && !(r.verdict == "cancelled" && asked(r))
         {
             bad("I2", format!("{} was left alone and ended as {}, not {}", name(&r.pipeline, r.number), r.verdict, nature.verdict));
         }

@@ -262,6 +262,13 @@ impl Estate {
         self.store()?.query_row(sql, [quoted], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64, r.get(2)?))).ok()
     }
 
+    /// An open run that a stage of this one has started.
+    pub fn child_of(&self, pipeline: &str, number: u64) -> Option<(String, u64)> {
+        let sql = "SELECT pipeline, number FROM run WHERE cause GLOB ?1 AND state != 'done' ORDER BY id DESC LIMIT 1";
+        let cause = format!("upstream:{pipeline}[#]{number}:*");
+        self.store()?.query_row(sql, [cause], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64))).ok()
+    }
+
     pub fn run_dir(&self, pipeline: &str, number: u64) -> PathBuf {
         self.home.state().join("runs").join(pipeline).join(number.to_string())
     }
@@ -386,9 +393,9 @@ impl Estate {
         // One state of the store, whatever is written meanwhile.
         let db = db.transaction().map_err(|e| format!("the store cannot be read: {e}"))?;
         let fail = |e: rusqlite::Error| format!("the store cannot be read: {e}");
-        let mut runs = db.prepare("SELECT pipeline, number, state, coalesce(verdict, '') FROM run").map_err(fail)?;
+        let mut runs = db.prepare("SELECT pipeline, number, state, coalesce(verdict, ''), coalesce(cause, '') FROM run").map_err(fail)?;
         let rows = runs.query_map([], |r| {
-            Ok(RunClaim { pipeline: r.get(0)?, number: r.get::<_, i64>(1)? as u64, state: r.get(2)?, verdict: r.get(3)? })
+            Ok(RunClaim { pipeline: r.get(0)?, number: r.get::<_, i64>(1)? as u64, state: r.get(2)?, verdict: r.get(3)?, cause: r.get(4)? })
         });
         e.runs = rows.and_then(Iterator::collect).map_err(fail)?;
         let sql = "SELECT a.id, r.pipeline, r.number, a.state, coalesce(a.verdict, ''), a.code, a.ingests, a.log_dropped_bytes, a.dir \

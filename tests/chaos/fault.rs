@@ -24,8 +24,7 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`, runs that stages start by
-    /// `tests/it/umbrella`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -52,9 +51,9 @@ pub const POINTS: &[Point] = &[
     point("runner.pinned", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.reopened", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.inputs", Target::Engine, Doing::Claimed, "-"),
-    point("runner.child-wanted", Target::Engine, Doing::BeforeClaim, "-"),
-    point("runner.child-started", Target::Engine, Doing::BeforeClaim, "-"),
-    point("runner.child-ended", Target::Engine, Doing::Ingest, "-"),
+    point("runner.child-wanted", Target::Engine, Doing::BetweenStages, "nest"),
+    point("runner.child-started", Target::Engine, Doing::BetweenStages, "nest"),
+    point("runner.child-ended", Target::Engine, Doing::Ingest, "nest"),
     point("overlay.made", Target::Engine, Doing::BeforeClaim, "-"),
     point("promotion.saved", Target::Engine, Doing::BeforeClaim, "-"),
     point("promotion.decided", Target::Engine, Doing::BeforeClaim, "-"),
@@ -174,7 +173,7 @@ pub struct Outcome {
 }
 
 /// What mixes with the run that is aimed at.
-const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "pool", "pool", "gate", "sync", "promote"];
+const CROWD: &[&str] = &["solo", "cells", "flaky", "posted", "good", "stray", "pool", "pool", "gate", "sync", "promote", "nest", "nest"];
 
 /// How long a moment is waited for before the round counts as missed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -186,7 +185,7 @@ fn pipeline_for(doing: Doing, rng: &mut Rng) -> &'static str {
         Doing::Publish => "sync",
         Doing::Draining => "stray",
         Doing::Started => "good",
-        Doing::BetweenStages => "gap",
+        Doing::BetweenStages => rng.pick(&["gap", "nest"]),
         _ => rng.pick(&["solo", "cells", "flaky", "good"]),
     }
 }
@@ -440,7 +439,11 @@ fn by_chance(estate: &mut Estate, rng: &mut Rng, out: &mut Outcome) -> Result<()
 
 /// Kills `target` of the run of `token`, and says what the run was doing right before; none where there was nothing to kill.
 fn strike(estate: &mut Estate, target: Target, token: &str, client: Option<&mut Child>, rng: &mut Rng) -> Option<Doing> {
-    let place = estate.find(token);
+    let mut place = estate.find(token);
+    // Where it waits for a run of another pipeline, that one is struck as often.
+    if let Some(child) = place.as_ref().and_then(|(p, n, _)| estate.child_of(p, *n)).filter(|_| rng.one_in(2)) {
+        place = Some((child.0, child.1, false));
+    }
     let list = match &place {
         Some((pipeline, number, _)) => view::attempts(&estate.run_dir(pipeline, *number), &estate.journal),
         None => Vec::new(),
@@ -469,7 +472,7 @@ fn strike(estate: &mut Estate, target: Target, token: &str, client: Option<&mut 
             estate.hit.insert(attempt.id.clone());
             kill(pid);
         }
-        Target::Step => return kill_step(estate, token, rng).then_some(doing),
+        Target::Step => return kill_step_of(estate, &list, rng).then_some(doing),
     }
     Some(doing)
 }
@@ -478,6 +481,10 @@ fn strike(estate: &mut Estate, target: Target, token: &str, client: Option<&mut 
 fn kill_step(estate: &mut Estate, token: &str, rng: &mut Rng) -> bool {
     let Some((pipeline, number, _)) = estate.find(token) else { return false };
     let list = view::attempts(&estate.run_dir(&pipeline, number), &estate.journal);
+    kill_step_of(estate, &list, rng)
+}
+
+fn kill_step_of(estate: &mut Estate, list: &[Attempt], rng: &mut Rng) -> bool {
     let Some(attempt) = list.iter().rev().find(|a| a.doing().is_some() && a.child.is_some()) else { return false };
     let leader = attempt.child.filter(|c| view::is_same(*c) && alive(c.0));
     let pid = match leader {
@@ -503,7 +510,7 @@ fn power_cut(estate: &mut Estate, library: &Path, rng: &mut Rng, out: &mut Outco
     estate.start_engine(&[("LD_PRELOAD", &library), ("QD_SYNC_LEDGER", &file)])?;
     let mut tokens = Vec::new();
     for _ in 0..3 {
-        let pipeline = rng.pick(&["solo", "cells", "good", "posted"]);
+        let pipeline = rng.pick(&["solo", "cells", "good", "posted", "nest"]);
         estate.submit(pipeline)?;
         tokens.push(estate.told.last().map(|t| t.2.clone()).unwrap_or_default());
     }

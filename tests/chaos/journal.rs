@@ -42,6 +42,9 @@ pub struct Head {
     pub step: String,
     pub cell: String,
     pub token: String,
+    /// Of a run that a stage started: that run, stage and cell; empty for all others.
+    #[serde(default)]
+    pub origin: String,
     /// `NAME:ex`, `NAME:sh` or `NAME:n2` (one of two slots); empty without a lock.
     pub lock: String,
     /// Lines that it means to write to its output.
@@ -133,6 +136,7 @@ pub fn step(args: &[String]) -> ! {
         step: var("QD_STEP"),
         cell: arg("cell"),
         token: var("token"),
+        origin: var("origin"),
         lock: arg("lock"),
         lines,
         again: arg("again") == "1",

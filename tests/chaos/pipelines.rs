@@ -21,6 +21,8 @@ pub static NATURES: &[Nature] = &[
     Nature { pipeline: "gate", verdict: "success", must: &["asked", "agreed"] },
     Nature { pipeline: "promote", verdict: "success", must: &["promoted"] },
     Nature { pipeline: "sync", verdict: "success", must: &["before", "after"] },
+    Nature { pipeline: "nest", verdict: "success", must: &["before", "after"] },
+    Nature { pipeline: "leaf", verdict: "success", must: &["leaf"] },
     Nature { pipeline: "tick", verdict: "success", must: &["timed"] },
     Nature { pipeline: "tock", verdict: "success", must: &["timed"] },
     Nature { pipeline: "tack", verdict: "success", must: &["timed"] },
@@ -169,6 +171,28 @@ stages:
     run: exec "$CHAOS" step cell=promoted ms=5
 "#;
 
+/// Its middle stages are runs of `leaf`: one under a lock that only this file knows, two beside each other, one that is not waited for.
+const NEST: &str = r#"
+stages:
+  - name: before
+    run: exec "$CHAOS" step cell=before ms=10
+  - name: one
+    locks: [shelf]
+    build: {pipeline: leaf, parameters: {origin: "${run.id}/one", shelf: "shelf:ex"}}
+  - name: both
+    matrix: {k: [a, b]}
+    build: {pipeline: leaf, parameters: {origin: "${run.id}/both/${matrix.k}"}}
+  - name: loose
+    build: {pipeline: leaf, parameters: {origin: "${run.id}/loose"}, wait: false}
+  - name: after
+    run: exec "$CHAOS" step cell=after ms=10
+"#;
+const LEAF: &str = r#"
+stages:
+  - name: leaf
+    run: exec "$CHAOS" step cell=leaf ms=40 lock="$shelf"
+"#;
+
 /// Nobody asks for it but the clock.
 const TIMED_BODY: &str = r#"
 stages:
@@ -220,6 +244,8 @@ pub const PIPELINES: &[(&str, &str)] = &[
     ("push", PUSH),
     ("promote", PROMOTE),
     ("gate", GATE),
+    ("nest", NEST),
+    ("leaf", LEAF),
     ("tick", TIMED_BODY),
     ("tock", TIMED_BODY),
     ("tack", TIMED_BODY),
@@ -229,6 +255,10 @@ pub const PIPELINES: &[(&str, &str)] = &[
 pub fn text(name: &str, body: &str, exe: &str, chaos: &Path, journal: &Path, url: &str, tree: &Path) -> String {
     let parameters: String =
         ["token", "point", "once", "hold"].iter().map(|p| format!("  {p}: {{type: string, default: none}}\n")).collect();
+    let parameters = match name {
+        "leaf" => format!("{parameters}  origin: {{type: string, default: \"\"}}\n  shelf: {{type: string, default: \"\"}}\n"),
+        _ => parameters,
+    };
     let env = format!("  QUARTERDECK: {exe}\n  CHAOS: {}\n  CHAOS_JOURNAL: {}\n", chaos.display(), journal.display());
     let body = body.replace("@URL@", url).replace("@TREE@", &tree.to_string_lossy());
     let body = body.replace("@ROOT@", &tree.with_file_name("promoted").to_string_lossy());

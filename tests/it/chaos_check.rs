@@ -23,6 +23,7 @@ fn journal(attempt: &str, number: u64, from: u64, to: u64, code: i32) -> Journal
         step: "one".into(),
         cell: String::new(),
         token: format!("t{number}"),
+        origin: String::new(),
         lock: "press:ex".into(),
         lines: 2,
         again: false,
@@ -40,7 +41,7 @@ fn world() -> Evidence {
         e.journals.insert(id.clone(), journal(&id, n, n * 100, n * 100 + 50, 0));
         e.statuses.insert(id.clone(), StatusFile { code: Some(0), ended_by: "itself".into() });
         e.logs.insert(id.clone(), (0..2).map(|i| output_line(&id, i)).collect::<String>().into_bytes());
-        e.runs.push(RunClaim { pipeline: "p".into(), number: n, state: "done".into(), verdict: "success".into() });
+        e.runs.push(RunClaim { pipeline: "p".into(), number: n, state: "done".into(), verdict: "success".into(), ..RunClaim::default() });
         e.attempts.push(AttemptClaim {
             id,
             pipeline: "p".into(),
@@ -84,6 +85,41 @@ fn i1_a_command_that_began_twice_is_seen() {
     broken("I1", "after it had ended with 0", |e| {
         e.journals.insert("b".into(), journal("b", 1, 400, 450, 0));
     });
+}
+
+#[test]
+fn i1_and_i13_a_stage_that_started_two_runs_or_did_not_wait_is_seen() {
+    let child = |e: &mut Evidence| {
+        for (id, n) in [("a1", 1), ("a2", 2)] {
+            e.journals.get_mut(id).unwrap().head.origin = "nest#1/one".into();
+            e.runs[n - 1].cause = "upstream:nest#1:0:stage:1:0".into();
+        }
+    };
+    broken("I1", "nest#1/one started 2 runs", child);
+    broken("I1", "another run for the cause upstream:nest#1", child);
+    let parent = |e: &mut Evidence| {
+        e.runs.push(RunClaim {
+            pipeline: "nest".into(),
+            number: 1,
+            state: "done".into(),
+            verdict: "success".into(),
+            ..RunClaim::default()
+        });
+    };
+    broken("I13", "no run for nest#1/both/b ever ended with 0", parent);
+    // What befell the run of a stage excuses the run that waits for it, and a cancel above one below.
+    let mut e = world();
+    e.runs[0].cause = "upstream:p#2:0:stage:1:0".into();
+    e.runs[1].verdict = "lost".into();
+    assert!(check(&e).iter().any(|v| v.what.contains("p#2 was left alone")));
+    e.hit.insert("a1".into());
+    assert!(!check(&e).iter().any(|v| v.what.contains("left alone")), "{:#?}", check(&e));
+    let mut e = world();
+    e.runs[0].cause = "upstream:p#2:0:stage:1:0".into();
+    e.runs[0].verdict = "cancelled".into();
+    assert!(check(&e).iter().any(|v| v.what.contains("p#1 was left alone")));
+    e.cancelled.insert(("p".into(), 2));
+    assert!(!check(&e).iter().any(|v| v.what.contains("left alone")));
 }
 
 #[test]
@@ -215,7 +251,7 @@ fn i16_a_run_without_its_one_entry_is_seen() {
     assert!(entries(&["p#1", "p#2", "q#1"]).is_empty());
     assert_eq!(entries(&["p#1"]).len(), 1);
     assert_eq!(entries(&["p#1", "p#2", "p#2"]).len(), 1);
-    let gate = [RunClaim { pipeline: "gate".into(), number: 1, state: "done".into(), verdict: "success".into() }];
+    let gate = [RunClaim { pipeline: "gate".into(), number: 1, state: "done".into(), verdict: "success".into(), ..RunClaim::default() }];
     assert!(check::agreed(&gate, &["gate#1".into()]).is_empty() && check::agreed(&gate, &["gate#1/consent".into()]).is_empty());
     assert_eq!(check::agreed(&gate, &["gate#11".into()]).len(), 1);
 }
@@ -302,8 +338,15 @@ fn the_pipelines_of_the_harness_lint_clean() {
     let mut catalog = quarterdeck::pipeline::catalog::Catalog { time_zone: "UTC".into(), ..Default::default() };
     catalog.kinds = quarterdeck::steps::catalog().to_vec();
     catalog.sets.insert("core".into(), vec!["core".into()]);
+    let text = |name, body| pipelines::text(name, body, "/q", Path::new("/c"), Path::new("/j"), "http://127.0.0.1:1", Path::new("/t"));
     for (name, body) in pipelines::PIPELINES {
-        let text = pipelines::text(name, body, "/q", Path::new("/c"), Path::new("/j"), "http://127.0.0.1:1", Path::new("/t"));
+        catalog.pipelines.push((*name).to_owned());
+        if let (Some(file), _) = quarterdeck::pipeline::load(&text(name, body), name, &catalog) {
+            catalog.outlines.insert((*name).to_owned(), quarterdeck::pipeline::outline::Outline::of(&file));
+        }
+    }
+    for (name, body) in pipelines::PIPELINES {
+        let text = text(name, body);
         let (file, found) = quarterdeck::pipeline::load(&text, name, &catalog);
         let errors: Vec<_> = found.iter().filter(|d| d.is_error()).collect();
         assert!(file.is_some() && errors.is_empty(), "{name}: {errors:#?}\n{text}");

@@ -48,9 +48,21 @@ fn without_an_engine_it_judges_the_machine_and_the_site_and_starts_nothing() {
     for check in ["disk-space", "inodes", "clock", "time-zone", "linger", "containment"] {
         row(&all, check);
     }
+    says(&all, "containment", row(&all, "containment")["state"].as_str().unwrap(), "an engine that is started from here");
     assert!(!home.socket().exists(), "nothing was started");
     home.qd(["engine", "start"]).expect(0);
     let all = rows(&home, 0);
+    // What the engine has is what its steps get.
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let attempts = std::fs::read_dir(home.state().join("runs/hello/1/attempts")).unwrap();
+    let started = std::fs::read(attempts.flatten().next().unwrap().path().join("started.json")).unwrap();
+    let got = serde_json::from_slice::<Value>(&started).unwrap()["containment"].as_str().unwrap().to_owned();
+    let (state, words) = match got.as_str() {
+        "systemd-scope" => ("ok", "the engine's steps: a systemd scope"),
+        "cgroup" => ("ok", "the engine's steps: a cgroup of its own"),
+        other => ("warn", if other == "subreaper" { "the engine's steps: session and subreaper only" } else { panic!("{got}") }),
+    };
+    says(&all, "containment", state, words);
     says(&all, "socket", "ok", "answers");
     says(&all, "engine", "ok", "pid ");
     home.qd(["engine", "drain"]).expect(0);

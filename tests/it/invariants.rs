@@ -32,6 +32,7 @@ const INVARIANTS: &[Invariant] = &[
         &[
             "chaos::I1",
             "it::chaos_check::i1_a_command_that_began_twice_is_seen",
+            "it::chaos_check::i1_and_i13_a_stage_that_started_two_runs_or_did_not_wait_is_seen",
             "it::runner::restart::i1_a_step_that_runs_across_a_restart_runs_once_and_its_exit_code_is_known",
             "it::shim::crash::before_the_evidence_the_command_never_ran_i1",
             "it::shim::crash::between_evidence_and_verdict_it_is_lost_and_nothing_runs_on_i1_i6",
@@ -164,6 +165,7 @@ const INVARIANTS: &[Invariant] = &[
         &[
             "chaos::I13",
             "it::chaos_check::i13_a_success_that_nobody_wrote_is_seen",
+            "it::chaos_check::i1_and_i13_a_stage_that_started_two_runs_or_did_not_wait_is_seen",
             "it::shim::hostile::only_exit_0_is_exit_0_i13",
             "lib::src/runner/ingest.rs::i13_only_a_written_exit_0_is_a_success",
             "it::invariants::power::i1_no_power_cut_makes_a_command_start_twice_nor_a_verdict_that_nobody_wrote_i3_i13",

@@ -3,6 +3,8 @@
 //! The engine is a process of its own that runs this test program's `the_engine`: who logged in is a parameter of the engine, and comes from
 //! a file of the test. The kernel still says which uid asks: a thread takes that uid, or `setpriv` runs the command line with it.
 
+mod children;
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;

@@ -12,7 +12,6 @@ use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::doctor::{self, Row, State};
 use crate::engine::doctor::{cobbler, far, files, machine_rows};
-use crate::secret::KernelCache;
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     // A broken site file is a row, and no reason to say nothing about the rest.
@@ -20,14 +19,13 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     let known = site.is_ok();
     let site = site.unwrap_or_default();
     let mut rows = vec![doctor::terminal(&terminal::terminal())];
-    rows.extend(machine_rows(&ctx.dirs.state, &site, ctx.uid));
+    // What steps get is what the engine has, not what this shell has.
+    let (engine, machine) = site::engine(ctx, &site);
+    rows.extend(machine.unwrap_or_else(|| machine_rows(&ctx.dirs.state, &site, ctx.uid)));
     rows.extend(files(&ctx.dirs, ctx.uid, known.then_some(&site)));
-    rows.extend(site::engine(ctx, &site));
+    rows.extend(engine);
     rows.extend(site::mirrors(ctx, &site));
     rows.extend(secrets(ctx, &site));
-    if site.secrets.values().any(|s| s.cache.is_some()) {
-        rows.push(doctor::secret_cache(KernelCache::start().is_some()));
-    }
     let asked = super::connect::block_on(async { Ok(tokio::join!(far::ask(&site), cobbler::ask(&site))) });
     let ((far, ahead), cobblers) = asked.unwrap_or_default();
     if !far.is_empty() {

@@ -1,7 +1,7 @@
 //! The probe of the site's engine, where one runs.
 
 use crate::api::client::{ANSWER, Client, NoConnection, Trouble};
-use crate::api::types::{Rows, Status};
+use crate::api::types::{Machine, Rows, Status};
 use crate::cli::Ctx;
 use crate::cli::connect::block_on;
 use crate::config::Site;
@@ -9,29 +9,34 @@ use crate::domain::doctor::{self, EngineFacts, Row, SocketFacts, SocketState};
 use crate::domain::filter::cell;
 use crate::domain::freshness::Light;
 
-/// Exactly the one socket of the site is tried, and nothing is started.
-pub fn engine(ctx: &Ctx, site: &Site) -> Vec<Row> {
+/// Rows of the site's engine, and what it says of its machine; none where nobody answers. Exactly the one socket of the site is tried, and
+/// nothing is started.
+pub fn engine(ctx: &Ctx, site: &Site) -> (Vec<Row>, Option<Vec<Row>>) {
     let (path, shared) = ctx.dirs.socket(site);
     let asked = block_on(async {
         Ok(match Client::connect(&path, ctx.uid, shared).await {
-            Err(NoConnection::Absent) => (SocketState::Absent, None),
-            Err(NoConnection::Refused(why)) => (SocketState::Refused(why), None),
-            Err(NoConnection::Silent(why)) => (SocketState::Silent(why), None),
+            Err(NoConnection::Absent) => (SocketState::Absent, None, None),
+            Err(NoConnection::Refused(why)) => (SocketState::Refused(why), None, None),
+            Err(NoConnection::Silent(why)) => (SocketState::Silent(why), None, None),
             Ok(mut client) => match client.get::<Status>("/v1/status", ANSWER).await {
-                Ok(status) => (SocketState::Answers, Some(status)),
-                Err(Trouble::Answer(e)) => (SocketState::Denied(e.message), None),
-                Err(Trouble::Lost(why)) => (SocketState::Silent(why), None),
+                Ok(status) => {
+                    // An engine of another version may not know the question.
+                    let machine = client.get::<Machine>("/v1/machine", ANSWER).await.ok().map(|m| m.rows);
+                    (SocketState::Answers, Some(status), machine)
+                }
+                Err(Trouble::Answer(e)) => (SocketState::Denied(e.message), None, None),
+                Err(Trouble::Lost(why)) => (SocketState::Silent(why), None, None),
             },
         })
     });
-    let (state, status) = asked.unwrap_or_else(|e| (SocketState::Silent(e.error.message), None));
+    let (state, status, machine) = asked.unwrap_or_else(|e| (SocketState::Silent(e.error.message), None, None));
     let answers = matches!(state, SocketState::Answers | SocketState::Absent);
     let mut rows = vec![doctor::socket(&SocketFacts { path: path.display().to_string(), shared, state })];
     let facts = status.map(|s| EngineFacts { version: s.version, pid: s.pid, site_error: s.site_error, draining: s.draining });
     if answers {
         rows.push(doctor::engine(facts.as_ref(), env!("CARGO_PKG_VERSION")));
     }
-    rows
+    (rows, machine)
 }
 
 /// What a running engine says of the replicas that it looks at. Without one nobody does, and no row says so: the engine has its own.

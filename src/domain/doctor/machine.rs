@@ -261,28 +261,28 @@ pub fn linger(f: &LingerFacts) -> Row {
     }
 }
 
-/// What would hold a step's processes together.
+/// What holds a step's processes together, or would.
 #[derive(Debug, Clone, Copy)]
 pub struct Containing {
     pub rung: Containment,
+    /// A running engine says so of its own steps; else it is what an engine would get that is started from here.
+    pub by_engine: bool,
     /// The kernel has `cgroup.kill` (5.14).
     pub cgroup_kill: bool,
 }
 
 pub fn containment(f: &Containing) -> Row {
+    let who = if f.by_engine { "the engine's steps" } else { "steps of an engine that is started from here" };
+    let warn = |why: &str, help: &str| {
+        let found = format!("{who}: session and subreaper only, so a fork storm may outrun the sweep ({why})");
+        Row::new("containment", State::Warn, found, help)
+    };
     match f.rung {
-        Containment::SystemdScope => Row::ok("containment", "a systemd scope holds each step: no process escapes"),
-        Containment::Cgroup => Row::ok("containment", "a cgroup of its own holds each step: no process escapes"),
-        Containment::Subreaper if !f.cgroup_kill => Row::new(
-            "containment",
-            State::Warn,
-            "session and subreaper only: a fork storm may outrun the sweep (kernel older than 5.14)",
-            "a newer kernel gives each step a cgroup",
-        ),
-        Containment::Subreaper => Row::new(
-            "containment",
-            State::Warn,
-            "session and subreaper only: the engine may not write its own cgroup, so a fork storm may outrun the sweep",
+        Containment::SystemdScope => Row::ok("containment", format!("{who}: a systemd scope holds each, no process escapes")),
+        Containment::Cgroup => Row::ok("containment", format!("{who}: a cgroup of its own holds each, no process escapes")),
+        Containment::Subreaper if !f.cgroup_kill => warn("kernel older than 5.14", "a newer kernel gives each step a cgroup"),
+        Containment::Subreaper => warn(
+            "it may not write its own cgroup",
             "run the engine as a unit with Delegate=yes (dist/), or by: systemd-run --user --scope -p Delegate=yes quarterdeck engine run",
         ),
     }

@@ -84,10 +84,14 @@ fn linger_and_containment_in_each_state() {
     says(linger(&LingerFacts { uid: 0, ..f.clone() }), State::Ok, "root");
     says(linger(&LingerFacts { systemd: false, ..f.clone() }), State::Unknown, "no systemd");
     says(linger(&LingerFacts { private: false, ..f }), State::Ok, "shared");
-    says(containment(&Containing { rung: Containment::SystemdScope, cgroup_kill: true }), State::Ok, "scope");
-    says(containment(&Containing { rung: Containment::Cgroup, cgroup_kill: true }), State::Ok, "cgroup");
-    says(containment(&Containing { rung: Containment::Subreaper, cgroup_kill: true }), State::Warn, "Delegate=yes");
-    says(containment(&Containing { rung: Containment::Subreaper, cgroup_kill: false }), State::Warn, "5.14");
+    let holds = |rung, cgroup_kill| Containing { rung, by_engine: true, cgroup_kill };
+    says(containment(&holds(Containment::SystemdScope, true)), State::Ok, "scope");
+    says(containment(&holds(Containment::Cgroup, true)), State::Ok, "cgroup");
+    says(containment(&holds(Containment::Subreaper, true)), State::Warn, "Delegate=yes");
+    says(containment(&holds(Containment::Subreaper, false)), State::Warn, "5.14");
+    says(containment(&holds(Containment::Cgroup, true)), State::Ok, "the engine's steps");
+    let here = Containing { by_engine: false, ..holds(Containment::Cgroup, true) };
+    says(containment(&here), State::Ok, "an engine that is started from here");
 }
 
 #[test]

@@ -79,8 +79,10 @@ pub fn linger(uid: u32, private: bool) -> LingerFacts {
     }
 }
 
-/// What this process would get; an engine in a unit may have more.
-pub fn containment() -> Containing {
+/// What steps get whose supervisors this process starts. `engine`: it is the engine, and whether it starts them in scopes of systemd; none
+/// where that is not known yet.
+pub fn containment(engine: Option<Option<bool>>) -> Containing {
     let probes = contain::probe_cgroup(rustix::system::uname().release().to_str().unwrap_or(""));
-    Containing { rung: contain::choose(&probes), cgroup_kill: probes.cgroup_kill }
+    let probes = contain::Probes { scope_works: probes.scope_works || engine == Some(Some(true)), ..probes };
+    Containing { rung: contain::choose(&probes), by_engine: engine.is_some(), cgroup_kill: probes.cgroup_kill }
 }

@@ -15,15 +15,26 @@ use super::trees;
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::doctor::{self, EngineFacts, Row, State};
+use crate::secret::KernelCache;
 
 pub use site::files;
 
 pub const DOCTOR: &[&str] = &["check", "state", "found", "help"];
 
-/// The machine as this process sees it. Blocks.
+/// The machine as this process sees it, which is no engine. Blocks.
 pub fn machine_rows(state: &Path, site: &Site, uid: u32) -> Vec<Row> {
+    surroundings(state, site, uid, None)
+}
+
+/// The machine as the engine sees it: its user, its session, its cgroup, its keys. Blocks.
+pub fn engine_rows(engine: &Engine) -> Vec<Row> {
+    let site = engine.watch.current().unwrap_or_default();
+    surroundings(&engine.watch.dirs().state, &site, engine.watch.uid(), Some(engine.runner.scopes()))
+}
+
+fn surroundings(state: &Path, site: &Site, uid: u32, engine: Option<Option<bool>>) -> Vec<Row> {
     let fs = machine::file_system(state);
-    vec![
+    let mut rows = vec![
         doctor::state_directory(&machine::state_directory(state), uid),
         doctor::file_system(fs.as_ref()),
         doctor::disk_space(fs.as_ref()),
@@ -31,8 +42,12 @@ pub fn machine_rows(state: &Path, site: &Site, uid: u32) -> Vec<Row> {
         doctor::clock(machine::clock()),
         doctor::time_zone(&machine::time_zone(&site.time_zone)),
         doctor::linger(&machine::linger(uid, site.socket.is_none())),
-        doctor::containment(&machine::containment()),
-    ]
+        doctor::containment(&machine::containment(engine)),
+    ];
+    if site.secrets.values().any(|s| s.cache.is_some()) {
+        rows.push(doctor::secret_cache(KernelCache::start().is_some()));
+    }
+    rows
 }
 
 /// All that this engine can say of itself and its surroundings; each far end is asked once, within its budget. Secrets are not asked for:
@@ -54,7 +69,7 @@ fn own(engine: &Engine) -> (Vec<Row>, Arc<Site>) {
     let current = engine.watch.current();
     let known = current.is_ok();
     let site = current.unwrap_or_default();
-    let mut out = machine_rows(&dirs.state, &site, uid);
+    let mut out = engine_rows(engine);
     out.extend(files(dirs, uid, known.then_some(&*site)));
     match engine.status() {
         Ok(s) => {

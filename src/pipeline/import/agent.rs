@@ -43,10 +43,22 @@ impl Converter<'_> {
                     (Some(image), None | Some(Some(_))) => {
                         let args = args_text(field("args").or_else(|| i.named("args")), &ctx.scope);
                         ctx.container = Some(Container { image, args });
+                        let said = i
+                            .body()
+                            .iter()
+                            .filter_map(as_call)
+                            .map(|f| f.name.as_str())
+                            .chain(i.args.iter().filter_map(|a| a.name.as_deref()));
+                        let lost: Vec<&str> =
+                            said.filter(|n| !matches!(*n, "image" | "args" | "label" | "reuseNode" | "customWorkspace")).collect();
+                        let mut why = "each script runs by `docker run` with the workspace".to_owned();
+                        if !lost.is_empty() {
+                            why.push_str(&format!("; without {}", lost.join(", ")));
+                        }
                         self.report.approximated(
                             &c.span,
                             what,
-                            "each script runs by `docker run` with the workspace",
+                            why,
                             "this machine needs docker, and the user of the engine the right to use it",
                         );
                         None

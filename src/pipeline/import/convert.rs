@@ -324,7 +324,7 @@ impl<'a> Converter<'a> {
             });
         }
         if let Some(n) = self.retry_all {
-            for s in &mut self.file.stages {
+            for s in self.file.stages.iter_mut().filter(|s| s.build.is_none()) {
                 s.retry.get_or_insert(n);
             }
         }

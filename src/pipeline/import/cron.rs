@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::pipeline::diagnostic::show;
 use crate::pipeline::schedule;
 
 /// A line of a `cron` or `pollSCM` text.
@@ -24,12 +25,13 @@ pub fn lines(text: &str, name: &str) -> Vec<Result<Cron, String>> {
             zone = Some(z.trim().to_owned());
             continue;
         }
-        out.push(one(line, name).and_then(|(pattern, hashed)| {
+        let read = one(line, name).and_then(|(pattern, hashed)| {
             if let Some(z) = &zone {
                 schedule::zone(z).map_err(|_| format!("`{z}` is not a time zone"))?;
             }
             Ok(Cron { pattern, zone: zone.clone(), hashed })
-        }));
+        });
+        out.push(read.map_err(|why| format!("`{}`: {why}", show(line))));
     }
     out
 }

@@ -298,6 +298,7 @@ impl Parts {
                     let script = e.child("command").map_or("", |c| c.text.as_str());
                     steps.push(stmt(call("sh", vec![(None, text(script, &e.span))], &e.span)));
                 }
+                "TriggerBuilder" => steps.extend(triggered(c, e)),
                 "BatchFile" => steps.push(stmt(call("bat", vec![(None, text(e.of("command"), &e.span))], &e.span))),
                 other => steps.push(stmt(call(other, Vec::new(), &e.span))),
             }
@@ -332,6 +333,68 @@ impl Parts {
         }
         steps
     }
+}
+
+/// "Trigger/call builds on other projects": a call of `build` for each of them.
+fn triggered(c: &mut Converter<'_>, e: &Element) -> Vec<Stmt> {
+    let mut out = Vec::new();
+    for config in e.child("configs").map(|c| c.children.as_slice()).unwrap_or_default() {
+        let mut parameters = Vec::new();
+        for p in config.child("configs").map(|c| c.children.as_slice()).unwrap_or_default() {
+            match p.short() {
+                "PredefinedBuildParameters" => parameters.extend(predefined(p.of("properties"), &p.span)),
+                "BooleanParameters" => {
+                    for b in p.child("configs").map(|c| c.children.as_slice()).unwrap_or_default() {
+                        let args = vec![(Some("name"), text(b.of("name"), &b.span)), (Some("value"), word(b.of("value").trim(), &b.span))];
+                        parameters
+                            .push(Value { kind: ValueKind::Call(Box::new(call("booleanParam", args, &b.span))), span: b.span.clone() });
+                    }
+                }
+                other => c.report.manual(
+                    &p.span,
+                    show(other),
+                    "the importer does not know these parameters of another job",
+                    "write them below `build: parameters:`",
+                ),
+            }
+        }
+        let wait = if config.child("block").is_some() { "true" } else { "false" };
+        for job in config.of("projects").split(',').map(str::trim).filter(|j| !j.is_empty()) {
+            let list = Value { kind: ValueKind::List(parameters.clone()), span: config.span.clone() };
+            let args = vec![(Some("job"), text(job, &config.span)), (Some("parameters"), list), (Some("wait"), word(wait, &config.span))];
+            out.push(stmt(call("build", args, &config.span)));
+        }
+    }
+    c.report.converted(&(e.span.start..e.inside), "build step", "see its parts");
+    if out.is_empty() {
+        out.push(stmt(call("TriggerBuilder", Vec::new(), &e.span)));
+    }
+    out
+}
+
+/// `NAME=value` a line; `$OTHER` and `${OTHER}` in a value are variables of the build.
+fn predefined(properties: &str, span: &Span) -> Vec<Value> {
+    let one = |line: &str| {
+        let (name, mut rest) = line.split_once('=').map(|(n, v)| (n.trim(), v.trim()))?;
+        let mut pieces = Vec::new();
+        while let Some(at) = rest.find('$') {
+            let (before, behind) = (rest.get(..at)?, rest.get(at + 1..)?);
+            let inner = behind.strip_prefix('{').and_then(|b| b.split_once('}'));
+            let (variable, after) = inner.unwrap_or_else(|| {
+                let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
+                behind.split_at(end)
+            });
+            pieces.push(Piece::Text(before.to_owned()));
+            pieces.push(if variable.is_empty() { Piece::Text("$".into()) } else { Piece::Expr(variable.to_owned()) });
+            rest = after;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        pieces.retain(|p| *p != Piece::Text(String::new()));
+        let value = Value { kind: ValueKind::Str(pieces), span: span.clone() };
+        let call = call("string", vec![(Some("name"), text(name, span)), (Some("value"), value)], span);
+        Some(Value { kind: ValueKind::Call(Box::new(call)), span: span.clone() })
+    };
+    properties.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).filter_map(one).collect()
 }
 
 fn discarder(e: &Element) -> Stmt {
@@ -421,7 +484,8 @@ fn publishers(c: &mut Converter<'_>, root: &Element) -> Vec<Stmt> {
             "WsCleanup" => steps.push(stmt(call("cleanWs", Vec::new(), &e.span))),
             "Fingerprinter" => steps.push(stmt(call("fingerprint", Vec::new(), &e.span))),
             "BuildTrigger" => {
-                let names: Vec<String> = e.of("childProjects").split(',').map(name_of).collect();
+                let listed = [e.child("childProjects"), e.find("projects")].into_iter().flatten().map(|p| p.text.as_str());
+                let names: Vec<String> = listed.flat_map(|p| p.split(',')).map(str::trim).filter(|p| !p.is_empty()).map(name_of).collect();
                 c.report.manual(
                     &e.span,
                     "downstream jobs",

@@ -3,6 +3,7 @@
 //! The file always passes lint: what lint would refuse is replaced by a failing step that quotes the original.
 
 mod agent;
+mod build;
 mod cond;
 mod convert;
 mod credentials;
@@ -146,6 +147,7 @@ fn replace(c: &mut Converter<'_>, i: usize, why: &str) -> bool {
     if stage.steps.len() == 1
         && stage.when.is_none()
         && stage.matrix.is_none()
+        && stage.build.is_none()
         && stage.steps[0].name.starts_with("by hand")
         && stage.post.is_empty()
     {

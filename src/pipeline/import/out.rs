@@ -57,8 +57,19 @@ pub struct Stage {
     pub allow_failure: bool,
     pub env: Pairs,
     pub approve: Option<Pairs>,
+    /// Instead of steps.
+    pub build: Option<Build>,
     pub steps: Vec<Step>,
     pub post: Vec<(&'static str, Vec<Step>)>,
+}
+
+/// A run of another pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Build {
+    pub pipeline: String,
+    /// Values are templates.
+    pub parameters: Pairs,
+    pub wait: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -205,12 +216,36 @@ fn stage(w: &mut Writer, s: &Stage) {
     if let Some(t) = s.timeout {
         w.pair(2, "timeout", &duration(t));
     }
-    w.pairs(2, "env", &s.env);
-    w.line(2, "steps:");
-    for st in &s.steps {
-        step(w, 3, st);
+    match &s.build {
+        Some(b) => build(w, 2, b),
+        None => {
+            w.pairs(2, "env", &s.env);
+            w.line(2, "steps:");
+            for st in &s.steps {
+                step(w, 3, st);
+            }
+        }
     }
     post(w, 2, &s.post);
+}
+
+fn build(w: &mut Writer, depth: usize, b: &Build) {
+    if b.parameters.is_empty() && b.wait {
+        return w.pair(depth, "build", &b.pipeline);
+    }
+    w.line(depth, "build:");
+    w.pair(depth + 1, "pipeline", &b.pipeline);
+    w.pairs(depth + 1, "parameters", &b.parameters);
+    if !b.wait {
+        w.line(depth + 1, "wait: false");
+    }
+}
+
+/// Such a stage's key as it would stand in the file, for a comment.
+pub fn build_text(b: &Build) -> String {
+    let mut w = Writer::default();
+    build(&mut w, 0, b);
+    w.out
 }
 
 fn step(w: &mut Writer, depth: usize, s: &Step) {

@@ -1,10 +1,9 @@
-//! Steps that reach out of a stage: artifacts and test reports, runs of other pipelines, questions to people.
+//! Steps that reach out of a stage: artifacts and test reports, questions to people.
 
 use super::convert::{Converter, Ctx, MAX_ITEMS, Place, as_call, name_of};
 use super::lexer::Piece;
 use super::out::{Action, Parameter, Step, flow, scalar};
 use super::parse::{Call, Stmt, StmtKind, Value, ValueKind};
-use super::shell;
 use super::source::Span;
 use super::steps::{Approval, Attrs, Segment, add};
 use crate::pipeline::diagnostic::{show, show_to};
@@ -73,40 +72,6 @@ impl Converter<'_> {
         }
     }
 
-    pub fn build(&mut self, c: &Call, span: &Span, ctx: &Ctx, attrs: &Attrs, segments: &mut Vec<Segment>) {
-        let Some(job) = c.arg("job").and_then(Value::literal) else {
-            return self.hand(span, &c.name, "its job is computed", "write `quarterdeck run NAME`", attrs, segments);
-        };
-        let name = name_of(job.rsplit('/').next().unwrap_or(job));
-        let mut words = vec!["quarterdeck run".to_owned(), name.clone()];
-        for p in c.named("parameters").map(Value::items).unwrap_or_default() {
-            let ValueKind::Call(p) = &p.kind else {
-                return self.hand(span, &c.name, "a parameter is computed", "write `quarterdeck run NAME -p k=v`", attrs, segments);
-            };
-            let key = p.named("name").and_then(Value::literal).filter(|k| shell::is_variable(k));
-            let value = p.named("value").and_then(|v| match v.pieces() {
-                Some(pieces) => shell::word(pieces, &ctx.scope).ok(),
-                None => v.literal().and_then(|w| {
-                    if matches!(w, "true" | "false") {
-                        Some(w.to_owned())
-                    } else {
-                        shell::word(&[Piece::Expr(w.to_owned())], &ctx.scope).ok()
-                    }
-                }),
-            });
-            match (key, value) {
-                (Some(k), Some(v)) if !v.contains('\0') => words.push(format!("-p {k}={v}")),
-                _ => return self.hand(span, &c.name, "a parameter is computed", "write `quarterdeck run NAME -p k=v`", attrs, segments),
-            }
-        }
-        if c.named("wait").and_then(Value::literal) != Some("false") {
-            words.push("--wait".into());
-        }
-        let step = self.script(ctx, &words.join(" "), &format!("run {name}"));
-        self.report.approximated(span, "build", "a run of that pipeline, started by the command line", "the step must reach the engine: set QUARTERDECK_STATE_DIR in `env:` where it is not the default; each waiting run takes an executor");
-        add(segments, attrs, step);
-    }
-
     /// A question to people: a stage that waits for them.
     pub fn input(&mut self, c: &Call, ctx: &Ctx, what: &str) -> Approval {
         let part = |n: &str| c.body().iter().filter_map(as_call).find(|f| f.name == n);
@@ -145,6 +110,9 @@ impl Converter<'_> {
         let mut why = "an approve stage; it ends unanswered after 24h, Jenkins' waits as long as the run".to_owned();
         if !strangers.is_empty() {
             why.push_str(&format!("; the site has no role {}: {} decides", strangers.join(", "), roles.join(", ")));
+        }
+        if field("submitterParameter").is_some() {
+            why.push_str("; who agreed is no variable here: `quarterdeck get decisions`");
         }
         self.report.approximated(&c.span, what, why, "name the roles of the site that may decide; `expires:` says how long it waits");
         out

@@ -47,6 +47,9 @@ impl Converter<'_> {
             match c.name.as_str() {
                 "cleanup" => self.report.approximated(&c.head, what, "always, behind the others", ""),
                 "regression" => self.report.approximated(&c.head, what, "after every failure, not only the first", ""),
+                "unsuccessful" if !whole => {
+                    self.report.approximated(&c.head, what, "after a failure; a cancelled stage has no post section", "")
+                }
                 "aborted" | "unsuccessful" => self.report.approximated(&c.head, what, "always; the script looks at the verdict", ""),
                 _ => self.report.converted(&c.head, what, "post"),
             }

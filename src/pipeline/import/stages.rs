@@ -54,13 +54,13 @@ impl Converter<'_> {
             return Ok(needs);
         };
         self.report.converted(&steps.head, "steps", "the steps of the stage");
-        let mut segments = vec![Segment { attrs: head.attrs.clone(), steps: head.first, approve: None }];
+        let mut segments = vec![Segment { attrs: head.attrs.clone(), steps: head.first, ..Segment::default() }];
         self.steps(steps.body(), &head.ctx, &head.attrs, &mut segments);
         let post = part("post").map(|p| self.post(p, &head.ctx, false)).unwrap_or_default();
-        segments.retain(|s| !s.steps.is_empty() || s.approve.is_some());
+        segments.retain(Segment::is_something);
         // The post section needs a stage to follow.
         if segments.last().is_none_or(|s| s.approve.is_some()) {
-            segments.push(Segment { attrs: head.attrs, steps: vec![nothing()], approve: None });
+            segments.push(Segment { attrs: head.attrs, steps: vec![nothing()], ..Segment::default() });
         }
         let when = when_of(&head.when);
         let comments = self.comments_above(call.span.start);
@@ -74,16 +74,18 @@ impl Converter<'_> {
                 name: name.clone(),
                 comments: if i == 0 { comments.clone() } else { Vec::new() },
                 when: when.clone(),
-                retry: seg.attrs.retry,
+                // What is tried again is said in the file of the other pipeline.
+                retry: seg.attrs.retry.filter(|_| seg.build.is_none()),
                 timeout: seg.attrs.timeout,
                 locks: seg.attrs.locks,
                 allow_failure: seg.attrs.allow_failure,
                 env: head.env.clone(),
+                build: seg.build,
                 steps: seg.steps,
                 post: if i == last { post.clone() } else { Vec::new() },
                 ..Stage::default()
             };
-            needs = vec![self.push(stage, &call.span, &needs)?];
+            needs = vec![self.push(stage, seg.span.as_ref().unwrap_or(&call.span), &needs)?];
         }
         if last > 0 && post.iter().any(|(_, s)| !s.is_empty()) {
             self.report.approximated(
@@ -279,7 +281,7 @@ impl Converter<'_> {
         }
         for s in &mut self.file.stages[first..] {
             names.push(s.name.clone());
-            s.retry = s.retry.or(head.attrs.retry);
+            s.retry = s.retry.or(head.attrs.retry.filter(|_| s.build.is_none()));
             s.timeout = s.timeout.or(head.attrs.timeout);
             for l in &head.attrs.locks {
                 if !s.locks.contains(l) {
@@ -346,7 +348,20 @@ impl Converter<'_> {
         if own.never {
             return Ok(needs.to_vec());
         }
-        if self.checkout.done {
+        let lone = parts.iter().find(|p| p.name == "stages").and_then(|p| lone_build(p)).filter(|_| steps.is_empty());
+        let mut build = None;
+        if let Some((stage, inner)) = lone {
+            self.report.converted(&stage.head, format!("stage `{}`", show(&stage_name(stage))), "the stage itself, once for each cell");
+            let mut ctx = head.ctx.clone();
+            ctx.place = Place::Stage;
+            let mut segments = Vec::new();
+            self.build(inner, &inner.span, &ctx, &attrs, &mut segments);
+            for seg in segments.into_iter().filter(Segment::is_something) {
+                attrs = seg.attrs;
+                build = seg.build;
+                steps.extend(seg.steps);
+            }
+        } else if self.checkout.done {
             // Each cell has a workspace of its own, as each had an agent of its own.
             let script = "if [ -d \"$QD_RUN_WORKSPACE/.git\" ]; then git clone -q \"$QD_RUN_WORKSPACE\" .; fi";
             steps.push(Step {
@@ -364,6 +379,12 @@ impl Converter<'_> {
         let mut post = Vec::new();
         for part in &parts {
             match part.name.as_str() {
+                "stages" if lone.is_some() => {
+                    self.report.converted(&part.head, "stages", "the matrix' stage");
+                    for c in part.body().iter().filter_map(as_call).flat_map(|s| s.body()).filter_map(as_call) {
+                        self.report.converted(&c.head, &c.name, "the matrix' stage");
+                    }
+                }
                 "stages" => {
                     self.report.converted(&part.head, "stages", "steps of the matrix' stage");
                     for s in part.body() {
@@ -383,10 +404,11 @@ impl Converter<'_> {
         if post.iter().any(|(_, s)| !s.is_empty()) {
             self.report.approximated(&c.head, "matrix", "its post section runs once, behind all cells", "");
         }
-        if steps.is_empty() {
+        if steps.is_empty() && build.is_none() {
             steps.push(nothing());
         }
         if matrix.axes.is_empty() {
+            build = None;
             steps = vec![self.by_hand(&c.span, "matrix", "its axes are computed", "write `matrix:` with its values")];
             matrix = Matrix::default();
         }
@@ -395,11 +417,12 @@ impl Converter<'_> {
             comments: self.comments_above(call.span.start),
             when: when_of(&own.when),
             matrix: (!matrix.axes.is_empty()).then_some(matrix),
-            retry: attrs.retry,
+            retry: attrs.retry.filter(|_| build.is_none()),
             timeout: attrs.timeout,
             locks: attrs.locks,
             allow_failure: attrs.allow_failure,
             env: head.env,
+            build,
             steps,
             post: merged(post),
             ..Stage::default()
@@ -502,6 +525,15 @@ impl Converter<'_> {
             }
         }
     }
+}
+
+/// The stages of a matrix, where they are one that only starts another job: its name and the call.
+fn lone_build(stages: &Call) -> Option<(&Call, &Call)> {
+    let [stage] = stages.body() else { return None };
+    let stage = as_call(stage).filter(|s| s.name == "stage")?;
+    let [steps] = stage.body() else { return None };
+    let [step] = as_call(steps).filter(|s| s.name == "steps")?.body() else { return None };
+    Some((stage, as_call(step).filter(|s| s.name == "build")?))
 }
 
 fn when_of(all: &[Cond]) -> Option<String> {

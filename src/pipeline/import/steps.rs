@@ -2,7 +2,7 @@
 
 use super::convert::{BindKind, Container, Converter, Ctx, Place, label, seconds};
 use super::lexer::Piece;
-use super::out::Step;
+use super::out::{Build, Step};
 use super::parse::{Call, Stmt, StmtKind, Value};
 use super::shell::{self, Given};
 use super::source::Span;
@@ -25,6 +25,17 @@ pub struct Segment {
     pub steps: Vec<Step>,
     /// An approval: a stage without steps.
     pub approve: Option<Approval>,
+    /// A run of another pipeline: a stage without steps.
+    pub build: Option<Build>,
+    /// Its own place, where it has one that is smaller than the stage's.
+    pub span: Option<Span>,
+}
+
+impl Segment {
+    /// Whether it becomes a stage.
+    pub fn is_something(&self) -> bool {
+        !self.steps.is_empty() || self.approve.is_some() || self.build.is_some()
+    }
 }
 
 /// A stage that waits for people.
@@ -399,7 +410,7 @@ impl Converter<'_> {
 }
 
 /// What a script of ours needs: nothing is set that it does not name.
-fn lean(ctx: &Ctx, body: &str) -> Ctx {
+pub fn lean(ctx: &Ctx, body: &str) -> Ctx {
     let mut out = ctx.clone();
     let dirs = ctx.dirs.join(" ");
     let mut text = format!("{body} {dirs}");
@@ -425,9 +436,9 @@ fn shell_bang(body: &str) -> bool {
 
 /// Adds a step to the last segment where it fits, else to a new one.
 pub fn add(segments: &mut Vec<Segment>, attrs: &Attrs, step: Step) {
-    match segments.last_mut().filter(|s| s.attrs == *attrs && s.approve.is_none()) {
+    match segments.last_mut().filter(|s| s.attrs == *attrs && s.approve.is_none() && s.build.is_none()) {
         Some(s) => s.steps.push(step),
-        None => segments.push(Segment { attrs: attrs.clone(), steps: vec![step], approve: None }),
+        None => segments.push(Segment { attrs: attrs.clone(), steps: vec![step], ..Segment::default() }),
     }
 }
 

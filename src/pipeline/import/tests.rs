@@ -26,6 +26,14 @@ const TEN: [(&str, &str); 10] = [
     fixture!("terraform.Jenkinsfile"),
     fixture!("iso-build.Jenkinsfile"),
 ];
+/// Everything that projects do to a Jenkinsfile.
+const NASTY: [(&str, &str); 5] = [
+    fixture!("platform-matrix.Jenkinsfile"),
+    fixture!("umbrella.Jenkinsfile"),
+    fixture!("deploy-gates.Jenkinsfile"),
+    fixture!("gradle-nested.Jenkinsfile"),
+    fixture!("release-train.xml"),
+];
 const JOBS: [(&str, &str); 2] = [fixture!("freestyle.xml"), fixture!("inline.xml")];
 
 fn run(bytes: &[u8], origin: &str) -> Result<Imported, Refused> {
@@ -61,7 +69,7 @@ fn report(made: &Imported) -> String {
 
 #[test]
 fn ten_files_become_pipelines_with_a_report() {
-    for (name, text) in TEN.iter().chain(&JOBS) {
+    for (name, text) in TEN.iter().chain(&JOBS).chain(&NASTY) {
         let made = run(text.as_bytes(), name).unwrap_or_else(|e| panic!("{name}: {e}"));
         clean(&made.text);
         insta::assert_snapshot!(*name, format!("{}\n---\n{}", made.text, report(&made)));
@@ -71,7 +79,7 @@ fn ten_files_become_pipelines_with_a_report() {
 #[test]
 fn what_was_not_converted_is_listed() {
     let mut out = String::new();
-    for (name, text) in &TEN {
+    for (name, text) in TEN.iter().chain(&NASTY) {
         let made = run(text.as_bytes(), name).unwrap();
         let s = summary(&made.report);
         let _ = writeln!(out, "{name}: {} converted, {} approximated, {} manual", s.converted, s.approximated, s.manual);
@@ -86,7 +94,7 @@ fn what_was_not_converted_is_listed() {
 /// Every line with a letter or digit that is no comment has its entry.
 #[test]
 fn no_line_is_left_out() {
-    for (name, text) in &TEN {
+    for (name, text) in TEN.iter().chain(&NASTY).filter(|(n, _)| n.ends_with("Jenkinsfile")) {
         let made = run(text.as_bytes(), name).unwrap();
         let mut in_comment = false;
         for (i, line) in text.lines().enumerate() {
@@ -140,6 +148,62 @@ fn a_known_upstream_is_a_trigger_and_a_stranger_is_a_comment() {
     };
     assert!(good(&text("rpmcanary")).text.contains("\n  - upstream: rpmcanary"));
     assert!(good(&text("nope")).text.contains("# - upstream: nope"));
+}
+
+/// `rpmcanary`, `asks` and `locked` are pipelines of the site, `nope` is none.
+#[test]
+fn a_build_is_a_stage_that_is_a_run_of_the_other_pipeline() {
+    let made = good(&with_steps("sh 'a'\nbuild job: 'x/locked'\nsh 'b'"));
+    assert!(made.text.contains("  - name: s 2\n    build: locked\n  - name: s 3\n"), "{}", made.text);
+    assert_eq!(made.report.iter().find(|l| l.line == 5).map(|l| l.verdict), Some(Fate::Converted), "{}", report(&made));
+    let made = good(&with_steps(
+        "build job: 'asks', wait: false, parameters: [string(name: 'size', value: '3'), string(name: 'who', value: \"n${BUILD_NUMBER}\")]",
+    ));
+    let want = "    build:\n      pipeline: asks\n      parameters:\n        size: 3\n        who: \"n${run.number}\"\n      wait: false\n";
+    assert!(made.text.contains(want), "{}", made.text);
+    let made = good(&with_steps("retry(2) {\ntimeout(5) {\nbuild job: 'locked', propagate: false\n}\n}"));
+    assert!(
+        made.text.contains("allow_failure: true\n    timeout: 5m\n    build: locked\n") && !made.text.contains("attempts"),
+        "{}",
+        made.text
+    );
+    let line = made.report.iter().find(|l| l.what == "build").unwrap();
+    assert!(line.verdict == Fate::Approximated && line.why.contains("the run goes on; it is started once"), "{}", report(&made));
+    // What nobody can start here fails, and says what it will be.
+    let made = good(&with_steps("build job: 'nope', propagate: false, parameters: [string(name: 'A', value: 'b')]"));
+    for part in ["the site has no pipeline nope", "# build:\n", "#   pipeline: nope\n", "#     A: b\n", "# allow_failure: true\n", "exit 1"]
+    {
+        assert!(made.text.contains(part), "{part}\n{}", made.text);
+    }
+    for (steps, why) in [
+        ("build job: params.X", "its job is computed"),
+        ("build job: \"a-${B}\"", "its job is computed"),
+        ("build job: 'asks', wait: params.X", "`wait` is computed"),
+        ("build job: 'asks', parameters: [string(name: 'who', value: env.GIT_COMMIT)]", "known only while steps run"),
+        ("build job: 'asks', parameters: [password(name: 'who', value: 'x')]", "no parameter here"),
+        ("build job: 'asks', parameters: [file(name: 'who')]", "of kind `file`"),
+        ("build job: 'asks', parameters: params.all", "computed"),
+        // Lint knows what the pipeline takes.
+        ("build job: 'asks'", "needs a value for `size`"),
+        ("build job: 'asks', parameters: [string(name: 'size', value: 'x')]", "cannot be this"),
+    ] {
+        let made = good(&with_steps(steps));
+        assert!(made.report.iter().any(|l| l.verdict == Fate::Manual && l.why.contains(why)), "{steps}\n{}", report(&made));
+        assert!(made.text.contains("exit 1"), "{steps}\n{}", made.text);
+    }
+    // A matrix that only starts the other job is one stage; with other steps, and in a post section, the command line starts it.
+    let matrix = |steps: &str| {
+        format!(
+            "pipeline {{ agent any\n options {{ skipDefaultCheckout() }}\n stages {{ stage('m') {{ matrix {{ axes {{ axis {{ name 'OS'; values 'a', 'b' }} }}\n \
+             stages {{ stage('one') {{ steps {{ {steps} }} }} }} }} }} }}\n post {{ always {{ build 'locked' }} }} }}"
+        )
+    };
+    let build = "build job: 'asks', parameters: [string(name: 'size', value: '1'), string(name: 'who', value: OS)]";
+    let made = good(&matrix(build));
+    assert!(made.text.contains("      OS: [a, b]\n    build:\n") && made.text.contains("who: \"${matrix.OS}\""), "{}", made.text);
+    assert!(made.text.contains("quarterdeck run locked --wait"), "{}", made.text);
+    let made = good(&matrix(&format!("sh 'x'; {build}")));
+    assert!(made.text.contains("quarterdeck run asks -p size=") && !made.text.contains("build:"), "{}", made.text);
 }
 
 #[test]
@@ -321,8 +385,8 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_file_is_refused_or_becomes_a_clean_one(which in 0..12usize, from in 0..3_000usize, len in 0..80usize, put in "[ -~]{0,12}|\\PC{0,4}|[\u{1}-\u{1f}\u{7f}\u{2028}]{1,3}") {
-        let all: Vec<&str> = TEN.iter().chain(&JOBS).map(|(_, t)| *t).collect();
+    fn a_damaged_file_is_refused_or_becomes_a_clean_one(which in 0..17usize, from in 0..3_000usize, len in 0..80usize, put in "[ -~]{0,12}|\\PC{0,4}|[\u{1}-\u{1f}\u{7f}\u{2028}]{1,3}") {
+        let all: Vec<&str> = TEN.iter().chain(&JOBS).chain(&NASTY).map(|(_, t)| *t).collect();
         let text: Vec<char> = all[which].chars().collect();
         let from = from.min(text.len());
         let damaged: String = text[..from].iter().copied().chain(put.chars()).chain(text[(from + len).min(text.len())..].iter().copied()).collect();
