@@ -58,3 +58,22 @@ fn what_cannot_be_imported_is_refused_with_its_place() {
     home.qd(["pipeline", "import", "/dev/null"]).expect(2);
     home.qd(["pipeline", "import", path, "--name", "Not A Name"]).expect(2);
 }
+
+/// The pipelines of the site are known to the import: a job that starts one becomes a stage that is its run.
+#[test]
+fn a_job_that_starts_another_one_starts_its_pipeline() {
+    let home = Home::new();
+    home.pipeline(
+        "smoke",
+        "format: 1\nname: smoke\nparameters: {WHERE: {type: string}}\nstages:\n  - name: a\n    run: echo \"in $WHERE\"\n",
+    );
+    let original = home.root().join("night.Jenkinsfile");
+    let text = "pipeline {\n  agent any\n  options { skipDefaultCheckout() }\n  parameters { string(name: 'PLACE', defaultValue: 'oslo') }\n  stages {\n    stage('Build') { steps { sh 'echo built' } }\n    stage('Smoke') { steps { build job: 'qa/smoke', parameters: [string(name: 'WHERE', value: params.PLACE)] } }\n  }\n}\n";
+    std::fs::write(&original, text).unwrap();
+    let made = home.qd(["pipeline", "import", original.to_str().unwrap()]).expect(0);
+    assert!(made.stdout.contains("    build:\n      pipeline: smoke\n") && made.stderr.ends_with("0 approximated, 0 manual\n"), "{made:?}");
+    home.pipeline("night", &made.stdout);
+    let run = home.qd(["--json", "run", "night", "-p", "PLACE=rome", "--wait"]).expect(0).json();
+    assert_eq!(run["stages"][1]["detail"], "smoke#1", "{run}");
+    assert!(home.qd(["log", "smoke#1"]).expect(0).stdout.contains("in rome"));
+}
