@@ -34,6 +34,12 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("log", "jump to a time", "the same: to a moment in it"),
     ("log", "a rare string", "the same: a rare string"),
     ("log", "packed size of plain", "the same, packed: of its plain size"),
+    ("diff", "two composes told apart", "two composes of 20,000 packages told apart"),
+    ("diff", "peak memory, two composes", "the same: peak memory"),
+    ("diff", "one compose listed, nothing cached", "one compose of 20,000 packages listed"),
+    ("freshness", "a look at all pairs", "16 repositories with 3 replicas looked at with a sample of packages, nothing moved"),
+    ("freshness", "requests", "the same: requests"),
+    ("freshness", "bytes of bodies", "the same: bytes of bodies"),
     ("cli", "get runs", "`quarterdeck get runs`"),
     ("cli", "a process that does nothing", "a process that does nothing"),
 ];
