@@ -13,6 +13,9 @@ pub const INHERITED: &[&str] = if cfg!(any(debug_assertions, feature = "crash-po
     &[]
 };
 
+/// What a shim hands on to a native step, so that a step of a run can be killed at a point of its own. Shell steps get none of it.
+pub const OF_STEPS: &[&str] = if INHERITED.is_empty() { &[] } else { &["QD_CRASH_AT", "QD_CRASH_ONCE", "QD_CRASH_SIGNAL"] };
+
 /// Dies by SIGKILL when `QD_CRASH_AT` names this point: no destructor, no flush, as a power cut would.
 #[inline]
 pub fn point(name: &str) {

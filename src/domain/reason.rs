@@ -120,6 +120,12 @@ pub enum Reason {
         sets: Vec<String>,
         after: bool,
     },
+    /// What its turn depends on does not hold now, and is looked at again.
+    Withheld {
+        stage: String,
+        why: String,
+        until_us: i64,
+    },
     /// A far end writes what it would read: a reposync of a Cobbler, ours or foreign.
     FarEnd {
         system: String,
@@ -304,6 +310,9 @@ impl Reason {
             }
             Self::Content { sets, after } => {
                 write!(f, "content {} is being fingerprinted {} the work", sets.join(", "), if *after { "after" } else { "before" })
+            }
+            Self::Withheld { stage, why, until_us } => {
+                write!(f, "stage `{stage}` is held back: {why}; it is looked at again at {}", at(*until_us))
             }
             Self::FarEnd { system, name, what, id, since_us, at: now } => {
                 write!(f, "waits for {system} `{name}`: {what} is in flight since {}", at(*since_us))?;

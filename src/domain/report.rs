@@ -68,12 +68,15 @@ pub enum Fact {
     Mirror(Seen),
     /// A snapshot that is there and whole.
     Snapshot { root: String, id: String, set: String, fp: String },
-    /// What a check of the signatures of a content found; `bad` names packages without a good one of a trusted key; `keys` are the files of
+    /// What a check of the signatures of a content found; `bad` names packages and metadata without a good one of a trusted key; `keys` are the files of
     /// keys with the digests that they had.
     Signatures {
         set: String,
         fp: String,
         checked: u64,
+        /// `repomd.xml.asc` that were there, and were checked.
+        #[serde(default)]
+        metadata: u64,
         bad: Vec<String>,
         keys: Vec<String>,
         /// The tool that is not installed: nothing was judged then.

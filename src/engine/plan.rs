@@ -30,6 +30,12 @@ pub fn of_trigger(
     given: &IndexMap<String, String>,
     trigger: Option<&RunRef>,
 ) -> Result<Plan, ApiError> {
+    if super::promotion::texts::owned(name) {
+        return Err(ApiError::refused(
+            format!("`{name}` is the name of runs that the engine writes for promotions: a file cannot be run by it"),
+            "rename the file; what a promotion does begins with quarterdeck do promote OS",
+        ));
+    }
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
     let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;

@@ -94,6 +94,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     };
     let secrets = Arc::new(FilteredSecrets::new(options.dirs.clone(), options.uid, filter.clone())?);
     let children = Arc::new(Builder::default());
+    let permit = Arc::new(promotion::permit::Checks::default());
     let config = RunnerConfig {
         state_dir: options.dirs.state.clone(),
         exe: options.exe.clone(),
@@ -104,6 +105,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         secrets: secrets.clone(),
         content: content.clone(),
         children: children.clone(),
+        permit: permit.clone(),
         min_free_bytes: RunnerConfig::MIN_FREE_BYTES,
         min_free_inodes: RunnerConfig::MIN_FREE_INODES,
         network_state: std::env::var("QUARTERDECK_NETWORK_STATE").is_ok_and(|v| v == "1"),
@@ -146,6 +148,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         configured: (site.executors, site.locks.clone()),
     }));
     children.know(Arc::downgrade(&engine));
+    permit.know(Arc::downgrade(&engine));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
     tokio::spawn(feed::feed(engine.clone()));
     tokio::spawn(triggers::follow(engine.clone()));

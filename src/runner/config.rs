@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::children::Children;
 use super::content::ContentProbe;
+use super::permit::Permit;
 use crate::base::clock::Clock;
 use crate::domain::actor::Actor;
 use crate::domain::run::RunRef;
@@ -30,6 +31,8 @@ pub struct RunnerConfig {
     pub content: Arc<dyn ContentProbe>,
     /// Plans of pipelines that stages start.
     pub children: Arc<dyn Children>,
+    /// Asked before some steps start.
+    pub permit: Arc<dyn Permit>,
     /// Nothing starts below these.
     pub min_free_bytes: u64,
     pub min_free_inodes: u64,

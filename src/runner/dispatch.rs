@@ -34,6 +34,8 @@ use crate::store::{CancelMark, Drain, Op, RunId, Store, StoreError};
 const RECONCILE: Duration = Duration::from_secs(10);
 /// A missing secret is looked up again after this.
 const SECRET_AGAIN_US: i64 = 15_000_000;
+/// Leave that was refused is asked for again after this.
+pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 /// Free disk space is looked at again after this, while it holds something back.
 const DISK_AGAIN: Duration = Duration::from_secs(5);
 /// With less than this free, a write of the store that failed is taken to have failed for want of space.
@@ -287,7 +289,10 @@ impl Dispatcher {
                 match result {
                     // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
                     Ok(secrets) => r.prepared(stage, cell, secrets, now_us),
-                    Err(reason) => r.hold(stage, cell, *reason, now_us + SECRET_AGAIN_US),
+                    Err(reason) => {
+                        let again_us = if let Reason::Withheld { .. } = *reason { PERMIT_AGAIN_US } else { SECRET_AGAIN_US };
+                        r.hold(stage, cell, *reason, now_us + again_us);
+                    }
                 }
             }
             Event::Started { fence } => {

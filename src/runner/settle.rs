@@ -181,11 +181,19 @@ impl ActiveRun {
                     self.end_wait(i, Verdict::Cancelled, why.to_owned(), now, ops);
                     moved = true;
                 }
-                StageState::Running if !self.plan.stages[i].uninterruptible => moved |= self.stop_cells(i, false, why, now, ops, effects),
+                StageState::Running if !self.plan.stages[i].uninterruptible || self.untouched(i) => {
+                    moved |= self.stop_cells(i, false, why, now, ops, effects)
+                }
                 _ => {}
             }
         }
         moved
+    }
+
+    /// Nothing of a stage has begun, although one of its attempts was claimed: it was proved that its command never ran.
+    fn untouched(&self, i: usize) -> bool {
+        let idle = |c: &CellState| matches!(c, CellState::Ready | CellState::Waiting(_) | CellState::Preparing);
+        self.stages[i].cells.iter().all(|c| c.step == 0 && c.attempts == 0 && idle(&c.state))
     }
 
     /// Ends cells that hold no attempt, and asks those that do to end. A timeout needs no asking: the shim keeps the deadline.

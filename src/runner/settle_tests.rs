@@ -216,6 +216,28 @@ fn a_cancel_waits_for_an_uninterruptible_stage() {
 }
 
 #[test]
+fn a_cancel_does_not_wait_for_an_uninterruptible_stage_of_which_nothing_began() {
+    for wait_ms in [None, Some(60_000)] {
+        let mut r = run(1, plan(vec![Stage { uninterruptible: true, ..stage("switch", &[]) }]));
+        let mut ops = Vec::new();
+        r.settle(&now(0), &mut ops);
+        r.claim((0, 0), &ticket(5), &now(0), &mut ops).unwrap();
+        assert!(r.not_started((0, 0), 5, "its supervisor died first", wait_ms, &now(1), &mut ops));
+        r.cancel = Some(mark());
+        assert_eq!(r.settle(&now(1), &mut ops), [Effect::Ended(Verdict::Cancelled)]);
+    }
+    // A step that ran, and is to run again, is in the middle.
+    let mut r = run(1, plan(vec![Stage { uninterruptible: true, retry: retry(2, vec![]), ..stage("switch", &[]) }]));
+    let mut ops = Vec::new();
+    r.settle(&now(0), &mut ops);
+    r.claim((0, 0), &ticket(5), &now(0), &mut ops).unwrap();
+    let e = ended(&r, 0, 0, Verdict::Failure, Some(1));
+    r.ended(0, 0, &e, &now(1), &mut ops, &mut Vec::new());
+    r.cancel = Some(mark());
+    assert_eq!(r.settle(&now(1), &mut ops), []);
+}
+
+#[test]
 fn the_run_s_time_limit_fails_it_and_a_reboot_keeps_the_wall_clock_end() {
     let mut r = run(1, plan(vec![stage("a", &[]), Stage { retry: retry(2, vec![]), ..stage("b", &[0]) }]));
     drive(&mut r, &mut 0, &mut |n, _| if n == "b" { Verdict::Failure } else { Verdict::Success });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::active::{ActiveRun, CellState, Now};
-use super::dispatch::{Dispatcher, Event};
+use super::dispatch::{Dispatcher, Event, PERMIT_AGAIN_US};
 use super::follow::job;
 use super::live::{self, Live, Secrets};
 use super::moves::Ticket;
@@ -23,6 +23,8 @@ use crate::store::{CancelMark, Note, RunId};
 
 /// Values of secrets that wait longer for their step are looked up again.
 const SECRETS_KEPT_US: i64 = 60_000_000;
+/// Leave is asked for anew where the step did not start within this.
+const PERMIT_KEPT_US: i64 = 2_000_000;
 
 /// Trees that a step is about to keep as they are: nobody may be writing them.
 fn snapshots(action: &Action) -> Vec<String> {
@@ -129,7 +131,7 @@ impl Dispatcher {
         })
     }
 
-    /// Looks up the step's secrets, if it has any, and who writes what it would keep, before anything is claimed.
+    /// Looks up the step's secrets, if it has any, who writes what it would keep, and whether it may start, before anything is claimed.
     pub(super) fn prepare(&mut self, id: RunId, stage: u32, cell: u32, now: &Now) {
         let generation = self.generation;
         let Some(run) = self.run_mut(id) else { return };
@@ -139,11 +141,18 @@ impl Dispatcher {
         }
         let names: Vec<String> = run.step(key).map(|s| s.secrets.iter().map(|u| u.name.clone()).collect()).unwrap_or_default();
         let trees = run.step(key).map(|s| snapshots(&s.action)).unwrap_or_default();
-        let at_hand = run.stages[stage as usize].cells[cell as usize].secrets.take().filter(|(at, _)| now.us - at < SECRETS_KEPT_US);
-        if (names.is_empty() && trees.is_empty()) || at_hand.is_some() {
+        let (name, at_stage) = (run.run.clone(), run.plan.stages[stage as usize].name.clone());
+        let at_hand = run.stages[stage as usize].cells[cell as usize].secrets.take();
+        let asked = self.shared.cfg.permit.concerns(&name.pipeline, &at_stage);
+        let kept_us = if asked { PERMIT_KEPT_US } else { SECRETS_KEPT_US };
+        let at_hand = at_hand.filter(|(at, _)| (0..kept_us).contains(&(now.us - at)));
+        if (names.is_empty() && trees.is_empty() && !asked) || at_hand.is_some() {
             return self.claim(id, stage, cell, at_hand.map(|(_, s)| s).unwrap_or_default(), now);
         }
+        let Some(run) = self.run_mut(id) else { return };
         run.stages[stage as usize].put(cell, CellState::Preparing);
+        let permit = asked.then(|| self.shared.cfg.permit.clone());
+        let until_us = now.us + PERMIT_AGAIN_US;
         let (source, events) = (self.shared.cfg.secrets.clone(), self.shared.events.clone());
         let content = self.shared.cfg.content.clone();
         self.tasks.spawn(async move {
@@ -154,6 +163,9 @@ impl Dispatcher {
                 return;
             }
             let looked = tokio::task::spawn_blocking(move || {
+                if let Some(Err(why)) = permit.map(|p| p.may_start(&name, &at_stage)) {
+                    return Err(Box::new(Reason::Withheld { stage: at_stage, why, until_us }));
+                }
                 names
                     .into_iter()
                     .map(|n| match source.resolve(&n) {

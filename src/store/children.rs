@@ -97,6 +97,16 @@ impl Store {
         })
     }
 
+    /// Runs whose cause begins so, oldest first.
+    pub fn runs_of_causes(&self, prefix: &str) -> Result<Vec<RunRef>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.read(move |c| {
+            let mut s = c.prepare_cached("SELECT pipeline, number FROM run WHERE substr(cause, 1, length(?1)) = ?1 ORDER BY id")?;
+            let rows = s.query_map([prefix], |r| Ok(RunRef { pipeline: r.get(0)?, number: r.get(1)? }))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Whether a run can be kept: it is there, and retention has not begun to remove it.
     pub fn may_pin(&self, run: &RunRef) -> Result<(), StoreError> {
         let run = run.clone();

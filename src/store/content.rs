@@ -106,6 +106,24 @@ impl Store {
         })
     }
 
+    /// Since when every one of these repositories has been seen with what it holds, by its md: the youngest of them counts. Where its packages
+    /// were seen before under other metadata, by what they were seen first. None where one of them was never seen. Microseconds.
+    pub fn first_observed(&self, mds: &[String]) -> Result<Option<i64>, StoreError> {
+        let mds = mds.to_vec();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT min(n.at_us) FROM observation o JOIN observation n ON n.repo = o.repo AND (n.md = o.md OR n.fp = o.fp) WHERE o.md = ?1",
+            )?;
+            let mut newest: Option<i64> = None;
+            for md in &mds {
+                let first: Option<i64> = s.query_row([md], |r| r.get(0))?;
+                let Some(first) = first else { return Ok(None) };
+                newest = newest.max(Some(first));
+            }
+            Ok(newest)
+        })
+    }
+
     /// Removes observations of long ago, but never the newest of a place; how many.
     pub async fn forget_observations(&self, before_us: i64) -> Result<usize, StoreError> {
         self.write(move |tx| {
@@ -148,6 +166,25 @@ mod tests {
         assert_eq!(past, [3, 1]);
         assert_eq!(store.forget_observations(100).await.unwrap(), 2);
         assert_eq!(store.observations().unwrap().len(), 2, "the newest of a place stays for ever");
+    }
+
+    #[tokio::test]
+    async fn a_set_is_as_old_as_the_youngest_of_its_repositories_whatever_metadata_it_was_seen_under() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let row = |repo: &str, place: &str, md: &str, fp: &str, at_us| ObservationRow {
+            repo: repo.into(),
+            place: place.into(),
+            observed: Observed { md: Some(md.into()), fp: Some(fp.into()), ..Observed::default() },
+            at_us,
+        };
+        // Upstream has it first; the replica makes metadata of its own over the same packages.
+        let rows =
+            vec![row("base9", "upstream", "m1", "f1", 10), row("base9", "alder", "own", "f1", 50), row("app9", "alder", "m2", "f2", 30)];
+        store.observe(rows).await.unwrap();
+        let first = |mds: &[&str]| store.first_observed(&mds.iter().map(|m| (*m).to_owned()).collect::<Vec<_>>()).unwrap();
+        assert_eq!((first(&["own"]), first(&["m1"]), first(&["own", "m2"])), (Some(10), Some(10), Some(30)));
+        assert_eq!((first(&["own", "never"]), first(&[])), (None, None), "what was never seen makes the whole unknown");
     }
 
     #[tokio::test]

@@ -102,6 +102,7 @@ impl Estate {
         let here = self.dir.path().display().to_string();
         RunnerConfig {
             children: std::sync::Arc::new(quarterdeck::runner::NoChildren),
+            permit: std::sync::Arc::new(quarterdeck::runner::NoPermit),
             state_dir: self.state(),
             exe: self.exe.clone(),
             executors: self.executors,

@@ -362,7 +362,14 @@ pub fn blast(doc: &Row, most: usize) -> Text {
     out.title("BLAST RADIUS", "");
     let nothing = Row::new();
     let blast = doc.get("blast").and_then(Value::as_object).unwrap_or(&nothing);
-    for (label, field) in [("repos", "repos"), ("trees", "trees"), ("pipelines", "pipelines"), ("kickstart", "kickstarts")] {
+    for (label, field) in [
+        ("repos", "repos"),
+        ("trees", "trees"),
+        ("pipelines", "pipelines"),
+        ("images", "images"),
+        ("ISO", "isos"),
+        ("kickstart", "kickstarts"),
+    ] {
         let all = texts(blast, field);
         let more = all.len().saturating_sub(most);
         let tail = if more > 0 { format!(" and {more} more (b)") } else { String::new() };

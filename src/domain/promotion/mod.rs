@@ -18,6 +18,8 @@ pub const SIDES: [&str; 2] = ["ops", "security"];
 pub const RUNS: [&str; 4] = ["promotion-soak", "quarterly-promotion", "promotion-rollback", "oob-security"];
 /// A promotion that is not started within this is over: microseconds.
 pub const EXPIRES_US: i64 = 90 * 86_400 * 1_000_000;
+/// An approval that moved nothing within this is over: microseconds.
+pub const APPROVED_US: i64 = 14 * 86_400 * 1_000_000;
 
 /// Which way content takes into what is served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +138,17 @@ pub struct Approval {
     pub single_person: bool,
 }
 
+impl Approval {
+    pub const fn until_us(&self) -> i64 {
+        self.at_us.saturating_add(APPROVED_US)
+    }
+
+    /// It counts for this plan, now. A clock that was set back makes nothing count that was not given yet.
+    pub fn counts(&self, sha: &str, now_us: i64) -> bool {
+        self.sha == sha && !sha.is_empty() && now_us < self.until_us()
+    }
+}
+
 /// A line of its story, for `why` and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -156,6 +169,9 @@ pub struct Pending {
     /// Of a soak: take new snapshots, and not those that are there.
     #[serde(default)]
     pub retake: bool,
+    /// Its run is there and goes on: the pass of it that had ended when this was decided, so that it is taken up once.
+    #[serde(default)]
+    pub round: Option<u32>,
 }
 
 /// What a run of a promotion does.
@@ -321,9 +337,14 @@ impl Promotion {
         self.taken.first().map(|t| t.base_fp.as_str())
     }
 
+    /// Approvals of this plan that count now.
+    pub fn given<'a>(&'a self, sha: &'a str, now_us: i64) -> impl Iterator<Item = &'a Approval> {
+        self.approvals.iter().filter(move |a| a.counts(sha, now_us))
+    }
+
     /// Sides that have not approved this plan.
-    pub fn missing(&self, sha: &str) -> Vec<&'static str> {
-        let given: Vec<&Approval> = self.approvals.iter().filter(|a| a.sha == sha && !sha.is_empty()).collect();
+    pub fn missing(&self, sha: &str, now_us: i64) -> Vec<&'static str> {
+        let given: Vec<&Approval> = self.given(sha, now_us).collect();
         if given.iter().any(|a| a.single_person) {
             return Vec::new();
         }
@@ -331,11 +352,11 @@ impl Promotion {
     }
 
     /// Whether the approvals of this plan suffice: each side, two people, one of them not the author.
-    pub fn approved(&self, sha: &str) -> bool {
-        if sha.is_empty() || !self.missing(sha).is_empty() {
+    pub fn approved(&self, sha: &str, now_us: i64) -> bool {
+        if sha.is_empty() || !self.missing(sha, now_us).is_empty() {
             return false;
         }
-        let given: Vec<&Approval> = self.approvals.iter().filter(|a| a.sha == sha).collect();
+        let given: Vec<&Approval> = self.given(sha, now_us).collect();
         given.iter().any(|a| a.single_person)
             || given.iter().any(|a| super::person::shared(&a.who, &self.author).is_none() && a.who.uid.is_some())
     }

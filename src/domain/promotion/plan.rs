@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::gate::{Judged, Outcome};
-use super::{Approval, SIDES, Target};
+use super::{SIDES, Target};
 
 pub const FORMAT: u32 = 1;
 
@@ -133,6 +133,12 @@ pub struct Blast {
     pub repos: Vec<String>,
     pub trees: Vec<String>,
     pub pipelines: Vec<String>,
+    /// Images and ISO that pipelines of the site make of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub isos: Vec<String>,
+    /// Profiles and distros of Cobblers that install from it.
     pub kickstarts: Vec<String>,
     pub unknown: Vec<String>,
 }
@@ -233,15 +239,6 @@ impl Plan {
 /// Gates as lines of a plan.
 pub fn gate_lines(judged: &[Judged]) -> Vec<GateLine> {
     judged.iter().map(|j| GateLine { gate: j.gate.to_string(), outcome: j.outcome.clone(), evidence: j.evidence.clone() }).collect()
-}
-
-/// Sides that an approval of this plan still lacks, in words.
-pub fn waiting(approvals: &[Approval], sha: &str) -> Vec<String> {
-    SIDES
-        .into_iter()
-        .filter(|side| !approvals.iter().any(|a| a.sha == sha && (a.side == *side || a.single_person)))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// What differs between two plans, a sentence each, at most `most`.

@@ -19,6 +19,10 @@ fn known<T>(value: T) -> Source<T> {
     Source::Known { value, at_us: NOW }
 }
 
+fn replica(fp: &str) -> Source<gate::Replica> {
+    known(gate::Replica { fp: fp.into(), md: "m".into() })
+}
+
 fn verdict(kind: &str, run: u32, hours_ago: i64, colour: Colour) -> Verdict {
     Verdict {
         kind: kind.into(),
@@ -41,13 +45,13 @@ fn facts() -> Facts {
     let kinds = ["canary:image", "canary:rpm", "canary:inspector", "formula:base"];
     Facts {
         now_us: NOW,
-        replicas: dcs.iter().map(|d| ((*d).to_owned(), known(FP.to_owned()))).collect(),
+        replicas: dcs.iter().map(|d| ((*d).to_owned(), replica(FP))).collect(),
         fp: known(FP.into()),
         first_seen: known(NOW - 100 * H),
         verdicts: known(kinds.iter().flat_map(|k| greens(k)).collect()),
         labels: kinds.iter().map(|k| (*k).to_owned()).collect(),
         soak: Source::Missing("[salt]".into()),
-        signatures: known(Signatures { checked: 9, bad: vec![], keys: vec!["8483c65d".into()] }),
+        signatures: known(Signatures { checked: 9, metadata: 1, bad: vec![], keys: vec!["8483c65d".into()] }),
         agents: Source::Missing("[agents]".into()),
         calendar: known(Calendar::Open { calendar: "changes".into() }),
         back: dcs.iter().map(|d| ((*d).to_owned(), known(Back { snapshot: Some("20260101-ab".into()), room: true }))).collect(),
@@ -77,11 +81,11 @@ fn with_everything_known_and_good_all_pass_and_what_has_no_source_only_where_the
 #[test]
 fn each_gate_fails_for_its_own_reason() {
     type Change = fn(&mut Facts);
-    let cases: [(Gate, Change, &str); 13] = [
+    let cases: [(Gate, Change, &str); 14] = [
         (
             Gate::G1,
             |f| {
-                f.replicas.insert("cedar".into(), known("bb".into()));
+                f.replicas.insert("cedar".into(), replica("bb"));
             },
             "FAIL",
         ),
@@ -92,8 +96,10 @@ fn each_gate_fails_for_its_own_reason() {
         (Gate::G3, |f| f.verdicts = known(vec![verdict("canary:image", 1, 1, Colour::Green)]), "PENDING"),
         (Gate::G4, |f| f.verdicts = known([greens("canary:rpm"), vec![verdict("canary:inspector", 1, 1, Colour::Red)]].concat()), "FAIL"),
         (Gate::G4, |f| f.verdicts = known(greens("canary:rpm")), "PENDING"),
+        // Half of it has no source: what the other half says does not make it OK.
+        (Gate::G4, |f| f.labels.retain(|l| l != "canary:inspector"), "N/A"),
         (Gate::G5, |f| f.verdicts = known(vec![verdict("formula:base", 1, 27, Colour::Green)]), "STALE"),
-        (Gate::G7, |f| f.signatures = known(Signatures { checked: 9, bad: vec!["evil".into()], keys: vec![] }), "FAIL"),
+        (Gate::G7, |f| f.signatures = known(Signatures { checked: 9, metadata: 1, bad: vec!["evil".into()], keys: vec![] }), "FAIL"),
         (Gate::G7, |f| f.signatures = known(Signatures::default()), "STALE"),
         (Gate::G9, |f| f.calendar = known(Calendar::Closed { calendar: "c".into(), freeze: false, why: "w".into() }), "PENDING"),
         (
@@ -159,7 +165,7 @@ proptest! {
         let gate = GATES[gate];
         let mut f = facts();
         match gate {
-            Gate::G1 => { f.replicas.insert("birch".into(), spoiled(how, FP.into())); }
+            Gate::G1 => { f.replicas.insert("birch".into(), spoiled(how, gate::Replica { fp: FP.into(), md: "m".into() })); }
             Gate::G2 => match how { 2 => f.fp = spoiled(2, FP.into()), 3 => f.first_seen = spoiled(3, NOW + H), h => f.first_seen = spoiled(h, NOW - 100 * H) },
             Gate::G3 | Gate::G4 | Gate::G5 => {
                 let all = match &f.verdicts { Source::Known { value, .. } => value.clone(), _ => vec![] };
@@ -248,6 +254,85 @@ proptest! {
     }
 }
 
+/// Every place of a document that holds a value, changed one at a time.
+fn changed(
+    value: &serde_json::Value,
+    path: &str,
+    out: &mut Vec<(String, serde_json::Value)>,
+    whole: &dyn Fn(serde_json::Value) -> serde_json::Value,
+) {
+    use serde_json::Value as V;
+    let mut put = |v: V| out.push((path.to_owned(), whole(v)));
+    match value {
+        V::String(s) => put(V::String(format!("{s}x"))),
+        V::Number(n) => put(V::from(n.as_i64().unwrap_or(0) + 1)),
+        V::Bool(b) => put(V::Bool(!b)),
+        V::Null => put(V::String("x".into())),
+        V::Array(items) => {
+            if let Some(last) = items.last() {
+                put(V::Array([items.clone(), vec![last.clone()]].concat()));
+                put(V::Array(items[..items.len() - 1].to_vec()));
+            }
+            for (i, item) in items.iter().enumerate() {
+                changed(item, &format!("{path}[{i}]"), out, &|v| {
+                    let mut items = items.clone();
+                    items[i] = v;
+                    whole(V::Array(items))
+                });
+            }
+        }
+        V::Object(map) => {
+            for (key, item) in map {
+                changed(item, &format!("{path}.{key}"), out, &|v| {
+                    let mut map = map.clone();
+                    map.insert(key.clone(), v);
+                    whole(V::Object(map))
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_plan_is_in_its_sha() {
+    let mut p = plan();
+    let words = |w: &str| vec![w.to_owned()];
+    p.additions = vec![plan::Addition {
+        id: 3,
+        package: "ssl".into(),
+        nevra: "ssl-0:3-1.noarch".into(),
+        promotion: "PR-2026Q2-el9-oob".into(),
+        owner: "sec".into(),
+        until_us: 9,
+        fate: plan::Fate::Absorbed,
+        by: "ssl-0:4-1.noarch".into(),
+    }];
+    p.lines[0].source = "base".into();
+    p.moves[0].over = Some("20260101-aa".into());
+    (p.skips, p.undo, p.not_undone) = (words("G2"), words("back"), words("firmware"));
+    p.blast = Blast {
+        repos: words("r"),
+        trees: words("t"),
+        pipelines: words("p"),
+        kickstarts: words("k"),
+        unknown: words("u"),
+        ..Blast::default()
+    };
+    let whole = serde_json::to_value(&p).unwrap();
+    let mut all = Vec::new();
+    changed(&whole, "", &mut all, &|v| v);
+    assert!(all.len() > 90, "{}", all.len());
+    let mut read = 0;
+    for (path, value) in all {
+        // What cannot be read back is no plan at all.
+        let Ok(other) = serde_json::from_value::<Plan>(value) else { continue };
+        read += 1;
+        assert_ne!(other.sha(), p.sha(), "{path} is not in the sha");
+        assert!(!plan::moved(&p, &other, 10).is_empty(), "{path}: nothing is said to have moved");
+    }
+    assert!(read > 70, "{read}");
+}
+
 fn plan() -> Plan {
     let gates = judge(&facts(), &rules(), &[]);
     let mv = |dc: &str| Move {
@@ -316,13 +401,16 @@ fn approvals_count_for_one_sha_two_sides_and_two_people() {
         single_person: single,
     };
     p.approvals = vec![give("ops", &ann, "s1", false)];
-    assert_eq!(p.missing("s1"), ["security"]);
+    assert_eq!(p.missing("s1", NOW), ["security"]);
     p.approvals.push(give("security", &bob, "s2", false));
-    assert!(!p.approved("s1") && !p.approved("s2"), "each binds to one sha");
+    assert!(!p.approved("s1", NOW) && !p.approved("s2", NOW), "each binds to one sha");
     p.approvals.push(give("security", &bob, "s1", false));
-    assert!(p.approved("s1") && !p.approved(""));
+    assert!(p.approved("s1", NOW) && !p.approved("", NOW));
+    assert!(p.approved("s1", NOW + APPROVED_US - 1) && !p.approved("s1", NOW + APPROVED_US), "nothing is open-ended");
+    p.approvals[0].at_us -= H;
+    assert_eq!(p.missing("s1", NOW + APPROVED_US - 1), ["ops"]);
     p.approvals = vec![give("ops", &ann, "s1", true)];
-    assert!(p.approved("s1") && !p.approved("s2"), "the site lets one pass, for what they saw");
+    assert!(p.approved("s1", NOW) && !p.approved("s2", NOW), "the site lets one pass, for what they saw");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::driver::{advance, look_again, save, send_back};
-use super::{Wish, find, wanted_sha};
+use super::driver::{advance, halted, look_again, save, send_back};
+use super::{Wish, back, find, wanted_sha};
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
@@ -172,11 +172,11 @@ impl Job<'_> {
         }
         let (side, single) = (self.wish.side.clone(), self.wish.alone);
         if !single {
-            let given = p.approvals.iter().filter(|a| a.sha == p.sha);
-            if p.approvals.iter().any(|a| a.sha == p.sha && a.side == side) {
+            let given: Vec<&Approval> = p.given(&p.sha, self.engine.now_us()).collect();
+            if given.iter().any(|a| a.side == side) {
                 return Err(ApiError::refused(format!("{side} has approved {} already", p.id), "nothing to do"));
             }
-            crate::domain::person::counts(&self.caller.actor, None, given.map(|a| &a.who))
+            crate::domain::person::counts(&self.caller.actor, None, given.iter().map(|a| &a.who))
                 .map_err(|e| ApiError::refused(format!("{}: {e}", p.id), "somebody else must approve for this side"))?;
         }
         let at_us = self.engine.now_us();
@@ -199,12 +199,12 @@ impl Job<'_> {
             detail: Detail { single_person: single, answers: [("side".to_owned(), side.clone())].into(), ..Detail::default() },
         };
         let mut notes = vec![self.note(&p.id, single, Some(DecisionEdit::Make(Box::new(decision))))];
-        if p.approved(&p.sha) {
+        if p.approved(&p.sha, at_us) {
             p.go(Act::Agree, "engine", "approvals suffice", at_us).map_err(refused(&p.clone()))?;
             notes.push(super::driver::own(self.engine, "promotion", &p, "APPROVED"));
         }
         let p = save(self.engine, Save { notes, ..Save::new(Some(was), p) }).await?;
-        let missing = p.missing(&p.sha).join(", ");
+        let missing = p.missing(&p.sha, at_us).join(", ");
         let told = match p.state {
             State::Approved => {
                 format!("{} is APPROVED: quarterdeck do promote-start {} --confirm 'promote {}' --reason T", p.id, p.id, p.os)
@@ -284,7 +284,7 @@ impl Job<'_> {
                 format!("wait, or end it first: quarterdeck why {}", other.id),
             ));
         }
-        if !p.approved(&p.sha) {
+        if !p.approved(&p.sha, now.at_us) {
             return Err(ApiError::refused(format!("{} lacks approvals", p.id), format!("quarterdeck why {}", p.id)));
         }
         let (was, now_us) = (p.version, self.engine.now_us());
@@ -324,8 +324,15 @@ impl Job<'_> {
         }
         let was = p.version;
         let why = if self.request.reason.is_empty() { "halted".to_owned() } else { format!("halted: {}", self.request.reason) };
-        // A start that is not a run yet must not become one.
-        p.pending = None;
+        // A start that is not a run yet must not become one. One that is, and was not recorded yet, is awaited and ended.
+        if let Some(pending) = p.pending.take()
+            && let Some(run) = self.begun(&p, &pending)?
+        {
+            if pending.what == Work::Switch {
+                p.run = Some(run.clone());
+            }
+            p.watching = Some((pending.what, run));
+        }
         p.go(Act::Halt, self.who(), why, self.engine.now_us()).map_err(refused(&p.clone()))?;
         let note = self.note(&p.id, false, None);
         let p = save(self.engine, Save { notes: vec![note], ..Save::new(Some(was), p) }).await?;
@@ -334,71 +341,55 @@ impl Job<'_> {
         Ok(Self::done(&p, format!("{} is HALTED: nothing new starts; a switch that has begun is finished", p.id)))
     }
 
+    /// The run of what was decided, where it is there already.
+    fn begun(&self, p: &Promotion, pending: &Pending) -> Result<Option<String>, ApiError> {
+        if pending.round.is_some() {
+            return Ok(p.run.clone());
+        }
+        let run = self.engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?;
+        Ok(run.map(|r| r.to_string()))
+    }
+
     async fn resume(&self, mut p: Promotion) -> Result<Done, ApiError> {
         let now = look_again(self.engine, &p).await?;
-        if now.sha != p.sha {
+        if halted(self.engine, &p, &now).await?.is_some() {
             let p = send_back(self.engine, p, &now).await?;
             return Err(moved_under(&p));
         }
         let was = p.version;
-        let run = p.run.clone();
-        p.go(Act::Resume, self.who(), format!("resumed: {}", self.request.reason), self.engine.now_us()).map_err(refused(&p.clone()))?;
-        let note = self.note(&p.id, false, None);
-        match run.as_ref().and_then(|r| r.parse::<crate::domain::run::RunRef>().ok()) {
-            Some(r) => {
-                p.watching = Some((Work::Switch, r.to_string()));
-                // The run first: a kill between the two leaves a run that the record stops again, never a record without a run.
-                self.engine.runner.resume(&r, None).await.map_err(|e| act::from_runner(&e))?;
-                crash::point("promotion.resumed");
-            }
-            None => p.pending = Some(self.pending(&p, Work::Switch)),
+        let mut pending = self.pending(&p, Work::Switch);
+        if let Some(run) = p.run.as_ref().and_then(|r| r.parse::<crate::domain::run::RunRef>().ok()) {
+            pending.round = Some(self.engine.store.run(&run).map_err(|e| from_store(&e))?.round);
         }
+        p.go(Act::Resume, self.who(), format!("resumed: {}", self.request.reason), self.engine.now_us()).map_err(refused(&p.clone()))?;
+        p.pending = Some(pending);
+        let note = self.note(&p.id, false, None);
         let p = save(self.engine, Save { notes: vec![note], ..Save::new(Some(was), p) }).await?;
+        crash::point("promotion.decided");
         let p = advance(self.engine, p).await?;
         Ok(Self::done(&p, format!("{} goes on: {}", p.id, p.state)))
     }
 
     async fn roll_back(&self, mut p: Promotion) -> Result<Done, ApiError> {
         let now = look_again(self.engine, &p).await?;
-        // Taken back is what we have put there, and only that.
-        let strange: Vec<String> = now
-            .roots
-            .iter()
-            .filter_map(|dc| {
-                let before = p.before.iter().find(|b| b.dc == dc.name && b.switched)?;
-                let to = p.taken_of(&dc.name)?;
-                let ours = dc.led.snapshot() == Some(to.id.as_str()) || dc.led == before.from;
-                (!ours).then(|| format!("{} leads to {}", dc.name, dc.led.words()))
-            })
-            .collect();
-        if let Some(first) = strange.first() {
-            let help = "somebody moved it since: look who, and put it right by hand or by a new promotion";
-            return Err(ApiError::refused(format!("{}: {first}, which is neither the candidate nor what was there before", p.id), help));
-        }
-        let lost: Vec<&str> = p
-            .before
-            .iter()
-            .filter(|b| b.switched)
-            .filter(|b| {
-                let dc = now.roots.iter().find(|d| d.name == b.dc);
-                b.from.snapshot().is_some_and(|id| dc.is_none_or(|d| !d.snapshots.contains_key(id)))
-            })
-            .map(|b| b.dc.as_str())
-            .collect();
-        if let Some(dc) = lost.first() {
-            return Err(ApiError::refused(
-                format!("{}: the snapshot that {dc} served before is gone", p.id),
-                "promote other content forward",
-            ));
+        if let Some(why) = back::hindrance(&p, &now.roots, None) {
+            let help = "somebody has changed it since: look who, and put it right by hand, or promote other content forward";
+            return Err(ApiError::refused(format!("{}: {why}", p.id), help));
         }
         let was = p.version;
         p.pending = Some(self.pending(&p, Work::Undo));
         p.note(self.who(), format!("roll back asked for: {}", self.request.reason), self.engine.now_us());
         let note = self.note(&p.id, false, None);
-        let p = save(self.engine, Save { notes: vec![note], pointers: now.pointers(&p), ..Save::new(Some(was), p) }).await?;
+        // As it was when the way back began: for whoever asks later.
+        let (plan, gates, pointers) = (Some(now.row("rolled back")), now.gate_rows(), now.pointers(&p));
+        let p = save(self.engine, Save { notes: vec![note], plan, gates, pointers, ..Save::new(Some(was), p) }).await?;
         crash::point("promotion.decided");
         let p = advance(self.engine, p).await?;
         let run = p.watching.as_ref().map(|(_, r)| r.clone()).unwrap_or_default();
+        if run.is_empty() && p.state != State::RolledBack {
+            let why = p.notes.last().map(|n| n.text.clone()).unwrap_or_default();
+            return Err(ApiError::failed(format!("{}: {why}", p.id), ""));
+        }
         let mut told = format!("{} is being rolled back: {run}", p.id);
         for line in &now.plan.undo {
             told.push_str(&format!("\nundo: {line}"));
@@ -439,7 +430,7 @@ pub fn pending(caller: &Caller, request: &Do, p: &Promotion, what: Work) -> Pend
         Work::Undo => "undo",
     };
     let cause = format!("promotion:{}:{word}:{}", p.id, p.version + 1);
-    Pending { what, cause, who: caller.actor.clone(), reason: request.reason.clone(), retake: false }
+    Pending { what, cause, who: caller.actor.clone(), reason: request.reason.clone(), retake: false, round: None }
 }
 
 /// A duration from now, or a time.

@@ -1,5 +1,6 @@
 //! From what was looked at to the plan, its gates and its sha. Called at creation, before every switch, at every start, resume and rollback.
 
+use super::blast;
 use super::look::{self, Dc};
 use crate::api::ApiError;
 use crate::config::{self, Site};
@@ -31,11 +32,15 @@ pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, 
     if p.is_past_switch() {
         under(engine, p, &mut roots)?;
     }
-    let facts = look::facts(engine, site, table, p, &roots)?;
+    let pipelines = look::pipelines(engine, site)?;
+    let facts = look::facts(engine, table, p, &roots, look::labels(&pipelines))?;
     let mut gates = judge(&facts, &look::rules(table), &p.waivers);
     gates.retain(|j| !p.lane.skips().contains(&j.gate));
     let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-    let mut plan = assemble(site, table, p, &roots, &gates, &holds, facts.now_us);
+    let last = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    let last = last.last().and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
+    let mut plan = assemble(table, p, &roots, &gates, &holds, facts.now_us);
+    plan.blast = blast::of(engine, site, table, p, &roots, &pipelines, last.as_ref());
     plan.additions = additions(&holds, p, &roots);
     Ok(Computed { sha: plan.sha(), plan, gates, roots, at_us: facts.now_us })
 }
@@ -72,7 +77,7 @@ fn additions(holds: &[Hold], p: &Promotion, roots: &[Dc]) -> Vec<Addition> {
     hold::additions(holds, p, Some(&newest))
 }
 
-fn assemble(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], gates: &[Judged], holds: &[Hold], now_us: i64) -> Plan {
+fn assemble(table: &config::Promotion, p: &Promotion, roots: &[Dc], gates: &[Judged], holds: &[Hold], now_us: i64) -> Plan {
     let lines = hold::lines(holds, p, now_us);
     Plan {
         format: FORMAT,
@@ -90,7 +95,7 @@ fn assemble(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc],
         moves: roots.iter().map(|dc| way(table, p, dc)).collect(),
         gates: plan::gate_lines(gates),
         approvals: Plan::sides(),
-        blast: blast(site, table, roots),
+        blast: Blast::default(),
         undo: roots.iter().map(|dc| undo(table, p, dc)).collect(),
         not_undone: not_undone(),
     }
@@ -120,30 +125,6 @@ fn from(p: &Promotion, dc: &Dc, to: Option<&str>) -> (Led, Option<String>) {
     // Between a switch and its record there is a moment; after the record the pointer must be where it was put.
     let ours = there && (before.switched || p.state.is_moving() || p.state == State::Halted);
     if ours { (before.from.clone(), before.from_fp.clone()) } else { now() }
-}
-
-fn blast(site: &Site, table: &config::Promotion, roots: &[Dc]) -> Blast {
-    let repos = site.content.get(&table.set).map(|c| c.repos.clone()).unwrap_or_default();
-    let mut trees: Vec<String> =
-        roots.iter().flat_map(|dc| repos.iter().map(move |r| format!("{}/{}/{r}", dc.root, table.pointer))).collect();
-    trees.sort();
-    // Repositories of the site that are read through the pointer.
-    let through = |tree: &str| roots.iter().any(|dc| tree.starts_with(&format!("{}/{}/", dc.root, table.pointer)));
-    let mut users: Vec<String> = site.repos.iter().filter(|(_, r)| through(&r.tree)).map(|(n, _)| n.clone()).collect();
-    users.extend(repos);
-    users.sort();
-    users.dedup();
-    Blast {
-        repos: users,
-        trees,
-        pipelines: Vec::new(),
-        kickstarts: Vec::new(),
-        unknown: vec![
-            "hosts: no source (add [salt])".into(),
-            "images: no source (add [koji])".into(),
-            "kickstarts: no source (add [cobbler])".into(),
-        ],
-    }
 }
 
 fn undo(table: &config::Promotion, p: &Promotion, dc: &Dc) -> String {

@@ -7,7 +7,7 @@ use super::look;
 use crate::api::ApiError;
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::gate::Outcome;
-use crate::domain::promotion::plan::{Plan, waiting};
+use crate::domain::promotion::plan::Plan;
 use crate::domain::promotion::state::State;
 use crate::engine::model::Edit;
 use crate::engine::rows::{self, Row};
@@ -60,11 +60,11 @@ fn one_or_many<'a>(items: impl Iterator<Item = Option<&'a str>>) -> Option<Strin
 }
 
 /// A flat row, from the plan as it was computed last.
-pub fn row(p: &Promotion, plan: Option<&Plan>) -> Row {
+pub fn row(p: &Promotion, plan: Option<&Plan>, now_us: i64) -> Row {
     let moves = plan.map(|p| p.moves.as_slice()).unwrap_or_default();
     let gates = plan.map(|p| p.gates.as_slice()).unwrap_or_default();
     let count = |f: fn(&Outcome) -> bool| gates.iter().filter(|g| f(&g.outcome)).count();
-    let missing = if p.state.is_before_start() { waiting(&p.approvals, &p.sha).join(" ") } else { String::new() };
+    let missing = if p.state.is_before_start() { p.missing(&p.sha, now_us).join(" ") } else { String::new() };
     let value = json!({
         "promotion": p.id, "os": p.os, "set": p.set, "state": p.state,
         "from": one_or_many(moves.iter().map(|m| Some(m.from.words()))), "from_fp": one_or_many(moves.iter().map(|m| m.from_fp.as_deref())),
@@ -91,7 +91,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     all.iter()
         .map(|p| {
             let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
-            Ok(row(p, last_plan(&plans).as_ref()))
+            Ok(row(p, last_plan(&plans).as_ref(), engine.now_us()))
         })
         .collect()
 }
@@ -99,7 +99,11 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
 /// Tells the event stream.
 pub fn publish(engine: &Engine, p: &Promotion) {
     let plans = engine.store.promotion_plans(&p.id).unwrap_or_default();
-    engine.model.publish(vec![Edit::Upsert { table: "promotions".into(), id: p.id.clone(), row: row(p, last_plan(&plans).as_ref()) }]);
+    engine.model.publish(vec![Edit::Upsert {
+        table: "promotions".into(),
+        id: p.id.clone(),
+        row: row(p, last_plan(&plans).as_ref(), engine.now_us()),
+    }]);
 }
 
 fn gates(now: &Computed) -> Value {
@@ -152,7 +156,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     let approvals: Vec<Value> = p
         .approvals
         .iter()
-        .map(|a| json!({"side": a.side, "who": a.who.name, "at": rows::time(a.at_us), "comment": a.comment, "sha": a.sha, "single_person": a.single_person}))
+        .map(|a| json!({"side": a.side, "who": a.who.name, "at": rows::time(a.at_us), "until": rows::time(a.until_us()), "comment": a.comment, "sha": a.sha, "single_person": a.single_person}))
         .collect();
     let waivers: Vec<Value> = p
         .waivers
@@ -182,7 +186,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},
         "blast": now.plan.blast, "undo": now.plan.undo, "not_undone": now.plan.not_undone,
-        "approvals": approvals, "missing": waiting(&p.approvals, &p.sha), "waivers": waivers,
+        "approvals": approvals, "missing": p.missing(&p.sha, engine.now_us()), "waivers": waivers,
         "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": now.plan,
     });
     if let Value::Object(map) = &mut doc {
@@ -216,7 +220,7 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         },
         State::Gated => out.extend(compute(engine, &*engine.site()?, p)?.hindrances()),
         State::Ready => {
-            let sides = waiting(&p.approvals, &p.sha).join(" and ");
+            let sides = p.missing(&p.sha, engine.now_us()).join(" and ");
             out.push(format!("every gate passes; it waits for the approval of {sides}, by two people, one of them not {}", p.author.name));
             out.push(format!("quarterdeck approve {} -p sha={}", p.id, p.sha.get(..12).unwrap_or_default()));
         }

@@ -11,21 +11,24 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::compute::{Computed, compute, moved};
-use super::{look, oob, texts};
+use super::look::Dc;
+use super::{back, look, oob, texts};
 use crate::api::ApiError;
 use crate::base::crash;
 use crate::config::Site;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::promotion::hold;
+use crate::domain::promotion::plan::Line;
 use crate::domain::promotion::state::{Act, State};
-use crate::domain::promotion::{EXPIRES_US, Lane, Promotion, Taken, Work};
+use crate::domain::promotion::{EXPIRES_US, Lane, Pending, Promotion, Taken, Work};
 use crate::domain::report::Fact;
 use crate::domain::rows::{RunRow, StageRow};
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::engine::act::from_runner;
 use crate::engine::routes::blocking;
 use crate::engine::state::{Engine, from_store};
+use crate::pipeline::plan::Plan;
 use crate::runner::Submit;
 use crate::runner::approval::Vote;
 use crate::store::{Note, Save};
@@ -40,6 +43,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Board {
     pub turn: tokio::sync::Mutex<()>,
     pub wake: Notify,
+    /// What Cobblers said of who uses the content.
+    pub uses: super::blast::Uses,
 }
 
 /// Drives until the engine stops.
@@ -112,6 +117,7 @@ pub async fn site_of(engine: &Arc<Engine>) -> Result<Arc<Site>, ApiError> {
 
 /// The plan as it is now.
 pub async fn look_again(engine: &Arc<Engine>, p: &Promotion) -> Result<Computed, ApiError> {
+    engine.promotions.uses.refresh(engine, &*site_of(engine).await?).await;
     let (engine, p) = (engine.clone(), p.clone());
     blocking(move || compute(&engine, &*engine.site()?, &p)).await
 }
@@ -142,44 +148,96 @@ pub fn own(engine: &Engine, action: &str, p: &Promotion, text: &str) -> Note {
     Note { at_us: engine.now_us(), record, decision: None }
 }
 
+/// What was decided, put in order; or what stands against it now.
+enum Planned {
+    Run(Box<Plan>, Vec<Dc>),
+    /// Every pointer leads to what it led to before.
+    Nothing,
+    /// An input moved between the decision and this moment.
+    Moved(Box<Computed>),
+}
+
+/// Looks at everything once more, and writes the run. Blocks.
+fn planned(engine: &Engine, p: &Promotion, pending: &Pending, lines: &[Line]) -> Result<Planned, ApiError> {
+    let site = engine.site()?;
+    let table = look::table(&site, &p.os)?;
+    let roots = look::roots(table, p);
+    let text = match pending.what {
+        Work::Soak if p.lane == Lane::Oob => texts::added(&site, table, p, &roots, lines)?,
+        Work::Soak => {
+            let held: Vec<String> = lines.iter().map(|l| l.package.clone()).collect();
+            texts::soak(&site, table, p, &roots, &held, !pending.retake && !p.taken.is_empty())?
+        }
+        Work::Switch => {
+            let now = compute(engine, &site, p)?;
+            if halts(engine, p, &now)?.is_some() {
+                return Ok(Planned::Moved(Box::new(now)));
+            }
+            texts::switches(p, &now.plan.moves, &now.roots)
+        }
+        Work::Undo => {
+            if let Some(why) = back::hindrance(p, &roots, None) {
+                return Err(ApiError::refused(why, "look who moved it, and put it right by hand or by a new promotion"));
+            }
+            match texts::undo(p, table, &roots) {
+                Some(text) => text,
+                None => return Ok(Planned::Nothing),
+            }
+        }
+    };
+    Ok(Planned::Run(Box::new(texts::frozen(engine, &site, p.lane, pending.what, &text)?), roots))
+}
+
 /// Starts the run that was decided, if there is one.
 async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiError> {
     let Some(pending) = p.pending.clone() else { return Ok(p) };
+    if let (Some(round), Some(run)) = (pending.round, p.run.clone()) {
+        return again(engine, p, round, run).await;
+    }
     let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-    let (lines, retake) = (hold::lines(&holds, &p, engine.now_us()), pending.retake);
+    let lines = hold::lines(&holds, &p, engine.now_us());
     let overlay = hold::overlay(&lines);
-    let planned = {
-        let (engine, p, what, lines) = (engine.clone(), p.clone(), pending.what, lines.clone());
-        blocking(move || {
-            let site = engine.site()?;
-            let table = look::table(&site, &p.os)?;
-            let roots = look::roots(table, &p);
-            let text = match what {
-                Work::Soak if p.lane == Lane::Oob => Some(texts::added(&site, table, &p, &roots, &lines)?),
-                Work::Soak => {
-                    let held: Vec<String> = lines.iter().map(|l| l.package.clone()).collect();
-                    Some(texts::soak(&site, table, &p, &roots, &held, !retake && !p.taken.is_empty())?)
-                }
-                Work::Switch => {
-                    let now = compute(&engine, &site, &p)?;
-                    Some(texts::switches(&p, &now.plan.moves, &now.roots))
-                }
-                Work::Undo => texts::undo(&p, table, &roots),
-            };
-            let plan = text.map(|t| texts::frozen(&engine, &site, p.lane, what, &t)).transpose()?;
-            Ok((plan, roots))
-        })
-        .await
+    let looked = {
+        let (engine, p, pending, lines) = (engine.clone(), p.clone(), pending.clone(), lines.clone());
+        blocking(move || planned(&engine, &p, &pending, &lines)).await
     };
-    let (plan, roots) = match planned {
-        Ok(planned) => planned,
-        Err(e) => {
-            // Its run may be there already: then only the look at it failed, and it is looked at again.
-            if engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?.is_some() {
+    // Its run may be there already: then nothing is judged here, it is known by its cause and goes on.
+    let there = engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?;
+    let was = p.version;
+    let (plan, roots) = match looked {
+        Ok(Planned::Run(plan, roots)) => (*plan, roots),
+        Ok(Planned::Moved(_)) | Err(_) if there.is_some() => {
+            let run = there.map(|r| r.to_string()).unwrap_or_default();
+            match pending.what {
+                Work::Soak => p.soak_run = Some(run.clone()),
+                Work::Switch => p.run = Some(run.clone()),
+                Work::Undo => p.undo_run = Some(run.clone()),
+            }
+            // A soak takes what it was begun with, and that cannot be said now: it is looked at again.
+            if let (Work::Soak, Err(e)) = (pending.what, looked) {
                 return Err(e);
             }
+            p.pending = None;
+            p.watching = Some((pending.what, run.clone()));
+            p.note("engine", format!("run {run}"), engine.now_us());
+            return save(engine, Save::new(Some(was), p)).await;
+        }
+        Ok(Planned::Moved(now)) => {
+            p.pending = None;
+            return send_back(engine, p, &now).await;
+        }
+        Ok(Planned::Nothing) => {
+            // A kill between the last pointer and its record: there is nothing left to take back.
+            p.pending = None;
+            for b in &mut p.before {
+                b.switched = false;
+            }
+            let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
+            let holds = oob::taken_back(engine, &p)?;
+            return save(engine, Save { holds, ..Save::new(Some(was), p) }).await;
+        }
+        Err(e) => {
             // A decision that cannot be carried out is told, and not tried for ever.
-            let was = p.version;
             p.pending = None;
             p.note("engine", format!("not begun: {e}"), engine.now_us());
             if p.state.is_moving() {
@@ -187,14 +245,6 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
             }
             return save(engine, Save::new(Some(was), p)).await;
         }
-    };
-    let was = p.version;
-    let Some(plan) = plan else {
-        // A kill between the last pointer and its record: there is nothing left to take back.
-        p.pending = None;
-        let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
-        let holds = oob::taken_back(engine, &p)?;
-        return save(engine, Save { holds, ..Save::new(Some(was), p) }).await;
     };
     let submit = Submit {
         plan,
@@ -228,6 +278,46 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     save(engine, Save::new(Some(was), p)).await
 }
 
+/// Takes up the run of a promotion that was halted. `round`: the pass of it that had ended when that was decided.
+async fn again(engine: &Arc<Engine>, mut p: Promotion, round: u32, run: String) -> Result<Promotion, ApiError> {
+    let name: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
+    let row = engine.store.run(&name).map_err(|e| from_store(&e))?;
+    let was = p.version;
+    p.pending = None;
+    if row.round == round && row.state == RunState::Done {
+        // Days may lie between the decision and this moment: an engine was dead.
+        let now = look_again(engine, &p).await?;
+        if halted(engine, &p, &now).await?.is_some() {
+            return send_back(engine, p, &now).await;
+        }
+        if let Err(e) = engine.runner.resume(&name, None).await {
+            let e = from_runner(&e);
+            p.note("engine", format!("not resumed: {e}"), engine.now_us());
+            let _ = p.go(Act::Halt, "engine", e.message, engine.now_us());
+            return save(engine, Save::new(Some(was), p)).await;
+        }
+    }
+    crash::point("promotion.resumed");
+    p.watching = Some((Work::Switch, run));
+    save(engine, Save::new(Some(was), p)).await
+}
+
+/// What ends the leave of a promotion to move pointers: its plan moved, or its approvals are over. Blocks.
+pub fn halts(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Option<Vec<String>>, ApiError> {
+    if now.sha != p.sha {
+        return moved(engine, p, now).map(Some);
+    }
+    // What people do behind the switches needs no approval of the plan any more.
+    let needed = p.state == State::Switching || (p.state == State::Halted && p.halted_in == Some(State::Switching));
+    Ok((needed && !p.approved(&p.sha, now.at_us)).then(|| vec!["its approvals are over".to_owned()]))
+}
+
+/// As `halts`, off this thread.
+pub async fn halted(engine: &Arc<Engine>, p: &Promotion, now: &Computed) -> Result<Option<Vec<String>>, ApiError> {
+    let (engine, p, now) = (engine.clone(), p.clone(), now.clone());
+    blocking(move || halts(&engine, &p, &now)).await
+}
+
 type Looked = (RunRow, Vec<StageRow>, Vec<Fact>);
 
 async fn looked(engine: &Arc<Engine>, name: &str) -> Result<Looked, ApiError> {
@@ -250,7 +340,7 @@ async fn watch(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError
     match what {
         Work::Soak => soaked(engine, p, &row, &facts).await,
         Work::Switch => switched(engine, p, &row, &stages).await,
-        Work::Undo => undone(engine, p, &row, &stages).await,
+        Work::Undo => back::undone(engine, p, &row, &stages).await,
     }
 }
 
@@ -307,7 +397,7 @@ fn ended_well(stages: &[StageRow], name: &str) -> bool {
 }
 
 /// The stage of ours at which a run waits, and its datacentre.
-fn at_check(stages: &[StageRow]) -> Option<(String, String)> {
+pub fn at_check(stages: &[StageRow]) -> Option<(String, String)> {
     let open = stages.iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && s.name.starts_with(texts::CHECK))?;
     Some((open.name.clone(), open.name.trim_start_matches(texts::CHECK).to_owned()))
 }
@@ -361,21 +451,35 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
         }
         return Ok(p);
     }
-    let Some((stage, dc)) = at_check(stages) else { return Ok(p) };
-    let now = look_again(engine, &p).await?;
-    if now.sha == p.sha {
-        vote(engine, &row.run, &stage, true, &format!("the plan has not moved before {dc}")).await?;
+    if p.state != State::Switching {
         return Ok(p);
     }
-    let p = send_back(engine, p, &now).await?;
-    vote(engine, &row.run, &stage, false, &format!("moved before {dc}: {}", p.moved.join("; "))).await?;
-    Ok(p)
+    // Whatever it is at: a moved input halts at once, and not first at the next datacentre.
+    let now = look_again(engine, &p).await?;
+    let check = at_check(stages);
+    match (halted(engine, &p, &now).await?, check) {
+        (None, Some((stage, dc))) => {
+            vote(engine, &row.run, &stage, true, &format!("the plan has not moved before {dc}")).await?;
+            Ok(p)
+        }
+        (None, None) => Ok(p),
+        (Some(_), check) => {
+            let p = send_back(engine, p, &now).await?;
+            if let Some((stage, dc)) = check {
+                vote(engine, &row.run, &stage, false, &format!("moved before {dc}: {}", p.moved.join("; "))).await?;
+            }
+            Ok(p)
+        }
+    }
 }
 
 /// A moved input: back to the gates, with what moved. Approvals of what was are over.
 pub async fn send_back(engine: &Arc<Engine>, mut p: Promotion, now: &Computed) -> Result<Promotion, ApiError> {
     let (was, at_us) = (p.version, engine.now_us());
-    p.moved = differs(engine, &p, now).await?;
+    p.moved = match halted(engine, &p, now).await? {
+        Some(moved) => moved,
+        None => differs(engine, &p, now).await?,
+    };
     let text = format!("moved: {}", p.moved.join("; "));
     let note = own(engine, "promotion", &p, &text);
     p.go(Act::Move, "engine", text, at_us).map_err(|e| ApiError::refused(format!("{}: {e}", p.id), ""))?;
@@ -385,44 +489,8 @@ pub async fn send_back(engine: &Arc<Engine>, mut p: Promotion, now: &Computed) -
     save(engine, Save { plan, gates, pointers, void: true, notes: vec![note], ..Save::new(Some(was), p) }).await
 }
 
-async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[StageRow]) -> Result<Promotion, ApiError> {
-    let (was, now_us) = (p.version, engine.now_us());
-    if row.state == RunState::Done {
-        p.watching = None;
-        let (mut notes, mut holds) = (Vec::new(), Vec::new());
-        if row.verdict == Some(Verdict::Success) {
-            for b in &mut p.before {
-                b.switched = false;
-            }
-            let text = format!("rolled back by {}", row.run);
-            notes.push(own(engine, "promote-rollback", &p, &text));
-            let _ = p.go(Act::RollBack, "engine", text, now_us);
-            holds = oob::taken_back(engine, &p)?;
-        } else {
-            p.note(
-                "engine",
-                format!("not rolled back: {} is {}: {}", row.run, row.verdict.map_or("over", Verdict::as_str), row.detail),
-                now_us,
-            );
-        }
-        return save(engine, Save { notes, holds, ..Save::new(Some(was), p) }).await;
-    }
-    if let Some((stage, dc)) = at_check(stages) {
-        // The pointer must still be where we put it; its step compares once more.
-        let site = site_of(engine).await?;
-        let table = look::table(&site, &p.os)?;
-        let ours = look::roots(table, &p)
-            .into_iter()
-            .find(|d| d.name == dc)
-            .is_some_and(|d| p.taken_of(&dc).is_some_and(|t| d.led.snapshot() == Some(t.id.as_str())));
-        let why = if ours { format!("{dc} leads to the candidate") } else { format!("somebody has moved the pointer of {dc}") };
-        vote(engine, &row.run, &stage, ours, &why).await?;
-    }
-    Ok(p)
-}
-
 /// The engine's own word at one of its stages. One that came before is no fault.
-async fn vote(engine: &Arc<Engine>, run: &RunRef, stage: &str, approve: bool, why: &str) -> Result<(), ApiError> {
+pub async fn vote(engine: &Arc<Engine>, run: &RunRef, stage: &str, approve: bool, why: &str) -> Result<(), ApiError> {
     crash::point("promotion.checked");
     let record = Record {
         who: Actor::engine("promotion"),
@@ -478,12 +546,21 @@ pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiE
         saved.gates = now.gate_rows();
         saved.pointers = now.pointers(&p);
     }
+    let over = |p: &Promotion| !p.approvals.is_empty() && p.approvals.iter().any(|a| !a.counts(&p.sha, now_us));
+    if matches!(p.state, State::Ready | State::Approved) && over(&p) {
+        let text = "an approval is over: nothing was started within 14 days of it";
+        saved.notes.push(own(engine, "promotion", &p, text));
+        saved.void = true;
+        p.approvals.clear();
+        p.moved = vec![text.to_owned()];
+        let _ = p.go(Act::Move, "engine", text, now_us);
+    }
     if p.state == State::Gated && ready {
         p.moved.clear();
         let _ = p.go(Act::Pass, "engine", "every gate passes", now_us);
         saved.notes.push(own(engine, "promotion", &p, "READY"));
     }
-    if p.state == State::Ready && p.approved(&p.sha) {
+    if p.state == State::Ready && p.approved(&p.sha, now_us) {
         let _ = p.go(Act::Agree, "engine", "approvals suffice", now_us);
         saved.notes.push(own(engine, "promotion", &p, "APPROVED"));
     }

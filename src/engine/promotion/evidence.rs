@@ -10,19 +10,16 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::{doc, find, holds, tar};
+use super::logs::hex;
+use super::{doc, find, holds, logs, tar};
 use crate::api::ApiError;
 use crate::config::Evidence;
 use crate::domain::promotion::Promotion;
-use crate::domain::rows::AttemptRow;
-use crate::domain::run::RunRef;
 use crate::engine::routes::blocking;
 use crate::engine::state::{Engine, from_store};
 use crate::engine::{contents, rows};
-use crate::store::StoreError;
 
 /// What the signature is for: a signature of anything else does not verify as evidence.
 pub const NAMESPACE: &str = "quarterdeck-evidence";
@@ -55,10 +52,6 @@ pub async fn pack(engine: &Arc<Engine>, id: &str) -> Result<Vec<u8>, ApiError> {
     gz.write_all(&tar).and_then(|()| gz.finish()).map_err(|e| ApiError::failed(format!("the archive cannot be packed: {e}"), ""))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
 fn pretty(value: &Value) -> Vec<u8> {
     let mut out = serde_json::to_vec_pretty(value).unwrap_or_default();
     out.push(b'\n');
@@ -89,7 +82,9 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
         .collect();
     out.push(("gates.json".into(), pretty(&gates.into())));
     let about = |subject: &str| subject == id || subject.starts_with(&format!("{id}/"));
-    let runs: Vec<&String> = [&p.soak_run, &p.run, &p.undo_run].into_iter().flatten().collect();
+    // Every run of it, those that were sent back too.
+    let runs = engine.store.runs_of_causes(&format!("promotion:{id}:")).map_err(store)?;
+    let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
     let ours = |subject: &str| about(subject) || runs.iter().any(|r| subject == r.as_str() || subject.starts_with(&format!("{r}/")));
     let decisions = engine.store.decisions(AUDIT).map_err(store)?;
     let decisions: Vec<Value> = decisions.iter().rev().filter(|d| ours(&d.subject)).map(|d| rows::decision(d).into()).collect();
@@ -111,6 +106,7 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
         .map(Value::from)
         .collect();
     out.push(("holds.json".into(), pretty(&held.into())));
+    let mut left = logs::ALL;
     for name in runs {
         let Ok(run) = name.parse::<crate::domain::run::RunRef>() else { continue };
         // One that retention has taken is named in the promotion, and that is all that is left.
@@ -123,7 +119,8 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
             .iter()
             .map(|s| json!({"stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us), "ended": rows::time_opt(s.ended_us)}))
             .collect();
-        let logs = logs(engine, &run).map_err(store)?;
+        let (logs, texts) = logs::of_run(engine, &run, &file, &mut left).map_err(store)?;
+        out.extend(texts);
         out.push((format!("{file}.json"), pretty(&json!({"run": rows::run(&row), "stages": stages, "logs": logs}))));
         out.push((format!("{file}.plan.json"), plan.into_bytes()));
     }
@@ -151,16 +148,6 @@ fn changes(engine: &Engine, p: &Promotion) -> Value {
     told.map_or_else(|e| unknown(e.to_string()), |doc| serde_json::to_value(doc).unwrap_or_default())
 }
 
-/// The logs of a run by name, with the digest that their supervisor gave them; they stay with the engine.
-fn logs(engine: &Engine, run: &RunRef) -> Result<Vec<Value>, StoreError> {
-    let sums = engine.store.log_sums(run)?;
-    let log = |a: AttemptRow| {
-        let sum = sums.iter().find(|(fence, _)| *fence == a.fence).map(|(_, sum)| sum.as_str()).filter(|s| !s.is_empty());
-        json!({"stage": a.stage, "cell": a.cell, "step": a.step, "attempt": a.number, "log": format!("{}/log", a.dir), "size_bytes": a.log_bytes, "sha256": sum})
-    };
-    Ok(engine.store.attempts(run)?.into_iter().map(log).collect())
-}
-
 fn readme(id: &str, signer: Option<&Evidence>) -> String {
     let mut out = format!(
         "Evidence of promotion {id}, written by quarterdeck {}.\n\nVerify that nothing was changed since:\n\n  sha256sum -c SHA256SUMS\n",
@@ -176,7 +163,8 @@ fn readme(id: &str, signer: Option<&Evidence>) -> String {
     }
     out.push_str(
         "\nchanges.json: packages and CVE ids between what was served and the candidate. holds.json: holds and additions, with owner and end.\n\
-         runs/*.json name the logs, which stay with the engine, and their sha256 (of the open text where one is packed).\n",
+         runs/*.json say what each stage did; runs/*/*.log are the texts of its steps without secrets and control characters, the middle left out\n\
+         where one is long; `sha256` there is that of the log as its supervisor wrote it, which stays with the engine.\n",
     );
     out.push_str("\nplans/N-SHA.plan holds the very bytes that a plan's sha is of: sha256sum plans/* says it again.\n");
     out

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
-use crate::domain::promotion::gate::{Back, Calendar, Facts, Rules, Signatures, Source};
+use crate::domain::promotion::gate::{Back, Calendar, Facts, Replica, Rules, Signatures, Source};
 use crate::domain::promotion::plan::Led;
 use crate::domain::report::Fact;
 use crate::engine::catalog;
@@ -44,6 +44,8 @@ pub struct Manifest {
     pub id: String,
     pub fp: String,
     #[serde(default)]
+    pub md: String,
+    #[serde(default)]
     pub made_us: i64,
     #[serde(default)]
     pub repos: Vec<Part>,
@@ -52,6 +54,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Part {
     pub name: String,
+    #[serde(default)]
+    pub md: String,
     #[serde(default)]
     pub packages: u64,
     #[serde(default)]
@@ -144,7 +148,7 @@ fn manifest(tree: &Tree, id: &str) -> Option<Manifest> {
 }
 
 /// What the gates look at.
-pub fn facts(engine: &Engine, site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc]) -> Result<Facts, ApiError> {
+pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &[Dc], labels: Vec<String>) -> Result<Facts, ApiError> {
     let now_us = engine.now_us();
     let known = |v| Source::Known { value: v, at_us: now_us };
     let fp = p.base_fp().map(str::to_owned);
@@ -158,7 +162,7 @@ pub fn facts(engine: &Engine, site: &Site, table: &config::Promotion, p: &Promot
         first_seen: first_seen(engine, fp.as_deref(), roots, p)?,
         fp: fp.clone().map_or_else(|| Source::Unknown("no candidate was taken yet: promote-soak".into()), known),
         verdicts,
-        labels: labels(engine, site)?,
+        labels,
         soak: Source::Missing("[salt]".into()),
         signatures: signatures(engine, table, p)?,
         agents: Source::Missing("[agents]".into()),
@@ -182,11 +186,11 @@ pub fn rules(table: &config::Promotion) -> Rules {
     }
 }
 
-fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<String> {
+fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<Replica> {
     match p.taken_of(&dc.name) {
         None => Source::Unknown("no candidate was taken".into()),
         Some(t) => match dc.snapshots.get(&t.base) {
-            Some(m) => Source::Known { value: m.fp.clone(), at_us: now_us },
+            Some(m) => Source::Known { value: Replica { fp: m.fp.clone(), md: m.md.clone() }, at_us: now_us },
             None => Source::Unknown(format!("snapshot {} cannot be read", t.base)),
         },
     }
@@ -194,10 +198,18 @@ fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<String> {
 
 fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) -> Result<Source<i64>, ApiError> {
     let Some(fp) = fp else { return Ok(Source::Unknown("no candidate was taken yet".into())) };
-    let stored = engine.store.first_seen(fp).map_err(|e| from_store(&e))?;
+    let store = |e| from_store(&e);
+    let stored = engine.store.first_seen(fp).map_err(store)?;
     // A snapshot says itself when it was made: that is seen too.
-    let made = roots.iter().filter_map(|dc| dc.snapshots.get(&p.taken_of(&dc.name)?.base)).map(|m| m.made_us).filter(|us| *us > 0).min();
-    Ok(match stored.into_iter().chain(made).min() {
+    let bases = || roots.iter().filter_map(|dc| dc.snapshots.get(&p.taken_of(&dc.name)?.base)).filter(|m| m.fp == fp);
+    let made = bases().map(|m| m.made_us).filter(|us| *us > 0).min();
+    // What upstream and replicas were seen to hold, by repository: mostly long before anything read the set as a whole.
+    let mut observed = Vec::new();
+    for m in bases() {
+        let mds: Vec<String> = m.repos.iter().map(|r| r.md.clone()).collect();
+        observed.extend(engine.store.first_observed(&mds).map_err(store)?);
+    }
+    Ok(match stored.into_iter().chain(made).chain(observed).min() {
         Some(value) => Source::Known { value, at_us: engine.now_us() },
         None => Source::Unknown("nothing that is kept has read it".into()),
     })
@@ -220,25 +232,56 @@ fn way_back(dc: &Dc, p: &Promotion, now_us: i64) -> Source<Back> {
         Led::Unknown => return Source::Unknown(dc.why.clone()),
         Led::Nothing | Led::Other(_) => None,
     };
-    let need = p.taken_of(&dc.name).and_then(|t| dc.snapshots.get(&t.id)).map_or(0, Manifest::bytes);
+    // Two trees: what is served stays, and what comes may share no block with it.
+    let need = match p.taken_of(&dc.name).map(|t| (t, dc.snapshots.get(&t.id))) {
+        None => return Source::Unknown("no candidate was taken, so nobody knows the room that it needs".into()),
+        Some((t, None)) => return Source::Unknown(format!("snapshot {} cannot be read", t.id)),
+        Some((_, Some(m))) => m.bytes(),
+    };
     Source::Known { value: Back { snapshot, room: free >= need }, at_us: now_us }
 }
 
-/// Labels of every pipeline of the site that can be read.
-pub fn labels(engine: &Engine, site: &Site) -> Result<Vec<String>, ApiError> {
+/// A pipeline of the site, as far as promotions care.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub name: String,
+    /// `canary:KIND`, `formula:NAME`, `image:NAME`, `iso:NAME`.
+    pub labels: Vec<String>,
+    /// Content sets that its stages read or write.
+    pub sets: Vec<String>,
+}
+
+/// Every pipeline of the site.
+pub fn pipelines(engine: &Engine, site: &Site) -> Result<Vec<Known>, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
     let mut out = Vec::new();
     for name in &catalog.pipelines {
-        match catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
-            Some(file) => out.extend(file.labels),
+        out.push(match catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
+            Some(file) => {
+                let mut sets: Vec<String> =
+                    file.stages.iter().flat_map(|s| s.reads.iter().chain(&s.writes)).map(|t| t.value.clone()).collect();
+                sets.sort();
+                sets.dedup();
+                Known { name: name.clone(), labels: file.labels, sets }
+            }
             // What it would be labelled with nobody knows: a canary that is broken must not look like none.
-            None => out.extend(["canary:image", "canary:rpm"].map(str::to_owned)),
-        }
+            None => Known {
+                name: name.clone(),
+                labels: ["canary:image", "canary:inspector", "canary:rpm"].map(str::to_owned).to_vec(),
+                sets: Vec::new(),
+            },
+        });
     }
+    Ok(out)
+}
+
+/// What their verdicts are about.
+pub fn labels(pipelines: &[Known]) -> Vec<String> {
+    let mut out: Vec<String> = pipelines.iter().flat_map(|k| k.labels.clone()).collect();
     out.sort();
     out.dedup();
-    Ok(out)
+    out
 }
 
 fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Result<Source<Signatures>, ApiError> {
@@ -251,7 +294,7 @@ fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Resu
         Err(e) => return Ok(Source::Unknown(e.to_string())),
     };
     for row in engine.store.facts_of_kind("signatures", CHECKS).map_err(|e| from_store(&e))? {
-        if let Ok(Fact::Signatures { fp, checked, bad, keys, tool, .. }) = serde_json::from_str(&row.json)
+        if let Ok(Fact::Signatures { fp, checked, metadata, bad, keys, tool, .. }) = serde_json::from_str(&row.json)
             && fps.contains(&fp.as_str())
         {
             if !tool.is_empty() {
@@ -260,7 +303,7 @@ fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Resu
             if keys != trusted {
                 return Ok(Source::Unknown("they were checked with other keys than the site file names now".into()));
             }
-            return Ok(Source::Known { value: Signatures { checked, bad, keys }, at_us: row.at_us });
+            return Ok(Source::Known { value: Signatures { checked, metadata, bad, keys }, at_us: row.at_us });
         }
     }
     Ok(Source::Unknown("nothing has checked the signatures of this candidate".into()))

@@ -1,14 +1,18 @@
 //! Promotions in the engine: what people ask for, judged and written; the plan, computed; the driver that goes on by itself; the documents.
 
 mod acts;
+mod back;
+pub mod blast;
 mod closed;
 pub mod compute;
 pub mod doc;
 pub mod driver;
 pub mod evidence;
 pub mod holds;
+mod logs;
 mod look;
 mod oob;
+pub mod permit;
 mod tar;
 pub mod texts;
 
@@ -188,7 +192,7 @@ fn side(engine: &Engine, site: &Site, caller: &Caller, p: &Promotion, request: &
     let ground = engine.ground(site);
     let own: Vec<&str> =
         SIDES.into_iter().filter(|s| ground.private || roles_of(s).iter().any(|r| guard::has_role(site, caller, r))).collect();
-    let missing = p.missing(&p.sha);
+    let missing = p.missing(&p.sha, engine.now_us());
     let side = match request.with.get("side") {
         Some(s) => SIDES
             .into_iter()
@@ -207,7 +211,7 @@ fn side(engine: &Engine, site: &Site, caller: &Caller, p: &Promotion, request: &
     guard::may_decide(ground, caller, &roles, &p.id)?;
     wish.alone = guard::alone(ground, caller, true, &p.id)?;
     if !wish.alone {
-        let given: Vec<_> = p.approvals.iter().filter(|a| a.sha == p.sha).collect();
+        let given: Vec<_> = p.given(&p.sha, engine.now_us()).collect();
         if given.iter().any(|a| a.side == side) {
             return Err(ApiError::refused(format!("{side} has approved {} already", p.id), "nothing to do"));
         }
@@ -251,3 +255,6 @@ fn waiver(engine: &Engine, site: &Site, caller: &Caller, p: &Promotion, request:
     wish.gate = Some(gate);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,11 @@ pub fn owned(pipeline: &str) -> bool {
     RUNS.contains(&pipeline)
 }
 
+/// The datacentre whose served pointer a stage moves.
+pub fn moves(stage: &str) -> Option<&str> {
+    [SWITCHING, BACK].into_iter().find_map(|word| stage.strip_prefix(word))
+}
+
 /// A text as YAML takes it: JSON's form is YAML's too.
 fn q(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()

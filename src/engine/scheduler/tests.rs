@@ -78,6 +78,7 @@ impl Bench {
         .unwrap();
         let config = RunnerConfig {
             children: Arc::new(crate::runner::NoChildren),
+            permit: Arc::new(crate::runner::NoPermit),
             state_dir: self.dir.path().into(),
             exe: "/bin/false".into(),
             executors: 1,

@@ -59,11 +59,11 @@ pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Op
     })
 }
 
-/// `canary:KIND` and `formula:NAME`, sorted, each once.
+/// `canary:KIND`, `formula:NAME`, `image:NAME` and `iso:NAME`, sorted, each once.
 fn labels(f: Option<Fields<'_>>) -> Vec<String> {
     let Some(f) = f else { return Vec::new() };
     let of = |key: &'static str| f.texts(key).into_iter().map(move |t| format!("{key}:{}", t.value)).collect::<Vec<_>>();
-    let mut all = [of("canary"), of("formula")].concat();
+    let mut all = [of("canary"), of("formula"), of("image"), of("iso")].concat();
     all.sort();
     all.dedup();
     all

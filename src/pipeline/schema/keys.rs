@@ -235,6 +235,8 @@ pub static LABELS: Context = Context {
             "it is a canary of this kind: `image` and `rpm` are judged by a row of successes, `inspector` by its last one",
         ),
         key("formula", &SETS, "it is a required test of these formulas"),
+        key("image", &SETS, "it makes these images of the content that it reads: they stand in the blast radius of a promotion"),
+        key("iso", &SETS, "it makes these ISO of the content that it reads"),
     ],
 };
 

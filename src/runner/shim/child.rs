@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use zeroize::Zeroize;
 
+use crate::base::crash;
 use crate::domain::attempt::{Command, Spec, file};
 
 use super::secrets::{Secret, variable_name};
@@ -70,6 +71,11 @@ pub fn prepare(dir: &Path, spec: &Spec, secrets_dir: &Path, secrets: &[Secret]) 
             env.entry(name).or_insert(value.as_bytes());
         }
     }
+    let faults: Vec<(&str, std::ffi::OsString)> = match &spec.command {
+        Command::Native { .. } => crash::OF_STEPS.iter().filter_map(|n| Some((*n, std::env::var_os(n)?))).collect(),
+        _ => Vec::new(),
+    };
+    env.extend(faults.iter().map(|(name, value)| (*name, value.as_bytes())));
     env.entry("QD_ATTEMPT_ID").or_insert(spec.attempt.as_bytes());
     env.insert("QD_SECRETS_DIR", secrets_dir);
     // Survivors are found by it: not the pipeline's to choose.

@@ -1,4 +1,5 @@
-//! `content/signatures`: every package of the trees is signed by one of the keys that are given; what the machine trusts counts for nothing.
+//! `content/signatures`: every package of the trees is signed by one of the keys that are given, and so is the metadata where it brings a
+//! signature (`repomd.xml.asc`); what the machine trusts counts for nothing.
 //!
 //! What it finds is a fact, which G7 of a promotion reads. A tool that is not installed is said in the fact: it is never good.
 
@@ -11,7 +12,7 @@ use crate::domain::report::Fact;
 use crate::steps::report::Report;
 use crate::steps::{StepEnv, StepError, With};
 use crate::systems::repo::{Origin, inventory};
-use crate::systems::signature::{SignatureError, names, rpmkeys};
+use crate::systems::signature::{SignatureError, gpgv, names, rpmkeys};
 use crate::wire::excerpt;
 
 /// Of one call of the tool, for 200 packages.
@@ -56,7 +57,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|e| StepError::failed(format!("no runtime: {e}"), "see whether the process limit is reached (ulimit -u)"))?;
-    let (mut all, mut packages) = (Collector::new(), Vec::new());
+    let (mut all, mut packages, mut heads) = (Collector::new(), Vec::new(), Vec::new());
     for repo in repos(with, "tree", env) {
         let origin = Origin::open(&repo.at)?;
         let Origin::Local(tree) = &origin else {
@@ -65,6 +66,10 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         };
         let root = std::fs::canonicalize(tree.path()).map_err(|e| StepError::failed(format!("{}: {e}", repo.at), "sync it again"))?;
         let found = runtime.block_on(inventory::read(&repo.name, &origin, &mut all))?;
+        let (file, signature) = (root.join("repodata/repomd.xml"), root.join("repodata/repomd.xml.asc"));
+        if std::fs::symlink_metadata(&signature).is_ok() {
+            heads.push(Head { name: format!("{}/repodata/repomd.xml", repo.name), file, signature });
+        }
         packages.extend(found.shelf.packages.iter().map(|p| root.join(p.location.as_str())));
     }
     let reading = all.finish();
@@ -75,17 +80,18 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         set: set.clone(),
         fp: fp.clone(),
         checked,
+        metadata: heads.len() as u64,
         bad,
         keys: trusted.clone(),
         tool: tool.to_owned(),
     };
-    match runtime.block_on(judged(&keys, &packages, env, report)) {
+    match runtime.block_on(judged(&keys, &packages, &heads, env, report)) {
         Ok(bad) => {
             report.fact(fact(packages.len() as u64, bad.iter().map(|(name, _)| name.clone()).collect(), ""));
-            conclude(report, packages.len(), &bad, must)
+            conclude(report, (packages.len(), heads.len()), &bad, must)
         }
         Err(Wrong::Tool(e)) if e.is_not_available() => {
-            report.fact(fact(0, Vec::new(), "rpmkeys"));
+            report.fact(fact(0, Vec::new(), e.tool().unwrap_or_default()));
             if must {
                 return Err(StepError::failed(e.to_string(), "nothing was judged"));
             }
@@ -98,16 +104,35 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     }
 }
 
+/// Metadata with a detached signature beside it.
+struct Head {
+    name: String,
+    file: PathBuf,
+    signature: PathBuf,
+}
+
 enum Wrong {
     Tool(SignatureError),
     Step(StepError),
 }
 
-/// Packages without a good signature, with what is wrong.
-async fn judged(keys: &[PathBuf], packages: &[PathBuf], env: &StepEnv, report: &Report) -> Result<Vec<(String, String)>, Wrong> {
+/// Packages and metadata without a good signature, with what is wrong.
+async fn judged(
+    keys: &[PathBuf],
+    packages: &[PathBuf],
+    heads: &[Head],
+    env: &StepEnv,
+    report: &Report,
+) -> Result<Vec<(String, String)>, Wrong> {
     let home = Home::new(env).map_err(Wrong::Step)?;
     let db = rpmkeys::Database::new(&home.0, keys, LIMIT).await.map_err(Wrong::Tool)?;
     let mut bad = Vec::new();
+    for head in heads {
+        let found = gpgv::verify(&home.0, keys, &head.signature, &head.file, LIMIT).await.map_err(Wrong::Tool)?;
+        if !found.is_good() {
+            bad.push((head.name.clone(), found.to_string()));
+        }
+    }
     for (i, batch) in packages.chunks(BATCH).enumerate() {
         report.progress((i * BATCH) as u64, packages.len() as u64, "packages", "reading signatures");
         let verdicts = db.check(batch, LIMIT).await.map_err(Wrong::Tool)?;
@@ -122,7 +147,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn conclude(report: &Report, checked: usize, bad: &[(String, String)], must: bool) -> Result<(), StepError> {
+fn conclude(report: &Report, (checked, heads): (usize, usize), bad: &[(String, String)], must: bool) -> Result<(), StepError> {
     for (name, why) in bad.iter().take(SHOWN) {
         report.say(&format!("{}: {why}", excerpt(name)));
     }
@@ -130,9 +155,10 @@ fn conclude(report: &Report, checked: usize, bad: &[(String, String)], must: boo
         report.say(&format!("only the first {SHOWN} are shown"));
     }
     report.output("unsigned", &bad.len().to_string());
+    let metadata = if heads == 0 { String::new() } else { format!(" and {heads} repomd.xml") };
     let detail = match bad.first() {
-        None => format!("{checked} packages, all signed by the keys that were given"),
-        Some((name, why)) => format!("{} of {checked} packages without a good signature; {}: {why}", bad.len(), excerpt(name)),
+        None => format!("{checked} packages{metadata}, all signed by the keys that were given"),
+        Some((name, why)) => format!("{} of {checked} packages{metadata} without a good signature; {}: {why}", bad.len(), excerpt(name)),
     };
     if must && !bad.is_empty() {
         return Err(StepError::failed(detail, "look who built them; a key that is right but not given is given as key=PATH"));

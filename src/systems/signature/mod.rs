@@ -40,6 +40,14 @@ pub enum SignatureError {
 }
 
 impl SignatureError {
+    /// The tool that is absent.
+    pub const fn tool(&self) -> Option<&'static str> {
+        match self {
+            Self::NoTool(tool) => Some(tool),
+            _ => None,
+        }
+    }
+
     /// The tool is absent: N/A, whatever else is asked.
     pub const fn is_not_available(&self) -> bool {
         matches!(self, Self::NoTool(_))
