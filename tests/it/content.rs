@@ -150,6 +150,50 @@ fn rpmbuild_s_own_packages_of_every_compression_unpack_with_hardlinks_and_all() 
     assert_ne!(told(&j.report()).1["md"], md);
 }
 
+/// `createrepo_c`, at a moment of its own: the revision is the clock's second, which two runs may share.
+fn createrepo_at(dir: &Path, revision: &str) {
+    let out = Command::new("createrepo_c").args(["-q", "--revision", revision]).arg(dir).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn fp_and_md_one_set_described_twice_is_one_content_and_a_package_replaced_under_its_name_is_another() {
+    if !have("content.fp_md", &["rpmbuild", "createrepo_c"]) {
+        return;
+    }
+    let j = Judge::new();
+    let (work, tree) = (j.dir.path().join("w"), j.dir.path().join("tree"));
+    std::fs::create_dir_all(&work).unwrap();
+    for name in ["steady", "replaced"] {
+        rpmbuild(&work, &tree.join("Packages"), name, "w1.gzdio", "", "");
+    }
+    let read = || {
+        j.run("content/unpack", &[&format!("tree={}", tree.display())]).expect(0);
+        let outputs = told(&j.report()).1;
+        let open = crate::demo_tools::document(&tree, "primary");
+        (outputs["fp"].clone(), outputs["md"].clone(), open)
+    };
+    createrepo_at(&tree, "1");
+    let (fp, md, primary) = read();
+    // Times of files are part of the metadata, and of no package.
+    for entry in std::fs::read_dir(tree.join("Packages")).unwrap() {
+        let file = std::fs::File::options().append(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+    }
+    createrepo_at(&tree, "2");
+    let (fp_again, md_again, primary_again) = read();
+    assert_ne!((&md_again, &primary_again), (&md, &primary), "the metadata is other, the list of packages too");
+    assert!(md_again != md && primary_again != primary);
+    assert_eq!(fp_again, fp, "and the content is the same");
+    // Other bytes under the same name, epoch, version, release and architecture.
+    let names = |text: &str| crate::demo_tools::packages_of(text).into_keys().collect::<Vec<_>>();
+    rpmbuild(&work, &tree.join("Packages"), "replaced", "w1.gzdio", "Provides: something-else", "");
+    createrepo_at(&tree, "2");
+    let (fp_other, _, primary_other) = read();
+    assert_eq!(names(&primary_other), names(&primary));
+    assert_ne!(fp_other, fp);
+}
+
 #[test]
 fn closure_says_what_dnf_repoclosure_says() {
     if !have("content.closure", &["rpmbuild", "createrepo_c", "dnf"]) {

@@ -37,6 +37,8 @@ mod mirror;
 mod people;
 mod pipelines;
 mod promotion;
+mod promotion_clients;
+mod promotion_kills;
 mod promotion_lane;
 mod prover;
 mod prover_same_name;

@@ -14,7 +14,7 @@ pub const WITHOUT: &str = "G3 = \"no image canary in this test\"\nG4 = \"no rpm 
                        G7 = \"no signatures\"\nG8 = \"no agents\"\nG9 = \"no calendar\"\n";
 
 /// Writes compose N of a repository into its tree.
-pub type Write = Box<dyn Fn(u8, &str, &Path)>;
+pub type Write = Box<dyn Fn(u8, &str, &Path) + Send + Sync>;
 
 pub struct Estate {
     pub home: Home,
@@ -36,7 +36,7 @@ fn compose(n: u8) -> Vec<(&'static str, Repo)> {
 
 impl Estate {
     /// Three datacentres that serve compose 1 and have compose 2 in their trees.
-    fn new(without: &str, more: &str) -> Self {
+    pub fn new(without: &str, more: &str) -> Self {
         let write: Write = Box::new(|n, name, at| {
             for (_, repo) in compose(n).into_iter().filter(|(r, _)| *r == name) {
                 repo.write(at);
@@ -478,6 +478,10 @@ fn a_gate_without_a_reason_holds_it_until_a_canary_says_green_on_the_candidate()
     assert!(why().contains("N/A: no source (add a pipeline labelled `canary: rpm`)"), "{}", why());
     let out = e.qd(&["approve", &id]).expect(4);
     assert!(out.stderr.contains("READY"), "{out:?}");
+    let inspector =
+        "format: 1\nname: inspector\nlabels: {canary: inspector}\nstages:\n  - name: judge\n    reads: el9-latest\n    run: 'true'\n";
+    e.home.pipeline("inspector", inspector);
+    e.qd(&["run", "inspector", "--wait"]).expect(0);
     e.home.pipeline("rpmcanary", &text(true));
     e.qd(&["run", "rpmcanary", "--wait"]).expect(1);
     until_some("the red verdict", || why().contains("FAIL: canary:rpm: rpmcanary#1 is red").then_some(()));

@@ -237,7 +237,7 @@ fn signatures_by_the_keys_of_the_site_pass_their_gate_and_a_package_without_one_
     let id = e.ready();
     let doc = e.document(&id);
     let g7 = &doc["gates"][6];
-    assert!(g7["text"] == "OK" && g7["evidence"][0].as_str().unwrap().starts_with("2 packages, keys key.asc "), "{g7}");
+    assert!(g7["text"] == "OK" && g7["evidence"][0].as_str().unwrap().starts_with("2 packages, 0 of metadata, keys key.asc "), "{g7}");
     // Other keys in the site file: what was found with the old ones says nothing.
     let key = dir.path().join("key.asc");
     let good = std::fs::read(&key).unwrap();

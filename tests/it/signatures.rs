@@ -41,6 +41,60 @@ pub fn packages(dir: &Path) -> [PathBuf; 3] {
     [signed, plain, damaged]
 }
 
+/// A detached signature beside a file, by the key that [`packages`] made in `dir`.
+pub fn sign(dir: &Path, file: &Path) {
+    let mut asc = file.as_os_str().to_owned();
+    asc.push(".asc");
+    let run = |program: &str, args: &[&std::ffi::OsStr]| {
+        let mut c = Command::new(program);
+        c.args(args).current_dir(dir).env("HOME", dir).env("GNUPGHOME", dir.join("gpg")).env("LC_ALL", "C").stdin(Stdio::null());
+        let out = c.output().unwrap();
+        assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let o = std::ffi::OsStr::new;
+    run("gpg", &[o("--batch"), o("--yes"), o("--armor"), o("--output"), &asc, o("--detach-sign"), file.as_os_str()]);
+    run("gpgconf", &[o("--homedir"), o("gpg"), o("--kill"), o("all")]);
+}
+
+#[test]
+fn metadata_that_brings_a_signature_is_held_against_the_keys_of_the_site_too() {
+    if !have("signatures.metadata", &TOOLS) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [signed, ..] = packages(dir.path());
+    let mut repo = crate::mirror::Repo::of(&[]);
+    repo.packages.insert("signed.rpm".into(), std::fs::read(signed).unwrap());
+    let tree = dir.path().join("tree");
+    repo.write(&tree);
+    let repomd = tree.join("repodata/repomd.xml");
+    sign(dir.path(), &repomd);
+    let report = dir.path().join("report");
+    let ask = |path: Option<&Path>| {
+        let (tree, key) = (format!("tree=base={}", tree.display()), format!("key={}", dir.path().join("key.asc").display()));
+        let mut c = crate::mirror::step("content/signatures", &[&tree, &key, "report-only=true"], Path::new(""), &report);
+        path.map(|p| c.env("PATH", p));
+        crate::support::home::run(c).expect(0);
+        std::fs::read_to_string(&report).unwrap_or_default()
+    };
+    let told = ask(None);
+    assert!(told.contains("\"checked\":1,\"metadata\":1,\"bad\":[]"), "{told}");
+    // Without gpgv nobody knows, whatever rpmkeys says of the packages.
+    let bin = dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let rpmkeys = String::from_utf8(Command::new("sh").args(["-c", "command -v rpmkeys"]).output().unwrap().stdout).unwrap();
+    std::os::unix::fs::symlink(rpmkeys.trim(), bin.join("rpmkeys")).unwrap();
+    let told = ask(Some(&bin));
+    assert!(told.contains("\"checked\":0") && told.contains("\"tool\":\"gpgv\""), "{told}");
+    // What was signed is not what is there now; and a file that is no signature is none.
+    let good = std::fs::read(&repomd).unwrap();
+    std::fs::write(&repomd, [good.clone(), b"<!-- -->\n".to_vec()].concat()).unwrap();
+    assert!(ask(None).contains("\"bad\":[\"base/repodata/repomd.xml\"]"));
+    std::fs::write(&repomd, &good).unwrap();
+    std::fs::write(tree.join("repodata/repomd.xml.asc"), "no signature\n").unwrap();
+    assert!(ask(None).contains("\"bad\":[\"base/repodata/repomd.xml\"]"));
+}
+
 #[test]
 fn a_step_says_which_packages_are_signed_and_that_a_tool_is_missing() {
     if !have("signatures.step", &TOOLS) {
@@ -63,7 +117,7 @@ fn a_step_says_which_packages_are_signed_and_that_a_tool_is_missing() {
     };
     let (out, told) = ask("good", &[], None);
     out.expect(0);
-    assert!(told.contains("\"checked\":1,\"bad\":[]") && told.contains("key.asc "), "{told}");
+    assert!(told.contains("\"checked\":1,\"metadata\":0,\"bad\":[]") && told.contains("key.asc "), "{told}");
     let (out, told) = ask("mixed", &[], None);
     let out = out.expect(1);
     assert!(out.stderr.contains("1 of 2 packages") && told.contains("\"bad\":[\"plain.rpm\"]"), "{out:?} {told}");
