@@ -13,6 +13,10 @@ pub trait Clock: Send + Sync {
     fn boot_us(&self) -> u64;
     /// `/proc/sys/kernel/random/boot_id`; empty where it cannot be read.
     fn boot_id(&self) -> String;
+    /// How far its wall clock is ahead of the machine's, microseconds; negative = behind. Processes that work for its owner keep the same.
+    fn shift_us(&self) -> i64 {
+        0
+    }
 }
 
 /// The machine's own clocks.
@@ -31,6 +35,46 @@ impl Clock for SystemClock {
 
     fn boot_id(&self) -> String {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
+    }
+}
+
+/// The machine's clocks, with the wall clock set to another time. It goes on at the machine's pace, and can be set again.
+#[derive(Debug, Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    /// Ahead of the machine by `us` microseconds.
+    pub fn by(us: i64) -> Self {
+        Self(AtomicI64::new(us))
+    }
+
+    /// Sets the wall clock to `wall`.
+    pub fn set(&self, wall: Timestamp) {
+        self.0.store(wall.as_microsecond() - SystemClock.now().as_microsecond(), Ordering::SeqCst);
+    }
+
+    /// Moves the wall clock forward by `us` microseconds.
+    pub fn advance_us(&self, us: i64) {
+        self.0.fetch_add(us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now();
+        Timestamp::from_microsecond(now.as_microsecond().saturating_add(self.shift_us())).unwrap_or(now)
+    }
+
+    fn boot_us(&self) -> u64 {
+        SystemClock.boot_us()
+    }
+
+    fn boot_id(&self) -> String {
+        SystemClock.boot_id()
+    }
+
+    fn shift_us(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
@@ -84,6 +128,18 @@ mod tests {
         let a = c.boot_us();
         assert!(c.boot_us() >= a && a > 0);
         assert_eq!(c.boot_id().len(), 36);
+    }
+
+    #[test]
+    fn a_shifted_clock_keeps_the_pace_and_the_boot_time_of_the_machine() {
+        let c = ShiftedClock::by(-3_600_000_000);
+        let (machine, boot) = (SystemClock.now().as_second(), SystemClock.boot_us());
+        assert!((3_599..=3_600).contains(&(machine - c.now().as_second())) && c.boot_us() >= boot);
+        c.set(Timestamp::from_second(1_000).unwrap());
+        c.advance_us(5_000_000);
+        assert!(c.now().as_second() >= 1_005 && c.shift_us() < 0 && SystemClock.shift_us() == 0);
+        // Whoever is handed the shift has the same time.
+        assert!(ShiftedClock::by(c.shift_us()).now() >= Timestamp::from_second(1_005).unwrap());
     }
 
     #[test]

@@ -233,10 +233,18 @@ pub struct Demo {
     pub command: Option<DemoCommand>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum DemoCommand {
     /// Publish the next compose upstream
     Advance,
+    /// Run a command, or the console, as one of the demo's people: op-07 (operations) or sec-02 (security)
+    As {
+        /// op-07 or sec-02
+        person: String,
+        /// The command and its words; none opens the console
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        words: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -109,7 +109,9 @@ fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
     // Whoever started us named every directory, and has judged before which of them must be there.
     let dirs = Dirs { explicit: ctx.dirs.explicit && !detached, ..ctx.dirs.clone() };
     let exe = std::env::current_exe().map_err(|e| ApiError::failed(format!("where is our own program? {e}"), ""))?;
-    let people = std::sync::Arc::new(crate::engine::identity::Machine::default());
+    // A site file that cannot be read keeps the engine from starting anyway.
+    let shared = ctx.dirs.load(ctx.uid).map_or(true, |site| dirs.socket(&site).1);
+    let people = super::demo::people::of(&dirs.state, shared);
     let options = Options { dirs, uid: ctx.uid, log_level: ctx.global.log_level.clone(), detached, people, exe };
     let json = out.json;
     let printer = out.clone();

@@ -18,6 +18,9 @@ pub enum Error {
     /// Another process holds the estate.
     #[error("{what} is running in {}{holder}", dir.display())]
     Busy { dir: PathBuf, what: &'static str, holder: String },
+    /// What was promoted before the demo began could not be made.
+    #[error("the demo's past could not be made: {why}")]
+    Past { why: String },
     /// The mark file is there and is not one.
     #[error("{}: {why}", path.display())]
     Damaged { path: PathBuf, why: String },
@@ -53,6 +56,7 @@ impl Error {
             Self::Busy { .. } => "end it first, or give another directory with --state-dir".into(),
             Self::Damaged { .. } => "if nothing in the directory is of value, remove it and start the demo again".into(),
             Self::Io { .. } => "is the disk full, or the directory another user's?".into(),
+            Self::Past { .. } => "the demo goes on without it; `demo --fresh` tries again".into(),
             Self::Rpm { .. } | Self::Listen { .. } => String::new(),
         }
     }

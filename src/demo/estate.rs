@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Repo};
 use super::files::{mkdir, mkdir_private};
+use super::past::{self, Past};
 use super::publish::{self, Index, Published};
 use super::upstream::{self, Upstream};
 use super::{Error, pairs, scm, site};
@@ -22,9 +23,10 @@ use crate::base::{durable, sys};
 pub const MARK: &str = ".quarterdeck-demo";
 /// How long `advance` waits for another that is publishing.
 const PUBLISH_WAIT: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How to start the estate.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Default, Clone, Copy)]
 pub struct Options<'a> {
     /// `None`: the seed that the estate has, or 1 for a new one.
     pub seed: Option<u64>,
@@ -32,7 +34,14 @@ pub struct Options<'a> {
     pub fresh: bool,
     /// File name and text of the pipelines copied into `config/pipelines` where they are absent.
     pub pipelines: &'a [(&'a str, &'a str)],
+    /// Name of the machine's user whose demo it is.
+    pub owner: &'a str,
+    /// Plays the past of a new estate through a real engine. None: it has no past.
+    pub past: Option<&'a PlayPast<'a>>,
 }
+
+/// Plays [`past::story`], and asks for the trees of each quarter.
+pub type PlayPast<'a> = dyn Fn(&mut Past<'_>) -> Result<(), Error> + 'a;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
@@ -91,6 +100,8 @@ pub struct Estate {
     upstream: Upstream,
     /// The datacentres' listeners.
     replicas: Vec<(&'static str, Upstream)>,
+    /// Why it has just begun without a past.
+    pastless: Option<String>,
     /// Held as long as the estate runs; the kernel releases it however the process ends.
     _serving: File,
 }
@@ -115,6 +126,7 @@ impl Estate {
         }
         mkdir(&places.mirror_dir())?;
         let published = push(&places, seed, |n| n.max(1))?;
+        let pastless = options.past.map_or(Ok(None), |play| make_past(&places, options.owner, play))?;
         make_pairs(&places, seed)?;
         let upstream = listen(&places, "port", &places.upstream_dir(), Some(places.access_log()))?;
         let mut replicas = Vec::new();
@@ -123,15 +135,20 @@ impl Estate {
         }
         let addresses: Vec<(&str, String)> = replicas.iter().map(|(dc, l)| (*dc, l.url())).collect();
         scm::publish(&places.upstream_dir())?;
-        site::write(&places, &upstream.url(), &addresses, options.pipelines)?;
+        site::write(&places, &upstream.url(), options.owner, &addresses, options.pipelines)?;
         serving.set_len(0).and_then(|()| serving.rewind()).map_err(Error::io("writing", &places.own()))?;
         writeln!(serving, "{}", std::process::id()).map_err(Error::io("writing", &places.own()))?;
-        Ok(Self { places, seed, compose: published.compose, upstream, replicas, _serving: serving })
+        Ok(Self { places, seed, compose: published.compose, upstream, replicas, pastless, _serving: serving })
     }
 
     /// Where its files are; all paths are absolute.
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Why no past could be made for it, when that was tried just now.
+    pub fn pastless(&self) -> Option<&str> {
+        self.pastless.as_deref()
     }
 
     /// The seed that it was made from.
@@ -327,15 +344,57 @@ fn listen(places: &Places, name: &str, root: &Path, log: Option<PathBuf>) -> Res
     Ok(listener)
 }
 
+/// The past of an estate that is being made; why there is none where it could not be made. One that was cut short is begun anew.
+fn make_past(places: &Places, owner: &str, play: &PlayPast<'_>) -> Result<Option<String>, Error> {
+    let (begun, done) = (places.own().join("past.begun"), places.own().join("past.json"));
+    if done.is_file() || places.own().join("pairs.json").is_file() || jiff::Timestamp::now().as_second() < past::ENDS {
+        return Ok(None);
+    }
+    if begun.is_file() {
+        // Its last steps are short, and outlive whoever began them.
+        let mut waited = Duration::ZERO;
+        while let Some(holder) = step_at_work(&places.state_dir.join("runs"), 0) {
+            if waited >= PUBLISH_WAIT {
+                let holder = format!(" ({})", holder.display());
+                return Err(Error::Busy { dir: places.state_dir.clone(), what: "a step of an earlier run", holder });
+            }
+            std::thread::sleep(LOOK);
+            waited += LOOK;
+        }
+        past::forget(places)?;
+    }
+    durable::replace(&begun, b"", 0o600).map_err(Error::io("writing", &begun))?;
+    let index = read_index(places)?;
+    let mut made = Past::new(places, &index);
+    let played = made.begin(owner).and_then(|()| play(&mut made));
+    let why = match played {
+        Ok(()) => {
+            made.end()?;
+            None
+        }
+        // A demo without a past is better than none.
+        Err(e) => {
+            past::forget(places)?;
+            Some(e.to_string())
+        }
+    };
+    durable::replace(&done, b"{\"format\":1}\n", 0o600).map_err(Error::io("writing", &done))?;
+    Ok(why)
+}
+
+fn read_index(places: &Places) -> Result<Index, Error> {
+    let path = places.own().join("index.json");
+    let bytes = std::fs::read(&path).map_err(Error::io("reading", &path))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, why: e.to_string() })
+}
+
 /// The pairs, made from the packages that are published and those that are not yet.
 fn make_pairs(places: &Places, seed: u64) -> Result<(), Error> {
     let mark = places.own().join("pairs.json");
     if mark.is_file() {
         return Ok(());
     }
-    let path = places.own().join("index.json");
-    let bytes = std::fs::read(&path).map_err(Error::io("reading", &path))?;
-    let index: Index = serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, why: e.to_string() })?;
+    let index = read_index(places)?;
     pairs::make(seed, &index, &places.upstream_dir(), &places.replicas_dir(), &places.own().join("pool"), &mark)
 }
 
@@ -348,9 +407,8 @@ fn push(places: &Places, seed: u64, which: impl FnOnce(u32) -> u32) -> Result<Pu
         if waited >= PUBLISH_WAIT {
             return Err(Error::Busy { dir: places.state_dir.clone(), what: "another `demo advance`", holder: String::new() });
         }
-        let step = Duration::from_millis(20);
-        std::thread::sleep(step);
-        waited += step;
+        std::thread::sleep(LOOK);
+        waited += LOOK;
     }
     let path = places.own().join("index.json");
     let mut index = match std::fs::read(&path) {

@@ -10,6 +10,8 @@ pub mod files;
 pub mod hostile;
 pub mod metadata;
 pub mod pairs;
+pub mod past;
+pub mod people;
 pub mod promotion;
 pub mod publish;
 pub mod respond;

@@ -131,7 +131,8 @@ fn stable_dir(root: &Path, pair: &Pair) -> PathBuf {
 }
 
 /// Packages by file name: where each lies, and what metadata says of it.
-struct Pool {
+#[derive(Debug, Default)]
+pub struct Pool {
     entries: BTreeMap<String, (PathBuf, Entry)>,
 }
 
@@ -143,7 +144,7 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
     }
     let wanted: BTreeSet<u32> = ALL.iter().flat_map(Pair::composes).collect();
     let composes: BTreeMap<u32, Compose> = wanted.into_iter().map(|n| (n, catalogue::compose(seed, n))).collect();
-    let pool = fill(seed, index, upstream, pool, &composes, |p, n| p.composes().contains(&n))?;
+    let pool = fill(index, upstream, pool, &composes, |p, n| p.composes().contains(&n))?;
     for pair in &ALL {
         let at = upstream.join(DIR).join(pair.name);
         match pair.upstream {
@@ -163,6 +164,8 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
             }
         }
         let stables = match pair.promoted() {
+            // What was promoted in the past is a snapshot: nothing writes into it.
+            Some(_) if DATACENTRES.iter().all(|dc| promotion::is_led(replicas, dc)) => Vec::new(),
             Some(repo) => DATACENTRES.map(|dc| promotion::stable(replicas, dc, repo)).to_vec(),
             None => vec![stable_dir(replicas, pair)],
         };
@@ -171,6 +174,37 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
         }
     }
     put(mark, b"{\"format\":1}\n", None)
+}
+
+/// What every datacentre serves of the promoted set at `compose`, in the place of what it served, before the pairs themselves are made.
+/// `stable`: what is stable too, as a plain directory.
+pub fn lay_past(compose: &Compose, pool: &Pool, replicas: &Path, stable: bool) -> Result<(), Error> {
+    let composes = BTreeMap::from([(compose.number, compose.clone())]);
+    for pair in &ALL {
+        let Some(repo) = pair.promoted() else { continue };
+        for dc in DATACENTRES {
+            let dir = replica_dir(replicas, dc).join(pair.name);
+            clear(&dir)?;
+            lay(pair, &composes, pool, compose.number, compose.number, &dir)?;
+            if stable {
+                lay(pair, &composes, pool, compose.number, compose.number, &promotion::stable(replicas, dc, repo))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes what every datacentre serves of the promoted set.
+pub fn clear_past(replicas: &Path) -> Result<(), Error> {
+    let served = |dc| promotion::SERVED.map(|(_, name)| replica_dir(replicas, dc).join(name));
+    DATACENTRES.into_iter().flat_map(served).try_for_each(|dir| clear(&dir))
+}
+
+fn clear(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", dir)(e)),
+        _ => Ok(()),
+    }
 }
 
 /// Moves the pairs whose upstreams still publish on to `compose`, which was published below `upstream`. What the compose before named stays for
@@ -184,7 +218,7 @@ pub fn follow(compose: &Compose, index: &Index, upstream: &Path, mark: &Path) ->
     let composes = BTreeMap::from([(number, compose.clone())]);
     let before = catalogue::compose(index.seed, number.saturating_sub(1));
     // Everything of this compose is in the upstream's own tree: nothing is built.
-    let pool = fill(index.seed, index, upstream, &upstream.join(DIR), &composes, |p, n| p.moves_to(n))?;
+    let pool = fill(index, upstream, &upstream.join(DIR), &composes, |p, n| p.moves_to(n))?;
     for pair in ALL.iter().filter(|p| p.moves_to(number)) {
         let at = upstream.join(DIR).join(pair.name);
         let old = std::fs::read_to_string(at.join("repodata/repomd.xml")).unwrap_or_default();
@@ -211,34 +245,50 @@ fn sweep(dir: &Path, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Packages that the upstream has are taken from there; the others are built. Only those of pairs that `wanted` says of a compose.
+impl Pool {
+    /// Packages that the upstream has are taken from there; the others are built in `dir`, once.
+    pub fn add<'a>(
+        &mut self,
+        index: &Index,
+        upstream: &Path,
+        dir: &Path,
+        packages: impl Iterator<Item = &'a Package>,
+    ) -> Result<(), Error> {
+        mkdir(dir)?;
+        let mut missing: BTreeMap<String, &Package> = BTreeMap::new();
+        for p in packages {
+            let name = p.file_name();
+            if self.entries.contains_key(&name) {
+                continue;
+            }
+            let place = publish::repo_dir(upstream, p.repo).join("Packages").join(&name);
+            match index.entries.get(&name).filter(|_| place.is_file()) {
+                Some(entry) => drop(self.entries.insert(name, (place, entry.clone()))),
+                None => drop(missing.insert(name, p)),
+            }
+        }
+        let list: Vec<(PathBuf, &Package)> = missing.into_iter().map(|(name, p)| (dir.join(name), p)).collect();
+        for (place, (name, entry)) in publish::build_all(&list, index.seed)? {
+            self.entries.insert(name, (place, entry));
+        }
+        Ok(())
+    }
+}
+
+/// What these composes need, of pairs that `wanted` says of each.
 fn fill(
-    seed: u64,
     index: &Index,
     upstream: &Path,
     dir: &Path,
     composes: &BTreeMap<u32, Compose>,
     wanted: impl Fn(&Pair, u32) -> bool,
 ) -> Result<Pool, Error> {
-    mkdir(dir)?;
-    let mut entries = BTreeMap::new();
-    let mut missing: BTreeMap<String, &Package> = BTreeMap::new();
+    let mut pool = Pool::default();
     for (number, compose) in composes {
         let needed = ALL.iter().filter(|p| wanted(p, *number)).flat_map(|p| p.packages(compose));
-        for p in needed {
-            let name = p.file_name();
-            let place = publish::repo_dir(upstream, p.repo).join("Packages").join(&name);
-            match index.entries.get(&name).filter(|_| place.is_file()) {
-                Some(entry) => drop(entries.insert(name, (place, entry.clone()))),
-                None => drop(missing.insert(name, p)),
-            }
-        }
+        pool.add(index, upstream, dir, needed)?;
     }
-    let list: Vec<(PathBuf, &Package)> = missing.into_iter().map(|(name, p)| (dir.join(name), p)).collect();
-    for (place, (name, entry)) in publish::build_all(&list, seed)? {
-        entries.insert(name, (place, entry));
-    }
-    Ok(Pool { entries })
+    Ok(pool)
 }
 
 /// A repository with the metadata of one compose and the packages of another, which as a rule are the same; `repomd.xml` comes last.

@@ -24,6 +24,11 @@ pub fn root(replicas: &Path, dc: &str) -> PathBuf {
     replica_dir(replicas, dc).join("el9")
 }
 
+/// Whether what a datacentre serves as stable is a snapshot.
+pub fn is_led(replicas: &Path, dc: &str) -> bool {
+    std::fs::symlink_metadata(root(replicas, dc).join("stable")).is_ok_and(|m| m.is_symlink())
+}
+
 /// What a datacentre serves as stable.
 pub fn stable(replicas: &Path, dc: &str, repo: Repo) -> PathBuf {
     root(replicas, dc).join("stable").join(repo.id())

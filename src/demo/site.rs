@@ -1,18 +1,18 @@
 //! The demo's configuration: its site file and its pipelines. Edits of the user are kept; only the upstream's
 //! address is corrected when its port had to change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::catalogue::Repo;
 use super::estate::Places;
 use super::files::mkdir_private;
 use super::publish::repo_path;
-use super::{pairs, promotion, scm};
+use super::{pairs, people, promotion, scm};
 use crate::base::durable;
 
 /// Writes what is absent, and corrects the upstream's address in a site file that is there.
-pub fn write(places: &Places, url: &str, replicas: &[(&str, String)], pipelines: &[(&str, &str)]) -> Result<(), Error> {
+pub fn write(places: &Places, url: &str, owner: &str, replicas: &[(&str, String)], pipelines: &[(&str, &str)]) -> Result<(), Error> {
     let dir = places.config_dir();
     mkdir_private(&dir.join("pipelines"))?;
     let path = dir.join("site.toml");
@@ -26,7 +26,14 @@ pub fn write(places: &Places, url: &str, replicas: &[(&str, String)], pipelines:
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let key = promotion::key(&places.own())?;
             let pairs = pairs::site(url, replicas, &places.replicas_dir());
-            save(&path, &(site(places, url) + &pairs + &promotion::site(&places.replicas_dir(), key.as_deref())))?
+            let roles = people::site(owner);
+            save(
+                &path,
+                &(site(places, url, &|repo| places.tree(repo))
+                    + &roles
+                    + &pairs
+                    + &promotion::site(&places.replicas_dir(), key.as_deref())),
+            )?
         }
         Err(e) => return Err(Error::io("reading", &path)(e)),
     }
@@ -53,15 +60,20 @@ fn save(path: &Path, text: &str) -> Result<(), Error> {
     durable::replace(path, text.as_bytes(), 0o600).map_err(Error::io("writing", path))
 }
 
-fn site(places: &Places, url: &str) -> String {
+/// The site of the demo's past: its set is read where it was promoted from, and no far end is asked.
+pub fn of_past(places: &Places, owner: &str, tree: &dyn Fn(Repo) -> PathBuf) -> String {
+    site(places, "http://127.0.0.1:9", tree) + &people::site(owner)
+}
+
+fn site(places: &Places, url: &str, tree: &dyn Fn(Repo) -> PathBuf) -> String {
     let mut out = String::from(
         "# The site of the quarterdeck demo. Written once; edit it as you like.\n\
          # Only the address of the demo's upstream is corrected when its port had to change.\n\n\
          time_zone = \"America/Chicago\"\n\
          # A private engine fires schedules only where this says so.\n\
          scheduler = \"private\"\n\
-         # This engine has one user: what needs two people passes, and is recorded as a single person's.\n\
-         second_person = \"none\"\n\n\
+         # What needs two people waits for the second: see [roles]. \"none\" lets one do it, recorded as a single person's.\n\
+         second_person = \"required\"\n\n\
          [runner]\nexecutors = 4\n\n\
          [mirror]\n",
     );
@@ -72,7 +84,7 @@ fn site(places: &Places, url: &str) -> String {
             "\n[repos.{}]\nupstream = [{}]\ntree = {}\nwriter = \"quarterdeck\"\n",
             repo.id(),
             quoted(&format!("{url}/{}/", repo_path(repo))),
-            quoted(&places.tree(repo).to_string_lossy())
+            quoted(&tree(repo).to_string_lossy())
         ));
     }
     out.push_str("\n[content.el9-latest]\nrepos = [\"baseos\", \"appstream\"]\nos = \"el9\"\n");

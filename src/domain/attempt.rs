@@ -84,6 +84,14 @@ pub struct Spec {
     /// Children may outlive the leader; they are recorded, not killed.
     #[serde(default)]
     pub daemon_allowed: bool,
+    /// How far the wall clock of the engine is ahead of the machine's, microseconds: the shim's and a native step's are so too. 0 but where
+    /// an engine was given another clock.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_shift_us: i64,
+}
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 /// What runs.

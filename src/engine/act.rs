@@ -13,7 +13,7 @@ use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
 use crate::base::sanitise;
-use crate::config::Site;
+use crate::config::{SecondPerson, Site};
 use crate::domain::audit::Record;
 use crate::domain::decision::Kind;
 use crate::domain::level::Level;
@@ -138,7 +138,7 @@ fn ends(action: &Action) -> bool {
 fn judge(engine: &Engine, caller: &Caller, link: Connection, action: &'static Action, request: &Do) -> Result<(Pass, Subject), ApiError> {
     let site = match engine.site() {
         // A slip in a file must not keep the owner of an engine from ending it.
-        Err(_) if engine.private && ends(action) => Arc::default(),
+        Err(_) if engine.private && ends(action) => Arc::new(Site { second_person: SecondPerson::None, ..Site::default() }),
         found => found?,
     };
     let mut subject = Subject::Engine;
@@ -245,7 +245,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         "cancel" => {
             // By uid: a name may be a trigger's too, or an account's that was made anew.
             let author = || engine.store.load_run(&run).map_err(|e| from_store(&e)).map(|r| r.requested_by.uid);
-            let own = engine.private || (caller.actor.uid.is_some() && author()? == caller.actor.uid);
+            let own = (engine.private && caller.owner) || (caller.actor.uid.is_some() && author()? == caller.actor.uid);
             Ok((Subject::Run(Box::new(row)), if own { Level::L1 } else { Level::L2 }))
         }
         "resume" | "retry" if !ended => {

@@ -211,7 +211,7 @@ pub fn words(engine: &Engine, site: &Site, run: &RunRef, reasons: &[Reason]) -> 
 }
 
 fn who(engine: &Engine, site: &Site, asked: &Asked) -> String {
-    if engine.private {
+    if engine.one_user(site) {
         let alone = asked.quorum > 1 || asked.not.is_some();
         return match site.second_person {
             SecondPerson::None => "may approve: the owner of this engine, recorded as a single person".to_owned(),

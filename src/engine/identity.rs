@@ -26,6 +26,14 @@ pub trait People: Send + Sync {
     fn user(&self, uid: u32) -> Option<String>;
     /// Names of the groups that the user is in.
     fn groups(&self, user: &str, gid: u32) -> Vec<String>;
+    /// Who a peer is, from the kernel's word.
+    fn peer(&self, kernel: Peer) -> Peer {
+        Peer { login_uid: kernel.pid.and_then(|pid| self.login_uid(pid, kernel.uid)), ..kernel }
+    }
+    /// Whether a private engine has more people than its owner: the site's roles count there too then, and two people can be two.
+    fn several(&self) -> bool {
+        false
+    }
 }
 
 /// `/proc/PID/loginuid`, `/etc/passwd`, `/etc/group`; a directory service through `getent` and `id`, which the system keeps for that.

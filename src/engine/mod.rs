@@ -47,5 +47,5 @@ mod upkeep;
 mod wait;
 mod why;
 
-pub use run::{Options, StartError, run};
+pub use run::{Options, StartError, apart, run};
 pub use server::SocketError;

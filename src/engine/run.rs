@@ -16,7 +16,7 @@ use super::site_watch::SiteWatch;
 use super::state::{Engine, Parts};
 use super::{feed, freshness, promotion, scheduler, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
-use crate::config::{ConfigError, Dirs};
+use crate::config::{ConfigError, Dirs, Site};
 use crate::runner::{Runner, RunnerConfig, RunnerError};
 use crate::store::{OpenOptionsStore, Store, StoreError};
 
@@ -83,10 +83,18 @@ fn keep_memory_private() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
-    let site = watch.current()?;
-    let (socket, shared) = options.dirs.socket(&site);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// What is there before the engine itself.
+struct Made {
+    config: RunnerConfig,
+    store: Store,
+    content: Arc<SiteContent>,
+    filter: SecretFilter,
+    secrets: Arc<FilteredSecrets>,
+    children: Arc<Builder>,
+    permit: Arc<promotion::permit::Checks>,
+}
+
+fn make(options: &Options, site: &Site, clock: Arc<dyn Clock>) -> Result<Made, StartError> {
     let filter = SecretFilter::default();
     let content = {
         let again = SiteWatch::open(options.dirs.clone(), options.uid)?;
@@ -101,7 +109,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         executors: site.executors as usize,
         lock_slots: site.locks.clone(),
         env: INHERITED.iter().filter_map(|n| std::env::var(n).ok().map(|v| ((*n).to_owned(), v))).collect(),
-        clock: clock.clone(),
+        clock,
         secrets: secrets.clone(),
         content: content.clone(),
         children: children.clone(),
@@ -114,14 +122,46 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     let store = Store::open(&OpenOptionsStore {
         dir: config.state_dir.clone(),
         network_state: config.network_state,
-        now_us: clock.now().as_microsecond(),
-        boot_id: clock.boot_id(),
+        now_us: config.clock.now().as_microsecond(),
+        boot_id: config.clock.boot_id(),
     })
     .map_err(RunnerError::Store)?;
     content.keep_in(store.clone());
+    Ok(Made { config, store, content, filter, secrets, children, permit })
+}
+
+impl Made {
+    /// The engine, and its runner at work. `shared`: the group that may open its socket, where it is not one user's own.
+    fn engine(self, options: &Options, watch: SiteWatch, site: &Site, socket: PathBuf, shared: Option<Option<u32>>) -> Arc<Engine> {
+        let clock = self.config.clock.clone();
+        let runner = Runner::start(self.config, self.store.clone());
+        let engine = Arc::new(Engine::new(Parts {
+            watch,
+            store: self.store,
+            runner,
+            content: self.content,
+            filter: self.filter,
+            secrets: self.secrets,
+            clock,
+            people: options.people.clone(),
+            socket,
+            private: shared.is_none(),
+            socket_gid: shared.flatten(),
+            configured: (site.executors, site.locks.clone()),
+        }));
+        self.children.know(Arc::downgrade(&engine));
+        self.permit.know(Arc::downgrade(&engine));
+        engine
+    }
+}
+
+async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
+    let site = watch.current()?;
+    let (socket, shared) = options.dirs.socket(&site);
+    let made = make(options, &site, Arc::new(SystemClock))?;
     // The store's lock is ours from here on, and so is the log.
-    let _log = logging::start(&options.dirs.state, &options.log_level, filter.clone())?;
-    logging::end_on_panic(&options.dirs.state, filter.clone());
+    let _log = logging::start(&options.dirs.state, &options.log_level, made.filter.clone())?;
+    logging::end_on_panic(&options.dirs.state, made.filter.clone());
     let socket_gid = match site.socket_group.as_ref().filter(|_| shared) {
         None => None,
         Some(name) => Some(options.people.group(name).ok_or_else(|| SocketError::Unusable {
@@ -132,23 +172,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     };
     let listener = server::bind(&socket, !shared, socket_gid, options.uid).await?;
     // Bound before anything starts: an engine that nobody can reach must not run steps. Clients wait in the kernel's queue.
-    let runner = Runner::start(config, store.clone());
-    let engine = Arc::new(Engine::new(Parts {
-        watch,
-        store,
-        runner,
-        content,
-        filter,
-        secrets,
-        clock,
-        people: options.people.clone(),
-        socket: socket.clone(),
-        private: !shared,
-        socket_gid,
-        configured: (site.executors, site.locks.clone()),
-    }));
-    children.know(Arc::downgrade(&engine));
-    permit.know(Arc::downgrade(&engine));
+    let engine = made.engine(options, watch, &site, socket.clone(), shared.then_some(socket_gid));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
     tokio::spawn(feed::feed(engine.clone()));
     tokio::spawn(triggers::follow(engine.clone()));
@@ -172,6 +196,26 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     engine.runner.clone().shutdown().await;
     tracing::info!("engine ended");
     Ok(())
+}
+
+/// The engine inside another process: on its clock, without a socket, and with nothing that begins work by itself but promotions. `work` asks
+/// it through [`act`](super::act::act), as a server would. The store is closed when this returns.
+pub fn apart<T>(options: &Options, clock: Arc<dyn Clock>, work: impl AsyncFnOnce(Arc<Engine>) -> T) -> Result<T, StartError> {
+    let watch = SiteWatch::open(options.dirs.clone(), options.uid)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| StartError::System(e.to_string()))?;
+    let result = runtime.block_on(async {
+        let site = watch.current()?;
+        let socket = options.dirs.socket(&site).0;
+        let engine = make(options, &site, clock)?.engine(options, watch, &site, socket, None);
+        let driver = tokio::spawn(promotion::driver::serve(engine.clone()));
+        let done = work(engine.clone()).await;
+        engine.stop();
+        let _ = driver.await;
+        engine.runner.clone().shutdown().await;
+        Ok(done)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
 }
 
 /// A state directory that holds nothing yet, or only its configuration, was made with `mkdir` a moment ago: it is closed to others here.

@@ -124,10 +124,7 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
             }
         };
         let peer = match stream.peer_cred() {
-            Ok(c) => {
-                let login_uid = c.pid().and_then(|pid| engine.people.login_uid(pid, c.uid()));
-                Peer { pid: c.pid(), uid: c.uid(), gid: c.gid(), login_uid }
-            }
+            Ok(c) => engine.people.peer(Peer { pid: c.pid(), uid: c.uid(), gid: c.gid(), login_uid: None }),
             Err(e) => {
                 tracing::warn!("a client without credentials was dropped: {e}");
                 continue;

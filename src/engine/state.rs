@@ -22,7 +22,7 @@ use super::site_watch::SiteWatch;
 use crate::api::ApiError;
 use crate::api::types::Status;
 use crate::base::clock::Clock;
-use crate::config::{ConfigError, Site};
+use crate::config::{ConfigError, SecondPerson, Site};
 use crate::domain::actor::Actor;
 use crate::domain::log::Patterns;
 use crate::domain::run::RunState;
@@ -173,7 +173,12 @@ impl Engine {
     }
 
     pub fn ground<'a>(&self, site: &'a Site) -> Ground<'a> {
-        Ground { site, private: self.private }
+        Ground { site, private: self.one_user(site) }
+    }
+
+    /// It is one user's own, and nobody else can ever be asked. Where `second_person` is none, nobody is to be.
+    pub fn one_user(&self, site: &Site) -> bool {
+        self.private && !(self.people.several() && site.second_person == SecondPerson::Required)
     }
 
     /// Steps that may run at once, as the runner was told last.

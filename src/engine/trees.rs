@@ -101,6 +101,9 @@ pub const MIRRORS: &[&str] = &[
 /// Facts that are looked at: the newest of each tree is among them unless it is older than so many looks.
 const LOOKS: usize = 10_000;
 
+/// A tree of no repository is shown for so long after somebody looked at it: 30 days.
+const OTHER_US: i64 = 30 * 86_400 * 1_000_000;
+
 struct Last {
     seen: Seen,
     run: String,
@@ -129,6 +132,8 @@ pub fn rows(engine: &Engine, what: &str) -> Result<(Vec<Row>, u64), ApiError> {
         for tree in site.repos.values().flat_map(|r| std::iter::once(&r.tree).chain(r.replicas.iter().map(|r| &r.at)).chain([&r.stable])) {
             last.remove(&key(tree));
         }
+        // Of these, what nobody has looked at for long is history, and its runs tell it.
+        last.retain(|_, l| now - l.at_us < OTHER_US);
         let other = |l: &Last| (row(MIRRORS, json!({"repo": l.seen.repo, "tree": l.seen.tree, "role": "other"}), Some(l)), Some(l.at_us));
         out.extend(last.values().map(other));
     }

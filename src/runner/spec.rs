@@ -19,6 +19,8 @@ pub struct Identity<'a> {
     pub epoch: u64,
     pub number: u32,
     pub key: StepKey,
+    /// Of the runner's clock.
+    pub clock_shift_us: i64,
 }
 
 /// Puts the spec together. The error is a sentence: an expression of the plan that has no value now.
@@ -62,6 +64,9 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
         ("QD_JOURNAL", text(&paths::journal(&run_dir, key))),
     ];
     env.extend(ours.map(|(k, v)| (k.to_owned(), v)));
+    if at.clock_shift_us != 0 {
+        env.insert("QD_CLOCK_SHIFT_US".to_owned(), at.clock_shift_us.to_string());
+    }
     if let Some(out) = &run.outcome {
         env.insert("QD_VERDICT".to_owned(), out.verdict.as_str().to_owned());
         env.insert("QD_FAILED_STAGE".to_owned(), out.failed_stage.clone().unwrap_or_default());
@@ -94,6 +99,7 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
         log: LogPolicy { max_bytes: plan.log.max_bytes, kill_on_limit: plan.log.kill_on_limit },
         secrets: step.secrets.iter().map(|s| SecretUse { name: s.name.clone(), env: s.env }).collect(),
         daemon_allowed: step.daemon_allowed,
+        clock_shift_us: at.clock_shift_us,
     })
 }
 

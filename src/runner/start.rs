@@ -196,7 +196,7 @@ impl Dispatcher {
         // The stage's clock starts with its first claim, so the row moves before the deadline is computed from it.
         let mut ops = Vec::new();
         let ticket = Ticket { fence, id: &uuid, token: &token, dir: &dir };
-        let identity = spec::Identity { ticket, epoch, number, key };
+        let identity = spec::Identity { ticket, epoch, number, key, clock_shift_us: shared.cfg.clock.shift_us() };
         if run.limit.is_none() {
             run.begin(now, &mut ops);
         }

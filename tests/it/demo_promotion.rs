@@ -53,7 +53,23 @@ fn el9_of_the_demo_goes_from_its_canary_to_stable_and_back() {
     let detail = doc["gates"][3]["detail"].as_str().unwrap();
     assert!(result(4) == "N/A" && detail.contains("(OK: "), "{detail}");
 
-    demo.qd(&["approve", &id, "--comment", "looked"]).expect(0);
+    // Two people: whoever sits at the demo, and one who lives in it. Neither stands for the other, and none for both.
+    let said = demo.qd(&["approve", &id, "--comment", "looked"]).expect(0).stdout;
+    assert!(said.contains("approved for ops") && said.contains("missing: security"), "{said}");
+    demo.qd(&["approve", &id, "-p", "side=security"]).expect(4);
+    demo.qd(&["do", "promote-start", &id, "--reason", "quarter", "--confirm", "promote el9"]).expect(4);
+    demo.qd(&["demo", "as", "op-07", "do", "promote-veto", "PR-2025Q2-el9", "--reason", "x", "--confirm", "PR-2025Q2-el9"]).expect(4);
+    demo.qd(&["demo", "as", "somebody", "get", "runs"]).expect(2);
+    let said = demo.qd(&["demo", "as", "sec-02", "approve", &id, "--comment", "CVE list read"]).expect(0).stdout;
+    assert!(said.contains("APPROVED") && !said.contains("single person"), "{said}");
+    let given = crate::api::raw(&socket, "GET", &format!("/v1/promotions/{id}"), "").1["approvals"].clone();
+    let who: Vec<(&str, &str, bool)> = given
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| (a["side"].as_str().unwrap(), a["who"].as_str().unwrap(), a["single_person"].as_bool().unwrap()))
+        .collect();
+    assert_eq!((who.len(), who[0].0, who[0].2, who[1]), (2, "ops", false, ("security", "sec-02", false)), "{given}");
     demo.qd(&["do", "promote-start", &id, "--reason", "quarter", "--confirm", "promote el9"]).expect(0);
     let run = until(&demo, "IMAGING")["run"].as_str().unwrap().to_owned();
     assert_eq!(served(&demo, "el9/stable/baseos"), served(&demo, "base9"), "stable is the compose that was soaked");

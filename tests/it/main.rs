@@ -19,6 +19,7 @@ mod content;
 mod contract;
 mod demo_hostile;
 mod demo_nightly;
+mod demo_past;
 mod demo_promotion;
 mod demo_tools;
 mod demo_upstream;

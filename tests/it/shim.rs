@@ -73,6 +73,7 @@ impl Attempt {
             log: domain::LogPolicy { max_bytes: 100 << 20, kill_on_limit: false },
             secrets: Vec::new(),
             daemon_allowed: false,
+            clock_shift_us: 0,
         };
         Self { root, spec, dir, env: Vec::new() }
     }

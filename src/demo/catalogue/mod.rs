@@ -3,6 +3,7 @@
 //! The set is closed: every Requires has a provider. Versions are invented and say so (`.demo`); ids of
 //! advisories lie in a range that no real one uses (CVE-2026-90001 and up).
 
+pub mod past;
 pub mod sources;
 
 use super::seed::Rng;
@@ -363,6 +364,10 @@ fn files(source: &Source, sub: &Sub, vra: &str) -> Vec<File> {
     out
 }
 
+fn noon(time: i64) -> i64 {
+    time.div_euclid(DAY) * DAY + DAY / 2
+}
+
 /// Newest first, as a spec file has it.
 fn changelog(seed: u64, source: &Source, at: &[u32], edition: usize) -> Vec<Change> {
     let mut out = Vec::new();
@@ -381,14 +386,10 @@ fn changelog(seed: u64, source: &Source, at: &[u32], edition: usize) -> Vec<Chan
             },
         };
         // rpm keeps changelog times at noon.
-        let day = (compose_time(at[e]) - DAY).div_euclid(DAY) * DAY + DAY / 2;
+        let day = noon(compose_time(at[e]) - DAY);
         out.push(Change { author: format!("{who} - {}-{}", source.version, release(source, at, e)), time: day, text: what });
     }
-    out.push(Change {
-        author: format!("{} - {}-1", PEOPLE[3], source.version),
-        time: FIRST_COMPOSE.div_euclid(DAY) * DAY - 200 * DAY + DAY / 2,
-        text: format!("- Import {} {}", source.name, source.version),
-    });
+    out.extend(past::changes(seed, source, 0));
     out
 }
 

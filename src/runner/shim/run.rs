@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::{Clock, ShiftedClock};
 use crate::base::mask::Masker;
 use crate::base::sys::{self, Held};
 use crate::base::{crash, proc};
@@ -39,7 +39,6 @@ fn refuse<'a>(what: &'a str) -> impl FnOnce(io::Error) -> Refused + 'a {
 
 /// Supervises the attempt in `dir` to its end. `Ok` once `status.json` is durable.
 pub fn run(dir: &Path) -> Result<(), Refused> {
-    let clock = SystemClock;
     crash::point("shim.begin");
     // Nothing of the engine's may stay open here: its sockets, its database, its pipes. Standard input may bring the secrets.
     sys::close_from(3);
@@ -63,6 +62,7 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
     if spec.format > FORMAT {
         return Err(Refused::because(format!("spec.json has format {}, this version reads up to {FORMAT}", spec.format)));
     }
+    let clock = ShiftedClock::by(spec.clock_shift_us);
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(refuse("cannot watch signals"))?;
     // From here on there is room for the verdict, whatever the step does to the disk.
     let status_file = StatusFile::reserve(dir).map_err(refuse("no room for the verdict"))?;

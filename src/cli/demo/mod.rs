@@ -1,25 +1,29 @@
-//! `demo` and `demo advance`: starts the estate and its engine; on a terminal opens the console on it, else shows one nightly and stays up;
+//! `demo`, `demo advance` and `demo as`: starts the estate and its engine; on a terminal opens the console on it, else shows one nightly and stays up;
 //! publishes the next compose.
 
+pub mod past;
+pub mod people;
+
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Ctx;
-use super::args::{Consent, Demo, DemoCommand};
-use super::connect::{self, Start};
-use super::engine::wait_for_end;
-use super::failure::{Failure, Outcome};
-use super::follow::{self, Followed};
-use super::out::{Out, Tone};
-use super::run::Request;
-use super::screen;
-use super::site::SHIPPED;
 use crate::api::client::{ANSWER, Client};
 use crate::api::types::{Done, Rows, Status};
 use crate::api::{ApiError, Code};
+use crate::cli::Ctx;
+use crate::cli::args::{Consent, Demo, DemoCommand};
+use crate::cli::connect::{self, Start};
+use crate::cli::engine::wait_for_end;
+use crate::cli::failure::{Failure, Outcome};
+use crate::cli::follow::{self, Followed};
+use crate::cli::out::{Out, Tone};
+use crate::cli::run::Request;
+use crate::cli::screen;
+use crate::cli::site::SHIPPED;
 use crate::config::dirs::Surroundings;
 use crate::config::{Dirs, Site};
 use crate::console::run::Left;
@@ -37,6 +41,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Demo) -> Outcome {
     let dir = directory(ctx)?;
     match args.command {
         Some(DemoCommand::Advance) => advance(&dir, out),
+        Some(DemoCommand::As { person, words }) => be(&dir, &person, &words),
         None => start(ctx, &dir, out, &args),
     }
 }
@@ -85,6 +90,21 @@ fn advance(dir: &Path, out: &Out) -> Outcome {
     Ok(())
 }
 
+/// The rest of the command line in the place of this process, by one of the demo's people.
+fn be(dir: &Path, person: &str, words: &[String]) -> Outcome {
+    let Some(person) = demo::people::named(person) else {
+        let names = demo::people::ALL.map(|p| p.name).join(" ");
+        return Err(Failure::bad(format!("nobody in the demo is called `{person}`"), format!("there are: {names}, and you")));
+    };
+    if !demo::people::live_in(dir) {
+        return Err(demo::Error::NoEstate { dir: dir.to_owned() }.into());
+    }
+    let exe = std::env::current_exe().map_err(|e| ApiError::failed(format!("where is our own program? {e}"), ""))?;
+    let mut command = std::process::Command::new(exe);
+    command.env(demo::people::VARIABLE, person.name).arg("--state-dir").arg(dir).args(words);
+    Err(ApiError::failed(format!("the command does not start: {}", command.exec()), "").into())
+}
+
 fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     // The engine of a demo that is up is not ours to stop: that one is refused first.
     if args.fresh && demo::at_rest(dir)? {
@@ -98,7 +118,13 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     if console {
         out.note(&format!("the demo estate is made ready in {}", dir.display()));
     }
-    let estate = Estate::open(dir, &demo::Options { seed: args.seed, fresh: args.fresh, pipelines: &pipelines })?;
+    let owner = people::Known::default().owner(ctx.uid);
+    let play = |past: &mut demo::past::Past<'_>| past::play(past, ctx.uid);
+    let options = demo::Options { seed: args.seed, fresh: args.fresh, pipelines: &pipelines, owner: &owner, past: Some(&play) };
+    let estate = Estate::open(dir, &options)?;
+    if let Some(why) = estate.pastless() {
+        out.note(&format!("{why}; the demo goes on without it, `demo --fresh` tries again"));
+    }
     let own = context(ctx, &estate.places().state_dir);
     let site = own.site(out)?;
     if !console {
@@ -198,6 +224,8 @@ fn farewell(out: &Out, dir: &Path) {
         ("demo advance", "the next compose"),
         ("run nightly-repo-updates --wait", "mirror it"),
         ("get runs", "what ran"),
+        ("get promotions", "five that are over; do promote el9 opens the next"),
+        ("demo as sec-02 approve PROMOTION", "the word of a second person"),
         ("log 'nightly-repo-updates#1'", "what a run said"),
         ("run promote-latest --confirm promote-latest --wait", "snapshot it, and let stable lead to it"),
         ("run rollback-stable --confirm rollback-stable --wait", "one step back"),
