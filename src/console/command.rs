@@ -22,6 +22,7 @@ pub const VIEW: &[Command] = &[
     view("back", "Back", "Closes what is open, then goes to the screen before."),
     view("blast", "Blast radius", "Only what the promotion touches; again shows all."),
     view("bottom", "Bottom", "To the last row."),
+    view("calendar", "Calendar", "When the calendar of the promotion is open and when it is frozen; again shows all."),
     view("clear-filter", "Clear the filter", "Shows every row again."),
     view("copy-command", "Copy as command", "Copies the command line that does or shows the same."),
     view("copy-id", "Copy the id", "Copies the id of the row."),

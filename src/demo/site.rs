@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn only_the_upstreams_address_is_corrected() {
         let places = Places { state_dir: "/tmp/a \"b\"".into() };
-        let text = site(&places, "http://127.0.0.1:4000") + "# see http://127.0.0.1:9/else and http://127.0.0.1:\n";
+        let text = site(&places, "http://127.0.0.1:4000", &|r| places.tree(r)) + "# see http://127.0.0.1:9/else and http://127.0.0.1:\n";
         let moved = with_address(&text, "http://127.0.0.1:5001");
         assert_eq!(moved.matches("http://127.0.0.1:5001/9-stream/").count(), 2);
         assert!(moved.contains("http://127.0.0.1:9/else") && !moved.contains(":4000"));

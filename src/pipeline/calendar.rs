@@ -146,6 +146,29 @@ impl Calendar {
         self.closed(at).filter(|c| c.freeze)
     }
 
+    /// When it opens and closes next, within `days`, at most `most` times; what closes it, where it does.
+    pub fn coming(&self, at: Timestamp, days: i32, most: usize) -> Vec<(Timestamp, Option<Closed>)> {
+        let zone = self.tz();
+        let mut day = zone.to_datetime(at).date();
+        let Ok(end) = day.checked_add(days.days()) else { return Vec::new() };
+        let (mut out, mut was) = (Vec::new(), self.rule(zone.to_datetime(at)));
+        while day <= end && out.len() < most {
+            let mut edges = vec![day.at(0, 0, 0, 0)];
+            self.windows.iter().chain(&self.freezes).for_each(|r| r.span.edges(day, &mut edges));
+            edges.sort_unstable();
+            for t in edges.iter().filter_map(|e| schedule::resolve(&zone, *e)).filter(|t| *t > at) {
+                let now = self.rule(zone.to_datetime(t));
+                if now != was && out.len() < most {
+                    out.push((t, self.closed(t)));
+                    was = now;
+                }
+            }
+            let Ok(next) = day.tomorrow() else { break };
+            day = next;
+        }
+        out
+    }
+
     /// The first moment from `at` on at which it is open; `None` = it is closed for ever.
     pub fn opens(&self, at: Timestamp) -> Option<Timestamp> {
         let zone = self.tz();
@@ -215,6 +238,29 @@ mod tests {
         assert_eq!(closed.to_string(), "frozen by calendar c of ops: quarter-end; until Tue 2026-04-07 09:00 CEST");
         let outside = c.closed(at("2026-03-20T20:00:00Z")).unwrap();
         assert!(!outside.freeze && c.frozen(at("2026-03-20T20:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn what_comes_next_is_told_in_order_with_what_closes_it() {
+        let freeze = Rule {
+            span: Span::Dated { from: Date::constant(2026, 3, 28).at(0, 0, 0, 0), to: Date::constant(2026, 3, 31).at(0, 0, 0, 0) },
+            reason: "quarter-end".into(),
+        };
+        let c = calendar(vec![rule(Span::Weekly { days: TUE_THU, from: 9 * 60, to: 16 * 60 })], vec![freeze]);
+        let told = |most| -> Vec<(String, String)> {
+            let all = c.coming(at("2026-03-26T10:00:00Z"), 14, most);
+            all.into_iter().map(|(t, c)| (t.to_string(), c.map(|c| c.reason).unwrap_or_default())).collect()
+        };
+        let pair = |t: &str, why: &str| (t.to_owned(), why.to_owned());
+        let wanted = [
+            pair("2026-03-26T15:00:00Z", "because"),
+            pair("2026-03-27T23:00:00Z", "quarter-end"),
+            pair("2026-03-30T22:00:00Z", "because"),
+            pair("2026-03-31T07:00:00Z", ""),
+        ];
+        assert_eq!(told(4), wanted);
+        assert_eq!(told(1), wanted[..1]);
+        assert!(calendar(Vec::new(), Vec::new()).coming(at("2026-03-26T10:00:00Z"), 400, 9).is_empty());
     }
 
     #[test]

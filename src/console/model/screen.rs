@@ -47,6 +47,8 @@ pub enum Part {
     Diff,
     /// Those of them that have CVE ids, or of which nobody can say.
     Cves,
+    /// When the calendar is open.
+    Calendar,
 }
 
 /// One of the lists of a screen.

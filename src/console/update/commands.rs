@@ -124,6 +124,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "blast" => part(model, Part::Blast),
         "diff" => part(model, Part::Diff),
         "cves" => part(model, Part::Cves),
+        "calendar" => part(model, Part::Calendar),
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),
         "evidence" => match promotions::current(model) {

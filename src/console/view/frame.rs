@@ -153,6 +153,9 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("do-run", "sync"),
             ("copy-command", "copy"),
         ],
+        Kind::Promotions if update::promotions::current(model).is_none() => {
+            &[("refresh", "ask again"), ("filter", "filter"), ("back", "back")]
+        }
         Kind::Promotions | Kind::Promotion(_) => &[
             ("do-promote-halt", "halt"),
             ("do-promote-approve", "approve"),

@@ -20,6 +20,7 @@ mod pipeline_tests;
 mod pipeline_text;
 mod plain;
 mod promotion;
+mod promotion_more;
 mod promotion_parts;
 mod promotions;
 pub mod run;

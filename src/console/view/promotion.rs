@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Trust};
+use super::promotion_more as more;
 use super::promotion_parts::{self as parts, Shown};
 use super::text::Text;
 use super::{promotions, when, word};
@@ -79,7 +80,11 @@ pub fn summary(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, id: &st
 fn draw(model: &Model, look: &Look, buf: &mut Buffer, doc: &Row, trust: &Trust, full: bool) -> u16 {
     let area = buf.area;
     let old = matches!(trust, Trust::Old(_));
-    let rows = head(model, doc, trust).draw(look, area, buf);
+    let mut head = head(model, doc, trust);
+    if full && area.width >= BESIDE {
+        more::keys(model, &mut head);
+    }
+    let rows = head.draw(look, area, buf);
     let below = Rect { y: rows, height: area.height - rows, ..area };
     let one = match model.screen().part {
         Part::All => None,
@@ -88,31 +93,35 @@ fn draw(model: &Model, look: &Look, buf: &mut Buffer, doc: &Row, trust: &Trust, 
         Part::Story => Some(parts::story(model, doc, usize::MAX)),
         Part::Diff => Some(parts::sources(model, doc, false)),
         Part::Cves => Some(parts::sources(model, doc, true)),
+        Part::Calendar => Some(more::calendar(model, doc)),
     };
     if let Some(text) = one {
         return rows + text.draw(look, below, buf);
     }
+    let mut changes = parts::changes(model, doc);
+    [more::lane(model, doc), more::additions(model, doc)].into_iter().for_each(|part| changes.join(part));
     let rest = [
-        parts::changes(model, doc),
+        changes,
         parts::approvals(model, doc, old),
         parts::datacentres(doc, old),
         parts::sequence(model, doc),
         parts::blast(doc, 4),
         parts::undo(doc),
         parts::story(model, doc, if full { 20 } else { 5 }),
+        more::evidence(model, doc),
     ];
     if area.width < BESIDE {
         let mut all = parts::gates(model, doc, old, if full { Shown::Evidence } else { Shown::Short }, area.width, look);
-        let [changes, approvals, datacentres, sequence, blast, undo, story] = rest;
-        [approvals, changes, datacentres, sequence, blast, undo, story].into_iter().for_each(|part| all.join(part));
+        let [changes, approvals, datacentres, sequence, blast, undo, story, evidence] = rest;
+        [approvals, changes, datacentres, sequence, blast, undo, evidence, story].into_iter().for_each(|part| all.join(part));
         return rows + all.draw(look, below, buf);
     }
     let left = area.width * 58 / 100;
-    let [changes, approvals, datacentres, sequence, blast, undo, story] = rest;
+    let [changes, approvals, datacentres, sequence, blast, undo, story, evidence] = rest;
     let mut own = parts::gates(model, doc, old, if full { Shown::Evidence } else { Shown::Reasons }, left - 1, look);
     [datacentres, sequence, story].into_iter().for_each(|part| own.join(part));
     let mut beside = approvals;
-    [changes, blast, undo].into_iter().for_each(|part| beside.join(part));
+    [changes, blast, undo, evidence].into_iter().for_each(|part| beside.join(part));
     let used = own.draw(look, Rect { width: left - 1, ..below }, buf);
     let used = used.max(beside.draw(look, Rect { x: left + 1, width: area.width - left - 1, ..below }, buf));
     for y in 0..used {
@@ -137,7 +146,8 @@ fn head(model: &Model, doc: &Row, trust: &Trust) -> Text {
     let at = |f: &str| when::instant(doc, f).map(|t| when::show(model, t)).unwrap_or_default();
     let holds = doc.get("holds").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
     let held = if holds == 0 { String::new() } else { format!(" + {holds} held or added") };
-    out.title(word::text(doc, "promotion"), format!("{} {}", word::text(doc, "os"), word::text(doc, "set")));
+    let lane = if word::text(doc, "lane") == "oob" { "security lane  " } else { "" };
+    out.title(word::text(doc, "promotion"), format!("{lane}{} {}", word::text(doc, "os"), word::text(doc, "set")));
     let fp = |f: &str| {
         let changes = doc.get("changes").and_then(serde_json::Value::as_object);
         let text = changes.map(|c| word::text(c, f)).unwrap_or_default();

@@ -13,7 +13,7 @@ pub fn instant(row: &Row, field: &str) -> Option<Timestamp> {
     row.get(field)?.as_str()?.parse().ok()
 }
 
-/// An instant as the person has chosen to see times: `Tue 01:29` within a week, `07 Apr 01:29` beyond, or `2h ago`.
+/// An instant as the person has chosen to see times: `Tue 01:29` within a week, `07 Apr 01:29` beyond, `07 Apr 2025` of another year, or `2h ago`.
 pub fn show(model: &Model, at: Timestamp) -> String {
     let zone = match model.clock {
         Clock::Relative => return relative(model.now, at),
@@ -21,12 +21,14 @@ pub fn show(model: &Model, at: Timestamp) -> String {
         Clock::Utc => TimeZone::UTC,
     };
     let local = at.to_zoned(zone.clone());
-    let far = model.now.duration_since(at).abs().as_secs() >= 6 * 86_400;
+    let days = model.now.duration_since(at).abs().as_secs() / 86_400;
     let today = model.now.to_zoned(zone).date() == local.date();
-    let form = match (today, far) {
+    let form = match (today, days) {
         (true, _) => "%H:%M:%S",
-        (false, false) => "%a %H:%M",
-        (false, true) => "%d %b %H:%M",
+        (false, 0..6) => "%a %H:%M",
+        (false, 6..300) => "%d %b %H:%M",
+        // Nobody asks for the hour of last year; for the year they do.
+        _ => "%d %b %Y",
     };
     local.strftime(form).to_string()
 }

@@ -290,7 +290,8 @@ fn package(seed: u64, source: &Source, sub: &Sub, at: &[u32], edition: usize) ->
         requires.push(dep("libc.so.6(GLIBC_2.34)(64bit)", &evr));
         requires.push(dep("rtld(GNU_HASH)", &evr));
     }
-    let build_time = compose_time(at[edition]) - 6 * 3600;
+    let made = if at[edition] == 1 { past::made(seed, source) } else { compose_time(at[edition]) };
+    let build_time = made - 6 * 3600;
     let name_sum = sub.name.bytes().map(u64::from).sum::<u64>();
     Package {
         repo: source.repo,

@@ -39,12 +39,17 @@ pub fn of(seed: u64, back: u32) -> Compose {
         let came = (back..OLDEST).find(|q| moves(seed, source, *q)).unwrap_or(OLDEST);
         for sub in source.subs {
             let mut p = package(seed, &then, sub, &[1], 0);
-            p.build_time -= first.time - time(came);
+            p.build_time += time(came) - made(seed, &then);
             p.changelog = changes(seed, source, back);
             packages.push(p);
         }
     }
     Compose { number: 0, id: id(back), time: time(back), packages, advisories: Vec::new() }
+}
+
+/// When what the first compose holds of a source was made: with the quarter in which it moved last.
+pub fn made(seed: u64, source: &Source) -> i64 {
+    time((0..OLDEST).find(|q| moves(seed, source, *q)).unwrap_or(OLDEST))
 }
 
 /// Modules do not, for their builds name their compose; nor does what has not been built often enough.

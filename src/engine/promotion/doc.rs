@@ -182,6 +182,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
         "gates": gates(&now), "moves": moves, "holds": now.plan.lines,
+        "calendar": look::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
         "lane": p.lane, "skips": now.plan.skips, "additions": now.plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},

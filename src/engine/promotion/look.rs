@@ -318,3 +318,27 @@ fn calendar(engine: &Engine, table: &config::Promotion, now_us: i64) -> Source<C
     };
     Source::Known { value, at_us: now_us }
 }
+
+/// Days and changes of its calendar that the page of a promotion tells.
+const AHEAD: (i32, usize) = (60, 8);
+
+/// What its page says of the calendar: whether it is open now, and when that changes.
+pub fn calendar_ahead(engine: &Engine, table: &config::Promotion, now_us: i64) -> serde_json::Value {
+    let Some(name) = &table.calendar else { return serde_json::Value::Null };
+    let all = engine.schedule.calendars.now(engine.watch.dirs(), engine.watch.uid(), &engine.store, now_us);
+    let kept = all.get(name.as_str());
+    let calendar = kept.and_then(|k| k.calendar.as_ref());
+    let closed = calendars::closed(&all, &[name], engine.clock.now());
+    let turn = |(at, closed): (jiff::Timestamp, Option<crate::pipeline::calendar::Closed>)| {
+        serde_json::json!({
+            "at": at.to_string(), "open": closed.is_none(), "freeze": closed.as_ref().is_some_and(|c| c.freeze),
+            "why": closed.map(|c| c.reason).unwrap_or_default(),
+        })
+    };
+    let coming: Vec<_> =
+        calendar.map(|c| c.coming(engine.clock.now(), AHEAD.0, AHEAD.1)).unwrap_or_default().into_iter().map(turn).collect();
+    serde_json::json!({
+        "calendar": name, "owner": calendar.map(|c| &c.owner), "zone": calendar.map(|c| &c.zone), "open": closed.is_none(),
+        "why": closed.map(|c| c.to_string()), "broken": kept.and_then(|k| k.broken.as_ref()), "coming": coming, "days": AHEAD.0,
+    })
+}

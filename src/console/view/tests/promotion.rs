@@ -47,7 +47,7 @@ pub fn document() -> Value {
             "switched": false, "free_bytes": free, "packages": 9214, "size_bytes": 25_877_207_040_u64, "why": "",
         })
     };
-    json!({
+    let mut doc = json!({
         "promotion": ID, "os": "el9", "set": "el9-latest", "state": "GATED", "author": "ann", "reason": "Q2", "change": "CHG-402",
         "created": "2026-04-02T14:00:00Z", "soak": "2026-04-03T14:00:00Z", "closed": null, "sha": "77f2aa03bb17e20c77f2aa03bb17e20c",
         "sha_now": "77f2aa03bb17e20c77f2aa03bb17e20c", "has_moved": false, "moved": [],
@@ -87,6 +87,32 @@ pub fn document() -> Value {
             {"at": "2026-04-03T14:00:00Z", "state": "GATED", "who": "engine", "text": "soak has its snapshots"},
         ],
         "plans": [], "plan": {},
+    });
+    if let (Value::Object(doc), Value::Object(more)) = (&mut doc, more()) {
+        doc.extend(more);
+    }
+    doc
+}
+
+/// Its lane, what is served beside it, and its calendar.
+fn more() -> Value {
+    json!({
+        "lane": "quarter", "skips": [],
+        "additions": [
+            {"id": 4, "package": "openssl", "nevra": "openssl-1:3.5.5-2.el9.x86_64", "promotion": "PR-2026Q1-el9-oob", "owner": "sec-02",
+             "until_us": 1_775_400_000_000_000_i64, "fate": "absorbed", "by": "openssl-1:3.5.5-3.el9.x86_64"},
+            {"id": 5, "package": "vendor-agent", "nevra": "vendor-agent-7.2-1.x86_64", "promotion": "PR-2026Q1-el9-oob", "owner": "sec-02",
+             "until_us": 1_775_600_000_000_000_i64, "fate": "dropped", "by": ""},
+        ],
+        "calendar": {
+            "calendar": "patch-window", "owner": "release", "zone": "America/Chicago", "open": false, "broken": null, "days": 60,
+            "why": "closed by calendar patch-window of release: nobody patches at night; until Tue 2026-04-07 09:00 CDT",
+            "coming": [
+                {"at": "2026-04-07T14:00:00Z", "open": true, "freeze": false, "why": ""},
+                {"at": "2026-04-07T21:00:00Z", "open": false, "freeze": false, "why": "nobody patches at night"},
+                {"at": "2026-06-26T05:00:00Z", "open": false, "freeze": true, "why": "quarter-end"},
+            ],
+        },
     })
 }
 
@@ -316,4 +342,61 @@ fn what_is_under_the_cursor_is_asked_for_by_itself() {
     assert!(effects.contains(&Effect::Ask(Question::Promotion(ID.into()))), "{effects:?}");
     let effects = key(&mut model, "j");
     assert!(effects.contains(&Effect::Ask(Question::Promotion("PR-2026Q1-el9".into()))), "{effects:?}");
+}
+
+#[test]
+fn the_security_lane_names_what_it_skips_and_counts_its_hours_down() {
+    let lane = |until: &str| {
+        let us = until.parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let model = in_state(Kind::Promotion(ID.into()), "CLOSED", |_, doc| {
+            doc["lane"] = json!("oob");
+            doc["skips"] = json!(["G2 age of the content", "G6 sandbox soak"]);
+            doc["additions"] = json!([]);
+            doc["holds"] = json!([{"id": 7, "kind": "oob", "package": "openssl", "nevra": "openssl-1:3.5.5-2.el9.x86_64", "owner": "sec-02",
+                "reason": "CVE-2026-1111", "until_us": us}]);
+        });
+        text(&model)
+    };
+    let shown = lane("2026-04-08T20:07:00Z");
+    for wanted in
+        ["security lane", "SECURITY LANE", "skips", "G2 age of the content; G6 sandbox soak", "openssl-1:3.5.5-2.el9.x86_64", "1d12h"]
+    {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    assert!(lane("2026-04-07T02:00:00Z").contains("EXPIRED"));
+}
+
+#[test]
+fn what_was_added_out_of_band_is_absorbed_or_dropped_in_words() {
+    let shown = text(&filled(Kind::Promotion(ID.into()), (140, 60)));
+    for wanted in
+        ["ADDED OUT OF BAND", "1 of 2 absorbed", "absorbed openssl-1:3.5.5-2", "dropped  vendor-agent-7.2-1", "nothing by that name"]
+    {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+}
+
+#[test]
+fn the_calendar_says_when_it_opens_and_what_closes_it() {
+    let mut model = filled(Kind::Promotion(ID.into()), (80, 24));
+    key(&mut model, "f");
+    let shown = text(&model);
+    for wanted in ["CALENDAR", "patch-window of release", "nobody patches at night", "opens", "frozen: quarter-end", "America/Chicago"] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    key(&mut model, "f");
+    assert!(text(&model).contains("GATES"));
+    let mut none = in_state(Kind::Promotion(ID.into()), "GATED", |_, doc| doc["calendar"] = Value::Null);
+    key(&mut none, "f");
+    assert!(text(&none).contains("the site names none: add calendar"), "{}", text(&none));
+}
+
+#[test]
+fn without_a_row_no_key_of_a_promotion_is_offered() {
+    let mut model = bare(Kind::Promotions, (80, 24));
+    update(&mut model, Msg::Link(LinkMsg::Up));
+    let table = Question::Rows { what: "promotions", limit: crate::console::model::screen::PAGE };
+    tell(&mut model, &table, &json!({"what": "", "revision": 1, "age_ms": 0, "rows": []}));
+    let shown = text(&model);
+    assert!(shown.contains("no promotion was opened yet") && !shown.contains("approve") && !shown.contains("roll back"), "{shown}");
 }
