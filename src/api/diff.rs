@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::types::Page;
+
 /// The whole answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiffDoc {
@@ -25,6 +27,9 @@ pub struct DiffDoc {
     pub sources: Vec<SourceDoc>,
     pub streams: Vec<StreamDoc>,
     pub metadata: Vec<MetadataDoc>,
+    /// Which part of the sources (or packages) it has; only where a part was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
 }
 
 /// One of the two.

@@ -2,9 +2,12 @@
 
 pub mod client;
 pub mod diff;
+pub mod diff_part;
 pub mod error;
 pub mod log;
+pub mod order;
 pub mod page;
+pub mod repo;
 pub mod sealed;
 pub mod socket;
 pub mod types;

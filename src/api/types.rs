@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::diff::DiffDoc;
 use super::log::FirstErrorDoc;
 use super::sealed::Sealed;
 use crate::domain::level::Level;
@@ -212,6 +213,9 @@ pub struct Rows {
     /// Only where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
+    /// Of a table of `GET /v1/diff/TABLE`: what stands above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Box<DiffDoc>>,
 }
 
 /// The same with its rows unread, for those who hand them on as they are.
@@ -223,6 +227,8 @@ pub struct RawRows {
     pub rows: Box<serde_json::value::RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
 }
 
 /// Answer of `GET /v1/runs/PIPELINE/NUMBER`, and of `run --wait --json`. `verdict` is null until the run has ended.
@@ -306,7 +312,7 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 22] = [
+pub const TABLES: [&str; 23] = [
     "artifacts",
     "audit",
     "content",
@@ -329,4 +335,5 @@ pub const TABLES: [&str; 22] = [
     "schedule",
     "slowest",
     "tests",
+    "versions",
 ];

@@ -157,7 +157,9 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "A content is a set of the site (SET or SET@latest), a pointer (SET@stable, stable), a snapshot, six digits or more of a fingerprint,\n\
-    a directory, or an address. What a changelog does not tell is unknown, and is shown so."
+    a directory, or an address; a place of a repository is REPO@PLACE (latest, upstream, tree, stable, a datacentre).\n\
+    --filter, --sort, --offset and --limit speak of source packages, with --packages of packages; of the other table in --json what belongs\n\
+    to the rest stays. Counts and CVE ids are those of the whole. What a changelog does not tell is unknown, and is shown so."
 )]
 pub struct Diff {
     /// The content that was
@@ -173,9 +175,18 @@ pub struct Diff {
     /// Read no changelog: faster, and no CVE ids
     #[arg(long)]
     pub no_changelogs: bool,
-    /// Rows at most, for people; --json has them all
+    /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
+    #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
+    pub filter: String,
+    /// Column to sort by; `-COL` backwards
+    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Rows at most
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Rows to leave out at the beginning
+    #[arg(long, value_name = "N")]
+    pub offset: Option<usize>,
     /// Exit with 1 where something differs
     #[arg(long)]
     pub exit_code: bool,
@@ -183,10 +194,12 @@ pub struct Diff {
 
 #[derive(Debug, Args)]
 pub struct Screen {
-    /// home, jobs, runs, run, log, audit, schedule
+    /// home, jobs, runs, run, log, audit, schedule, mirrors, content, diff, promotions, promotion; an unknown one lists them all
     pub name: String,
-    /// The run that `run` shows, or RUN[/STAGE[/STEP]] for `log`
+    /// The run that `run` shows, RUN[/STAGE[/STEP]] for `log`, a promotion, or the first of the two contents of `diff`
     pub target: Option<String>,
+    /// The second of the two contents of `diff`
+    pub other: Option<String>,
     /// Columns x rows
     #[arg(long, default_value = "80x24", value_name = "WxH")]
     pub size: String,
@@ -381,6 +394,9 @@ pub struct Get {
     /// Rows at most
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Rows to leave out at the beginning; --json then says in `page` how many there are in all
+    #[arg(long, value_name = "N")]
+    pub offset: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -7,11 +7,14 @@ use super::Ctx;
 use super::args::Diff;
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
+use super::get::shown_of;
 use super::out::{Out, Tone};
 use super::table::{self, left, right};
 use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::diff::{Counts, DiffDoc, PackageDoc, SideDoc, SourceDoc};
+use crate::api::diff_part::Part;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::{sanitise, size};
 use crate::engine::contents::{Places, compare};
 
@@ -24,16 +27,21 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: &Diff) -> Outcome {
     let site = ctx.site_to_look(out)?;
     let path = |word: &str| word.contains("://") || word.starts_with(['/', '.']) || std::path::Path::new(word).is_dir();
     let (_, shared) = ctx.dirs.socket(&site);
+    let part =
+        Part { packages: args.packages, filter: args.filter.clone(), sort: args.sort.clone(), offset: args.offset, limit: args.limit };
     let doc = if shared && !(path(&args.a) && path(&args.b)) {
-        let question = format!("/v1/diff?a={}&b={}&changelogs={}", encode(&args.a), encode(&args.b), u8::from(!args.no_changelogs));
+        let question = question(args, &part);
         connect::block_on(async {
             let mut client = connect::connect(ctx, &site, Start::Never).await?;
             client.get::<DiffDoc>(&question, ANSWER).await.map_err(|t| Failure::from(ApiError::from(t)))
         })?
     } else {
         let places = Places { site: &site, state: &ctx.dirs.state, paths: true };
+        // What cannot be read as a filter is told before minutes of reading.
+        DiffDoc::default().part(&part, SystemClock.now())?;
         let (a, b) = (places.find(&args.a)?, places.find(&args.b)?);
-        compare(&ctx.dirs.state, &a, &b, !args.no_changelogs)?
+        let whole = compare(&ctx.dirs.state, &a, &b, !args.no_changelogs)?;
+        if part.is_whole() { whole } else { whole.part(&part, SystemClock.now())? }
     };
     let differs = !doc.equal;
     if out.json {
@@ -42,6 +50,22 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: &Diff) -> Outcome {
         show(out, args, &doc);
     }
     if args.exit_code && differs { Err(Failure::told(1)) } else { Ok(()) }
+}
+
+fn question(args: &Diff, part: &Part) -> String {
+    let mut path = format!("/v1/diff?a={}&b={}&changelogs={}", encode(&args.a), encode(&args.b), u8::from(!args.no_changelogs));
+    if part.is_whole() {
+        return path;
+    }
+    path.push_str(if part.packages { "&of=packages" } else { "&of=sources" });
+    let texts = [("filter", Some(part.filter.clone()).filter(|f| !f.is_empty())), ("sort", part.sort.clone())];
+    let numbers = [("offset", part.offset), ("limit", part.limit)].map(|(name, n)| (name, n.map(|n| n.to_string())));
+    for (name, value) in texts.into_iter().chain(numbers) {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encode(&value)));
+        }
+    }
+    path
 }
 
 fn show(out: &Out, args: &Diff, doc: &DiffDoc) {
@@ -64,10 +88,19 @@ fn show(out: &Out, args: &Diff, doc: &DiffDoc) {
     for m in &doc.metadata {
         out.line(sanitise::cell(&format!("metadata {} of {} {}", m.ty, m.repo, if m.change == "rebuilt" { "differs" } else { &m.change })));
     }
-    let shown = args.limit.unwrap_or(usize::MAX);
-    let total = if args.packages { packages(out, &doc.rows, shown) } else { sources(out, args, &doc.sources, shown) };
-    if total > shown {
-        out.line(out.paint(Tone::Dim, &format!("{} more: leave out --limit", total - shown)));
+    let shown = if args.packages { packages(out, &doc.rows) } else { sources(out, args, &doc.sources) };
+    match doc.page {
+        Some(page) if shown == 0 && page.total == 0 && !args.filter.trim().is_empty() => {
+            out.line(format!("none of them passes the filter {}", sanitise::cell(&args.filter)));
+        }
+        Some(page) if (shown as u64) < page.total && shown > 0 => {
+            let after = page.offset + shown as u64;
+            let more = page.total - after;
+            let text = if more > 0 { format!("; {more} more: leave out --limit, or --offset {after}") } else { String::new() };
+            out.line(out.paint(Tone::Dim, &format!("{}{text}", shown_of(page, shown))));
+        }
+        Some(page) if (shown as u64) < page.total => out.line(format!("{} rows in all; none of them is on this page", page.total)),
+        _ => {}
     }
 }
 
@@ -106,25 +139,6 @@ fn cve_line(doc: &DiffDoc) -> String {
     line
 }
 
-/// What is known of the fixes: absent is unknown, and a cut changelog says so.
-fn fixes(s: &SourceDoc) -> String {
-    if !matches!(s.change.as_str(), "up" | "down") {
-        return String::new();
-    }
-    let mut named: Vec<String> = s.cves.iter().take(NAMED).cloned().collect();
-    if s.cves.len() > NAMED {
-        named.push(format!("+{}", s.cves.len() - NAMED));
-    }
-    let lost = if s.change == "down" && !named.is_empty() { "lost: " } else { "" };
-    match (s.changelog.as_str(), named.is_empty()) {
-        ("complete", true) => "none".to_owned(),
-        ("complete", false) => format!("{lost}{}", named.join(" ")),
-        ("partial", true) => "none seen, cut".to_owned(),
-        ("partial", false) => format!("{lost}{}, cut", named.join(" ")),
-        _ => "unknown".to_owned(),
-    }
-}
-
 fn grown(old: Option<u64>, new: Option<u64>) -> String {
     let (old, new) = (old.unwrap_or(0), new.unwrap_or(0));
     match new.cmp(&old) {
@@ -139,22 +153,22 @@ fn version(text: Option<&str>) -> String {
     text.map_or_else(|| "-".to_owned(), |t| t.strip_prefix("0:").unwrap_or(t).to_owned())
 }
 
-fn sources(out: &Out, args: &Diff, rows: &[SourceDoc], shown: usize) -> usize {
+fn sources(out: &Out, args: &Diff, rows: &[SourceDoc]) -> usize {
     let columns = [left("SOURCE"), left("CHANGE"), left("OLD"), left("NEW"), right("PKGS"), right("SIZE"), left("CVE")];
     let cells = |s: &SourceDoc| {
         let mut row = vec![s.source.clone(), s.change.clone(), version(s.old.as_deref()), version(s.new.as_deref())];
-        row.extend([s.packages.to_string(), grown(Some(s.old_bytes), Some(s.new_bytes)), fixes(s)]);
+        row.extend([s.packages.to_string(), grown(Some(s.old_bytes), Some(s.new_bytes)), s.fixes(NAMED)]);
         row
     };
     if rows.is_empty() {
         return 0;
     }
     if !args.changelogs {
-        table::print(out, &columns, &rows.iter().take(shown).map(cells).collect::<Vec<_>>());
+        table::print(out, &columns, &rows.iter().map(cells).collect::<Vec<_>>());
         return rows.len();
     }
-    for s in rows.iter().take(shown) {
-        let head = format!("{} {}  {} -> {}  {}", s.source, s.change, version(s.old.as_deref()), version(s.new.as_deref()), fixes(s));
+    for s in rows {
+        let head = format!("{} {}  {} -> {}  {}", s.source, s.change, version(s.old.as_deref()), version(s.new.as_deref()), s.fixes(NAMED));
         out.line(out.paint(Tone::Bold, &sanitise::cell(&head)));
         for e in &s.entries {
             let day = e.date.as_deref().and_then(|d| d.get(..10)).unwrap_or("no date");
@@ -167,7 +181,7 @@ fn sources(out: &Out, args: &Diff, rows: &[SourceDoc], shown: usize) -> usize {
     rows.len()
 }
 
-fn packages(out: &Out, rows: &[PackageDoc], shown: usize) -> usize {
+fn packages(out: &Out, rows: &[PackageDoc]) -> usize {
     let columns = [left("PACKAGE"), left("CHANGE"), left("OLD"), left("NEW"), right("SIZE"), left("REPO"), left("STREAM")];
     let cells = |p: &PackageDoc| {
         let repo = match &p.old_repo {
@@ -179,7 +193,7 @@ fn packages(out: &Out, rows: &[PackageDoc], shown: usize) -> usize {
         row
     };
     if !rows.is_empty() {
-        table::print(out, &columns, &rows.iter().take(shown).map(cells).collect::<Vec<_>>());
+        table::print(out, &columns, &rows.iter().map(cells).collect::<Vec<_>>());
     }
     rows.len()
 }

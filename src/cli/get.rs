@@ -12,7 +12,7 @@ use super::tested;
 use super::times;
 use crate::api::ApiError;
 use crate::api::client::encode;
-use crate::api::types::{RawRows, Rows};
+use crate::api::types::{Page, RawRows, Rows};
 use crate::base::{duration, sanitise};
 use crate::domain::filter::cell;
 
@@ -27,6 +27,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     }
     if let Some(limit) = get.limit {
         path.push_str(&format!("&limit={limit}"));
+    }
+    if let Some(offset) = get.offset {
+        path.push_str(&format!("&offset={offset}"));
     }
     if out.json {
         let rows: RawRows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
@@ -62,7 +65,7 @@ fn in_view(get: &Get) -> Result<Get, Failure> {
 
 fn show(out: &Out, get: &Get, rows: &Rows) {
     if rows.rows.is_empty() {
-        out.line(empty(get));
+        out.line(empty(get, rows.page));
         return;
     }
     let now = jiff::Timestamp::now();
@@ -273,9 +276,17 @@ fn show(out: &Out, get: &Get, rows: &Rows) {
         },
     };
     table::print(out, &columns, &lines);
+    if let Some(page) = rows.page {
+        out.line(out.paint(Tone::Dim, &shown_of(page, lines.len())));
+    }
     if rows.age_ms > 10_000 {
         out.line(out.paint(Tone::Dim, &format!("oldest answer: {} ago", duration::short(rows.age_ms))));
     }
+}
+
+/// `rows 21 to 40 of 118`.
+pub(super) fn shown_of(page: Page, shown: usize) -> String {
+    format!("rows {} to {} of {}", page.offset + 1, page.offset + shown as u64, page.total)
 }
 
 /// A table of a newer engine, as it comes.
@@ -291,9 +302,12 @@ fn or(text: String, other: &str) -> String {
 }
 
 /// Empty says why.
-fn empty(get: &Get) -> String {
+fn empty(get: &Get, page: Option<Page>) -> String {
     if get.limit == Some(0) {
         return "--limit 0 shows no rows".to_owned();
+    }
+    if let Some(page) = page.filter(|p| p.total > 0) {
+        return format!("there are {} rows, and --offset leaves them all out", page.total);
     }
     if !get.filter.trim().is_empty() {
         return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.filter));
@@ -305,7 +319,7 @@ fn empty(get: &Get) -> String {
         "holds" => "nothing is held: quarterdeck do hold-add OS --with package=NAME --with until=7d",
         "promotions" => "no promotion yet: quarterdeck do promote OS, with a table [promotion.OS] in site.toml",
         "pipelines" => "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init",
-        "content" => "no content sets: add [content.NAME] to site.toml",
+        "content" | "versions" => "no content sets: add [content.NAME] to site.toml",
         "decisions" => "nothing was decided yet",
         "artifacts" => "no run has kept a file yet: name files with `artifacts:` in a pipeline",
         "fingerprints" => "no run has kept a file or read a content set yet",

@@ -21,6 +21,7 @@ use crate::console::model::screen::{Kind, PAGE};
 use crate::console::msg::{Effect, LinkMsg, Msg};
 use crate::console::question::{Answer, Question};
 use crate::console::saved::{MOST_BYTES, Saved};
+use crate::console::update::content;
 use crate::console::{Model, update};
 
 /// No screen asks for more rounds than this to be whole.
@@ -140,6 +141,22 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
             rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| Some(r.get("promotion")?.as_str()?.to_owned())).collect();
         for id in promotions.into_iter().take(RUNS) {
             model.stack = vec![Screen::of(Kind::Promotion(id))];
+            fill(&mut model, &mut source).await?;
+        }
+        // What stands beside each repository, and the comparison that content begins with.
+        let rows = model.rows(&Question::Rows { what: "repos", limit: PAGE });
+        let repos: Vec<String> =
+            rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| Some(r.get("repo")?.as_str()?.to_owned())).take(RUNS).collect();
+        for repo in repos {
+            let mut screen = Screen::of(Kind::Mirrors);
+            screen.lists.iter_mut().for_each(|l| l.selected = Some(repo.clone()));
+            model.stack = vec![screen];
+            fill(&mut model, &mut source).await?;
+        }
+        model.stack = vec![Screen::of(Kind::Content)];
+        fill(&mut model, &mut source).await?;
+        if let Ok(pair) = content::compared(&model) {
+            model.stack = vec![Screen::of(Kind::Diff(pair))];
             fill(&mut model, &mut source).await?;
         }
         match source {

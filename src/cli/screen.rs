@@ -20,7 +20,7 @@ use crate::base::suggest;
 use crate::console::edit::Desk;
 use crate::console::keyfile;
 use crate::console::link::Address;
-use crate::console::model::screen::Kind;
+use crate::console::model::screen::{Kind, Pair};
 use crate::console::run::{Left, Opening};
 use crate::console::term::attention::Attention;
 use crate::console::themes;
@@ -31,7 +31,7 @@ use crate::theme::{Depth, Glyphs};
 
 /// Prints one frame.
 pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
-    let kind = kind(&args.name, args.target.as_deref())?;
+    let kind = kind(&args.name, args.target.as_deref(), args.other.as_deref())?;
     let size = size(&args.size)?;
     let now = match &args.now {
         Some(text) => Some(
@@ -206,7 +206,19 @@ pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     Model { key_reports, ..Model::new(site, keys, now, size) }
 }
 
-fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {
+fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, Failure> {
+    if name == "diff" {
+        let (Some(a), Some(b)) = (target, other) else {
+            let help = "quarterdeck screen diff SET@stable SET@latest; `screen content` shows what there is";
+            return Err(ApiError::bad("`screen diff` needs two contents", help).into());
+        };
+        return Ok(Kind::Diff(Pair::of(a, b)));
+    }
+    if let Some(extra) = other {
+        return Err(
+            ApiError::bad(format!("`screen {name}` takes no second target, and {extra} is one"), "quarterdeck screen --help").into()
+        );
+    }
     if name == "log" {
         let Some(target) = target else {
             return Err(ApiError::bad("`screen log` needs a run", "quarterdeck screen log NAME#N[/STAGE[/STEP]]").into());
@@ -231,7 +243,7 @@ fn kind(name: &str, target: Option<&str>) -> Result<Kind, Failure> {
     if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == name) {
         return Ok(kind);
     }
-    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["run", "promotion", "log"]).collect();
+    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["diff", "run", "promotion", "log"]).collect();
     let near = suggest::nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
     Err(ApiError::bad(format!("no screen `{name}`"), format!("{near}There are: {}", names.join(" "))).into())
 }

@@ -60,6 +60,42 @@ pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
                 vec![text(r, "run"), text(r, "role"), text(r, "kind"), bytes(r), digits(&text(r, "sha256")), view.time(r, "at"), from, name]
             })
         }
+        "versions" => (
+            vec![
+                left("SET"),
+                left("CONTENT"),
+                left("COMPOSE"),
+                left("FIRST SEEN"),
+                right("PACKAGES"),
+                right("SIZE"),
+                left("STANDS"),
+                left("SNAPSHOTS"),
+            ],
+            &|r| {
+                let mut line = vec![text(r, "set"), digits(&text(r, "fp")), text(r, "compose"), view.time(r, "first_seen")];
+                line.extend([text(r, "packages"), bytes(r), text(r, "stands"), text(r, "snapshots")]);
+                line
+            },
+        ),
+        "holds" => (
+            vec![
+                right("HOLD"),
+                left("KIND"),
+                left("OS"),
+                left("PACKAGE"),
+                left("STATE"),
+                left("OWNER"),
+                left("UNTIL"),
+                left("RECHECK"),
+                left("REASON"),
+            ],
+            &|r| {
+                let what = if text(r, "nevra").is_empty() { text(r, "package") } else { text(r, "nevra") };
+                let mut line = vec![text(r, "hold"), text(r, "kind"), text(r, "os"), what, text(r, "state"), text(r, "owner")];
+                line.extend([view.time(r, "until"), view.time(r, "recheck"), text(r, "reason")]);
+                line
+            },
+        ),
         "repos" => (
             vec![
                 left("REPO"),

@@ -25,7 +25,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
             ));
         }
     };
-    let get = Get { what: "fingerprints".into(), filter: format!("sha256={sha256}"), view: None, sort: None, limit: None };
+    let get = Get { what: "fingerprints".into(), filter: format!("sha256={sha256}"), view: None, sort: None, limit: None, offset: None };
     get::run(ctx, out, &get)
 }
 

@@ -120,11 +120,14 @@ pub fn merge(own: &[(String, String)]) -> (Keymap, Vec<Report>) {
 fn shadows(all: &Layers) -> Vec<Report> {
     let mut out = Vec::new();
     // What holds at the same time: a scope with itself, and with the global one.
-    let over = |a: Scope, b: Scope| a == Scope::List && matches!(b, Scope::Mirrors | Scope::Promotions);
+    let alone = |s: Scope| matches!(s, Scope::Mirrors | Scope::Promotions | Scope::Content | Scope::Diff);
+    let over = |a: Scope, b: Scope| a == Scope::List && alone(b);
     let together = |a: Scope, b: Scope| a == b || a == Scope::Global || b == Scope::Global || over(a, b) || over(b, a);
     for short in all.values() {
         for long in all.values().filter(|l| (l.own || short.own) && together(short.scope, l.scope)) {
-            if long.keys.len() > short.keys.len() && long.keys.starts_with(&short.keys) {
+            // What a screen of its own takes for itself is there on all others.
+            let elsewhere = alone(short.scope) && !alone(long.scope);
+            if long.keys.len() > short.keys.len() && long.keys.starts_with(&short.keys) && !elsewhere {
                 out.push(Report {
                     at: long.at.clone(),
                     message: format!(

@@ -110,16 +110,22 @@ pub enum Scope {
     Pipeline,
     /// The screens of promotions.
     Promotions,
+    /// Versions and holds.
+    Content,
+    /// Two contents compared.
+    Diff,
 }
 
 impl Scope {
-    pub const ALL: [(&str, Self); 6] = [
+    pub const ALL: [(&str, Self); 8] = [
         ("global", Self::Global),
         ("list", Self::List),
         ("log", Self::Log),
         ("mirrors", Self::Mirrors),
         ("pipeline", Self::Pipeline),
         ("promotions", Self::Promotions),
+        ("content", Self::Content),
+        ("diff", Self::Diff),
     ];
 }
 

@@ -5,8 +5,10 @@ use crate::api::client::encode;
 use crate::api::diff::DiffDoc;
 use crate::api::log::AttemptsDoc;
 use crate::api::page::{About, History};
+use crate::api::repo::RepoDoc;
 use crate::api::types::{PlanDoc, RepoWhy, Rows, RunDoc, Status, Why};
 use crate::console::model::list::Row;
+use crate::console::model::screen::PAGE;
 use crate::domain::promotion;
 use crate::domain::run::RunRef;
 
@@ -23,6 +25,8 @@ pub struct PageAsk {
     /// The row that the page is to hold, where it is among them.
     pub around: Option<String>,
     pub limit: usize,
+    /// Of a table of a comparison: the two contents.
+    pub of: Option<(String, String)>,
 }
 
 /// One question. Two equal ones have one answer.
@@ -57,6 +61,20 @@ pub enum Question {
         a: String,
         b: String,
     },
+    /// The beginning of one table of that comparison, with what stands above it.
+    Changes {
+        a: String,
+        b: String,
+        table: &'static str,
+    },
+    /// One source package of it: its packages, and what was written between.
+    Source {
+        a: String,
+        b: String,
+        name: String,
+    },
+    /// What stands around a repository: its past, snapshots, room, and who uses it.
+    Repo(String),
 }
 
 /// What the engine said.
@@ -74,11 +92,12 @@ pub enum Answer {
     /// As the engine wrote it: `GET /v1/promotions/ID`.
     Promotion(Box<Row>),
     Diff(Box<DiffDoc>),
+    Repo(Box<RepoDoc>),
 }
 
 /// Tables that grow for as long as a site lives.
 pub fn is_long(what: &str) -> bool {
-    matches!(what, "runs" | "audit" | "decisions" | "occurrences")
+    matches!(what, "runs" | "audit" | "decisions" | "occurrences" | "versions" | "sources" | "packages")
 }
 
 /// Whether rows of `what` move with those of `table`: what the engine derives from runs does.
@@ -87,6 +106,17 @@ fn follows(what: &str, table: &str) -> bool {
         || (table == "runs" && matches!(what, "queue" | "executors" | "pipelines" | "audit" | "decisions"))
         || (table == "schedule" && what == "due")
         || (matches!(table, "promotions" | "holds") && matches!(what, "audit" | "decisions" | "versions"))
+        || (matches!(table, "runs" | "repos") && what == "versions")
+}
+
+/// Whether a comparison of these words is another one once rows of `table` have moved: what a fingerprint names does not change.
+fn moves(a: &str, b: &str, table: &str) -> bool {
+    matches!(table, "promotions" | "repos") && (a.contains('@') || b.contains('@'))
+}
+
+/// Whether an id of `repos` or `mirrors` is about this repository.
+fn names(id: &str, repo: &str) -> bool {
+    id.split(' ').next() == Some(repo)
 }
 
 impl Question {
@@ -98,7 +128,11 @@ impl Question {
             Self::Rows { what, limit } if is_long(what) => format!("/v1/get/{what}?limit={limit}&count=1"),
             Self::Rows { what, limit } => format!("/v1/get/{what}?limit={limit}"),
             Self::Page(p) => {
-                let mut path = format!("/v1/get/{}?limit={}&offset={}&filter={}", p.what, p.limit, p.offset, encode(&p.filter));
+                let table = match &p.of {
+                    Some((a, b)) => format!("/v1/diff/{}?a={}&b={}&", p.what, encode(a), encode(b)),
+                    None => format!("/v1/get/{}?", p.what),
+                };
+                let mut path = format!("{table}limit={}&offset={}&filter={}", p.limit, p.offset, encode(&p.filter));
                 if let Some((column, backwards)) = &p.sort {
                     path.push_str(&format!("&sort={}{}", if *backwards { "-" } else { "" }, encode(column)));
                 }
@@ -113,6 +147,9 @@ impl Question {
             Self::WhyRepo(repo) => format!("/v1/why/{repo}"),
             Self::Promotion(id) => format!("/v1/promotions/{}", encode(id)),
             Self::Diff { a, b } => format!("/v1/diff?a={}&b={}", encode(a), encode(b)),
+            Self::Changes { a, b, table } => format!("/v1/diff/{table}?a={}&b={}&limit={PAGE}&count=1", encode(a), encode(b)),
+            Self::Source { a, b, name } => format!("/v1/diff?a={}&b={}&source={}", encode(a), encode(b), encode(name)),
+            Self::Repo(name) => format!("/v1/repos/{}", encode(name)),
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
             Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
             Self::Attempts(run) => format!("/v1/attempts/{}/{}", run.pipeline, run.number),
@@ -129,7 +166,7 @@ impl Question {
         }
         Ok(match self {
             Self::Status => Answer::Status(Box::new(parse(body)?)),
-            Self::Rows { .. } | Self::Page(_) => Answer::Rows(parse(body)?),
+            Self::Rows { .. } | Self::Page(_) | Self::Changes { .. } => Answer::Rows(parse(body)?),
             Self::History { .. } => Answer::History(Box::new(parse(body)?)),
             Self::About(_) => Answer::About(Box::new(parse(body)?)),
             Self::Run(_) => Answer::Run(Box::new(parse(body)?)),
@@ -138,7 +175,8 @@ impl Question {
             Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
             Self::WhyRepo(_) => Answer::WhyRepo(Box::new(parse(body)?)),
             Self::Promotion(_) => Answer::Promotion(Box::new(parse(body)?)),
-            Self::Diff { .. } => Answer::Diff(Box::new(parse(body)?)),
+            Self::Diff { .. } | Self::Source { .. } => Answer::Diff(Box::new(parse(body)?)),
+            Self::Repo(_) => Answer::Repo(Box::new(parse(body)?)),
         })
     }
 
@@ -147,13 +185,18 @@ impl Question {
         match self {
             Self::Status => matches!(table, "runs" | "control" | "armed"),
             Self::Rows { what, .. } => follows(what, table),
-            Self::Page(p) => follows(p.what, table),
+            Self::Page(p) => match &p.of {
+                Some((a, b)) => moves(a, b, table),
+                None => follows(p.what, table),
+            },
             Self::History { pipeline, .. } => table == "runs" && id.rsplit_once('#').is_some_and(|(p, _)| p == pipeline),
             // Nobody tells when a file moves: it is read again at every key, and judged again by the engine.
             // A look is asked for by a person, each time anew.
             // What a fingerprint names does not change; another word for a content moves with its pointer.
             Self::Plan(_) | Self::WhyRepo(_) => false,
             Self::Diff { a, b } => table == "promotions" && (a.contains('@') || b.contains('@')),
+            Self::Changes { a, b, .. } | Self::Source { a, b, .. } => moves(a, b, table),
+            Self::Repo(name) => matches!(table, "holds" | "runs") || (matches!(table, "repos" | "mirrors") && names(id, name)),
             Self::Promotion(name) => {
                 let own = || id.split_once('#').is_some_and(|(p, _)| promotion::RUNS.contains(&p));
                 (table == "promotions" && id == name) || table == "holds" || (table == "runs" && own())

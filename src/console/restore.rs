@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::screen::Kind;
+use super::model::screen::{Kind, Pair};
 use super::model::{Model, Screen};
 use super::update::log_of;
 
@@ -46,6 +46,7 @@ fn standing(screen: &Screen) -> Standing {
     let (name, target) = match &screen.kind {
         Kind::Run(run) => ("run", Some(run.to_string())),
         Kind::Log(run, place) => ("log", Some(place.as_ref().map_or_else(|| run.to_string(), |p| format!("{run}/{p}")))),
+        Kind::Diff(pair) => ("diff", Some(format!("{} {}", pair.a, pair.b))),
         other => (Kind::NAMED.iter().find(|(_, k)| k == other).map_or("home", |(n, _)| *n), None),
     };
     let listing = |l: &super::model::List| Listing {
@@ -68,6 +69,7 @@ fn screen(s: Standing) -> Option<Screen> {
     let kind = match (s.name.as_str(), &s.target) {
         ("run", Some(run)) => Kind::Run(run.parse().ok()?),
         ("log", Some(target)) => log_of(target).ok()?,
+        ("diff", Some(target)) => target.split_once(' ').map(|(a, b)| Kind::Diff(Pair::of(a, b)))?,
         (name, _) => Kind::NAMED.into_iter().find(|(n, _)| *n == name)?.1,
     };
     let mut screen = Screen::of(kind);

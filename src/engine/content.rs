@@ -9,17 +9,20 @@ use std::time::Duration;
 use super::cobbler::Flights;
 use crate::base::clock::Clock;
 use crate::config::Site;
-use crate::domain::content::Reading as Full;
+use crate::domain::content::{Fingerprint, Reading as Full};
 use crate::domain::reason::Reason;
 use crate::domain::rows::ContentRow;
 use crate::runner::content::{ContentProbe, Reading};
 use crate::store::Store;
 use crate::store::lists::Lists;
 use crate::systems::repo::list::read_list;
+use crate::systems::repo::probe::{self, Head, Meter, Place};
 use crate::systems::repo::{RepoAt, read_set};
 
 /// A set that cannot be read within this is unknown.
 const LIMIT: Duration = Duration::from_secs(300);
+/// A label that is not told within this is none.
+const LABEL: Duration = Duration::from_secs(10);
 
 /// How the site's sets are found now.
 type FindSite = Box<dyn Fn() -> Option<Arc<Site>> + Send + Sync>;
@@ -69,18 +72,26 @@ impl SiteContent {
         let _ = self.store.set(store);
     }
 
-    async fn remember(&self, set: &str, os: &str, repos: &[RepoAt], reading: &Full, now: i64) {
+    async fn remember(&self, set: &str, os: &str, repos: &[RepoAt], upstream: Option<&String>, reading: &Full, now: i64) {
         let (Some(store), Some(fp)) = (self.store.get(), reading.fp.known()) else { return };
         // The same as a moment ago: the store knows it.
         if self.last(set).is_some_and(|(_, l)| l.fp == reading.fp) {
             return;
         }
+        // Whoever restarted has it already.
+        if matches!(store.content(set, fp), Ok(Some(_))) {
+            return;
+        }
+        let compose = match repos.first() {
+            Some(first) => tokio::time::timeout(LABEL, label(first, upstream)).await.ok().flatten().unwrap_or_default(),
+            None => String::new(),
+        };
         let row = ContentRow {
             fp: fp.to_owned(),
             set: set.to_owned(),
             os: os.to_owned(),
             md: reading.md.known().map(str::to_owned),
-            compose: String::new(),
+            compose,
             packages: reading.packages,
             bytes: reading.bytes,
             first_seen_us: now,
@@ -123,12 +134,36 @@ impl SiteContent {
         let reading = tokio::time::timeout(LIMIT, read_set(&repos, known.as_ref())).await;
         let reading = reading.unwrap_or_else(|_| Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())));
         let now = self.clock.now().as_microsecond();
-        self.remember(set, &found.os, &repos, &reading, now).await;
+        let upstream = found.repos.first().and_then(|name| site.repos.get(name)).and_then(|r| r.upstream.first());
+        self.remember(set, &found.os, &repos, upstream, &reading, now).await;
         if let Ok(mut last) = self.last.lock() {
             last.insert(set.to_owned(), (now, reading.clone()));
         }
         reading
     }
+}
+
+/// The label of the compose that a tree holds: its own, else that of its upstream, where both have the same metadata now. A label names, and
+/// identifies nothing: where nobody says one there is none.
+async fn label(tree: &RepoAt, upstream: Option<&String>) -> Option<String> {
+    let (client, meter) = (probe::client().ok()?, Arc::new(Meter::default()));
+    let own = Place::open(&client, &meter, &tree.at).ok()?;
+    let label = own.label().await;
+    if !label.is_empty() {
+        return Some(label);
+    }
+    let far = Place::open(&client, &meter, upstream?).ok()?;
+    let md = |head: Head| match head {
+        Head::Read { raw, .. } => Fingerprint::of(&raw),
+        Head::Same => Fingerprint::Unknown,
+    };
+    let same = md(own.head(None).await.ok()?) == md(far.head(None).await.ok()?);
+    if same { Some(far.label().await) } else { None }
+}
+
+/// How old a reading is, in milliseconds; 0 where there is none.
+pub fn reading_age(now_us: i64, at_us: Option<i64>) -> u64 {
+    at_us.map_or(0, |at| u64::try_from((now_us - at) / 1_000).unwrap_or(0))
 }
 
 impl ContentProbe for SiteContent {

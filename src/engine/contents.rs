@@ -1,7 +1,8 @@
-//! Contents by the words that people have for them (a set, `SET@POINTER`, a snapshot, a pointer, a fingerprint, a directory, an address), and
+//! Contents by the words that people have for them (a set, `SET@POINTER`, `REPO@PLACE`, a snapshot, a pointer, a fingerprint, a directory, an address), and
 //! the comparison of two of them. Reads only; used by the engine's route and by `quarterdeck diff` on a private site.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ impl Places<'_> {
             let name = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word).to_owned();
             return found(format!("tree {word}"), Held::Repos(vec![RepoAt { name, at: word.to_owned() }]));
         }
+        if let Some((repo, place)) = self.of_a_repo(word) {
+            return found(format!("{place} of repository {repo}"), Held::Repos(vec![self.at_place(repo, place)?]));
+        }
         if let Some((set, pointer)) = word.split_once('@') {
             let repos = self.of_set(set, pointer)?;
             let is = if pointer == "latest" { format!("set {set}") } else { format!("pointer {pointer} of {set}") };
@@ -91,6 +95,37 @@ impl Places<'_> {
             return found(format!("tree {word}"), Held::Repos(self.tree(Path::new(word))?));
         }
         Err(self.unknown(word, &all))
+    }
+
+    /// `REPO@PLACE`. A set of that name comes first, as it always did; `repo:REPO@PLACE` means the repository in any case.
+    fn of_a_repo<'w>(&self, word: &'w str) -> Option<(&'w str, &'w str)> {
+        let named = word.strip_prefix("repo:");
+        let (repo, place) = named.unwrap_or(word).split_once('@')?;
+        (named.is_some() || (!self.site.content.contains_key(repo) && self.site.repos.contains_key(repo))).then_some((repo, place))
+    }
+
+    /// One place of a repository: `upstream`, `tree`, `stable`, a datacentre, or `latest`: our tree, else what the first datacentre serves.
+    fn at_place(&self, name: &str, place: &str) -> Result<RepoAt, ApiError> {
+        let Some(repo) = self.site.repos.get(name) else {
+            let near = suggest::nearest(name, self.site.repos.keys().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
+            let help = near.unwrap_or_else(|| "quarterdeck get repos lists them".to_owned());
+            return Err(ApiError::bad(format!("the site has no repository `{name}`"), help));
+        };
+        let some = |at: &String| (!at.is_empty()).then(|| at.clone());
+        let first = || repo.replicas.first().map(|r| r.at.clone());
+        let at = match place {
+            "upstream" => repo.upstream.first().cloned(),
+            "tree" => some(&repo.tree),
+            "stable" => some(&repo.stable),
+            "latest" => some(&repo.tree).or_else(first).or_else(|| repo.upstream.first().cloned()),
+            dc => repo.replicas.iter().find(|r| r.dc == dc).map(|r| r.at.clone()),
+        };
+        let dcs: Vec<&str> = repo.replicas.iter().map(|r| r.dc.as_str()).collect();
+        let missing = || {
+            let help = format!("places of a repository: latest, upstream, tree, stable, or a datacentre ({})", dcs.join(", "));
+            ApiError::bad(format!("[repos.{name}] says no `{place}`"), help)
+        };
+        Ok(RepoAt { name: name.to_owned(), at: at.ok_or_else(missing)? })
     }
 
     fn by_fp(&self, word: &str, all: &[snapshots::Snapshot]) -> Result<Found, ApiError> {
@@ -204,7 +239,7 @@ impl Places<'_> {
         ApiError::bad(
             format!("no content is called `{word}`"),
             format!(
-                "{near}give a set, SET@latest, SET@POINTER, a snapshot, a pointer, {MIN_PREFIX} digits or more of a fingerprint, a directory or an address"
+                "{near}give a set, SET@latest, SET@POINTER, REPO@PLACE, a snapshot, a pointer, {MIN_PREFIX} digits or more of a fingerprint, a directory or an address"
             ),
         )
     }
@@ -221,7 +256,36 @@ pub(super) fn from_repo(name: &str, e: &RepoError) -> ApiError {
     }
 }
 
+/// By what a content is known again: another text wherever it is another content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub text: String,
+    /// Part of it lies at a far end, which nobody asked: it may have moved since.
+    pub far: bool,
+}
+
 impl Found {
+    /// What it is now, without reading it: of a tree, which file its `repomd.xml` is. None where that cannot be said.
+    pub fn identity(&self) -> Option<Identity> {
+        let mut out = Identity { text: format!("{}\n{}\n", self.word, self.is), far: false };
+        match &self.held {
+            Held::List(fp) => out.text.push_str(fp),
+            Held::Repos(repos) => {
+                for repo in repos {
+                    if repo.at.contains("://") {
+                        out.far = true;
+                        out.text.push_str(&format!("{} {}\n", repo.name, repo.at));
+                        continue;
+                    }
+                    let file = std::fs::metadata(Path::new(&repo.at).join("repodata/repomd.xml")).ok()?;
+                    let when = (file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec());
+                    out.text.push_str(&format!("{} {} {} {} {} {when:?}\n", repo.name, repo.at, file.dev(), file.ino(), file.size()));
+                }
+            }
+        }
+        Some(out)
+    }
+
     async fn list(&self, state: &Path) -> Result<PackageList, ApiError> {
         match &self.held {
             Held::Repos(repos) => read_list(repos).await.map_err(|(name, e)| from_repo(&name, &e)),

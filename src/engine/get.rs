@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, tested, trees};
+use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, tested, trees, versions};
 use crate::api::ApiError;
+use crate::api::order::sort_by;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
 use crate::domain::filter::{self, Filter};
@@ -32,7 +33,7 @@ pub struct Narrow {
 /// Rows of one answer at most: the client's memory is not ours to fill.
 pub(super) const MOST: usize = 100_000;
 /// A content set that was never read is read for the question, if it answers within this.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// The answer as JSON: `api::types::Rows`.
 pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
@@ -65,7 +66,7 @@ async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     let limit = q.limit.unwrap_or(MOST);
     let page = q.page.map(|p| p.cut(&mut found, limit));
     found.truncate(limit);
-    Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error, page })
+    Ok(Rows { what: q.what, revision: position.revision, age_ms, rows: found, error, page, diff: None })
 }
 
 fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
@@ -92,6 +93,7 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "queue" => rows::QUEUE,
         "runs" => rows::RUNS,
         "schedule" => scheduler::SCHEDULE,
+        "versions" => versions::VERSIONS,
         _ => {
             let help = match suggest::nearest(what, TABLES) {
                 Some(near) => format!("did you mean `{near}`? There are: {}", TABLES.join(" ")),
@@ -102,27 +104,13 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
     })
 }
 
-/// The column to sort by, and whether backwards.
-pub(super) fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool), ApiError> {
-    let (name, backwards) = text.strip_prefix('-').map_or((text, false), |n| (n, true));
-    match columns.iter().find(|c| c.eq_ignore_ascii_case(name)) {
-        Some(c) => Ok((c, backwards)),
-        None => {
-            let help = match suggest::nearest(name, columns.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("columns here: {}", columns.join(" ")),
-            };
-            Err(ApiError::bad(format!("cannot sort by `{name}`: no such column"), help))
-        }
-    }
-}
-
-type Found = (Vec<Row>, u64, Option<String>);
+pub(super) type Found = (Vec<Row>, u64, Option<String>);
 
 /// `narrow`: a fingerprint, or a run, that the filter asks for in so many words; what looks it up may leave other rows out.
 async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Narrow>) -> Result<Found, ApiError> {
     match what {
         "content" => return content(engine).await,
+        "versions" => return versions::table(engine).await,
         "doctor" => return Ok((doctor::table(engine).await?, 0, None)),
         "queue" => {
             let queue = engine.runner.queue().await.map_err(|e| act::from_runner(&e))?;

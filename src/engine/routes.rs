@@ -18,12 +18,13 @@ use super::identity::Peer;
 use super::lease::{self, Connection};
 use super::state::{Engine, from_store};
 use super::{
-    act, approvals, contents, doctor, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion, rows,
-    secret_acts, tested, trees, wait, why,
+    act, approvals, compared, doctor, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion,
+    repo_page, rows, secret_acts, tested, trees, wait, why,
 };
 use crate::api::ApiError;
+use crate::api::diff_part::{self, Part};
 use crate::api::error::ErrorBody;
-use crate::api::types::{Arm, Do, MAX_BODY, Machine, Why};
+use crate::api::types::{Arm, Do, MAX_BODY, Machine, Rows, Why};
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState};
 
@@ -54,6 +55,8 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
         .route("/v1/grep/{pipeline}/{number}/{fence}", get(log_search))
         .route("/v1/diff", get(diff))
+        .route("/v1/diff/{table}", get(diff_table))
+        .route("/v1/repos/{name}", get(repo))
         .route("/v1/events", get(stream))
         .route("/v1/secrets/{name}/test", get(secret_test))
         .route("/metrics", get(metrics_page))
@@ -333,24 +336,71 @@ async fn secret_test(State(engine): Shared, Extension(peer): Extension<Peer>, Pa
     Ok(answer(&secret_acts::test(&engine, caller, name).await?))
 }
 
-/// Reads two contents: minutes, where they lie far away, on a thread of its own. So many at a time; more wait.
+/// A parameter that must be there.
+fn word(q: &BTreeMap<String, String>, key: &str) -> Result<String, ApiError> {
+    let missing = || ApiError::bad(format!("`{key}` names no content"), "ask for /v1/diff?a=CONTENT&b=CONTENT");
+    q.get(key).filter(|w| !w.is_empty()).cloned().ok_or_else(missing)
+}
+
+fn whole_number(q: &BTreeMap<String, String>, key: &str) -> Result<Option<usize>, ApiError> {
+    let read = |n: &String| n.parse::<usize>().map_err(|_| ApiError::bad(format!("`{key}` must be a whole number"), ""));
+    q.get(key).map(read).transpose()
+}
+
+fn with_changelogs(q: &BTreeMap<String, String>) -> bool {
+    q.get("changelogs").is_none_or(|v| v != "0")
+}
+
+/// Two contents compared: the whole of it, one source package of it, or a part.
 async fn diff(State(engine): Shared, Extension(peer): Extension<Peer>, Query(q): Params) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
-    let word = |key: &str| match q.get(key).filter(|w| !w.is_empty()) {
-        Some(w) => Ok(w.clone()),
-        None => Err(ApiError::bad(format!("`{key}` names no content"), "ask for /v1/diff?a=CONTENT&b=CONTENT")),
+    let part = Part {
+        packages: match q.get("of").map(String::as_str) {
+            None | Some("sources") => false,
+            Some("packages") => true,
+            Some(_) => return Err(ApiError::bad("`of` is sources or packages", "").into()),
+        },
+        filter: q.get("filter").cloned().unwrap_or_default(),
+        sort: q.get("sort").cloned(),
+        offset: whole_number(&q, "offset")?,
+        limit: whole_number(&q, "limit")?,
     };
-    let (a, b, changelogs) = (word("a")?, word("b")?, q.get("changelogs").is_none_or(|v| v != "0"));
-    let turn = engine.diffs.acquire().await.map_err(|_| ApiError::no_engine("the engine is ending", "ask again"))?;
-    let held = engine.clone();
-    let work = move || {
-        let (site, state) = (held.site()?, held.watch.dirs().state.clone());
-        let places = contents::Places { site: &site, state: &state, paths: false };
-        contents::compare(&state, &places.find(&a)?, &places.find(&b)?, changelogs)
-    };
-    let answered = blocking(work).await;
-    drop(turn);
-    Ok(answer(&answered?))
+    let doc = compared::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
+    if let Some(name) = q.get("source") {
+        return Ok(answer(&doc.of_source(name)));
+    }
+    if part.is_whole() {
+        return Ok(answer(&*doc));
+    }
+    Ok(answer(&doc.part(&part, engine.clock.now())?))
+}
+
+/// One table of a comparison, in the shape of `get`, with what stands above it.
+async fn diff_table(
+    State(engine): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(table): Path<String>,
+    Query(q): Params,
+) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    if diff_part::columns(&table).is_none() {
+        let help = format!("there are: {}", diff_part::TABLES.join(" "));
+        return Err(ApiError::bad(format!("a comparison has no `{}`", crate::base::sanitise::cell(&table)), help).into());
+    }
+    let ask = paging::Ask::of(&|name| q.get(name).cloned())?.unwrap_or_default();
+    let limit = whole_number(&q, "limit")?.unwrap_or(rows_of::MOST).min(rows_of::MOST);
+    let revision = engine.model.position().revision;
+    let doc = compared::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
+    let filter = q.get("filter").map_or("", String::as_str);
+    let mut rows = diff_part::rows(&doc, &table, filter, q.get("sort").map(String::as_str), engine.clock.now())?;
+    let page = Some(ask.cut(&mut rows, limit));
+    Ok(answer(&Rows { what: table, revision, age_ms: 0, rows, error: None, page, diff: Some(Box::new(doc.head())) }))
+}
+
+/// What stands around one repository.
+async fn repo(State(engine): Shared, Extension(peer): Extension<Peer>, Path(name): Path<String>) -> Result<Response, Fault> {
+    viewer(&engine, peer).await?;
+    Ok(answer(&blocking(move || repo_page::document(&engine, &name)).await?))
 }
 
 async fn attempts(

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::get::{self, MOST, Question};
+use super::get::{MOST, Question};
 use super::paging;
 use super::routes;
 use super::rows::{self, RunOut};
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
+use crate::api::order::sort_by;
 use crate::domain::filter::{self, Filter};
 use crate::domain::run::{RunRef, RunState};
 use crate::store::RunsQuery;
@@ -20,7 +21,7 @@ const SPARE: usize = 512;
 
 /// The whole answer as JSON, in the shape of `api::types::Rows`.
 pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
-    let sort = q.sort.as_deref().map(|s| get::sort_by(s, rows::RUNS)).transpose()?;
+    let sort = q.sort.as_deref().map(|s| sort_by(s, rows::RUNS)).transpose()?;
     let filter = Filter::parse(&q.filter, rows::RUNS, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
     let limit = q.limit.unwrap_or(MOST).min(MOST);
     // Read before the rows: a client that follows the stream from here may see a change twice, and misses none.

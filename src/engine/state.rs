@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
 
+use super::compared::Compared;
 use super::content::SiteContent;
 use super::freshness::Freshness;
 use super::guard::{Caller, Ground};
@@ -56,6 +57,9 @@ pub struct Engine {
     pub freshness: Freshness,
     /// Comparisons of contents that run at once.
     pub diffs: Semaphore,
+    pub compared: Compared,
+    /// What live trees of datacentres were read to hold.
+    pub live: super::versions::Live,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -100,6 +104,8 @@ impl Engine {
             promotions: Default::default(),
             freshness: Freshness::default(),
             diffs: Semaphore::new(DIFFS),
+            compared: Compared::default(),
+            live: super::versions::Live::default(),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),

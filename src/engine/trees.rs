@@ -16,6 +16,7 @@ use crate::config::Site;
 use crate::config::site::Repo;
 use crate::domain::freshness::{Light, Verified, rank};
 use crate::domain::mirror::{Seen, State};
+use crate::domain::promotion::hold::Kind;
 use crate::domain::report::Fact;
 use crate::wire::address;
 
@@ -63,6 +64,9 @@ pub const REPOS: &[&str] = &[
     "detail",
     "run",
     "verified",
+    "arch",
+    "oob",
+    "stable_fp",
 ];
 pub const MIRRORS: &[&str] = &[
     "repo",
@@ -116,12 +120,15 @@ pub fn rows(engine: &Engine, what: &str) -> Result<(Vec<Row>, u64), ApiError> {
     let mut last = newest(engine)?;
     let now = engine.now_us();
     let mut out: Vec<(Row, Option<i64>)> = Vec::new();
-    let writers = if what == "repos" { writers(engine, &site) } else { BTreeMap::new() };
+    let of_repos = what == "repos";
+    let writers = if of_repos { writers(engine, &site) } else { BTreeMap::new() };
+    let added = if of_repos { additions(engine, &site)? } else { BTreeMap::new() };
     for name in site.repos.keys() {
         match what {
             "repos" => {
                 let (mut row, at) = of_repo(engine, &site, name, &last);
                 row.insert("pipeline".into(), json!(writers.get(name)));
+                row.insert("oob".into(), json!(added.get(name).copied().unwrap_or(0)));
                 out.push((row, at));
             }
             _ => out.extend(of_places(engine, &site, name, &last)),
@@ -162,6 +169,7 @@ pub fn edits(engine: &Engine, site: &Site, name: &str) -> Result<Vec<Edit>, ApiE
     let last = newest(engine)?;
     let (mut own, _) = of_repo(engine, site, name, &last);
     own.insert("pipeline".into(), json!(writers(engine, site).get(name)));
+    own.insert("oob".into(), json!(additions(engine, site)?.get(name).copied().unwrap_or(0)));
     let mut out = vec![Edit::Upsert { table: "repos".into(), id: name.to_owned(), row: own }];
     for (row, _) in of_places(engine, site, name, &last) {
         let place = row.get("dc").and_then(Value::as_str).or(row.get("role").and_then(Value::as_str)).unwrap_or_default().to_owned();
@@ -225,9 +233,38 @@ fn places(repo: &Repo) -> Vec<(&str, &'static str, &str)> {
     out
 }
 
-fn os(site: &Site, name: &str) -> String {
+pub fn os(site: &Site, name: &str) -> String {
     let own = site.repos.get(name).map(|r| r.os.clone()).filter(|os| !os.is_empty());
     own.or_else(|| site.content.values().find(|c| c.repos.iter().any(|r| r == name)).map(|c| c.os.clone())).unwrap_or_default()
+}
+
+/// Architectures as addresses of repositories write them.
+const ARCHS: [&str; 8] = ["x86_64", "aarch64", "ppc64le", "s390x", "i686", "armv7hl", "riscv64", "noarch"];
+
+/// The architecture that the address of a repository names, where its packages were not read.
+fn arch_of_address(repo: &Repo) -> Option<&'static str> {
+    let all = repo.upstream.iter().chain([&repo.tree]).chain(repo.replicas.iter().map(|r| &r.at));
+    all.flat_map(|at| at.split('/')).find_map(|part| ARCHS.into_iter().find(|a| *a == part))
+}
+
+/// Whether an out-of-band addition with this `source` comes into the repository: by its name in the set, under which `stable` lies too.
+pub fn adds_to(site: &Site, name: &str, source: &str) -> bool {
+    let into = source.split_once('=').map_or(source, |(repo, _)| repo);
+    let served = site.repos.get(name).map(|r| r.stable.trim_end_matches('/').rsplit('/').next().unwrap_or_default());
+    !into.is_empty() && (into == name || served == Some(into))
+}
+
+/// Additions that are served beside what was promoted, for each repository that has some.
+fn additions(engine: &Engine, site: &Site) -> Result<BTreeMap<String, u64>, ApiError> {
+    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let served = all.iter().filter(|h| h.kind == Kind::Oob && h.served_us.is_some() && h.ended_us.is_none());
+    let mut out = BTreeMap::new();
+    for h in served {
+        for name in site.repos.keys().filter(|n| os(site, n) == h.os && adds_to(site, n, &h.source)) {
+            *out.entry(name.clone()).or_default() += 1;
+        }
+    }
+    Ok(out)
 }
 
 /// The row of a repository, and when it was looked at.
@@ -245,6 +282,9 @@ fn of_repo(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Las
     if let Some((given, board)) = given(engine, site, name, last) {
         row.extend(freshness::repo(&given, &board));
         at = board.places.values().filter_map(|p| p.checked_us).min().or(at);
+    }
+    if row.get("arch").is_none_or(Value::is_null) {
+        row.insert("arch".into(), json!(arch_of_address(repo)));
     }
     (row, at)
 }

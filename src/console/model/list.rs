@@ -290,7 +290,8 @@ mod tests {
         assert_eq!((list.at, list.selected.as_deref(), list.current(&head.0)), (999, None, None));
         sync(&mut list, &head, 2);
         assert_eq!(list.at, 999, "it stays there until the row comes");
-        let ask = |offset| PageAsk { what: "runs", by: "run", filter: String::new(), sort: None, offset, around: None, limit: 100 };
+        let ask =
+            |offset| PageAsk { what: "runs", by: "run", filter: String::new(), sort: None, offset, around: None, limit: 100, of: None };
         list.page = Some(ask(900));
         let end = page(900, 100, 0);
         sync(&mut list, &end, 1);

@@ -17,6 +17,7 @@ use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::diff::DiffDoc;
 use crate::api::page::{About, History};
+use crate::api::repo::RepoDoc;
 use crate::api::types::{Rows, RunDoc, Status, Why};
 pub use dialog::{Dialog, Opening, Prompt, PromptKind};
 pub use list::List;
@@ -251,6 +252,14 @@ impl Model {
     pub fn promotion(&self, id: &str) -> Option<&list::Row> {
         match self.known.get(&Question::Promotion(id.to_owned()))?.answer.as_ref()? {
             Answer::Promotion(p) => Some(p),
+            _ => None,
+        }
+    }
+
+    /// What stands around a repository.
+    pub fn repo(&self, name: &str) -> Option<&RepoDoc> {
+        match self.known.get(&Question::Repo(name.to_owned()))?.answer.as_ref()? {
+            Answer::Repo(r) => Some(r),
             _ => None,
         }
     }

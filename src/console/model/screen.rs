@@ -1,5 +1,7 @@
 //! The screens: what each shows, what it asks for, and the lists on it.
 
+use jiff::Timestamp;
+
 use super::list::{List, Row};
 use crate::console::log::LogScreen;
 use crate::console::question::Question;
@@ -33,6 +35,48 @@ pub enum Kind {
     Promotions,
     /// One promotion on the whole screen.
     Promotion(String),
+    /// The versions of content sets, and what is held of them.
+    Content,
+    /// Two contents, source by source or package by package.
+    Diff(Pair),
+}
+
+/// Two contents, by the words that the engine has for them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pair {
+    pub a: String,
+    pub b: String,
+    /// What the screen calls them; the words where it knows no better.
+    pub names: (String, String),
+    /// The OS that a package of them would be held in; empty where nobody said.
+    pub os: String,
+}
+
+impl Pair {
+    /// Of words alone.
+    pub fn of(a: &str, b: &str) -> Self {
+        Self { a: a.to_owned(), b: b.to_owned(), names: (a.to_owned(), b.to_owned()), os: String::new() }
+    }
+
+    pub fn question(&self, table: &'static str) -> Question {
+        Question::Changes { a: self.a.clone(), b: self.b.clone(), table }
+    }
+
+    /// `A -> B`.
+    pub fn title(&self) -> String {
+        format!("{} -> {}", self.names.0, self.names.1)
+    }
+}
+
+/// What stands beside the list of mirrors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Side {
+    #[default]
+    All,
+    Replicas,
+    Used,
+    History,
+    Graph,
 }
 
 /// Which part of a promotion has the page below its head.
@@ -74,6 +118,10 @@ pub struct Screen {
     pub scroll: u16,
     /// Of the page of a promotion.
     pub part: Part,
+    /// Of the screen of mirrors.
+    pub side: Side,
+    /// The row under the cursor, and since when it is there; none = the first one, which nobody chose.
+    pub rest: Option<(String, Timestamp)>,
     /// What the cursor of a run's page stands on; none = nothing yet.
     pub spot: Option<String>,
     /// What the log screen has beside.
@@ -93,6 +141,10 @@ const DECISIONS: Pane = Pane { what: "decisions", id: "id", title: "DECISIONS" }
 const LOCKS: Pane = Pane { what: "locks", id: "lock run stage", title: "LOCKS" };
 const MIRRORS: Pane = Pane { what: "repos", id: "repo", title: "REPOSITORIES" };
 const PROMOTIONS: Pane = Pane { what: "promotions", id: "promotion", title: "PROMOTIONS" };
+const VERSIONS: Pane = Pane { what: "versions", id: "set fp", title: "VERSIONS" };
+const HOLDS: Pane = Pane { what: "holds", id: "hold", title: "HOLDS AND ADDITIONS" };
+const SOURCES: Pane = Pane { what: "sources", id: "source", title: "SOURCES" };
+const PACKAGES: Pane = Pane { what: "packages", id: "name arch stream", title: "PACKAGES" };
 const DOCTOR: Pane = Pane { what: "doctor", id: "check found", title: "CHECKS" };
 
 impl Pane {
@@ -122,7 +174,7 @@ impl Pane {
 
 impl Kind {
     /// Names as the command line and the palette write them, with the kinds that need no target.
-    pub const NAMED: [(&str, Self); 10] = [
+    pub const NAMED: [(&str, Self); 11] = [
         ("home", Self::Home),
         ("jobs", Self::Jobs),
         ("runs", Self::Runs),
@@ -133,6 +185,7 @@ impl Kind {
         ("doctor", Self::Doctor),
         ("mirrors", Self::Mirrors),
         ("promotions", Self::Promotions),
+        ("content", Self::Content),
     ];
 
     pub fn panes(&self) -> &'static [Pane] {
@@ -148,6 +201,8 @@ impl Kind {
             Self::Doctor => &[DOCTOR],
             Self::Mirrors => &[MIRRORS],
             Self::Promotions => &[PROMOTIONS],
+            Self::Content => &[VERSIONS, HOLDS],
+            Self::Diff(_) => &[SOURCES, PACKAGES],
         }
     }
 
@@ -168,6 +223,8 @@ impl Kind {
             Self::Mirrors => "[3]MIRRORS".into(),
             Self::Promotions => "[6]PROMOTIONS".into(),
             Self::Promotion(id) => format!("[6]{id}"),
+            Self::Content => "CONTENT".into(),
+            Self::Diff(_) => "DIFF".into(),
         }
     }
 }
@@ -183,7 +240,7 @@ impl Screen {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
         };
-        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, spot: None, log }
+        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, side: Side::All, rest: None, spot: None, log }
     }
 
     pub fn home() -> Self {
@@ -195,8 +252,12 @@ impl Screen {
         let table = |what| Question::Rows { what, limit: PAGE };
         let mut all = vec![Question::Status];
         for (i, pane) in self.kind.panes().iter().enumerate().filter(|(_, p)| p.what != "needs") {
+            // Packages are many: they are asked for once somebody looks at them.
+            if pane.what == "packages" && self.focus != i {
+                continue;
+            }
             let list = self.lists.get(i);
-            all.push(list.and_then(|l| l.page.clone()).map_or_else(|| pane.question(), |p| Question::Page(Box::new(p))));
+            all.push(list.and_then(|l| l.page.clone()).map_or_else(|| self.base(pane), |p| Question::Page(Box::new(p))));
             all.extend(list.and_then(|l| l.wanted.clone()).map(|p| Question::Page(Box::new(p))));
         }
         match &self.kind {
@@ -220,10 +281,26 @@ impl Screen {
         all
     }
 
+    /// The question that the beginning of a list's table answers.
+    pub fn base(&self, pane: &Pane) -> Question {
+        match &self.kind {
+            Kind::Diff(pair) => pair.question(pane.what),
+            _ => pane.question(),
+        }
+    }
+
+    /// The two contents whose comparison it lists.
+    pub fn compared(&self) -> Option<(String, String)> {
+        match &self.kind {
+            Kind::Diff(p) => Some((p.a.clone(), p.b.clone())),
+            _ => None,
+        }
+    }
+
     /// The question that the rows of this list answer.
     pub fn question(&self, pane: &Pane) -> Question {
         let list = self.kind.panes().iter().position(|p| p == pane).and_then(|i| self.lists.get(i));
-        list.and_then(|l| l.page.clone()).map_or_else(|| pane.question(), |p| Question::Page(Box::new(p)))
+        list.and_then(|l| l.page.clone()).map_or_else(|| self.base(pane), |p| Question::Page(Box::new(p)))
     }
 
     /// The list that has the keys, with what it lists.

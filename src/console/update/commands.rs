@@ -1,11 +1,11 @@
 //! What each command does.
 
-use super::{arm, lists, log_keys, open, page, promotions, prompt, run_keys};
+use super::{arm, contents, lists, log_keys, open, page, promotions, prompt, run_keys};
 use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
-use crate::console::model::screen::{Kind, PAGE, Part};
+use crate::console::model::screen::{Kind, PAGE, Pair, Part};
 use crate::console::model::{Clock, Link, Model, PromptKind, Screen, Stats};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
@@ -52,6 +52,13 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
             Ok(Vec::new())
         }
         "theme" if !rest.is_empty() => Ok(vec![Effect::Theme(rest.to_owned())]),
+        "diff" if !rest.is_empty() => {
+            let Some((a, b)) = rest.split_once(' ').map(|(a, b)| (a, b.trim())).filter(|(_, b)| !b.is_empty() && !b.contains(' ')) else {
+                return Err("two contents are compared: `:diff A B`".to_owned());
+            };
+            push(model, Kind::Diff(Pair::of(a, b)));
+            Ok(Vec::new())
+        }
         "pipeline" if !rest.is_empty() => {
             if !valid_name(rest) {
                 return Err(format!("`{}` can be no name of a pipeline", crate::base::sanitise::cell(rest)));
@@ -91,7 +98,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
         "clear-filter" => lists::clear_filter(model),
-        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" | "promotions" => {
+        "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" | "promotions" | "content" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
                 go(model, kind);
             }
@@ -122,9 +129,12 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             }
         }
         "blast" => part(model, Part::Blast),
+        "diff" | "cves" if contents::run(model, id) => {}
         "diff" => part(model, Part::Diff),
         "cves" => part(model, Part::Cves),
         "calendar" => part(model, Part::Calendar),
+        "copy-url" => return contents::copy_url(model),
+        "graph" | "history" | "out-of-band" | "replicas" | "swap" | "used-by" if contents::run(model, id) => {}
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),
         "evidence" => match promotions::current(model) {
@@ -157,7 +167,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
                 Clock::Utc => Clock::Site,
             };
         }
-        "copy-id" => match current(model) {
+        "copy-id" => match contents::id(model).or_else(|| current(model)) {
             Some(id) => return vec![Effect::Copy(id)],
             None => model.complain("there is no row to copy"),
         },
@@ -209,6 +219,9 @@ fn open(model: &mut Model) {
         view(model, &word::text(&row, "go"));
         return;
     }
+    if contents::open(model, pane.what) {
+        return;
+    }
     if pane.what == "repos" {
         let row = row(model).unwrap_or_default();
         return model.say(format!("{id}: {}. {}", word::text(&row, "detail"), word::text(&row, "next")));
@@ -233,7 +246,12 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     let row = row(model).unwrap_or_default();
     match what {
         "pipelines" | "schedule" => word::text(&row, "last_run").parse().ok(),
-        "repos" | "promotions" => word::text(&row, "run").parse().ok(),
+        "promotions" => word::text(&row, "run").parse().ok(),
+        // What looked at its tree last, else what writes it.
+        "repos" => word::text(&row, "run").parse().ok().or_else(|| {
+            let writer = open::pipeline_row(model, &word::text(&row, "pipeline"))?;
+            word::text(writer, "last_run").parse().ok()
+        }),
         "audit" | "decisions" => {
             let subject = word::text(&row, "subject");
             subject.split_once('/').map_or(subject.as_str(), |(run, _)| run).parse().ok()
@@ -282,14 +300,14 @@ pub fn log_of(text: &str) -> Result<Kind, String> {
     Ok(Kind::Log(run, Some(place.to_owned()).filter(|p| !p.is_empty())))
 }
 
-fn push(model: &mut Model, kind: Kind) {
+pub(super) fn push(model: &mut Model, kind: Kind) {
     if model.screen().kind != kind {
         model.stack.push(Screen::of(kind));
     }
 }
 
 /// A screen of the digits: the one that is open already, or a new one above home.
-fn go(model: &mut Model, kind: Kind) {
+pub(super) fn go(model: &mut Model, kind: Kind) {
     match model.stack.iter().position(|s| s.kind == kind) {
         Some(i) => model.stack.truncate(i + 1),
         None => {
@@ -322,6 +340,7 @@ fn command_line(model: &Model) -> String {
         (Kind::Promotions, Some((_, list))) if list.filter.is_empty() => {
             current(model).map_or_else(|| "quarterdeck get promotions".into(), |id| format!("quarterdeck why {id}"))
         }
+        (Kind::Diff(pair), Some((pane, list))) => contents::command_line(pair, pane.what, list),
         (Kind::Mirrors, _) => current(model).map_or_else(|| "quarterdeck get repos".into(), |repo| format!("quarterdeck why {repo}")),
         (Kind::Pipeline(name), _) => {
             let what = match model.page().map(|p| p.tab) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{facts, pages};
+use super::{content, facts, pages};
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pane};
 use crate::console::model::{Known, Model};
@@ -38,6 +38,7 @@ pub fn settle(model: &mut Model) {
             break;
         }
     }
+    content::rest(model);
 }
 
 /// The index of each list of the screen.
@@ -103,7 +104,7 @@ fn recent(known: &Known, now: Timestamp) -> bool {
 pub fn columns(model: &Model) -> Vec<String> {
     let Some((pane, _)) = model.screen().pane() else { return Vec::new() };
     // Where the engine found no row that passes a filter, those of before say what there is.
-    let head = || model.rows(&pane.question()).and_then(|r| r.rows.first());
+    let head = || model.rows(&model.screen().base(&pane)).and_then(|r| r.rows.first());
     model.table(&pane).0.first().or_else(head).map(|r| r.keys().cloned().collect()).unwrap_or_default()
 }
 

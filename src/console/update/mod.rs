@@ -3,6 +3,8 @@
 mod arm;
 mod commands;
 mod complete;
+pub mod content;
+mod contents;
 mod dialog;
 mod facts;
 mod keys;
@@ -237,6 +239,7 @@ pub fn needs(model: &Model) -> Vec<Question> {
         }
         // Reading both contents takes a while: for the page of its own only.
         Kind::Promotion(id) => all.extend(model.promotion(id).and_then(crate::console::view::compared)),
+        Kind::Content | Kind::Diff(_) | Kind::Mirrors => all.extend(content::needs(model)),
         _ => {}
     }
     all
@@ -246,7 +249,8 @@ pub fn needs(model: &Model) -> Vec<Question> {
 /// much once: the first change after a quiet time is seen at once, and a burst of them as one.
 fn held_back(model: &Model, question: &Question, known: &Known) -> Option<jiff::SignedDuration> {
     let gap = match question {
-        Question::Rows { what: "pipelines" | "audit", .. } | Question::History { .. } => 1_000,
+        Question::Rows { what: "pipelines" | "audit" | "versions", .. } | Question::History { .. } => 1_000,
+        Question::Changes { .. } | Question::Source { .. } | Question::Repo(_) => 1_000,
         Question::Rows { .. } | Question::Page(_) | Question::About(_) => 250,
         _ => return None,
     };
@@ -265,7 +269,7 @@ pub fn asks_in(model: &Model) -> Option<std::time::Duration> {
         let known = model.known.get(q).filter(|k| k.old && !model.asked.contains(q))?;
         held_back(model, q, known)
     };
-    let least = needs(model).iter().filter_map(held).min()?;
+    let least = needs(model).iter().filter_map(held).chain(content::rests_for(model)).min()?;
     std::time::Duration::try_from(least).ok()
 }
 

@@ -218,6 +218,7 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         Answer::Why(why) => asked(&why.detail).map(|a| a.sha + &a.given.join(" ")).unwrap_or_default(),
         Answer::Promotion(doc) => promotions::basis(doc),
         Answer::Status(_)
+        | Answer::Repo(_)
         | Answer::Rows(_)
         | Answer::About(_)
         | Answer::History(_)

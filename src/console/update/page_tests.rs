@@ -76,7 +76,7 @@ fn connected() -> Model {
     let mut m = console();
     update(&mut m, Msg::Link(LinkMsg::Up));
     let rows = serde_json::from_value(json!([{"pipeline": "one", "file": FILE}])).unwrap();
-    let rows = Rows { what: "pipelines".into(), revision: 1, age_ms: 0, rows, error: None, page: None };
+    let rows = Rows { what: "pipelines".into(), revision: 1, age_ms: 0, rows, error: None, page: None, diff: None };
     let question = Question::Rows { what: "pipelines", limit: PAGE };
     update(&mut m, Msg::Answer { question, result: Ok(Answer::Rows(rows)) });
     m

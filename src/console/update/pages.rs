@@ -7,6 +7,9 @@ use crate::console::model::{Link, Model};
 use crate::console::question::{PageAsk, Question, is_long};
 use crate::console::view::word;
 
+/// Comparisons, sources and repositories that were looked at in passing and are still held.
+const PASSED: usize = 40;
+
 /// Which part of a table the rows are that a list shows; none where they are all of it, or all that there ever will be.
 pub fn part(model: &Model, question: &Question, rows: &[Row]) -> Option<Page> {
     // Behind a saved state there is nobody who has the rest.
@@ -47,7 +50,7 @@ fn came(model: &Model, list: &mut List) -> bool {
 
 fn wants(model: &Model, pane: &Pane, list: &mut List) -> bool {
     let plain = list.filter.trim().is_empty() && list.sort.is_none();
-    let head = model.rows(&pane.question());
+    let head = model.rows(&model.screen().base(pane));
     let held = head.map_or(0, |h| h.rows.len());
     let longer = head.and_then(|h| h.page).is_some_and(|p| p.total > held as u64);
     let long = list.only.is_none() && !matches!(model.link, Link::Saved { .. }) && (longer || list.page.is_some());
@@ -74,6 +77,7 @@ fn wants(model: &Model, pane: &Pane, list: &mut List) -> bool {
         offset: if around.is_some() { 0 } else { from.saturating_sub(PAGE.saturating_sub(height) / 2) },
         around,
         limit: PAGE,
+        of: model.screen().compared(),
     });
     false
 }
@@ -94,6 +98,16 @@ fn forget(model: &mut Model) {
     let lists = model.stack.iter().flat_map(|s| &s.lists).flat_map(|l| l.page.iter().chain(&l.wanted));
     let kept: std::collections::BTreeSet<PageAsk> = lists.cloned().collect();
     model.known.retain(|q, _| !matches!(q, Question::Page(p) if !kept.contains(p)));
+    let passing = |q: &Question| matches!(q, Question::Changes { .. } | Question::Source { .. } | Question::Repo(_));
+    let mut seen: Vec<(Option<jiff::Timestamp>, Question)> =
+        model.known.iter().filter(|(q, _)| passing(q)).map(|(q, k)| (k.at, q.clone())).collect();
+    if seen.len() > PASSED {
+        let needed = super::needs(model);
+        seen.sort();
+        for (_, q) in seen.iter().take(seen.len() - PASSED).filter(|(_, q)| !needed.contains(q)) {
+            model.known.remove(q);
+        }
+    }
 }
 
 /// Goes on to the next problem: through the rows that are held, and on to the part behind them.
@@ -155,7 +169,7 @@ impl Model {
         match self.question_of(pane) {
             // The part is newer than the beginning of the table.
             Question::Page(p) if p.filter.is_empty() => of(&Question::Page(p)),
-            _ => of(&pane.question()),
+            _ => of(&self.screen().base(pane)),
         }
     }
 

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::content;
 use crate::action::{Action, Target};
 use crate::api::types::Rule;
 use crate::console::edit::Line;
@@ -40,14 +41,30 @@ pub fn row<'a>(model: &'a Model, id: &str) -> Option<&'a Row> {
 pub fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     let what = model.screen().pane().map_or("", |(p, _)| p.what);
     let promotion = matches!(model.screen().kind, Kind::Promotion(_)) || what == "promotions";
-    let os = || row(model, id).map(|r| word::text(r, "os")).filter(|o| !o.is_empty());
+    let os = || match promotion {
+        true => row(model, id).map(|r| word::text(r, "os")).filter(|o| !o.is_empty()),
+        false => content::os(model),
+    };
     match action.target {
         Target::Promotion if promotion => Ok(id.to_owned()),
-        Target::Os if promotion => os().ok_or_else(|| format!("the OS of `{id}` is not known")),
+        Target::Os if promotion || is_content(model) => os().ok_or_else(|| format!("the OS of `{id}` is not known")),
         Target::Promotion => Err("it is done to a promotion: 6 shows them".to_owned()),
-        Target::Hold => Err("it is done to a hold: quarterdeck get holds lists them".to_owned()),
+        Target::Hold if what == "holds" => Ok(id.to_owned()),
+        Target::Hold if is_content(model) => Err("it is done to a hold: tab goes to them".to_owned()),
+        Target::Hold => Err("it is done to a hold: g c shows them".to_owned()),
         _ => Err(format!("`{id}` is nothing that it could be done to")),
     }
+}
+
+/// Whether the screen is about contents: an act on an OS is about that of the row under the cursor.
+fn is_content(model: &Model) -> bool {
+    matches!(model.screen().kind, Kind::Content | Kind::Diff(_) | Kind::Mirrors)
+}
+
+/// The row of a hold or an addition.
+fn hold<'a>(model: &'a Model, number: &str) -> Option<&'a Row> {
+    let rows = model.rows(&Question::Rows { what: "holds", limit: PAGE })?;
+    rows.rows.iter().find(|r| word::text(r, "hold") == number)
 }
 
 /// Why the act does nothing for this promotion now, as far as its row tells; the engine has the last word.
@@ -56,6 +73,11 @@ pub fn why_not(model: &Model, action: &Action, target: &str) -> Option<String> {
         let rows = model.rows(&Question::Rows { what: "promotions", limit: PAGE })?;
         let open = |r: &&Row| word::text(r, "os") == target && state(r).is_some_and(|s| !s.is_over());
         return rows.rows.iter().find(open).map(|r| format!("{} is open: one of each OS at a time", word::text(r, "promotion")));
+    }
+    if action.target == Target::Hold {
+        let row = hold(model, target)?;
+        let over = word::text(row, "state") == "ENDED";
+        return over.then(|| format!("hold {target} of {} is over: {}", word::text(row, "package"), word::text(row, "how")));
     }
     if action.target != Target::Promotion {
         return None;
@@ -110,6 +132,17 @@ pub fn basis(doc: &Row) -> String {
 /// What is told of it, in order.
 pub fn facts(model: &Model, action: &Action, target: &str) -> Vec<(String, String)> {
     let mut out = Vec::new();
+    if let Some(row) = hold(model, target).filter(|_| action.target == Target::Hold) {
+        let what = if word::text(row, "nevra").is_empty() { word::text(row, "package") } else { word::text(row, "nevra") };
+        out.push((
+            "now".to_owned(),
+            format!("{} {} of {} is {}", word::text(row, "kind"), what, word::text(row, "os"), word::text(row, "state")),
+        ));
+        let until =
+            crate::console::view::when::instant(row, "until").map(|t| crate::console::view::when::show(model, t)).unwrap_or_default();
+        out.push(("until".to_owned(), format!("{until}, {}: {}", word::text(row, "owner"), word::text(row, "reason"))));
+        return out;
+    }
     let Some(doc) = model.promotion(target).filter(|_| action.target == Target::Promotion) else { return out };
     let mut put = |label: &str, text: String| {
         if !text.is_empty() {
@@ -228,6 +261,7 @@ pub fn fields(model: &Model, action: &Action, target: &str) -> Vec<Field> {
     let doc = model.promotion(target);
     let known = |name: &str| match (name, doc) {
         ("gate", Some(doc)) => objects(doc, "gates").find(|g| !flag(g, "passes")).map(|g| word::text(g, "gate")).unwrap_or_default(),
+        ("package", _) if action.id == "hold-add" => content::package(model).unwrap_or_default(),
         ("side", Some(doc)) => texts(doc, "missing").into_iter().next().unwrap_or_default(),
         _ => String::new(),
     };

@@ -1,32 +1,46 @@
-//! Screen 3: is every repository fresh, behind, torn or frozen, in every datacentre, and for which reason. What was looked at long ago is
-//! never drawn as good.
+//! Screen 3: is every repository fresh, behind, torn or frozen, in every datacentre, and for which reason; what stable lacks. What was looked at
+//! long ago is never drawn as good.
 
-use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Shape};
-use super::text::Text;
-use super::{beside, when, word};
-use crate::base::size;
+use super::{beside, changes, mirror_parts as parts, split, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
-use crate::console::model::screen::PAGE;
-use crate::console::question::Question;
+use crate::console::model::screen::Side;
+use crate::console::update::content::{self, ROOM};
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
-const COLUMNS: &[Column] = &[
+/// Where there is room for the architecture, and where there is not.
+const WIDE: &[Column] = &[
     Column::left("REPO", "repo", 12, 0),
     Column::left("OS", "os", 4, 4),
+    Column::left("ARCH", "arch", 7, 0),
     Column::left("LATEST", "compose", 10, 2),
-    Column::right("AGE", "", 6),
+    Column::right("AGE", "", 5),
     Column::left("UP", "relation", 3, 0),
     Column::left("STATE", "freshness", 10, 0),
     Column::left("STABLE", "stable_compose", 10, 5),
-    Column::right("DRIFT", "", 6),
+    Column::right("DRIFT", "drift", 9),
     Column::right("DCs", "dcs", 4),
 ];
+const NARROW: &[Column] = &[
+    Column::left("REPO", "repo", 12, 0),
+    Column::left("OS", "os", 4, 4),
+    Column::left("LATEST", "compose", 10, 2),
+    Column::right("AGE", "", 5),
+    Column::left("UP", "relation", 3, 0),
+    Column::left("STATE", "freshness", 10, 0),
+    Column::left("STABLE", "stable_compose", 10, 5),
+    Column::right("DRIFT", "drift", 9),
+    Column::right("DCs", "dcs", 4),
+];
+/// Columns of a list from which on it shows the architecture.
+const ROOM_FOR_ARCH: u16 = 85;
+/// Rows of the list where a part of the repository has the rest.
+const LISTED: u16 = 7;
 
 /// The engine looks every five minutes: beyond twice of it an answer is old, beyond ten times it says nothing.
 const BUDGET_S: i64 = 300;
@@ -37,12 +51,44 @@ const WORDS: [&str; 11] =
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
     let rows = model.table(&pane).0;
-    let (left, detail) = beside(model, look, area, buf, 11);
+    let (upper, lower) = match (model.screen().wide, model.size) {
+        (false, (w, h)) if w >= ROOM.0 && h >= ROOM.1 => {
+            let wanted = (list.len() as u16 + 3).max(area.height / 2).min(area.height);
+            // Where nothing is compared a sentence says why.
+            let room = if content::compared(model).is_ok() { (area.height - wanted).clamp(8, 16) } else { 3 };
+            split(area, room)
+        }
+        _ => (area, Rect::default()),
+    };
+    let (left, detail) = match model.screen().side {
+        Side::All => beside(model, look, upper, buf, 11),
+        // One part of the repository: the list gives way to it where they stand one below the other.
+        _ if upper.width < ROOM.0 && upper.height > LISTED + 4 => {
+            let (above, below) = split(upper, upper.height - LISTED);
+            (above, Some(below))
+        }
+        _ => beside(model, look, upper, buf, 11),
+    };
     let empty = "no repository is configured: add [repos.NAME] with upstream and replicas to site.toml";
     let more = counts(rows);
-    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more });
-    if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
-        about(model, row).draw(look, area, buf);
+    let arch = left.width >= ROOM_FOR_ARCH;
+    let columns = if arch { WIDE } else { NARROW };
+    let cells = |model: &Model, look: &Look, row: &Row| cells(model, look, row, arch);
+    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns, empty, cells: &cells, more });
+    let current = list::current(model, &pane, list);
+    if let (Some(area), Some(row)) = (detail, current) {
+        let text = match model.screen().side {
+            Side::All => parts::all(model, row),
+            Side::Replicas => parts::replicas(model, row),
+            Side::Used => parts::used(model, row),
+            Side::History => parts::history(model, row),
+            Side::Graph => parts::graph(model, look, row),
+        };
+        text.draw(look, area, buf);
+    }
+    if let (true, Some(row)) = (lower.height > 0, current) {
+        let room = usize::from(lower.height).saturating_sub(4);
+        changes::short(model, content::repo_pair(model, row), "d all  v CVE", room).draw(look, lower, buf);
     }
 }
 
@@ -59,7 +105,7 @@ fn late(model: &Model, row: &Row, field: &str) -> Option<i64> {
 }
 
 /// The role of a light; old lights are no lights.
-fn light(model: &Model, row: &Row) -> (&'static str, Role) {
+pub fn light(model: &Model, row: &Row) -> (&'static str, Role) {
     let looked = late(model, row, "checked").or_else(|| late(model, row, "verified"));
     let role = match word::text(row, "light").as_str() {
         "good" => Role::Good,
@@ -76,21 +122,7 @@ fn light(model: &Model, row: &Row) -> (&'static str, Role) {
     }
 }
 
-/// `CentOS-Stream-9-20260403.1` without what all of them share.
-fn label(text: &str) -> String {
-    text.rsplit('-').next().unwrap_or(text).to_owned()
-}
-
-/// The compose, else the head of the fingerprint.
-fn content(row: &Row, compose: &str, fp: &str) -> String {
-    match (label(&word::text(row, compose)), word::short(&word::text(row, fp))) {
-        (l, _) if !l.is_empty() => l,
-        (_, f) if !f.is_empty() => f.chars().take(8).collect(),
-        _ => "-".into(),
-    }
-}
-
-fn age(model: &Model, row: &Row, field: &str) -> String {
+pub fn age(model: &Model, row: &Row, field: &str) -> String {
     let Some(at) = when::instant(row, field) else { return String::new() };
     // Of what stands still for years nobody wants the hours.
     match model.now.duration_since(at).as_hours() / 24 {
@@ -99,7 +131,7 @@ fn age(model: &Model, row: &Row, field: &str) -> String {
     }
 }
 
-fn drift(row: &Row) -> String {
+pub fn drift(row: &Row) -> String {
     let n = |f: &str| row.get(f).and_then(serde_json::Value::as_u64);
     match (n("drift"), n("drift_gone")) {
         (Some(0), Some(0)) => "0".into(),
@@ -109,71 +141,41 @@ fn drift(row: &Row) -> String {
     }
 }
 
-fn cells(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+/// `+318 11o`: packages that latest has beyond stable, and those that were added to stable out of band.
+fn drifted(row: &Row) -> String {
+    match row.get("oob").and_then(serde_json::Value::as_u64).unwrap_or(0) {
+        0 => drift(row),
+        n => format!("{} {n}o", drift(row)),
+    }
+}
+
+fn cells(model: &Model, _look: &Look, row: &Row, arch: bool) -> Vec<Cell> {
     let (sign, role) = light(model, row);
     let frozen = !word::text(row, "frozen").is_empty();
     let freshness = word::text(row, "freshness");
     let shown = if matches!(role, Role::Bad | Role::Warn) { freshness.to_uppercase() } else { freshness };
     let plain = if frozen { Role::Dim } else { Role::Text };
-    vec![
-        Cell::new(word::text(row, "repo"), Role::Strong),
-        Cell::new(word::text(row, "os"), Role::Dim),
-        Cell::new(content(row, "compose", "fp"), plain),
+    let mut out = vec![Cell::new(word::text(row, "repo"), Role::Strong), Cell::new(word::text(row, "os"), Role::Dim)];
+    if arch {
+        out.push(Cell::new(list::or(row, "arch", "?"), Role::Dim));
+    }
+    out.extend([
+        Cell::new(content::name(row, "compose", "fp"), plain),
         Cell::new(age(model, row, "changed"), Role::Dim),
         Cell::new(if frozen { "frz".into() } else { word::text(row, "relation") }, role),
         Cell::new(format!("{sign}{shown}"), role),
-        Cell::new(label(&word::text(row, "stable_compose")), plain),
-        Cell::new(drift(row), plain),
+        Cell::new(stable(row), plain),
+        Cell::new(drifted(row), plain),
         Cell::new(word::text(row, "dcs"), role),
-    ]
+    ]);
+    out
 }
 
-/// Latest, upstream, each replica, stable, what to do: of the repository under the cursor.
-fn about(model: &Model, row: &Row) -> Text {
-    let mut out = Text::new();
-    let name = word::text(row, "repo");
-    out.title(name.clone(), format!("{} {}", word::text(row, "os"), word::text(row, "dcs")));
-    let (sign, role) = light(model, row);
-    out.put("STATE", format!("{sign}{}  {}", word::text(row, "freshness"), word::text(row, "detail")), role);
-    out.put("NEXT", word::text(row, "next"), Role::Key);
-    let known = |f: &str| word::short(&word::text(row, f));
-    if !known("fp").is_empty() {
-        let bytes = row.get("size_bytes").and_then(serde_json::Value::as_u64).map(size::short).unwrap_or_default();
-        let text = format!(
-            "{} fp {} md {}  pkgs {}  {bytes}",
-            list::or(row, "compose", ""),
-            known("fp"),
-            known("md"),
-            word::text(row, "packages")
-        );
-        out.put("LATEST", text.trim().to_owned(), Role::Text);
+/// What is stable, as LATEST names it; a dash where nothing is served as that, `?` where it was not read.
+fn stable(row: &Row) -> String {
+    match (word::text(row, "stable").is_empty(), content::name(row, "stable_compose", "stable_fp")) {
+        (true, _) => "-".to_owned(),
+        (false, name) if name == "-" => "?".to_owned(),
+        (false, name) => name,
     }
-    let checked = |row: &Row| match age(model, row, "checked") {
-        a if a.is_empty() => "not asked since the engine started".to_owned(),
-        a => format!("asked {a} ago"),
-    };
-    let places = model.rows(&Question::Rows { what: "mirrors", limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
-    for place in places.iter().filter(|p| word::text(p, "repo") == name) {
-        let (dc, kind) = (word::text(place, "dc"), word::text(place, "role"));
-        if kind == "stable" || kind == "other" {
-            continue;
-        }
-        let (sign, role) = light(model, place);
-        let what = content(place, "compose", "fp");
-        let why = if role == Role::Good { String::new() } else { format!("  {}", list::or(place, "why", &word::text(place, "detail"))) };
-        let label = if dc.is_empty() { kind } else { dc };
-        let text = format!("{sign}{} {what}  {}{why}", word::text(place, "freshness"), checked(place));
-        out.put(&label, text, role);
-    }
-    if !word::text(row, "stable").is_empty() {
-        let since = when::instant(row, "stable_since").map(|t: Timestamp| format!(" since {}", when::show(model, t))).unwrap_or_default();
-        let text = format!("{}{since}  drift {}", list::or(row, "stable_compose", "no label"), list::or(row, "drift", "unknown"));
-        out.put("stable", text, Role::Text);
-    }
-    let pipeline = word::text(row, "pipeline");
-    let writer = if pipeline.is_empty() { word::text(row, "writer") } else { format!("{}, by {pipeline} (R)", word::text(row, "writer")) };
-    out.put("WRITER", writer, Role::Dim);
-    out.put("USED BY", word::text(row, "sets"), Role::Dim);
-    out.put("UPSTREAM", word::text(row, "upstream"), Role::Dim);
-    out
 }

@@ -1,8 +1,11 @@
 //! The screens as pure functions: model in, cells out. `frame` is what stands around every one of them.
 
 mod audit;
+mod changes;
+mod content;
 mod debug;
 mod dialog;
+mod diff;
 mod doctor;
 mod form;
 mod frame;
@@ -12,6 +15,7 @@ mod jobs;
 mod list;
 pub mod log;
 mod matrix;
+mod mirror_parts;
 mod mirrors;
 mod offers;
 mod pipeline;
@@ -66,6 +70,8 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         Kind::Decisions | Kind::Locks => plain::draw(model, look, inner, buf),
         Kind::Doctor => doctor::draw(model, look, inner, buf),
         Kind::Mirrors => mirrors::draw(model, look, inner, buf),
+        Kind::Content => content::draw(model, look, inner, buf),
+        Kind::Diff(_) => diff::draw(model, look, inner, buf),
         Kind::Promotions => promotions::draw(model, look, inner, buf),
         Kind::Promotion(id) => promotion::page(model, look, inner, buf, id),
     }

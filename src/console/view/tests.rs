@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::ApiError;
 use crate::console::keymap::Keymap;
-use crate::console::model::screen::{Kind, Pane};
+use crate::console::model::screen::{Kind, Pair, Pane};
 use crate::console::model::{Model, Screen, Site};
 use crate::console::msg::{LinkMsg, Msg};
 use crate::console::question::Question;
@@ -16,6 +16,7 @@ use crate::console::shot;
 use crate::console::update::{self, update};
 use crate::theme::{Glyphs, Look, Theme};
 
+mod content;
 mod promotion;
 
 const NOW: &str = "2026-04-07T08:07:00Z";
@@ -28,7 +29,11 @@ fn kinds() -> Vec<Kind> {
     Kind::NAMED
         .into_iter()
         .map(|(_, k)| k)
-        .chain([Kind::Run("nightly#12".parse().unwrap()), Kind::Promotion("PR-2026Q2-el9".into())])
+        .chain([
+            Kind::Run("nightly#12".parse().unwrap()),
+            Kind::Promotion("PR-2026Q2-el9".into()),
+            Kind::Diff(Pair::of("el9-latest@stable", "el9-latest@latest")),
+        ])
         .collect()
 }
 
@@ -152,6 +157,8 @@ pub(in crate::console) fn said(question: &Question) -> Value {
             json!({"repo": "appstream9", "dc": "cedar", "role": "replica", "freshness": "behind-1", "light": "amber", "compose": "CentOS-Stream-9-20260331.0", "why": "upstream is 1 compose ahead", "checked": "2026-04-07T08:06:00Z"}),
         ],
         "promotions" => promotion::rows(),
+        "versions" => content::versions(),
+        "holds" => content::holds(),
         "doctor" => vec![
             json!({"check": "disk", "state": "ok", "found": "93 GiB free", "help": ""}),
             json!({"check": "pipeline nightly", "state": "warn", "found": "1 warning: line 3: no timeout", "help": "quarterdeck pipeline lint nightly"}),
@@ -173,7 +180,11 @@ pub(in crate::console) fn said(question: &Question) -> Value {
             "next_due": "2026-04-08T06:31:00Z", "executors": 2, "executors_busy": 1, "free_bytes": 99_857_989_632_u64,
         }),
         Question::Rows { what, .. } => table(rows(what)),
+        Question::Page(p) if p.of.is_some() => content::changes(p.what),
         Question::Page(p) => table(rows(p.what)),
+        Question::Changes { table, .. } => content::changes(table),
+        Question::Source { name, .. } => content::source(name),
+        Question::Repo(name) => content::repo(name),
         Question::Run(run) => json!({
             "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running",
             "stages": stages(None),
@@ -262,7 +273,7 @@ fn every_screen_says_why_it_has_nothing_to_show() {
         update(&mut model, Msg::Link(LinkMsg::Up));
         for q in model.screen().needs() {
             match q {
-                Question::Rows { .. } => tell(&mut model, &q, &table(Vec::new())),
+                Question::Rows { .. } | Question::Changes { .. } => tell(&mut model, &q, &table(Vec::new())),
                 Question::Promotion(_) => {
                     let result = Err(ApiError::bad("there is no promotion PR-2026Q2-el9", "quarterdeck get promotions"));
                     update(&mut model, Msg::Answer { question: q, result });
@@ -375,7 +386,7 @@ proptest! {
 
     #[test]
     fn any_screen_at_any_size_with_hostile_words_keeps_to_its_cells(
-        which in 0usize..12,
+        which in 0usize..14,
         size in (0u16..=300, 0u16..=100),
         small in any::<bool>(),
         texts in proptest::collection::vec(hostile(), 1..6),
@@ -403,7 +414,7 @@ proptest! {
     }
 
     #[test]
-    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..12) {
+    fn any_keys_leave_a_selection_that_is_there(keys in proptest::collection::vec(0usize..16, 0..40), which in 0usize..14) {
         const KEYS: [&str; 16] = ["j", "k", "G", "g", "pgdn", "n", "N", "space", "s", "S", "tab", "enter", "q", "]", "=", "esc"];
         let mut model = filled(kinds()[which].clone(), (80, 24));
         for k in keys {

@@ -60,6 +60,9 @@ pub struct Observed {
     pub fp: Option<String>,
     pub packages: u64,
     pub bytes: u64,
+    /// The architecture of most of its packages; empty where it was not read.
+    #[serde(default)]
+    pub arch: String,
     /// The youngest timestamp in `repomd.xml`, epoch seconds.
     pub newest: Option<u64>,
     /// A label; empty where there is none.
@@ -91,6 +94,8 @@ impl Observed {
             trouble: if self.trouble.same_kind(&before.trouble) { self.trouble.clone() } else { before.trouble.clone() },
             sampled: self.sampled,
             first: self.first.clone(),
+            // It follows from the content, and older versions did not keep it.
+            arch: self.arch.clone(),
             ..before.clone()
         };
         *self != still

@@ -290,6 +290,7 @@ impl Sweep {
                 fp: w.fp.clone(),
                 packages: w.packages,
                 bytes: w.bytes,
+                arch: w.arch.clone(),
                 newest: w.newest,
                 md: Some(md),
                 origin: None,
@@ -323,6 +324,7 @@ impl Sweep {
         o.fp = Some(contents.fp.clone());
         o.packages = contents.packages;
         o.bytes = contents.bytes;
+        o.arch.clone_from(&contents.arch);
         o.newest = contents.newest;
         Ok(Some(contents))
     }

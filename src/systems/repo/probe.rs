@@ -1,6 +1,7 @@
 //! Questions to one place of a repository, the cheapest first: `repomd.xml` if it changed, what its metadata says, whether some of its
 //! packages are there. Every request and every byte of an answer is counted.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use crate::domain::freshness::Trouble;
 use crate::wire::http::{Ask, Client, HttpError, Patience, Validators};
 use crate::wire::location::Location;
 use crate::wire::metalink::{self, Metalink};
+use crate::wire::primary::Package;
 use crate::wire::repomd::{self, Data};
 use crate::wire::{WireError, address, excerpt};
 
@@ -31,6 +33,8 @@ pub const AT_ONCE: usize = 2;
 /// Levels above a repository where its compose leaves its label.
 const LABEL_LEVELS: [usize; 4] = [3, 1, 2, 0];
 const LABEL_BYTES: u64 = 256;
+/// Architectures of one repository.
+const ARCHS: usize = 64;
 
 /// Requests sent, and bytes of bodies received.
 #[derive(Debug, Default)]
@@ -79,6 +83,8 @@ pub struct Contents {
     pub packages: u64,
     pub bytes: u64,
     pub newest: Option<u64>,
+    /// The architecture of most packages that are of one; `noarch` where none is.
+    pub arch: String,
     /// The first eight bytes of every package's checksum, sorted: enough to count what two contents do not share.
     pub keys: Arc<[u64]>,
     pub sample: Arc<[(Location, u64)]>,
@@ -198,9 +204,19 @@ impl Place {
                 let held: &[u8] = files.get(index).and_then(|f| f.as_deref()).unwrap_or_default();
                 Ok(Box::new(held) as Box<dyn std::io::BufRead>)
             };
-            fold(&name, &at, &repomd, open, &mut all, |p| shelf.put(p))?;
+            let mut archs: BTreeMap<String, u64> = BTreeMap::new();
+            let take = |p: &Package| {
+                // No repository has more; a list of lies is not kept.
+                if let Some(n) = archs.get_mut(&p.arch) {
+                    *n += 1;
+                } else if archs.len() < ARCHS {
+                    archs.insert(p.arch.clone(), 1);
+                }
+                shelf.put(p)
+            };
+            fold(&name, &at, &repomd, open, &mut all, take)?;
             let reading = all.finish();
-            Ok(summary(md, &reading, repomd.newest(), &shelf.packages, seed))
+            Ok(summary(md, &reading, &archs, repomd.newest(), &shelf.packages, seed))
         };
         // Inflating and parsing 20,000 packages takes a second of a core: not on the thread that serves.
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(RepoError::Address(format!("the reader ended: {e}"))))
@@ -347,7 +363,20 @@ fn read_label(path: &Path) -> Option<Vec<u8>> {
     Tree::open(&dir).ok()?.read_small("COMPOSE_ID", LABEL_BYTES).ok()?
 }
 
-fn summary(md: String, reading: &crate::domain::content::Reading, newest: Option<u64>, packages: &[Wanted], seed: u64) -> Contents {
+/// The architecture that a repository is of.
+fn arch(archs: &BTreeMap<String, u64>) -> String {
+    let own = archs.iter().filter(|(a, _)| *a != "noarch").max_by_key(|(_, n)| **n).or_else(|| archs.iter().next());
+    own.map(|(a, _)| excerpt(a)).unwrap_or_default()
+}
+
+fn summary(
+    md: String,
+    reading: &crate::domain::content::Reading,
+    archs: &BTreeMap<String, u64>,
+    newest: Option<u64>,
+    packages: &[Wanted],
+    seed: u64,
+) -> Contents {
     let key = |w: &Wanted| w.checksum.hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or(0);
     let mut keys: Vec<u64> = packages.iter().map(key).collect();
     keys.sort_unstable();
@@ -362,6 +391,7 @@ fn summary(md: String, reading: &crate::domain::content::Reading, newest: Option
         packages: reading.packages,
         bytes: reading.bytes,
         newest,
+        arch: arch(archs),
         keys: keys.into(),
         sample,
     }
@@ -414,6 +444,13 @@ mod tests {
         assert_eq!(differences(&[1, 2, 3], &[2, 3, 4, 5]), (2, 1));
         assert_eq!(differences(&[], &[1]), (1, 0));
         assert_eq!(differences(&[7], &[7]), (0, 0));
+    }
+
+    #[test]
+    fn a_repository_is_of_the_architecture_of_most_of_its_packages() {
+        let of = |all: &[(&str, u64)]| arch(&all.iter().map(|(a, n)| ((*a).to_owned(), *n)).collect());
+        assert_eq!(of(&[("i686", 3), ("noarch", 90), ("x86_64", 40)]), "x86_64");
+        assert_eq!((of(&[("noarch", 2)]), of(&[])), ("noarch".to_owned(), String::new()));
     }
 
     #[test]

@@ -19,12 +19,18 @@ struct Manifest {
     #[serde(default)]
     set: String,
     fp: String,
+    #[serde(default)]
+    made_us: i64,
     repos: Vec<Part>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct Part {
     name: String,
+    #[serde(default)]
+    packages: u64,
+    #[serde(default)]
+    bytes: u64,
 }
 
 /// A snapshot on disk.
@@ -36,6 +42,10 @@ pub struct Snapshot {
     /// `ROOT/snapshots/ID`.
     pub path: PathBuf,
     pub repos: Vec<RepoAt>,
+    /// Microseconds since 1970 UTC; none where it does not say.
+    pub made_us: Option<i64>,
+    pub packages: u64,
+    pub bytes: u64,
 }
 
 /// The roots of snapshots at and one level below these directories.
@@ -60,7 +70,17 @@ pub fn at(path: &Path) -> Option<Snapshot> {
     let manifest: Manifest = serde_json::from_slice(&bytes).ok()?;
     let repos = manifest.repos.iter().filter(|p| plain(&p.name));
     let repos = repos.map(|p| RepoAt { name: p.name.clone(), at: path.join(&p.name).display().to_string() }).collect();
-    Some(Snapshot { id: manifest.id, set: manifest.set, fp: manifest.fp, path: path.to_owned(), repos })
+    let sum = |of: fn(&Part) -> u64| manifest.repos.iter().map(of).fold(0u64, u64::saturating_add);
+    Some(Snapshot {
+        made_us: (manifest.made_us > 0).then_some(manifest.made_us),
+        packages: sum(|p| p.packages),
+        bytes: sum(|p| p.bytes),
+        id: manifest.id,
+        set: manifest.set,
+        fp: manifest.fp,
+        path: path.to_owned(),
+        repos,
+    })
 }
 
 /// Every snapshot of the roots.
@@ -72,6 +92,21 @@ pub fn all(roots: &[PathBuf]) -> Vec<Snapshot> {
         names.sort();
         out.extend(names.iter().filter_map(|p| at(p)));
     }
+    out
+}
+
+/// The pointers of a root that lead to a snapshot of it, or to one repository of one: name and snapshot, by name.
+pub fn pointers(root: &Path) -> Vec<(String, String)> {
+    let Ok(own) = std::fs::canonicalize(root.join("snapshots")) else { return Vec::new() };
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten().take(MAX_DIRS) {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let link = entry.file_type().is_ok_and(|t| t.is_symlink());
+        let Some(real) = std::fs::canonicalize(entry.path()).ok().filter(|_| link && plain(&name)) else { continue };
+        let id = real.strip_prefix(&own).ok().and_then(|p| p.components().next()).and_then(|c| c.as_os_str().to_str().map(str::to_owned));
+        out.extend(id.map(|id| (name, id)));
+    }
+    out.sort();
     out
 }
 
@@ -148,8 +183,8 @@ mod tests {
         repo(&snapshot.join("baseos"));
         repo(&snapshot.join("appstream"));
         std::fs::create_dir(snapshot.join(".quarterdeck")).unwrap();
-        let text = r#"{"format":1,"id":"20260403-abababababab","set":"el9","fp":"abab","md":"x","made":"","made_us":0,
-            "repos":[{"name":"baseos"},{"name":"appstream"},{"name":"../../etc"}]}"#;
+        let text = r#"{"format":1,"id":"20260403-abababababab","set":"el9","fp":"abab","md":"x","made":"","made_us":7,
+            "repos":[{"name":"baseos","packages":12,"bytes":99},{"name":"appstream"},{"name":"../../etc"}]}"#;
         std::fs::write(snapshot.join(".quarterdeck/snapshot.json"), text).unwrap();
         std::os::unix::fs::symlink("snapshots/20260403-abababababab", root.join("stable")).unwrap();
         std::os::unix::fs::symlink("snapshots/20260403-abababababab/baseos", root.join("base")).unwrap();
@@ -157,6 +192,9 @@ mod tests {
         assert_eq!(found, std::slice::from_ref(&root));
         let s = &all(&found)[0];
         assert_eq!((s.id.as_str(), s.set.as_str(), names(&s.repos)), ("20260403-abababababab", "el9", vec!["baseos", "appstream"]));
+        assert_eq!((s.made_us, s.packages), (Some(7), 12));
+        let led = |name: &str| (name.to_owned(), "20260403-abababababab".to_owned());
+        assert_eq!(pointers(&root), [led("base"), led("stable")]);
         assert_eq!(names(&pointer(&root, "stable").unwrap()), ["baseos", "appstream"]);
         assert_eq!(names(&pointer(&root, "base").unwrap()), ["baseos"]);
         assert!(pointer(&root, "none").is_none() && pointer(&root, "snapshots").is_none() && pointer(&root, "../x").is_none());

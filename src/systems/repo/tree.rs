@@ -290,6 +290,12 @@ impl Tree {
         let v = rustix::fs::fstatvfs(&self.root).map_err(|e| self.error("look at", "", e))?;
         Ok(Space { bytes: v.f_bavail.saturating_mul(v.f_frsize), inodes: (v.f_files > 0).then_some(v.f_favail) })
     }
+
+    /// Bytes of the file system, those that are taken too.
+    pub fn capacity(&self) -> Result<u64, TreeError> {
+        let v = rustix::fs::fstatvfs(&self.root).map_err(|e| self.error("look at", "", e))?;
+        Ok(v.f_blocks.saturating_mul(v.f_frsize))
+    }
 }
 
 /// The mark of an open file.

@@ -1,0 +1,198 @@
+//! What the screens of content and of mirrors compare, and when that is asked for: two versions by their marks, stable against latest where
+//! nothing is marked, a repository's own two sides. What is costly to say of a row is asked once the cursor rests on it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::console::model::Model;
+use crate::console::model::list::Row;
+use crate::console::model::screen::{Kind, PAGE, Pair};
+use crate::console::question::Question;
+use crate::console::view::word;
+
+/// So long the cursor rests on a row before the engine is asked what takes it a while.
+const REST: SignedDuration = SignedDuration::from_millis(400);
+/// From this size on the screen of mirrors has room for what differs.
+pub const ROOM: (u16, u16) = (120, 34);
+
+/// `CentOS-Stream-9-20260403.1` without what all of them share.
+pub fn label(text: &str) -> String {
+    text.rsplit('-').next().unwrap_or(text).to_owned()
+}
+
+/// What people call a content: its compose, else the head of its fingerprint.
+pub fn name(row: &Row, compose: &str, fp: &str) -> String {
+    match (label(&word::text(row, compose)), word::short(&word::text(row, fp))) {
+        (l, _) if !l.is_empty() => l,
+        (_, f) if !f.is_empty() => f.chars().take(8).collect(),
+        _ => "-".into(),
+    }
+}
+
+/// What is asked for beside the lists: of the row under the cursor.
+pub fn needs(model: &Model) -> Vec<Question> {
+    match &model.screen().kind {
+        Kind::Content => pair(model).map(|p| vec![p.question("sources")]).unwrap_or_default(),
+        Kind::Diff(pair) => source(model, pair).into_iter().collect(),
+        Kind::Mirrors if rested(model) => {
+            let Some(row) = current(model) else { return Vec::new() };
+            let mut out = vec![Question::Repo(word::text(row, "repo"))];
+            if model.size.0 >= ROOM.0 && model.size.1 >= ROOM.1 {
+                out.extend(repo_pair(model, row).map(|p| p.question("sources")));
+            }
+            out
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The row under the cursor of the list in front.
+pub fn current(model: &Model) -> Option<&Row> {
+    let (pane, list) = model.screen().pane()?;
+    list.current(model.table(&pane).0)
+}
+
+/// Remembers since when the cursor is where it is.
+pub fn rest(model: &mut Model) {
+    if model.screen().kind != Kind::Mirrors {
+        return;
+    }
+    let Some(id) = super::lists::current(model) else { return };
+    let now = model.now;
+    let rest = &mut model.screen_mut().rest;
+    match rest {
+        Some((was, _)) if *was == id => {}
+        Some(moved) => *moved = (id, now),
+        // Nobody moved it there: what it is about is asked at once.
+        None => *rest = Some((id, Timestamp::MIN)),
+    }
+}
+
+fn left(model: &Model) -> Option<SignedDuration> {
+    let (_, since) = model.screen().rest.as_ref()?;
+    let passed = model.now.duration_since(*since);
+    // A clock that was set back holds nothing up.
+    (!passed.is_negative() && passed < REST).then(|| REST - passed)
+}
+
+fn rested(model: &Model) -> bool {
+    left(model).is_none()
+}
+
+/// How long until what the row under the cursor needs is asked for.
+pub fn rests_for(model: &Model) -> Option<SignedDuration> {
+    left(model).filter(|_| model.screen().kind == Kind::Mirrors)
+}
+
+/// The source package under the cursor, with what was written of it; of a package, its source.
+pub fn source(model: &Model, pair: &Pair) -> Option<Question> {
+    let name = current(model).map(|r| word::text(r, "source")).filter(|n| !n.is_empty())?;
+    Some(Question::Source { a: pair.a.clone(), b: pair.b.clone(), name })
+}
+
+/// The two versions that are compared on the screen of content, the older one first; else why none are.
+pub fn pair(model: &Model) -> Result<Pair, String> {
+    let screen = model.screen();
+    let (Some(pane), Some(list)) = (screen.kind.panes().first(), screen.lists.first()) else { return Err(String::new()) };
+    let rows = model.table(pane).0;
+    let here = list.current(rows);
+    let marked: Vec<&Row> = rows.iter().filter(|r| list.marks.contains(&pane.id(r))).collect();
+    let (x, y) = match (marked.as_slice(), here) {
+        ([], Some(here)) => return served(rows, here),
+        ([one], Some(here)) if pane.id(one) != pane.id(here) => (*one, here),
+        ([_], _) => return Err("mark a second version with space, or move to the one that it is compared with".to_owned()),
+        ([x, y], _) => (*x, *y),
+        ([], None) => return Err("no content was seen yet".to_owned()),
+        (many, _) => return Err(format!("{} versions are marked, and two can be compared: u takes all marks away", many.len())),
+    };
+    let older = |r: &Row| word::text(r, "first_seen");
+    if older(y) < older(x) { of(y, x) } else { of(x, y) }
+}
+
+/// What is served as stable against latest, of the set of this row.
+fn served(rows: &[Row], here: &Row) -> Result<Pair, String> {
+    let set = word::text(here, "set");
+    let most = |field: &str| {
+        let places = |r: &Row| word::text(r, field).split_whitespace().count();
+        rows.iter().filter(|r| word::text(r, "set") == set && places(r) > 0).max_by_key(|r| places(r))
+    };
+    let own = || rows.iter().find(|r| word::text(r, "set") == set && word::text(r, "stands").contains("latest"));
+    let Some(stable) = most("stable") else { return Err(format!("{set} has no stable yet: mark two versions with space")) };
+    let Some(latest) = most("latest").or_else(own) else {
+        return Err(format!("what the trees of {set} hold now cannot be read: mark two versions with space"));
+    };
+    if word::text(stable, "fp") == word::text(latest, "fp") {
+        return Err(format!("latest and stable of {set} hold the same"));
+    }
+    of(stable, latest)
+}
+
+fn of(a: &Row, b: &Row) -> Result<Pair, String> {
+    let known = |r: &Row| match word::text(r, "word") {
+        w if w.is_empty() => Err(format!("{}: {}", name(r, "compose", "fp"), word::text(r, "why"))),
+        w => Ok(w),
+    };
+    let called = |r: &Row| {
+        let stands: Vec<&str> = ["stable", "candidate", "latest"].into_iter().filter(|f| word::text(r, "stands").contains(f)).collect();
+        let role = if stands.is_empty() { String::new() } else { format!(" ({})", stands.join(", ")) };
+        format!("{}{role}", name(r, "compose", "fp"))
+    };
+    Ok(Pair { a: known(a)?, b: known(b)?, names: (called(a), called(b)), os: word::text(b, "os") })
+}
+
+/// What is served as stable of a repository against its latest; else why that is not compared.
+pub fn repo_pair(model: &Model, row: &Row) -> Result<Pair, String> {
+    let repo = word::text(row, "repo");
+    if word::text(row, "stable").is_empty() {
+        return Err(format!("[repos.{repo}] names no `stable` in the site file: there is nothing to compare latest with"));
+    }
+    let places = model.rows(&Question::Rows { what: "mirrors", limit: PAGE }).map_or(&[][..], |r| r.rows.as_slice());
+    let own = || places.iter().filter(|p| word::text(p, "repo") == repo);
+    let stable = own().find(|p| word::text(p, "role") == "stable").map(|p| word::text(p, "fp")).unwrap_or_default();
+    let latest = word::text(row, "fp");
+    if !stable.is_empty() && stable == latest {
+        return Err("latest and stable hold the same".to_owned());
+    }
+    let holds = |p: &&Row| word::text(p, "role") == "replica" && !latest.is_empty() && word::text(p, "fp") == latest;
+    let place = own().find(holds).map_or_else(|| "latest".to_owned(), |p| word::text(p, "dc"));
+    let called = |compose: &str, other: &str| match label(&word::text(row, compose)) {
+        l if l.is_empty() => format!("{repo} {other}"),
+        l => format!("{repo} {other} {l}"),
+    };
+    Ok(Pair {
+        a: format!("repo:{repo}@stable"),
+        b: format!("repo:{repo}@{place}"),
+        names: (called("stable_compose", "stable"), called("compose", "latest")),
+        os: word::text(row, "os"),
+    })
+}
+
+/// What the screen compares now; else why not.
+pub fn compared(model: &Model) -> Result<Pair, String> {
+    match &model.screen().kind {
+        Kind::Diff(pair) => Ok(pair.clone()),
+        Kind::Content => pair(model),
+        Kind::Mirrors => current(model).map_or_else(|| Err("there is no row to compare".to_owned()), |row| repo_pair(model, row)),
+        _ => Err("nothing is compared here: content and mirrors have contents to compare".to_owned()),
+    }
+}
+
+/// The OS that an act on content is about: of the row under the cursor, or of what is compared.
+pub fn os(model: &Model) -> Option<String> {
+    let of = match &model.screen().kind {
+        Kind::Diff(pair) => Some(pair.os.clone()),
+        Kind::Content | Kind::Mirrors => current(model).map(|r| word::text(r, "os")),
+        _ => None,
+    };
+    of.filter(|o| !o.is_empty())
+}
+
+/// The package that the cursor stands on, as `hold-add` names it.
+pub fn package(model: &Model) -> Option<String> {
+    let row = current(model)?;
+    match (&model.screen().kind, model.screen().pane()?.0.what) {
+        (Kind::Diff(_), "packages") => Some(word::text(row, "name")),
+        (Kind::Diff(_), _) => Some(word::text(row, "source")),
+        (Kind::Content, "holds") => Some(word::text(row, "package")),
+        _ => None,
+    }
+}

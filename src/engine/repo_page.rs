@@ -1,0 +1,202 @@
+//! `GET /v1/repos/NAME`: what stands around one repository: what its places held, its syncs, snapshots, room, and who uses it. Blocks.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::places::{self, Root};
+use super::rows::{self, time, time_opt};
+use super::state::{Engine, from_store};
+use super::{catalog, promotion, trees};
+use crate::api::ApiError;
+use crate::api::repo::{RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
+use crate::config::Site;
+use crate::config::site::Repo;
+use crate::domain::freshness::{Observed, Trouble};
+use crate::domain::run::Verdict;
+use crate::store::RunsQuery;
+use crate::systems::repo::Tree;
+use crate::wire::address;
+
+/// Observations of one place, and of all, that are told.
+const SEEN: usize = 20;
+const SEEN_ALL: usize = 60;
+/// Runs that are told.
+const SYNCS: usize = 10;
+/// Runs that the usual time is of.
+const OF: usize = 30;
+/// Snapshots that are told.
+const SNAPSHOTS: usize = 40;
+
+/// All of it. Blocks.
+pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
+    let site = engine.site()?;
+    let Some(repo) = site.repos.get(name) else {
+        let shown = crate::base::sanitise::cell(name);
+        return Err(ApiError::bad(format!("no repository `{shown}` in the site file"), "quarterdeck get repos lists them"));
+    };
+    let roots = places::roots(&site);
+    let users = users(engine, &site, name);
+    let writer = users.iter().find(|u| u.how.starts_with("writes")).map(|u| u.name.clone());
+    let (syncs, usual_ms) = syncs(engine, writer.as_deref())?;
+    let os = trees::os(&site, name);
+    let counts = |r: &rows::Row| {
+        let text = |f: &str| r.get(f).and_then(|v| v.as_str()).unwrap_or_default();
+        text("state") != "ENDED" && text("os") == os && (text("kind") == "hold" || trees::adds_to(&site, name, text("source")))
+    };
+    Ok(RepoDoc {
+        repo: name.to_owned(),
+        history: history(engine, name, repo)?,
+        syncs,
+        usual_ms,
+        snapshots: snapshots(&roots, name),
+        space: space(repo, &roots, &os),
+        used_by: used_by(&site, name, repo, users),
+        unknown: vec!["hosts: no source (add [salt])".into(), "images: no source (add [koji])".into()],
+        holds: promotion::holds::table(engine)?.into_iter().filter(counts).collect(),
+    })
+}
+
+fn history(engine: &Engine, name: &str, repo: &Repo) -> Result<Vec<SeenDoc>, ApiError> {
+    let board = engine.freshness.of(name).unwrap_or_default();
+    let places = ["upstream", "tree", "stable"].into_iter().chain(repo.replicas.iter().map(|r| r.dc.as_str()));
+    let mut out = Vec::new();
+    for place in places {
+        for row in engine.store.observations_of(name, place, SEEN).map_err(|e| from_store(&e))? {
+            let o = &row.observed;
+            let seen = SeenDoc {
+                at: time(row.at_us),
+                place: place.to_owned(),
+                compose: board.label(o),
+                fp: o.fp.clone(),
+                packages: o.packages,
+                trouble: trouble(o),
+            };
+            out.push((row.at_us, seen));
+        }
+    }
+    out.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    Ok(out.into_iter().take(SEEN_ALL).map(|(_, seen)| seen).collect())
+}
+
+/// What was wrong with it, in words.
+fn trouble(o: &Observed) -> String {
+    match &o.trouble {
+        Trouble::Moved => "it changed while it was looked at".to_owned(),
+        Trouble::None if o.was > 0 => format!("it lost packages: {} before", o.was),
+        Trouble::None if o.missing + o.short > 0 => {
+            format!("of {} asked for {} missing, {} of another size", o.sampled, o.missing, o.short)
+        }
+        other => other.why().to_owned(),
+    }
+}
+
+/// Who reads or writes content sets that hold the repository, pipeline by pipeline; those that write come first.
+fn users(engine: &Engine, site: &Site, name: &str) -> Vec<UseDoc> {
+    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+    let mut out = Vec::new();
+    // Files that cannot be read are told where pipelines are.
+    let Ok(catalog) = catalog::of_site(dirs, site, uid) else { return out };
+    let holds = |set: &String| site.content.get(set).is_some_and(|c| c.repos.iter().any(|r| r == name));
+    for pipeline in &catalog.pipelines {
+        let Some(file) = catalog::judge(dirs, pipeline, uid, &catalog).ok().and_then(|j| j.file) else { continue };
+        let writes: BTreeSet<&String> = file.stages.iter().flat_map(|s| &s.writes).map(|s| &s.value).filter(|s| holds(s)).collect();
+        let reads: BTreeSet<&String> = file.stages.iter().flat_map(|s| &s.reads).map(|s| &s.value).filter(|s| holds(s)).collect();
+        for (how, sets) in [("writes", writes), ("reads", reads)] {
+            if !sets.is_empty() {
+                let sets: Vec<&str> = sets.into_iter().map(String::as_str).collect();
+                out.push(UseDoc { kind: "pipeline".into(), name: pipeline.clone(), how: format!("{how} {}", sets.join(" ")) });
+            }
+        }
+    }
+    out.sort_by_key(|u| !u.how.starts_with("writes"));
+    out
+}
+
+fn syncs(engine: &Engine, writer: Option<&str>) -> Result<(Vec<SyncDoc>, Option<u64>), ApiError> {
+    let Some(pipeline) = writer else { return Ok((Vec::new(), None)) };
+    let q = RunsQuery { pipeline: Some(pipeline.to_owned()), limit: OF, ..RunsQuery::default() };
+    let runs = engine.store.runs(&q).map_err(|e| from_store(&e))?;
+    let good: Vec<u64> = runs.iter().filter(|r| r.verdict == Some(Verdict::Success)).filter_map(|r| r.duration_ms()).collect();
+    let usual = (!good.is_empty()).then(|| good.iter().sum::<u64>() / good.len() as u64);
+    let doc = |r: &crate::domain::rows::RunRow| SyncDoc {
+        run: r.run.to_string(),
+        state: r.state.to_string(),
+        verdict: r.verdict.map(|v| v.to_string()),
+        started: time_opt(r.started_us),
+        duration_ms: r.duration_ms(),
+        changes: r.changes.clone(),
+    };
+    Ok((runs.iter().take(SYNCS).map(doc).collect(), usual))
+}
+
+fn snapshots(roots: &[Root<'_>], name: &str) -> Vec<SnapshotDoc> {
+    let mut out = Vec::new();
+    for root in roots {
+        let held = root.held();
+        for s in held.snapshots.iter().filter(|s| s.repos.iter().any(|r| r.name == name)) {
+            let doc = SnapshotDoc {
+                place: root.place.clone(),
+                id: s.id.clone(),
+                fp: s.fp.clone(),
+                made: time_opt(s.made_us),
+                pointers: held.pointers.get(&s.id).cloned().unwrap_or_default(),
+            };
+            out.push((s.made_us, doc));
+        }
+    }
+    out.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1.place, &a.1.id).cmp(&(&b.1.place, &b.1.id))));
+    out.into_iter().take(SNAPSHOTS).map(|(_, doc)| doc).collect()
+}
+
+/// Room where its trees and snapshots lie. A disk behind an address is not seen from here, and that is said.
+fn space(repo: &Repo, roots: &[Root<'_>], os: &str) -> Vec<SpaceDoc> {
+    let own = roots.iter().filter(|r| r.promoted.is_some_and(|(o, _)| o == os));
+    let mut out: Vec<SpaceDoc> = Vec::new();
+    if !repo.tree.is_empty() {
+        out.push(room("tree", &repo.tree));
+    }
+    out.extend(own.map(|r| room(&r.place, &r.path.display().to_string())));
+    for r in &repo.replicas {
+        match r.at.strip_prefix("file://") {
+            Some(path) => out.push(room(&r.dc, path)),
+            // Its trees lie beside the root that was asked.
+            None if out.iter().any(|s| s.place == r.dc) => {}
+            None => out.push(SpaceDoc {
+                place: r.dc.clone(),
+                path: address::shown_text(&r.at),
+                why: "it is an address: its disk is not seen from here".into(),
+                ..SpaceDoc::default()
+            }),
+        }
+    }
+    out
+}
+
+/// Room on the file system of a directory.
+fn room(place: &str, path: &str) -> SpaceDoc {
+    let asked = Tree::open_to_read(Path::new(path)).and_then(|t| Ok((t.space()?.bytes, t.capacity()?)));
+    let why = asked.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let (free_bytes, total_bytes) = asked.ok().unzip();
+    SpaceDoc { place: place.to_owned(), path: path.to_owned(), free_bytes, total_bytes, why }
+}
+
+fn used_by(site: &Site, name: &str, repo: &Repo, pipelines: Vec<UseDoc>) -> Vec<UseDoc> {
+    let one = |kind: &str, name: &str, how: String| UseDoc { kind: kind.into(), name: name.into(), how };
+    let mut out = Vec::new();
+    for (set, content) in site.content.iter().filter(|(_, c)| c.repos.iter().any(|r| r == name)) {
+        out.push(one("set", set, format!("with {}", content.repos.iter().filter(|r| *r != name).cloned().collect::<Vec<_>>().join(" "))));
+        for (os, table) in site.promotion.iter().filter(|(_, t)| t.set == *set) {
+            let dcs: Vec<&str> = table.dcs.iter().map(|d| d.name.as_str()).collect();
+            out.push(one("promotion", os, format!("is served as {} in {}", table.pointer, dcs.join(" "))));
+        }
+    }
+    out.extend(pipelines);
+    out.extend(repo.replicas.iter().map(|r| one("replica", &r.dc, format!("its hosts read {}", address::shown_text(&r.at)))));
+    let trees: Vec<&str> = std::iter::once(repo.tree.as_str()).chain(repo.replicas.iter().map(|r| r.at.as_str())).collect();
+    for (server, table) in &site.cobblers {
+        if let Some(found) = trees.iter().find_map(|t| table.repo_at(t)) {
+            out.push(one("cobbler", server, format!("its repository {found} is this tree")));
+        }
+    }
+    out
+}

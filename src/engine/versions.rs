@@ -1,0 +1,282 @@
+//! `get versions`: every content that a set was seen to have, and where each stands now: the live trees, the pointers and the snapshots of every
+//! datacentre. The links on disk are the truth; what is no longer on any disk is known by its kept package list, or by name alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::content::reading_age;
+use super::contents;
+use super::freshness::RepoBoard;
+use super::get::{Found, LOOK, MOST};
+use super::places::{self, Root};
+use super::routes::blocking;
+use super::rows::{self, Row};
+use super::state::{Engine, from_store};
+use crate::api::ApiError;
+use crate::base::sanitise;
+use crate::config::Site;
+use crate::domain::content::Reading;
+use crate::store::lists::Lists;
+use crate::systems::repo::{RepoAt, read_set};
+
+pub const VERSIONS: &[&str] = &[
+    "set",
+    "os",
+    "fp",
+    "compose",
+    "first_seen",
+    "packages",
+    "size_bytes",
+    "stands",
+    "latest",
+    "stable",
+    "candidate",
+    "snapshots",
+    "also",
+    "word",
+    "why",
+];
+
+/// The last reading of each datacentre's live trees: where their md is still the same, no package list is read again.
+#[derive(Debug, Default)]
+pub struct Live {
+    last: Mutex<BTreeMap<String, Reading>>,
+}
+
+/// One content of a set.
+#[derive(Debug, Default)]
+struct Version {
+    os: String,
+    compose: String,
+    first_us: Option<i64>,
+    packages: Option<u64>,
+    bytes: Option<u64>,
+    /// Datacentres (or roots) whose live trees, stable and candidate hold it.
+    latest: BTreeSet<String>,
+    stable: BTreeSet<String>,
+    candidate: BTreeSet<String>,
+    /// `PLACE:ID`.
+    snapshots: Vec<String>,
+    /// Other pointers that lead to it: `PLACE/NAME`.
+    also: Vec<String>,
+    /// The set's own trees hold it now.
+    own: bool,
+}
+
+/// By set and fingerprint.
+type All = BTreeMap<(String, String), Version>;
+
+/// The rows, and how old the oldest reading is in milliseconds.
+pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
+    let site = {
+        let engine = engine.clone();
+        blocking(move || engine.site()).await?
+    };
+    for set in site.content.keys() {
+        if engine.content.last(set).is_none() {
+            let _ = tokio::time::timeout(LOOK, engine.content.look(set)).await;
+        }
+    }
+    let engine = engine.clone();
+    blocking(move || {
+        let mut all = known(&engine)?;
+        let (places, age) = live(&engine, &site, &mut all);
+        on_disk(&site, &mut all);
+        let lists = Lists::new(&engine.watch.dirs().state);
+        let mut out: Vec<((String, i64, String), Row)> = Vec::new();
+        for ((set, fp), v) in &all {
+            let of = places.get(set).copied().unwrap_or(0).max(1);
+            // Newest first within a set; what nobody knows the age of comes last.
+            out.push(((set.clone(), -v.first_us.unwrap_or(0), fp.clone()), row(set, fp, v, of, lists.has(fp))));
+        }
+        out.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok((out.into_iter().map(|(_, row)| row).collect(), age, None))
+    })
+    .await
+}
+
+/// What the store has seen.
+fn known(engine: &Engine) -> Result<All, ApiError> {
+    let mut all = All::new();
+    for c in engine.store.contents(None, MOST).map_err(|e| from_store(&e))? {
+        let v = all.entry((c.set, c.fp)).or_default();
+        (v.os, v.compose, v.first_us) = (c.os, c.compose, Some(c.first_seen_us));
+        (v.packages, v.bytes) = (Some(c.packages), Some(c.bytes));
+    }
+    Ok(all)
+}
+
+/// Puts in what live trees hold. Returns how many places each set has, and the age of the oldest reading in milliseconds.
+fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>, u64) {
+    let (mut places, mut age) = (BTreeMap::new(), 0);
+    for (set, content) in &site.content {
+        let last = engine.content.last(set);
+        age = age.max(reading_age(engine.now_us(), last.as_ref().map(|(at, _)| *at)));
+        let own = last.as_ref().and_then(|(_, r)| Some((r.fp.known()?.to_owned(), r)));
+        if let Some((fp, reading)) = &own {
+            let v = all.entry((set.clone(), fp.clone())).or_default();
+            v.own = true;
+            v.os.clone_from(&content.os);
+            v.packages = v.packages.or(Some(reading.packages));
+            v.bytes = v.bytes.or(Some(reading.bytes));
+        }
+        let fp = own.as_ref().map(|(fp, _)| fp.as_str());
+        let found = match site.promotion.values().find(|p| p.set == *set && !p.dcs.is_empty()) {
+            Some(table) => table.dcs.iter().map(|dc| (dc.name.clone(), of_dc(engine, set, &dc.name, &dc.trees, fp))).collect(),
+            None => replicas(engine, site, &content.repos, fp),
+        };
+        places.insert(set.clone(), found.len());
+        for (place, fp) in found {
+            let Some(fp) = fp else { continue };
+            let v = all.entry((set.clone(), fp)).or_default();
+            v.os.clone_from(&content.os);
+            v.latest.insert(place);
+        }
+    }
+    (places, age)
+}
+
+/// What the live trees of a datacentre hold: those that its table names, else the set's own. None where they cannot be read.
+fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&str>) -> Option<String> {
+    if trees.is_empty() {
+        return own.map(str::to_owned);
+    }
+    let named = trees.iter().filter_map(|t| t.split_once('='));
+    let repos: Vec<RepoAt> = named.map(|(name, at)| RepoAt { name: name.to_owned(), at: at.to_owned() }).collect();
+    let key = format!("{set} {dc}");
+    let before = engine.live.last.lock().ok().and_then(|l| l.get(&key).cloned());
+    let read = contents::read(async { Ok(tokio::time::timeout(LOOK, read_set(&repos, before.as_ref())).await.unwrap_or_default()) });
+    let reading = read.unwrap_or_default();
+    let fp = reading.fp.known().map(str::to_owned);
+    if let (Ok(mut last), true) = (engine.live.last.lock(), fp.is_some()) {
+        last.insert(key, reading);
+    }
+    fp
+}
+
+/// The datacentres that serve the set's repositories, and whether each serves what our own trees hold; of another content nobody has read the
+/// whole.
+fn replicas(engine: &Engine, site: &Site, repos: &[String], own: Option<&str>) -> Vec<(String, Option<String>)> {
+    let boards: Vec<(&String, Option<RepoBoard>)> = repos.iter().map(|r| (r, engine.freshness.of(r))).collect();
+    let dcs: BTreeSet<&str> =
+        repos.iter().filter_map(|r| site.repos.get(r)).flat_map(|r| r.replicas.iter().map(|p| p.dc.as_str())).collect();
+    let same = |dc: &str| {
+        boards.iter().all(|(_, board)| {
+            let of = |place: &str| board.as_ref().and_then(|b| b.place(place)).and_then(|p| p.observed.fp.clone());
+            matches!((of(dc), of("tree")), (Some(a), Some(b)) if a == b)
+        })
+    };
+    dcs.into_iter().map(|dc| (dc.to_owned(), own.filter(|_| same(dc)).map(str::to_owned))).collect()
+}
+
+/// Puts in the snapshots, and the pointers that lead to them.
+fn on_disk(site: &Site, all: &mut All) {
+    for root in places::roots(site) {
+        let held = root.held();
+        for s in &held.snapshots {
+            let set = match (site.content.contains_key(&s.set), root.promoted) {
+                (false, Some((_, table))) => table.set.clone(),
+                _ => s.set.clone(),
+            };
+            let v = all.entry((set.clone(), s.fp.clone())).or_default();
+            if v.os.is_empty() {
+                v.os = site.content.get(&set).map(|c| c.os.clone()).or(root.promoted.map(|(os, _)| os.to_owned())).unwrap_or_default();
+            }
+            v.first_us = v.first_us.into_iter().chain(s.made_us).min();
+            v.packages = v.packages.or(Some(s.packages));
+            v.bytes = v.bytes.or(Some(s.bytes));
+            v.snapshots.push(format!("{}:{}", root.place, s.id));
+            for name in held.pointers.get(&s.id).into_iter().flatten() {
+                point(v, &root, name);
+            }
+        }
+    }
+}
+
+fn point(v: &mut Version, root: &Root<'_>, name: &str) {
+    let (stable, candidate) = root.promoted.map_or(("stable", "candidate"), |(_, t)| (t.pointer.as_str(), t.candidate.as_str()));
+    let place = root.place.clone();
+    if name == stable {
+        v.stable.insert(place);
+    } else if name == candidate {
+        v.candidate.insert(place);
+    } else {
+        v.also.push(format!("{place}/{name}"));
+    }
+}
+
+fn row(set: &str, fp: &str, v: &Version, of: usize, listed: bool) -> Row {
+    let words = |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join(" ");
+    let (word, why) = match () {
+        // Trees and snapshots have the changelogs too, a list has not.
+        () if !v.snapshots.is_empty() => (fp.to_owned(), ""),
+        () if v.own => (format!("{set}@latest"), ""),
+        () if listed => (fp.to_owned(), ""),
+        () => (String::new(), "its package list was not kept and no snapshot has it: it cannot be compared"),
+    };
+    let value = json!({
+        "set": set, "os": v.os, "fp": fp, "compose": sanitise::cell(&v.compose), "first_seen": rows::time_opt(v.first_us),
+        "packages": v.packages, "size_bytes": v.bytes, "stands": stands(v, of),
+        "latest": words(&v.latest), "stable": words(&v.stable), "candidate": words(&v.candidate), "snapshots": v.snapshots.join(" "),
+        "also": v.also.join(" "), "word": word, "why": why,
+    });
+    match value {
+        Value::Object(map) => map,
+        _ => Row::new(),
+    }
+}
+
+/// `latest 2/3, stable 3/3`: in how many of the set's places; empty = nowhere any more.
+fn stands(v: &Version, of: usize) -> String {
+    let mut out = Vec::new();
+    let mut put = |word: &str, n: usize| {
+        if n > 0 {
+            out.push(if n == 1 && of <= 1 { word.to_owned() } else { format!("{word} {n}/{}", of.max(n)) });
+        }
+    };
+    put("stable", v.stable.len());
+    put("candidate", v.candidate.len());
+    put("latest", if v.latest.is_empty() { usize::from(v.own && of <= 1) } else { v.latest.len() });
+    if v.own && v.latest.is_empty() && of > 1 {
+        out.push("latest, in no datacentre".to_owned());
+    }
+    if out.is_empty() && !v.snapshots.is_empty() {
+        out.push(format!("snapshot {}", v.snapshots.len()));
+    }
+    out.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_content_stands_is_said_in_places() {
+        let names = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<_>>();
+        let v = |latest: &[&str], stable: &[&str], own, snapshots: &[&str]| Version {
+            latest: names(latest),
+            stable: names(stable),
+            own,
+            snapshots: snapshots.iter().map(|s| (*s).to_owned()).collect(),
+            ..Version::default()
+        };
+        for (v, of, want) in [
+            (v(&["alder", "birch"], &[], true, &[]), 3, "latest 2/3"),
+            (v(&["alder"], &["alder", "birch", "cedar"], true, &["alder:x"]), 3, "stable 3/3, latest 1/3"),
+            (v(&[], &[], true, &[]), 1, "latest"),
+            (v(&[], &[], true, &[]), 3, "latest, in no datacentre"),
+            (v(&[], &["el9"], false, &["el9:x"]), 1, "stable"),
+            (v(&[], &[], false, &["alder:x", "birch:x"]), 3, "snapshot 2"),
+            (v(&[], &[], false, &[]), 3, ""),
+        ] {
+            assert_eq!(stands(&v, of), want);
+        }
+        let gone = row("el9", "ab", &Version::default(), 1, false);
+        assert_eq!((gone["word"].as_str(), gone["why"].as_str().unwrap().is_empty()), (Some(""), false));
+        let kept = row("el9", "ab", &Version::default(), 1, true);
+        assert_eq!(kept["word"], "ab");
+        assert_eq!(kept.keys().map(String::as_str).collect::<Vec<_>>(), VERSIONS);
+    }
+}
