@@ -40,10 +40,12 @@ pub struct Client {
     socket: PathBuf,
 }
 
-/// How a request ended without an answer. `Lost`: the connection broke, so nobody knows whether it was carried out.
+/// How a request ended without an answer. `Lost`: the connection broke, so nobody knows whether it was carried out. `Silent`: neither is known,
+/// and it holds the connection without a word; to ask the same engine again would only double the wait.
 #[derive(Debug, Clone)]
 pub enum Trouble {
     Lost(String),
+    Silent(String),
     Answer(ApiError),
 }
 
@@ -52,6 +54,7 @@ impl From<Trouble> for ApiError {
         match t {
             Trouble::Answer(e) => e,
             Trouble::Lost(why) => ApiError::no_engine(format!("the engine went away while it was asked: {why}"), "ask again"),
+            Trouble::Silent(why) => ApiError::no_engine(why, "look at its log in STATE/logs; it may be stopped, or its disk may hang"),
         }
     }
 }
@@ -214,8 +217,7 @@ impl Lines {
 }
 
 fn silent(socket: &Path, limit: Duration) -> Trouble {
-    let message = format!("the engine at {} gave no answer within {} s", socket.display(), limit.as_secs());
-    Trouble::Answer(ApiError::no_engine(message, "look at its log in STATE/logs; it may be stopped or its disk may hang"))
+    Trouble::Silent(format!("the engine at {} gave no answer within {} s", socket.display(), limit.as_secs()))
 }
 
 /// The error in an answer; an answer that is none of ours is one too.

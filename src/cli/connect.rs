@@ -47,6 +47,7 @@ pub async fn read_from<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, p
         match client.get(path, ANSWER).await {
             Ok(answer) => return Ok(answer),
             Err(Trouble::Answer(e)) if e.code != Code::NoEngine || left == 0 => return Err(e.into()),
+            Err(trouble @ Trouble::Silent(_)) => return Err(ApiError::from(trouble).into()),
             Err(trouble @ Trouble::Lost(_)) if left == 0 => return Err(ApiError::from(trouble).into()),
             Err(_) => left -= 1,
         }

@@ -133,6 +133,7 @@ impl Reader<'_> {
     async fn survive(&mut self, trouble: Trouble, lives: &mut u32) -> Outcome {
         match trouble {
             Trouble::Answer(e) if e.code != Code::NoEngine => return Err(e.into()),
+            trouble @ Trouble::Silent(_) => return Err(ApiError::from(trouble).into()),
             trouble if *lives == 0 => return Err(ApiError::from(trouble).into()),
             _ => {}
         }

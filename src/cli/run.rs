@@ -88,6 +88,13 @@ async fn send(ctx: &Ctx, site: &Site, request: &Request, start: Start) -> Result
             Err(Trouble::Answer(e)) if e.code == Code::NoEngine && request.repeatable() && lives > 0 => {}
             Err(Trouble::Answer(e)) => return Err(e.into()),
             Err(Trouble::Lost(_)) if request.repeatable() && lives > 0 => {}
+            // It may still carry it out, once it wakes. With the key of this request it would do so once, but nobody waits that long.
+            Err(Trouble::Silent(why)) => {
+                let message = format!("{why}: nobody knows whether it was done");
+                let help =
+                    "look before you try again: quarterdeck get runs; its log is in STATE/logs; it may be stopped, or its disk may hang";
+                return Err(ApiError::no_engine(message, help).into());
+            }
             Err(Trouble::Lost(why)) => {
                 let message = format!("the engine went away while it was asked ({why}): nobody knows whether it was done");
                 return Err(ApiError::no_engine(message, "look: quarterdeck get runs; quarterdeck get audit").into());

@@ -62,7 +62,7 @@ impl Source {
                 }
                 Ok(answer)
             }
-            Err(Trouble::Lost(why)) => Err(ApiError::from(Trouble::Lost(why)).into()),
+            Err(trouble @ (Trouble::Lost(_) | Trouble::Silent(_))) => Err(ApiError::from(trouble).into()),
             Err(trouble) => Ok(Err(ApiError::from(trouble))),
         }
     }

@@ -99,7 +99,7 @@ pub fn test_all(ctx: &Ctx, site: &Site, names: Vec<String>) -> Result<Vec<Tested
             match client.get::<SecretTest>(&format!("/v1/secrets/{name}/test"), TEST).await {
                 Ok(t) => all.push(Tested { name, error: t.error, by_engine: true }),
                 Err(Trouble::Answer(e)) => return Err(e.into()),
-                Err(lost @ Trouble::Lost(_)) => return Err(ApiError::from(lost).into()),
+                Err(lost @ (Trouble::Lost(_) | Trouble::Silent(_))) => return Err(ApiError::from(lost).into()),
             }
         }
         Ok(all)

@@ -173,7 +173,7 @@ async fn act(client: &mut Client, request: Box<Do>) -> (Msg, Option<String>) {
     let (result, lost) = match answer {
         Ok(done) => (Ok(done), None),
         // Never sent again: whether it was done, the screen shows once the engine is back.
-        Err(Trouble::Lost(why)) => {
+        Err(Trouble::Lost(why) | Trouble::Silent(why)) => {
             let message = format!("the engine went away in the middle ({why}): whether it was done is not known");
             (Err(ApiError::new(Code::NoEngine, message, "look at the run before you try again")), Some(why))
         }
@@ -197,7 +197,7 @@ async fn disarm(client: &mut Client) -> (Msg, Option<String>) {
 
 fn failed<T>(trouble: Trouble) -> (Result<T, ApiError>, Option<String>) {
     let lost = match &trouble {
-        Trouble::Lost(why) => Some(why.clone()),
+        Trouble::Lost(why) | Trouble::Silent(why) => Some(why.clone()),
         Trouble::Answer(_) => None,
     };
     (Err(trouble.into()), lost)

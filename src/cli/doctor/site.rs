@@ -25,7 +25,7 @@ pub fn engine(ctx: &Ctx, site: &Site) -> (Vec<Row>, Option<Vec<Row>>) {
                     (SocketState::Answers, Some(status), machine)
                 }
                 Err(Trouble::Answer(e)) => (SocketState::Denied(e.message), None, None),
-                Err(Trouble::Lost(why)) => (SocketState::Silent(why), None, None),
+                Err(Trouble::Lost(why) | Trouble::Silent(why)) => (SocketState::Silent(why), None, None),
             },
         })
     });
