@@ -51,7 +51,12 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             cmd::plan(&source(ctx, &file), &catalog, &given, &freeze, jiff::Timestamp::now(), style)
         }
         Command::Graph { file, dot } => cmd::graph(&source(ctx, &file), &site_catalog(ctx, out)?, dot, style),
-        Command::List => cmd::list(&by_name(all(ctx)?), &site_catalog(ctx, out)?, jiff::Timestamp::now()),
+        Command::List => {
+            for (path, why) in pipelines::passed_over(&ctx.dirs, ctx.uid)? {
+                out.note(&format!("note: {} never runs: {why}", path.display()));
+            }
+            cmd::list(&by_name(all(ctx)?), &site_catalog(ctx, out)?, jiff::Timestamp::now())
+        }
     };
     print(out, &output)
 }

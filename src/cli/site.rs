@@ -10,7 +10,7 @@ use super::Ctx;
 use super::args::Site as Command;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
-use crate::config::{ConfigError, calendars, problem, template, trust};
+use crate::config::{ConfigError, calendars, pipelines, problem, template, trust};
 use crate::engine::catalog;
 use crate::pipeline::render_with;
 
@@ -107,6 +107,8 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
     Failure::bad(format!("cannot write {}: {e}", path.display()), help)
 }
 
+const RENAME: &str = "rename it to NAME.yml in lower case, or move it away";
+
 /// Everything that is wrong, in one go; exit 1 when something is.
 fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     let path = ctx.dirs.site_file();
@@ -174,18 +176,26 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
             }
         }
     }
+    let over = pipelines::passed_over(&ctx.dirs, ctx.uid).unwrap_or_default();
+    let over: Vec<_> = over.into_iter().map(|(path, why)| (path.display().to_string(), format!("this file never runs: {why}"))).collect();
     if out.json {
         let list: Vec<_> = rows
             .iter()
             .map(|(file, line, column, code, message, help)| {
                 json!({"file": file, "line": line, "column": column, "severity": "error", "code": code, "message": message, "help": help})
             })
+            .chain(over.iter().map(|(file, why)| {
+                json!({"file": file, "line": 0, "column": 0, "severity": "warning", "code": "pipeline.name", "message": why, "help": RENAME})
+            }))
             .collect();
         out.value(&json!({"diagnostics": list, "fine": fine}));
     } else {
         out.raw(text.as_bytes());
         for (_, _, _, _, message, help) in rows.iter().filter(|r| r.1 == 0) {
             out.line(format!("{}: {message}\n  {help}", out.paint(Tone::Bad, "error")));
+        }
+        for (file, why) in &over {
+            out.line(format!("{}: {file}: {why}\n  {RENAME}", out.paint(Tone::Warn, "warning")));
         }
         for file in &fine {
             out.line(format!("{}: {file}", out.paint(Tone::Good, "ok")));

@@ -43,12 +43,14 @@ impl Surroundings {
     pub fn of_process() -> Self {
         let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let base = directories::BaseDirs::new();
+        // A home that depends on where one stands is none: client and engine stand in different places.
+        let absolute = |p: PathBuf| Some(p).filter(|p| p.is_absolute());
         Self {
             cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             env_config: var("QUARTERDECK_CONFIG_DIR"),
             env_state: var("QUARTERDECK_STATE_DIR"),
-            user_config: base.as_ref().map(|b| b.config_dir().join("quarterdeck")),
-            user_state: base.as_ref().and_then(|b| b.state_dir().map(|s| s.join("quarterdeck"))),
+            user_config: base.as_ref().and_then(|b| absolute(b.config_dir().join("quarterdeck"))),
+            user_state: base.as_ref().and_then(|b| b.state_dir().and_then(|s| absolute(s.join("quarterdeck")))),
             system: "/etc/quarterdeck".into(),
         }
     }
@@ -58,7 +60,7 @@ impl Dirs {
     /// A flag beats the environment; a state directory alone brings its own configuration in `config/`.
     pub fn find(wanted: &Wanted, around: &Surroundings) -> Result<Self, ConfigError> {
         if let Some(name) = wanted.site.as_deref().filter(|n| !valid_name(n)) {
-            return Err(ConfigError::NoHome(format!("`{name}` cannot be the name of a site: use lower case letters, digits and . _ -")));
+            return Err(ConfigError::BadSite { name: name.to_owned() });
         }
         let absolute = |p: &PathBuf| around.cwd.join(p);
         let under = |base: PathBuf| match &wanted.site {

@@ -35,6 +35,8 @@ pub enum ConfigError {
     Missing { path: PathBuf },
     #[error("{0}")]
     NoHome(String),
+    #[error("`{name}` cannot be the name of a site")]
+    BadSite { name: String },
     #[error("no pipeline `{name}` in {dir}", dir = dir.display())]
     NoPipeline { name: String, dir: PathBuf, help: String },
 }
@@ -44,6 +46,7 @@ impl ConfigError {
     pub fn help(&self) -> String {
         match self {
             Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } | Self::NoTheme { help, .. } => help.clone(),
+            Self::Unreadable { why, .. } if why.ends_with(trust::NO_TEXT) => "save it as UTF-8; is this a text file?".into(),
             Self::Unreadable { .. } => "make it readable for the user who runs quarterdeck".into(),
             Self::Broken { .. } => "correct the file; `quarterdeck site check` shows all of it".into(),
             Self::Calendar { .. } => "correct the file; until then the calendar holds as it was last read".into(),
@@ -51,7 +54,8 @@ impl ConfigError {
             Self::Missing { path } => {
                 format!("check the spelling, or make one: quarterdeck --config-dir {} site init", path.display())
             }
-            Self::NoHome(_) => "set HOME, or pass --state-dir DIR".into(),
+            Self::NoHome(_) => "set HOME to an absolute path, or pass --state-dir DIR".into(),
+            Self::BadSite { .. } => "use lower case letters, digits and . _ -: it names a directory below sites/".into(),
         }
     }
 

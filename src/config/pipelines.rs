@@ -24,7 +24,10 @@ pub fn names(dirs: &Dirs, uid: u32) -> Result<Vec<String>, ConfigError> {
 pub fn read(dirs: &Dirs, name: &str, uid: u32) -> Result<PipelineFile, ConfigError> {
     let dir = dirs.pipelines();
     let absent = |known: &[String]| {
+        let twin = |(p, _): &(PathBuf, String)| p.file_stem().is_some_and(|s| s.to_string_lossy() == name || *p == dir.join(name));
+        let over = passed_over(dirs, uid).ok().and_then(|all| all.into_iter().find(twin));
         let help = match suggest::nearest(name, known.iter().map(String::as_str)) {
+            _ if over.is_some() => over.map(|(p, why)| format!("{} is there, but {why}: rename it", p.display())).unwrap_or_default(),
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => format!("there is none; put NAME.yml into {}, or run `quarterdeck site init`", dir.display()),
             None => format!("there are: {}", known.join(", ")),
@@ -41,9 +44,42 @@ pub fn read(dirs: &Dirs, name: &str, uid: u32) -> Result<PipelineFile, ConfigErr
     let path = dir.join(format!("{name}.yml"));
     match trust::read(&path, uid) {
         Ok(text) => Ok(PipelineFile { name: name.to_owned(), path, text }),
+        // The name is there, and leads to nothing.
+        Err(ConfigError::Missing { .. }) if path.symlink_metadata().is_ok() => Err(ConfigError::Untrusted {
+            path,
+            why: "refused: this link leads nowhere".into(),
+            help: "correct the link, or remove it".into(),
+        }),
         Err(ConfigError::Missing { .. }) => Err(absent(&names(dirs, uid)?)),
         Err(e) => Err(e),
     }
+}
+
+/// Files that look like pipelines to a person and never run, each with why, sorted.
+pub fn passed_over(dirs: &Dirs, uid: u32) -> Result<Vec<(PathBuf, String)>, ConfigError> {
+    let dir = dirs.pipelines();
+    match trust::directory(&dir, uid) {
+        Ok(()) => {}
+        Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    }
+    let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.clone(), why: e.to_string() };
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // Names that begin with a dot are those of editors and of version control.
+        let stem = match (name.strip_suffix(".yml"), name.strip_suffix(".yaml")) {
+            _ if name.starts_with('.') => continue,
+            (Some(stem), _) if valid_name(stem) => continue,
+            (Some(_), _) => "its name is not of a-z, 0-9, `.`, `_`, `-`, at most 64 characters",
+            (None, Some(_)) => "only NAME.yml runs",
+            (None, None) => continue,
+        };
+        out.push((path, stem.to_owned()));
+    }
+    out.sort();
+    Ok(out)
 }
 
 /// Reads any file as a pipeline, for `pipeline lint FILE`: no trust is needed to look at a text.
@@ -68,6 +104,12 @@ mod tests {
             std::fs::write(p.join(f), f).unwrap();
         }
         assert_eq!(names(&dirs, uid).unwrap(), ["canary", "nightly"]);
+        let over: Vec<_> = passed_over(&dirs, uid).unwrap().into_iter().map(|(p, _)| p.file_name().unwrap().to_owned()).collect();
+        assert_eq!(over, ["B.yml", "b.yaml"]);
+        std::os::unix::fs::symlink("/nonexistent/x", p.join("gone.yml")).unwrap();
+        let e = read(&dirs, "gone", uid).unwrap_err();
+        assert!(e.to_string().contains("leads nowhere") && !e.help().contains("did you mean"), "{e}: {}", e.help());
+        std::fs::remove_file(p.join("gone.yml")).unwrap();
         assert_eq!(read(&dirs, "nightly", uid).unwrap().text, "nightly.yml");
         assert!(read(&dirs, "nihgtly", uid).unwrap_err().help().contains("did you mean `nightly`?"));
         assert!(read(&dirs, "../nightly", uid).is_err());

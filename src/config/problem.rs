@@ -49,8 +49,9 @@ pub fn count(n: usize) -> String {
 pub fn render(problems: &[Problem], path: &str, text: &str, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
+    let text = &veiled(text);
     for p in problems {
-        let snippet = Snippet::source(text).path(path).annotation(AnnotationKind::Primary.span(p.span.clone()));
+        let snippet = Snippet::source(text.as_str()).path(path).annotation(AnnotationKind::Primary.span(p.span.clone()));
         let mut group = Level::ERROR.primary_title(p.message.as_str()).element(snippet);
         if !p.help.is_empty() {
             group = group.element(Level::HELP.message(p.help.as_str()));
@@ -62,6 +63,62 @@ pub fn render(problems: &[Problem], path: &str, text: &str, colour: bool) -> Str
         out.push('\n');
     }
     out
+}
+
+/// `text` with stars in place of what may be a secret: values below `[secrets]` that do not say where a secret is, and passwords in addresses.
+/// No byte moves, so that spans still fit.
+fn veiled(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for line in text.split_inclusive('\n') {
+        let start = line.trim_start();
+        if let Some(header) = start.strip_prefix('[') {
+            let name = header.trim_start_matches('[').trim_start();
+            inside = name.strip_prefix("secrets").is_some_and(|rest| rest.trim_start().starts_with(['.', ']']));
+        }
+        let of_secrets = inside && !start.starts_with('[') || start.starts_with("secrets");
+        match line.split_once('=').filter(|_| of_secrets) {
+            Some((key, value)) if !value.contains("auto") && !FORMS.iter().any(|f| value.contains(f)) => {
+                out.push_str(key);
+                out.push('=');
+                value.chars().for_each(|c| if keeps(c) { out.push(c) } else { stars(&mut out, c) });
+            }
+            _ => addresses(line, &mut out),
+        }
+    }
+    out
+}
+
+/// How the text of a secret's source begins; anything else may be the secret.
+const FORMS: [&str; 5] = ["env:", "file:", "cmd:", "credential:", "keyring:"];
+
+fn keeps(c: char) -> bool {
+    c.is_ascii_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | '{' | '}' | ',')
+}
+
+fn stars(out: &mut String, c: char) {
+    (0..c.len_utf8()).for_each(|_| out.push('*'));
+}
+
+/// `scheme://user:password@host`: the password.
+fn addresses(line: &str, out: &mut String) {
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(['/', '"', '\'', ' ', '\n']).unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rfind('@').and_then(|host| authority[..host].find(':').map(|colon| (colon + 1, host))) {
+            Some((from, to)) => {
+                out.push_str(&authority[..from]);
+                authority[from..to].chars().for_each(|c| stars(out, c));
+                out.push_str(&authority[to..]);
+            }
+            None => out.push_str(authority),
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
 }
 
 #[cfg(test)]
@@ -76,6 +133,19 @@ mod tests {
         assert_eq!((p.line, p.column), (2, 6));
         let end = Problem::at(text, 900..901, "m", "");
         assert_eq!((end.line, end.column), (3, 1));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown_again() {
+        let text = "[secrets]\nt = \"hünter2\"\nf = \"file:rel\"\n[secrets.x]\nfrom = [\"geheim\"]\n[repos.a]\nupstream = [\"http://u:pass@h/x\"]\nsecretsy = 1\n";
+        let seen = veiled(text);
+        assert_eq!(seen.len(), text.len());
+        assert!(!["hünter", "geheim", "pass"].iter().any(|s| seen.contains(s)), "{seen}");
+        assert!(seen.contains("\"file:rel\"") && seen.contains("http://u:****@h/x") && seen.contains("[repos.a]"), "{seen}");
+        let bare = "[secrets]\ntoken = hunter2hunter2\n";
+        let p = Problem::at(bare, 18..32, "this is not TOML", "");
+        let shown = render(&[p], "site.toml", bare, false);
+        assert!(shown.contains("site.toml:2:9") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

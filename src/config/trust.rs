@@ -11,6 +11,9 @@ use crate::domain::run::valid_name;
 /// No configuration file is larger; what is larger is not one.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// How the reason ends where a file is no text: another cure than for one that may not be read.
+pub(super) const NO_TEXT: &str = "is not UTF-8";
+
 /// Refuses a directory, and every directory above it, that somebody else could swap under us.
 pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
     let meta = stat(path)?;
@@ -68,7 +71,7 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
     file.by_ref().take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| {
         let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        unreadable(format!("line {line} is not UTF-8"))
+        unreadable(format!("line {line} {NO_TEXT}"))
     })
 }
 

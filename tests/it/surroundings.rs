@@ -179,6 +179,60 @@ fn a_home_that_cannot_be_written_is_said_with_what_to_do() {
 }
 
 #[test]
+fn a_home_that_depends_on_where_one_stands_is_no_home() {
+    let home = Home::new();
+    let mut c = home.command(["--version"]);
+    let mut bare = Command::new(EXE);
+    bare.args(["get", "runs"]).env_clear().envs(c.get_envs().filter_map(|(k, v)| Some((k, v?)))).env("HOME", "relative");
+    let no = run({
+        bare.current_dir(home.root());
+        bare
+    })
+    .expect(2);
+    assert!(no.stderr.contains("no home directory") && no.stderr.contains("HOME to an absolute path"), "{no:?}");
+    assert!(!home.root().join("relative").exists());
+    c.env("HOME", "relative");
+    run(c).expect(0);
+}
+
+/// Takes connections and says nothing, as a stopped engine does; how many came.
+fn mute(home: &Home) -> std::sync::Arc<std::sync::atomic::AtomicUsize> {
+    let listener = std::os::unix::net::UnixListener::bind(home.socket()).unwrap();
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = count.clone();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept() {
+            seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            held.push(stream);
+        }
+    });
+    count
+}
+
+#[test]
+fn an_engine_that_says_nothing_is_waited_for_once() {
+    std::thread::scope(|scope| {
+        for (args, words) in [
+            (&["get", "runs"][..], "gave no answer"),
+            (&["engine", "status"], "gave no answer"),
+            (&["run", "hello"], "nobody knows whether it was done"),
+            (&["log", "hello#1"], "gave no answer"),
+            (&["why", "hello#1"], "gave no answer"),
+        ] {
+            scope.spawn(move || {
+                let home = Home::new();
+                home.pipeline("hello", HELLO);
+                let asked = mute(&home);
+                let no = home.qd(args.iter().copied()).expect(3);
+                assert!(no.stderr.contains(words) && no.stderr.contains("may be stopped"), "{args:?} {no:?}");
+                assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1, "{args:?}");
+            });
+        }
+    });
+}
+
+#[test]
 fn an_engine_whose_socket_was_deleted_makes_it_again() {
     let home = Home::new();
     home.qd(["engine", "start"]).expect(0);
