@@ -46,7 +46,7 @@ pub use ledger::{Cursor, Ledger};
 pub use load::{CancelMark, Drain, HeldLock, Open, OpenAttempt, OpenReading, OpenRun, OpenStage, OpenStep};
 pub use log::{LogDone, LogPlace, LogWork};
 pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
-pub use open::OpenOptionsStore;
+pub use open::{OpenOptionsStore, damage};
 pub use promotion::{GateRow, HoldSave, PlanRow, PointerRow, Save};
 pub use query::RunsQuery;
 pub use retention::EndedRow;

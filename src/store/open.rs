@@ -190,6 +190,17 @@ fn report_path(dir: &Path) -> PathBuf {
     dir.join("state.db.damaged.txt")
 }
 
+/// Where an engine found the store of `dir` damaged and nobody has said since what is to be done: the report, and what was wrong.
+pub fn damage(dir: &Path) -> Option<(PathBuf, String)> {
+    let report = report_path(dir);
+    if dir.join(DB).exists() {
+        return None;
+    }
+    let text = std::fs::read_to_string(&report).ok()?;
+    let why = text.lines().find_map(|l| l.strip_prefix("Cause: ")).unwrap_or("for an unknown reason").to_owned();
+    Some((report, why))
+}
+
 fn quarantine(dir: &Path, path: &Path, why: &str, now_us: i64) -> StoreError {
     let stamp = jiff::Timestamp::from_microsecond(now_us).map(|t| t.strftime("%Y%m%dT%H%M%SZ").to_string()).unwrap_or_default();
     let mut kept = dir.join(format!("{DB}.damaged-{stamp}"));

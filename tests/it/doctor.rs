@@ -34,6 +34,24 @@ fn says(rows: &[Value], check: &str, state: &str, words: &str) {
 const HELLO: &str = "format: 1\nname: hello\nstages:\n  - name: a\n    run: echo hello\n";
 
 #[test]
+fn a_store_that_was_found_damaged_is_told_until_somebody_decides() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
+    let db = home.state().join("state.db");
+    until("the engine has ended", || !home.socket().exists());
+    std::fs::write(&db, "no database").unwrap();
+    let no = home.qd(["get", "runs"]).expect(3);
+    assert!(no.stderr.contains("is damaged"), "{no:?}");
+    let all = rows(&home, 1);
+    says(&all, "store", "fail", "moved aside");
+    says(&all, "store", "fail", "backups/");
+    std::fs::remove_file(home.state().join("state.db.damaged.txt")).unwrap();
+    assert!(rows(&home, 0).iter().all(|r| r["check"] != "store"));
+}
+
+#[test]
 fn without_an_engine_it_judges_the_machine_and_the_site_and_starts_nothing() {
     let home = Home::new();
     home.site("time_zone = \"Europe/Berlin\"\n").pipeline("hello", HELLO);

@@ -90,6 +90,13 @@ pub fn state_directory(f: &DirFacts, me: u32) -> Row {
     Row::ok("state-directory", format!("{path}, mode {:04o}", mode & 0o7777))
 }
 
+/// A store that was found damaged: its path, the report beside it, and what was wrong. No row where nothing is known to be.
+pub fn store(path: &str, damage: Option<(String, String)>) -> Option<Row> {
+    let (report, why) = damage?;
+    let help = format!("put a good copy (see backups/) back as {path}, or delete {report} to start with an empty history");
+    Some(Row::new("store", State::Fail, format!("{path} was damaged ({why}) and moved aside: no engine starts"), help))
+}
+
 /// The file system below the state directory.
 #[derive(Debug, Clone, Default)]
 pub struct FsFacts {
@@ -134,7 +141,7 @@ const NEAR: u64 = 4;
 
 fn left(check: &str, free: u64, floor: u64, shown: impl Fn(u64) -> String) -> Row {
     let found = format!("{} free; nothing new starts below {}", shown(free), shown(floor));
-    let help = "free some: older runs go by `keep`, `quarterdeck get runs --sort -log_bytes` finds large ones";
+    let help = "free some: older runs go by `keep`, `du -xm STATE/runs | sort -n | tail` finds large ones";
     match free {
         n if n < floor => Row::new(check, State::Fail, found, help),
         n if n < floor.saturating_mul(NEAR) => Row::new(check, State::Warn, found, help),

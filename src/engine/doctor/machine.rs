@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::{sys, zone};
-use crate::domain::doctor::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, ZoneFacts};
+use crate::domain::doctor::{self, ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, Row, ZoneFacts};
 use crate::runner::RunnerConfig;
 use crate::runner::shim::contain;
 use crate::store::{FsKind, classify};
@@ -23,6 +23,12 @@ pub fn state_directory(path: &Path) -> DirFacts {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => DirFacts { path: shown, writable, ..DirFacts::default() },
         Err(e) => DirFacts { path: shown, trouble: e.to_string(), ..DirFacts::default() },
     }
+}
+
+/// What an engine that could not start left for people to decide.
+pub fn store(state: &Path) -> Option<Row> {
+    let (report, why) = crate::store::damage(state)?;
+    doctor::store(&state.join("state.db").display().to_string(), Some((report.display().to_string(), why)))
 }
 
 /// A network mount that hangs would hang us too, so the question gets a thread and two seconds.

@@ -47,6 +47,7 @@ fn surroundings(state: &Path, site: &Site, uid: u32, engine: Option<Option<bool>
     if site.secrets.values().any(|s| s.cache.is_some()) {
         rows.push(doctor::secret_cache(KernelCache::start().is_some()));
     }
+    rows.extend(machine::store(state));
     rows
 }
 
