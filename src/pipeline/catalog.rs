@@ -70,7 +70,7 @@ pub struct Catalog {
     /// Known for later versions, absent here: `(kind, since)`, so that lint can say so.
     pub later_kinds: Vec<(&'static str, &'static str)>,
     pub secrets: Vec<String>,
-    /// Lock name → slots (1 = a plain lock). Locks that a site does not list have one slot and are allowed.
+    /// Lock name → slots (1 = a plain lock). Locks that a site does not list have one slot; lint warns of them.
     pub locks: BTreeMap<String, u32>,
     /// Content set → repositories.
     pub sets: BTreeMap<String, Vec<String>>,

@@ -56,7 +56,7 @@ pub fn catalog() -> Catalog {
         kinds: KINDS.to_vec(),
         later_kinds: vec![("koji/build", "build queues"), ("salt/apply", "salt")],
         secrets: vec!["koji-cert".into(), "matrix-webhook".into(), "signing-token".into()],
-        locks: [("mirror".to_owned(), 1), ("loopdev".to_owned(), 4)].into_iter().collect(),
+        locks: [("mirror".to_owned(), 1), ("kvm".to_owned(), 1), ("loopdev".to_owned(), 4)].into_iter().collect(),
         sets: [("el9-latest".to_owned(), vec!["baseos".into(), "appstream".into()])].into_iter().collect(),
         repos: [repo("baseos"), repo("appstream")].into_iter().collect(),
         pipelines: ["nightly-repo-updates", "rpmcanary"].map(str::to_owned).into_iter().chain(OTHERS.map(|(n, _)| n.to_owned())).collect(),

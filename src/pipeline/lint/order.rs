@@ -109,7 +109,14 @@ fn names(file: &File, sink: &mut Sink<'_>) {
                 "leave out `/`, which separates stage and step, and `Post Actions`, which is the post section",
             );
         }
+        let unseen = |name: &str| name.chars().any(char::is_control);
+        if unseen(&stage.name.value) {
+            sink.error(stage.name.at, "stage.name", "the name of a stage holds a character that nobody can see or type", "leave it out");
+        }
         for step in &stage.steps {
+            if !stage.short && unseen(&step.name.value) {
+                sink.error(step.name.at, "step.name", "the name of a step holds a character that nobody can see or type", "leave it out");
+            }
             if !stage.short && step.name.value.contains('/') {
                 sink.error(
                     step.name.at,

@@ -215,15 +215,25 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                         format!("lock `{name}` has one slot: the site file says no more"),
                         format!("add `slots = {}` to [locks.{name}]", lock.slots.value),
                     );
+                } else if !name.starts_with(SET_LOCK) {
+                    sink.warning(
+                        lock.name.at,
+                        "ref.lock",
+                        format!("the site declares no lock `{name}`: it is taken as a new one of one slot"),
+                        format!("if that is meant, say so: [locks.{name}] in the site file"),
+                    );
                 }
             }
         }
     }
 }
 
+/// How the lock of a content set begins; no lock of a person does.
+const SET_LOCK: &str = "content:";
+
 /// The lock that a content set implies.
 pub fn lock_of(set: &str) -> String {
-    format!("content:{set}")
+    format!("{SET_LOCK}{set}")
 }
 
 fn report(node: &Node, bad: Bad, code: &str, sink: &mut Sink<'_>) {

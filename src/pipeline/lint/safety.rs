@@ -147,6 +147,14 @@ fn artifacts(file: &File, sink: &mut Sink<'_>) {
                     "copy it into the workspace, and name it there",
                 );
             }
+            if let Err(e) = glob::Pattern::new(path) {
+                sink.error(
+                    a.path.at,
+                    "artifact.path",
+                    format!("artifact `{}` is no pattern: {}", show(&a.path.value), e.msg),
+                    "use `*`, `?` and `[…]`; a `[` that is meant as itself is `[[]`",
+                );
+            }
             match seen.get(path) {
                 Some((first, at)) if *first != stage.name.value => {
                     sink.warning(
