@@ -43,7 +43,7 @@ struct SavedSite {
 pub enum NoState {
     #[error("it is no saved state of the console: {0}")]
     Broken(#[from] serde_json::Error),
-    #[error("it is a `{0}`, no saved state of the console")]
+    #[error("it is {0}, and no saved state of the console")]
     Other(String),
     #[error("it has format {found}, and this version reads {FORMAT}: it was written by quarterdeck {version}")]
     Newer { found: u32, version: String },
@@ -77,7 +77,8 @@ impl Saved {
         // The head alone first: a newer format may differ in all the rest.
         let head: Head = serde_json::from_slice(bytes)?;
         if head.kind != KIND {
-            return Err(NoState::Other(crate::base::sanitise::cell(&head.kind)));
+            let kind = crate::base::sanitise::cell(&head.kind);
+            return Err(NoState::Other(if kind.is_empty() { "some other JSON".into() } else { format!("a `{kind}`") }));
         }
         if head.format != FORMAT {
             return Err(NoState::Newer { found: head.format, version: crate::base::sanitise::cell(&head.version) });
@@ -155,8 +156,8 @@ mod tests {
         let text = String::from_utf8(some().write().unwrap()).unwrap();
         let newer = text.replace("\"format\":1", "\"format\":9");
         assert!(matches!(Saved::read(newer.as_bytes()), Err(NoState::Newer { found: 9, .. })));
-        assert!(matches!(Saved::read(br#"{"kind":"x"}"#), Err(NoState::Other(k)) if k == "x"));
-        assert!(matches!(Saved::read(b"{}"), Err(NoState::Other(_))));
+        assert!(matches!(Saved::read(br#"{"kind":"x"}"#), Err(NoState::Other(k)) if k == "a `x`"));
+        assert!(matches!(Saved::read(b"{}"), Err(NoState::Other(k)) if k == "some other JSON"));
         assert!(matches!(Saved::read(&text.as_bytes()[..40]), Err(NoState::Broken(_))));
     }
 }

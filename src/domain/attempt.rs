@@ -73,6 +73,9 @@ pub struct Spec {
     /// Deadline of the stage or run on `CLOCK_BOOTTIME` of `boot_id`; the earlier of both holds.
     #[serde(default)]
     pub deadline_boot_us: Option<u64>,
+    /// What the deadline is, for the verdict: `longer than the timeout of its stage: 1h`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub deadline_is: String,
     pub boot_id: String,
     /// No output and no report line for so long = stalled.
     #[serde(default)]

@@ -176,7 +176,12 @@ fn confirmed(ground: Ground<'_>, ask: &Ask<'_>, level: Level) -> Result<Pass, Ap
     }
     if level >= Level::L2 {
         if ask.reason.trim().is_empty() {
-            return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs a reason", ask.subject), "say why: --reason TEXT"));
+            // What is wanted is said in one go, or each try would find the next refusal.
+            let (wanted, help) = match ask.confirm {
+                Some(name) if name == ask.subject => ("a reason", "say why: --reason TEXT".to_owned()),
+                _ => ("a reason and its name", format!("say why, and type its name: --reason TEXT --confirm '{}'", ask.subject)),
+            };
+            return Err(ApiError::refused(format!("{title}: `{}` is {level} and needs {wanted}", ask.subject), help));
         }
         let again = format!("type its name: --confirm '{}'", ask.subject);
         match ask.confirm {
@@ -261,6 +266,8 @@ mod tests {
             |reason, confirm| decide(Ground { site: &site, private: true }, &caller("a"), &ask("run", reason, confirm), || Ok(Level::L2));
         assert!(go("", Some("nightly")).unwrap_err().message.contains("needs a reason"));
         assert!(go("  ", Some("nightly")).is_err());
+        let both = go("", None).unwrap_err();
+        assert!(both.message.contains("a reason and its name") && both.help.contains("--reason TEXT --confirm 'nightly'"), "{both:?}");
         assert!(go("why", None).unwrap_err().help.contains("--confirm 'nightly'"));
         assert!(go("why", Some("nightl")).unwrap_err().message.contains("confirmed `nightl`"));
         assert_eq!(go("why", Some("nightly")), Ok(Pass { single_person: false, waits: false }));

@@ -94,8 +94,10 @@ pub fn resolve(
                 format!("give it: -p {}=VALUE", q.name),
             ));
         };
-        let value =
-            params::check(&parameter(q), value).map_err(|e: ParamError| bad(format!("question `{}`: {}", q.name, e.why()), e.help()))?;
+        let value = params::check(&parameter(q), value).map_err(|e: ParamError| {
+            let help = Some(e.help()).filter(|h| !h.is_empty()).unwrap_or_else(|| format!("give another: -p {}=VALUE", q.name));
+            bad(format!("question `{}`: {}", q.name, e.why()), help)
+        })?;
         if let Some(first) = first.filter(|f| **f != value) {
             return Err(bad(
                 format!("question `{}` was answered `{}` by who approved before, not `{}`", q.name, show(first), show(&value)),

@@ -71,6 +71,7 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
         env.insert("QD_VERDICT".to_owned(), out.verdict.as_str().to_owned());
         env.insert("QD_FAILED_STAGE".to_owned(), out.failed_stage.clone().unwrap_or_default());
     }
+    let deadline = deadline(run, stage, key.stage, now);
     Ok(Spec {
         format: FORMAT,
         attempt: at.ticket.id.to_owned(),
@@ -92,7 +93,8 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
         report: text(&report),
         journal: text(&paths::journal(&run_dir, key)),
         timeout_ms: step.timeout.map(|t| t.ms()),
-        deadline_boot_us: deadline(run, stage, key.stage, now),
+        deadline_boot_us: deadline.as_ref().map(|(at, _)| *at),
+        deadline_is: deadline.map(|(_, what)| what).unwrap_or_default(),
         boot_id: now.boot_id.to_string(),
         stall_ms: step.stall.or(stage.stall).map(|t| t.ms()),
         grace_ms: step.grace.ms(),
@@ -105,14 +107,18 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
 
 /// The earlier of the stage's deadline and the run's. The run's time is not for its post stages, which have their own, nor for a
 /// stage that must not be interrupted.
-fn deadline(run: &ActiveRun, stage: &Stage, index: u32, now: &Now) -> Option<u64> {
+fn deadline(run: &ActiveRun, stage: &Stage, index: u32, now: &Now) -> Option<(u64, String)> {
     let post = !matches!(stage.kind, StageKind::Work);
     let span = stage.timeout.or(post.then_some(POST_LIMIT));
     // A stage's start is kept on the wall clock only; the part since then is taken from there.
     let began = run.stages.get(index as usize).and_then(|s| s.started_us).unwrap_or(now.us);
-    let own = span.map(|s| at_boot(&Limit { us: began, boot_us: 0, boot_id: "-".to_owned() }, s.ms().saturating_mul(1_000), now));
+    let own = span.map(|s| {
+        let at = at_boot(&Limit { us: began, boot_us: 0, boot_id: "-".to_owned() }, s.ms().saturating_mul(1_000), now);
+        (at, format!("the time of its stage was up: timeout {s}"))
+    });
     let whole = if post || stage.uninterruptible { None } else { run.limit_boot_us(now) };
-    [own, whole].into_iter().flatten().min()
+    let whole = whole.map(|at| (at, format!("the time of its run was up: timeout {}", run.plan.timeout)));
+    [own, whole].into_iter().flatten().min_by_key(|(at, _)| *at)
 }
 
 /// `QD_OUT_STAGE_NAME`: upper case, everything else than letters and digits is `_`.

@@ -167,6 +167,60 @@ fn the_cause_of_a_broken_site_is_not_buried_under_what_follows_from_it() {
 }
 
 #[test]
+fn a_file_that_looks_like_a_pipeline_and_never_runs_is_told() {
+    let home = Home::new();
+    home.site("").pipeline("hello", crate::api::HELLO);
+    let dir = home.config().join("pipelines");
+    for name in ["Nightly.yml", "weekly.yaml", "a b.yml", ".hidden.yml", "notes.txt"] {
+        std::fs::write(dir.join(name), "x").unwrap();
+    }
+    std::os::unix::fs::symlink("/nonexistent/x", dir.join("gone.yml")).unwrap();
+    let out = home.qd(["site", "check"]).expect(1).stdout;
+    for name in ["Nightly.yml", "weekly.yaml", "a b.yml"] {
+        assert!(out.contains(&format!("{name}: this file never runs")), "{name}: {out}");
+    }
+    assert!(!out.contains("hidden") && !out.contains("notes"), "{out}");
+    assert!(out.contains("this link leads nowhere") && !out.contains("did you mean `gone`"), "{out}");
+    std::fs::remove_file(dir.join("gone.yml")).unwrap();
+    let found = home.qd(["--json", "site", "check"]).expect(0).json();
+    let severities: Vec<_> = found["diagnostics"].as_array().unwrap().iter().map(|d| d["severity"].clone()).collect();
+    assert_eq!(severities, ["warning", "warning", "warning"]);
+    assert!(home.qd(["pipeline", "list"]).expect(0).stderr.contains("Nightly.yml never runs"));
+    for name in ["Nightly", "weekly", "weekly.yaml"] {
+        let no = home.qd(["run", name]).expect(2);
+        assert!(no.stderr.contains("is there, but") && no.stderr.contains("rename it"), "{name} {no:?}");
+    }
+}
+
+#[test]
+fn a_secret_that_was_written_into_the_site_file_is_not_shown_again() {
+    let home = Home::new();
+    home.pipeline("hello", crate::api::HELLO);
+    home.qd(["engine", "start"]).expect(0);
+    home.site("[secrets]\ntoken = \"hunter2hunter2\"\n[repos.a]\nupstream = [\"http://u:s3cretword@h/\"]\ntree = \"/srv/a\"\n");
+    for args in [&["site", "check"][..], &["run", "hello"], &["get", "runs"], &["doctor"], &["pipeline", "lint"], &["engine", "status"]] {
+        for json in [&[][..], &["--json"]] {
+            let out = home.qd([json, args].concat());
+            assert!(!format!("{out:?}").contains("hunter2") && !format!("{out:?}").contains("s3cretword"), "{args:?} {out:?}");
+        }
+    }
+    for entry in std::fs::read_dir(home.state().join("logs")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains("s3cretword"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_dangerous_run_needs_is_said_in_one_go_and_a_timeout_is_named() {
+    let home = Home::new();
+    home.pipeline("risky", "format: 1\nname: risky\ndanger: L2\nstages:\n  - name: a\n    timeout: 1s\n    run: sleep 60\n");
+    let no = home.qd(["run", "risky"]).expect(4);
+    assert!(no.stderr.contains("--reason TEXT --confirm 'risky'"), "{no:?}");
+    let doc = home.qd(["--json", "run", "risky", "--reason", "r", "--confirm", "risky", "--wait"]).expect(1).json();
+    assert!(doc["stages"][0]["detail"].as_str().unwrap().contains("timeout 1s"), "{doc}");
+}
+
+#[test]
 fn the_list_of_pipelines_keeps_its_columns() {
     let home = Home::new();
     let file =

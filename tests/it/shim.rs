@@ -67,6 +67,7 @@ impl Attempt {
             journal: root.path().join("journal").display().to_string(),
             timeout_ms: None,
             deadline_boot_us: None,
+            deadline_is: String::new(),
             boot_id: String::new(),
             stall_ms: None,
             grace_ms: 10_000,

@@ -244,7 +244,7 @@ impl Supervisor<'_> {
         limit(t.journal_full, EndedBy::LogLimit, format!("its journal grew over the limit of {}", size::short(MAX_JOURNAL)));
         let timeout = Span::from_ms(self.spec.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
         limit(now >= t.wall_at, EndedBy::Timeout, format!("ran longer than its timeout of {timeout}"));
-        limit(t.deadline_at.is_some_and(|d| now >= d), EndedBy::Timeout, "the time of its stage or run was up".to_owned());
+        limit(t.deadline_at.is_some_and(|d| now >= d), EndedBy::Timeout, late(&self.spec.deadline_is));
         if let (Some(stall), Some(ms)) = (t.stall_us, self.spec.stall_ms) {
             let silent = now >= t.active_us.saturating_add(stall);
             limit(silent, EndedBy::Stall, format!("no output and no progress for {}", Span::from_ms(ms)));
@@ -354,4 +354,9 @@ fn explain(message: &[u8], spec: &Spec) -> String {
         },
         _ => format!("cannot prepare the process: {why}"),
     }
+}
+
+/// What the verdict says of a deadline; the engine of an earlier version did not say which one it was.
+fn late(which: &str) -> String {
+    if which.is_empty() { "the time of its stage or run was up".to_owned() } else { which.to_owned() }
 }
