@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -25,6 +26,7 @@ use crate::api::ApiError;
 use crate::api::diff_part::{self, Part};
 use crate::api::error::ErrorBody;
 use crate::api::types::{Arm, Do, MAX_BODY, Machine, Rows, Why};
+use crate::base::size;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState};
 
@@ -153,14 +155,21 @@ async fn table(
     Ok(json_text(rows_of::text(&engine, question).await?))
 }
 
+/// A body that came to its end within the limit.
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, ApiError> {
+    body.map_err(|e| {
+        ApiError::bad(format!("this is no request: {}", e.body_text()), format!("send one of {} at most", size::short(MAX_BODY as u64)))
+    })
+}
+
 async fn change(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
     Extension(link): Extension<Connection>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Fault> {
-    let request: Do =
-        serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
+    let request: Do = serde_json::from_slice(&whole(body)?)
+        .map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
     let e = engine.clone();
     let caller = blocking(move || Ok(e.caller(peer, e.watch.uid()))).await?;
     Ok(answer(&act::act(&engine, caller, link, request).await?))
@@ -170,11 +179,11 @@ async fn arm(
     State(engine): Shared,
     Extension(peer): Extension<Peer>,
     Extension(link): Extension<Connection>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Fault> {
     let caller = viewer(&engine, peer).await?;
-    let ask: Arm =
-        serde_json::from_slice(&body).map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"seconds\",\"reason\"}"))?;
+    let ask: Arm = serde_json::from_slice(&whole(body)?)
+        .map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"seconds\",\"reason\"}"))?;
     Ok(answer(&lease::arm(&engine, caller, link, ask).await?))
 }
 

@@ -116,11 +116,22 @@ pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> R
                         }
                     })?;
                 }
-                (b"size", _) => tag.attributes(|k, v| {
-                    if k == "package" {
-                        p.size = v.parse().unwrap_or(0);
+                (b"size", _) => {
+                    let mut bad = false;
+                    tag.attributes(|k, v| {
+                        if k == "package" {
+                            let size = v.trim().parse();
+                            bad = size.is_err();
+                            p.size = size.unwrap_or(0);
+                        }
+                    })?;
+                    if bad {
+                        return Err(WireError::Missing {
+                            what: WHAT,
+                            missing: format!("a size of package `{}` that is a number", excerpt(&p.name)),
+                        });
                     }
-                })?,
+                }
                 (b"time", _) => tag.attributes(|k, v| {
                     if k == "build" {
                         p.built = v.parse().unwrap_or(0);
@@ -283,6 +294,10 @@ mod tests {
         assert!(err("<html/>").contains("<metadata>"));
         assert!(err(&sample().replace("<name>bash</name>", "")).contains("a name"));
         assert!(err(&sample().replace(HEX, "zz")).contains("checksum"));
+        for size in ["-5", "NaN", "", "1e3", "99999999999999999999999"] {
+            let text = sample().replace("package=\"1234\"", &format!("package=\"{size}\""));
+            assert!(err(&text).contains("a size of package `bash` that is a number"), "{size}");
+        }
         let stopped = read(sample().as_bytes(), false, |_| Err("enough".into())).unwrap_err();
         assert_eq!(stopped, WireError::Stopped("enough".into()));
     }

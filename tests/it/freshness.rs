@@ -289,3 +289,16 @@ fn an_upstream_may_be_a_metalink_or_a_mirror_list() {
     home.qd(["why", "base9"]).expect(0);
     wait(&home, "upstream", "unreachable");
 }
+
+#[test]
+fn a_place_whose_server_is_silent_is_told_by_its_own_address() {
+    let home = Home::new();
+    let dead = format!("http://127.0.0.1:{}", crate::support::free_port());
+    home.site(&format!(
+        "[repos.base9]\nupstream = [\"{dead}/up/\"]\nwriter = \"external\"\nos = \"el9\"\nreplicas = [\"alder={dead}/al/\"]\n"
+    ));
+    wait(&home, "alder", "unreachable");
+    let why = home.qd(["why", "base9"]).expect(0).stdout;
+    let alder = why.lines().find(|l| l.contains("alder is unreachable")).unwrap_or_else(|| panic!("{why}"));
+    assert!(alder.contains(&format!("{dead}/al/")), "{why}");
+}

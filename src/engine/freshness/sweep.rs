@@ -184,6 +184,12 @@ impl Sweep {
         board.observed.at = address::shown_text(at);
         let end = far_end(at);
         if let Some(why) = self.down(&end) {
+            // The reason was found at another address of the same server.
+            let why = if why.starts_with(&board.observed.at) {
+                why
+            } else {
+                format!("{}: not asked, as its server is silent: {why}", board.observed.at)
+            };
             board.observed.trouble = Trouble::Silent(why);
             return (self.conclude(board, &before), None);
         }
