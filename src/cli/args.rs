@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::base::duration::Span;
+
 /// Run pipelines, watch the estate. Every change to it is a run of the embedded runner.
 #[derive(Debug, Parser)]
 #[command(name = "quarterdeck", version, about, max_term_width = 100)]
@@ -367,6 +369,12 @@ pub enum Engine {
         /// Start queued runs again
         #[arg(long)]
         off: bool,
+        /// Wait until nothing runs any more; runs that wait for people do not count
+        #[arg(long, conflicts_with = "off")]
+        until_idle: bool,
+        /// With --until-idle: how long, such as 2h; after it exit 1, and the drain stays
+        #[arg(long, requires = "until_idle", value_name = "TIME")]
+        deadline: Option<Span>,
         #[command(flatten)]
         consent: Consent,
     },

@@ -9,9 +9,11 @@ use super::failure::{Failure, Outcome, from_config};
 use super::out::Out;
 use super::run::{Request, ask, ask_at};
 use super::times;
-use crate::api::types::Status;
+use crate::api::types::{Rows, Status};
 use crate::api::{ApiError, Code};
-use crate::config::Dirs;
+use crate::base::duration::Span;
+use crate::config::{Dirs, Site};
+use crate::domain::filter::cell;
 use crate::engine::{Options, StartError, run as run_engine};
 use crate::store::StoreError;
 
@@ -36,11 +38,49 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             ask_at(ctx, &site, &Request::new("stop", "", c.consent), Start::Never)?;
             wait_for_end(&status)
         }
-        Command::Drain { off, consent } => {
-            let done = ask(ctx, out, Request::new(if off { "undrain" } else { "drain" }, "", consent), Start::OnDemand)?;
-            out.done(&done);
-            Ok(())
+        Command::Drain { off, until_idle, deadline, consent } => {
+            // Who only waits asks for nothing that is already so.
+            let site = ctx.site(out)?;
+            let held = until_idle && connect::block_on(connect::read::<Status>(ctx, &site, "/v1/status"))?.draining;
+            if !held {
+                let done = ask(ctx, out, Request::new(if off { "undrain" } else { "drain" }, "", consent), Start::OnDemand)?;
+                if !until_idle || !out.json {
+                    out.done(&done);
+                }
+            }
+            if until_idle { idle(ctx, out, &site, deadline) } else { Ok(()) }
         }
+    }
+}
+
+/// How often a drained engine is asked what still runs.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Waits until no run is at work. One that waits for people holds nothing, and may do so for days.
+fn idle(ctx: &Ctx, out: &Out, site: &Site, deadline: Option<Span>) -> Outcome {
+    let began = std::time::Instant::now();
+    loop {
+        let path = "/v1/get/runs?filter=state%3Drunning&limit=1000";
+        let rows = connect::block_on(connect::read::<Rows>(ctx, site, path))?.rows;
+        if rows.is_empty() {
+            let message = "nothing runs";
+            if out.json {
+                out.value(&serde_json::json!({"message": message}))
+            } else {
+                out.line(message)
+            }
+            return Ok(());
+        }
+        if let Some(limit) = deadline.filter(|d| began.elapsed() >= std::time::Duration::from_millis(d.ms())) {
+            let names: Vec<String> = rows.iter().filter_map(|r| r.get("run").map(cell)).take(10).collect();
+            let more = if rows.len() > names.len() { format!(" and {} more", rows.len() - names.len()) } else { String::new() };
+            return Err(ApiError::failed(
+                format!("after {limit} still at work: {}{more}", names.join(", ")),
+                "the engine stays drained; cancel them, wait on, or let it start again: quarterdeck engine drain --off",
+            )
+            .into());
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

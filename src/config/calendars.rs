@@ -123,7 +123,7 @@ fn span(
     match (a, b) {
         (Point::Dated(from_at, _), Point::Dated(to_at, whole_day)) => {
             // A last day is meant with its evening.
-            let to_at = if whole_day { to_at.tomorrow_at_midnight() } else { Some(to_at) }?;
+            let to_at = if whole_day { to_at.tomorrow_at_midnight() } else { to_at };
             if to_at <= from_at {
                 notes.add(to.span, format!("it ends ({}) before it begins ({})", to.value, from.value), "swap them");
                 return None;
@@ -151,12 +151,13 @@ fn span(
 }
 
 trait Midnight {
-    fn tomorrow_at_midnight(self) -> Option<DateTime>;
+    /// The last day that there is, by which people write "for ever", has none.
+    fn tomorrow_at_midnight(self) -> DateTime;
 }
 
 impl Midnight for DateTime {
-    fn tomorrow_at_midnight(self) -> Option<DateTime> {
-        Some(self.date().tomorrow().ok()?.at(0, 0, 0, 0))
+    fn tomorrow_at_midnight(self) -> DateTime {
+        self.date().tomorrow().map_or(DateTime::MAX, |d| d.at(0, 0, 0, 0))
     }
 }
 
@@ -257,6 +258,17 @@ to = "01-06 12:00"
         assert!(at("2026-04-06T21:59:00Z").unwrap().freeze && at("2026-04-06T22:00:00Z").is_some_and(|c| !c.freeze));
         assert_eq!(at("2026-04-01T10:00:00Z").unwrap().reason, "quarter-end");
         assert!(at("2027-01-06T10:00:00Z").unwrap().freeze && at("2027-01-06T11:30:00Z").is_some_and(|c| !c.freeze));
+    }
+
+    /// It was silently no freeze at all.
+    #[test]
+    fn a_freeze_to_the_end_of_time_never_opens() {
+        for (from, to) in [("2020-01-01", "9999-12-31"), ("2020-01-01", "9999-12-30"), ("01-01", "12-31")] {
+            let text = format!("zone = \"Europe/Berlin\"\nowner = \"o\"\nreason = \"r\"\n[[freeze]]\nfrom = \"{from}\"\nto = \"{to}\"\n");
+            let c = parse(Path::new("c.toml"), "c", &text).unwrap();
+            let now = "2026-11-26T03:00:00Z".parse().unwrap();
+            assert!(c.frozen(now).is_some_and(|c| c.until.is_none()) && c.opens(now).is_none(), "{to}");
+        }
     }
 
     #[test]

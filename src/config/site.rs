@@ -10,9 +10,11 @@ use super::read::{At, Notes, Table};
 use crate::base::suggest;
 use crate::domain::log::Patterns;
 use crate::domain::run::valid_name;
+use crate::pipeline::catalog::Notifier;
 use crate::pipeline::schema::{MAX_SEARCHES, search};
 
 mod cobbler;
+mod notify;
 mod promotion;
 mod repos;
 mod secrets;
@@ -52,6 +54,8 @@ pub struct Site {
     pub log: Patterns,
     /// Run by the engine when a run ends badly: argv, no shell.
     pub on_failure: Option<Vec<String>>,
+    /// What tells people: `[notify.NAME]`.
+    pub notifiers: BTreeMap<String, Notifier>,
     /// OS major → how it is promoted.
     pub promotion: BTreeMap<String, Promotion>,
     /// Who signs evidence; none = it is unsigned, and says so.
@@ -110,6 +114,7 @@ impl Default for Site {
             mirror_roots: Vec::new(),
             log: Patterns::default(),
             on_failure: None,
+            notifiers: BTreeMap::new(),
             promotion: BTreeMap::new(),
             evidence: None,
             console_theme: None,
@@ -256,6 +261,14 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
             None => {}
         }
         failure.close();
+    }
+    for entry in root.named("notify") {
+        name_of("notifier", &entry.name, notes);
+        let Some(table) = root.entry("notify", &entry) else { continue };
+        if let Some(one) = notify::read(&table, &entry, &site.secrets, notes) {
+            site.notifiers.insert(entry.name.value.clone(), one);
+        }
+        table.close();
     }
     if let Some((console, _)) = root.table("console") {
         site.console_theme = console.text("theme").map(|t| t.value);

@@ -26,6 +26,7 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
         sets: site.set_repos(),
         repos: repos.collect(),
         far_ends: [("cobbler", site.cobblers.iter().map(|(name, c)| (name.clone(), c.far_end())).collect())].into(),
+        notifiers: site.notifiers.clone(),
         pipelines,
         roles: crate::config::ROLES.iter().map(|r| (*r).to_owned()).chain(site.roles.iter().flat_map(|r| r.keys().cloned())).collect(),
         time_zone: site.time_zone.clone(),

@@ -207,7 +207,12 @@ fn find_run(store: &Store, q: &RunQuery) -> Result<RunRef, String> {
     }
     let query = RunsQuery { pipeline: Some(q.pipeline.clone()), states: vec![RunState::Done], limit: 1_000, ..RunsQuery::default() };
     let rows = store.runs(&query).map_err(|e| e.to_string())?;
-    rows.into_iter().find(|r| fits(r.verdict)).map(|r| r.run).ok_or_else(|| format!("`{}` has no such run", q.pipeline))
+    let wanted = match q.result {
+        RunResult::Any => "that has ended",
+        RunResult::Success => "that succeeded",
+        RunResult::Failure => "that failed",
+    };
+    rows.into_iter().find(|r| fits(r.verdict)).map(|r| r.run).ok_or_else(|| format!("`{}` has no run {wanted}", q.pipeline))
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ pub struct Catalog {
     pub repos: BTreeMap<String, Repo>,
     /// Kind of far end (`cobbler`) → name → what the site file says of it.
     pub far_ends: BTreeMap<&'static str, BTreeMap<String, FarEnd>>,
+    /// What tells people, for `notify:`.
+    pub notifiers: BTreeMap<String, Notifier>,
     /// Names of all pipelines of the site, for `upstream:`.
     pub pipelines: Vec<String>,
     /// Pipeline → names of the stages of its file, where it was read; checks `stage:` of upstream triggers.
@@ -95,6 +97,15 @@ pub struct Catalog {
     /// Judges as of then what time decides, such as a calendar that never opens again. None = that is not judged: a pipeline must not
     /// become unusable by the mere passing of time.
     pub now: Option<jiff::Timestamp>,
+}
+
+/// A command that tells people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notifier {
+    /// Program and arguments; no shell reads them.
+    pub command: Vec<String>,
+    /// Names of the secrets that it gets, as files.
+    pub secrets: Vec<String>,
 }
 
 /// A repository of the site file.

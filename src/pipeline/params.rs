@@ -29,12 +29,14 @@ pub enum ParamError {
     Missing { name: String, allowed: String },
     #[error("parameter `{name}`: `{value}` is not allowed, it must be {allowed}")]
     Value { name: String, value: String, allowed: String, near: Option<String> },
+    #[error("parameter `{name}`: `{value}` names no run that it may be: {why}")]
+    NoRun { name: String, value: String, why: String, allowed: String },
 }
 
 impl ParamError {
     pub fn name(&self) -> &str {
         match self {
-            Self::Unknown { name, .. } | Self::Missing { name, .. } | Self::Value { name, .. } => name,
+            Self::Unknown { name, .. } | Self::Missing { name, .. } | Self::Value { name, .. } | Self::NoRun { name, .. } => name,
         }
     }
 
@@ -42,7 +44,7 @@ impl ParamError {
         match self {
             Self::Unknown { .. } => "param.unknown",
             Self::Missing { .. } => "param.missing",
-            Self::Value { .. } => "param.value",
+            Self::Value { .. } | Self::NoRun { .. } => "param.value",
         }
     }
 
@@ -61,6 +63,7 @@ impl ParamError {
             Self::Unknown { known, .. } => format!("its parameters are {}", known.join(", ")),
             Self::Missing { name, .. } => format!("give it: -p {name}=VALUE"),
             Self::Value { near: None, .. } => String::new(),
+            Self::NoRun { allowed, .. } => format!("it takes {allowed}"),
         }
     }
 }
@@ -202,11 +205,11 @@ pub fn resolve(
                         result: latest(&value, *result).unwrap_or(*result),
                     },
                 };
-                find_run(&query).map(|r| r.to_string()).map_err(|why| ParamError::Value {
+                find_run(&query).map(|r| r.to_string()).map_err(|why| ParamError::NoRun {
                     name: p.name.text.clone(),
                     value: show(&value),
-                    allowed: format!("{}; {why}", allowed(p)),
-                    near: None,
+                    why,
+                    allowed: allowed(p),
                 })
             }
             _ => Ok(value),
@@ -219,4 +222,22 @@ pub fn resolve(
         }
     }
     if faults.is_empty() { Ok(out) } else { Err(faults) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::tests::catalog;
+    use crate::pipeline::{FreezeCtx, freeze, load};
+
+    #[test]
+    fn a_run_that_is_not_there_is_told_as_that_and_not_as_a_wrong_form() {
+        let text = "format: 1\nname: p\nparameters: {c: {type: run, of: rpmcanary, result: success, default: latest}}\nstages: [{name: a, run: echo}]\n";
+        let (file, _) = load(text, "p.yml", &catalog());
+        let none = |_: &RunQuery| Err("`rpmcanary` has no run that succeeded".to_owned());
+        let found = freeze(&file.unwrap(), &catalog(), &IndexMap::new(), &FreezeCtx { find_run: &none, ..FreezeCtx::NOTHING }).unwrap_err();
+        let d = &found[0];
+        assert_eq!(d.message, "parameter `c`: `latest` names no run that it may be: `rpmcanary` has no run that succeeded");
+        assert!(d.help.contains("such as rpmcanary#12") && d.code == "param.value", "{d:?}");
+    }
 }

@@ -217,8 +217,16 @@ impl Scope<'_> {
             Some(["pipeline"]) => Ok(Type::Text { values: Some(vec![self.file.name.value.clone()]) }),
             Some(["number" | "id"]) => Ok(Type::TEXT),
             Some(["verdict"]) if matches!(self.place, Place::When | Place::Step) => Ok(verdict()),
+            // A stage's own post section is run before the run has an end.
+            Some(["failed_stage"]) if self.place == Place::Step && self.stage.is_none() && self.ended.is_none() => Ok(Type::TEXT),
+            Some(["failed_stage"]) => {
+                Err(bad("`run.failed_stage` is known only at the end of the run", "use it in a step of the file's own `post:`"))
+            }
             Some(["verdict"]) => Err(bad("`run.verdict` is not known when the run begins", "use it in `when:` or a post step")),
-            _ => Err(bad(format!("`{path}` is nothing that a run has"), "known: run.number, run.id, run.pipeline, run.verdict")),
+            _ => Err(bad(
+                format!("`{path}` is nothing that a run has"),
+                "known: run.number, run.id, run.pipeline, run.verdict, run.failed_stage",
+            )),
         }
     }
 }

@@ -61,11 +61,17 @@ pub fn catalog() -> Catalog {
         repos: [repo("baseos"), repo("appstream")].into_iter().collect(),
         pipelines: ["nightly-repo-updates", "rpmcanary"].map(str::to_owned).into_iter().chain(OTHERS.map(|(n, _)| n.to_owned())).collect(),
         outlines: OTHERS.iter().filter_map(|(n, text)| Some(((*n).to_owned(), outline(&others(n, text))?))).collect(),
+        notifiers: [notifier("matrix", &["matrix-webhook"]), notifier("mail", &[])].into_iter().collect(),
         roles: ["operator", "release-manager", "admin"].map(str::to_owned).to_vec(),
         time_zone: "UTC".into(),
         calendars: [("workdays".to_owned(), Ok(workdays()))].into_iter().collect(),
         ..Catalog::default()
     }
+}
+
+fn notifier(name: &str, secrets: &[&str]) -> (String, super::catalog::Notifier) {
+    let command = vec![format!("/opt/tell {name}"), "--now".to_owned()];
+    (name.to_owned(), super::catalog::Notifier { command, secrets: secrets.iter().map(|s| (*s).to_owned()).collect() })
 }
 
 /// Pipelines that files of tests build: name, and what stands below it.

@@ -301,6 +301,7 @@ impl ActiveRun {
         Facts {
             run: Some(self.run.clone()),
             run_verdict: self.outcome.as_ref().map(|o| o.verdict),
+            run_failed_stage: self.outcome.as_ref().and_then(|o| o.failed_stage.clone()).unwrap_or_default(),
             stages,
             approve: self.answers(),
             needs_ok,

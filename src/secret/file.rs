@@ -105,7 +105,14 @@ mod tests {
     fn values_that_cannot_be_masked_are_refused_without_being_shown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
-        for (value, words) in [("", "empty"), ("\n", "empty"), ("abc12", "fewer than 6"), ("abc\0defg", "NUL")] {
+        for (value, words) in [
+            ("", "empty"),
+            ("\n", "empty"),
+            ("abc12", "fewer than 6"),
+            ("\u{e4}\u{f6}\u{fc}", "fewer than 6"),
+            ("          ", "nothing but blanks"),
+            ("abc\0defg", "NUL"),
+        ] {
             std::fs::write(&path, value).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             let text = read("t", &path, Trust::Owner(uid())).unwrap_err().to_string();

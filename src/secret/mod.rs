@@ -83,8 +83,13 @@ pub(crate) fn fit(name: &str, value: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec
 pub fn unfit(value: &[u8]) -> Option<String> {
     match value.len() {
         0 => Some("the value is empty".into()),
-        n if n < MIN_BYTES => Some(format!("the value has fewer than {MIN_BYTES} bytes: too short to be masked in logs")),
+        n if n < MIN_BYTES || std::str::from_utf8(value).is_ok_and(|t| t.chars().count() < MIN_BYTES) => {
+            Some(format!("the value has fewer than {MIN_BYTES} characters: too short to be masked in logs"))
+        }
         n if n > MAX_BYTES => Some(format!("the value is larger than {} KiB: this is no credential", MAX_BYTES >> 10)),
+        _ if value.iter().all(u8::is_ascii_whitespace) => {
+            Some("the value is nothing but blanks: no log could be read with them masked".into())
+        }
         _ if value.contains(&0) => Some("the value holds a NUL byte: it cannot be handed to a program".into()),
         _ => None,
     }

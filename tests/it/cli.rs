@@ -143,6 +143,35 @@ fn cancel_resume_retry_and_replay_do_what_they_say() {
 }
 
 #[test]
+fn a_drain_waits_until_nothing_runs_or_says_what_still_does() {
+    let home = Home::new();
+    let go = home.root().join("go");
+    home.pipeline(
+        "slow",
+        &format!("format: 1\nname: slow\nstages: [{{name: a, run: \"while ! test -e {}; do sleep 0.05; done\"}}]\n", go.display()),
+    );
+    home.pipeline("asks", "format: 1\nname: asks\nstages:\n  - {name: a, approve: {roles: operator}}\n");
+    for p in ["slow", "asks"] {
+        home.qd(["run", p]).expect(0);
+    }
+    let state = |run: &str| home.json(&["get", "runs", "--filter", &format!("run={run}")])["rows"][0]["state"].clone();
+    until("both to have begun", || state("slow#1") == "running" && state("asks#1") == "waiting");
+    home.qd(["engine", "drain", "--deadline", "1s"]).expect(2);
+    home.qd(["engine", "drain", "--off", "--until-idle"]).expect(2);
+    let late = home.qd(["engine", "drain", "--until-idle", "--deadline", "1s", "--reason", "kernel"]).expect(1);
+    assert!(late.stderr.contains("after 1s still at work: slow#1") && late.stderr.contains("drain --off"), "{late:?}");
+    let mut waiting = home.command(["--json", "engine", "drain", "--until-idle"]);
+    waiting.stdout(std::process::Stdio::piped());
+    let waiting = std::thread::spawn(move || crate::support::home::run(waiting));
+    std::fs::write(&go, "").unwrap();
+    // What waits for people holds nobody up.
+    let told = waiting.join().unwrap().expect(0);
+    assert_eq!(told.json()["message"], "nothing runs");
+    assert_eq!((state("slow#1"), state("asks#1")), (serde_json::json!("done"), serde_json::json!("waiting")));
+    assert_eq!(home.json(&["engine", "status"])["draining"], true);
+}
+
+#[test]
 fn a_drain_holds_what_is_new_says_so_and_outlives_the_engine() {
     let home = Home::new();
     home.pipeline("hello", HELLO);

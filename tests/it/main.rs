@@ -35,6 +35,7 @@ mod invariants;
 mod logs;
 mod look;
 mod mirror;
+mod notify;
 mod people;
 mod pipelines;
 mod promotion;

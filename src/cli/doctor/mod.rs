@@ -47,7 +47,7 @@ fn secrets(ctx: &Ctx, site: &Site) -> Vec<Row> {
                 check: format!("secret {n}"),
                 state: State::Unknown,
                 found: format!("the engine was not asked: {}", e.error.message),
-                help: String::new(),
+                help: "see socket and engine; `quarterdeck secret test` asks again".into(),
             })
             .collect(),
     }

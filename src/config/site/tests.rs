@@ -38,6 +38,9 @@ roots = ["/srv/mirror"]
 harmless = ['flaky proxy']
 [log.errors]
 obs = '^E\d+: '
+[notify.room]
+command = "/opt/tell 'the room' --now"
+secrets = ["token"]
 [on_failure]
 command = "mail -s 'a run failed' ops"
 "#;
@@ -55,6 +58,8 @@ command = "mail -s 'a run failed' ops"
     assert_eq!((repo.standstill(day("2024-05-30")), repo.os.as_str()), (None, "el9"));
     assert_eq!(repo.standstill(day("2024-05-31")).unwrap(), "end of life since 2024-05-31");
     assert_eq!(site.on_failure.as_ref().unwrap()[2], "a run failed");
+    let room = &site.notifiers["room"];
+    assert_eq!((&room.command[1..], &room.secrets[..]), (&["the room".to_owned(), "--now".to_owned()][..], &["token".to_owned()][..]));
     assert_eq!(
         (&site.log.errors[..], &site.log.harmless[..]),
         (&[("obs".to_owned(), r"^E\d+: ".to_owned())][..], &["flaky proxy".to_owned()][..])
@@ -121,6 +126,16 @@ fn every_slip_is_named_with_its_place() {
         ("[content.c]\nos = \"el9\"", 1, 10, "has no repositories", "add repos"),
         ("[mirror]\nroots = [\"srv\"]", 2, 10, "not an absolute path", ""),
         ("[on_failure]\n", 1, 1, "has no command", "add command"),
+        ("[notify.room]\n", 1, 9, "[notify.room] has no command", "add command"),
+        ("[notify.room]\ncommand = \"a 'b\"", 2, 11, "never closed", ""),
+        ("[notify.room]\ncommnd = \"a\"", 2, 1, "unknown key `commnd`", "did you mean"),
+        (
+            "[secrets]\nwebhook = \"env:X\"\n[notify.room]\ncommand = \"a\"\nsecrets = [\"webhok\"]",
+            5,
+            12,
+            "no secret `webhok`",
+            "did you mean `webhook`?",
+        ),
     ];
     for (text, line, column, message, help) in table {
         let problems = Site::parse(text).expect_err(text);

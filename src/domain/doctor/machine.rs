@@ -178,7 +178,12 @@ const CLOCK_ERROR_US: u64 = 1_000_000;
 pub fn clock(f: Option<ClockFacts>) -> Row {
     let help = "start chronyd (dnf install chrony; systemctl enable --now chronyd), and look at `chronyc tracking`";
     match f {
-        None => Row::new("clock", State::Unknown, "the kernel does not say whether its clock is synchronised", ""),
+        None => Row::new(
+            "clock",
+            State::Unknown,
+            "the kernel does not say whether its clock is synchronised",
+            "look: timedatectl, or chronyc tracking",
+        ),
         Some(f) if !f.synchronised => Row::new("clock", State::Warn, "nothing keeps this machine's clock right", help),
         Some(f) if f.error_us > CLOCK_ERROR_US => {
             Row::new("clock", State::Warn, format!("synchronised, but perhaps wrong by {} s", f.error_us / 1_000_000), help)
@@ -192,7 +197,7 @@ pub fn skew(ahead_s: &[i64]) -> Row {
     let mut all = ahead_s.to_vec();
     all.sort_unstable();
     let Some(median) = all.get(all.len() / 2).copied() else {
-        return Row::new("clock-skew", State::Unknown, "no far end told its time", "");
+        return Row::new("clock-skew", State::Unknown, "no far end told its time", "see their own rows; chronyc tracking tells more");
     };
     let word = if median < 0 { "behind" } else { "ahead of" };
     let found = format!("{} s {word} {} far ends", median.unsigned_abs(), all.len());

@@ -36,6 +36,8 @@ pub struct Facts {
     pub run: Option<RunRef>,
     /// The run's verdict so far, for post stages.
     pub run_verdict: Option<Verdict>,
+    /// The first stage that made it no success, as long as `run_verdict` is known; empty = none.
+    pub run_failed_stage: String,
     /// Ended stages by name.
     pub stages: BTreeMap<String, StageFacts>,
     /// Answers of approvers by question.
@@ -60,6 +62,9 @@ impl Values for Facts {
             ("run", ["number"]) => self.run.as_ref().map_or(Lookup::Later, |r| Lookup::Known(Value::Text(r.number.to_string()))),
             ("run", ["id"]) => self.run.as_ref().map_or(Lookup::Later, |r| Lookup::Known(Value::Text(r.to_string()))),
             ("run", ["verdict"]) => self.run_verdict.map_or(Lookup::Later, |v| Lookup::Known(Value::Text(v.as_str().into()))),
+            ("run", ["failed_stage"]) => {
+                self.run_verdict.map_or(Lookup::Later, |_| Lookup::Known(Value::Text(self.run_failed_stage.clone())))
+            }
             ("stages", [name, what @ ..]) => {
                 let Some(stage) = self.stages.get(*name) else { return Lookup::Later };
                 match what {

@@ -9,7 +9,7 @@ use super::values::{self, Frozen};
 use super::{DAY, Fault, GRACE, split_when};
 use crate::domain::flaky::FLAKY_AFTER;
 use crate::pipeline::answers;
-use crate::pipeline::catalog::{Catalog, FarEnd, FieldType};
+use crate::pipeline::catalog::{Catalog, FarEnd, FieldType, Notifier};
 use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
 use crate::pipeline::lint::{lock_of, needs};
 use crate::pipeline::matrix::{self, cell_key};
@@ -277,6 +277,16 @@ fn step(
             Action::Build { pipeline: b.pipeline.value.clone(), parameters, wait: b.wait }
         }
         StepAction::Pin(node) => Action::Pin { run: at(&place, values::text(node.text().unwrap_or(""), values))? },
+        StepAction::Notify { to, with } => {
+            for (word, node) in with {
+                let value = at(&format!("{place}, field `{}`", word.text), values::text(node.text().unwrap_or(""), values))?;
+                env.insert(format!("notify_{}", word.text), value);
+            }
+            let known = at(&place, notifier(&to.value, catalog))?;
+            secrets.extend(known.secrets.iter().map(|s| SecretUse { name: s.clone(), env: false }));
+            // A list of words for any shell: nothing of a pipeline is in it.
+            Action::Shell { script: format!("exec {}", shell_words::join(&known.command)), interpreter: Vec::new() }
+        }
     };
     Ok(Step {
         name: s.name.value.clone(),
@@ -289,6 +299,12 @@ fn step(
         grace: s.grace.or_else(|| stage.and_then(|s| s.grace)).or(o.grace).unwrap_or(GRACE),
         daemon_allowed: s.daemon || stage.is_some_and(|s| s.daemon),
     })
+}
+
+/// As for far ends: the plan holds the command as it is now.
+fn notifier<'c>(name: &str, catalog: &'c Catalog) -> Result<&'c Notifier, EvalError> {
+    let known = catalog.notifiers.get(name);
+    known.ok_or_else(|| EvalError::Unknown { path: name.to_owned(), why: format!("the site file has no [notify.{name}]") })
 }
 
 /// The plan holds what the site file says of the far end now: a run ends where it began.

@@ -193,7 +193,7 @@ impl Converter<'_> {
                 span,
                 what,
                 "messages to people are not part of a pipeline here; nothing is sent",
-                "use `[on_failure] command` of the site file, or a `run:` with the command that tells them",
+                "add `[notify.NAME] command` to the site file, and `notify: NAME` here",
             ),
             "unstash" | "stash" => self.hand(
                 span,

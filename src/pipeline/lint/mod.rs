@@ -4,6 +4,7 @@ mod approve;
 pub(crate) mod builds;
 mod clock;
 mod inputs;
+mod notify;
 mod order;
 mod refs;
 mod safety;

@@ -80,9 +80,14 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     }
     // What a later version's key would use cannot be seen.
     if let Some(declared) = file.secrets.as_ref().filter(|_| !sink.has("schema.later")) {
+        let told = |step: &Step, name: &str| match &step.action {
+            StepAction::Notify { to, .. } => catalog.notifiers.get(&to.value).is_some_and(|n| n.secrets.iter().any(|s| s == name)),
+            _ => false,
+        };
         let used = |name: &str| {
-            file.all_steps()
-                .any(|(stage, step)| step.secrets.iter().chain(stage.iter().flat_map(|s| &s.secrets)).any(|u| u.name.value == name))
+            file.all_steps().any(|(stage, step)| {
+                told(step, name) || step.secrets.iter().chain(stage.iter().flat_map(|s| &s.secrets)).any(|u| u.name.value == name)
+            })
         };
         for s in declared.iter().filter(|s| !used(&s.name.value)) {
             sink.warning(
@@ -283,7 +288,7 @@ fn template(node: &Node, scope: &Scope<'_>, sink: &mut Sink<'_>) {
     }
 }
 
-fn templates(pairs: &[(Word, Node)], scope: &Scope<'_>, sink: &mut Sink<'_>) {
+pub(super) fn templates(pairs: &[(Word, Node)], scope: &Scope<'_>, sink: &mut Sink<'_>) {
     for (_, node) in pairs {
         values(node, &mut |n| template(n, scope, sink));
     }
@@ -305,6 +310,7 @@ fn lint_step(step: &Step, stage: Option<&Stage>, scope: &Scope<'_>, file: &File,
         StepAction::Run(_) => return,
         StepAction::Build(b) => return templates(&b.parameters, scope, sink),
         StepAction::Pin(run) => return template(run, scope, sink),
+        StepAction::Notify { to, with } => return super::notify::lint(to, with, scope, catalog, sink),
         StepAction::Uses { kind, with } => (kind, with),
     };
     templates(with, scope, sink);

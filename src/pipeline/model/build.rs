@@ -402,14 +402,17 @@ fn action(f: &Fields<'_>, noun: &str, sink: &mut Sink<'_>) -> Option<StepAction>
 }
 
 fn step(f: &Fields<'_>, is_post: bool, sink: &mut Sink<'_>) -> Option<Step> {
-    let action = match is_post.then(|| f.get("pin")).flatten() {
-        Some(run) => super::child::pin(f, run, sink),
-        None => action(f, if is_post { "the post step" } else { "the step" }, sink)?,
+    let of_post = |key| is_post.then(|| f.get(key)).flatten();
+    let action = match (of_post("pin"), of_post("notify").and_then(text)) {
+        (Some(run), _) => super::child::pin(f, run, sink),
+        (None, Some(to)) => super::child::notify(f, to, sink),
+        (None, None) => action(f, if is_post { "the post step" } else { "the step" }, sink)?,
     };
     let name = f.text("name").unwrap_or_else(|| {
         let name = match &action {
             StepAction::Uses { kind, .. } => kind.value.clone(),
             StepAction::Pin(_) => "pin".to_owned(),
+            StepAction::Notify { to, .. } => format!("notify {}", to.value),
             StepAction::Build(b) => b.pipeline.value.clone(),
             StepAction::Run(script) => {
                 let first =

@@ -1,4 +1,4 @@
-//! `build:` of a stage and `pin:` of a post step to their typed forms, and what may not stand beside them.
+//! `build:` of a stage, `pin:` and `notify:` of a post step to their typed forms, and what may not stand beside them.
 
 use super::fields::{Fields, text};
 use super::{At, Build, Step, StepAction};
@@ -56,4 +56,18 @@ pub(super) fn pin(f: &Fields<'_>, run: &Node, sink: &mut Sink<'_>) -> StepAction
         sink.error(word.at, "pin.key", format!("`{}` has no meaning beside `pin`", word.text), help);
     }
     StepAction::Pin(run.clone())
+}
+
+/// A post step that tells people.
+pub(super) fn notify(f: &Fields<'_>, to: At<String>, sink: &mut Sink<'_>) -> StepAction {
+    let known = |name: &str| matches!(name, "notify" | "name" | "with" | "timeout" | "grace");
+    for (word, _) in f.entries.iter().filter(|(w, _)| !known(&w.text) && keys::POST_STEP.key(&w.text).is_some()) {
+        let help = match word.text.as_str() {
+            "env" => "say it below `with:`: it reaches the command as notify_FIELD",
+            "secrets" => "[notify.NAME] of the site file names its secrets",
+            _ => "make two post steps of it: each begins with `- `",
+        };
+        sink.error(word.at, "notify.key", format!("`{}` has no meaning beside `notify`", word.text), help);
+    }
+    StepAction::Notify { to, with: f.pairs("with") }
 }

@@ -295,6 +295,11 @@ pub enum StepAction {
     Build(Build),
     /// A run is kept.
     Pin(Node),
+    /// People are told, by a command of the site.
+    Notify {
+        to: At<String>,
+        with: Pairs,
+    },
 }
 
 /// `build:` of a stage.

@@ -34,8 +34,11 @@ const DAEMON: Ty = Ty::Word {
     later: &[],
 };
 
-const NOTIFY: Key =
-    later("notify", "notifications", "put the command that tells people into a `run:`, or use `[on_failure] command` of the site file");
+const NOTIFY: Key = key(
+    "notify",
+    &Ty::Name,
+    "instead of a script: the command of `[notify.NAME]` in the site file; it gets `with` as variables notify_FIELD, beside QD_VERDICT and QD_FAILED_STAGE",
+);
 const AGENT: Key = later("agent", "remote executors (agent:)", "every step runs on this machine: call ssh in a `run:`");
 const TEMPLATE: Key = later("template", "templates", "use `matrix:` or `env:` for what repeats");
 
@@ -73,7 +76,6 @@ pub static FILE: Context = Context {
         key("inputs", &INPUTS_TY, "files that another run kept, for all stages: copied into the workspace before each stage's first step"),
         TEMPLATE,
         later("templates", "templates", "use `matrix:` or `env:` for what repeats"),
-        NOTIFY,
     ],
 };
 
@@ -485,7 +487,6 @@ pub static STAGE: Context = Context {
         key("post", &POST_TY, "steps after its last cell, whatever its verdict"),
         key("approve", &Ty::Map(&APPROVE), "instead of steps: the run waits here until people have agreed; holds no executor and no lock"),
         AGENT,
-        NOTIFY,
         TEMPLATE,
         INPUTS,
         key(
@@ -539,7 +540,6 @@ pub static STEP: Context = Context {
         key("interpreter", &WORDS, "what reads `run:`; default: the stage's"),
         key("daemon", &DAEMON, "whether processes may outlive it"),
         AGENT,
-        NOTIFY,
         TEMPLATE,
     ],
 };
@@ -564,7 +564,7 @@ pub static POST_STEP: Context = Context {
         key("name", &Ty::Line, "name; default: the step kind or the beginning of the script"),
         key("run", &SCRIPT, "script"),
         key("uses", &Ty::Line, "step kind instead of a script"),
-        key("with", &WITH, "with `uses`: its fields"),
+        key("with", &WITH, "with `uses`: its fields; with `notify`: what is told"),
         key("env", &ENV_TY, "environment"),
         key("secrets", &SECRETS, "credentials"),
         key("artifacts", &ARTIFACTS, "files kept with the run"),

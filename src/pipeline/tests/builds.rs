@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::level::Level;
 
-/// What another version brings (notifications, remote executors) is left out here, and the step kinds are known: then nothing is wrong with
-/// the five, and each has a plan.
+/// What another version brings (remote executors) is left out here, `run.url` is what a run has instead, and the step kinds are known: then
+/// nothing is wrong with the five, and each has a plan.
 #[test]
 fn the_five_worked_files_are_clean_and_freeze_but_for_what_others_bring() {
     const MORE: &[StepKind] = &[
@@ -26,9 +26,8 @@ fn the_five_worked_files_are_clean_and_freeze_but_for_what_others_bring() {
     let ctx = FreezeCtx { find_run: &latest, ..FreezeCtx::NOTHING };
     let mut plans = Vec::new();
     for doc in WORKED.split("\n---\n") {
-        let lines = doc.lines().filter(|l| !l.contains("notify:") && !l.starts_with("agent:"));
-        let text =
-            lines.collect::<Vec<_>>().join("\n").replace(", agent: {labels: [aarch64]}", "").replace(", matrix-webhook]", "]") + "\n";
+        let lines = doc.lines().filter(|l| !l.starts_with("agent:"));
+        let text = lines.collect::<Vec<_>>().join("\n").replace(", agent: {labels: [aarch64]}", "").replace("run.url", "run.id") + "\n";
         let (file, found) = load(&text, "w.yml", &site);
         let left: Vec<String> = short(&found).into_iter().filter(|f| !f.contains("retry.not-idempotent")).collect();
         assert_eq!(left, Vec::<String>::new(), "{doc}");
@@ -72,4 +71,39 @@ stages:
     let explained = schema::explain::explain(Some("stage.build"), &catalog()).unwrap();
     assert!(explained.contains("Keys: pipeline, parameters, wait"), "{explained}");
     assert_eq!(schema::json::schema()["$defs"]["stage"]["properties"]["build"]["anyOf"][1]["$ref"], "#/$defs/build");
+}
+
+#[test]
+fn people_are_told_by_a_command_of_the_site_and_lint_knows_which() {
+    let file = |post: &str| format!("format: 1\nname: p\nstages:\n  - name: a\n    run: echo\npost: {{failure: [{post}]}}\n");
+    let one = good(&file("{notify: matrix, with: {room: \"#ops\", text: \"${run.id} failed in ${run.failed_stage}: $HOME\"}}"));
+    let plan = freeze(&one, &catalog(), &given(&[]), &FreezeCtx::NOTHING).unwrap();
+    let step = &plan.stages.last().unwrap().cells[0].steps[0];
+    assert_eq!(step.action, Action::Shell { script: "exec '/opt/tell matrix' --now".into(), interpreter: Vec::new() });
+    assert_eq!(step.env["notify_room"], "#ops");
+    assert_eq!((step.name.as_str(), step.secrets[0].name.as_str(), step.secrets[0].env), ("notify matrix", "matrix-webhook", false));
+    let facts = expr::Facts {
+        run: Some(crate::domain::run::RunRef::new("p", 7)),
+        run_verdict: Some(crate::domain::run::Verdict::Failure),
+        run_failed_stage: "a".into(),
+        ..expr::Facts::default()
+    };
+    let (_, env) = expr::fill_action(step, &facts).unwrap();
+    assert_eq!(env["notify_text"], "p#7 failed in a: $HOME");
+    for (post, found) in [
+        ("{notify: matrx}", "ref.notify the site has no [notify.matrx] | did you mean `matrix`?"),
+        ("{notify: zzzzzz}", "ref.notify the site has no [notify.zzzzzz] | add [notify.zzzzzz] with `command` to the site file"),
+        ("{notify: mail, run: echo}", "notify.key `run` has no meaning beside `notify`"),
+        ("{notify: mail, secrets: [koji-cert]}", "notify.key `secrets` has no meaning beside `notify`"),
+        ("{notify: mail, with: {\"a b\": c}}", "notify.field `a b` cannot be part of the name"),
+        ("{notify: mail, with: {to: [a, b]}}", "notify.field `to` must be a single value"),
+        ("{notify: mail, with: {to: \"${run.url}\"}}", "`run.url` is nothing that a run has"),
+    ] {
+        let (_, all) = load(&file(post), "w.yml", &catalog());
+        let all = short(&all);
+        assert!(all.iter().any(|f| f.contains(found)), "{post}: {all:?}");
+    }
+    // It stands in post sections only.
+    let (_, all) = load("format: 1\nname: p\nstages:\n  - name: a\n    notify: mail\n    run: echo\n", "w.yml", &catalog());
+    assert!(short(&all).iter().any(|f| f.contains("`notify` belongs to a post step")), "{:?}", short(&all));
 }
