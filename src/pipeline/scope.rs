@@ -212,17 +212,22 @@ impl Scope<'_> {
         Ok(if matches!(field.as_str(), "upstream" | "replicas") { Type::List } else { Type::TEXT })
     }
 
+    /// A step of the run's own post section.
+    fn is_end(&self) -> bool {
+        self.place == Place::Step && self.stage.is_none() && self.ended.is_none()
+    }
+
     fn run(&self, path: &Path) -> Result<Type, Bad> {
         match path.names().as_deref() {
             Some(["pipeline"]) => Ok(Type::Text { values: Some(vec![self.file.name.value.clone()]) }),
             Some(["number" | "id"]) => Ok(Type::TEXT),
-            Some(["verdict"]) if matches!(self.place, Place::When | Place::Step) => Ok(verdict()),
-            // A stage's own post section is run before the run has an end.
-            Some(["failed_stage"]) if self.place == Place::Step && self.stage.is_none() && self.ended.is_none() => Ok(Type::TEXT),
-            Some(["failed_stage"]) => {
-                Err(bad("`run.failed_stage` is known only at the end of the run", "use it in a step of the file's own `post:`"))
-            }
-            Some(["verdict"]) => Err(bad("`run.verdict` is not known when the run begins", "use it in `when:` or a post step")),
+            // Everywhere else the run has no end yet: a step, a condition or a stage's own post section that asks would always fail.
+            Some(["verdict"]) if self.is_end() => Ok(verdict()),
+            Some(["failed_stage"]) if self.is_end() => Ok(Type::TEXT),
+            Some(["verdict" | "failed_stage"]) => Err(bad(
+                format!("`{path}` is known only when the run ends"),
+                "use it in a step of the file's own `post:`; in `when:` write `failure`, or `stages.NAME.verdict` of a stage above",
+            )),
             _ => Err(bad(
                 format!("`{path}` is nothing that a run has"),
                 "known: run.number, run.id, run.pipeline, run.verdict, run.failed_stage",

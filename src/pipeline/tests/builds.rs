@@ -107,3 +107,20 @@ fn people_are_told_by_a_command_of_the_site_and_lint_knows_which() {
     let (_, all) = load("format: 1\nname: p\nstages:\n  - name: a\n    notify: mail\n    run: echo\n", "w.yml", &catalog());
     assert!(short(&all).iter().any(|f| f.contains("`notify` belongs to a post step")), "{:?}", short(&all));
 }
+
+/// Lint took it, and every run of it failed.
+#[test]
+fn the_verdict_of_a_run_is_asked_for_at_its_end_only() {
+    let file =
+        |stage: &str, post: &str| format!("format: 1\nname: p\nstages:\n  - name: a\n    run: echo\n{stage}post: {{always: [{post}]}}\n");
+    let asks = "{run: echo, env: {V: \"${run.verdict} ${run.failed_stage}\"}}";
+    good(&file("", asks));
+    for stage in [
+        "    env: {V: \"${run.verdict}\"}\n".to_owned(),
+        "    when: run.verdict == \"success\"\n".to_owned(),
+        format!("    post: {{always: [{asks}]}}\n"),
+    ] {
+        let (_, all) = load(&file(&stage, "{run: echo}"), "w.yml", &catalog());
+        assert!(short(&all).iter().any(|f| f.contains("is known only when the run ends")), "{stage}: {:?}", short(&all));
+    }
+}
