@@ -297,6 +297,11 @@ impl Promotion {
         self.state == State::Switching || (self.state == State::Halted && self.halted_in == Some(State::Switching))
     }
 
+    /// A run takes back what it has moved.
+    pub fn is_going_back(&self) -> bool {
+        self.watching.as_ref().is_some_and(|(w, _)| *w == Work::Undo) || self.pending.as_ref().is_some_and(|p| p.what == Work::Undo)
+    }
+
     /// Its pointers have all moved, and what is left is for people: what is served later is not its business any more.
     pub fn is_past_switch(&self) -> bool {
         let past = |s| matches!(s, State::Imaging | State::Waving);

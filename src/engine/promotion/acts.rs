@@ -319,10 +319,22 @@ impl Job<'_> {
     }
 
     async fn halt(&self, mut p: Promotion) -> Result<Done, ApiError> {
+        let was = p.version;
+        if p.is_going_back() {
+            let run = p.pending.take().map(|w| self.begun(&p, &w)).transpose()?.flatten();
+            p.watching = run.map(|r| (Work::Undo, r)).or(p.watching);
+            p.note(self.who(), "the way back is halted: no further pointer is taken back", self.engine.now_us());
+            let note = self.note(&p.id, false, None);
+            let p = save(self.engine, Save { notes: vec![note], ..Save::new(Some(was), p) }).await?;
+            // One that began under the question.
+            if let Some(run) = p.watching.as_ref().and_then(|(_, r)| r.parse().ok()) {
+                let _ = self.engine.runner.cancel(&run, &self.caller.actor, "halted", false, None).await;
+            }
+            return Ok(Self::done(&p, format!("the way back of {} is halted: ask for it again, or leave it where it is", p.id)));
+        }
         if p.state == State::Halted {
             return Ok(Self::done(&p, format!("{} is HALTED", p.id)));
         }
-        let was = p.version;
         let why = if self.request.reason.is_empty() { "halted".to_owned() } else { format!("halted: {}", self.request.reason) };
         // A start that is not a run yet must not become one. One that is, and was not recorded yet, is awaited and ended.
         if let Some(pending) = p.pending.take()

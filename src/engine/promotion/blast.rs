@@ -42,33 +42,33 @@ struct State {
 
 impl Uses {
     fn known(&self) -> BTreeMap<String, Arc<Records>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).known.clone()
+        self.state().known.clone()
     }
 
-    /// Asks those whose last asking is old. Each has its own short limit.
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks those whose last asking is old, all at once; each has its own short limit.
     pub async fn refresh(&self, engine: &Engine, site: &Site) {
         let now_us = engine.clock.boot_us();
-        for (name, table) in &site.cobblers {
-            let due = {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let due = state.asked_us.get(name).is_none_or(|l| now_us.saturating_sub(*l) >= AGAIN_US);
-                if due {
-                    state.asked_us.insert(name.clone(), now_us);
-                }
-                due
-            };
-            if !due {
-                continue;
+        let due = |name: &String| {
+            let mut state = self.state();
+            let due = state.asked_us.get(name).is_none_or(|l| now_us.saturating_sub(*l) >= AGAIN_US);
+            if due {
+                state.asked_us.insert(name.clone(), now_us);
             }
+            due
+        };
+        let asked = site.cobblers.iter().filter(|(name, _)| due(name)).map(|(name, table)| async move {
             match ask(name, table).await {
-                Ok(records) => {
-                    self.state.lock().unwrap_or_else(PoisonError::into_inner).known.insert(name.clone(), Arc::new(records));
-                }
+                Ok(records) => drop(self.state().known.insert(name.clone(), Arc::new(records))),
                 Err(e) => {
                     tracing::warn!(cobbler = %name, error = %e, "what uses its repositories cannot be looked at; what it said last stands")
                 }
             }
-        }
+        });
+        futures_util::future::join_all(asked).await;
     }
 }
 

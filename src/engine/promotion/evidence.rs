@@ -36,6 +36,7 @@ pub async fn pack(engine: &Arc<Engine>, id: &str) -> Result<Vec<u8>, ApiError> {
         })
         .await?
     };
+    crate::base::crash::point("promotion.packed");
     files.push(("README.txt".into(), readme(id, signer.as_ref()).into_bytes()));
     if let Some(signer) = &signer {
         files.push(("allowed_signers".into(), allowed(signer).await?.into_bytes()));

@@ -69,24 +69,64 @@ fn text(engine: &Engine, a: &AttemptRow, most: usize) -> Result<(Vec<u8>, bool),
         }
         Ok((first, all))
     };
-    let len = log.len().map_err(|e| e.to_string())?;
-    let clean = |bytes: &[u8]| -> String {
-        let open = String::from_utf8_lossy(bytes);
-        open.lines().map(|l| engine.filter.clean(&sanitise::line(l, Colour::Drop)) + "\n").collect()
-    };
+    let clean = |line: &str| engine.filter.clean(&sanitise::line(line, Colour::Drop));
+    bounded(log.len().map_err(|e| e.to_string())?, most, read, clean)
+}
+
+/// Head and tail of what is longer than `most` bytes, and whether it is all of it. Whole lines only: a secret that is cut in two would not be
+/// known. `read` gives bytes from an offset on, and where they really begin.
+fn bounded(
+    len: u64,
+    most: usize,
+    read: impl Fn(u64, usize) -> Result<(u64, Vec<u8>), String>,
+    clean: impl Fn(&str) -> String,
+) -> Result<(Vec<u8>, bool), String> {
+    let lines = |bytes: &[u8]| -> String { String::from_utf8_lossy(bytes).lines().map(|l| clean(l) + "\n").collect() };
     if len <= most as u64 {
-        return Ok((clean(&read(0, most)?.1).into_bytes(), true));
+        return Ok((lines(&read(0, most)?.1).into_bytes(), true));
     }
     let half = most / 2;
     let (head, (from, tail)) = (read(0, half)?.1, read(len - half as u64, half)?);
-    // Whole lines: a secret that is cut in two would not be known.
     let head = &head[..head.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1)];
     let skip = tail.iter().position(|b| *b == b'\n').map_or(tail.len(), |i| i + 1);
     let left_out = (from + skip as u64).saturating_sub(head.len() as u64);
-    Ok((format!("{}[{left_out} bytes are left out here]\n{}", clean(head), clean(&tail[skip..])).into_bytes(), false))
+    Ok((format!("{}[{left_out} bytes are left out here]\n{}", lines(head), lines(&tail[skip..])).into_bytes(), false))
 }
 
 /// sha256, in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_keeps_whole_lines_of_its_head_and_of_its_tail() {
+        let text: String = (0..1_000).map(|n| format!("line {n} \u{1b}[31mhunter2\n")).collect();
+        let bytes = text.as_bytes();
+        let read = |at: u64, n: usize| {
+            let at = at as usize;
+            Ok((at as u64, bytes[at..(at + n).min(bytes.len())].to_vec()))
+        };
+        let clean = |l: &str| sanitise::line(l, Colour::Drop).replace("hunter2", "***");
+        let told = |most: usize| {
+            let (got, whole) = bounded(bytes.len() as u64, most, read, clean).unwrap();
+            (String::from_utf8(got).unwrap(), whole)
+        };
+        let (all, whole) = told(bytes.len());
+        assert!(whole && all.lines().count() == 1_000 && !all.contains("hunter2") && !all.contains('\u{1b}'));
+        for most in [0, 1, 2, 40, 333, 4_096] {
+            let (cut, whole) = told(most);
+            assert!(
+                !whole && cut.len() <= most + 60 && !cut.contains("hunter") && cut.contains("bytes are left out here"),
+                "{most}: {cut}"
+            );
+            let left: u64 = cut.lines().find_map(|l| l.strip_prefix('[')?.split(' ').next()?.parse().ok()).unwrap();
+            let kept = |l: &&str| !l.starts_with('[');
+            let raw: usize = cut.lines().filter(kept).map(|l| l.len() - "***".len() + "\u{1b}[31mhunter2\n".len()).sum();
+            assert_eq!(raw as u64 + left, bytes.len() as u64, "{most}: nothing is counted twice");
+        }
+    }
 }

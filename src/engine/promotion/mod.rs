@@ -116,7 +116,9 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
         "promote-veto" => Some(Act::Veto),
         _ => None,
     };
-    if let Some(act) = act {
+    // A way back that is on its way is halted like what it takes back; its promotion stays what it is.
+    let back = action.id == "promote-halt" && p.is_going_back();
+    if let Some(act) = act.filter(|_| !back) {
         next(p.state, act, p.halted_in).map_err(refused)?;
     }
     if action.id != "promote-halt"
