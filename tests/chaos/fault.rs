@@ -24,7 +24,7 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit`, promotions by `tests/it/promotion_kills`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -63,6 +63,7 @@ pub const POINTS: &[Point] = &[
     point("promotion.checked", Target::Engine, Doing::BeforeClaim, "-"),
     point("promotion.halted", Target::Engine, Doing::BeforeClaim, "-"),
     point("promotion.resumed", Target::Engine, Doing::BeforeClaim, "-"),
+    point("promotion.packed", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.condemned", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.removed", Target::Engine, Doing::BeforeClaim, "-"),
     point("scheduler.known", Target::Engine, Doing::CatchingUp, ""),

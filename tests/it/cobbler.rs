@@ -1,6 +1,6 @@
 //! `cobbler/reposync` through the whole engine, against a server that can be made to hang, fall silent, forget and do nothing.
 
-mod fake;
+pub mod fake;
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! A night with a real Cobbler 3.3.10 and its real dnf: a compose comes, packages are lost, a sync is cut off, a package goes bad.
+//! A night with a real Cobbler 3.3.10 and its real dnf: a compose comes, packages are lost, a sync is cut off, the server
+//! starts anew, a token ends, somebody stands in between, a package goes bad.
 //!
 //! `tests/lab/cobbler-up.sh` starts the server from packages; where it cannot, the test says so and is skipped.
 
@@ -9,9 +10,11 @@ use std::time::Duration;
 use quarterdeck::demo::catalogue::Repo;
 use quarterdeck::demo::faults::{Fault, Match};
 use quarterdeck::demo::{Estate, advance, publish};
+use quarterdeck::systems::cobbler::{Cobbler, Server};
+use quarterdeck::wire::http::Trust;
 use serde_json::Value;
 
-use crate::support::{Home, free_port, processes_with, skip, until, until_some};
+use crate::support::{Foreground, Home, free_port, processes_with, skip, until, until_some};
 
 struct Lab {
     dir: PathBuf,
@@ -21,12 +24,25 @@ struct Lab {
 impl Lab {
     /// None where the server cannot be had; the reason is the script's last word.
     fn up(dir: &Path) -> Result<Self, String> {
-        let out = script("cobbler-up.sh").arg(dir).arg(free_port().to_string()).output().map_err(|e| e.to_string())?;
+        Self::at(dir, &free_port().to_string())
+    }
+
+    fn at(dir: &Path, port: &str) -> Result<Self, String> {
+        // A token lives for moments: every call must cope with one that ended.
+        let out = script("cobbler-up.sh").arg(dir).arg(port).env("TOKEN_SECONDS", "3").output().map_err(|e| e.to_string())?;
         if !out.status.success() {
             return Err(String::from_utf8_lossy(&out.stderr).trim().lines().last().unwrap_or("no reason was given").to_owned());
         }
         let info = serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())?;
         Ok(Self { dir: dir.to_owned(), info })
+    }
+
+    /// Ends the server, and starts it anew with all that it has on its disk.
+    fn restart(&self) {
+        let port = self.text("url").trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
+        assert!(script("cobbler-down.sh").arg(&self.dir).status().unwrap().success());
+        // The new one is the old one's directory; whoever drops this ends it.
+        std::mem::forget(Self::at(&self.dir, &port).unwrap());
     }
 
     fn text(&self, key: &str) -> &str {
@@ -67,16 +83,43 @@ fn ended(home: &Home, run: &str) -> Value {
     })
 }
 
-/// Ends the `dnf` that works for `dir`, as the kernel or a person would.
-fn end_dnf(dir: &Path) -> bool {
-    let dnf = processes_with(&dir.display().to_string()).into_iter().find(|pid| {
+/// The `dnf` that works for `dir`.
+fn dnf_of(dir: &Path) -> Option<i32> {
+    processes_with(&dir.display().to_string()).into_iter().find(|pid| {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| {
             let words: Vec<&[u8]> = c.split(|b| *b == 0).collect();
             words.iter().any(|w| w.ends_with(b"/dnf")) && words.contains(&b"reposync".as_slice())
         })
-    });
-    let pid = dnf.and_then(rustix::process::Pid::from_raw);
+    })
+}
+
+/// Ends it, as the kernel or a person would.
+fn end_dnf(dir: &Path) -> bool {
+    let pid = dnf_of(dir).and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok())
+}
+
+/// What stands before a Cobbler, and ends with the value.
+struct Proxy {
+    url: String,
+    /// While it is there, everything is answered by a page.
+    flag: PathBuf,
+    _child: Foreground,
+}
+
+fn tls(dir: &Path, upstream: &str) -> Proxy {
+    let make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=lab-ca
+        openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=lab
+        printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > server.ext
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile server.ext";
+    let out = Command::new("sh").args(["-ec", make]).current_dir(dir).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let flag = dir.join("page");
+    let mut c = script("tls-proxy.py");
+    c.arg(upstream).arg(dir.join("server.pem")).arg(dir.join("server.key")).arg(&flag);
+    let mut child = Foreground::start(c);
+    let port = child.line(|l| l.parse::<u16>().is_ok());
+    Proxy { url: format!("https://127.0.0.1:{port}/cobbler_api"), flag, _child: child }
 }
 
 #[test]
@@ -96,15 +139,17 @@ fn a_night_with_a_real_cobbler() {
     let home = Home::new();
     std::fs::write(home.root().join("secret"), lab.text("password")).unwrap();
     std::fs::set_permissions(home.root().join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    home.site(&format!(
-        "[secrets]\nlab = \"file:{}/secret\"\n[cobbler.lab]\nurl = \"{}\"\nuser = \"{}\"\nsecret = \"lab\"\nmirror = \"{}\"\n\
-         [repos.base]\nupstream = [\"{upstream}\"]\ntree = \"{}\"\nwriter = \"cobbler\"\n[content.el9]\nrepos = [\"base\"]\n",
-        home.root().display(),
-        lab.text("url"),
-        lab.text("user"),
-        lab.text("trees"),
-        tree.display()
-    ));
+    let site = |url: &str, more: &str| {
+        home.site(&format!(
+            "[secrets]\nlab = \"file:{}/secret\"\n[cobbler.lab]\nurl = \"{url}\"\nuser = \"{}\"\nsecret = \"lab\"\nmirror = \"{}\"\n{more}\
+             [repos.base]\nupstream = [\"{upstream}\"]\ntree = \"{}\"\nwriter = \"cobbler\"\n[content.el9]\nrepos = [\"base\"]\n",
+            home.root().display(),
+            lab.text("user"),
+            lab.text("trees"),
+            tree.display()
+        ));
+    };
+    site(lab.text("url"), "");
     home.pipeline(
         "sync",
         "format: 1\nname: sync\nstages:\n  - name: sync\n    writes: el9\n    uses: cobbler/reposync\n    with: {cobbler: lab, repos: base, poll: 200ms, set: el9}\n",
@@ -116,8 +161,11 @@ fn a_night_with_a_real_cobbler() {
     let md = |at: &Path| std::fs::read(at.join("repodata/repomd.xml")).unwrap();
 
     // The doctor sees the trap before anybody falls into it.
-    let doctor = home.qd(["--json", "doctor"]).json();
-    let row = doctor["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler lab").cloned().unwrap();
+    let doctor = || {
+        let all = home.qd(["--json", "doctor"]).json();
+        all["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler lab").cloned().unwrap()
+    };
+    let row = doctor();
     assert!(row["state"] == "warn" && row["found"].as_str().unwrap().contains("noarch packages never come into base"), "{row}");
 
     // 1. Cobbler calls it complete, its copy of upstream's repomd.xml is upstream's, and the noarch packages did not come.
@@ -187,7 +235,55 @@ fn a_night_with_a_real_cobbler() {
     let out = home.qd(["step", "mirror/verify", "--with", &at, "--with", &up]).expect(1);
     assert!(out.stderr.contains("partial"), "{out:?}");
 
-    // 5. A bit turns in one package: its size is right, and only its checksum tells.
+    // 5. The server starts anew while it syncs: it has forgotten the task, and nobody takes that for an end.
+    advance(&demo).unwrap();
+    slow();
+    home.qd(["run", "sync"]).expect(0);
+    until("dnf downloads", || dnf_of(&lab.dir).is_some());
+    until("the step knows the task", || home.qd(["log", "sync#6"]).stdout.contains("Reposync"));
+    lab.restart();
+    let row = ended(&home, "sync#6");
+    assert!(row["verdict"] == "failure" && row["detail"].as_str().unwrap().contains("does not know the task"), "{row}");
+    estate.upstream().faults().clear();
+    let run = home.qd(["--json", "run", "sync", "--wait"]).expect(0).json();
+    assert!(told(&run).contains("in-sync"), "{run}");
+
+    // 6. A token that ended while its owner waited is fetched anew, and the work is begun once.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = Server {
+        name: "lab".into(),
+        url: lab.text("url").parse().unwrap(),
+        user: lab.text("user").into(),
+        password: Some(zeroize::Zeroizing::new(lab.text("password").to_owned())),
+        timeout: Duration::from_secs(60),
+        trust: Trust::default(),
+    };
+    let cobbler = Cobbler::new(server).unwrap();
+    runtime.block_on(cobbler.login()).unwrap();
+    let out = script("cobbler-expire.py").args([lab.text("url"), lab.text("user"), lab.text("password")]).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let before = runtime.block_on(cobbler.events()).unwrap().len();
+    let task = runtime.block_on(cobbler.background_reposync(&["base".to_owned()], 1)).unwrap();
+    until("the task ends", || !runtime.block_on(cobbler.task(&task)).unwrap().is_running());
+    assert_eq!(runtime.block_on(cobbler.events()).unwrap().len(), before + 1);
+
+    // 7. Behind TLS: only with the site's own authority; and a page that somebody puts in between is no Cobbler.
+    let proxy = tls(top.path(), lab.text("url"));
+    site(&proxy.url, "");
+    let row = doctor();
+    assert!(row["state"] == "fail" && row["found"].as_str().unwrap().to_lowercase().contains("certificate"), "{row}");
+    site(&proxy.url, &format!("ca = \"{}\"\n", top.path().join("ca.pem").display()));
+    let row = doctor();
+    assert!(row["state"] != "fail" && row["found"].as_str().unwrap().contains("3.3.10"), "{row}");
+    home.qd(["--json", "run", "sync", "--wait"]).expect(0);
+    std::fs::write(&proxy.flag, "").unwrap();
+    let run = home.qd(["--json", "run", "sync", "--wait"]).expect(1).json();
+    assert!(run["detail"].as_str().unwrap().contains("a web page"), "{run}");
+    std::fs::remove_file(&proxy.flag).unwrap();
+    drop(proxy);
+    site(lab.text("url"), "");
+
+    // 8. A bit turns in one package: its size is right, and only its checksum tells.
     let package = std::fs::read_dir(tree.join("Packages")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&package).unwrap();
     let last = bytes.len() - 1;

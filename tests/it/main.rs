@@ -40,6 +40,7 @@ mod people;
 mod pipelines;
 mod promotion;
 mod promotion_clients;
+mod promotion_full;
 mod promotion_kills;
 mod promotion_lane;
 mod prover;

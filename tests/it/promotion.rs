@@ -37,16 +37,25 @@ fn compose(n: u8) -> Vec<(&'static str, Repo)> {
 impl Estate {
     /// Three datacentres that serve compose 1 and have compose 2 in their trees.
     pub fn new(without: &str, more: &str) -> Self {
-        let write: Write = Box::new(|n, name, at| {
+        Self::of(Self::plain(), without, more)
+    }
+
+    /// Composes of a few packages.
+    pub fn plain() -> Write {
+        Box::new(|n, name, at| {
             for (_, repo) in compose(n).into_iter().filter(|(r, _)| *r == name) {
                 repo.write(at);
             }
-        });
-        Self::of(write, without, more)
+        })
     }
 
     pub fn of(write: Write, without: &str, more: &str) -> Self {
-        let mut e = Self { home: Home::new(), old: Vec::new(), write };
+        Self::on(Home::new(), write, without, more)
+    }
+
+    /// In a home that is there: with a disk of its own for a datacentre, it may be.
+    pub fn on(home: Home, write: Write, without: &str, more: &str) -> Self {
+        let mut e = Self { home, old: Vec::new(), write };
         e.publish(1);
         for dc in DCS {
             let id = e.snapshot(dc);
@@ -280,6 +289,18 @@ fn evidence(e: &Estate, test: &str, id: &str, signed: bool) {
         }
     }
     assert!(seen > 0, "{logs:#}");
+    // And their texts are in the pack itself: of each stage that ran, what its step said.
+    let texts: Vec<(String, String)> = logs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| (l["stage"].as_str().unwrap().to_owned(), std::fs::read_to_string(dir.join(l["file"].as_str().unwrap())).unwrap()))
+        .collect();
+    let stages = ["Verify alder", "Closure", "Switch alder", "Switch birch", "Switch cedar"];
+    for stage in stages {
+        assert!(texts.iter().any(|(s, text)| s == stage && !text.trim().is_empty()), "{stage}: {texts:?}");
+    }
+    assert!(sh(&dir, "ls runs/promotion-soak-1/*.log runs/promotion-rollback-1/*.log").status.success());
     let audit = std::fs::read_to_string(dir.join("audit.json")).unwrap();
     assert!(audit.contains("whole: ") && audit.contains("promote-start"), "{audit}");
     if !signed {

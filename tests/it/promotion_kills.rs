@@ -14,7 +14,7 @@ use crate::support::home::{EXE, run};
 use crate::support::{Foreground, Out, until, until_some};
 
 /// An engine that dies at a point, once.
-fn armed(e: &Estate, point: &str) -> (Foreground, PathBuf) {
+pub fn armed(e: &Estate, point: &str) -> (Foreground, PathBuf) {
     e.qd(&["engine", "stop"]).expect(0);
     static ARMED: AtomicU64 = AtomicU64::new(0);
     let once = e.home.root().join(format!("once-{}", ARMED.fetch_add(1, Ordering::SeqCst)));
@@ -41,7 +41,11 @@ fn an_engine_that_died_between_the_check_and_the_switch_looks_again_before_the_p
         let file = e.home.config().join("calendars/changes.toml");
         if what == "freeze" {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(&file, "zone = \"UTC\"\n[[freeze]]\nfrom = \"2000-01-01\"\nto = \"2000-01-02\"\n").unwrap();
+            std::fs::write(
+                &file,
+                "zone = \"UTC\"\nowner = \"ops\"\nreason = \"none\"\n[[freeze]]\nfrom = \"2000-01-01\"\nto = \"2000-01-02\"\n",
+            )
+            .unwrap();
         }
         let formula = |command: &str| {
             e.home.pipeline(
@@ -69,7 +73,8 @@ fn an_engine_that_died_between_the_check_and_the_switch_looks_again_before_the_p
             }
             "freeze" => {
                 let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-                let text = format!("zone = \"UTC\"\n[[freeze]]\nfrom = \"{day}\"\nto = \"2999-01-01\"\n");
+                let text =
+                    format!("zone = \"UTC\"\nowner = \"ops\"\nreason = \"none\"\n[[freeze]]\nfrom = \"{day}\"\nto = \"2999-01-01\"\n");
                 std::fs::write(&file, text).unwrap();
             }
             // A formula more is required, and has judged nothing.
@@ -139,6 +144,39 @@ fn what_moves_behind_a_halt_or_a_way_back_that_was_decided_holds_that_back_too()
     e.until("ROLLED-BACK");
     assert_eq!(e.all_lead()[..2], e.old[..2]);
     e.served();
+}
+
+#[test]
+fn a_way_back_is_halted_like_what_it_takes_back_and_is_asked_for_again() {
+    let e = Estate::new(WITHOUT, "");
+    let id = e.approved();
+    e.start(&id).expect(0);
+    let row = e.until("IMAGING");
+    e.people(&id);
+    e.until("CLOSED");
+    e.qd(&["do", "promote-halt", &id]).expect(4);
+    // An engine that dies while it packs the evidence leaves no half of it.
+    let pack = e.home.root().join("pack.tar.gz");
+    let evidence = || e.qd(&["evidence", &id, "-o", &pack.display().to_string()]);
+    let (mut engine, once) = armed(&e, "promotion.packed");
+    assert_ne!(evidence().code, 0);
+    engine.wait();
+    assert!(once.exists() && !pack.exists());
+    evidence().expect(0);
+    // Nothing begins while the engine is drained: there is time for second thoughts.
+    e.qd(&["engine", "drain", "--reason", "r"]).expect(0);
+    let back = || e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]);
+    back().expect(0);
+    e.qd(&["do", "promote-halt", &id]).expect(0);
+    until("the run to end", || {
+        let rows = e.home.json(&["get", "runs", "--filter", "pipeline=promotion-rollback"]);
+        rows["rows"][0]["verdict"] == "cancelled"
+    });
+    e.qd(&["do", "undrain", "--reason", "r"]).expect(0);
+    assert_eq!(e.all_lead(), vec![row["to"].as_str().unwrap().to_owned(); 3]);
+    until("it to be asked for again", || back().code == 0);
+    e.until("ROLLED-BACK");
+    assert_eq!(e.all_lead(), e.old);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::cobbler::fake::FakeCobbler;
 use crate::demo_tools::have;
 use crate::mirror::{Repo, read_whole, sha256};
 use crate::promotion::{DCS, Estate, WITHOUT};
@@ -249,4 +250,39 @@ fn signatures_by_the_keys_of_the_site_pass_their_gate_and_a_package_without_one_
     e.qd(&["do", "promote-soak", &id, "--with", "retake=true"]).expect(0);
     until_some("the failed gate", || e.qd(&["why", &id]).stdout.contains("G7 signatures: FAIL: 2 without a good signature").then_some(()));
     assert_eq!(e.promotion()["state"], "GATED");
+}
+
+#[test]
+fn who_installs_from_the_content_is_agreed_to_and_a_silent_cobbler_is_nobody_s_change() {
+    let e = Estate::new(WITHOUT, "");
+    let stable = e.root("alder").join("stable/base");
+    let cobbler = FakeCobbler::start(&stable.display().to_string(), &stable, &e.home.root().join("repo_mirror"));
+    cobbler.state().profiles.push("c9s-phys".into());
+    let site = e.home.config().join("site.toml");
+    let server = format!("[secrets]\nc = \"env:NOTHING\"\n[cobbler.alder]\nurl = \"{}\"\nuser = \"ops\"\nsecret = \"c\"\n", cobbler.url);
+    std::fs::write(&site, std::fs::read_to_string(&site).unwrap() + &server).unwrap();
+    let image = "format: 1\nname: imgbuilder\nlabels: {image: c9s}\nstages:\n  - {name: b, reads: el9-latest, run: 'true'}\n";
+    e.home.pipeline("imgbuilder", image);
+    let id = e.approved();
+    let blast = |key: &str| e.document(&id)["blast"][key].clone();
+    assert_eq!(blast("kickstarts"), json!(["alder: profile c9s-phys by repos base, kickstart c9s.ks"]));
+    assert_eq!(blast("images"), json!(["c9s (pipeline imgbuilder)"]));
+    // It falls silent, and the engine has to start anew: what it said last stands.
+    cobbler.state().mute = true;
+    e.qd(&["engine", "stop"]).expect(0);
+    e.qd(&["get", "promotions"]).expect(0);
+    until_some("the question", || Some(()).filter(|()| cobbler.state().calls.iter().filter(|c| *c == "get_repos").count() >= 2));
+    assert_eq!(
+        (of(&e, &id)["state"].clone(), blast("kickstarts")),
+        (json!("APPROVED"), json!(["alder: profile c9s-phys by repos base, kickstart c9s.ks"]))
+    );
+    // One profile more: nobody has agreed to that.
+    cobbler.state().mute = false;
+    cobbler.state().profiles.push("c9s-vm".into());
+    e.qd(&["engine", "stop"]).expect(0);
+    let row = until(&e, &id, "READY");
+    assert!(row["moved"].as_str().unwrap().is_empty() && row["missing"] == "ops security", "{row}");
+    assert_eq!(blast("kickstarts").as_array().unwrap().len(), 2);
+    e.start(&id).expect(4);
+    assert_eq!(e.all_lead(), e.old);
 }

@@ -3,13 +3,14 @@
 #
 #   cobbler-up.sh DIR PORT      prints one line of JSON once it answers: url, user, password, trees
 #
-# DIR is the test's own; all that Cobbler writes is below it. What is downloaded stays in $QD_LAB_CACHE (~/.cache/quarterdeck/lab), so
+# DIR is the test's own; all that Cobbler writes is below it: called again after cobbler-down.sh, it is the same server started anew. What is downloaded stays in $QD_LAB_CACHE (~/.cache/quarterdeck/lab), so
 # that only the first start takes a minute. REPOSYNC_FLAGS replaces Cobbler's own flags; by default they lose noarch packages, as an
 # installation does that nobody has touched. Exit 3: what it needs cannot be had here, and the last line of stderr says what.
 set -euo pipefail
 dir=${1:?directory} port=${2:?port}
 cache=${QD_LAB_CACHE:-$HOME/.cache/quarterdeck/lab}
 version=3.3.10 user=quarterdeck password=lab-password
+token_seconds=${TOKEN_SECONDS:-3600}
 flags=${REPOSYNC_FLAGS:---newest-only --delete --refresh --remote-time}
 mkdir -p "$dir" "$cache"
 dir=$(cd "$dir" && pwd) cache=$(cd "$cache" && pwd)
@@ -32,9 +33,10 @@ fi
 flock -u 9
 
 # --- a copy whose paths lie below DIR ---------------------------------------------------------------------------------------------------
+etc=$dir/etc/cobbler lib=$dir/var/lib/cobbler www=$dir/www/cobbler
+prepare() {
 mkdir -p "$dir"/{src,bin,log,run}
 tar -xzf "$cache/sdist/cobbler-$version.tar.gz" -C "$dir/src" --strip-components=1
-etc=$dir/etc/cobbler lib=$dir/var/lib/cobbler www=$dir/www/cobbler
 mkdir -p "$etc" "$lib"/{collections,loaders,templates,snippets,scripts,jinja2,backup,grub_config} "$dir"/var/log/cobbler/{tasks,anamon,syslog} \
   "$www"/{repo_mirror,images,links,localmirror,distro_mirror,misc,pub,rendered,repo_profile,repo_system,svc} "$dir"/{tftpboot,share/cobbler,cache}
 for kind in distro profile system repo image mgmtclass package file menu; do
@@ -53,10 +55,14 @@ find "$dir/src/cobbler" "$dir/src/bin" "$etc" -type f -print0 | xargs -0 sed -i 
 ln -sf "$(command -v createrepo_c)" "$dir/bin/createrepo"
 sed -i -e "s#@@webroot@@#$dir/www#g" -e "s#@@tftproot@@#$dir/tftpboot#g" -e "s#@@[a-z_]*@@#$dir/none#g" \
   -e "s#^xmlrpc_port:.*#xmlrpc_port: $port#" -e "s#^restart_dhcp:.*#restart_dhcp: false#" -e "s#^restart_dns:.*#restart_dns: false#" \
+  -e "s#^auth_token_expiration:.*#auth_token_expiration: $token_seconds#" \
   -e "s#^reposync_flags:.*#reposync_flags: \"$flags --setopt=cachedir=$dir/cache/dnf --setopt=persistdir=$dir/cache/persist --setopt=logdir=$dir/log --setopt=retries=1 --setopt=timeout=10\"#" \
   "$etc/settings.yaml"
 printf '%s:Cobbler:%s\n' "$user" "$(python3 -c 'import hashlib, sys; print(hashlib.sha3_512(sys.argv[1].encode()).hexdigest())' "$password")" >"$etc/users.digest"
 chmod 600 "$etc/users.digest"
+touch "$dir/run/prepared"
+}
+[ -e "$dir/run/prepared" ] || prepare
 
 # --- up ---------------------------------------------------------------------------------------------------------------------------------
 export PATH=$dir/bin:$PATH PYTHONPATH=$dir/src PYTHONDONTWRITEBYTECODE=1

@@ -40,6 +40,10 @@ pub struct State {
     pub starts: u32,
     pub logins: u32,
     pub calls: Vec<String>,
+    /// Profiles that have the repository `base`.
+    pub profiles: Vec<String>,
+    /// It takes calls, and answers none.
+    pub mute: bool,
 }
 
 /// One server, with one repository `base`. Ends with the test's process.
@@ -60,7 +64,15 @@ impl FakeCobbler {
     pub fn start(upstream: &str, source: &Path, trees: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/cobbler_api", listener.local_addr().expect("an address"));
-        let state = Arc::new(Mutex::new(State { tasks: Vec::new(), mood: Mood::Works, starts: 0, logins: 0, calls: Vec::new() }));
+        let state = Arc::new(Mutex::new(State {
+            tasks: Vec::new(),
+            mood: Mood::Works,
+            starts: 0,
+            logins: 0,
+            calls: Vec::new(),
+            profiles: Vec::new(),
+            mute: false,
+        }));
         let world = World { state: state.clone(), upstream: upstream.to_owned(), source: source.to_owned(), trees: trees.to_owned() };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -123,6 +135,9 @@ impl World {
 
     fn answer(&self, method: &str, texts: &[String]) -> Option<String> {
         let mut state = self.state.lock().expect("not poisoned");
+        if state.mute {
+            return None;
+        }
         let found = |id: &str, state: &State| state.tasks.iter().find(|t| t.id == id).cloned();
         let status = |t: &Task| {
             format!(
@@ -147,6 +162,16 @@ impl World {
             "get_repo" if first == "base" => value(&self.record()),
             "get_repo" => value(&string("~")),
             "get_repos" => value(&format!("<array><data><value>{}</value></data></array>", self.record())),
+            "get_distros" => value("<array><data></data></array>"),
+            "get_profiles" => {
+                let member = |name: &str, inner: &str| format!("<member><name>{name}</name><value>{inner}</value></member>");
+                let row = |name: &String| {
+                    let repos = format!("<array><data><value>{}</value></data></array>", string("base"));
+                    let own = [member("name", &string(name)), member("repos", &repos), member("autoinstall", &string("c9s.ks"))];
+                    format!("<value><struct>{}</struct></value>", own.concat())
+                };
+                value(&format!("<array><data>{}</data></array>", state.profiles.iter().map(row).collect::<String>()))
+            }
             "get_events" => {
                 let rows = state.tasks.iter().map(|t| format!("<member><name>{}</name><value>{}</value></member>", t.id, status(t)));
                 value(&format!("<struct>{}</struct>", rows.collect::<String>()))
