@@ -43,6 +43,8 @@ pub enum Target {
     Os,
     /// The number of a hold or addition.
     Hold,
+    /// A name of `[repos]` in the site file.
+    Repo,
 }
 
 /// An argument given as `--with NAME=VALUE` to `do`.

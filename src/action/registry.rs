@@ -68,6 +68,19 @@ pub const ALL: &[Action] = &[
         usage: "quarterdeck engine drain [--reason T]",
     },
     Action {
+        id: "freeze",
+        title: "Freeze a repository",
+        doc: "Lets a repository stand still, for 90 days at most: `mirror/sync` of it does nothing and ends well, `cobbler/reposync` of it is refused, \
+              and nobody calls it behind. What it serves stays; a damaged or shrunken tree is still told.",
+        level: Level::L2,
+        roles: OPERATORS,
+        target: Target::Repo,
+        args: &[Arg { name: "until", required: true, doc: "its end: a duration such as 7d, or a time, RFC 3339" }],
+        parameters: false,
+        undo: "quarterdeck do thaw REPO",
+        usage: "quarterdeck do freeze REPO --with until=7d --reason T --confirm REPO",
+    },
+    Action {
         id: "hold-add",
         title: "Hold a package",
         doc: "The next candidate keeps the package as it is served now, whatever upstream says. Owner and reason, 14 days at most; it is laid \
@@ -355,6 +368,19 @@ pub const ALL: &[Action] = &[
         parameters: false,
         undo: "quarterdeck engine start",
         usage: "quarterdeck engine stop",
+    },
+    Action {
+        id: "thaw",
+        title: "End a freeze",
+        doc: "Lets a repository that was frozen move again: the next sync brings what upstream has. One that the site file freezes moves when its \
+              line is taken out there.",
+        level: Level::L2,
+        roles: OPERATORS,
+        target: Target::Repo,
+        args: &[],
+        parameters: false,
+        undo: "quarterdeck do freeze REPO; what a sync has brought stays",
+        usage: "quarterdeck do thaw REPO --reason T --confirm REPO",
     },
     Action {
         id: "undrain",

@@ -17,6 +17,9 @@ pub struct RepoDoc {
     /// Snapshots that hold it, newest first.
     pub snapshots: Vec<SnapshotDoc>,
     pub space: Vec<SpaceDoc>,
+    /// The pipeline that takes a snapshot of it and does nothing else; null where there is none.
+    #[serde(default)]
+    pub snapshots_by: Option<String>,
     pub used_by: Vec<UseDoc>,
     /// What nobody can say, and what would.
     pub unknown: Vec<String>,

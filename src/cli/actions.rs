@@ -38,5 +38,6 @@ fn word(target: Target) -> &'static str {
         Target::Promotion => "promotion",
         Target::Os => "OS major",
         Target::Hold => "hold",
+        Target::Repo => "repository",
     }
 }

@@ -77,6 +77,7 @@ fn trees(ctx: &Ctx, wanted: Option<&Path>) -> Result<String, Failure> {
 pub const SHIPPED: &[(&str, &str)] = &[
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
+    ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
 ];

@@ -23,7 +23,7 @@ pub fn write(line: Line<'_>) -> String {
     let mut out: Vec<String> = must
         .split(' ')
         .map(|word| match word {
-            "RUN" | "PIPELINE" | "NAME" | "PROMOTION" | "OS" | "NUMBER" => quoted(line.target),
+            "RUN" | "PIPELINE" | "NAME" | "PROMOTION" | "OS" | "NUMBER" | "REPO" => quoted(line.target),
             other => other.to_owned(),
         })
         .collect();

@@ -97,6 +97,7 @@ pub const VIEW: &[Command] = &[
     view("right", "Right", "To the cell on the right."),
     view("runs", "Runs", "All runs, newest first."),
     view("schedule", "Schedule", "What is due, what ran, what was missed and why."),
+    view("snapshot", "Snapshot now", "Runs the pipeline that takes a snapshot of what holds this repository, after a look at it."),
     view("sort", "Sort", "By the next column."),
     view("sort-backwards", "Sort backwards", "Turns the order round."),
     view("story", "Story", "Only what became of the promotion, and when; again shows all."),

@@ -107,6 +107,7 @@ fn follows(what: &str, table: &str) -> bool {
         || (table == "schedule" && what == "due")
         || (matches!(table, "promotions" | "holds") && matches!(what, "audit" | "decisions" | "versions"))
         || (matches!(table, "runs" | "repos") && what == "versions")
+        || (table == "repos" && matches!(what, "audit" | "decisions"))
 }
 
 /// Whether a comparison of these words is another one once rows of `table` have moved: what a fingerprint names does not change.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 
-/// What was decided. Later kinds (exception, ack, freeze) are added here.
+/// What was decided. Later kinds (exception, ack) are added here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -23,6 +23,8 @@ pub enum Kind {
     Veto,
     /// Nothing new starts.
     Drain,
+    /// A repository is not to move: its syncs do nothing, and it is compared with nobody.
+    Freeze,
     /// A run is kept whatever retention says.
     Pin,
     /// Something waits for people: a stage of a run, or a whole run that needs a second person.
@@ -30,13 +32,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [Self::Approve, Self::Deny, Self::Drain, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
+    const ALL: [Self; 9] =
+        [Self::Approve, Self::Deny, Self::Drain, Self::Freeze, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",
             Self::Drain => "drain",
+            Self::Freeze => "freeze",
             Self::Hold => "hold",
             Self::Pin => "pin",
             Self::Request => "request",

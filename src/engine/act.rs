@@ -8,7 +8,7 @@ use super::lease::Connection;
 use super::routes::blocking;
 use super::scheduler::{self, Missed};
 use super::state::{Engine, from_store};
-use super::{approvals, plan, preview, promotion, secret_acts};
+use super::{approvals, plan, preview, promotion, repo_acts, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -41,6 +41,8 @@ enum Subject {
     Promotion(Box<promotion::Wish>),
     /// A scheduled start that was missed is made up.
     Missed(Box<Missed>),
+    /// A repository of the site.
+    Repo(String),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
@@ -111,7 +113,9 @@ fn known(request: &Do) -> Result<&'static Action, ApiError> {
     }
     match action.target {
         Target::Engine if !request.target.is_empty() => Err(ApiError::bad(format!("`{}` takes no target", action.id), action.usage)),
-        Target::Run | Target::Pipeline | Target::Secret | Target::Promotion | Target::Os | Target::Hold if request.target.is_empty() => {
+        Target::Run | Target::Pipeline | Target::Secret | Target::Promotion | Target::Os | Target::Hold | Target::Repo
+            if request.target.is_empty() =>
+        {
             Err(ApiError::bad(format!("`{}` needs a target", action.id), action.usage))
         }
         _ => Ok(action),
@@ -183,7 +187,7 @@ fn unmoved(found: &Subject, request: &Do) -> Result<(), ApiError> {
             Some(p) => (p.id.clone(), p.sha.clone()),
             None => return Ok(()),
         },
-        Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) => return Ok(()),
+        Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) | Subject::Repo(_) => return Ok(()),
     };
     if *seen == now {
         return Ok(());
@@ -208,6 +212,9 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     }
     if action.target == Target::Secret {
         return Ok((Subject::Secret(secret_acts::entry_of(engine, site, request)?), Level::L1));
+    }
+    if action.target == Target::Repo {
+        return Ok((Subject::Repo(repo_acts::check(engine, site, action, request)?), action.level));
     }
     if matches!(action.target, Target::Promotion | Target::Os | Target::Hold) {
         let (wish, level) = promotion::check(engine, site, caller, action, request)?;
@@ -382,6 +389,7 @@ async fn perform(
             };
             Ok(done(Some(run), message))
         }
+        Subject::Repo(name) => repo_acts::perform(engine, action, request, &name, note(&repo_acts::subject(&name), None)).await,
         Subject::Promotion(wish) => promotion::perform(engine, caller, action, request, *wish).await,
         Subject::Secret(entry) => {
             let name = request.target.as_str();

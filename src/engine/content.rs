@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::cobbler::Flights;
+use super::repo_acts;
 use crate::base::clock::Clock;
 use crate::config::Site;
 use crate::domain::content::{Fingerprint, Reading as Full};
@@ -173,6 +174,14 @@ impl ContentProbe for SiteContent {
             let r = self.look(&set).await;
             Reading { fp: r.fp.into(), md: r.md.into(), detail: r.detail }
         })
+    }
+
+    fn frozen(&self, repo: &str, tree: &str) -> Option<String> {
+        let (site, store) = ((self.site)()?, self.store.get()?);
+        let same = |at: &str| !at.is_empty() && !tree.is_empty() && at.trim_end_matches('/') == tree.trim_end_matches('/');
+        let now_us = self.clock.now().as_microsecond();
+        let named = site.repos.iter().filter(|(name, r)| *name == repo || same(&r.tree));
+        named.map(|(name, _)| name).find_map(|name| repo_acts::frozen(store, name, now_us)).map(|f| f.text)
     }
 
     fn busy<'a>(&'a self, sets: &'a [String], trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {

@@ -205,6 +205,12 @@ impl Places<'_> {
         if let Some(repos) = own.flat_map(|p| &p.dcs).find_map(|dc| snapshots::pointer(&dc.root, pointer)) {
             return Ok(repos);
         }
+        // What hosts of a datacentre read live, where it has trees of its own.
+        let dcs = self.site.promotion.values().filter(|p| p.set == set).flat_map(|p| &p.dcs);
+        if let Some(dc) = dcs.into_iter().find(|dc| dc.name == pointer && !dc.trees.is_empty()) {
+            let named = dc.trees.iter().filter_map(|t| t.split_once('='));
+            return Ok(named.map(|(name, at)| RepoAt { name: name.to_owned(), at: at.to_owned() }).collect());
+        }
         // Of several roots with such a pointer, those count whose repositories are the set's.
         let wanted: HashSet<&str> = live.iter().map(|r| r.name.as_str()).collect();
         let mut hits: Vec<(PathBuf, Vec<RepoAt>)> = Vec::new();

@@ -32,6 +32,7 @@ pub mod plan;
 mod presence;
 mod preview;
 mod promotion;
+mod repo_acts;
 mod repo_page;
 mod routes;
 pub mod rows;

@@ -13,6 +13,8 @@ use crate::config::Site;
 use crate::config::site::Repo;
 use crate::domain::freshness::{Observed, Trouble};
 use crate::domain::run::Verdict;
+use crate::pipeline::File;
+use crate::pipeline::model::{Step, StepAction};
 use crate::store::RunsQuery;
 use crate::systems::repo::Tree;
 use crate::wire::address;
@@ -36,6 +38,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
     };
     let roots = places::roots(&site);
     let users = users(engine, &site, name);
+    let snapshots_by = users.iter().find(|u| u.how.starts_with(KEEPS)).map(|u| u.name.clone());
     let writer = users.iter().find(|u| u.how.starts_with("writes")).map(|u| u.name.clone());
     let (syncs, usual_ms) = syncs(engine, writer.as_deref())?;
     let os = trees::os(&site, name);
@@ -50,6 +53,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         usual_ms,
         snapshots: snapshots(&roots, name),
         space: space(repo, &roots, &os),
+        snapshots_by,
         used_by: used_by(&site, name, repo, users),
         unknown: vec!["hosts: no source (add [salt])".into(), "images: no source (add [koji])".into()],
         holds: promotion::holds::table(engine)?.into_iter().filter(counts).collect(),
@@ -101,7 +105,8 @@ fn users(engine: &Engine, site: &Site, name: &str) -> Vec<UseDoc> {
         let Some(file) = catalog::judge(dirs, pipeline, uid, &catalog).ok().and_then(|j| j.file) else { continue };
         let writes: BTreeSet<&String> = file.stages.iter().flat_map(|s| &s.writes).map(|s| &s.value).filter(|s| holds(s)).collect();
         let reads: BTreeSet<&String> = file.stages.iter().flat_map(|s| &s.reads).map(|s| &s.value).filter(|s| holds(s)).collect();
-        for (how, sets) in [("writes", writes), ("reads", reads)] {
+        let keeps = keeps(&file);
+        for (how, sets) in [("writes", writes), (if keeps { KEEPS } else { "reads" }, reads)] {
             if !sets.is_empty() {
                 let sets: Vec<&str> = sets.into_iter().map(String::as_str).collect();
                 out.push(UseDoc { kind: "pipeline".into(), name: pipeline.clone(), how: format!("{how} {}", sets.join(" ")) });
@@ -110,6 +115,20 @@ fn users(engine: &Engine, site: &Site, name: &str) -> Vec<UseDoc> {
     }
     out.sort_by_key(|u| !u.how.starts_with("writes"));
     out
+}
+
+/// What a pipeline does that takes a snapshot and nothing else.
+const KEEPS: &str = "takes a snapshot of";
+
+/// Whether a pipeline takes snapshots, and its stages change nothing else.
+fn keeps(file: &File) -> bool {
+    let kind = |s: &Step| match &s.action {
+        StepAction::Uses { kind, .. } => kind.value.clone(),
+        _ => String::new(),
+    };
+    let kinds: Vec<String> = file.stages.iter().flat_map(|s| &s.steps).map(kind).collect();
+    let harmless = ["mirror/snapshot", "mirror/verify", "content/closure", "content/signatures"];
+    kinds.iter().any(|k| k == "mirror/snapshot") && kinds.iter().all(|k| harmless.contains(&k.as_str()))
 }
 
 fn syncs(engine: &Engine, writer: Option<&str>) -> Result<(Vec<SyncDoc>, Option<u64>), ApiError> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::catalog;
 use super::freshness::{self, Given, RepoBoard};
 use super::model::Edit;
+use super::repo_acts;
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
@@ -67,6 +68,7 @@ pub const REPOS: &[&str] = &[
     "arch",
     "oob",
     "stable_fp",
+    "frozen_until",
 ];
 pub const MIRRORS: &[&str] = &[
     "repo",
@@ -217,7 +219,8 @@ fn given<'a>(engine: &Engine, site: &'a Site, name: &'a str, last: &'a BTreeMap<
         })
     };
     let verified = places(repo).into_iter().filter_map(|(place, _, at)| Some((place.to_owned(), verified(at)?))).collect();
-    Some((Given { name, repo, now_us: engine.now_us(), frozen: repo.standstill(today), verified }, board))
+    let frozen = repo.standstill(today).or_else(|| repo_acts::frozen(&engine.store, name, engine.now_us()).map(|f| f.text));
+    Some((Given { name, repo, now_us: engine.now_us(), frozen, verified }, board))
 }
 
 /// Place, role and address.
@@ -282,6 +285,13 @@ fn of_repo(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Las
     if let Some((given, board)) = given(engine, site, name, last) {
         row.extend(freshness::repo(&given, &board));
         at = board.places.values().filter_map(|p| p.checked_us).min().or(at);
+    }
+    if let Some(f) = repo_acts::frozen(&engine.store, name, engine.now_us()) {
+        row.insert("frozen_until".into(), json!(rows::time(f.until_us)));
+        // One that nobody looks at stands still all the same.
+        if row.get("frozen").is_none_or(Value::is_null) {
+            row.insert("frozen".into(), json!(f.text));
+        }
     }
     if row.get("arch").is_none_or(Value::is_null) {
         row.insert("arch".into(), json!(arch_of_address(repo)));

@@ -63,6 +63,23 @@ struct Version {
     also: Vec<String>,
     /// The set's own trees hold it now.
     own: bool,
+    /// The word for a datacentre's live trees that hold it.
+    live: String,
+}
+
+/// What live trees were seen to hold.
+struct Seen {
+    fp: String,
+    packages: Option<u64>,
+    bytes: Option<u64>,
+    /// They are trees of their own, not the set's.
+    apart: bool,
+}
+
+impl Seen {
+    fn of(fp: String) -> Self {
+        Self { fp, packages: None, bytes: None, apart: false }
+    }
 }
 
 /// By set and fingerprint.
@@ -88,8 +105,9 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
         let mut out: Vec<((String, i64, String), Row)> = Vec::new();
         for ((set, fp), v) in &all {
             let of = places.get(set).copied().unwrap_or(0).max(1);
-            // Newest first within a set; what nobody knows the age of comes last.
-            out.push(((set.clone(), -v.first_us.unwrap_or(0), fp.clone()), row(set, fp, v, of, lists.has(fp))));
+            // Newest first within a set: what is live and was never seen before is the newest of all.
+            let age = v.first_us.unwrap_or(if v.latest.is_empty() && !v.own { 0 } else { i64::MAX });
+            out.push(((set.clone(), -age, fp.clone()), row(set, fp, v, of, lists.has(fp))));
         }
         out.sort_by(|a, b| a.0.cmp(&b.0));
         Ok((out.into_iter().map(|(_, row)| row).collect(), age, None))
@@ -123,15 +141,20 @@ fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>
             v.bytes = v.bytes.or(Some(reading.bytes));
         }
         let fp = own.as_ref().map(|(fp, _)| fp.as_str());
-        let found = match site.promotion.values().find(|p| p.set == *set && !p.dcs.is_empty()) {
+        let found: Vec<(String, Option<Seen>)> = match site.promotion.values().find(|p| p.set == *set && !p.dcs.is_empty()) {
             Some(table) => table.dcs.iter().map(|dc| (dc.name.clone(), of_dc(engine, set, &dc.name, &dc.trees, fp))).collect(),
-            None => replicas(engine, site, &content.repos, fp),
+            None => replicas(engine, site, &content.repos, fp).into_iter().map(|(dc, fp)| (dc, fp.map(Seen::of))).collect(),
         };
         places.insert(set.clone(), found.len());
-        for (place, fp) in found {
-            let Some(fp) = fp else { continue };
-            let v = all.entry((set.clone(), fp)).or_default();
+        for (place, seen) in found {
+            let Some(seen) = seen else { continue };
+            let v = all.entry((set.clone(), seen.fp)).or_default();
             v.os.clone_from(&content.os);
+            v.packages = v.packages.or(seen.packages);
+            v.bytes = v.bytes.or(seen.bytes);
+            if seen.apart && v.live.is_empty() {
+                v.live = format!("{set}@{place}");
+            }
             v.latest.insert(place);
         }
     }
@@ -139,9 +162,9 @@ fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>
 }
 
 /// What the live trees of a datacentre hold: those that its table names, else the set's own. None where they cannot be read.
-fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&str>) -> Option<String> {
+fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&str>) -> Option<Seen> {
     if trees.is_empty() {
-        return own.map(str::to_owned);
+        return own.map(|fp| Seen::of(fp.to_owned()));
     }
     let named = trees.iter().filter_map(|t| t.split_once('='));
     let repos: Vec<RepoAt> = named.map(|(name, at)| RepoAt { name: name.to_owned(), at: at.to_owned() }).collect();
@@ -149,11 +172,12 @@ fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&st
     let before = engine.live.last.lock().ok().and_then(|l| l.get(&key).cloned());
     let read = contents::read(async { Ok(tokio::time::timeout(LOOK, read_set(&repos, before.as_ref())).await.unwrap_or_default()) });
     let reading = read.unwrap_or_default();
-    let fp = reading.fp.known().map(str::to_owned);
-    if let (Ok(mut last), true) = (engine.live.last.lock(), fp.is_some()) {
+    let fp = reading.fp.known()?.to_owned();
+    let seen = Seen { fp, packages: Some(reading.packages), bytes: Some(reading.bytes), apart: true };
+    if let Ok(mut last) = engine.live.last.lock() {
         last.insert(key, reading);
     }
-    fp
+    Some(seen)
 }
 
 /// The datacentres that serve the set's repositories, and whether each serves what our own trees hold; of another content nobody has read the
@@ -213,6 +237,7 @@ fn row(set: &str, fp: &str, v: &Version, of: usize, listed: bool) -> Row {
         // Trees and snapshots have the changelogs too, a list has not.
         () if !v.snapshots.is_empty() => (fp.to_owned(), ""),
         () if v.own => (format!("{set}@latest"), ""),
+        () if !v.live.is_empty() => (v.live.clone(), ""),
         () if listed => (fp.to_owned(), ""),
         () => (String::new(), "its package list was not kept and no snapshot has it: it cannot be compared"),
     };

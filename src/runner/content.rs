@@ -28,6 +28,12 @@ pub trait ContentProbe: Send + Sync {
     fn busy<'a>(&'a self, _sets: &'a [String], _trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
         Box::pin(async { None })
     }
+
+    /// Why a repository is not to be written by a sync: people decided so. `repo` is its name, `tree` where the sync would write; either is
+    /// enough to know it by. None = it may.
+    fn frozen(&self, _repo: &str, _tree: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What holds a run's reading, where something does. Whoever waits for it holds the weak end and leaves with the run.

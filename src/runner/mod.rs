@@ -43,6 +43,7 @@ mod settle_tests;
 pub mod shim;
 mod spec;
 mod start;
+mod still;
 mod summary;
 pub mod survivors;
 #[cfg(test)]

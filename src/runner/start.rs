@@ -139,6 +139,10 @@ impl Dispatcher {
         if run.step(key).is_some_and(|s| matches!(s.action, crate::pipeline::plan::Action::Pin { .. })) {
             return self.pin_step(id, stage, cell, now);
         }
+        if self.stands_still(id, key, now) {
+            return;
+        }
+        let Some(run) = self.run_mut(id) else { return };
         let names: Vec<String> = run.step(key).map(|s| s.secrets.iter().map(|u| u.name.clone()).collect()).unwrap_or_default();
         let trees = run.step(key).map(|s| snapshots(&s.action)).unwrap_or_default();
         let (name, at_stage) = (run.run.clone(), run.plan.stages[stage as usize].name.clone());

@@ -210,6 +210,16 @@ impl Store {
         })
     }
 
+    /// The newest decision of this kind about this subject that nobody has ended, whether its time is over or not.
+    pub fn open_decision(&self, kind: Kind, subject: &str) -> Result<Option<Decision>, StoreError> {
+        let subject = subject.to_owned();
+        self.read(move |c| {
+            let mut s =
+                c.prepare_cached(&format!("{DECISION} WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL ORDER BY id DESC LIMIT 1"))?;
+            Ok(s.query_row(params![kind.as_str(), subject], decision).optional()?)
+        })
+    }
+
     /// Every decision about a run and its stages, oldest first; ended ones too.
     pub fn decisions_about(&self, run: &RunRef) -> Result<Vec<Decision>, StoreError> {
         let run = run.to_string();

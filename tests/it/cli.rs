@@ -213,7 +213,7 @@ fn a_site_that_was_just_made_is_clean_and_its_pipelines_have_a_plan() {
         let trees = mirror.map_or_else(|| home.state().join("mirror").display().to_string(), str::to_owned);
         assert_eq!(home.qd(args).expect(0).json()["mirror"], json!(trees));
         let checked = home.json(&["site", "check"]);
-        assert_eq!((&checked["diagnostics"], checked["fine"].as_array().unwrap().len()), (&json!([]), 5), "{checked}");
+        assert_eq!((&checked["diagnostics"], checked["fine"].as_array().unwrap().len()), (&json!([]), 6), "{checked}");
         let told = home.qd(["site", "check"]).expect(0).stdout;
         for name in [
             "site.toml",
@@ -221,6 +221,7 @@ fn a_site_that_was_just_made_is_clean_and_its_pipelines_have_a_plan() {
             "rpmcanary.yml",
             "promote-latest.yml",
             "rollback-stable.yml",
+            "snapshot-latest.yml",
             "2 repositories, 1 content set",
         ] {
             assert!(told.contains(name), "{name}: {told}");

@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Two composes of the demo as they lie upstream: `a` and `b`, each with both repositories.
-fn composes(home: &Home) -> [PathBuf; 2] {
+pub fn composes(home: &Home) -> [PathBuf; 2] {
     let demo = home.root().join("demo");
     let up = {
         let estate = Estate::start(&demo, 11).unwrap();
@@ -186,7 +186,7 @@ fn contents_are_found_by_set_pointer_snapshot_and_fingerprint() {
     }
 }
 
-fn ids(root: &Path) -> BTreeSet<String> {
+pub fn ids(root: &Path) -> BTreeSet<String> {
     std::fs::read_dir(root.join("snapshots")).into_iter().flatten().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 

@@ -16,6 +16,7 @@ mod console_long;
 mod console_pty;
 mod console_real;
 mod content;
+mod content_parts;
 mod contract;
 mod demo_hostile;
 mod demo_nightly;

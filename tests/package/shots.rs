@@ -13,9 +13,11 @@ use quarterdeck::theme::{Depth, Glyphs, Look, Theme, built_in};
 use ratatui::buffer::Buffer;
 
 /// File, screen, columns and rows, theme.
-pub const SHOTS: [(&str, &str, (u16, u16), &str); 5] = [
+pub const SHOTS: [(&str, &str, (u16, u16), &str); 7] = [
     ("home.svg", "home", (100, 30), "dark"),
     ("jobs.svg", "jobs", (100, 26), "dark"),
+    ("mirrors.svg", "mirrors", (120, 38), "dark"),
+    ("content.svg", "content", (120, 34), "light"),
     ("run.svg", "run sync-mirrors#2", (100, 24), "dark"),
     ("audit.svg", "audit", (100, 24), "light"),
     ("schedule.svg", "schedule", (100, 14), "deuteranopia"),

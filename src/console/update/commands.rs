@@ -69,7 +69,9 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         // As fingers know it.
         "w" => Ok(run(model, "edit-save")),
         _ if !rest.is_empty() && word.starts_with("do-") => match command::find(word) {
-            Some(Meaning::Do(action)) if action.target == Target::Os || action.target == Target::Hold => open::open_on(model, action, rest),
+            Some(Meaning::Do(action)) if matches!(action.target, Target::Os | Target::Hold | Target::Repo) => {
+                open::open_on(model, action, rest)
+            }
             Some(_) => Err(format!("{word} is done to the row under the cursor: it takes no argument here")),
             None => Err(format!("no command `{word}`")),
         },
@@ -134,6 +136,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "cves" => part(model, Part::Cves),
         "calendar" => part(model, Part::Calendar),
         "copy-url" => return contents::copy_url(model),
+        "snapshot" => return contents::snapshot(model),
         "graph" | "history" | "out-of-band" | "replicas" | "swap" | "used-by" if contents::run(model, id) => {}
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),

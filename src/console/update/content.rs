@@ -36,7 +36,9 @@ pub fn needs(model: &Model) -> Vec<Question> {
         Kind::Mirrors if rested(model) => {
             let Some(row) = current(model) else { return Vec::new() };
             let mut out = vec![Question::Repo(word::text(row, "repo"))];
-            if model.size.0 >= ROOM.0 && model.size.1 >= ROOM.1 {
+            // Which datacentre holds latest is in their rows: without them another question would be asked first.
+            let places = model.rows(&Question::Rows { what: "mirrors", limit: PAGE }).is_some();
+            if places && model.size.0 >= ROOM.0 && model.size.1 >= ROOM.1 {
                 out.extend(repo_pair(model, row).map(|p| p.question("sources")));
             }
             out
@@ -123,7 +125,9 @@ fn served(rows: &[Row], here: &Row) -> Result<Pair, String> {
     if word::text(stable, "fp") == word::text(latest, "fp") {
         return Err(format!("latest and stable of {set} hold the same"));
     }
-    of(stable, latest)
+    let pair = of(stable, latest)?;
+    let called = |r: &Row, role: &str| format!("{} ({role})", name(r, "compose", "fp"));
+    Ok(Pair { names: (called(stable, "stable"), called(latest, "latest")), ..pair })
 }
 
 fn of(a: &Row, b: &Row) -> Result<Pair, String> {

@@ -2,6 +2,7 @@
 
 use super::commands::push;
 use super::content::{self, compared};
+use super::open;
 use crate::console::model::screen::{Kind, Pair, Side};
 use crate::console::model::{List, Model, Screen};
 use crate::console::msg::Effect;
@@ -123,6 +124,28 @@ pub fn copy_url(model: &mut Model) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Asks whether the pipeline is to be run that takes a snapshot of what holds this repository, and does nothing else.
+pub fn snapshot(model: &mut Model) -> Vec<Effect> {
+    let repo = content::current(model).map(|r| word::text(r, "repo")).unwrap_or_default();
+    let known = model.repo(&repo).map(|d| d.snapshots_by.clone());
+    let why = match (&model.screen().kind, known) {
+        (Kind::Mirrors, Some(Some(pipeline))) => match crate::action::find("run").map(|run| open::open_on(model, run, &pipeline)) {
+            Some(Ok(effects)) => return effects,
+            Some(Err(why)) => why,
+            None => "this version runs no pipelines".to_owned(),
+        },
+        (Kind::Mirrors, Some(None)) => {
+            format!(
+                "no pipeline takes a snapshot of what holds {repo} and does nothing else: its stages `reads:` the set and use mirror/snapshot"
+            )
+        }
+        (Kind::Mirrors, None) => format!("what uses {repo} is not known yet: a moment"),
+        _ => "3 shows repositories: a snapshot is taken there".to_owned(),
+    };
+    model.complain(format!("Snapshot: {why}"));
+    Vec::new()
 }
 
 /// The command line that shows the same comparison.

@@ -22,12 +22,22 @@ pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
     if action.always() {
         return at_once(model, action);
     }
+    let action = turned(model, action);
     match begin(model, action, None) {
         Ok(opening) => opened(model, opening),
         Err(why) => {
             model.complain(format!("{}: {why}", action.title));
             Vec::new()
         }
+    }
+}
+
+/// One key freezes and thaws: what is frozen is thawed.
+fn turned(model: &Model, action: &'static Action) -> &'static Action {
+    let frozen = || super::content::current(model).is_some_and(|r| !word::text(r, "frozen_until").is_empty());
+    match action.id {
+        "freeze" if frozen() => crate::action::find("thaw").unwrap_or(action),
+        _ => action,
     }
 }
 
@@ -82,7 +92,7 @@ pub fn why_not(model: &Model, action: &Action) -> Option<String> {
 }
 
 fn of_promotions(action: &Action) -> bool {
-    matches!(action.target, Target::Promotion | Target::Os | Target::Hold)
+    matches!(action.target, Target::Promotion | Target::Os | Target::Hold | Target::Repo)
 }
 
 /// `named`: what the palette says that it is to be done to.
@@ -161,7 +171,7 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
     let here = matches!(model.screen().kind, Kind::Pipeline(_)).then_some("pipelines");
     let what = here.or_else(|| model.screen().pane().map(|(p, _)| p.what));
     match (action.target, what) {
-        (Target::Promotion | Target::Os | Target::Hold, _) => promotions::target(model, action, id),
+        (Target::Promotion | Target::Os | Target::Hold | Target::Repo, _) => promotions::target(model, action, id),
         (Target::Pipeline, Some("pipelines" | "schedule")) => Ok(id.to_owned()),
         (Target::Pipeline, Some("due" | "occurrences" | "needs")) if !id.contains('#') => Ok(id.to_owned()),
         (Target::Pipeline, Some("repos")) => {
@@ -355,6 +365,7 @@ fn touches(model: &Model, o: &Opening) -> String {
         (Target::Engine, _) => "the engine as a whole".to_owned(),
         (Target::Os, [one]) if o.action.id == "promote" => format!("a new promotion of {one}: nothing moves before its soak"),
         (Target::Os, [one]) => format!("the next candidate of {one}"),
+        (Target::Repo, [one]) if o.action.id == "freeze" => format!("{one}: its syncs do nothing until then"),
         (Target::Pipeline, [one]) => {
             let mut out = format!("one new run of {one}");
             if let Some(p) = plan(model, one) {
@@ -370,7 +381,7 @@ fn touches(model: &Model, o: &Opening) -> String {
         (Target::Pipeline, _) => several("new runs, one of each"),
         (_, [one]) => one.clone(),
         (Target::Promotion, _) => several("promotions"),
-        (Target::Os | Target::Hold, _) => several("objects"),
+        (Target::Os | Target::Hold | Target::Repo, _) => several("objects"),
         (Target::Run | Target::Secret, _) => several("runs"),
     }
 }

@@ -49,6 +49,8 @@ pub fn target(model: &Model, action: &Action, id: &str) -> Result<String, String
         Target::Promotion if promotion => Ok(id.to_owned()),
         Target::Os if promotion || is_content(model) => os().ok_or_else(|| format!("the OS of `{id}` is not known")),
         Target::Promotion => Err("it is done to a promotion: 6 shows them".to_owned()),
+        Target::Repo if what == "repos" => Ok(id.to_owned()),
+        Target::Repo => Err("it is done to a repository: 3 shows them".to_owned()),
         Target::Hold if what == "holds" => Ok(id.to_owned()),
         Target::Hold if is_content(model) => Err("it is done to a hold: tab goes to them".to_owned()),
         Target::Hold => Err("it is done to a hold: g c shows them".to_owned()),
@@ -59,6 +61,12 @@ pub fn target(model: &Model, action: &Action, id: &str) -> Result<String, String
 /// Whether the screen is about contents: an act on an OS is about that of the row under the cursor.
 fn is_content(model: &Model) -> bool {
     matches!(model.screen().kind, Kind::Content | Kind::Diff(_) | Kind::Mirrors)
+}
+
+/// The row of a repository.
+fn repo<'a>(model: &'a Model, name: &str) -> Option<&'a Row> {
+    let rows = model.rows(&Question::Rows { what: "repos", limit: PAGE })?;
+    rows.rows.iter().find(|r| word::text(r, "repo") == name)
 }
 
 /// The row of a hold or an addition.
@@ -73,6 +81,16 @@ pub fn why_not(model: &Model, action: &Action, target: &str) -> Option<String> {
         let rows = model.rows(&Question::Rows { what: "promotions", limit: PAGE })?;
         let open = |r: &&Row| word::text(r, "os") == target && state(r).is_some_and(|s| !s.is_over());
         return rows.rows.iter().find(open).map(|r| format!("{} is open: one of each OS at a time", word::text(r, "promotion")));
+    }
+    if action.target == Target::Repo {
+        let row = repo(model, target)?;
+        let (frozen, until) = (word::text(row, "frozen"), word::text(row, "frozen_until"));
+        return match (action.id, until.is_empty(), frozen.is_empty()) {
+            (_, true, false) => Some(format!("the site file lets {target} stand still: {frozen}")),
+            ("thaw", true, true) => Some(format!("{target} is not frozen")),
+            // The same key ends it.
+            _ => None,
+        };
     }
     if action.target == Target::Hold {
         let row = hold(model, target)?;
@@ -112,6 +130,7 @@ pub fn read(action: &Action, target: &str) -> Question {
     match action.target {
         Target::Promotion => Question::Promotion(target.to_owned()),
         Target::Hold => Question::Rows { what: "holds", limit: PAGE },
+        Target::Repo => Question::Rows { what: "repos", limit: PAGE },
         _ => Question::Rows { what: "promotions", limit: PAGE },
     }
 }
@@ -132,6 +151,17 @@ pub fn basis(doc: &Row) -> String {
 /// What is told of it, in order.
 pub fn facts(model: &Model, action: &Action, target: &str) -> Vec<(String, String)> {
     let mut out = Vec::new();
+    if let Some(row) = repo(model, target).filter(|_| action.target == Target::Repo) {
+        out.push(("now".to_owned(), format!("{target} is {}: {}", word::text(row, "freshness"), word::text(row, "detail"))));
+        let others = match word::text(row, "writer").as_str() {
+            "quarterdeck" => String::new(),
+            writer => format!("its tree is written by {writer}, whose own schedule goes on"),
+        };
+        if !others.is_empty() {
+            out.push(("but".to_owned(), others));
+        }
+        return out;
+    }
     if let Some(row) = hold(model, target).filter(|_| action.target == Target::Hold) {
         let what = if word::text(row, "nevra").is_empty() { word::text(row, "package") } else { word::text(row, "nevra") };
         out.push((

@@ -17,8 +17,8 @@ use crate::theme::{Look, Role};
 pub const SOURCES: &[Column] = &[
     Column::left("SOURCE", "source", 14, 3),
     Column::left("CHANGE", "change", 6, 0),
-    Column::left("WAS", "old", 9, 2),
-    Column::left("IS", "new", 9, 2),
+    Column::left("WAS", "old", 14, 2),
+    Column::left("IS", "new", 14, 2),
     Column::right("PKGS", "packages", 4),
     Column::right("SIZE", "grown_bytes", 7),
     Column::left("CVE", "fixes", 9, 4),
@@ -28,8 +28,8 @@ pub const PACKAGES: &[Column] = &[
     Column::left("PACKAGE", "name", 14, 3),
     Column::left("ARCH", "arch", 7, 0),
     Column::left("CHANGE", "change", 7, 0),
-    Column::left("WAS", "old", 9, 2),
-    Column::left("IS", "new", 9, 2),
+    Column::left("WAS", "old", 13, 2),
+    Column::left("IS", "new", 13, 2),
     Column::right("SIZE", "grown_bytes", 7),
     Column::left("REPO", "repo", 8, 4),
     Column::left("STREAM", "stream", 6, 5),
@@ -202,7 +202,7 @@ fn lines(rows: &[Row], total: u64, room: usize, out: &mut Text) {
         let (known, about) = fixes(r);
         let way = match (version(r, "old"), version(r, "new")) {
             (old, new) if old == "-" => new,
-            (old, new) if new == "-" => old,
+            (old, new) if new == "-" || old == new => old,
             (old, new) => format!("{old} -> {new}"),
         };
         out.hang(

@@ -154,6 +154,8 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("graph", "graph"),
             ("history", "history"),
             ("do-run", "sync"),
+            ("do-freeze", "freeze"),
+            ("snapshot", "snapshot"),
             ("do-hold-add", "hold"),
             ("log", "log"),
         ],

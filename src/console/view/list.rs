@@ -83,7 +83,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Sh
         let (text, role) = match &trust {
             Trust::Asking => ("asking the engine".to_owned(), Role::Dim),
             Trust::None(why) => (why.clone(), Role::Bad),
-            Trust::Now | Trust::Old(_) if rows.is_empty() && list.filter.is_empty() => (shape.empty.to_owned(), Role::Dim),
+            // A filter hides nothing where there is nothing.
+            Trust::Now | Trust::Old(_) if rows.is_empty() && (list.filter.is_empty() || model.total(&shape.pane).unwrap_or(0) == 0) => {
+                (shape.empty.to_owned(), Role::Dim)
+            }
             Trust::Now | Trust::Old(_) => match (&list.only, list.filter.is_empty()) {
                 (Some((_, view)), true) => (format!("no row is in view `{view}`: ] and [ change it"), Role::Warn),
                 _ => {

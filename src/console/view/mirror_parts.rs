@@ -69,6 +69,9 @@ fn time(model: &Model, text: Option<&str>) -> String {
 /// All of it in short: what it holds, its places, stable, syncs, guards.
 pub fn all(model: &Model, row: &Row) -> Text {
     let mut out = title(model, row);
+    if let Some(until) = when::instant(row, "frozen_until") {
+        out.put("FROZEN", format!("until {}: F ends it", when::show(model, until)), Role::Warn);
+    }
     out.put("NEXT", word::text(row, "next"), Role::Key);
     let known = |f: &str| word::short(&word::text(row, f));
     if !known("fp").is_empty() {
@@ -174,7 +177,9 @@ fn guards(model: &Model, row: &Row, doc: &RepoDoc, out: &mut Text) {
     }
     let room: Vec<(&str, u64)> = doc.space.iter().filter_map(|s| Some((s.place.as_str(), s.free_bytes?))).collect();
     match room.iter().min_by_key(|(_, free)| *free) {
-        Some((place, free)) if room.len() > 1 => spans.push((format!("free {}, the least in {place}  ", size::short(*free)), Role::Text)),
+        Some((place, free)) if room.iter().any(|(_, f)| f != free) => {
+            spans.push((format!("free {}, the least in {place}  ", size::short(*free)), Role::Text))
+        }
         Some((_, free)) => spans.push((format!("free {}  ", size::short(*free)), Role::Text)),
         None if !doc.space.is_empty() => spans.push(("free ? (its disks are not seen from here)  ".to_owned(), Role::Unknown)),
         None => {}
@@ -307,7 +312,7 @@ pub fn graph(model: &Model, look: &Look, row: &Row) -> Text {
     let node = |out: &mut Text, lead: &str, p: &Row| {
         let (sign, role) = light(model, p);
         out.spans(vec![
-            (format!("{lead}{:<10} ", place(p)), Role::Strong),
+            (format!("{lead}{:<w$} ", place(p), w = 12 - lead.chars().count().min(2)), Role::Strong),
             (format!("{:<11} ", content::name(p, "compose", "fp")), Role::Text),
             (format!("{sign}{}", word::text(p, "freshness")), role),
         ]);

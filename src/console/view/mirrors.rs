@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Shape};
-use super::{beside, changes, mirror_parts as parts, split, when, word};
+use super::{beside_list, changes, mirror_parts as parts, split, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::Side;
@@ -13,32 +13,28 @@ use crate::console::update::content::{self, ROOM};
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
-/// Where there is room for the architecture, and where there is not.
-const WIDE: &[Column] = &[
-    Column::left("REPO", "repo", 12, 0),
-    Column::left("OS", "os", 4, 4),
-    Column::left("ARCH", "arch", 7, 0),
-    Column::left("LATEST", "compose", 10, 2),
-    Column::right("AGE", "", 5),
-    Column::left("UP", "relation", 3, 0),
-    Column::left("STATE", "freshness", 10, 0),
-    Column::left("STABLE", "stable_compose", 10, 5),
-    Column::right("DRIFT", "drift", 9),
-    Column::right("DCs", "dcs", 4),
-];
-const NARROW: &[Column] = &[
-    Column::left("REPO", "repo", 12, 0),
-    Column::left("OS", "os", 4, 4),
-    Column::left("LATEST", "compose", 10, 2),
-    Column::right("AGE", "", 5),
-    Column::left("UP", "relation", 3, 0),
-    Column::left("STATE", "freshness", 10, 0),
-    Column::left("STABLE", "stable_compose", 10, 5),
-    Column::right("DRIFT", "drift", 9),
-    Column::right("DCs", "dcs", 4),
-];
+/// The columns; `arch` where there is room for the architecture, `added` where something was added out of band.
+fn columns(arch: bool, added: bool) -> Vec<Column> {
+    let mut out = vec![Column::left("REPO", "repo", 12, 0), Column::left("OS", "os", 4, 4)];
+    if arch {
+        out.push(Column::left("ARCH", "arch", 7, 0));
+    }
+    out.extend([
+        Column::left("LATEST", "compose", 10, 0),
+        Column::right("AGE", "changed", 5),
+        Column::left("UP", "relation", 3, 0),
+        Column::left("STATE", "freshness", 10, 0),
+        Column::left("STABLE", "stable_compose", 10, 0),
+        Column::right("DRIFT", "drift", if added { 9 } else { 6 }),
+        Column::right("DCs", "dcs", 4),
+    ]);
+    out
+}
+
+/// What its columns take without the architecture.
+const LIST: u16 = 78;
 /// Columns of a list from which on it shows the architecture.
-const ROOM_FOR_ARCH: u16 = 85;
+const ROOM_FOR_ARCH: u16 = 84;
 /// Rows of the list where a part of the repository has the rest.
 const LISTED: u16 = 7;
 
@@ -61,20 +57,20 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         _ => (area, Rect::default()),
     };
     let (left, detail) = match model.screen().side {
-        Side::All => beside(model, look, upper, buf, 11),
+        Side::All => beside_list(model, look, upper, buf, 11, LIST),
         // One part of the repository: the list gives way to it where they stand one below the other.
         _ if upper.width < ROOM.0 && upper.height > LISTED + 4 => {
             let (above, below) = split(upper, upper.height - LISTED);
             (above, Some(below))
         }
-        _ => beside(model, look, upper, buf, 11),
+        _ => beside_list(model, look, upper, buf, 11, LIST),
     };
     let empty = "no repository is configured: add [repos.NAME] with upstream and replicas to site.toml";
     let more = counts(rows);
     let arch = left.width >= ROOM_FOR_ARCH;
-    let columns = if arch { WIDE } else { NARROW };
+    let columns = columns(arch, rows.iter().any(|r| r.get("oob").and_then(serde_json::Value::as_u64).unwrap_or(0) > 0));
     let cells = |model: &Model, look: &Look, row: &Row| cells(model, look, row, arch);
-    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns, empty, cells: &cells, more });
+    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: &columns, empty, cells: &cells, more });
     let current = list::current(model, &pane, list);
     if let (Some(area), Some(row)) = (detail, current) {
         let text = match model.screen().side {

@@ -121,6 +121,11 @@ fn third(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> (Rect, Opt
 
 /// List and detail: side by side, or the detail in `rows` rows below; no detail where there is no room, or where the list is to be wide.
 fn beside(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u16) -> (Rect, Option<Rect>) {
+    beside_list(model, look, area, buf, rows, 0)
+}
+
+/// The same for a list that has `least` columns of its own at least, where they stand side by side.
+fn beside_list(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u16, least: u16) -> (Rect, Option<Rect>) {
     if model.screen().wide || area.width < LEAST.0 || area.height < LEAST.1 {
         return (area, None);
     }
@@ -128,7 +133,7 @@ fn beside(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u16) -
         let (above, below) = split(area, rows.min(area.height / 2));
         return (above, Some(below));
     }
-    let left = area.width * 62 / 100;
+    let left = (area.width * 62 / 100).max(least.min(area.width * 3 / 4));
     for y in 0..area.height {
         paint::text(buf, area, left, y, look.glyphs.upright, look.style(Role::Border), "");
     }

@@ -30,7 +30,7 @@ use crate::domain::promotion::state::{Act, next};
 use crate::domain::promotion::{Lane, Promotion, SIDES, is_name, roles_of};
 use crate::store::StoreError;
 
-pub use acts::perform;
+pub use acts::{ahead, perform};
 pub use driver::Board;
 
 /// What somebody wants of promotions, once the guard has let it pass.
