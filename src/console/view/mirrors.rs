@@ -21,7 +21,7 @@ fn columns(arch: bool, added: bool) -> Vec<Column> {
     }
     out.extend([
         Column::left("LATEST", "compose", 10, 0),
-        Column::right("AGE", "changed", 5),
+        Column::right("AGE", "changed", 6),
         Column::left("UP", "relation", 3, 0),
         Column::left("STATE", "freshness", 10, 0),
         Column::left("STABLE", "stable_compose", 10, 0),
@@ -34,7 +34,7 @@ fn columns(arch: bool, added: bool) -> Vec<Column> {
 /// What its columns take without the architecture.
 const LIST: u16 = 78;
 /// Columns of a list from which on it shows the architecture.
-const ROOM_FOR_ARCH: u16 = 84;
+const ROOM_FOR_ARCH: u16 = 85;
 /// Rows of the list where a part of the repository has the rest.
 const LISTED: u16 = 7;
 

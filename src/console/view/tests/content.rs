@@ -285,6 +285,31 @@ fn a_hold_is_made_of_the_package_under_the_cursor_and_dropped_by_its_number() {
     assert!(model.dialog.is_none() && model.notice.as_ref().unwrap().text.contains("is over: dropped by ann"));
 }
 
+#[test]
+fn one_key_freezes_and_thaws_and_another_takes_a_snapshot() {
+    let mut model = on_appstream((140, 40));
+    let until = (model.now + jiff::SignedDuration::from_secs(900)).to_string();
+    let armed = crate::api::types::Armed { lease: 7, who: "ann".into(), reason: "INC-1".into(), until };
+    update(&mut model, Msg::Armed(Ok(armed)));
+    press(&mut model, "F");
+    let d = model.dialog.take().unwrap_or_else(|| panic!("{:?}", model.notice));
+    assert_eq!((d.action.id, d.targets.as_slice()), ("freeze", &["appstream9".to_owned()][..]));
+    assert!(d.fields.iter().any(|f| f.name == "until"));
+    // Once it is frozen, the same key ends that.
+    let q = Question::Rows { what: "repos", limit: crate::console::model::screen::PAGE };
+    let mut body = said(&q);
+    body["rows"][0]["frozen"] = json!("frozen until 2026-04-14T08:00:00.000Z by ann: INC-1");
+    body["rows"][0]["frozen_until"] = json!("2026-04-14T08:00:00.000Z");
+    tell(&mut model, &q, &body);
+    assert!(text(&model).contains("FROZEN    until"), "{}", text(&model));
+    update(&mut model, Msg::Key { key: "F".parse().unwrap(), repeat: false });
+    tell(&mut model, &q, &body);
+    assert_eq!(model.dialog.take().map(|d| d.action.id), Some("thaw"));
+    // No pipeline of this site takes snapshots alone: that is said, and what would.
+    press(&mut model, "S");
+    assert!(model.dialog.is_none() && model.notice.as_ref().unwrap().text.contains("mirror/snapshot"), "{:?}", model.notice);
+}
+
 /// The rows of a frame, each with a map of its styles below it: colour and weight are part of what is said.
 fn styled(model: &Model, theme: &str) -> String {
     let theme = Theme::of(theme, &crate::theme::built_in(theme).unwrap().unwrap(), crate::theme::Depth::True);
