@@ -291,6 +291,9 @@ fn of_repo(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Las
         // One that nobody looks at stands still all the same.
         if row.get("frozen").is_none_or(Value::is_null) {
             row.insert("frozen".into(), json!(f.text));
+            for (field, text) in [("state", "frozen"), ("freshness", "frozen"), ("relation", "frozen"), ("detail", f.text.as_str())] {
+                row.insert(field.into(), json!(text));
+            }
         }
     }
     if row.get("arch").is_none_or(Value::is_null) {

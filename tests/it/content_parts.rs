@@ -165,6 +165,7 @@ fn a_repository_that_people_froze_stands_still_until_they_thaw_it() {
     };
     let shown = row("base9");
     assert!(shown["frozen_until"].is_string() && shown["frozen"].as_str().unwrap().contains("the kernel is bad"), "{shown}");
+    assert_eq!(shown["freshness"], "frozen");
     let decided = home.json(&["get", "decisions", "--filter", "kind=freeze"])["rows"].clone();
     assert_eq!((&decided[0]["subject"], &decided[0]["ended"]), (&json!("repo base9"), &Value::Null));
     // Upstream moves on; the sync ends well and touches nothing, and says why.
