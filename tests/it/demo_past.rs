@@ -86,6 +86,16 @@ fn a_demo_begins_with_five_promotions_that_are_over_and_anybody_verifies_their_e
     assert_eq!((waived["gate"].as_str(), waived["second"]["name"].as_str()), (Some("G4"), Some("sec-02")), "{waived}");
     let log = demo.qd(&["--json", "log", "quarterly-promotion#3/Switch alder"]).expect(0).stdout;
     assert!(log.contains("\"time\":\"2025-10-13T14:"), "{log}");
+    // What is over was judged then, and not on what is old today.
+    let socket = std::path::PathBuf::from(demo.ready["socket"].as_str().unwrap());
+    let doc = crate::api::raw(&socket, "GET", "/v1/promotions/PR-2025Q3-el9", "").1;
+    assert!(doc["gates_at"].as_str().unwrap().starts_with("2025-07-14"), "{}", doc["gates_at"]);
+    assert!(
+        doc["gates"].as_array().unwrap().len() == 10 && doc["gates"].as_array().unwrap().iter().all(|g| g["passes"] == true),
+        "{}",
+        doc["gates"]
+    );
+    assert_eq!((doc["gates"][3]["result"].as_str(), doc["gates"][3]["evidence"][0].is_string()), (Some("OK"), true), "{}", doc["gates"][3]);
     // What is served is what the last of them brought, and each datacentre leads to it.
     for dc in ["alder", "birch", "cedar"] {
         let led = std::fs::read_link(demo.state().join("replicas").join(dc).join("el9/stable")).unwrap();

@@ -77,7 +77,11 @@ pub fn gates(model: &Model, doc: &Row, old: bool, shown: Shown, width: u16, look
     let count = |f: &dyn Fn(&Row) -> bool| all.iter().filter(|g| f(g)).count();
     let waived = count(&|g| word::text(g, "result") == "WAIVED");
     let told = if waived > 0 { format!(", {waived} of them waived") } else { String::new() };
-    out.title("GATES", format!("{} of {} pass{told}", count(&|g| flag(g, "passes")), all.len()));
+    let at = when::instant(doc, "gates_at").map(|t| format!(" {}", when::show(model, t))).unwrap_or_default();
+    out.title(
+        "GATES",
+        format!("{} of {} pass{}{told}", count(&|g| flag(g, "passes")), all.len(), if at.is_empty() { at } else { format!("ed{at}") }),
+    );
     let ready = matches!(word::text(doc, "state").as_str(), "GATED" | "DRAFT" | "READY" | "APPROVED");
     let open = |g: &&&Row| !flag(g, "passes");
     let ordered: Vec<&Row> = match ready {

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::compute::{Computed, compute};
+use super::compute::compute;
 use super::look;
 use crate::api::ApiError;
 use crate::domain::promotion::Promotion;
-use crate::domain::promotion::gate::Outcome;
-use crate::domain::promotion::plan::Plan;
+use crate::domain::promotion::gate::{Judged, Outcome};
+use crate::domain::promotion::plan::{GateLine, Plan};
 use crate::domain::promotion::state::State;
 use crate::engine::model::Edit;
 use crate::engine::rows::{self, Row};
 use crate::engine::state::{Engine, from_store};
-use crate::store::PlanRow;
+use crate::store::{GateRow, PlanRow};
 
 pub const PROMOTIONS: &[&str] = &[
     "promotion",
@@ -47,9 +47,14 @@ pub const PROMOTIONS: &[&str] = &[
     "additions",
 ];
 
-/// The newest plan, as it was computed last.
-fn last_plan(plans: &[PlanRow]) -> Option<Plan> {
-    plans.last().and_then(|r| serde_json::from_str(&r.json).ok())
+/// The plan as it was computed last; of what is over, the one that its people agreed to.
+fn plan_row<'a>(p: &Promotion, plans: &'a [PlanRow]) -> Option<&'a PlanRow> {
+    let agreed = || plans.iter().rev().find(|r| r.sha == p.sha);
+    if p.state.is_over() { agreed().or(plans.last()) } else { plans.last() }
+}
+
+fn last_plan(p: &Promotion, plans: &[PlanRow]) -> Option<Plan> {
+    plan_row(p, plans).and_then(|r| serde_json::from_str(&r.json).ok())
 }
 
 fn one_or_many<'a>(items: impl Iterator<Item = Option<&'a str>>) -> Option<String> {
@@ -91,7 +96,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     all.iter()
         .map(|p| {
             let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
-            Ok(row(p, last_plan(&plans).as_ref(), engine.now_us()))
+            Ok(row(p, last_plan(p, &plans).as_ref(), engine.now_us()))
         })
         .collect()
 }
@@ -102,12 +107,24 @@ pub fn publish(engine: &Engine, p: &Promotion) {
     engine.model.publish(vec![Edit::Upsert {
         table: "promotions".into(),
         id: p.id.clone(),
-        row: row(p, last_plan(&plans).as_ref(), engine.now_us()),
+        row: row(p, last_plan(p, &plans).as_ref(), engine.now_us()),
     }]);
 }
 
-fn gates(now: &Computed) -> Value {
-    let gate = |j: &crate::domain::promotion::gate::Judged| {
+/// The gates of what is over, as they were judged when its people agreed: today they would be judged on what is old.
+fn gates_then(p: &Promotion, plans: &[PlanRow], results: &[(u64, GateRow)]) -> Option<(Vec<Judged>, i64)> {
+    let row = plan_row(p, plans).filter(|_| p.state.is_over())?;
+    let plan: Plan = serde_json::from_str(&row.json).ok()?;
+    let detail = |gate: &str| results.iter().find(|(v, g)| *v == row.version && g.gate == gate).map(|(_, g)| g.detail.clone());
+    let judged = |g: GateLine| {
+        let detail = detail(&g.gate).unwrap_or_default();
+        Some(Judged { gate: g.gate.parse().ok()?, outcome: g.outcome, detail, evidence: g.evidence })
+    };
+    Some((plan.gates.into_iter().filter_map(judged).collect(), row.at_us))
+}
+
+fn gates(judged: &[Judged]) -> Value {
+    let gate = |j: &Judged| {
         let (add, accepted) = match &j.outcome {
             Outcome::NoSource { add, accepted } => (Some(add), accepted.as_ref()),
             _ => (None, None),
@@ -117,7 +134,7 @@ fn gates(now: &Computed) -> Value {
             "text": j.outcome.to_string(), "detail": j.detail, "evidence": j.evidence, "add": add, "accepted": accepted,
         })
     };
-    now.gates.iter().map(gate).collect()
+    judged.iter().map(gate).collect()
 }
 
 /// Everything that its screen shows, with the plan as it is at this moment. Blocks.
@@ -126,6 +143,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     let now = compute(engine, &site, p)?;
     let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
     let results = engine.store.gate_results(&p.id).map_err(|e| from_store(&e))?;
+    let then = gates_then(p, &plans, &results);
     let moves: Vec<Value> = now
         .plan
         .moves
@@ -181,7 +199,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
-        "gates": gates(&now), "moves": moves, "holds": now.plan.lines,
+        "gates": gates(then.as_ref().map_or(&now.gates, |(gates, _)| gates)), "gates_at": then.as_ref().map(|(_, at)| rows::time(*at)), "moves": moves, "holds": now.plan.lines,
         "calendar": look::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
         "lane": p.lane, "skips": now.plan.skips, "additions": now.plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
