@@ -78,6 +78,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
     ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
+    ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
 ];

@@ -220,6 +220,7 @@ fn a_site_that_was_just_made_is_clean_and_its_pipelines_have_a_plan() {
             "nightly-repo-updates.yml",
             "rpmcanary.yml",
             "promote-latest.yml",
+            "repo-updates.yml",
             "rollback-stable.yml",
             "snapshot-latest.yml",
             "2 repositories, 1 content set",

@@ -162,6 +162,15 @@ fn a_nightly_really_runs_and_the_next_one_changes_nothing_until_upstream_does() 
     assert!(!fp(3, "fp_after").is_empty());
     assert_ne!(fp(2, "fp_after"), fp(3, "fp_after"));
 
+    // By hand, one of them: there is nothing new, and every package of it is read.
+    let one = demo.qd(&["--json", "run", "repo-updates", "-p", "repo=baseos", "--wait"]).expect(0).json();
+    assert_eq!(
+        (stage(&one, "Update")["verdict"].as_str(), stage(&one, "Verify")["verdict"].as_str()),
+        (Some("success"), Some("success")),
+        "{one}"
+    );
+    demo.mirrored();
+
     // Down, and up again: the same address, the same history.
     demo.down();
     demo.qd(&["engine", "status"]).expect(3);

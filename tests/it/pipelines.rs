@@ -10,6 +10,7 @@ use quarterdeck::steps;
 const SHIPPED: [(&str, &str); 5] = [
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
+    ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),

@@ -13,13 +13,14 @@ use quarterdeck::theme::{Depth, Glyphs, Look, Theme, built_in};
 use ratatui::buffer::Buffer;
 
 /// File, screen, columns and rows, theme.
-pub const SHOTS: [(&str, &str, (u16, u16), &str); 7] = [
+pub const SHOTS: [(&str, &str, (u16, u16), &str); 8] = [
     ("home.svg", "home", (100, 30), "dark"),
     ("jobs.svg", "jobs", (100, 26), "dark"),
     ("mirrors.svg", "mirrors", (120, 38), "dark"),
     ("content.svg", "content", (120, 34), "light"),
     ("run.svg", "run sync-mirrors#2", (100, 24), "dark"),
     ("audit.svg", "audit", (100, 24), "light"),
+    ("promotions.svg", "promotions", (140, 40), "dark"),
     ("schedule.svg", "schedule", (100, 14), "deuteranopia"),
 ];
 
@@ -62,7 +63,9 @@ pub fn styled(screen: &str, size: (u16, u16), theme: &str) -> String {
 }
 
 fn frame(screen: &str, size: (u16, u16), theme: &str) -> (Buffer, Look) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/state.json");
+    // What is promoted is of another day than those nights.
+    let state = if screen == "promotions" { "promotions.json" } else { "state.json" };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(state);
     let saved = Saved::read(&std::fs::read(path).unwrap()).unwrap();
     let mut model = saved.model(Keymap::default_keys(), size);
     // Drawn as the console on its engine shows it.
