@@ -244,6 +244,9 @@ pub struct Demo {
     /// Plain lines, and one nightly, in place of the console
     #[arg(long)]
     pub no_tui: bool,
+    /// A new demo begins without the promotions of past quarters: sooner
+    #[arg(long)]
+    pub no_past: bool,
     #[command(subcommand)]
     pub command: Option<DemoCommand>,
 }

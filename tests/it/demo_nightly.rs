@@ -23,6 +23,13 @@ impl Demo {
         demo
     }
 
+    /// One without a past, for tests that it does not concern: it begins sooner.
+    pub fn young() -> Self {
+        let mut demo = Self::place();
+        demo.up_with(&["--no-past"]);
+        demo
+    }
+
     /// One that is not up yet.
     pub fn place() -> Self {
         let top = tempfile::Builder::new().prefix("qd-demo-").tempdir().unwrap();
@@ -46,7 +53,11 @@ impl Demo {
     }
 
     pub fn up(&mut self) {
-        let mut up = Foreground::start(self.command(&["--json", "demo", "--no-tui"]));
+        self.up_with(&[]);
+    }
+
+    fn up_with(&mut self, more: &[&str]) {
+        let mut up = Foreground::start(self.command(&[&["--json", "demo", "--no-tui"], more].concat()));
         self.ready = serde_json::from_str(&up.line(|_| true)).unwrap();
         self.up = Some(up);
     }
@@ -118,7 +129,7 @@ fn stage<'a>(doc: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn a_nightly_really_runs_and_the_next_one_changes_nothing_until_upstream_does() {
-    let mut demo = Demo::start();
+    let mut demo = Demo::young();
     for key in ["state_dir", "config_dir", "socket", "upstream_url", "mirror_dir"] {
         assert!(!demo.ready[key].as_str().unwrap().is_empty(), "{}", demo.ready);
     }
@@ -182,7 +193,7 @@ fn a_nightly_really_runs_and_the_next_one_changes_nothing_until_upstream_does() 
 
 #[test]
 fn the_engine_is_killed_in_the_middle_of_a_nightly_and_the_run_still_ends_green() {
-    let demo = Demo::start();
+    let demo = Demo::young();
     // Many nightlies, killed at many points; every one must come to its one verdict.
     for n in 1..=4 {
         let run_name = demo.qd(&["--json", "run", "nightly-repo-updates"]).expect(0).json()["run"].as_str().unwrap().to_owned();
@@ -223,7 +234,7 @@ fn in_the_foreground_it_shows_the_nightly_and_ends_with_its_engine() {
     demo.qd(&["engine", "status"]).expect(3);
     // Fresh: the history is gone, and the seed may be another.
     demo.qd(&["demo", "--seed", "5", "--json"]).expect(4);
-    let mut up = Foreground::start(demo.command(&["--json", "demo", "--fresh", "--seed", "5"]));
+    let mut up = Foreground::start(demo.command(&["--json", "demo", "--fresh", "--no-past", "--seed", "5"]));
     let ready: Value = serde_json::from_str(&up.line(|_| true)).unwrap();
     assert_eq!(ready["seed"], 5);
     assert!(demo.runs_of_today().is_empty());
@@ -249,7 +260,7 @@ fn a_directory_that_is_not_the_demos_is_refused_with_4_and_not_touched() {
 
 #[test]
 fn the_demo_promotes_its_nightly_and_goes_one_step_back() {
-    let demo = Demo::start();
+    let demo = Demo::young();
     let promote = |name: &str| demo.qd(&["--json", "run", name, "--confirm", name, "--reason", "shown", "--wait"]);
     // The demo's own two trees; the pairs of the datacentres have tests of their own.
     let own = |r: &Value| r["repo"] == "baseos" || r["repo"] == "appstream" || r["role"] == "other";
@@ -285,7 +296,7 @@ fn the_demo_promotes_its_nightly_and_goes_one_step_back() {
 
 #[test]
 fn three_datacentres_serve_sixteen_pairs_and_each_is_what_it_is() {
-    let demo = Demo::start();
+    let demo = Demo::young();
     let rows = |what: &str| demo.qd(&["--json", "get", what]).expect(0).json()["rows"].as_array().unwrap().clone();
     let repos = until_some("every pair to be looked at", || {
         let all: Vec<Value> = rows("repos").into_iter().filter(|r| r["dcs"].is_string()).collect();

@@ -120,7 +120,13 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     }
     let owner = people::Known::default().owner(ctx.uid);
     let play = |past: &mut demo::past::Past<'_>| past::play(past, ctx.uid);
-    let options = demo::Options { seed: args.seed, fresh: args.fresh, pipelines: &pipelines, owner: &owner, past: Some(&play) };
+    let options = demo::Options {
+        seed: args.seed,
+        fresh: args.fresh,
+        pipelines: &pipelines,
+        owner: &owner,
+        past: (!args.no_past).then_some(&play as &demo::estate::PlayPast<'_>),
+    };
     let estate = Estate::open(dir, &options)?;
     if let Some(why) = estate.pastless() {
         out.note(&format!("{why}; the demo goes on without it, `demo --fresh` tries again"));

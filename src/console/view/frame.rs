@@ -135,6 +135,7 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         paint::text(buf, area, 0, 0, text, look.style(Role::KeyText), look.glyphs.ellipsis);
         return;
     }
+    let own;
     let shown: &[(&str, &str)] = match model.screen().kind {
         Kind::Run(_) => &[
             ("open", "open"),
@@ -181,20 +182,10 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("copy-command", "copy"),
             ("back", "back"),
         ],
-        Kind::Promotions if update::promotions::current(model).is_none() => {
-            &[("refresh", "ask again"), ("filter", "filter"), ("back", "back")]
+        Kind::Promotions | Kind::Promotion(_) => {
+            own = of_promotion(model);
+            &own
         }
-        Kind::Promotions | Kind::Promotion(_) => &[
-            ("do-promote-halt", "halt"),
-            ("do-promote-approve", "approve"),
-            ("do-promote-start", "start"),
-            ("do-promote-resume", "resume"),
-            ("do-promote-rollback", "roll back"),
-            ("help", "help"),
-            ("do-promote-waive", "waive"),
-            ("do-promote-soak", "soak"),
-            ("do-promote-veto", "veto"),
-        ],
         Kind::Log(..) => &[
             ("log-follow", "follow"),
             ("log-search", "search"),
@@ -225,20 +216,72 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     };
     let always: &[(&str, &str)] =
         &[("home", "home"), ("mirrors", "mirrors"), ("promotions", "promote"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
+    // Whatever a row allows, the way to all the rest is kept in sight.
+    let (others, last) = always.split_at(always.len() - if own_last(&model.screen().kind) { 2 } else { 0 });
+    let tail: usize =
+        last.iter().filter_map(|(id, words)| Some(paint::width(&model.keys.keys_of(scopes, id)?) + paint::width(words) + 3)).sum();
     let mut x = 0;
-    for (id, words) in shown.iter().chain(always.iter().filter(|k| !shown.contains(k))) {
+    for (id, words) in shown.iter().chain(others.iter().filter(|k| !shown.contains(k))) {
         let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
         let room = paint::width(&keys) + 1 + paint::width(words) + 2;
-        if usize::from(x) + room > usize::from(area.width) + 2 {
+        if usize::from(x) + room + tail > usize::from(area.width) + 2 {
             break;
         }
-        let dead = id.starts_with("do-") && why_off(model, id).is_some();
-        let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
-        x = paint::text(buf, area, x, 0, &keys, look.style(key), "");
-        x = paint::text(buf, area, x, 0, " ", look.style(text), "");
-        x = paint::text(buf, area, x, 0, words, look.style(text), "");
-        x = paint::text(buf, area, x, 0, "  ", look.style(text), "");
+        x = one(model, look, area, buf, x, (id, &keys, words));
     }
+    for (id, words) in last {
+        let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
+        x = one(model, look, area, buf, x, (id, &keys, words));
+    }
+}
+
+/// The hint of one key; where the next begins.
+fn one(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, x: u16, (id, keys, words): (&str, &str, &str)) -> u16 {
+    let dead = id.starts_with("do-") && why_off(model, id).is_some();
+    let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
+    let x = paint::text(buf, area, x, 0, keys, look.style(key), "");
+    let x = paint::text(buf, area, x, 0, " ", look.style(text), "");
+    let x = paint::text(buf, area, x, 0, words, look.style(text), "");
+    paint::text(buf, area, x, 0, "  ", look.style(text), "")
+}
+
+/// Screens whose own keys depend on the row, and may be many.
+fn own_last(kind: &Kind) -> bool {
+    matches!(kind, Kind::Promotions | Kind::Promotion(_))
+}
+
+/// What the state of this promotion allows, then what shows a part of it.
+fn of_promotion(model: &Model) -> Vec<(&'static str, &'static str)> {
+    const ACTS: [(&str, &str); 9] = [
+        ("do-promote-halt", "halt"),
+        ("do-promote-approve", "approve"),
+        ("do-promote-start", "start"),
+        ("do-promote-resume", "resume"),
+        ("do-promote-rollback", "roll back"),
+        ("do-promote-waive", "waive"),
+        ("do-promote-soak", "soak"),
+        ("do-promote-veto", "veto"),
+        ("do-promote", "open the next"),
+    ];
+    const PARTS: [(&str, &str); 7] = [
+        ("evidence", "evidence"),
+        ("diff", "changes"),
+        ("cves", "CVE"),
+        ("blast", "blast"),
+        ("undo", "way back"),
+        ("calendar", "calendar"),
+        ("story", "story"),
+    ];
+    let Some(id) = update::promotions::current(model) else {
+        return vec![("refresh", "ask again"), ("filter", "filter"), ("back", "back")];
+    };
+    let allowed = |command: &str| match command::find(command) {
+        Some(command::Meaning::Do(action)) => {
+            update::promotions::target(model, action, &id).is_ok_and(|t| update::promotions::why_not(model, action, &t).is_none())
+        }
+        _ => false,
+    };
+    ACTS.into_iter().filter(|(command, _)| allowed(command)).chain(PARTS).collect()
 }
 
 /// Why a key that changes something does nothing here; none where it does.

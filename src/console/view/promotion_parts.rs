@@ -312,7 +312,9 @@ pub fn datacentres(doc: &Row, old: bool) -> Text {
             false => (String::new(), Role::Dim),
         });
         if now != from && now != to {
-            spans.push((format!("  NOW {now}"), Role::Bad));
+            // Where it is over, others have moved it since.
+            let over = super::promotions::is_over(&word::text(doc, "state"));
+            spans.push(if over { (format!("  now {now}"), Role::Dim) } else { (format!("  NOW {now}"), Role::Bad) });
         } else if now == from && flag(m, "switched") {
             spans.push(("  taken back".to_owned(), Role::Warn));
         }

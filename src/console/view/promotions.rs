@@ -48,9 +48,14 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 
 /// `open 1  closed 4`.
 fn counts(rows: &[Row]) -> String {
-    let over = |r: &&Row| matches!(word::text(r, "state").as_str(), "CLOSED" | "ROLLED-BACK" | "VETOED" | "EXPIRED");
+    let over = |r: &&Row| is_over(&word::text(r, "state"));
     let done = rows.iter().filter(over).count();
     if rows.is_empty() { String::new() } else { format!("open {}  over {done}", rows.len() - done) }
+}
+
+/// Nothing of it is to come.
+pub fn is_over(state: &str) -> bool {
+    matches!(state, "CLOSED" | "ROLLED-BACK" | "VETOED" | "EXPIRED")
 }
 
 /// How a state is drawn.

@@ -111,16 +111,17 @@ pub fn publish(engine: &Engine, p: &Promotion) {
     }]);
 }
 
-/// The gates of what is over, as they were judged when its people agreed: today they would be judged on what is old.
-fn gates_then(p: &Promotion, plans: &[PlanRow], results: &[(u64, GateRow)]) -> Option<(Vec<Judged>, i64)> {
+/// Of what is over: the plan that its people agreed to, and its gates as they were judged then. Today both would be of what is served since.
+fn then(p: &Promotion, plans: &[PlanRow], results: &[(u64, GateRow)]) -> Option<(Plan, Vec<Judged>, i64)> {
     let row = plan_row(p, plans).filter(|_| p.state.is_over())?;
     let plan: Plan = serde_json::from_str(&row.json).ok()?;
     let detail = |gate: &str| results.iter().find(|(v, g)| *v == row.version && g.gate == gate).map(|(_, g)| g.detail.clone());
-    let judged = |g: GateLine| {
+    let judged = |g: &GateLine| {
         let detail = detail(&g.gate).unwrap_or_default();
-        Some(Judged { gate: g.gate.parse().ok()?, outcome: g.outcome, detail, evidence: g.evidence })
+        Some(Judged { gate: g.gate.parse().ok()?, outcome: g.outcome.clone(), detail, evidence: g.evidence.clone() })
     };
-    Some((plan.gates.into_iter().filter_map(judged).collect(), row.at_us))
+    let gates = plan.gates.iter().filter_map(judged).collect();
+    Some((plan, gates, row.at_us))
 }
 
 fn gates(judged: &[Judged]) -> Value {
@@ -143,12 +144,12 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     let now = compute(engine, &site, p)?;
     let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
     let results = engine.store.gate_results(&p.id).map_err(|e| from_store(&e))?;
-    let then = gates_then(p, &plans, &results);
-    let moves: Vec<Value> = now
-        .plan
+    let then = then(p, &plans, &results);
+    let (plan, judged) = then.as_ref().map_or((&now.plan, &now.gates), |(plan, gates, _)| (plan, gates));
+    let moves: Vec<Value> = plan
         .moves
         .iter()
-        .zip(&now.roots)
+        .filter_map(|m| Some((m, now.roots.iter().find(|dc| dc.name == m.dc)?)))
         .map(|(m, dc)| {
             let before = p.before.iter().find(|b| b.dc == m.dc);
             json!({
@@ -186,7 +187,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
             })
         })
         .collect();
-    let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| now.plan.moves.iter().find_map(f).cloned();
+    let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| plan.moves.iter().find_map(f).cloned();
     let compose = |fp: Option<&str>| -> Result<Option<String>, ApiError> {
         let known = fp.map(|fp| engine.store.content(&p.set, fp)).transpose().map_err(|e| from_store(&e))?;
         Ok(known.flatten().map(|c| c.compose).filter(|c| !c.is_empty()))
@@ -199,14 +200,14 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
-        "gates": gates(then.as_ref().map_or(&now.gates, |(gates, _)| gates)), "gates_at": then.as_ref().map(|(_, at)| rows::time(*at)), "moves": moves, "holds": now.plan.lines,
+        "gates": gates(judged), "gates_at": then.as_ref().map(|(.., at)| rows::time(*at)), "moves": moves, "holds": plan.lines,
         "calendar": look::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
-        "lane": p.lane, "skips": now.plan.skips, "additions": now.plan.additions,
+        "lane": p.lane, "skips": plan.skips, "additions": plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},
-        "blast": now.plan.blast, "undo": now.plan.undo, "not_undone": now.plan.not_undone,
+        "blast": plan.blast, "undo": plan.undo, "not_undone": plan.not_undone,
         "approvals": approvals, "missing": p.missing(&p.sha, engine.now_us()), "waivers": waivers,
-        "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": now.plan,
+        "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": plan,
     });
     if let Value::Object(map) = &mut doc {
         let versions: Vec<Value> = plans

@@ -400,3 +400,20 @@ fn without_a_row_no_key_of_a_promotion_is_offered() {
     let shown = text(&model);
     assert!(shown.contains("no promotion was opened yet") && !shown.contains("approve") && !shown.contains("roll back"), "{shown}");
 }
+
+#[test]
+fn the_keys_below_are_those_that_this_row_allows_and_the_way_to_all_others() {
+    for (state, there, absent) in [
+        ("READY", "A approve", "P start"),
+        ("APPROVED", "P start", "A approve"),
+        ("SWITCHING", "X halt", "U roll back"),
+        ("HALTED", "R resume", "X halt"),
+        ("CLOSED", "U roll back", "R resume"),
+        ("ROLLED-BACK", "e evidence", "U roll back"),
+    ] {
+        let model = in_state(Kind::Promotions, state, |_, _| {});
+        let shown = text(&model);
+        let last = shown.lines().filter(|l| l.contains(": command")).next_back().unwrap_or_default().to_owned();
+        assert!(last.contains(there) && !last.contains(absent) && last.trim_end().ends_with("? help"), "{state}: {last}");
+    }
+}
