@@ -260,7 +260,12 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
     }
     out.extend(super::oob::why(engine, p)?);
     for b in &p.before {
-        out.push(format!("{}: {}", b.dc, if b.switched { "switched" } else { "not switched" }));
+        let now = match (b.switched, p.state) {
+            (true, _) => "switched",
+            (false, State::RolledBack) => "taken back",
+            (false, _) => "not switched",
+        };
+        out.push(format!("{}: {now}", b.dc));
     }
     if let Some((_, run)) = p.watching.as_ref().filter(|_| p.state == State::Halted || p.state == State::Closed) {
         out.push(format!("{run} is at work"));
