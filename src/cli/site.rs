@@ -77,10 +77,10 @@ fn trees(ctx: &Ctx, wanted: Option<&Path>) -> Result<String, Failure> {
 pub const SHIPPED: &[(&str, &str)] = &[
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
-    ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
     ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
+    ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
 ];
 
 fn make_dir(dir: &Path) -> Result<(), Failure> {

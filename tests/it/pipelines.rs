@@ -7,7 +7,7 @@ use quarterdeck::pipeline::catalog::Repo;
 use quarterdeck::pipeline::{Catalog, FreezeCtx, freeze, load};
 use quarterdeck::steps;
 
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
     ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
