@@ -32,7 +32,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
 }
 
 /// An engine that went away under a question is asked again so often.
-const AGAIN: u32 = 5;
+pub const AGAIN: u32 = 5;
 
 /// The answer to a question that changes nothing. An engine that dies or ends while it is asked is no reason to fail: the next one is asked.
 pub async fn read<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, path: &str) -> Result<T, Failure> {

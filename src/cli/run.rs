@@ -171,7 +171,7 @@ impl Out {
 fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
     let site = ctx.site(out)?;
     let doc = connect::block_on(async {
-        let (mut client, done) = send(ctx, &site, request, Start::OnDemand).await?;
+        let (client, done) = send(ctx, &site, request, Start::OnDemand).await?;
         let run = done.run.clone().unwrap_or_default();
         if !wait {
             if out.json {
@@ -186,43 +186,58 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
             out.done(&done);
         }
         let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
-        let mut lives = LIVES;
-        let mut shown = Shown::default();
-        loop {
-            // People see each stage end; a script waits for the end alone.
-            let ended = if out.json { String::new() } else { format!("&ended={}", shown.ended) };
-            let hold = if out.json || shown.looked { HOLD } else { FIRST };
-            let path = format!("/v1/runs/{}/{}?wait={hold}{ended}", encode(&run.pipeline), run.number);
-            match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
-                Ok(doc) if doc.state == "done" => {
-                    if !out.json {
-                        shown.tell(out, &doc);
-                    }
-                    return Ok(Some(doc));
-                }
-                Ok(doc) => {
-                    lives = LIVES;
-                    if !out.json {
-                        shown.tell(out, &doc);
-                        if doc.state != "running" {
-                            shown.reason(out, &mut client, &doc.state, &run).await;
-                        }
-                    }
-                    // An engine that is ending answers at once.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(Trouble::Answer(e)) if e.code != Code::NoEngine => return Err(e.into()),
-                Err(trouble) if lives == 0 => return Err(ApiError::from(trouble).into()),
-                // The run goes on without an engine; a private one is started again, a shared one comes back by itself.
-                Err(_) => {
-                    lives -= 1;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    client = reconnect(ctx, &site).await?;
-                }
+        tokio::select! {
+            ended = until_ended(ctx, out, &site, client, &run) => ended.map(Some),
+            // Whoever waits leaves; the run does not.
+            Ok(()) = tokio::signal::ctrl_c() => {
+                out.note(&format!("\n{run} goes on: quarterdeck log '{run}' --follow; quarterdeck cancel '{run}' ends it"));
+                Err(Failure::told(INTERRUPTED))
             }
         }
     })?;
     doc.map_or(Ok(()), |doc| ended(out, &doc))
+}
+
+/// As a shell says that Ctrl-C ended a command.
+const INTERRUPTED: u8 = 130;
+
+/// The run as it ended; people see each stage end meanwhile.
+async fn until_ended(ctx: &Ctx, out: &Out, site: &Site, mut client: Client, run: &RunRef) -> Result<RunDoc, Failure> {
+    let mut lives = LIVES;
+    let mut shown = Shown::default();
+    loop {
+        // People see each stage end; a script waits for the end alone.
+        let ended = if out.json { String::new() } else { format!("&ended={}", shown.ended) };
+        let hold = if out.json || shown.looked { HOLD } else { FIRST };
+        let path = format!("/v1/runs/{}/{}?wait={hold}{ended}", encode(&run.pipeline), run.number);
+        match client.get::<RunDoc>(&path, ANSWER + Duration::from_secs(HOLD)).await {
+            Ok(doc) if doc.state == "done" => {
+                if !out.json {
+                    shown.tell(out, &doc);
+                }
+                return Ok(doc);
+            }
+            Ok(doc) => {
+                lives = LIVES;
+                if !out.json {
+                    shown.tell(out, &doc);
+                    if doc.state != "running" {
+                        shown.reason(out, &mut client, &doc.state, run).await;
+                    }
+                }
+                // An engine that is ending answers at once.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(Trouble::Answer(e)) if e.code != Code::NoEngine => return Err(e.into()),
+            Err(trouble) if lives == 0 => return Err(ApiError::from(trouble).into()),
+            // The run goes on without an engine; a private one is started again, a shared one comes back by itself.
+            Err(_) => {
+                lives -= 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                client = reconnect(ctx, site).await?;
+            }
+        }
+    }
 }
 
 /// A shared engine is given a minute to come back; a private one is started.

@@ -15,6 +15,7 @@ use super::screen;
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
+use crate::config::Site;
 use crate::console::log::{self, Got, Lane, Order, Told};
 use crate::console::model::Screen;
 use crate::console::model::screen::{Kind, PAGE};
@@ -29,32 +30,57 @@ const ROUNDS: usize = 8;
 /// The newest runs, and promotions, whose own pages are saved too.
 const RUNS: usize = 100;
 
-/// Who answers a screen's questions.
-pub enum Source {
-    Engine(Client),
-    File(Saved),
-    /// The engine, and everything is kept.
-    Record(Client, Saved),
+/// A connection that is made anew where the engine dies under a question: to look changes nothing.
+pub struct Line<'c> {
+    client: Client,
+    ctx: &'c Ctx,
+    site: &'c Site,
 }
 
-impl Source {
+impl<'c> Line<'c> {
+    pub async fn open(ctx: &'c Ctx, site: &'c Site) -> Result<Self, Failure> {
+        Ok(Self { client: connect::connect(ctx, site, Start::OnDemand).await?, ctx, site })
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<Result<Box<RawValue>, ApiError>, Failure> {
+        let mut left = connect::AGAIN;
+        loop {
+            match self.client.get(path, ANSWER).await {
+                Ok(raw) => return Ok(Ok(raw)),
+                Err(Trouble::Lost(_)) if left > 0 => left -= 1,
+                Err(trouble @ (Trouble::Lost(_) | Trouble::Silent(_))) => return Err(ApiError::from(trouble).into()),
+                Err(Trouble::Answer(e)) => return Ok(Err(e)),
+            }
+            self.client = connect::connect(self.ctx, self.site, Start::OnDemand).await?;
+        }
+    }
+}
+
+/// Who answers a screen's questions.
+pub enum Source<'c> {
+    Engine(Line<'c>),
+    File(Saved),
+    /// The engine, and everything is kept.
+    Record(Line<'c>, Saved),
+}
+
+impl Source<'_> {
     /// A page of a log; a file holds none.
     async fn page(&mut self, order: &Order) -> Option<Got> {
         match self {
             Self::File(_) => None,
-            Self::Engine(client) | Self::Record(client, _) => log::edge::once(client, order).await,
+            Self::Engine(line) | Self::Record(line, _) => log::edge::once(&mut line.client, order).await,
         }
     }
 
     /// The outer error ends the command: there is nobody to ask any more.
     async fn answer(&mut self, question: &Question) -> Result<Result<Answer, ApiError>, Failure> {
-        let client = match self {
+        let line = match self {
             Self::File(saved) => return Ok(saved.answer(question)),
             Self::Record(_, saved) if saved.has(question) => return Ok(saved.answer(question)),
-            Self::Engine(client) | Self::Record(client, _) => client,
+            Self::Engine(line) | Self::Record(line, _) => line,
         };
-        let raw: Result<Box<RawValue>, Trouble> = client.get(&question.path(), ANSWER).await;
-        match raw {
+        match line.ask(&question.path()).await? {
             Ok(raw) => {
                 let answer = question.read(raw.get().as_bytes());
                 if let (Self::Record(_, saved), Ok(_)) = (self, &answer) {
@@ -62,14 +88,13 @@ impl Source {
                 }
                 Ok(answer)
             }
-            Err(trouble @ (Trouble::Lost(_) | Trouble::Silent(_))) => Err(ApiError::from(trouble).into()),
-            Err(trouble) => Ok(Err(ApiError::from(trouble))),
+            Err(e) => Ok(Err(e)),
         }
     }
 }
 
 /// Asks until the screen has all that it needs.
-pub async fn fill(model: &mut Model, source: &mut Source) -> Result<(), Failure> {
+pub async fn fill(model: &mut Model, source: &mut Source<'_>) -> Result<(), Failure> {
     let mut effects = match source {
         Source::File(saved) => update(model, Msg::Tick(saved.saved_at)),
         Source::Engine(_) | Source::Record(..) => update(model, Msg::Link(LinkMsg::Up)),
@@ -124,8 +149,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
     let now = SystemClock.now();
     let mut model = screen::model(ctx, out, now, (140, 40));
     let saved = connect::block_on(async {
-        let client = connect::connect(ctx, &site, Start::OnDemand).await?;
-        let mut source = Source::Record(client, Saved::new(&model.site, &site.time_zone, now));
+        let line = Line::open(ctx, &site).await?;
+        let mut source = Source::Record(line, Saved::new(&model.site, &site.time_zone, now));
         for (_, kind) in Kind::NAMED {
             model.stack = vec![Screen::of(kind)];
             fill(&mut model, &mut source).await?;

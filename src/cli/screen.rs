@@ -13,7 +13,7 @@ use super::console_log;
 use super::failure::{Failure, Outcome};
 use super::look;
 use super::out::Out;
-use super::save::{self, Source};
+use super::save::{self, Line, Source};
 use crate::api::ApiError;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
@@ -67,7 +67,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     connect::block_on(async {
         let mut source = match saved {
             Some(saved) => Source::File(saved),
-            None => Source::Engine(connect::connect(ctx, &site, Start::OnDemand).await?),
+            None => Source::Engine(Line::open(ctx, &site).await?),
         };
         save::fill(&mut model, &mut source).await
     })?;

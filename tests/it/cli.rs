@@ -1,5 +1,7 @@
 //! The command line as scripts use it: exit codes, JSON, words on the way out; logs, cancel, resume, replay.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::api::HELLO;
@@ -367,4 +369,29 @@ fn a_table_in_a_pipe_is_whole() {
         let out = home.qd(["get", what]).expect(0).stdout;
         assert!(out.starts_with("REPO ") && out.contains("\nbaseos ") && out.contains("unknown"), "{out}");
     }
+}
+
+#[test]
+fn whoever_is_interrupted_while_waiting_is_told_that_the_run_goes_on() {
+    let home = Home::new();
+    let go = home.root().join("go");
+    let script = format!("while [ ! -e \"{}\" ]; do sleep 0.05; done", go.display());
+    home.pipeline("long", &format!("format: 1\nname: long\nstages:\n  - name: a\n    run: '{script}'\n"));
+    let mut waiting = home.command(["run", "long", "--wait"]);
+    waiting.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let waiting = waiting.spawn().unwrap();
+    until("the run runs", || home.json(&["get", "runs"])["rows"][0]["state"] == "running");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(waiting.id()).unwrap()).unwrap();
+    until("it listens for the signal", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", waiting.id())).unwrap();
+        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+    });
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let out = waiting.wait_with_output().unwrap();
+    let told = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(130) && told.contains("long#1 goes on") && told.contains("quarterdeck cancel 'long#1'"), "{told}");
+    assert_eq!(home.json(&["get", "runs"])["rows"][0]["state"], "running");
+    std::fs::write(&go, "").unwrap();
+    until("the run has ended", || home.json(&["get", "runs"])["rows"][0]["verdict"] == "success");
 }

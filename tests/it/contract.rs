@@ -288,8 +288,10 @@ fn an_engine_that_dies_under_a_question_is_no_error() {
         let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
         std::thread::scope(|scope| {
             let asked = scope.spawn(|| home.qd(["--json", "get", "runs"]));
+            let drawn = scope.spawn(|| home.qd(["screen", "home"]));
             crate::support::kill(pid);
             assert_eq!(asked.join().unwrap().expect(0).json()["what"], "runs");
+            assert!(drawn.join().unwrap().expect(0).stdout.contains("NEEDS YOU"));
         });
     }
 }
