@@ -50,13 +50,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global")]
     pub state_dir: Option<PathBuf>,
     /// Print JSON, errors too
-    #[arg(long, global = true, help_heading = "Global")]
+    #[arg(long, global = true, overrides_with = "json", help_heading = "Global")]
     pub json: bool,
     /// Colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Global")]
     pub color: Color,
     /// What the engine logs: error, warn, info, debug, trace, or tracing's filter language
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL", help_heading = "Global")]
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL", value_parser = level, help_heading = "Global")]
     pub log_level: String,
 }
 
@@ -574,6 +574,17 @@ pub struct Step {
     pub with: Vec<(String, String)>,
 }
 
+/// A bare word would be the name of a target, of which nothing is ever logged: a slip in a level would switch the log off.
+fn level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let bare = !text.contains(['=', ',', '[', ':']);
+    if bare && !LEVELS.contains(&text.to_ascii_lowercase().as_str()) {
+        let near = crate::base::suggest::nearest(text, LEVELS).map(|l| format!("; did you mean `{l}`?")).unwrap_or_default();
+        return Err(format!("write {}, or such as quarterdeck::engine=debug{near}", LEVELS.join(", ")));
+    }
+    Ok(text.to_owned())
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), v.to_owned())),
@@ -589,6 +600,18 @@ mod tests {
     #[test]
     fn the_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_slip_in_a_level_is_told_and_a_flag_may_come_twice() {
+        let parse = |words: &[&str]| Cli::try_parse_from([&["quarterdeck"], words, &["get", "runs"]].concat());
+        for good in ["info", "DEBUG", "off", "quarterdeck=debug", "warn,quarterdeck::engine=trace"] {
+            assert_eq!(parse(&["--log-level", good]).unwrap().global.log_level, good);
+        }
+        for bad in ["nonsense", "", "inof", "3"] {
+            assert!(parse(&["--log-level", bad]).unwrap_err().to_string().contains("error, warn, info"), "{bad}");
+        }
+        assert!(parse(&["--json", "--json"]).unwrap().global.json);
     }
 
     #[test]

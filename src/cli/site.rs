@@ -87,16 +87,34 @@ fn make_dir(dir: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(|e| unwritable(dir, &e))
 }
 
-/// True where the file is new.
+/// True where the file is new. It gets its name when it is whole: half a file would be kept by the next `site init` as what a person wrote.
 fn write_new(path: &Path, text: &str) -> Result<bool, Failure> {
     use std::io::Write;
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
-        Ok(mut file) => {
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| unwritable(path, &e))?;
-            Ok(true)
-        }
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&part);
+    let made = made.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let named = made.and_then(|()| match rename_new(&part, path) {
+        Ok(()) => Ok(true),
+        // Somebody was quicker.
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(unwritable(path, &e)),
+        Err(e) => Err(e),
+    });
+    if !matches!(named, Ok(true)) {
+        let _ = std::fs::remove_file(&part);
+    }
+    named.map_err(|e| unwritable(path, &e))
+}
+
+/// Renames onto a name that must be free. A file system that cannot promise that is asked first, and believed.
+fn rename_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if to.symlink_metadata().is_err() => std::fs::rename(from, to),
+        other => Ok(other?),
     }
 }
 
@@ -104,7 +122,10 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
     let help = match e.kind() {
         ErrorKind::ReadOnlyFilesystem => "it is on a read-only file system; choose another: --config-dir DIR",
         ErrorKind::PermissionDenied => "you may not write there; choose another: --config-dir DIR",
-        _ => "",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "free some space and do it again: what is written stays; or choose another: --config-dir DIR"
+        }
+        _ => "is the directory yours? Another is named with --config-dir DIR",
     };
     Failure::bad(format!("cannot write {}: {e}", path.display()), help)
 }

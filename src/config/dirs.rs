@@ -27,6 +27,7 @@ pub struct Wanted {
 /// What the process was started with.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
+    /// Empty where it is gone: nothing can be relative to it then.
     pub cwd: PathBuf,
     /// `$QUARTERDECK_CONFIG_DIR`, `$QUARTERDECK_STATE_DIR`; empty counts as unset.
     pub env_config: Option<PathBuf>,
@@ -46,7 +47,7 @@ impl Surroundings {
         // A home that depends on where one stands is none: client and engine stand in different places.
         let absolute = |p: PathBuf| Some(p).filter(|p| p.is_absolute());
         Self {
-            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            cwd: std::env::current_dir().unwrap_or_default(),
             env_config: var("QUARTERDECK_CONFIG_DIR"),
             env_state: var("QUARTERDECK_STATE_DIR"),
             user_config: base.as_ref().and_then(|b| absolute(b.config_dir().join("quarterdeck"))),
@@ -62,17 +63,20 @@ impl Dirs {
         if let Some(name) = wanted.site.as_deref().filter(|n| !valid_name(n)) {
             return Err(ConfigError::BadSite { name: name.to_owned() });
         }
-        let absolute = |p: &PathBuf| around.cwd.join(p);
+        let absolute = |p: &PathBuf| {
+            let whole = around.cwd.join(p);
+            if whole.is_absolute() { Ok(whole) } else { Err(ConfigError::NoCwd { path: p.clone() }) }
+        };
         let under = |base: PathBuf| match &wanted.site {
             Some(name) => base.join("sites").join(name),
             None => base,
         };
-        let state = wanted.state_dir.as_ref().or(around.env_state.as_ref()).map(absolute);
+        let state = wanted.state_dir.as_ref().or(around.env_state.as_ref()).map(absolute).transpose()?;
         // A flag for the state outranks an inherited variable for the configuration: they would belong to different sites.
         let config = match (&wanted.config_dir, &wanted.state_dir) {
-            (Some(c), _) => Some(absolute(c)),
+            (Some(c), _) => Some(absolute(c)?),
             (None, Some(_)) => None,
-            (None, None) => around.env_config.as_ref().map(absolute),
+            (None, None) => around.env_config.as_ref().map(absolute).transpose()?,
         };
         if let Some(config) = config {
             let state = match state.or_else(|| around.user_state.clone().map(under)) {
@@ -194,6 +198,10 @@ mod tests {
     #[test]
     fn names_that_leave_the_directory_and_a_missing_home_are_refused() {
         assert!(Dirs::find(&Wanted { site: Some("../x".into()), ..Default::default() }, &around()).is_err());
+        let gone = Surroundings { cwd: PathBuf::new(), ..around() };
+        let relative = Wanted { state_dir: Some("d".into()), ..Default::default() };
+        assert!(Dirs::find(&relative, &gone).unwrap_err().to_string().contains("current directory, which is gone"));
+        assert!(Dirs::find(&Wanted { state_dir: Some("/d".into()), ..Default::default() }, &gone).is_ok());
         let none = Surroundings { user_config: None, user_state: None, ..around() };
         assert!(Dirs::find(&Wanted::default(), &none).unwrap_err().to_string().contains("no home"));
     }

@@ -35,6 +35,8 @@ pub enum ConfigError {
     Missing { path: PathBuf },
     #[error("{0}")]
     NoHome(String),
+    #[error("{path} is relative to the current directory, which is gone", path = path.display())]
+    NoCwd { path: PathBuf },
     #[error("`{name}` cannot be the name of a site")]
     BadSite { name: String },
     #[error("no pipeline `{name}` in {dir}", dir = dir.display())]
@@ -55,6 +57,7 @@ impl ConfigError {
                 format!("check the spelling, or make one: quarterdeck --config-dir {} site init", path.display())
             }
             Self::NoHome(_) => "set HOME to an absolute path, or pass --state-dir DIR".into(),
+            Self::NoCwd { .. } => "go to a directory that is there, or give an absolute path".into(),
             Self::BadSite { .. } => "use lower case letters, digits and . _ -: it names a directory below sites/".into(),
         }
     }

@@ -1,6 +1,6 @@
 //! The command line as scripts use it: exit codes, JSON, words on the way out; logs, cancel, resume, replay.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -203,6 +203,22 @@ fn site_init_writes_what_is_missing_and_never_over_what_is_there() {
     std::fs::remove_file(home.config().join("pipelines/rpmcanary.yml")).unwrap();
     home.qd(["--json", "site", "init"]).expect(0).json();
     home.qd(["secret", "list"]).expect(0);
+}
+
+#[test]
+fn half_a_file_of_a_new_site_is_none() {
+    let home = Home::new();
+    let plain = home.command(["site", "init"]);
+    // A limit of the process stands for a full disk; ignored, its signal becomes an error.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    limited.env_clear().envs(plain.get_envs().filter_map(|(k, v)| Some((k, v?)))).current_dir(home.root());
+    let no = crate::support::home::run(limited).expect(2);
+    assert!(no.stderr.contains("cannot write") && no.stderr.lines().count() >= 2, "{no:?}");
+    let left: Vec<_> = std::fs::read_dir(home.config()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["pipelines"]);
+    home.qd(["site", "init"]).expect(0);
+    home.qd(["site", "check"]).expect(0);
 }
 
 #[test]

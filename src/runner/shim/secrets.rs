@@ -112,7 +112,7 @@ pub fn lay_out(places: &[PathBuf], name: &str, secrets: &[Secret]) -> io::Result
                 if e.kind() != io::ErrorKind::AlreadyExists {
                     remove(&dir);
                 }
-                last = e;
+                last = io::Error::new(e.kind(), format!("{}: {e}; a tmpfs that may be written is needed there", place.display()));
             }
         }
     }
