@@ -111,12 +111,22 @@ impl Out {
         }
         let terminal = io::stderr().is_terminal() && self.colour;
         let mark = if terminal { "\u{1b}[31;1merror\u{1b}[0m" } else { "error" };
-        let mut text = format!("{mark}: {}\n", sanitise::lines(failure.error.message.trim_end()));
-        for line in sanitise::lines(&failure.error.help).lines().filter(|l| !l.is_empty()) {
+        let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(failure.error.message.trim_end())));
+        for line in shorten(&sanitise::lines(&failure.error.help)).lines().filter(|l| !l.is_empty()) {
             text.push_str(&format!("  {line}\n"));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// Lines of at most 2,000 characters: what was typed is repeated in a message, and a screen full of it says nothing.
+fn shorten(text: &str) -> String {
+    const MOST: usize = 2_000;
+    let cut = |line: &str| match line.char_indices().nth(MOST) {
+        Some((i, _)) => format!("{}…", &line[..i]),
+        None => line.to_owned(),
+    };
+    text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
 }
 
 /// A reader that went away (`| head`) is no error of ours. Anything else that keeps us from printing is.
@@ -128,5 +138,18 @@ fn quiet(result: io::Result<()>) {
             let _ = writeln!(io::stderr().lock(), "error: cannot write the output: {e}");
             std::process::exit(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn a_message_stays_readable_whatever_was_typed() {
+        let long = format!("no run {}\nsecond", "ü".repeat(5_000));
+        let cut = shorten(&long);
+        assert!(cut.chars().count() == 2_000 + 1 + "\nsecond".len() && cut.ends_with("…\nsecond"), "{}", cut.len());
+        assert_eq!(shorten("as it is\n"), "as it is\n");
     }
 }

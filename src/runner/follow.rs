@@ -106,7 +106,8 @@ impl Dispatcher {
         for (fence, (run, stage, cell)) in missing {
             let Some(r) = self.run_mut(run) else { continue };
             let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
-            let attempt = OpenAttempt { fence, run, key, number: 0, dir: paths::attempt(&r.run, key, fence), claimed_us: 0 };
+            let attempt =
+                OpenAttempt { fence, run, key, number: 0, dir: paths::attempt(&r.run, key, fence), claimed_us: 0, started: false };
             self.adopt(&attempt);
         }
     }
@@ -115,7 +116,11 @@ impl Dispatcher {
         let state_dir = self.shared.cfg.state_dir.clone();
         let Some(run) = self.run_mut(a.run) else { return };
         let job = job(run, a.key, a.fence, &state_dir, &a.dir);
-        let live = Live { dir: state_dir.join(&a.dir), cancelled: Arc::new(AtomicBool::new(run.cancel.is_some())) };
+        let live = Live {
+            dir: state_dir.join(&a.dir),
+            cancelled: Arc::new(AtomicBool::new(run.cancel.is_some())),
+            begun: Arc::new(AtomicBool::new(a.started)),
+        };
         self.live.insert(a.fence, live.clone());
         self.tasks.spawn(live::recover(self.shared.clone(), live, job));
     }

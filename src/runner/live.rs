@@ -65,6 +65,8 @@ pub struct Live {
     pub dir: PathBuf,
     /// Set before the cancel file is written: a shim that is not spawned yet must not be.
     pub cancelled: Arc<AtomicBool>,
+    /// A supervisor was spawned for it, here or before: that its directory is gone then proves nothing about its command.
+    pub begun: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -136,6 +138,7 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
         }
     };
+    live.begun.store(true, Ordering::SeqCst);
     crash::point("runner.spawned");
     // Short steps end before anybody needs to know that they run; that saves them a commit.
     let mut told = false;
@@ -331,6 +334,11 @@ fn look(shared: &Shared, live: &Live, job: &Job, names: &[String], values: Optio
     };
     let ended = match recovery::decide(&evidence) {
         Decision::Adopt => return Seen::Alive,
+        // Absent because somebody took it away, not because it was never made: the command may have run, and must not run twice.
+        Decision::NeverStarted if live.begun.load(Ordering::SeqCst) && matches!(dir.try_exists(), Ok(false)) => {
+            let why = "its directory was taken away while it ran, so nobody knows how it ended";
+            ingest::lost(job, why, &[], shared.now_us(), &*masker(shared, names, values))
+        }
         Decision::NeverStarted => {
             return match attempt::retire(dir) {
                 Ok(true) => Seen::Event(Box::new(match refused {

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::active::{ActiveRun, CellState, Now};
 use super::dispatch::{Dispatcher, Event, PERMIT_AGAIN_US};
@@ -218,7 +217,7 @@ impl Dispatcher {
         let changes = vec![Change { table: "runs", id: run.run.to_string() }];
         self.fence = fence;
         self.open.insert(fence, (id, stage, cell));
-        let live = Live { dir: state_dir.join(&dir), cancelled: Arc::new(AtomicBool::new(false)) };
+        let live = Live { dir: state_dir.join(&dir), cancelled: Arc::default(), begun: Arc::default() };
         self.live.insert(fence, live.clone());
         self.follow_locks(id, &ops);
         let written = self.store.apply(self.generation, ops);

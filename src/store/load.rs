@@ -107,6 +107,8 @@ pub struct OpenAttempt {
     /// Relative to the state directory.
     pub dir: String,
     pub claimed_us: i64,
+    /// An engine has seen that its command began.
+    pub started: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -168,7 +170,7 @@ fn load(conn: &Connection) -> Result<Open, StoreError> {
     let ids: Vec<RunId> = ids.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
     let runs = ids.into_iter().map(|id| one(conn, id)).collect::<Result<_, _>>()?;
     let mut s = conn.prepare_cached(
-        "SELECT fence, run_id, stage, cell, step, number, dir, claimed_us FROM attempt WHERE state != 'done' ORDER BY fence",
+        "SELECT fence, run_id, stage, cell, step, number, dir, claimed_us, started_us IS NOT NULL FROM attempt WHERE state != 'done' ORDER BY fence",
     )?;
     let attempts = s
         .query_map([], |r| {
@@ -179,6 +181,7 @@ fn load(conn: &Connection) -> Result<Open, StoreError> {
                 number: r.get(5)?,
                 dir: r.get(6)?,
                 claimed_us: r.get(7)?,
+                started: r.get(8)?,
             })
         })?
         .collect::<Result<_, _>>()?;

@@ -145,6 +145,22 @@ fn a_lost_run_exits_with_6_and_goes_on_by_resume() {
 }
 
 #[test]
+fn a_step_whose_directory_is_taken_away_is_lost_and_not_run_again() {
+    let home = Home::new();
+    let (count, go) = (home.root().join("count"), home.root().join("go"));
+    let script = format!("echo x >> {}; while [ ! -e {} ]; do sleep 0.05; done", count.display(), go.display());
+    home.pipeline("long", &format!("format: 1\nname: long\nstages:\n  - name: a\n    run: '{script}'\n"));
+    home.qd(["run", "long"]).expect(0);
+    until_some("the step runs", || std::fs::read_to_string(&count).ok().filter(|t| !t.is_empty()));
+    // As a cleaner of temporary directories does it.
+    std::fs::remove_dir_all(home.state().join("runs/long/1/attempts")).unwrap();
+    std::fs::write(&go, "").unwrap();
+    let row = until_some("the run has ended", || Some(home.json(&["get", "runs"])["rows"][0].clone()).filter(|r| r["state"] == "done"));
+    assert_eq!((&row["verdict"], std::fs::read_to_string(&count).unwrap().as_str()), (&json!("lost"), "x\n"), "{row}");
+    assert!(row["detail"].as_str().unwrap().contains("taken away"), "{row}");
+}
+
+#[test]
 fn no_rows_asked_for_are_none_and_nothing_is_claimed() {
     let home = Home::new();
     home.pipeline("hello", crate::api::HELLO);
