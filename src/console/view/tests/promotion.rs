@@ -413,7 +413,7 @@ fn the_keys_below_are_those_that_this_row_allows_and_the_way_to_all_others() {
     ] {
         let model = in_state(Kind::Promotions, state, |row, _| row["halted_in"] = json!("IMAGING"));
         let shown = text(&model);
-        let last = shown.lines().filter(|l| l.contains(": command")).next_back().unwrap_or_default().to_owned();
+        let last = shown.lines().rfind(|l| l.contains(": command")).unwrap_or_default().to_owned();
         assert!(last.contains(there) && !last.contains(absent) && last.trim_end().ends_with("? help"), "{state}: {last}");
     }
 }
