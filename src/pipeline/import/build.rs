@@ -1,11 +1,11 @@
 //! `build job:` to a stage that is a run of another pipeline; where no stage can be, to the command line that starts one.
 
-use super::convert::{Converter, Ctx, Place, name_of};
+use super::convert::{Converter, Ctx, Place, as_call, name_of};
 use super::lexer::Piece;
-use super::out::{Build, Pairs, build_text};
-use super::parse::{Call, Value, ValueKind};
+use super::out::{Build, Pairs, Stage, build_text};
+use super::parse::{Call, Stmt, Value, ValueKind};
 use super::shell;
-use super::source::Span;
+use super::source::{Bad, Span};
 use super::steps::{Attrs, Segment, add, lean};
 use crate::pipeline::diagnostic::show;
 
@@ -135,6 +135,42 @@ impl Converter<'_> {
         Ok(out)
     }
 
+    /// Jobs that the pipeline starts at its end: last stages with a condition, for a post section has no `build:`.
+    pub fn post_builds(&mut self, post: &Call, ctx: &Ctx) -> Result<(), Bad> {
+        let needs: Vec<String> = self.file.stages.iter().map(|s| s.name.clone()).collect();
+        for (when, part) in post.body().iter().filter_map(as_call).filter_map(|c| Some((occasion(c)?, c))) {
+            for (s, c) in part.body().iter().filter_map(|s| Some((s, starts(s)?))) {
+                // What only a step knows, such as how the run ended, is left to the command line.
+                if self.build_parameters(c, ctx).is_err() {
+                    continue;
+                }
+                self.afterwards.insert(s.span.start);
+                let mut segments = Vec::new();
+                self.build(c, &s.span, ctx, &Attrs::default(), &mut segments);
+                for seg in segments.into_iter().filter(Segment::is_something) {
+                    if seg.build.is_some() {
+                        self.report.approximated(
+                            &s.span,
+                            "build",
+                            format!("a last stage with `when: {when}`, before the other steps of the post section"),
+                            "its verdict counts: write `allow_failure: true` where it must not",
+                        );
+                    }
+                    let stage = Stage {
+                        name: format!("Afterwards {when}"),
+                        when: Some(when.to_owned()),
+                        allow_failure: seg.attrs.allow_failure,
+                        build: seg.build,
+                        steps: seg.steps,
+                        ..Stage::default()
+                    };
+                    self.push(stage, &s.span, &needs)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// In a post section, and beside other steps of a matrix' cell, a step starts the run.
     #[allow(clippy::too_many_arguments)]
     fn build_by_command(
@@ -176,6 +212,22 @@ impl Converter<'_> {
         );
         add(segments, attrs, step);
     }
+}
+
+/// The condition that an occasion of a post section is for a stage; none where it is no such one.
+fn occasion(c: &Call) -> Option<&'static str> {
+    match c.name.as_str() {
+        "always" | "cleanup" => Some("always"),
+        "success" => Some("success"),
+        "failure" => Some("failure"),
+        "fixed" => Some("fixed"),
+        _ => None,
+    }
+}
+
+/// The `build` that a statement is.
+fn starts(s: &Stmt) -> Option<&Call> {
+    as_call(s).filter(|c| c.name == "build")
 }
 
 /// `true` or `false` of a named argument; none where it is computed.

@@ -92,6 +92,8 @@ pub struct Converter<'a> {
     pub inherited: usize,
     /// Variables of the original that are the two halves of a credential.
     pub halves: std::collections::BTreeSet<String>,
+    /// Where statements of the post section begin that became stages.
+    pub afterwards: std::collections::BTreeSet<usize>,
     /// Bytes of scripts so far.
     scripts: usize,
     /// A limit that was passed: nothing more is converted.
@@ -160,6 +162,7 @@ impl<'a> Converter<'a> {
             retry_all: None,
             inherited: 0,
             halves: halves(&src.text),
+            afterwards: Default::default(),
             scripts: 0,
             over: None,
         }
@@ -270,6 +273,7 @@ impl<'a> Converter<'a> {
             }
         }
         if let Some(c) = part("post") {
+            self.post_builds(c, &ctx)?;
             self.file.post = self.post(c, &ctx, true);
         }
         self.passed()?;

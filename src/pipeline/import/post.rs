@@ -2,7 +2,7 @@
 
 use super::convert::{Converter, Ctx, Place, as_call};
 use super::out::{Action, Step};
-use super::parse::Call;
+use super::parse::{Call, Stmt};
 use super::steps::{Attrs, Segment};
 use crate::pipeline::diagnostic::show;
 
@@ -54,7 +54,8 @@ impl Converter<'_> {
                 _ => self.report.converted(&c.head, what, "post"),
             }
             let mut segments = vec![Segment::default()];
-            self.steps(c.body(), &ctx, &Attrs::default(), &mut segments);
+            let body: Vec<Stmt> = c.body().iter().filter(|s| !self.afterwards.contains(&s.span.start)).cloned().collect();
+            self.steps(&body, &ctx, &Attrs::default(), &mut segments);
             let mut steps: Vec<Step> = segments.into_iter().flat_map(|s| s.steps).collect();
             for st in &mut steps {
                 if let Action::Run { script, .. } = &mut st.action

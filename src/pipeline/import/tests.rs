@@ -201,9 +201,22 @@ fn a_build_is_a_stage_that_is_a_run_of_the_other_pipeline() {
     let build = "build job: 'asks', parameters: [string(name: 'size', value: '1'), string(name: 'who', value: OS)]";
     let made = good(&matrix(build));
     assert!(made.text.contains("      OS: [a, b]\n    build:\n") && made.text.contains("who: \"${matrix.OS}\""), "{}", made.text);
-    assert!(made.text.contains("quarterdeck run locked --wait"), "{}", made.text);
+    // At the end of the pipeline it is a last stage, which sees how the others ended.
+    assert!(made.text.contains("  - name: Afterwards always\n    when: always\n    build: locked\n"), "{}", made.text);
+    assert!(!made.text.contains("post:") && !made.text.contains("quarterdeck run"), "{}", made.text);
     let made = good(&matrix(&format!("sh 'x'; {build}")));
-    assert!(made.text.contains("quarterdeck run asks -p size=") && !made.text.contains("build:"), "{}", made.text);
+    assert!(made.text.contains("quarterdeck run asks -p size=") && made.text.matches("build:").count() == 1, "{}", made.text);
+    let text = "pipeline { agent any\n options { skipDefaultCheckout() }\n stages { stage('a') { steps { sh 'x' }\n post { failure { build 'locked' } } }\n stage('b') { steps { sh 'y' } } }\n \
+                post { success { sh 'z'\n build job: 'locked', wait: false }\n fixed { build 'nope' } } }";
+    let made = good(text);
+    for part in [
+        "  - name: Afterwards success\n    needs: [a, b]\n    when: success\n    build:\n      pipeline: locked\n      wait: false\n",
+        "  - name: Afterwards fixed\n    needs: [a, b]\n    when: fixed\n    steps:\n",
+        "    post:\n      failure:\n        - name: run locked\n",
+        "post:\n  success:\n    - name: z\n      run: z\n",
+    ] {
+        assert!(made.text.contains(part), "{part}\n{}", made.text);
+    }
 }
 
 #[test]

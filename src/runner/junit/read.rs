@@ -308,9 +308,16 @@ impl Report<'_> {
     }
 }
 
-/// Seconds as reports write them: `0.25`, `1,234.5`. What is no time is none.
+/// Seconds as reports write them: `0.25`, `1,234.5`, and `0,25` where the writer's locale has it so. What is no time is none.
 fn millis(text: &str) -> u64 {
-    let seconds: f64 = text.trim().replace(',', "").parse().unwrap_or(0.0);
+    let text = text.trim();
+    let whole = text.split('.').next().unwrap_or_default();
+    let mut groups = whole.split(',');
+    // Thousands come in threes, and the first of them is no zero; any other comma stands where a point should.
+    let first = groups.next().is_some_and(|g| (1..=3).contains(&g.len()) && !g.starts_with('0'));
+    let thousands = first && groups.all(|g| g.len() == 3);
+    let plain = if thousands { text.replace(',', "") } else { text.replacen(',', ".", 1) };
+    let seconds: f64 = plain.parse().unwrap_or(0.0);
     // A hundred days: more is a slip.
     if seconds.is_finite() { (seconds.clamp(0.0, 8_640_000.0) * 1_000.0).round() as u64 } else { 0 }
 }

@@ -143,3 +143,28 @@ fn an_approval_inside_the_run_of_a_stage_is_not_for_who_asked_for_the_run_above(
     done(e.act(ANN, json!({"action": "cancel", "target": "gated#3"})), "cancelled");
     assert_eq!(e.until_state("umbrella#3", "done")["verdict"], "cancelled");
 }
+
+#[test]
+fn doctor_shows_the_surroundings_of_a_shared_engine_and_not_those_of_who_asks() {
+    let test = "doctor_shows_the_surroundings_of_a_shared_engine_and_not_those_of_who_asks";
+    if !have_program("setpriv") {
+        return skip(test, "no setpriv");
+    }
+    let Some(estate) = Estate::shared(test, ROLES, &[("child", CHILD)]) else { return };
+    let find = |out: &Out, check: &str| {
+        let rows = out.json()["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|r| r["check"] == check).unwrap_or_default()
+    };
+    // Without it, what is found is what they themselves have.
+    let before = estate.qd(EVE, EVE, &["--json", "doctor"]);
+    assert!(find(&before, "state-directory")["found"].as_str().unwrap().contains(&format!("of-{EVE}")), "{before:?}");
+    assert_eq!(find(&before, "socket")["state"], "fail");
+    let e = estate.started();
+    let doc = e.qd(EVE, EVE, &["--json", "doctor"]);
+    let state = find(&doc, "state-directory");
+    assert!(state["state"] == "ok" && state["found"].as_str().unwrap().contains(&e.home.state().display().to_string()), "{state}");
+    let (_, machine) = e.ask(0, "GET", "/v1/machine", "");
+    let told = machine["rows"].as_array().unwrap().iter().find(|r| r["check"] == "containment").unwrap().clone();
+    assert!(told["found"].as_str().unwrap().starts_with("the engine's steps"), "{told}");
+    assert_eq!(find(&doc, "containment"), told);
+}

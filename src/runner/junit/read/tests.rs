@@ -58,6 +58,29 @@ second</error><system-out><![CDATA[<failure> is only text here]]></system-out></
     assert_eq!((t.passed, t.failures.len()), (1, 0));
 }
 
+/// `1,5` was a quarter of a minute.
+#[test]
+fn seconds_are_read_in_either_way_to_write_them() {
+    for (text, ms) in [
+        ("0.25", 250),
+        ("0,25", 250),
+        ("1,5", 1_500),
+        ("12,0421", 12_042),
+        ("0,123", 123),
+        ("1,234.5", 1_234_500),
+        ("1,234,567.8", 1_234_567_800),
+        ("1,234", 1_234_000),
+        (" 3 ", 3_000),
+        ("1e3", 1_000_000),
+        ("-1", 0),
+        ("NaN", 0),
+        ("", 0),
+        ("1,2,3", 0),
+    ] {
+        assert_eq!(millis(text), ms, "{text}");
+    }
+}
+
 #[test]
 fn a_bomb_of_every_kind_is_refused_with_its_name() {
     let laughs = "<?xml version='1.0'?><!DOCTYPE lolz [<!ENTITY lol 'lol'><!ENTITY lol2 '&lol;&lol;&lol;'>]><testsuite><testcase name='&lol2;'/></testsuite>";
