@@ -70,6 +70,9 @@ pub fn main() -> ExitCode {
     end(&out, result)
 }
 
+/// What the site without a name is called.
+pub const DEFAULT_SITE: &str = "default";
+
 /// What every command knows: its directories, and who runs it.
 pub struct Ctx {
     pub dirs: Dirs,
@@ -82,6 +85,38 @@ impl Ctx {
         let wanted = Wanted { site: global.site.clone(), config_dir: global.config_dir.clone(), state_dir: global.state_dir.clone() };
         let dirs = Dirs::find(&wanted, &Surroundings::of_process())?;
         Ok(Self { dirs, global: global.clone(), uid: rustix::process::geteuid().as_raw() })
+    }
+
+    /// The same for another site of this machine. Directories that were named stand for one site alone.
+    pub fn elsewhere(&self, name: &str) -> Result<Self, Failure> {
+        let around = Surroundings::of_process();
+        let named = self.global.config_dir.is_some()
+            || self.global.state_dir.is_some()
+            || around.env_config.is_some()
+            || around.env_state.is_some();
+        if named {
+            return Err(Failure::bad(
+                "this console was opened on directories that were named, and they hold one site",
+                "without --state-dir and --config-dir, sites/NAME below the configuration directory are others",
+            ));
+        }
+        let site = Some(name.to_owned()).filter(|n| n != DEFAULT_SITE);
+        let all = self.sites();
+        if !all.iter().any(|n| n == name) {
+            return Err(Failure::bad(format!("there is no site `{name}`"), format!("there are: {}", all.join(" "))));
+        }
+        Self::new(&Global { site, ..self.global.clone() })
+    }
+
+    /// Names of the sites that a person here could open: the one without a name, and those below `sites/`.
+    pub fn sites(&self) -> Vec<String> {
+        let around = Surroundings::of_process();
+        if self.global.config_dir.is_some() || self.global.state_dir.is_some() {
+            return Vec::new();
+        }
+        let mut all = crate::config::dirs::sites(&around);
+        all.insert(0, DEFAULT_SITE.to_owned());
+        all
     }
 
     /// The site, whole or an error; from then on times are shown in its zone.

@@ -106,7 +106,14 @@ pub fn console(ctx: &Ctx, out: &mut Out, from: Option<&Path>, how: &How) -> Outc
         model.welcome = true;
         return open(ctx, &site, how, model, console::run::Source::Nobody).map(drop);
     }
-    on_site(ctx, out, &site, how).map(drop)
+    let mut left = on_site(ctx, out, &site, how)?;
+    // One console after the other: what was armed or open at one site is not at the next.
+    while let Left::Site(name) = left {
+        let ctx = ctx.elsewhere(&name)?;
+        let site = ctx.site(out)?;
+        left = on_site(&ctx, out, &site, how)?;
+    }
+    Ok(())
 }
 
 /// The console on a site's engine. A private one is started on demand, behind the first frame; a shared one that is absent is shown as that.
@@ -162,6 +169,13 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
     if let Some(path) = &place {
         console::restore::take(path, &mut model);
     }
+    let views = place.as_ref().map(|_| ctx.dirs.state.join("console.views"));
+    match views.as_deref().map(console::views::read) {
+        Some(Ok(views)) => model.views = views,
+        Some(Err(why)) => model.complain(why),
+        None => {}
+    }
+    model.sites = ctx.sites();
     let on = |what| how.notify.contains(&what);
     model.themes = themes::names(&ctx.dirs, ctx.uid).unwrap_or_default();
     let attention = Attention { bell: on(Notify::Bell), osc9: on(Notify::Osc9), title: on(Notify::Title) };
@@ -183,7 +197,12 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
         };
         let reload = Reload::of(&[ctx.dirs.config.clone(), ctx.dirs.themes(), ctx.dirs.keymaps()], Box::new(read));
         let (choose, desk) = (Box::new(choose), Arc::new(desk(ctx)));
-        let opening = Opening { model, look, attention, links: how.links, place, source, reload, choose, desk };
+        // Looked at before the console is left: a site that cannot be opened ends nothing.
+        let site = Box::new(|name: &str| {
+            let there = ctx.elsewhere(name).map_err(|f| format!("{}. {}", f.error.message, f.error.help))?;
+            there.dirs.load(there.uid).map(drop).map_err(|e| format!("{}. {}", e.in_short(), e.help()))
+        });
+        let opening = Opening { model, look, attention, links: how.links, place, views, source, reload, choose, site, desk };
         console::run::run(opening, &SystemClock).await.map_err(|e| {
             let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
             Failure::from(ApiError::bad(e.to_string(), help))
@@ -199,7 +218,7 @@ fn configured(ctx: &Ctx, site: &crate::config::Site) -> bool {
 
 /// A console that knows nothing yet but where it is.
 pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
-    let name = ctx.global.site.clone().unwrap_or_else(|| "default".to_owned());
+    let name = ctx.global.site.clone().unwrap_or_else(|| super::DEFAULT_SITE.to_owned());
     let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());

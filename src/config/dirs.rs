@@ -150,6 +150,18 @@ impl Dirs {
 }
 
 const FILE: &str = "site.toml";
+/// More are not listed.
+const MOST_SITES: usize = 200;
+
+/// Names of the sites that have a site file, the user's own and those for everybody, in order.
+pub fn sites(around: &Surroundings) -> Vec<String> {
+    let below = |base: &PathBuf| std::fs::read_dir(base.join("sites")).into_iter().flatten().flatten().take(MOST_SITES);
+    let names = around.user_config.iter().chain([&around.system]).flat_map(below).filter(|e| e.path().join(FILE).is_file());
+    let mut all: Vec<String> = names.filter_map(|e| e.file_name().into_string().ok()).filter(|n| valid_name(n)).collect();
+    all.sort();
+    all.dedup();
+    all
+}
 
 /// Parses the text of the site file at `path`.
 pub fn parse(path: &Path, text: &str) -> Result<Site, ConfigError> {
@@ -204,6 +216,19 @@ mod tests {
         assert!(Dirs::find(&Wanted { state_dir: Some("/d".into()), ..Default::default() }, &gone).is_ok());
         let none = Surroundings { user_config: None, user_state: None, ..around() };
         assert!(Dirs::find(&Wanted::default(), &none).unwrap_err().to_string().contains("no home"));
+    }
+
+    #[test]
+    fn sites_are_those_that_have_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["dc2", "dc1", "empty", "Bad Name"] {
+            std::fs::create_dir_all(dir.path().join("sites").join(name)).unwrap();
+        }
+        for name in ["dc2", "dc1", "Bad Name"] {
+            std::fs::write(dir.path().join("sites").join(name).join("site.toml"), "").unwrap();
+        }
+        let around = Surroundings { user_config: Some(dir.path().into()), ..around() };
+        assert_eq!(sites(&around), ["dc1", "dc2"]);
     }
 
     #[test]

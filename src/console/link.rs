@@ -89,6 +89,9 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
         | Effect::Page(_)
         | Effect::Editor { .. }
         | Effect::Theme(_)
+        | Effect::Site(_)
+        | Effect::Views
+        | Effect::Mouse(_)
         | Effect::Suspend
         | Effect::Redraw
         | Effect::Quit => None,
@@ -133,6 +136,9 @@ async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Rec
             | Effect::Page(_)
             | Effect::Editor { .. }
             | Effect::Theme(_)
+            | Effect::Site(_)
+            | Effect::Views
+            | Effect::Mouse(_)
             | Effect::Suspend
             | Effect::Redraw
             | Effect::Quit => continue,

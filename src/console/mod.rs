@@ -14,6 +14,7 @@ pub mod link;
 pub mod log;
 pub mod model;
 pub mod msg;
+pub mod pointer;
 pub mod question;
 pub mod restore;
 pub mod rhythm;
@@ -26,6 +27,7 @@ pub mod term;
 pub mod themes;
 pub mod update;
 pub mod view;
+pub mod views;
 pub mod watch;
 pub mod widget;
 

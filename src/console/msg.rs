@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::edit;
 use super::keymap::Key;
 use super::log;
+use super::pointer::Hit;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::types::{Arm, Armed, Do, Done};
@@ -26,6 +27,12 @@ pub enum Msg {
     Resize {
         width: u16,
         height: u16,
+    },
+    /// A click on a row.
+    Click(Hit),
+    /// The wheel, down or up.
+    Wheel {
+        down: bool,
     },
     /// The clock: once a second while something counts down or runs, else once a minute.
     Tick(Timestamp),
@@ -82,6 +89,12 @@ pub enum Effect {
     Copy(String),
     /// Another look, by its name.
     Theme(String),
+    /// The console of another site, in the place of this one.
+    Site(String),
+    /// The saved views are other ones: into their file.
+    Views,
+    /// The terminal is to tell of the mouse, or not.
+    Mouse(bool),
     /// The screen as it is, into a new file of this name.
     Dump(String),
     Suspend,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::model::screen::{Kind, Pair};
 use super::model::{Model, Screen};
 use super::update::log_of;
+use crate::domain::run::valid_name;
 
 const FORMAT: u32 = 1;
 /// A larger file is none of ours.
@@ -23,8 +24,9 @@ struct Place {
     screens: Vec<Standing>,
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Standing {
+/// One screen, as far as it is a person's own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
     /// As `quarterdeck screen` names it.
     name: String,
     target: Option<String>,
@@ -34,7 +36,7 @@ struct Standing {
     lists: Vec<Listing>,
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Listing {
     filter: String,
     sort: Option<(String, bool)>,
@@ -42,11 +44,37 @@ struct Listing {
     view: Option<String>,
 }
 
-fn standing(screen: &Screen) -> Standing {
+impl Standing {
+    /// `runs  filter verdict=failure  sort -number`.
+    pub fn words(&self) -> String {
+        let mut out = [Some(self.name.clone()), self.target.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        for list in &self.lists {
+            if let Some(view) = &list.view {
+                out += &format!("  view {view}");
+            }
+            if !list.filter.is_empty() {
+                out += &format!("  filter {}", list.filter);
+            }
+            if let Some((column, backwards)) = &list.sort {
+                out += &format!("  sort {}{column}", if *backwards { "-" } else { "" });
+            }
+        }
+        out
+    }
+
+    /// The cursor begins at the top.
+    pub fn forget_row(&mut self) {
+        self.lists.iter_mut().for_each(|l| l.selected = None);
+    }
+}
+
+pub fn standing(screen: &Screen) -> Standing {
     let (name, target) = match &screen.kind {
         Kind::Run(run) => ("run", Some(run.to_string())),
         Kind::Log(run, place) => ("log", Some(place.as_ref().map_or_else(|| run.to_string(), |p| format!("{run}/{p}")))),
         Kind::Diff(pair) => ("diff", Some(format!("{} {}", pair.a, pair.b))),
+        Kind::Pipeline(name) => ("pipeline", Some(name.clone())),
+        Kind::Promotion(id) => ("promotion", Some(id.clone())),
         other => (Kind::NAMED.iter().find(|(_, k)| k == other).map_or("home", |(n, _)| *n), None),
     };
     let listing = |l: &super::model::List| Listing {
@@ -65,11 +93,13 @@ fn standing(screen: &Screen) -> Standing {
     }
 }
 
-fn screen(s: Standing) -> Option<Screen> {
+pub fn screen(s: Standing) -> Option<Screen> {
     let kind = match (s.name.as_str(), &s.target) {
         ("run", Some(run)) => Kind::Run(run.parse().ok()?),
         ("log", Some(target)) => log_of(target).ok()?,
         ("diff", Some(target)) => target.split_once(' ').map(|(a, b)| Kind::Diff(Pair::of(a, b)))?,
+        ("pipeline", Some(name)) if valid_name(name) => Kind::Pipeline(name.clone()),
+        ("promotion", Some(id)) if crate::domain::promotion::is_name(id) => Kind::Promotion(id.clone()),
         (name, _) => Kind::NAMED.into_iter().find(|(n, _)| *n == name)?.1,
     };
     let mut screen = Screen::of(kind);
@@ -140,6 +170,8 @@ mod tests {
         list.marks.insert("a#7".into());
         m.stack.push(Screen::of(Kind::Run("a#7".parse().unwrap())));
         m.stack.push(Screen::of(Kind::Log("a#7".parse().unwrap(), Some("build/make".into()))));
+        m.stack.push(Screen::of(Kind::Pipeline("a".into())));
+        m.stack.push(Screen::of(Kind::Promotion("PR-2026Q2-el9".into())));
         keep(&path, &m);
         let mut next = model();
         assert!(take(&path, &mut next));

@@ -24,6 +24,7 @@ use super::term::attention::Attention;
 use super::term::keys::{Parser, Token};
 use super::term::tty;
 use super::update;
+use super::views;
 use super::watch::Reload;
 use crate::base::clock::Clock;
 use crate::base::sys;
@@ -64,20 +65,26 @@ pub struct Opening<'a> {
     pub links: bool,
     /// Where a person's place is kept while nobody looks.
     pub place: Option<PathBuf>,
+    /// Where saved views are kept.
+    pub views: Option<PathBuf>,
     pub source: Source<'a>,
     /// Looks that may change while it is open.
     pub reload: Reload<'a>,
     /// The look of a name, kept from then on, for `:theme`.
     pub choose: Choose<'a>,
+    /// Whether a site of this name could be opened in the place of this one, or why not.
+    pub site: Box<dyn Fn(&str) -> Result<(), String> + 'a>,
     /// For the pages of pipelines.
     pub desk: Arc<Desk>,
 }
 
 /// How the console was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Left {
     /// By the person.
     Quit,
+    /// By the person, for the console of another site.
+    Site(String),
     /// By a signal that asks for the end.
     Told,
     /// Its terminal is gone.
@@ -136,7 +143,7 @@ impl Signals {
 
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
 pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
-    let Opening { model, look, attention, links, place, source, reload, choose, desk } = opening;
+    let Opening { model, look, attention, links, place, views, source, reload, choose, site, desk } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
@@ -158,7 +165,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     let (tell, mut told) = mpsc::channel(INBOX);
     let (pages, page_inbox) = mpsc::channel(INBOX);
     tokio::spawn(edit::edge::serve(desk.clone(), page_inbox, tell.clone()));
-    let outward = Outward { orders, logs, pages };
+    let outward = Outward { orders, logs, pages, views };
     let mut session = Session::open(model, look, attention, output)?;
     session.links = links;
     if archive.is_some() {
@@ -170,6 +177,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     let mut settled: Option<(u64, tokio::time::Instant)> = None;
     // A pipeline whose text is not ours to keep, as its editor may still write it.
     let mut untouched: Option<String> = None;
+    let mut next_site: Option<String> = None;
     let left = loop {
         if prepare.is_none()
             && let (Some(address), Some(inbox), Some(log_inbox)) = (address.take(), inbox.take(), log_inbox.take())
@@ -252,6 +260,16 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         }
         match after {
             Some(Effect::Suspend) => session.suspend()?,
+            Some(Effect::Site(name)) => match site(&name) {
+                Ok(()) => {
+                    next_site = Some(name);
+                    break Left::Quit;
+                }
+                Err(why) => {
+                    session.model.complain(format!("site {name}: {why}"));
+                    session.dirty = true;
+                }
+            },
             Some(Effect::Editor { name, text }) => match elsewhere(&mut session, &mut signals, &desk, &name, &text).await? {
                 Ok(got) => {
                     let msg = Msg::Page(Box::new(edit::Told { name, got }));
@@ -279,13 +297,13 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
             }
         }
     }
-    match (&place, left) {
-        (Some(path), Left::Quit) => restore::forget(path),
+    match (&place, &left) {
+        (Some(path), Left::Quit | Left::Site(_)) => restore::forget(path),
         (Some(path), Left::Told | Left::Lost) => restore::keep(path, &session.model),
         (None, _) => {}
     }
     session.close();
-    Ok(left)
+    Ok(next_site.map_or(left, Left::Site))
 }
 
 /// The person's own editor has the terminal. The text lies where unsaved texts are kept, so that nothing that happens to either loses it.
@@ -397,6 +415,7 @@ impl Typed {
                 Token::Key(_) if session.away() => {}
                 Token::Key(key) => to.push(self.rhythm.take(key, false, clock.now())),
                 Token::Paste(text) => to.push(Msg::Paste(text)),
+                Token::Mouse(mouse) => to.extend(session.pointed(mouse)),
                 Token::Reply(reply) => {
                     session.probe.hear(reply, Instant::now());
                     session.heard();
@@ -416,6 +435,8 @@ struct Outward {
     orders: mpsc::Sender<Effect>,
     logs: mpsc::Sender<log::Order>,
     pages: mpsc::Sender<edit::Order>,
+    /// Where saved views lie; none where nothing is kept.
+    views: Option<PathBuf>,
 }
 
 /// Takes messages in, and does what follows from them. An effect that ends or stops the console is returned.
@@ -433,14 +454,23 @@ fn take(
         session.model.now = now;
         // That a frame was shown changes nothing that is seen.
         session.dirty |= !matches!(msg, Msg::Shown(_));
-        session.keyed |= matches!(msg, Msg::Key { .. } | Msg::Burst(_) | Msg::Paste(_) | Msg::Resize { .. });
+        session.keyed |=
+            matches!(msg, Msg::Key { .. } | Msg::Burst(_) | Msg::Paste(_) | Msg::Resize { .. } | Msg::Click(_) | Msg::Wheel { .. });
         let msg = if matches!(msg, Msg::Tick(_)) { Msg::Tick(now) } else { msg };
         for effect in update(&mut session.model, msg) {
             match (effect, archive) {
-                (end @ (Effect::Quit | Effect::Suspend | Effect::Editor { .. }), _) => return Some(end),
+                (end @ (Effect::Quit | Effect::Suspend | Effect::Editor { .. } | Effect::Site(_)), _) => return Some(end),
                 // A terminal that is gone is seen by the next read.
                 (Effect::Redraw, _) => drop(session.anew()),
                 (Effect::Theme(name), _) => session.wanted = Some(name),
+                // A terminal that is gone is seen by the next read.
+                (Effect::Mouse(on), _) => drop(session.mouse(on)),
+                (Effect::Views, _) => {
+                    let kept = outward.views.as_ref().map(|path| views::write(path, &session.model.views));
+                    if let Some(Err(why)) = kept {
+                        session.model.complain(why);
+                    }
+                }
                 (Effect::Dump(name), _) => session.dump(&name),
                 // A terminal that is gone is seen by the next read.
                 (Effect::Copy(text), _) => drop(session.copy(&text)),

@@ -12,6 +12,7 @@ use super::model::Model;
 use super::msg::Msg;
 use super::term::attention::Attention;
 use super::term::guard::{self, Guard};
+use super::term::keys::Mouse;
 use super::term::pace::Pace;
 use super::term::probe::{self, Probe};
 use super::term::tty::Output;
@@ -258,6 +259,20 @@ impl Session {
         drop(self.guard.take());
     }
 
+    /// What the mouse did, as a message; none where it did nothing.
+    pub fn pointed(&self, mouse: Mouse) -> Option<Msg> {
+        match mouse {
+            _ if !self.model.mouse => None,
+            Mouse::Wheel { down } => Some(Msg::Wheel { down }),
+            Mouse::Click { x, y } => super::pointer::hit(&self.model, &self.look, x, y).map(Msg::Click),
+        }
+    }
+
+    /// The terminal tells of the mouse from now on, or no longer.
+    pub fn mouse(&mut self, on: bool) -> io::Result<()> {
+        self.output.put(if on { guard::MOUSE_ON } else { guard::MOUSE_OFF }.as_bytes())
+    }
+
     /// Back to the shell, until it lets us go on.
     pub fn suspend(&mut self) -> io::Result<()> {
         self.leave();
@@ -282,7 +297,8 @@ impl Session {
         self.worst = None;
         self.model.size = self.output.size().unwrap_or(self.model.size);
         self.redraw();
-        self.output.put(guard::ON.as_bytes())
+        self.output.put(guard::ON.as_bytes())?;
+        if self.model.mouse { self.mouse(true) } else { Ok(()) }
     }
 
     /// Into the clipboard, or, where the terminal has none, onto the plain screen.

@@ -63,25 +63,27 @@ pub fn ansi(buf: &Buffer) -> String {
 /// The sequence that sets exactly this style.
 pub fn sgr(style: Style) -> String {
     let mut codes = vec!["0".to_owned()];
-    let on = style.add_modifier;
-    for (flag, code) in [
+    codes.extend(attributes(style.add_modifier));
+    codes.extend(style.fg.and_then(|c| colour(c, 30)));
+    codes.extend(style.bg.and_then(|c| colour(c, 40)));
+    format!("\u{1b}[{}m", codes.join(";"))
+}
+
+/// The parameters that switch attributes on.
+pub fn attributes(on: Modifier) -> impl Iterator<Item = String> {
+    let all = [
         (Modifier::BOLD, "1"),
         (Modifier::DIM, "2"),
         (Modifier::ITALIC, "3"),
         (Modifier::UNDERLINED, "4"),
         (Modifier::REVERSED, "7"),
         (Modifier::CROSSED_OUT, "9"),
-    ] {
-        if on.contains(flag) {
-            codes.push(code.to_owned());
-        }
-    }
-    codes.extend(style.fg.and_then(|c| colour(c, 30)));
-    codes.extend(style.bg.and_then(|c| colour(c, 40)));
-    format!("\u{1b}[{}m", codes.join(";"))
+    ];
+    all.into_iter().filter(move |(flag, _)| on.contains(*flag)).map(|(_, code)| code.to_owned())
 }
 
-fn colour(c: Color, base: u8) -> Option<String> {
+/// The parameter of a colour; `base` is 30 in front and 40 behind. None: the terminal's own.
+pub fn colour(c: Color, base: u8) -> Option<String> {
     let ansi = |n: u8| if n < 8 { (base + n).to_string() } else { (base + 52 + n).to_string() };
     Some(match c {
         Color::Reset => return None,

@@ -91,9 +91,33 @@ fn a_slow_link_stays_usable() {
     step("to the end", "G", &format!("row {RUNS} of {RUNS}"));
     step("a run", "\r", "STAGES");
     step("back", "q", &format!("row {RUNS} of {RUNS}"));
+    step("its log", "l", "[9]LOG");
+    step("back", "q", &format!("row {RUNS} of {RUNS}"));
     step("jobs", "8", "[8]JOBS");
+    step("the schedule", ":schedule", "SCHEDULE");
     step("home", "0", "[0]HOME");
     let all: usize = record.iter().map(|(_, n)| n).sum();
     assert!(record.iter().all(|(_, n)| *n <= 14_000) && all <= 60_000, "{all} bytes in all: {record:?}");
-    println!("bytes of a shift: {record:?}, {all} in all");
+    record.push(("the whole shift", all));
+    on_record(&record);
+}
+
+/// What a shift cost last, by step. `QD_WRITE=1` writes it anew; else each figure must be near the one on record: what grows is seen in a diff.
+fn on_record(found: &[(&str, usize)]) {
+    const HEAD: &str = "# Bytes to a terminal of 120x40 (xterm-256color) over a link of 25 kB/s, step by step.\n\
+        # Made by `QD_WRITE=1 cargo test --test it a_slow_link_stays_usable`.\nstep\tbytes\n";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/bytes-of-a-shift.tsv");
+    if std::env::var_os("QD_WRITE").is_some() {
+        let rows: String = found.iter().map(|(step, bytes)| format!("{step}\t{bytes}\n")).collect();
+        std::fs::write(&path, format!("{HEAD}{rows}")).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).expect("tests/it/bytes-of-a-shift.tsv");
+    let rows = text.strip_prefix(HEAD).expect("the head of the record").lines().map(|l| l.split_once('\t').expect("step and bytes"));
+    let kept: Vec<(&str, usize)> = rows.map(|(step, bytes)| (step, bytes.parse().expect("bytes"))).collect();
+    let names = |all: &[(&str, usize)]| all.iter().map(|(n, _)| (*n).to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&kept), names(found));
+    // Ages, clocks and how many keys one frame takes together move the figures a little.
+    let near = |(was, now): (usize, usize)| now.abs_diff(was) <= was / 3 + 600;
+    let far: Vec<_> = kept.iter().zip(found).filter(|(k, f)| !near((k.1, f.1))).collect();
+    assert!(far.is_empty(), "not as on record: {far:?}");
 }

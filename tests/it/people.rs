@@ -21,8 +21,8 @@ use crate::api::raw;
 use crate::support::home::{EXE, run};
 use crate::support::{Foreground, Home, Out, have_program, kill, skip, until, until_some};
 
-const ANN: u32 = 52_001;
-const BOB: u32 = 52_002;
+pub const ANN: u32 = 52_001;
+pub const BOB: u32 = 52_002;
 const CAL: u32 = 52_003;
 const DAN: u32 = 52_004;
 const EVE: u32 = 52_005;
@@ -76,8 +76,8 @@ fn the_engine() {
     quarterdeck::engine::run(&options, |_| println!("\npeople ready")).unwrap();
 }
 
-struct Estate {
-    home: Home,
+pub struct Estate {
+    pub home: Home,
     engine: Option<Foreground>,
 }
 
@@ -86,7 +86,7 @@ const ROLES: &str =
 
 impl Estate {
     /// None: skipped.
-    fn shared(test: &str, site: &str, pipelines: &[(&str, &str)]) -> Option<Self> {
+    pub fn shared(test: &str, site: &str, pipelines: &[(&str, &str)]) -> Option<Self> {
         if rustix::process::getuid().as_raw() != 0 {
             skip(test, "only root can be several people");
             return None;
@@ -107,7 +107,7 @@ impl Estate {
         Some(estate)
     }
 
-    fn started(mut self) -> Self {
+    pub fn started(mut self) -> Self {
         self.start();
         self
     }
@@ -177,19 +177,19 @@ impl Estate {
         self.act(uid, json!({"action": "approve", "target": target, "with": with}))
     }
 
-    fn rows(&self, what: &str) -> Vec<Value> {
+    pub fn rows(&self, what: &str) -> Vec<Value> {
         self.ask(0, "GET", &format!("/v1/get/{what}"), "").1["rows"].as_array().unwrap().clone()
     }
 
-    fn row(&self, run: &str) -> Value {
+    pub fn row(&self, run: &str) -> Value {
         self.rows("runs").into_iter().find(|r| r["run"] == run).unwrap_or_default()
     }
 
-    fn until_state(&self, run: &str, state: &str) -> Value {
+    pub fn until_state(&self, run: &str, state: &str) -> Value {
         until_some(&format!("{run} to be {state}"), || Some(self.row(run)).filter(|r| r["state"] == state))
     }
 
-    fn why(&self, run: &str) -> String {
+    pub fn why(&self, run: &str) -> String {
         let (status, why) = self.ask(0, "GET", &format!("/v1/why/{}", run.replace('#', "/")), "");
         assert_eq!(status, 200, "{why}");
         why["reasons"].as_array().unwrap().iter().map(|r| r.as_str().unwrap()).collect::<Vec<_>>().join("\n")
@@ -200,7 +200,7 @@ impl Estate {
         run(self.command(uid, gid, args))
     }
 
-    fn command(&self, uid: u32, gid: u32, args: &[&str]) -> Command {
+    pub fn command(&self, uid: u32, gid: u32, args: &[&str]) -> Command {
         let mut c = Command::new("setpriv");
         c.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into(), EXE.into()]);
         c.arg("--state-dir")
@@ -332,7 +332,7 @@ fn a_denial_and_an_expiry_end_the_stage_and_say_so() {
     assert!(e.why("promo#1").contains("2 of 2 missing"), "{}", e.why("promo#1"));
 }
 
-const GRAVE: &str = "format: 1\nname: grave\ndanger: L3\nstages:\n  - name: a\n    run: echo done\n";
+pub const GRAVE: &str = "format: 1\nname: grave\ndanger: L3\nstages:\n  - name: a\n    run: echo done\n";
 
 #[test]
 fn a_start_at_l3_waits_for_a_second_person_and_is_refused_once_its_plan_has_moved() {

@@ -142,7 +142,7 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
         let mut signals = Signals::new()?;
         match left {
             Ok(Left::Lost) => outlive(&own, &site, &mut signals).await,
-            Ok(Left::Quit | Left::Told) => leave(&own, &site, out, &mut signals).await,
+            Ok(Left::Quit | Left::Site(_) | Left::Told) => leave(&own, &site, out, &mut signals).await,
             Err(failure) => {
                 leave(&own, &site, out, &mut signals).await?;
                 Err(failure)
@@ -153,7 +153,9 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
 
 fn context(ctx: &Ctx, state: &Path) -> Ctx {
     let dirs = Dirs { config: state.join("config"), state: state.to_owned(), explicit: false };
-    Ctx { dirs, global: ctx.global.clone(), uid: ctx.uid }
+    // Its directories are its own: no other site is opened from there.
+    let global = super::args::Global { state_dir: Some(state.to_owned()), ..ctx.global.clone() };
+    Ctx { dirs, global, uid: ctx.uid }
 }
 
 /// How the commands of another terminal reach this demo.

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod drafts;
 pub mod edge;
 pub mod editor;
+pub mod find;
 pub mod judge;
 pub mod line;
 pub mod order;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use regex::Regex;
 use tui_textarea::{CursorMove, TextArea};
 
 use super::diff;
@@ -84,6 +85,8 @@ pub struct Page {
     pub top: usize,
     /// Rows that the tabs without a cursor are scrolled by.
     pub scroll: usize,
+    /// What is looked for in the text.
+    pub search: Option<Regex>,
 }
 
 impl Page {
@@ -106,6 +109,7 @@ impl Page {
             at: 0,
             top: 0,
             scroll: 0,
+            search: None,
         }
     }
 

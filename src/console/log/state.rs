@@ -137,6 +137,22 @@ impl LogScreen {
         }
     }
 
+    /// Where a person stands in it, without what is held of it.
+    pub fn trace(&self) -> Self {
+        Self {
+            fence: self.fence,
+            chosen: self.chosen,
+            begin: if self.follow || self.window.is_empty() { self.begin } else { Begin::Offset(self.top.offset) },
+            follow: self.follow,
+            wrap: self.wrap,
+            stamps: self.stamps,
+            column: self.column,
+            search: self.search.as_ref().map(|s| Search { jump: None, ..Search::new(s.pattern.clone(), s.origin) }),
+            filter: self.filter.as_ref().map(|f| Filter::new(f.pattern.clone(), f.context, f.from)),
+            ..Self::new(self.run.clone(), self.place.clone())
+        }
+    }
+
     /// Bytes of the log that are held here.
     pub fn held(&self) -> usize {
         let hits = self.search.as_ref().map_or(0, |s| s.hits.capacity() * size_of::<u64>());

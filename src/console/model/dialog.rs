@@ -23,6 +23,8 @@ pub enum PromptKind {
     LogTime,
     /// A file to write.
     LogSave,
+    /// `/` in the text of a pipeline.
+    PageSearch,
 }
 
 /// One line that is being typed.

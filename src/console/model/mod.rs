@@ -133,6 +133,14 @@ pub struct Model {
     pub pages: BTreeMap<String, Page>,
     /// Never empty: the last is shown.
     pub stack: Vec<Screen>,
+    /// What stood there before the person went elsewhere; empty = nothing.
+    pub before: Vec<Screen>,
+    /// Screens that the person has given a name.
+    pub views: super::views::Views,
+    /// Names that `:site` takes.
+    pub sites: Vec<String>,
+    /// The terminal tells of clicks and of the wheel.
+    pub mouse: bool,
     pub prompt: Option<Prompt>,
     pub opening: Option<Opening>,
     pub dialog: Option<Dialog>,
@@ -177,6 +185,10 @@ impl Model {
             flights: Flights::default(),
             pages: BTreeMap::new(),
             stack: vec![Screen::home()],
+            before: Vec::new(),
+            views: super::views::Views::default(),
+            sites: Vec::new(),
+            mouse: false,
             prompt: None,
             opening: None,
             dialog: None,

@@ -15,7 +15,10 @@ pub fn sequence(text: &str, term: &str, in_tmux: bool) -> Option<String> {
     if coded.len() > MOST {
         return None;
     }
-    Some(wrap(&format!("\u{1b}]52;c;{coded}\u{7}"), term, in_tmux))
+    let plain = format!("\u{1b}]52;c;{coded}\u{7}");
+    // tmux takes it itself where `set-clipboard` is `on`, and hands it on where `allow-passthrough` is; it says neither, and both do no harm.
+    let own = if in_tmux { plain.as_str() } else { "" };
+    Some(format!("{own}{}", wrap(&plain, term, in_tmux)))
 }
 
 /// The sequence, so that whatever stands between hands it on.
@@ -35,7 +38,10 @@ mod tests {
     #[test]
     fn wrapped_where_something_stands_between_and_refused_where_nothing_takes_it() {
         assert_eq!(sequence("a#1", "xterm-256color", false).unwrap(), "\u{1b}]52;c;YSMx\u{7}");
-        assert_eq!(sequence("a#1", "screen-256color", true).unwrap(), "\u{1b}Ptmux;\u{1b}\u{1b}]52;c;YSMx\u{7}\u{1b}\\");
+        assert_eq!(
+            sequence("a#1", "screen-256color", true).unwrap(),
+            "\u{1b}]52;c;YSMx\u{7}\u{1b}Ptmux;\u{1b}\u{1b}]52;c;YSMx\u{7}\u{1b}\\"
+        );
         assert_eq!(sequence("a#1", "screen", false).unwrap(), "\u{1b}P\u{1b}]52;c;YSMx\u{7}\u{1b}\\");
         let long = sequence(&"x".repeat(1_000), "screen", false).unwrap();
         assert!(long.split("\u{1b}\\").all(|p| p.len() <= 202) && long.matches("\u{1b}P").count() == 7);

@@ -10,8 +10,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Everything on.
 pub const ON: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[?2004h";
+/// Clicks and the wheel, in numbers of any size; only for who asks for it, as the terminal selects no text then.
+pub const MOUSE_ON: &str = "\u{1b}[?1000h\u{1b}[?1006h";
+pub const MOUSE_OFF: &str = "\u{1b}[?1006l\u{1b}[?1000l";
 /// Everything off, whatever of it is on.
-const OFF: &str = "\u{1b}[?2026l\u{1b}[?2004l\u{1b}[0m\u{1b}[?25h\u{1b}[?1049l";
+const OFF: &str = "\u{1b}[?2026l\u{1b}[?1006l\u{1b}[?1000l\u{1b}[?2004l\u{1b}[0m\u{1b}[?25h\u{1b}[?1049l";
 /// Ends a sequence that was cut in two.
 const CANCEL: &str = "\u{18}";
 /// A terminal that takes nothing for so long is left as it is: the end must not hang on it.

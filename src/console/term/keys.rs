@@ -20,6 +20,14 @@ pub enum Token {
     Key(Key),
     Paste(String),
     Reply(Reply),
+    Mouse(Mouse),
+}
+
+/// What the mouse does, where it was asked for; columns and rows are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mouse {
+    Click { x: u16, y: u16 },
+    Wheel { down: bool },
 }
 
 /// What the terminal says of itself.
@@ -182,6 +190,9 @@ fn csi(b: &[u8]) -> Step {
         };
         return Step::Take(after, reply.map(Token::Reply));
     }
+    if let Some(report) = text.strip_prefix('<') {
+        return Step::Take(after, mouse(report, last).map(Token::Mouse));
+    }
     let mut numbers = text.split(';').map(|n| n.parse::<u16>().ok());
     let (first, modifiers) = (numbers.next().flatten(), numbers.next().flatten().unwrap_or(1).saturating_sub(1));
     let code = match (last, first) {
@@ -192,12 +203,23 @@ fn csi(b: &[u8]) -> Step {
         (b'~', Some(5)) => Some(Code::PageUp),
         (b'~', Some(6)) => Some(Code::PageDown),
         (b'Z', _) => Some(Code::BackTab),
-        // A report of the mouse, which is never switched on: three bytes that are no keys follow.
+        // A report of the mouse in the old form, which is never asked for: three bytes that are no keys follow.
         (b'M', None) if body.is_empty() => return if b.len() < after + 3 { Step::Need } else { Step::Take(after + 3, None) },
         _ if text.bytes().all(|c| c.is_ascii_digit() || c == b';') => cursor(last),
         _ => None,
     };
     Step::Take(after, code.map(|code| Token::Key(Key { code, ctrl: modifiers & 4 != 0, alt: modifiers & 2 != 0 })))
+}
+
+/// A report of the mouse (SGR): the left button that goes down, or the wheel. All else is nothing.
+fn mouse(report: &str, last: u8) -> Option<Mouse> {
+    let mut numbers = report.split(';').map(|n| n.parse::<u16>().ok());
+    let (button, x, y) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    match (button, last) {
+        (0, b'M') => Some(Mouse::Click { x: x.checked_sub(1)?, y: y.checked_sub(1)? }),
+        (64 | 65, b'M') => Some(Mouse::Wheel { down: button == 65 }),
+        _ => None,
+    }
 }
 
 fn cursor(last: u8) -> Option<Code> {
@@ -277,6 +299,18 @@ mod tests {
         assert_eq!(read(b"\x1b[?2026;2$y"), [Token::Reply(Reply::Mode { mode: 2026, state: 2 })]);
         assert_eq!(keys(b"\x1b[24;80R\x1b[>1;10;0c\x1b[I\x1b[[A\x1b[M !!\x1b]11;rgb:0000/0000/0000\x1b\\\x1bP>|xterm\x1b\\q"), "q");
         assert_eq!(keys(b"\x1b[12\x07\x80\xffq"), "C-g q");
+    }
+
+    #[test]
+    fn the_mouse_is_no_key() {
+        assert_eq!(
+            read(b"\x1b[<0;12;3M\x1b[<0;12;3m\x1b[<65;1;1M\x1b[<64;1;1M\x1b[<2;4;4M\x1b[<0;0;0M\x1b[<;M\x1b[<35;7;7M"),
+            [
+                Token::Mouse(Mouse::Click { x: 11, y: 2 }),
+                Token::Mouse(Mouse::Wheel { down: true }),
+                Token::Mouse(Mouse::Wheel { down: false })
+            ]
+        );
     }
 
     #[test]

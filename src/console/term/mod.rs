@@ -7,5 +7,8 @@ pub mod keys;
 pub mod links;
 pub mod pace;
 pub mod paint;
+#[cfg(test)]
+mod paint_tests;
+mod pen;
 pub mod probe;
 pub mod tty;

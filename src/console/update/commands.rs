@@ -1,12 +1,12 @@
 //! What each command does.
 
-use super::{arm, contents, lists, log_keys, open, page, promotions, prompt, run_keys};
+use super::{arm, contents, lists, log_keys, open, page, promotions, prompt, run_keys, saved_views, travel};
 use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE, Pair, Part};
-use crate::console::model::{Clock, Link, Model, PromptKind, Screen, Stats};
+use crate::console::model::{Clock, Link, Model, PromptKind, Stats};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
 use crate::console::view::spots::Goal;
@@ -43,12 +43,12 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         "arm" => arm::arm(model, rest),
         "run" if !rest.is_empty() => {
             let run: RunRef = rest.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
-            push(model, Kind::Run(run));
+            travel::push(model, Kind::Run(run));
             Ok(Vec::new())
         }
         "dump" if !rest.is_empty() => Ok(vec![Effect::Dump(rest.to_owned())]),
         "log" if !rest.is_empty() => {
-            push(model, log_of(rest)?);
+            travel::push(model, log_of(rest)?);
             Ok(Vec::new())
         }
         "theme" if !rest.is_empty() => Ok(vec![Effect::Theme(rest.to_owned())]),
@@ -56,14 +56,16 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
             let Some((a, b)) = rest.split_once(' ').map(|(a, b)| (a, b.trim())).filter(|(_, b)| !b.is_empty() && !b.contains(' ')) else {
                 return Err("two contents are compared: `:diff A B`".to_owned());
             };
-            push(model, Kind::Diff(Pair::of(a, b)));
+            travel::push(model, Kind::Diff(Pair::of(a, b)));
             Ok(Vec::new())
         }
+        "view" if !rest.is_empty() => saved_views::typed(model, rest),
+        "site" if !rest.is_empty() => to_site(model, rest),
         "pipeline" if !rest.is_empty() => {
             if !valid_name(rest) {
                 return Err(format!("`{}` can be no name of a pipeline", crate::base::sanitise::cell(rest)));
             }
-            push(model, Kind::Pipeline(rest.to_owned()));
+            travel::push(model, Kind::Pipeline(rest.to_owned()));
             Ok(Vec::new())
         }
         // As fingers know it.
@@ -89,20 +91,31 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "quit" => return vec![Effect::Quit],
         "suspend" => return vec![Effect::Suspend],
         "arm" => prompt::begin(model, "arm 15m "),
+        "site" => prompt::begin(model, "site "),
+        "view" => prompt::begin(model, "view "),
+        "last-view" => travel::last(model),
+        "mouse" => {
+            model.mouse = !model.mouse;
+            model.say(match model.mouse {
+                true => "the mouse selects and scrolls; Shift with it selects text; A-m gives it back",
+                false => "the mouse is the terminal's again",
+            });
+            return vec![Effect::Mouse(model.mouse)];
+        }
         "theme" => prompt::begin(model, "theme "),
         "disarm" => return arm::disarm(model),
         "redraw" => return vec![Effect::Redraw],
         "dump" => prompt::begin(model, &format!("dump {}", dump_name(model))),
         "freeze" => freeze(model),
         "debug" => model.debug = if model.debug.is_some() { None } else { Some(Stats::default()) },
-        "back" => back(model),
+        "back" => travel::back(model),
         "help" => model.help = true,
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
         "clear-filter" => lists::clear_filter(model),
         "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" | "promotions" | "content" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
-                go(model, kind);
+                travel::go(model, kind);
             }
         }
         "down" => lists::step(model, |at, _, _| at + 1),
@@ -127,7 +140,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "sort-backwards" => lists::sort(model, true),
         "why" if model.screen().log.is_some() => {
             if let Some(run) = model.screen().log.as_ref().map(|l| l.run.clone()) {
-                push(model, Kind::Run(run));
+                travel::push(model, Kind::Run(run));
             }
         }
         "blast" => part(model, Part::Blast),
@@ -147,7 +160,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "log" => log(model),
         "pipeline" => pipeline(model),
         "open" if matches!(model.screen().kind, Kind::Run(_)) => match run_keys::goal(model) {
-            Some(Goal::Run(run)) => push(model, Kind::Run(run)),
+            Some(Goal::Run(run)) => travel::push(model, Kind::Run(run)),
             _ => log(model),
         },
         "open" | "why" => open(model),
@@ -178,6 +191,17 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         _ => model.say(format!("`{id}` does nothing on this screen")),
     }
     Vec::new()
+}
+
+/// Another site in the place of this one: nothing that is unsaved or armed goes with it unseen.
+fn to_site(model: &mut Model, name: &str) -> Result<Vec<Effect>, String> {
+    if name == model.site.name {
+        return Err(format!("this is {name}"));
+    }
+    if let Some(page) = model.pages.values().find(|p| p.unsaved()) {
+        return Err(format!("the text of {} is not saved: S saves it, u takes it back", page.name));
+    }
+    Ok(vec![Effect::Site(name.to_owned())])
 }
 
 fn freeze(model: &mut Model) {
@@ -230,10 +254,10 @@ fn open(model: &mut Model) {
         return model.say(format!("{id}: {}. {}", word::text(&row, "detail"), word::text(&row, "next")));
     }
     if pane.what == "promotions" {
-        return push(model, Kind::Promotion(id));
+        return travel::push(model, Kind::Promotion(id));
     }
     match run_of(model, pane.what, &id) {
-        Some(run) => push(model, Kind::Run(run)),
+        Some(run) => travel::push(model, Kind::Run(run)),
         None => model.say(format!("`{id}` has no run yet")),
     }
 }
@@ -267,7 +291,7 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
 fn pipeline(model: &mut Model) {
     let name = current(model).map(|id| id.rsplit_once('#').map_or(id.clone(), |(p, _)| p.to_owned())).filter(|n| valid_name(n));
     match name {
-        Some(name) => push(model, Kind::Pipeline(name)),
+        Some(name) => travel::push(model, Kind::Pipeline(name)),
         None => model.say("no row here is about a pipeline; :pipeline NAME opens one"),
     }
 }
@@ -276,8 +300,8 @@ fn pipeline(model: &mut Model) {
 fn log(model: &mut Model) {
     // On a run's page: what the cursor stands on, else the whole run.
     match (run_keys::goal(model), model.screen().kind.clone()) {
-        (Some(Goal::Log(place)), Kind::Run(run)) => return push(model, Kind::Log(run, Some(place))),
-        (Some(Goal::Run(run)), _) => return push(model, Kind::Log(run, None)),
+        (Some(Goal::Log(place)), Kind::Run(run)) => return travel::push(model, Kind::Log(run, Some(place))),
+        (Some(Goal::Run(run)), _) => return travel::push(model, Kind::Log(run, None)),
         _ => {}
     }
     let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
@@ -291,7 +315,7 @@ fn log(model: &mut Model) {
         rows.and_then(|r| r.rows.first()).and_then(|r| word::text(r, "run").parse().ok())
     };
     match here.or_else(newest) {
-        Some(run) => push(model, Kind::Log(run, None)),
+        Some(run) => travel::push(model, Kind::Log(run, None)),
         None => model.say("no run here has a log yet; :log NAME#N opens one"),
     }
 }
@@ -301,31 +325,6 @@ pub fn log_of(text: &str) -> Result<Kind, String> {
     let (run, place) = text.split_once('/').map_or((text, ""), |(r, p)| (r, p.trim_end_matches('/')));
     let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
     Ok(Kind::Log(run, Some(place.to_owned()).filter(|p| !p.is_empty())))
-}
-
-pub(super) fn push(model: &mut Model, kind: Kind) {
-    if model.screen().kind != kind {
-        model.stack.push(Screen::of(kind));
-    }
-}
-
-/// A screen of the digits: the one that is open already, or a new one above home.
-pub(super) fn go(model: &mut Model, kind: Kind) {
-    match model.stack.iter().position(|s| s.kind == kind) {
-        Some(i) => model.stack.truncate(i + 1),
-        None => {
-            model.stack.truncate(1);
-            model.stack.push(Screen::of(kind));
-        }
-    }
-}
-
-fn back(model: &mut Model) {
-    if model.stack.len() > 1 {
-        model.stack.pop();
-    } else {
-        model.say(":quit leaves; what runs goes on");
-    }
 }
 
 /// The command line that shows the same.

@@ -59,6 +59,12 @@ fn arguments(model: &Model, command: &str) -> Vec<Offer> {
         "pipeline" => {
             rows("pipelines").iter().map(|r| Offer { text: word::text(r, "pipeline"), about: word::text(r, "description") }).collect()
         }
+        "site" => model.sites.iter().map(|t| Offer { text: t.clone(), about: String::new() }).collect(),
+        "view" => {
+            let verbs = [("save ", "keeps the screen in front: its filter, order and tab"), ("drop ", "forgets a view")];
+            let verbs = verbs.map(|(text, about)| Offer { text: text.into(), about: about.into() });
+            model.views.names().map(|n| Offer { text: n.to_owned(), about: model.views.about(n) }).chain(verbs).collect()
+        }
         "theme" => model.themes.iter().map(|t| Offer { text: t.clone(), about: String::new() }).collect(),
         "arm" => vec![Offer { text: "15m ".into(), about: "a time of an hour at most, then why".into() }],
         _ => Vec::new(),

@@ -1,8 +1,8 @@
 //! Commands of the screens of content, of two contents, and of mirrors that change nothing but what is seen.
 
-use super::commands::push;
 use super::content::{self, compared};
 use super::open;
+use super::travel::push;
 use crate::console::model::screen::{Kind, Pair, Side};
 use crate::console::model::{List, Model, Screen};
 use crate::console::msg::Effect;

@@ -18,7 +18,7 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         return dialog::press(model, key, repeat);
     }
     if model.prompt.is_some() {
-        return prompt::press(model, key);
+        return if repeat { prompt::held(model, key) } else { prompt::press(model, key) };
     }
     if model.help {
         // Whatever closes it does nothing else.

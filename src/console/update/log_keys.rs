@@ -135,7 +135,7 @@ pub fn entered(model: &mut Model, kind: PromptKind, text: &str) -> Result<Vec<Ef
             }
             PromptKind::LogSave if text.trim().is_empty() => return Err("a file's name is needed".to_owned()),
             PromptKind::LogSave => log.save = Some(text.trim().to_owned()),
-            PromptKind::Command | PromptKind::Filter => {}
+            PromptKind::Command | PromptKind::Filter | PromptKind::PageSearch => {}
         }
         Ok(())
     });

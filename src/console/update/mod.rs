@@ -17,9 +17,12 @@ mod page_save;
 #[cfg(test)]
 mod page_tests;
 mod pages;
+mod pointer;
 pub mod promotions;
 mod prompt;
 mod run_keys;
+mod saved_views;
+mod travel;
 
 use super::keyfile::Report;
 use super::keymap::Keymap;
@@ -32,6 +35,8 @@ use crate::api::types::{Do, Done, Status};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
 
 pub use commands::log_of;
 pub use complete::Offer;
@@ -61,6 +66,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.size = (width, height);
             Vec::new()
         }
+        Msg::Click(hit) => {
+            pointer::click(model, hit);
+            Vec::new()
+        }
+        Msg::Wheel { down } => pointer::wheel(model, down),
         Msg::Tick(now) => {
             tick(model, now);
             Vec::new()

@@ -5,10 +5,10 @@ use tui_textarea::CursorMove;
 use super::page_save;
 use crate::base::suggest;
 use crate::console::edit::page::{Other, Page, State, Tab};
-use crate::console::edit::{Ask, Got, Order, Told, diff};
+use crate::console::edit::{Ask, Got, Order, Told, diff, find};
 use crate::console::keymap::{Code, Key};
 use crate::console::model::screen::{Kind, PAGE};
-use crate::console::model::{Link, Model};
+use crate::console::model::{Link, Model, PromptKind};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
 use crate::console::view::word;
@@ -97,6 +97,11 @@ pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
             page.scroll = 0;
         }
         "down" | "up" | "page-down" | "page-up" | "top" | "bottom" => moved(page, id, height),
+        "page-search" if open => super::prompt::open(model, PromptKind::PageSearch),
+        "clear-filter" if page.search.take().is_some() => {}
+        // While something is looked for, these lead to it, as in a log.
+        "next-problem" | "previous-problem" if page.search.is_some() && page.tab == Tab::Text => hit(model, id == "next-problem", false),
+        "back" if page.search.is_some() && page.tab == Tab::Text => page.search = None,
         "next-problem" | "previous-problem" => match page.findings().len() {
             0 if page.current().is_some() => model.say("nothing was found in this text"),
             0 => model.say("it is not checked yet"),
@@ -142,10 +147,42 @@ pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
             model.known.values_mut().for_each(|k| k.old = true);
             return Some(vec![order(&name, Ask::Open { path })]);
         }
-        "open" | "edit-type" | "edit-undo" | "edit-redo" | "edit-editor" | "edit-save" => model.say("there is no text here"),
+        "open" | "edit-type" | "edit-undo" | "edit-redo" | "edit-editor" | "edit-save" | "page-search" => {
+            model.say("there is no text here")
+        }
         _ => return None,
     }
     Some(Vec::new())
+}
+
+/// What was typed into the search: the first place from the cursor on.
+pub fn searched(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
+    let Some(page) = model.page_mut() else { return Err("there is no text here".into()) };
+    page.search = if text.is_empty() { None } else { Some(find::pattern(text)?) };
+    page.tab = Tab::Text;
+    if page.search.is_some() {
+        hit(model, true, true);
+    }
+    Ok(Vec::new())
+}
+
+fn hit(model: &mut Model, forward: bool, here: bool) {
+    let height = height(model);
+    let Some(page) = model.page_mut() else { return };
+    let found = find::jump(page, forward, here);
+    page.top = page.first(height);
+    let what = page.search.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default();
+    match found {
+        Some(f) => {
+            let round = match (f.round, forward) {
+                (false, _) => "",
+                (true, true) => "past the end: ",
+                (true, false) => "past the beginning: ",
+            };
+            model.say(format!("{round}{} of {} with {what}; \\ ends the search", f.number, f.of));
+        }
+        None => model.say(format!("no line has {what}")),
+    }
 }
 
 /// The finding after, or before, the cursor's place.

@@ -14,7 +14,7 @@ const KEPT: usize = 100;
 pub fn open(model: &mut Model, kind: PromptKind) {
     let before = match kind {
         PromptKind::Filter => model.screen().pane().map(|(_, l)| l.filter.clone()).unwrap_or_default(),
-        PromptKind::Command => String::new(),
+        PromptKind::Command | PromptKind::PageSearch => String::new(),
         _ => log_keys::suggestion(model, kind),
     };
     model.prompt = Some(Prompt::new(kind, &before));
@@ -53,12 +53,21 @@ pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
 
 /// Keys of a paste without brackets: they are text, and what changes something is not entered by them.
 pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
+    unless_careful(model, key, "that came faster than anybody types: press Enter again")
+}
+
+/// A key that is held down enters nothing of the kind either.
+pub fn held(model: &mut Model, key: Key) -> Vec<Effect> {
+    unless_careful(model, key, "that was Enter held down: press it once more")
+}
+
+fn unless_careful(model: &mut Model, key: Key, why: &str) -> Vec<Effect> {
     if key.code == Code::Enter
         && let Some(p) = &mut model.prompt
         && p.kind == PromptKind::Command
         && commands::careful(p.line.text())
     {
-        p.error = Some("that came faster than anybody types: press Enter again".to_owned());
+        p.error = Some(why.to_owned());
         return Vec::new();
     }
     press(model, key)
@@ -151,6 +160,7 @@ fn enter(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
         }
         PromptKind::Filter => Ok(Vec::new()),
         PromptKind::Command => commands::typed(model, &line),
+        PromptKind::PageSearch => super::page::searched(model, prompt.line.text()),
         kind => log_keys::entered(model, kind, prompt.line.text()),
     };
     match result {

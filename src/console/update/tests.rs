@@ -17,7 +17,7 @@ use crate::console::msg::{Effect, LinkMsg, Msg};
 use crate::console::question::{Answer, Question};
 use crate::domain::level::Level;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-04-07T03:07:00Z".parse().unwrap()
 }
 
@@ -31,16 +31,16 @@ fn status() -> Status {
     serde_json::from_value(text).unwrap()
 }
 
-fn rows(what: &str, rows: serde_json::Value) -> Answer {
+pub(super) fn rows(what: &str, rows: serde_json::Value) -> Answer {
     Answer::Rows(Rows { what: what.into(), revision: 1, age_ms: 0, rows: serde_json::from_value(rows).unwrap(), ..Rows::default() })
 }
 
-fn run_doc(run: &str, basis: &str) -> RunDoc {
+pub(super) fn run_doc(run: &str, basis: &str) -> RunDoc {
     let text = json!({"run": run, "verdict": null, "detail": "", "started": null, "ended": null, "stages": [], "state": "running", "basis": basis});
     serde_json::from_value(text).unwrap()
 }
 
-fn plan(level: Level, parameters: Vec<ParameterDoc>) -> PlanDoc {
+pub(super) fn plan(level: Level, parameters: Vec<ParameterDoc>) -> PlanDoc {
     let (stages, none) = (vec!["fetch".to_owned()], Vec::new());
     PlanDoc {
         pipeline: "a".into(),
@@ -60,12 +60,12 @@ fn answer(m: &mut Model, question: Question, answer: Answer) -> Vec<Effect> {
     update(m, Msg::Answer { question, result: Ok(answer) })
 }
 
-fn table(what: &'static str) -> Question {
+pub(super) fn table(what: &'static str) -> Question {
     Question::Rows { what, limit: PAGE }
 }
 
 /// Connected, three runs on the screen of runs, the cursor on `a#3`.
-fn connected() -> Model {
+pub(super) fn connected() -> Model {
     let site = Site { name: "s".into(), demo: false, zone: jiff::tz::TimeZone::UTC };
     let mut m = Model::new(site, Keymap::default_keys(), now(), (80, 24));
     m.stack.push(Screen::of(Kind::Runs));
@@ -76,7 +76,7 @@ fn connected() -> Model {
     m
 }
 
-fn armed() -> Model {
+pub(super) fn armed() -> Model {
     let mut m = connected();
     let armed = Armed { lease: 7, who: "ann".into(), reason: "night".into(), until: at(900).to_string() };
     update(&mut m, Msg::Armed(Ok(armed)));
@@ -84,11 +84,11 @@ fn armed() -> Model {
     m
 }
 
-fn key(m: &mut Model, text: &str) -> Vec<Effect> {
+pub(super) fn key(m: &mut Model, text: &str) -> Vec<Effect> {
     text.split(' ').flat_map(|k| update(m, Msg::Key { key: k.parse().unwrap(), repeat: false })).collect()
 }
 
-fn typed(m: &mut Model, text: &str) -> Vec<Effect> {
+pub(super) fn typed(m: &mut Model, text: &str) -> Vec<Effect> {
     text.chars().flat_map(|c| update(m, Msg::Key { key: Key::char(c), repeat: false })).collect()
 }
 
@@ -98,11 +98,11 @@ fn shown(m: &mut Model) {
 }
 
 /// The requests among the effects.
-fn done(effects: &[Effect]) -> Vec<Do> {
+pub(super) fn done(effects: &[Effect]) -> Vec<Do> {
     effects.iter().filter_map(|e| if let Effect::Do(d) = e { Some((**d).clone()) } else { None }).collect()
 }
 
-fn told(m: &Model) -> String {
+pub(super) fn told(m: &Model) -> String {
     m.notice.as_ref().map(|n| n.text.clone()).unwrap_or_default()
 }
 

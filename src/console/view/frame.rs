@@ -214,23 +214,8 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         }
         _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
-    let always: &[(&str, &str)] =
-        &[("home", "home"), ("mirrors", "mirrors"), ("promotions", "promote"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
-    // Whatever a row allows, the way to all the rest is kept in sight.
-    let (others, last) = always.split_at(always.len() - if own_last(&model.screen().kind) { 2 } else { 0 });
-    let tail: usize =
-        last.iter().filter_map(|(id, words)| Some(paint::width(&model.keys.keys_of(scopes, id)?) + paint::width(words) + 3)).sum();
     let mut x = 0;
-    for (id, words) in shown.iter().chain(others.iter().filter(|k| !shown.contains(k))) {
-        let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
-        let room = paint::width(&keys) + 1 + paint::width(words) + 2;
-        if usize::from(x) + room + tail > usize::from(area.width) + 2 {
-            break;
-        }
-        x = one(model, look, area, buf, x, (id, &keys, words));
-    }
-    for (id, words) in last {
-        let Some(keys) = model.keys.keys_of(scopes, id) else { continue };
+    for (id, keys, words) in fitting(model, scopes, shown, area.width) {
         x = one(model, look, area, buf, x, (id, &keys, words));
     }
 }
@@ -243,11 +228,6 @@ fn one(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, x: u16, (id, ke
     let x = paint::text(buf, area, x, 0, " ", look.style(text), "");
     let x = paint::text(buf, area, x, 0, words, look.style(text), "");
     paint::text(buf, area, x, 0, "  ", look.style(text), "")
-}
-
-/// Screens whose own keys depend on the row, and may be many.
-fn own_last(kind: &Kind) -> bool {
-    matches!(kind, Kind::Promotions | Kind::Promotion(_))
 }
 
 /// What the state of this promotion allows, then what shows a part of it.
@@ -284,6 +264,40 @@ fn of_promotion(model: &Model) -> Vec<(&'static str, &'static str)> {
     ACTS.into_iter().filter(|(command, _)| allowed(command)).chain(PARTS).collect()
 }
 
+/// Keys that lead everywhere else, in the order that they are drawn in.
+const ALWAYS: [(&str, &str); 6] =
+    [("home", "home"), ("mirrors", "mirrors"), ("promotions", "promote"), ("jobs", "jobs"), ("palette", "command"), ("help", "help")];
+/// So many of a screen's own keys come before those that lead elsewhere.
+const OWN: usize = 4;
+
+/// The keys that there is room for, by what is needed most: how to ask and how to get away, the screen's first keys, where most of the work
+/// is; then the rest.
+fn fitting<'a>(model: &Model, scopes: &[Scope], shown: &[(&'a str, &'a str)], width: u16) -> Vec<(&'a str, String, &'a str)> {
+    let own = shown.iter().copied();
+    let all: Vec<(&str, String, &str)> = own
+        .chain(ALWAYS.into_iter().filter(|(id, _)| !shown.iter().any(|(s, _)| s == id)))
+        .filter_map(|(id, words)| Some((id, model.keys.keys_of(scopes, id)?, words)))
+        .collect();
+    let rank = |(i, (id, ..)): &(usize, &(&str, String, &str))| match *id {
+        "help" | "palette" => 0,
+        _ if *i < OWN => 1,
+        "jobs" | "home" => 2,
+        _ => 3,
+    };
+    let mut order: Vec<(usize, &(&str, String, &str))> = all.iter().enumerate().collect();
+    order.sort_by_key(rank);
+    let mut room = usize::from(width) + 2;
+    let mut fits = vec![false; all.len()];
+    for (i, (_, keys, words)) in order {
+        let needs = paint::width(keys) + 1 + paint::width(words) + 2;
+        if needs <= room {
+            room -= needs;
+            fits[i] = true;
+        }
+    }
+    all.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(key, _)| key).collect()
+}
+
 /// Why a key that changes something does nothing here; none where it does.
 pub fn why_off(model: &Model, id: &str) -> Option<String> {
     match command::find(id) {
@@ -302,6 +316,7 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             PromptKind::LogFilter => "&",
             PromptKind::LogTime => "time ",
             PromptKind::LogSave => "save as ",
+            PromptKind::PageSearch => "/",
         };
         let x = paint::text(buf, area, 0, 0, lead, look.style(Role::Key), sign);
         // An error is never pushed out by what it is about.

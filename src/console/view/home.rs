@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::list::{self, Shape, Trust};
 use super::text::Text;
 use super::{beside, runs, split, third, when, word};
-use crate::base::{duration, size};
+use crate::base::size;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
@@ -107,7 +107,7 @@ fn quiet(model: &Model) -> String {
 fn need(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let severity = word::text(row, "severity");
     let role = if severity == "S3" { Role::Warn } else { Role::Bad };
-    let age = when::elapsed(model, row, "since").map(duration::short).unwrap_or_default();
+    let age = when::roughly(model, row, "since", "what").unwrap_or_default();
     vec![
         Cell::new(severity, role),
         Cell::new(list::at(model, row, "since"), Role::Dim),

@@ -232,7 +232,7 @@ fn queued(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     vec![
         Cell::plain(word::text(row, "run")),
         Cell::new(state, role),
-        Cell::new(when::elapsed(model, row, "queued").map(duration::short).unwrap_or_default(), Role::Dim),
+        Cell::new(when::roughly(model, row, "queued", "run").unwrap_or_default(), Role::Dim),
         Cell::plain(word::text(row, "blocked")),
     ]
 }

@@ -123,7 +123,7 @@ pub fn age(model: &Model, row: &Row, field: &str) -> String {
     // Of what stands still for years nobody wants the hours.
     match model.now.duration_since(at).as_hours() / 24 {
         days if days > 99 => format!("{days}d"),
-        _ => when::relative(model.now, at).trim_end_matches(" ago").to_owned(),
+        _ => when::roughly(model, row, field, "repo").unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::pipeline::mark;
 use crate::base::sanitise;
+use crate::console::edit::find;
 use crate::console::edit::page::{Page, cursor};
 use crate::console::edit::syntax::Syntax;
 use crate::console::model::Model;
@@ -48,7 +49,8 @@ pub fn draw(_model: &Model, look: &Look, area: Rect, buf: &mut Buffer, page: &Pa
         paint::text(buf, area, digits, y, sign, look.style(role), "");
         let parts = syntax.line(line);
         let at = here.then_some((column, page.typing));
-        one(look, body, buf, y, line, &parts, left, at);
+        let hits = page.search.as_ref().map(|s| find::of_line(line, s)).unwrap_or_default();
+        one(look, body, buf, y, line, (&parts, &hits), left, at);
         y += 1;
         for d in page.findings_at(n) {
             if y >= area.height {
@@ -87,7 +89,16 @@ fn odd(c: char) -> bool {
 }
 
 #[allow(clippy::too_many_arguments)]
-fn one(look: &Look, area: Rect, buf: &mut Buffer, y: u16, line: &str, parts: &[(usize, Role)], left: usize, cursor: Option<(usize, bool)>) {
+fn one(
+    look: &Look,
+    area: Rect,
+    buf: &mut Buffer,
+    y: u16,
+    line: &str,
+    (parts, hits): (&[(usize, Role)], &[(usize, usize)]),
+    left: usize,
+    cursor: Option<(usize, bool)>,
+) {
     let room = usize::from(area.width);
     let (mut at, mut part) = (0, 0);
     let mut put = |from: usize, text: &str, style: Style| {
@@ -97,6 +108,7 @@ fn one(look: &Look, area: Rect, buf: &mut Buffer, y: u16, line: &str, parts: &[(
     };
     let on = |style: Style, n: usize| match cursor {
         Some((column, typing)) if column == n => style.patch(look.style(if typing { Role::Armed } else { Role::Selected })),
+        _ if hits.iter().any(|(from, to)| (*from..*to).contains(&n)) => style.patch(look.style(Role::Match)),
         _ => style,
     };
     let mut count = 0;

@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 
 use super::list::{self, Shape};
 use super::{when, word};
-use crate::base::duration;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::widget::table::{Cell, Column};
@@ -72,6 +71,6 @@ fn lock(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
         Cell::plain(word::text(row, "slots")),
         Cell::plain(word::text(row, "run")),
         Cell::plain(word::text(row, "stage")),
-        Cell::plain(when::elapsed(model, row, "since").map(duration::short).unwrap_or_default()),
+        Cell::plain(when::roughly(model, row, "since", "lock").unwrap_or_default()),
     ]
 }

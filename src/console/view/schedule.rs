@@ -119,10 +119,10 @@ fn next(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
         (d, c) => format!("{d}; {c}"),
     };
     let role = if closed.is_empty() { Role::Text } else { Role::Dim };
-    let left = when::instant(row, "scheduled_for").map(|t| when::relative(model.now, t)).unwrap_or_default();
+    let left = when::roughly(model, row, "scheduled_for", "pipeline").unwrap_or_default();
     vec![
         Cell::new(list::at(model, row, "scheduled_for"), role),
-        Cell::new(left.trim_start_matches("in ").to_owned(), Role::Dim),
+        Cell::new(left, Role::Dim),
         Cell::new(word::text(row, "pipeline"), if closed.is_empty() { Role::Strong } else { Role::Dim }),
         Cell::new(note, Role::Warn),
         Cell::new(word::text(row, "trigger"), Role::Dim),

@@ -16,6 +16,7 @@ use crate::console::shot;
 use crate::console::update::{self, update};
 use crate::theme::{Glyphs, Look, Theme};
 
+mod bytes;
 mod content;
 mod promotion;
 

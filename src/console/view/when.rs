@@ -68,6 +68,29 @@ pub fn relative(now: Timestamp, at: Timestamp) -> String {
     if ms < 0 { format!("in {text}") } else { format!("{text} ago") }
 }
 
+/// How far off an instant of a row is, without `ago`: the further, the coarser, and never wrong by more than a step. Each row goes from step to
+/// step at a moment of its own: a list at which nobody looks costs a few bytes a minute, however long it is. `name`: the field that tells
+/// the rows apart.
+pub fn roughly(model: &Model, row: &Row, field: &str, name: &str) -> Option<String> {
+    let at = instant(row, field)?;
+    let minutes = u64::try_from(model.now.duration_since(at).as_millis().unsigned_abs()).ok()? / 60_000;
+    let step = match minutes {
+        0..10 => return elapsed_or_left(model.now, at),
+        10..60 => 5,
+        60..1_440 => 20,
+        _ => 6 * 60,
+    };
+    let own = row.get(name).and_then(Value::as_str).unwrap_or_default().bytes();
+    let own = own.fold(at.as_second().unsigned_abs(), |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)));
+    let text = duration::short((minutes + own % step) / step * step * 60_000);
+    // Seconds are none of it.
+    Some(text.strip_suffix("00s").map(str::to_owned).unwrap_or(text))
+}
+
+fn elapsed_or_left(now: Timestamp, at: Timestamp) -> Option<String> {
+    Some(duration::short(u64::try_from(now.duration_since(at).as_millis().unsigned_abs()).ok()?))
+}
+
 /// How long since an instant of a row, while something is going on.
 pub fn elapsed(model: &Model, row: &Row, from: &str) -> Option<u64> {
     let ms = model.now.duration_since(instant(row, from)?).as_millis();
@@ -77,4 +100,41 @@ pub fn elapsed(model: &Model, row: &Row, from: &str) -> Option<u64> {
 /// A duration of a row.
 pub fn lasted(row: &Row, field: &str) -> Option<String> {
     row.get(field).and_then(Value::as_u64).map(duration::short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Site;
+    use crate::console::keymap::Keymap;
+
+    #[test]
+    fn what_is_far_off_is_told_in_steps_that_rows_do_not_take_at_once() {
+        let now: Timestamp = "2026-04-07T03:07:00Z".parse().unwrap();
+        let model = |minutes: i64| {
+            let site = Site { name: "s".into(), demo: false, zone: TimeZone::UTC };
+            Model::new(site, Keymap::default(), now + jiff::SignedDuration::from_mins(minutes), (80, 24))
+        };
+        let row = |name: &str| serde_json::from_value::<Row>(serde_json::json!({"name": name, "at": now.to_string()})).unwrap();
+        let told = |minutes: i64, name: &str| roughly(&model(minutes), &row(name), "at", "name").unwrap();
+        assert_eq!((told(9, "a"), told(-9, "a")), ("9m00s".into(), "9m00s".into()), "what is near is told as it is");
+        for (minutes, step) in [(13, 5), (-40, 5), (97, 20), (1_000, 20), (4_000, 360)] {
+            let text = told(minutes, "a");
+            let shown = text.parse::<duration::Span>().unwrap().ms() / 60_000;
+            assert!(shown.abs_diff(minutes.unsigned_abs()) < step && shown.is_multiple_of(step), "{minutes}: {text}");
+        }
+        // In none of the minutes of a day do many of forty rows change.
+        let all: Vec<Row> = (0..40).map(|i| row(&format!("pipeline-{i}"))).collect();
+        let frame = |minute: i64| {
+            let model = model(minute);
+            all.iter().map(|r| roughly(&model, r, "at", "name").unwrap()).collect::<Vec<_>>()
+        };
+        let mut before = frame(60);
+        for minute in 61..1_400 {
+            let next = frame(minute);
+            let changed = before.iter().zip(&next).filter(|(a, b)| a != b).count();
+            assert!(changed <= 8, "{changed} in minute {minute}");
+            before = next;
+        }
+    }
 }

@@ -1,0 +1,184 @@
+//! What moves only the person's view: the view before, saved views, the mouse; and what any bytes of a terminal can bring about.
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::tests::{armed, connected, done, key, now, plan, rows, run_doc, table, told, typed};
+use super::update;
+use crate::console::model::Model;
+use crate::console::model::screen::Kind;
+use crate::console::msg::{Effect, Msg};
+use crate::console::pointer::Hit;
+use crate::console::question::{Answer, Question};
+use crate::console::rhythm::Rhythm;
+use crate::console::term::keys::{Parser, Token};
+use crate::domain::level::Level;
+
+fn command(m: &mut Model, line: &str) -> Vec<Effect> {
+    key(m, ":");
+    typed(m, line);
+    key(m, "enter")
+}
+
+#[test]
+fn the_view_before_comes_back_with_its_filter_and_so_does_this_one() {
+    let mut m = connected();
+    key(&mut m, "-");
+    assert!(told(&m).contains("no other view"), "{}", told(&m));
+    key(&mut m, "/");
+    typed(&mut m, "b#");
+    key(&mut m, "enter 8");
+    assert_eq!(m.screen().kind, Kind::Jobs);
+    key(&mut m, "-");
+    assert_eq!((&m.screen().kind, m.screen().lists[0].filter.as_str()), (&Kind::Runs, "b#"));
+    key(&mut m, "-");
+    assert_eq!(m.screen().kind, Kind::Jobs);
+    // From a log, whose `-` is another key, and into it again, which then reads anew.
+    key(&mut m, "- l");
+    let log = Kind::Log("b#2".parse().unwrap(), None);
+    assert_eq!(m.screen().kind, log);
+    key(&mut m, "`");
+    assert_eq!(m.screen().kind, Kind::Runs);
+    key(&mut m, "`");
+    assert!(m.screen().kind == log && m.screen().log.as_ref().is_some_and(|l| l.held() == 0));
+}
+
+#[test]
+fn a_view_has_a_name_and_begins_at_its_top() {
+    let mut m = connected();
+    key(&mut m, "j /");
+    typed(&mut m, "#");
+    key(&mut m, "enter s");
+    assert!(command(&mut m, "view red").is_empty());
+    assert!(m.prompt.take().is_some_and(|p| p.error.is_some_and(|e| e.contains("`:view save NAME`"))));
+    assert_eq!(command(&mut m, "view save red"), [Effect::Views]);
+    assert!(command(&mut m, "view save ../x").is_empty());
+    m.prompt = None;
+    key(&mut m, "8");
+    command(&mut m, "view red");
+    let list = &m.screen().lists[0];
+    assert_eq!((&m.screen().kind, list.filter.as_str(), list.sort.is_some(), list.at), (&Kind::Runs, "#", true, 0));
+    key(&mut m, "q");
+    assert_eq!(m.screen().kind, Kind::Jobs);
+    key(&mut m, ":");
+    typed(&mut m, "view r");
+    key(&mut m, "tab");
+    assert_eq!(m.prompt.take().map(|p| p.line.text().to_owned()).as_deref(), Some("view red"));
+    assert_eq!(command(&mut m, "view drop red"), [Effect::Views]);
+    assert!(command(&mut m, "view red").is_empty() && m.prompt.is_some());
+}
+
+#[test]
+fn the_mouse_is_asked_for_and_answers_no_dialog() {
+    let mut m = armed();
+    assert!(!m.mouse);
+    assert_eq!(key(&mut m, "A-m"), [Effect::Mouse(true)]);
+    update(&mut m, Msg::Click(Hit { list: 0, row: 2 }));
+    assert_eq!(m.screen().lists[0].at, 2);
+    update(&mut m, Msg::Click(Hit { list: 0, row: 3 }));
+    update(&mut m, Msg::Click(Hit { list: 7, row: 0 }));
+    assert_eq!(m.screen().lists[0].at, 2, "there is no such row");
+    update(&mut m, Msg::Wheel { down: false });
+    assert_eq!(m.screen().lists[0].at, 0);
+    key(&mut m, "X");
+    let answer = Answer::Run(Box::new(run_doc("a#3", "one")));
+    update(&mut m, Msg::Answer { question: Question::Run("a#3".parse().unwrap()), result: Ok(answer) });
+    let before = m.dialog.clone();
+    assert!(before.is_some());
+    update(&mut m, Msg::Click(Hit { list: 0, row: 1 }));
+    update(&mut m, Msg::Wheel { down: true });
+    assert!(m.dialog == before && m.screen().lists[0].at == 0);
+    m.dialog = None;
+    assert_eq!(key(&mut m, "A-m"), [Effect::Mouse(false)]);
+}
+
+#[test]
+fn another_site_waits_for_what_is_unsaved_and_is_no_site_twice() {
+    let mut m = connected();
+    assert_eq!(command(&mut m, "site dc2"), [Effect::Site("dc2".into())]);
+    assert!(command(&mut m, "site s").is_empty() && m.prompt.is_some());
+}
+
+/// What a terminal may send: keys, whole dialogues, pastes with and without brackets, held keys, reports of a mouse, and any bytes.
+fn sent() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        "X",
+        "B",
+        "R",
+        "A",
+        "V",
+        "y",
+        "yy",
+        "Xy",
+        "XXXX",
+        "Xyyyy",
+        "By\r",
+        "\r",
+        "\t",
+        "\x1b",
+        "j",
+        "q",
+        ":",
+        ":do-cancel\r",
+        ":do-run\ry",
+        ":arm 15m x\r",
+        "\x1b[200~Xy\x1b[201~",
+        "\x1b[200~",
+        "\x1b[201~",
+        "\x1b[<0;5;5M",
+        "\x1b[B",
+        "a\r",
+        "?62;4c",
+    ]);
+    prop_oneof![6 => words.prop_map(|w| w.as_bytes().to_vec()), 1 => prop::collection::vec(any::<u8>(), 0..12)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// The engine answers at once, and frames are written and seen as they are in life: what is typed within 150 ms of a question is not for it.
+    #[test]
+    fn no_bytes_change_anything_but_by_a_key_after_a_question_that_was_seen(
+        all in prop::collection::vec((sent(), 0i64..500), 0..40), level in prop::sample::select(vec![Level::L1, Level::L2, Level::L3]),
+    ) {
+        let mut m = armed();
+        let (mut parser, mut rhythm, mut clock) = (Parser::default(), Rhythm::default(), now());
+        for (bytes, gap) in all {
+            clock += SignedDuration::from_millis(gap);
+            if gap >= 150 {
+                let frame = m.frame;
+                update(&mut m, Msg::Shown(frame));
+            }
+            let mut tokens = Vec::new();
+            parser.feed(&bytes, &mut tokens);
+            if gap >= 50 {
+                parser.flush(&mut tokens);
+            }
+            for token in tokens {
+                let msg = match token {
+                    Token::Key(key) => rhythm.take(key, false, clock),
+                    Token::Paste(text) => Msg::Paste(text),
+                    Token::Reply(_) | Token::Mouse(_) => continue,
+                };
+                let by_hand = matches!(msg, Msg::Key { repeat: false, .. });
+                let seen = m.dialog.as_ref().is_some_and(|d| d.shown);
+                let named = m.dialog.as_ref().is_some_and(|d| d.level <= Level::L1 || d.typed == d.phrase());
+                let line = m.prompt.as_ref().map(|p| p.line.text().to_owned()).unwrap_or_default();
+                let mut effects = update(&mut m, msg);
+                prop_assert!(done(&effects).is_empty() || (by_hand && seen && named));
+                prop_assert!(!effects.iter().any(|e| matches!(e, Effect::Arm(_))) || (by_hand && line.starts_with("arm ")));
+                while let Some(Effect::Ask(question)) = effects.pop() {
+                    let answer = match &question {
+                        Question::Run(run) => Answer::Run(Box::new(run_doc(&run.to_string(), "one"))),
+                        Question::Plan(_) => Answer::Plan(Box::new(plan(level, Vec::new()))),
+                        q if *q == table("runs") => rows("runs", json!([{"run": "a#3", "state": "running"}])),
+                        _ => continue,
+                    };
+                    effects.extend(update(&mut m, Msg::Answer { question, result: Ok(answer) }));
+                    prop_assert!(done(&effects).is_empty(), "an answer changes nothing");
+                }
+            }
+        }
+    }
+}
