@@ -59,28 +59,30 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     types(&ann, "e");
     ann.keys("\r");
     ann.shows("waits for a second person");
-    e.until_state("grave#1", "waiting");
+    let blocked =
+        || e.rows("queue").iter().any(|r| r["run"] == "grave#1" && r["blocked"].as_str().is_some_and(|b| b.contains("second person")));
+    assert!(blocked());
     // Who asked is no second person: the console says so in the engine's words.
     ann.command("runs");
     ann.shows("grave#1");
     ann.keys("A");
-    ann.shows("Approve: grave#1");
+    ann.shows("Approve what waits: grave#1");
     answers(&ann, "y", "the refusal", |s| s.contains("ann asked for it"));
-    assert_eq!(e.row("grave#1")["state"], "waiting");
+    assert!(blocked());
     let bob = console(&e, BOB);
     bob.shows("also armed: ann");
     bob.command("runs");
-    bob.sees("the request", |s| s.contains("grave#1") && s.contains("waiting"));
+    bob.sees("the request", |s| s.contains("grave#1"));
     bob.keys("A");
     bob.shows(":arm 15m REASON");
     bob.command("arm 15m seen");
     bob.shows("ARMED");
     bob.keys("A");
-    let asked = bob.shows("Approve: grave#1");
+    let asked = bob.shows("Approve what waits: grave#1");
     for wanted in ["the start of the run", "1 of 1", "quarterdeck approve grave#1"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
-    answers(&bob, "y", "the approval", |s| !s.contains("Approve: grave#1") || s.contains("is approved"));
+    answers(&bob, "y", "the approval", |s| !s.contains("Approve what waits: grave#1") || s.contains("is approved"));
     assert_eq!(e.until_state("grave#1", "done")["verdict"], "success");
     // Both consoles see its end.
     for pty in [&ann, &bob] {
