@@ -206,7 +206,8 @@ fn a_move_a_page_and_a_minute_on_every_list() {
         }
         model.notice = None;
         let mut shown = shot::draw(&model, &look());
-        let moves: Vec<usize> = ["j", "j", "j", "k", "j", "j", "j", "j", "j", "j"].map(|k| cost(&mut model, &mut shown, press(k)).0).into();
+        let costs = ["j", "j", "j", "k", "j", "j", "j", "j", "j", "j"].map(|k| cost(&mut model, &mut shown, press(k)));
+        let moves = costs.map(|(bytes, _)| bytes);
         let (page, text) = cost(&mut model, &mut shown, press("pgdn"));
         // In the first minute what was put off until the cursor rests still comes.
         let mut minute = 0;
@@ -218,8 +219,8 @@ fn a_move_a_page_and_a_minute_on_every_list() {
         record += &format!("{title:<14} moves {moves:?}  page {page}, {text} of it text  minute {minute}\n");
         // Beside these lists stands a whole page, which is another one for each row, and counts ages of its own.
         let paged = matches!(kind, Kind::Promotions | Kind::Mirrors | Kind::Content);
-        let dear = costs.iter().any(|(n, signs)| if paged { n - signs > PAGE } else { *n > MOVE });
-        if dear || page - text > PAGE || (minute > MINUTE && !paged) {
+        let dear = costs.iter().any(|(n, signs)| if paged { n.saturating_sub(*signs) > PAGE } else { *n > MOVE });
+        if dear || page.saturating_sub(text) > PAGE || (minute > MINUTE && !paged) {
             over.push(title);
         }
     }
