@@ -49,6 +49,17 @@ fn request(home: &Home, action: &str) -> Option<(Value, &'static str)> {
             home.qd(["do", "pin", "bad#1"]).expect(0);
             (target("bad#1"), "bad#1")
         }
+        "freeze" | "thaw" => {
+            let (tree, root) = (home.root().join("m/base9"), home.root().join("m"));
+            home.site(&format!(
+                "[repos.base9]\nupstream = [\"http://127.0.0.1:1/\"]\ntree = {tree:?}\nwriter = \"quarterdeck\"\n[mirror]\nroots = [{root:?}]\n"
+            ));
+            if action == "thaw" {
+                home.qd(["do", "freeze", "base9", "--with", "until=7d", "--reason", "test", "--confirm", "base9"]).expect(0);
+            }
+            let with = if action == "freeze" { json!({"until": "7d"}) } else { json!({}) };
+            (json!({"action": action, "target": "base9", "with": with, "reason": "test", "confirm": "base9"}), "repo base9")
+        }
         "drain" | "stop" => (json!({"action": action, "reason": "test"}), "engine"),
         "undrain" => {
             home.qd(["engine", "drain", "--reason", "test"]).expect(0);
