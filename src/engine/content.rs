@@ -181,7 +181,7 @@ impl ContentProbe for SiteContent {
         let same = |at: &str| !at.is_empty() && !tree.is_empty() && at.trim_end_matches('/') == tree.trim_end_matches('/');
         let now_us = self.clock.now().as_microsecond();
         let named = site.repos.iter().filter(|(name, r)| *name == repo || same(&r.tree));
-        named.map(|(name, _)| name).find_map(|name| repo_acts::frozen(store, name, now_us)).map(|f| f.text)
+        named.map(|(name, _)| name).find_map(|name| Some(format!("{name} is {}", repo_acts::frozen(store, name, now_us)?.text)))
     }
 
     fn busy<'a>(&'a self, sets: &'a [String], trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {

@@ -30,7 +30,7 @@ pub trait ContentProbe: Send + Sync {
     }
 
     /// Why a repository is not to be written by a sync: people decided so. `repo` is its name, `tree` where the sync would write; either is
-    /// enough to know it by. None = it may.
+    /// enough to know it by. A sentence that names it as the site does; none = it may.
     fn frozen(&self, _repo: &str, _tree: &str) -> Option<String> {
         None
     }

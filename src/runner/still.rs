@@ -42,12 +42,12 @@ impl Dispatcher {
         let Some(step) = run.step(key).filter(|s| is_sync(&s.action)) else { return false };
         // What cannot be filled in fails where it is started, with its reason.
         let Ok((Action::Native { kind, with }, _)) = expr::fill_action(step, &run.facts(true)) else { return false };
-        let frozen = written(&kind, &with).into_iter().find_map(|(name, tree)| Some((content.frozen(&name, &tree)?, name)));
-        let Some((why, name)) = frozen else { return false };
+        let frozen = written(&kind, &with).into_iter().find_map(|(name, tree)| content.frozen(&name, &tree));
+        let Some(why) = frozen else { return false };
         let (mut ops, mut effects) = (Vec::new(), Vec::new());
         let (verdict, detail) = match kind.as_str() {
-            "mirror/sync" => (Verdict::Success, format!("no-change: {name} is {why}")),
-            _ => (Verdict::Failure, format!("{name} is {why}: leave it out of `repos`, or quarterdeck do thaw {name}")),
+            "mirror/sync" => (Verdict::Success, format!("no-change: {why}")),
+            _ => (Verdict::Failure, format!("{why}; leave it out of `repos`, or quarterdeck do thaw REPO")),
         };
         run.finish(key, verdict, detail, None, now, &mut ops, &mut effects);
         self.settle(id, ops, effects);

@@ -88,6 +88,7 @@ fn a_read_only_site_refuses_each_action_there_is() {
             "promotion" => request["target"] = json!("PR-2026Q2-el9"),
             "OS major" => request["target"] = json!("el9"),
             "hold" => request["target"] = json!("1"),
+            "repository" => request["target"] = json!("base9"),
             _ => {}
         }
         refused(act(&home.socket(), request), "read-only");
