@@ -45,6 +45,9 @@ pub type Prepare<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
 /// A look by its name; or why it cannot be had, on one line.
 pub type Choose<'a> = Box<dyn Fn(&str) -> Result<Look, String> + 'a>;
 
+/// Whether a site of this name could be opened in the place of this one, or why not.
+pub type Openable<'a> = Box<dyn Fn(&str) -> Result<(), String> + 'a>;
+
 /// Who answers the console.
 pub enum Source<'a> {
     Engine {
@@ -73,7 +76,7 @@ pub struct Opening<'a> {
     /// The look of a name, kept from then on, for `:theme`.
     pub choose: Choose<'a>,
     /// Whether a site of this name could be opened in the place of this one, or why not.
-    pub site: Box<dyn Fn(&str) -> Result<(), String> + 'a>,
+    pub site: Openable<'a>,
     /// For the pages of pipelines.
     pub desk: Arc<Desk>,
 }

@@ -61,8 +61,11 @@ impl Compared {
     }
 }
 
+/// By what a comparison is known, and whether a side of it lies far away.
+type Known = (String, bool);
+
 /// Both sides as they are now, and by what this comparison is known; none where a side cannot be told again.
-fn found(engine: &Engine, a: &str, b: &str, changelogs: bool) -> Result<(Found, Found, Option<(String, bool)>), ApiError> {
+fn found(engine: &Engine, a: &str, b: &str, changelogs: bool) -> Result<(Found, Found, Option<Known>), ApiError> {
     let (site, state) = (engine.site()?, engine.watch.dirs().state.clone());
     let places = Places { site: &site, state: &state, paths: false };
     let (a, b) = (places.find(a)?, places.find(b)?);

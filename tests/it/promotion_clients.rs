@@ -54,8 +54,8 @@ fn real_dnf_clients_of_each_datacentre_see_a_promotion_and_its_way_back() {
     let (old, new) = (nevras(&compose(SEED, 1)), nevras(&compose(SEED, 2)));
     assert_ne!(old, new);
     let id = e.approved();
-    for i in 0..3 {
-        assert_eq!(sees(i, "0"), old, "{}", DCS[i]);
+    for (i, dc) in DCS.iter().enumerate() {
+        assert_eq!(sees(i, "0"), old, "{dc}");
     }
     // One that has the metadata of before, and keeps it.
     let patient = dir.path().join("patient");
@@ -63,8 +63,8 @@ fn real_dnf_clients_of_each_datacentre_see_a_promotion_and_its_way_back() {
     let gone = old.difference(&new).next().unwrap().clone();
     e.start(&id).expect(0);
     e.until("IMAGING");
-    for i in 0..3 {
-        assert_eq!(sees(i, "1"), new, "{}", DCS[i]);
+    for (i, dc) in DCS.iter().enumerate() {
+        assert_eq!(sees(i, "1"), new, "{dc}");
     }
     let wanted = dir.path().join("wanted");
     let out = dnf(&patient, &repos(0), &["download", "--destdir", &wanted.display().to_string(), &gone]);
@@ -79,14 +79,14 @@ fn real_dnf_clients_of_each_datacentre_see_a_promotion_and_its_way_back() {
     e.until("CLOSED");
     e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]).expect(0);
     until_some("the way back", || Some(e.promotion()).filter(|p| p["state"] == "ROLLED-BACK"));
-    for i in 0..3 {
-        assert_eq!(sees(i, "2"), old, "{}", DCS[i]);
+    for (i, dc) in DCS.iter().enumerate() {
+        assert_eq!(sees(i, "2"), old, "{dc}");
         // And one that has both behind it: it asks whether what it holds is still so.
         let again = dnf(
-            &dir.path().join(format!("{}-1", DCS[i])),
+            &dir.path().join(format!("{dc}-1")),
             &repos(i),
             &["--refresh", "repoquery", "--qf", "%{name}-%{epoch}:%{version}-%{release}.%{arch}"],
         );
-        assert_eq!(again.expect(0).stdout.lines().map(str::to_owned).collect::<BTreeSet<_>>(), old, "{}", DCS[i]);
+        assert_eq!(again.expect(0).stdout.lines().map(str::to_owned).collect::<BTreeSet<_>>(), old, "{dc}");
     }
 }

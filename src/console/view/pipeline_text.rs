@@ -88,6 +88,9 @@ fn odd(c: char) -> bool {
     c != '\t' && (c.is_control() || sanitise::line(c.encode_utf8(&mut [0; 4]), sanitise::Colour::Drop).is_empty())
 }
 
+/// Where each part of a line ends and what it is, and from where to where it was searched for.
+type Painted<'a> = (&'a [(usize, Role)], &'a [(usize, usize)]);
+
 #[allow(clippy::too_many_arguments)]
 fn one(
     look: &Look,
@@ -95,7 +98,7 @@ fn one(
     buf: &mut Buffer,
     y: u16,
     line: &str,
-    (parts, hits): (&[(usize, Role)], &[(usize, usize)]),
+    (parts, hits): Painted<'_>,
     left: usize,
     cursor: Option<(usize, bool)>,
 ) {
