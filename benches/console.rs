@@ -212,7 +212,7 @@ fn frames(samples: &mut Samples, rows: usize, repeats: usize) {
         )
     };
     let all = (1..=rows).rev().map(|i| serde_json::from_str(&text(i)).expect("a row")).collect();
-    let answer = Answer::Rows(Rows { what: "runs".into(), revision: 1, age_ms: 0, rows: all, error: None, page: None });
+    let answer = Answer::Rows(Rows { what: "runs".into(), revision: 1, age_ms: 0, rows: all, error: None, page: None, diff: None });
     let known = Known { answer: Some(answer), at: Some(now), ..Known::default() };
     model.known.insert(Question::Rows { what: "runs", limit: PAGE }, known);
     model.stack.push(Screen::of(Kind::Runs));

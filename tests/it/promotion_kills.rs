@@ -234,7 +234,7 @@ struct Deaths<'a> {
 
 impl<'a> Deaths<'a> {
     fn new(e: &'a Estate, points: &[&'a str], round: &str) -> Self {
-        let mut all = Self { e, points: points.iter().copied().collect::<Vec<_>>().into_iter(), now: None, done: 0 };
+        let mut all = Self { e, points: Vec::from(points).into_iter(), now: None, done: 0 };
         all.next(round);
         all
     }
