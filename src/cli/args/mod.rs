@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::duration::Span;
 
+mod acts;
+
+pub use acts::{Again, Approve, Change, Consent, Do, OnlyConsent, Replay, Run};
+
 /// Run pipelines, watch the estate. Every change to it is a run of the embedded runner.
 #[derive(Debug, Parser)]
 #[command(name = "quarterdeck", version, about, max_term_width = 100)]
@@ -265,94 +269,6 @@ pub enum DemoCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub struct Run {
-    /// Name of a file in CONFIG/pipelines, without .yml
-    pub pipeline: String,
-    /// A parameter
-    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
-    pub param: Vec<(String, String)>,
-    #[command(flatten)]
-    pub wait: Wait,
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Wait {
-    /// Stay until it ends; the exit code is its verdict's
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// What an action may ask for beside its target.
-#[derive(Debug, Clone, Args)]
-pub struct Consent {
-    /// Why; kept with the run and in the audit log
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub reason: String,
-    /// The name of the run or pipeline, where the action is dangerous
-    #[arg(long, value_name = "NAME")]
-    pub confirm: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct Change {
-    /// PIPELINE#NUMBER
-    pub run: String,
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "`quarterdeck why RUN` says who may approve and what is asked; `quarterdeck do deny RUN --reason TEXT` refuses.")]
-pub struct Approve {
-    /// PIPELINE#NUMBER
-    pub run: String,
-    /// An answer; also stage=NAME where several wait, and sha=… to approve only what `why` showed
-    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
-    pub param: Vec<(String, String)>,
-    /// Kept with the decision and in the audit log
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub comment: String,
-}
-
-#[derive(Debug, Args)]
-pub struct Again {
-    /// PIPELINE#NUMBER
-    pub run: String,
-    #[command(flatten)]
-    pub wait: Wait,
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub struct Replay {
-    /// PIPELINE#NUMBER
-    pub run: String,
-    /// A parameter that differs from the first time
-    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
-    pub param: Vec<(String, String)>,
-    #[command(flatten)]
-    pub wait: Wait,
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
-#[derive(Debug, Args)]
-pub struct Do {
-    /// Id of the action
-    pub action: String,
-    /// Runs or pipelines
-    pub target: Vec<String>,
-    /// An argument of the action, or a parameter of the pipeline
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    pub with: Vec<(String, String)>,
-    #[command(flatten)]
-    pub consent: Consent,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Engine {
     /// Be the engine, in the foreground
@@ -381,12 +297,6 @@ pub enum Engine {
         #[command(flatten)]
         consent: Consent,
     },
-}
-
-#[derive(Debug, Args)]
-pub struct OnlyConsent {
-    #[command(flatten)]
-    pub consent: Consent,
 }
 
 #[derive(Debug, Clone, Args)]
