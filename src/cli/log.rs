@@ -106,6 +106,11 @@ impl Reader<'_> {
             let red = doc.attempts.iter().any(|a| a.verdict.as_deref().is_some_and(|v| v == "failure" || v == "lost"));
             self.print.note(&if red {
                 format!("no line of its logs looks like an error: quarterdeck log '{run}'")
+            } else if let Some(e) = doc.elsewhere.last() {
+                format!(
+                    "no step of {run} itself failed; its stage `{}` is a run of its own: quarterdeck log '{}' --first-error",
+                    e.stage, e.child
+                )
             } else {
                 format!("no step of {run} failed")
             });

@@ -1,11 +1,13 @@
 //! How often frames are drawn: at most twenty a second, fewer where the terminal takes them slowly or is far away; what nobody typed for comes
-//! less often still. On a fast link two frames may come one right after the other: a key's own, and that of the answer to it.
+//! less often still. On a fast link four frames may come one right after the other: a key's own, and those of the answers to it.
 //! Pure: moments come in.
 
 use std::time::{Duration, Instant};
 
-/// Frames come no faster.
-const FRAME: Duration = Duration::from_millis(50);
+/// Frames come no faster, where they keep coming: seventeen a second, and with [`AHEAD`] never more than twenty.
+const FRAME: Duration = Duration::from_millis(59);
+/// So many frames may come before their time, after a while without.
+const AHEAD: u32 = 3;
 /// On a slow link they come no faster than this.
 const SLOW: Duration = Duration::from_millis(250);
 /// However slow the link is, a person sees this often where things stand.
@@ -18,15 +20,15 @@ const FAR: Duration = Duration::from_millis(150);
 pub struct Pace {
     begun: Option<Instant>,
     last: Option<Instant>,
-    /// When the frame before the last one began.
-    earlier: Option<Instant>,
+    /// When the next frame would come if all of them came evenly.
+    due: Option<Instant>,
     gap: Duration,
     far: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { begun: None, last: None, earlier: None, gap: FRAME, far: false }
+        Self { begun: None, last: None, due: None, gap: FRAME, far: false }
     }
 }
 
@@ -34,7 +36,8 @@ impl Pace {
     /// A frame begins to be written.
     pub fn begin(&mut self, now: Instant) {
         self.begun = Some(now);
-        self.earlier = self.last.replace(now);
+        self.last = Some(now);
+        self.due = Some(self.due.map_or(now, |due| due.max(now)) + FRAME);
     }
 
     /// The terminal has taken all of it. A link that needed a while gets as long again for itself, so that what is typed is not stuck behind frames.
@@ -62,12 +65,7 @@ impl Pace {
             (false, _) => FRAME,
         };
         let gap = self.gap.max(least);
-        // Three frames never come within the time of two.
-        let ready = match self.earlier {
-            _ if gap > FRAME => self.last? + gap,
-            Some(earlier) => earlier + 2 * FRAME,
-            None => self.last?,
-        };
+        let ready = if gap > FRAME { self.last? + gap } else { self.due?.checked_sub(FRAME * AHEAD)? };
         ready.checked_duration_since(now).filter(|d| !d.is_zero())
     }
 }
@@ -84,13 +82,12 @@ mod tests {
         pace.begin(start);
         pace.taken(at(1));
         assert_eq!(pace.wait(at(1), false), None, "the answer to what a key asked is not held up");
-        pace.begin(at(2));
-        pace.taken(at(3));
-        assert_eq!(
-            (pace.wait(at(3), true), pace.wait(at(100), true)),
-            (Some(Duration::from_millis(97)), None),
-            "two in a tenth of a second"
-        );
+        for ms in [2, 3, 4] {
+            assert_eq!(pace.wait(at(ms), false), None, "nor are the answers to what that asked");
+            pace.begin(at(ms));
+            pace.taken(at(ms));
+        }
+        assert_eq!((pace.wait(at(5), true), pace.wait(at(59), true)), (Some(Duration::from_millis(54)), None), "then they come evenly");
         pace.begin(at(100));
         pace.taken(at(300));
         assert_eq!(pace.wait(at(300), true), Some(Duration::from_millis(200)), "it took 200 ms");
@@ -117,6 +114,8 @@ mod tests {
             }
             let most = drawn.iter().map(|from| drawn.iter().filter(|t| (*from..from + 1_000).contains(*t)).count()).max();
             assert!(most <= Some(20), "every {step} ms: {most:?}");
+            let even = drawn.windows(2).skip(8).map(|w| w[1] - w[0]).max();
+            assert!(even <= Some(FRAME.as_millis() as u64 + step), "every {step} ms: {even:?}");
         }
     }
 
