@@ -270,10 +270,10 @@ impl Screen {
             Kind::Mirrors => all.push(table("mirrors")),
             Kind::Promotion(id) => all.extend([Question::Promotion(id.clone()), table("promotions"), table("holds")]),
             Kind::Promotions => all.push(table("holds")),
-            Kind::Home => all.extend([table("repos"), table("promotions")]),
             _ => {}
         }
-        for q in [table("pipelines"), table("queue"), table("schedule")] {
+        // What the second row tells is the same on every screen.
+        for q in ["pipelines", "queue", "schedule", "repos", "promotions"].map(table) {
             if !all.contains(&q) {
                 all.push(q);
             }
