@@ -16,7 +16,7 @@ use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::Site;
-use crate::console::log::{self, Got, Lane, Order, Told};
+use crate::console::log::{Got, Lane, Order, Told};
 use crate::console::model::Screen;
 use crate::console::model::screen::{Kind, PAGE};
 use crate::console::msg::{Effect, LinkMsg, Msg};
@@ -69,7 +69,7 @@ impl Source<'_> {
     async fn page(&mut self, order: &Order) -> Option<Got> {
         match self {
             Self::File(_) => None,
-            Self::Engine(line) | Self::Record(line, _) => log::edge::once(&mut line.client, order).await,
+            Self::Engine(line) | Self::Record(line, _) => crate::console::edge::log::once(&mut line.client, order).await,
         }
     }
 

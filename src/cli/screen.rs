@@ -17,9 +17,9 @@ use super::save::{self, Line, Source};
 use crate::api::ApiError;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
+use crate::console::edge::link::Address;
 use crate::console::edit::Desk;
 use crate::console::keyfile;
-use crate::console::link::Address;
 use crate::console::model::screen::{Kind, Pair};
 use crate::console::run::{Left, Opening};
 use crate::console::term::attention::Attention;
@@ -242,7 +242,7 @@ fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, F
         let Some(target) = target else {
             return Err(ApiError::bad("`screen log` needs a run", "quarterdeck screen log NAME#N[/STAGE[/STEP]]").into());
         };
-        return console::update::log_of(target).map_err(|e| ApiError::bad(e, "quarterdeck get runs lists them").into());
+        return console::model::screen::Kind::log_of(target).map_err(|e| ApiError::bad(e, "quarterdeck get runs lists them").into());
     }
     if name == "run" {
         let Some(target) = target else { return Err(ApiError::bad("`screen run` needs a run", "quarterdeck screen run NAME#N").into()) };

@@ -4,8 +4,8 @@
 use super::model::Model;
 use super::model::dialog::Field;
 use super::model::screen::PAGE;
+use super::model::word;
 use super::question::Question;
-use super::view::word;
 use crate::api::types::Rule;
 use crate::pipeline::diagnostic::Loc;
 use crate::pipeline::model::{At, ParamType, Parameter, RunResult};

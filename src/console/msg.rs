@@ -7,10 +7,18 @@ use jiff::Timestamp;
 use super::edit;
 use super::keymap::Key;
 use super::log;
-use super::pointer::Hit;
 use super::question::{Answer, Question};
 use crate::api::ApiError;
 use crate::api::types::{Arm, Armed, Do, Done};
+
+/// A row of one of the lists of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// The list, as [`super::model::Screen::focus`] counts them.
+    pub list: usize,
+    /// The row, from the first that the filter lets pass.
+    pub row: usize,
+}
 
 /// Something happened.
 #[derive(Debug)]

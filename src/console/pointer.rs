@@ -4,19 +4,10 @@
 use ratatui::buffer::Buffer;
 
 use super::model::Model;
-use super::msg::Msg;
+use super::msg::{Hit, Msg};
 use super::shot;
 use super::update::update;
 use crate::theme::{Look, Role};
-
-/// A row of one of the lists of the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hit {
-    /// The list, as [`super::model::Screen::focus`] counts them.
-    pub list: usize,
-    /// The row, from the first that the filter lets pass.
-    pub row: usize,
-}
 
 /// The row at a column and row of the terminal, both counted from 0; none where there is none.
 pub fn hit(model: &Model, look: &Look, x: u16, y: u16) -> Option<Hit> {

@@ -1,5 +1,7 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
+use serde_json::Value;
+
 use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::diff::DiffDoc;
@@ -121,6 +123,14 @@ fn names(id: &str, repo: &str) -> bool {
 }
 
 impl Question {
+    /// The comparison of both contents of a promotion, by their fingerprints: the answer never changes.
+    pub fn of_promotion(doc: &Row) -> Option<Self> {
+        let changes = doc.get("changes")?;
+        let text = |field: &str| changes.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (a, b) = (text("from_fp"), text("to_fp"));
+        (!a.is_empty() && !b.is_empty() && a != b).then_some(Self::Diff { a, b })
+    }
+
     /// The request's path.
     pub fn path(&self) -> String {
         match self {

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::model::screen::{Kind, Pair};
 use super::model::{Model, Screen};
-use super::update::log_of;
 use crate::domain::run::valid_name;
 
 const FORMAT: u32 = 1;
@@ -96,7 +95,7 @@ pub fn standing(screen: &Screen) -> Standing {
 pub fn screen(s: Standing) -> Option<Screen> {
     let kind = match (s.name.as_str(), &s.target) {
         ("run", Some(run)) => Kind::Run(run.parse().ok()?),
-        ("log", Some(target)) => log_of(target).ok()?,
+        ("log", Some(target)) => Kind::log_of(target).ok()?,
         ("diff", Some(target)) => target.split_once(' ').map(|(a, b)| Kind::Diff(Pair::of(a, b)))?,
         ("pipeline", Some(name)) if valid_name(name) => Kind::Pipeline(name.clone()),
         ("promotion", Some(id)) if crate::domain::promotion::is_name(id) => Kind::Promotion(id.clone()),

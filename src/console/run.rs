@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::edge::{self, link, link::Address};
 use super::edit::{self, Desk};
-use super::link::{self, Address};
 use super::log;
 use super::model::{Link, Mode, Model};
 use super::msg::{Effect, LinkMsg, Msg};
@@ -167,7 +167,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     };
     let (tell, mut told) = mpsc::channel(INBOX);
     let (pages, page_inbox) = mpsc::channel(INBOX);
-    tokio::spawn(edit::edge::serve(desk.clone(), page_inbox, tell.clone()));
+    tokio::spawn(edge::page::serve(desk.clone(), page_inbox, tell.clone()));
     let outward = Outward { orders, logs, pages, views };
     let mut session = Session::open(model, look, attention, output)?;
     session.links = links;
@@ -185,7 +185,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         if prepare.is_none()
             && let (Some(address), Some(inbox), Some(log_inbox)) = (address.take(), inbox.take(), log_inbox.take())
         {
-            tokio::spawn(log::edge::serve(address.clone(), log_inbox, tell.clone()));
+            tokio::spawn(edge::log::serve(address.clone(), log_inbox, tell.clone()));
             tokio::spawn(link::serve(address, inbox, tell.clone()));
         }
         let mut waiting: Vec<Msg> = Vec::new();

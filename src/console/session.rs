@@ -2,12 +2,12 @@
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
 
+use super::edge::place;
 use super::model::Model;
 use super::msg::Msg;
 use super::term::attention::Attention;
@@ -328,15 +328,6 @@ impl Session {
         drop(self.guard.take());
         tracing::info!(frames = self.frames, bytes = self.output.bytes, writes = self.output.writes, "the console is left");
     }
-}
-
-/// A file's name as a person writes it.
-pub fn place(name: &str) -> PathBuf {
-    let path = match (name.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
-        _ => PathBuf::from(name),
-    };
-    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn term() -> String {

@@ -4,7 +4,6 @@
 pub mod desk;
 pub mod diff;
 pub mod drafts;
-pub mod edge;
 pub mod editor;
 pub mod find;
 pub mod judge;

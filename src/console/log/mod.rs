@@ -1,9 +1,8 @@
 //! The log screen's own part: what it asks for, the window of lines that it holds, and lines as cells. Its keys are in `update::log`, its
-//! view in `view::log`; `edge` alone talks to the engine.
+//! view in `view::log`; `edge::log` talks to the engine.
 //!
 //! However long a log is, the console holds at most [`HELD_MAX`] bytes of it.
 
-pub mod edge;
 pub mod line;
 pub mod order;
 pub mod search;

@@ -4,6 +4,9 @@ use crate::api::ApiError;
 use crate::api::log::{AttemptsDoc, LogLine, LogPage};
 use crate::domain::run::RunRef;
 
+/// The engine holds a question about a live log so long, in seconds.
+pub const HOLD_S: u64 = 20;
+
 /// What an order is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
@@ -77,4 +80,10 @@ pub enum Got {
         bytes: u64,
     },
     Failed(ApiError),
+}
+
+/// The bytes of hexadecimal digits, which the engine writes in pairs.
+pub fn unhex(digits: &str) -> Vec<u8> {
+    let value = |d: u8| (d as char).to_digit(16).unwrap_or(0) as u8;
+    digits.as_bytes().chunks_exact(2).map(|p| value(p[0]) << 4 | value(p[1])).collect()
 }

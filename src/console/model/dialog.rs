@@ -6,7 +6,6 @@ use crate::action::Action;
 use crate::api::types::Rule;
 use crate::console::edit::{Line, Order, diff};
 use crate::console::question::Question;
-use crate::console::update::Offer;
 use crate::domain::level::Level;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +24,13 @@ pub enum PromptKind {
     LogSave,
     /// `/` in the text of a pipeline.
     PageSearch,
+}
+
+/// One thing that may be meant, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub text: String,
+    pub about: String,
 }
 
 /// One line that is being typed.

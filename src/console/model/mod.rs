@@ -1,8 +1,12 @@
 //! All that the console knows and shows. Plain data: `update` changes it, views read it, nothing here talks to anybody.
 
 pub mod dialog;
+pub mod grid;
 pub mod list;
 pub mod screen;
+pub mod spots;
+pub mod when;
+pub mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 

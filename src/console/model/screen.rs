@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::list::{List, Row};
+use super::word;
 use crate::console::log::LogScreen;
 use crate::console::question::Question;
-use crate::console::view::word;
 use crate::domain::run::RunRef;
 
 /// Rows of a long table that a screen asks for at first.
@@ -187,6 +187,13 @@ impl Kind {
         ("promotions", Self::Promotions),
         ("content", Self::Content),
     ];
+
+    /// `RUN[/STAGE[/STEP]]` as a screen.
+    pub fn log_of(text: &str) -> Result<Self, String> {
+        let (run, place) = text.split_once('/').map_or((text, ""), |(r, p)| (r, p.trim_end_matches('/')));
+        let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
+        Ok(Self::Log(run, Some(place.to_owned()).filter(|p| !p.is_empty())))
+    }
 
     pub fn panes(&self) -> &'static [Pane] {
         match self {

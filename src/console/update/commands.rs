@@ -6,11 +6,10 @@ use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE, Pair, Part};
-use crate::console::model::{Clock, Link, Model, PromptKind, Stats};
+use crate::console::model::spots::Goal;
+use crate::console::model::{Clock, Link, Model, PromptKind, Stats, word};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
-use crate::console::view::spots::Goal;
-use crate::console::view::word;
 use crate::domain::run::{RunRef, valid_name};
 
 /// Runs the command of this name.
@@ -48,7 +47,7 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         }
         "dump" if !rest.is_empty() => Ok(vec![Effect::Dump(rest.to_owned())]),
         "log" if !rest.is_empty() => {
-            travel::push(model, log_of(rest)?);
+            travel::push(model, Kind::log_of(rest)?);
             Ok(Vec::new())
         }
         "theme" if !rest.is_empty() => Ok(vec![Effect::Theme(rest.to_owned())]),
@@ -318,13 +317,6 @@ fn log(model: &mut Model) {
         Some(run) => travel::push(model, Kind::Log(run, None)),
         None => model.say("no run here has a log yet; :log NAME#N opens one"),
     }
-}
-
-/// `RUN[/STAGE[/STEP]]` as a screen.
-pub fn log_of(text: &str) -> Result<Kind, String> {
-    let (run, place) = text.split_once('/').map_or((text, ""), |(r, p)| (r, p.trim_end_matches('/')));
-    let run: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| e.to_string())?;
-    Ok(Kind::Log(run, Some(place.to_owned()).filter(|p| !p.is_empty())))
 }
 
 /// The command line that shows the same.

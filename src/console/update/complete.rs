@@ -4,20 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{commands, lists};
 use crate::console::command;
+use crate::console::model::dialog::Offer;
 use crate::console::model::screen::PAGE;
-use crate::console::model::{Model, PromptKind};
+use crate::console::model::{Model, PromptKind, word};
 use crate::console::question::Question;
-use crate::console::view::word;
 
 /// More would be read by nobody.
 const MOST: usize = 200;
-
-/// One thing that may be meant, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    pub text: String,
-    pub about: String,
-}
 
 /// How many characters before the cursor are the word that is begun, and what it may become.
 pub fn offers(model: &Model, kind: PromptKind, before: &str) -> (usize, Vec<Offer>) {

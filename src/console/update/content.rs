@@ -3,11 +3,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE, Pair};
+use crate::console::model::{Model, word};
 use crate::console::question::Question;
-use crate::console::view::word;
 
 /// So long the cursor rests on a row before the engine is asked what takes it a while.
 const REST: SignedDuration = SignedDuration::from_millis(400);

@@ -4,9 +4,8 @@ use super::content::{self, compared};
 use super::open;
 use super::travel::push;
 use crate::console::model::screen::{Kind, Pair, Side};
-use crate::console::model::{List, Model, Screen};
+use crate::console::model::{List, Model, Screen, word};
 use crate::console::msg::Effect;
-use crate::console::view::word;
 
 /// Sources whose changelog tells of CVE ids, or does not tell all.
 pub const CVES: &str = "fixes!=none fixes!=";

@@ -7,8 +7,8 @@ use crate::base::{duration, size};
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Link, Model};
+use crate::console::model::{when, word};
 use crate::console::question::Question;
-use crate::console::view::{when, word};
 
 /// Less room than this, and somebody should look; runs need it for workspaces and logs.
 const ROOM_BYTES: u64 = 5 << 30;

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use super::{content, facts, pages};
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pane};
-use crate::console::model::{Known, Model};
+use crate::console::model::{Known, Model, word};
 use crate::console::question::{Answer, Question};
-use crate::console::view::word;
 
 /// A cell is marked as changed for so long.
 pub const FRESH_S: i64 = 5;

@@ -3,7 +3,7 @@
 use super::log_keys;
 use crate::api::client::encode;
 use crate::api::log::AttemptsDoc;
-use crate::console::log::edge::{HOLD_S, unhex};
+use crate::console::log::order::{HOLD_S, unhex};
 use crate::console::log::search::HITS_MAX;
 use crate::console::log::state::{AROUND, Begin, HEX_ROW, Hex, Want};
 use crate::console::log::window::{Top, WINDOW_MAX};

@@ -38,8 +38,6 @@ mod tests;
 #[cfg(test)]
 mod view_tests;
 
-pub use commands::log_of;
-pub use complete::Offer;
 pub use facts::{Fact, facts};
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
@@ -244,11 +242,11 @@ pub fn needs(model: &Model) -> Vec<Question> {
             let id = promotions::current(model);
             let compares = matches!(model.screen().part, Part::Diff | Part::Cves);
             let doc = id.as_deref().filter(|_| compares).and_then(|id| model.promotion(id));
-            all.extend(doc.and_then(crate::console::view::compared));
+            all.extend(doc.and_then(Question::of_promotion));
             all.extend(id.map(Question::Promotion));
         }
         // Reading both contents takes a while: for the page of its own only.
-        Kind::Promotion(id) => all.extend(model.promotion(id).and_then(crate::console::view::compared)),
+        Kind::Promotion(id) => all.extend(model.promotion(id).and_then(Question::of_promotion)),
         Kind::Content | Kind::Diff(_) | Kind::Mirrors => all.extend(content::needs(model)),
         _ => {}
     }

@@ -10,10 +10,9 @@ use crate::console::cli_line;
 use crate::console::edit::Line;
 use crate::console::model::dialog::{Field, Focus, Opening};
 use crate::console::model::screen::{Kind, PAGE};
-use crate::console::model::{Dialog, Mode, Model};
+use crate::console::model::{Dialog, Mode, Model, word};
 use crate::console::msg::Effect;
 use crate::console::question::{Answer, Question};
-use crate::console::view::word;
 use crate::domain::level::Level;
 use crate::domain::reason::{Asked, Reason};
 

@@ -8,10 +8,9 @@ use crate::console::edit::page::{Other, Page, State, Tab};
 use crate::console::edit::{Ask, Got, Order, Told, diff, find};
 use crate::console::keymap::{Code, Key};
 use crate::console::model::screen::{Kind, PAGE};
-use crate::console::model::{Link, Model, PromptKind};
+use crate::console::model::{Link, Model, PromptKind, word};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
-use crate::console::view::word;
 
 /// Rows of the frame, of the page's head and of what was found, about: scrolling needs no more.
 const AROUND: u16 = 11;

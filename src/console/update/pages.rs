@@ -3,9 +3,8 @@
 use crate::api::types::Page;
 use crate::console::model::list::{List, Row};
 use crate::console::model::screen::{PAGE, Pane};
-use crate::console::model::{Link, Model};
+use crate::console::model::{Link, Model, word};
 use crate::console::question::{PageAsk, Question, is_long};
-use crate::console::view::word;
 
 /// Comparisons, sources and repositories that were looked at in passing and are still held.
 const PASSED: usize = 40;

@@ -2,8 +2,7 @@
 
 use super::{commands, lists};
 use crate::console::model::Model;
-use crate::console::msg::Effect;
-use crate::console::pointer::Hit;
+use crate::console::msg::{Effect, Hit};
 
 /// Rows that the wheel moves by.
 const ROWS: usize = 3;

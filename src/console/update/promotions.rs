@@ -7,12 +7,11 @@ use super::content;
 use crate::action::{Action, Target};
 use crate::api::types::Rule;
 use crate::console::edit::Line;
-use crate::console::model::Model;
 use crate::console::model::dialog::Field;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE};
+use crate::console::model::{Model, word};
 use crate::console::question::Question;
-use crate::console::view::word;
 use crate::domain::promotion::SIDES;
 use crate::domain::promotion::gate::GATES;
 use crate::domain::promotion::state::{Act, State, next};
@@ -169,7 +168,7 @@ pub fn facts(model: &Model, action: &Action, target: &str) -> Vec<(String, Strin
             format!("{} {} of {} is {}", word::text(row, "kind"), what, word::text(row, "os"), word::text(row, "state")),
         ));
         let until =
-            crate::console::view::when::instant(row, "until").map(|t| crate::console::view::when::show(model, t)).unwrap_or_default();
+            crate::console::model::when::instant(row, "until").map(|t| crate::console::model::when::show(model, t)).unwrap_or_default();
         out.push(("until".to_owned(), format!("{until}, {}: {}", word::text(row, "owner"), word::text(row, "reason"))));
         return out;
     }

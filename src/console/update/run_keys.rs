@@ -2,8 +2,8 @@
 
 use crate::console::model::Model;
 use crate::console::model::screen::Kind;
+use crate::console::model::spots::{self, Goal, Spot};
 use crate::console::view::run;
-use crate::console::view::spots::{self, Goal, Spot};
 use crate::domain::run::RunRef;
 
 /// Rows of the frame around the page.

@@ -8,8 +8,8 @@ use super::tests::{armed, connected, done, key, now, plan, rows, run_doc, table,
 use super::update;
 use crate::console::model::Model;
 use crate::console::model::screen::Kind;
+use crate::console::msg::Hit;
 use crate::console::msg::{Effect, Msg};
-use crate::console::pointer::Hit;
 use crate::console::question::{Answer, Question};
 use crate::console::rhythm::Rhythm;
 use crate::console::term::keys::{Parser, Token};

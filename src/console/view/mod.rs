@@ -31,22 +31,17 @@ pub mod run;
 mod run_parts;
 mod runs;
 mod schedule;
-pub mod spots;
 mod stages;
 #[cfg(test)]
 pub(super) mod tests;
 mod text;
 mod welcome;
-pub mod when;
-pub mod word;
-
-pub use promotion_parts::compared;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::model::Model;
 use super::model::screen::Kind;
+use super::model::{Model, spots, when, word};
 use super::widget::paint;
 use crate::theme::{Look, Role};
 

@@ -167,17 +167,10 @@ fn waiver(model: &Model, w: &Row) -> (String, Role) {
     }
 }
 
-/// The comparison of both contents, by their fingerprints: the answer never changes.
-pub fn compared(doc: &Row) -> Option<Question> {
-    let changes = doc.get("changes").and_then(Value::as_object)?;
-    let (a, b) = (word::text(changes, "from_fp"), word::text(changes, "to_fp"));
-    (!a.is_empty() && !b.is_empty() && a != b).then_some(Question::Diff { a, b })
-}
-
 /// Packages between the two, and what is held or added.
 pub fn changes(model: &Model, doc: &Row) -> Text {
     let mut out = Text::new();
-    let question = compared(doc);
+    let question = Question::of_promotion(doc);
     out.title("WHAT CHANGES", "");
     match (&question, question.as_ref().and_then(|q| model.diff(q))) {
         (Some(_), Some(d)) => {
@@ -223,7 +216,7 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
 /// Each source package that differs, with what is known of the CVE ids between; `cves`: only those that have some, or of which nobody can say.
 pub fn sources(model: &Model, doc: &Row, cves: bool) -> Text {
     let mut out = changes(model, doc);
-    let question = compared(doc);
+    let question = Question::of_promotion(doc);
     let Some(d) = question.as_ref().and_then(|q| model.diff(q)) else { return out };
     let moved = |s: &SourceDoc| matches!(s.change.as_str(), "up" | "down");
     let wanted = |s: &&SourceDoc| !cves || !s.cves.is_empty() || (moved(s) && s.changelog != "complete");

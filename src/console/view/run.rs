@@ -18,8 +18,6 @@ use crate::theme::{Look, Role};
 
 /// Rows of the longest page.
 const LONGEST: u16 = 400;
-/// From this width on, what belongs to the run stands beside its stages.
-pub const BESIDE: u16 = 120;
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunRef) {
     if area.width == 0 || area.height == 0 {
@@ -70,7 +68,7 @@ fn draw_page(model: &Model, look: &Look, buf: &mut Buffer, doc: &RunDoc, run: &R
     let page =
         |buf: &mut Buffer, area: Rect| stages::draw(model, &mut stages::Page { look, area, buf, y: 0, cursor, found: None, old }, doc, run);
     let down = |y: Option<u16>, by: u16| y.map(|y| y + by);
-    if area.width >= BESIDE {
+    if area.width >= spots::BESIDE {
         let left = spots::left(area.width) + 1;
         let (used, at) = page(buf, Rect { width: left - 1, ..below });
         let right = Rect { x: left + 1, width: area.width - left - 1, ..below };

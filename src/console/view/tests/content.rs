@@ -169,7 +169,7 @@ fn a_comparison_is_walked_by_source_and_by_package() {
     press(&mut model, "v");
     assert_eq!(model.screen().lists[0].filter, "fixes!=none fixes!=");
     let known: Vec<String> =
-        super::super::super::update::content::current(&model).iter().map(|r| crate::console::view::word::text(r, "fixes")).collect();
+        super::super::super::update::content::current(&model).iter().map(|r| crate::console::model::word::text(r, "fixes")).collect();
     assert!(!known.iter().any(|f| f == "none" || f.is_empty()), "{known:?}");
     press(&mut model, "v");
     assert_eq!(model.screen().lists[0].filter, "");

@@ -11,16 +11,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::order::{Ask, Got, Lane, Order, Told};
+use super::link::Address;
+use super::place;
 use crate::api::client::{ANSWER, Client, NoConnection, Trouble, encode};
 use crate::api::log::{AttemptsDoc, Found, LogLine, LogPage};
 use crate::api::{ApiError, Code};
-use crate::console::link::Address;
+use crate::console::log::order::{Ask, Got, HOLD_S, Lane, Order, Told, unhex};
 use crate::console::msg::Msg;
 use crate::domain::run::RunRef;
 
-/// The engine holds a question about a live log so long.
-pub const HOLD_S: u64 = 20;
 /// First errors may mean that whole logs are read.
 const ERRORS: Duration = Duration::from_secs(300);
 /// Hits of a search go on in pieces of this many bytes or offsets, or when nothing came for a moment.
@@ -200,7 +199,7 @@ impl Drop for Draft {
 
 /// Writes the log as it is now, byte for byte, into a file that was not there before.
 async fn save(client: &mut Client, run: &RunRef, fence: u64, to: &str, teller: &Teller) -> Option<Got> {
-    let path = crate::console::session::place(to);
+    let path = place(to);
     let shown = path.display().to_string();
     let failed = |e: &io::Error| {
         let help = match e.kind() {
@@ -255,10 +254,4 @@ fn written(mut file: File, chunk: &[u8], is_last: bool) -> io::Result<File> {
         file.sync_all()?;
     }
     Ok(file)
-}
-
-/// The bytes of hexadecimal digits, which the engine writes in pairs.
-pub fn unhex(digits: &str) -> Vec<u8> {
-    let value = |d: u8| (d as char).to_digit(16).unwrap_or(0) as u8;
-    digits.as_bytes().chunks_exact(2).map(|p| value(p[0]) << 4 | value(p[1])).collect()
 }

@@ -1,12 +1,13 @@
 //! What the cursor of a run's page can stand on: stages, steps that are not simply green, cells of matrices, and runs that belong to it.
 
-use super::matrix::Grid;
-use super::word;
+use super::grid::Grid;
+use super::{Model, word};
 use crate::api::page::{About, CellDoc};
 use crate::api::types::{RunDoc, StepDoc};
-use crate::console::model::Model;
 use crate::domain::run::RunRef;
 
+/// From this width on, parts of the page stand beside the stages.
+pub const BESIDE: u16 = 120;
 /// Steps of a stage that the page shows.
 pub const STEPS: usize = 20;
 
@@ -101,7 +102,7 @@ pub fn by_stage(about: &About) -> Vec<(&str, Vec<&CellDoc>)> {
 
 /// Columns of the stages: all, or what the parts beside them leave.
 pub fn left(width: u16) -> u16 {
-    if width >= super::run::BESIDE { width * 62 / 100 - 1 } else { width }
+    if width >= BESIDE { width * 62 / 100 - 1 } else { width }
 }
 
 /// Runs that belong to this one: what it is to it, its name, how it stands.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::msg::{Effect, LinkMsg, Msg};
-use super::question::Question;
 use crate::api::client::{ANSWER, Client, Lines, NoConnection, Trouble};
 use crate::api::types::{Arm, Armed, ChangeSet, Do, Done};
 use crate::api::{ApiError, Code};
+use crate::console::msg::{Effect, LinkMsg, Msg};
+use crate::console::question::Question;
 
 /// How the engine is reached.
 #[derive(Debug, Clone)]

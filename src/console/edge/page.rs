@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::desk::Desk;
-use super::drafts;
-use super::order::{Ask, Found, Got, Order, Shape, Stamp, Told};
-use super::page::MOST;
 use crate::base::durable;
+use crate::console::edit::desk::Desk;
+use crate::console::edit::drafts;
+use crate::console::edit::order::{Ask, Found, Got, Order, Shape, Stamp, Told};
+use crate::console::edit::page::MOST;
 use crate::console::msg::Msg;
 use crate::domain::run::valid_name;
 
