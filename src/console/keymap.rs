@@ -173,15 +173,30 @@ impl Keymap {
         all.map(|(k, _)| k.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")).collect()
     }
 
+    /// Whether these keys, pressed one after the other, come to the command: an inner scope may have taken one of them.
+    fn comes_to(&self, scopes: &[Scope], keys: &[Key], id: &str) -> bool {
+        (1..keys.len()).all(|n| matches!(self.look_up(scopes, &keys[..n]), Found::Prefix(_)))
+            && self.look_up(scopes, keys) == Found::Command(id)
+    }
+
+    /// Every way to a command from these scopes, the shortest first.
+    pub fn ways(&self, scopes: &[Scope], id: &str) -> Vec<String> {
+        let all = scopes.iter().rev().filter_map(|s| self.scopes.get(s)).flatten().filter(|(_, c)| *c == id).map(|(k, _)| k);
+        let mut all: Vec<&Vec<Key>> = all.filter(|k| self.comes_to(scopes, k, id)).collect();
+        all.sort_by_key(|k| (k.len(), k.iter().any(|k| k.ctrl || k.alt)));
+        let mut ways: Vec<String> = Vec::new();
+        for keys in all {
+            let written = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            if !ways.contains(&written) {
+                ways.push(written);
+            }
+        }
+        ways
+    }
+
     /// The shortest way to a command from these scopes, as hints show it.
     pub fn keys_of(&self, scopes: &[Scope], id: &str) -> Option<String> {
-        let of_scope = |s: &Scope| {
-            let keys = self.scopes.get(s)?;
-            let best =
-                keys.iter().filter(|(_, c)| *c == id).map(|(k, _)| k).min_by_key(|k| (k.len(), k.iter().any(|k| k.ctrl || k.alt)))?;
-            Some(best.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        };
-        scopes.iter().rev().find_map(of_scope)
+        self.ways(scopes, id).into_iter().next()
     }
 }
 
@@ -206,5 +221,15 @@ mod tests {
         assert!(matches!(keys.look_up(&scopes, &[Key::char('g')]), Found::Prefix(_)));
         assert_eq!(keys.look_up(&scopes, &[Key::char('g'), Key::char('g')]), Found::Command("top"));
         assert_eq!(keys.look_up(&scopes, &[Key::char('\u{e9}')]), Found::Nothing);
+    }
+
+    #[test]
+    fn hints_name_no_key_that_an_inner_scope_has_taken() {
+        let keys = Keymap::default_keys();
+        let mirrors = [Scope::Global, Scope::List, Scope::Mirrors];
+        assert_eq!(keys.keys_of(&mirrors, "replicas").as_deref(), Some("k"));
+        assert_eq!(keys.ways(&mirrors, "up"), ["up"], "k shows replicas there");
+        assert_eq!(keys.ways(&mirrors, "top"), ["home"], "g shows the graph there");
+        assert_eq!(keys.ways(&[Scope::Global, Scope::List], "down"), ["j", "down"]);
     }
 }

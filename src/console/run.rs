@@ -520,6 +520,7 @@ fn pause(model: &Model, now: Timestamp) -> Option<Duration> {
     let notice = model.notice.as_ref().map(|n| (n.at.as_millisecond() + NOTICE - now_ms).max(50));
     let ms = notice.map_or(clock, |n| n.min(clock));
     let ms = Duration::from_millis(u64::try_from(ms).unwrap_or(1_000));
+    let ms = super::update::beside::wakes_in(model).map_or(ms, |rest| ms.min(rest + Duration::from_millis(1)));
     // What was held back is asked a moment after its time has come, or it would be held back once more.
     Some(super::update::asks_in(model).map_or(ms, |asks| ms.min(asks + Duration::from_millis(1))))
 }

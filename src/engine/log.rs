@@ -220,18 +220,24 @@ pub async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<Atte
 
 /// One page; with patience, something new is waited for.
 pub async fn page(engine: &Arc<Engine>, run: &RunRef, fence: u64, ask: Ask) -> Result<LogPage, ApiError> {
-    let mut follower = Follower::new(&find(engine, run, fence).await?.dir);
+    // Most pages are there: nothing is watched before one is not.
+    let mut follower = None;
     let deadline = tokio::time::Instant::now() + ask.patience;
     let mut ask = ask;
     loop {
         // Asked before the log is read: what is written after the verdict is nothing.
         let attempt = find(engine, run, fence).await?;
-        let again = ask.clone();
+        let (again, dir) = (ask.clone(), attempt.dir.clone());
         let page = blocking(move || look(&attempt, &again)).await?;
         if !page.lines.is_empty() || page.complete || page.reset.is_some() || tokio::time::Instant::now() >= deadline {
             return Ok(page);
         }
         (ask.from, ask.file) = (From::Offset(page.next_offset), page.file);
+        let Some(follower) = &mut follower else {
+            // What was written before the watch began is read first.
+            follower = Some(Follower::new(&dir));
+            continue;
+        };
         tokio::select! {
             () = follower.changed() => {}
             () = tokio::time::sleep_until(deadline) => {}

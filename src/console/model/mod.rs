@@ -156,7 +156,8 @@ pub struct Model {
     pub filters: Vec<String>,
     /// Names that `:theme` takes.
     pub themes: Vec<String>,
-    pub help: bool,
+    /// The rows that help is scrolled by; none = it is closed.
+    pub help: Option<usize>,
     /// Since when nothing is asked for what is shown.
     pub frozen: Option<Timestamp>,
     /// The debug overlay is open.
@@ -200,7 +201,7 @@ impl Model {
             history: Vec::new(),
             filters: Vec::new(),
             themes: Vec::new(),
-            help: false,
+            help: None,
             frozen: None,
             debug: None,
             welcome: false,

@@ -105,6 +105,18 @@ pub struct Pane {
     pub title: &'static str,
 }
 
+/// A row: its table and its id.
+pub type Place = (&'static str, String);
+
+/// Where the cursor of the list in front rests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// The row under it, and since when; none = nobody has moved it yet.
+    pub at: Option<(Place, Timestamp)>,
+    /// The row that stands beside the list.
+    pub beside: Option<Place>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Screen {
     pub kind: Kind,
@@ -120,8 +132,8 @@ pub struct Screen {
     pub part: Part,
     /// Of the screen of mirrors.
     pub side: Side,
-    /// The row under the cursor, and since when it is there; none = the first one, which nobody chose.
-    pub rest: Option<(String, Timestamp)>,
+    /// Where the cursor rests, and what stands beside the list.
+    pub rest: Rest,
     /// What the cursor of a run's page stands on; none = nothing yet.
     pub spot: Option<String>,
     /// What the log screen has beside.
@@ -247,7 +259,7 @@ impl Screen {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
         };
-        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, side: Side::All, rest: None, spot: None, log }
+        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, side: Side::All, rest: Rest::default(), spot: None, log }
     }
 
     pub fn home() -> Self {

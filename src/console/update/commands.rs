@@ -108,7 +108,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "freeze" => freeze(model),
         "debug" => model.debug = if model.debug.is_some() { None } else { Some(Stats::default()) },
         "back" => travel::back(model),
-        "help" => model.help = true,
+        "help" => model.help = Some(0),
         "palette" => prompt::open(model, PromptKind::Command),
         "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
         "clear-filter" => lists::clear_filter(model),

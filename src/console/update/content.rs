@@ -1,15 +1,12 @@
 //! What the screens of content and of mirrors compare, and when that is asked for: two versions by their marks, stable against latest where
 //! nothing is marked, a repository's own two sides. What is costly to say of a row is asked once the cursor rests on it.
 
-use jiff::{SignedDuration, Timestamp};
-
+use super::beside;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, PAGE, Pair};
 use crate::console::model::{Model, word};
 use crate::console::question::Question;
 
-/// So long the cursor rests on a row before the engine is asked what takes it a while.
-const REST: SignedDuration = SignedDuration::from_millis(400);
 /// From this size on the screen of mirrors has room for what differs.
 pub const ROOM: (u16, u16) = (120, 34);
 
@@ -30,9 +27,14 @@ pub fn name(row: &Row, compose: &str, fp: &str) -> String {
 /// What is asked for beside the lists: of the row under the cursor.
 pub fn needs(model: &Model) -> Vec<Question> {
     match &model.screen().kind {
-        Kind::Content => pair(model).map(|p| vec![p.question("sources")]).unwrap_or_default(),
-        Kind::Diff(pair) => source(model, pair).into_iter().collect(),
-        Kind::Mirrors if rested(model) => {
+        Kind::Content => {
+            let holds = model.screen().focus != 0;
+            let rows = if holds { Vec::new() } else { beside::asked(model).into_iter().map(Some).collect() };
+            let pairs = rows.into_iter().chain(holds.then(|| versions(model)));
+            pairs.filter_map(|here| pair(model, here).ok()).map(|p| p.question("sources")).collect()
+        }
+        Kind::Diff(pair) => beside::asked(model).into_iter().filter_map(|row| source(row, pair)).collect(),
+        Kind::Mirrors if beside::is_at_rest(model) => {
             let Some(row) = current(model) else { return Vec::new() };
             let mut out = vec![Question::Repo(word::text(row, "repo"))];
             // Which datacentre holds latest is in their rows: without them another question would be asked first.
@@ -52,50 +54,24 @@ pub fn current(model: &Model) -> Option<&Row> {
     list.current(model.table(&pane).0)
 }
 
-/// Remembers since when the cursor is where it is.
-pub fn rest(model: &mut Model) {
-    if model.screen().kind != Kind::Mirrors {
-        return;
-    }
-    let Some(id) = super::lists::current(model) else { return };
-    let now = model.now;
-    let rest = &mut model.screen_mut().rest;
-    match rest {
-        Some((was, _)) if *was == id => {}
-        Some(moved) => *moved = (id, now),
-        // Nobody moved it there: what it is about is asked at once.
-        None => *rest = Some((id, Timestamp::MIN)),
-    }
-}
-
-fn left(model: &Model) -> Option<SignedDuration> {
-    let (_, since) = model.screen().rest.as_ref()?;
-    let passed = model.now.duration_since(*since);
-    // A clock that was set back holds nothing up.
-    (!passed.is_negative() && passed < REST).then(|| REST - passed)
-}
-
-fn rested(model: &Model) -> bool {
-    left(model).is_none()
-}
-
-/// How long until what the row under the cursor needs is asked for.
-pub fn rests_for(model: &Model) -> Option<SignedDuration> {
-    left(model).filter(|_| model.screen().kind == Kind::Mirrors)
-}
-
-/// The source package under the cursor, with what was written of it; of a package, its source.
-pub fn source(model: &Model, pair: &Pair) -> Option<Question> {
-    let name = current(model).map(|r| word::text(r, "source")).filter(|n| !n.is_empty())?;
+/// The source package of a row, with what was written of it; of a package, its source.
+pub fn source(row: &Row, pair: &Pair) -> Option<Question> {
+    let name = Some(word::text(row, "source")).filter(|n| !n.is_empty())?;
     Some(Question::Source { a: pair.a.clone(), b: pair.b.clone(), name })
 }
 
-/// The two versions that are compared on the screen of content, the older one first; else why none are.
-pub fn pair(model: &Model) -> Result<Pair, String> {
+/// The version under the cursor of its list.
+fn versions(model: &Model) -> Option<&Row> {
+    let screen = model.screen();
+    let (pane, list) = (screen.kind.panes().first()?, screen.lists.first()?);
+    list.current(model.table(pane).0)
+}
+
+/// The two versions that are compared on the screen of content where the cursor is `here`, the older one first; else why none are.
+fn pair(model: &Model, here: Option<&Row>) -> Result<Pair, String> {
     let screen = model.screen();
     let (Some(pane), Some(list)) = (screen.kind.panes().first(), screen.lists.first()) else { return Err(String::new()) };
     let rows = model.table(pane).0;
-    let here = list.current(rows);
     let marked: Vec<&Row> = rows.iter().filter(|r| list.marks.contains(&pane.id(r))).collect();
     let (x, y) = match (marked.as_slice(), here) {
         ([], Some(here)) => return served(rows, here),
@@ -173,9 +149,18 @@ pub fn repo_pair(model: &Model, row: &Row) -> Result<Pair, String> {
 pub fn compared(model: &Model) -> Result<Pair, String> {
     match &model.screen().kind {
         Kind::Diff(pair) => Ok(pair.clone()),
-        Kind::Content => pair(model),
+        Kind::Content => pair(model, versions(model)),
         Kind::Mirrors => current(model).map_or_else(|| Err("there is no row to compare".to_owned()), |row| repo_pair(model, row)),
         _ => Err("nothing is compared here: content and mirrors have contents to compare".to_owned()),
+    }
+}
+
+/// What the screen of content shows as compared: it follows the cursor once that rests.
+pub fn shown(model: &Model) -> Result<Pair, String> {
+    let screen = model.screen();
+    match (screen.kind.panes().first(), screen.lists.first()) {
+        (Some(pane), Some(list)) => pair(model, beside::row(model, pane, list)),
+        _ => Err(String::new()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A key: to the dialog or prompt that is open, else through the keymap to a command.
 
-use super::{commands, dialog, page, prompt};
+use super::{commands, dialog, help, page, prompt};
 use crate::console::command::{self, Meaning};
 use crate::console::keymap::{Code, Found, Key};
 use crate::console::model::Model;
@@ -20,9 +20,8 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
     if model.prompt.is_some() {
         return if repeat { prompt::held(model, key) } else { prompt::press(model, key) };
     }
-    if model.help {
-        // Whatever closes it does nothing else.
-        model.help = false;
+    if model.help.is_some() {
+        help::press(model, key);
         return Vec::new();
     }
     if page::typing(model) && !global(key) {

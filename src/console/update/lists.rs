@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{content, facts, pages};
+use super::{beside, facts, pages};
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pane};
 use crate::console::model::{Known, Model, word};
@@ -37,7 +37,7 @@ pub fn settle(model: &mut Model) {
             break;
         }
     }
-    content::rest(model);
+    beside::settle(model);
 }
 
 /// The index of each list of the screen.

@@ -1,12 +1,15 @@
 //! The only code that changes the model: a message in, effects out. Pure: no clock, no terminal, no engine.
 
 mod arm;
+pub mod beside;
 mod commands;
 mod complete;
 pub mod content;
 mod contents;
 mod dialog;
 mod facts;
+pub mod help;
+mod idle;
 mod keys;
 mod lists;
 pub mod log;
@@ -27,7 +30,7 @@ mod travel;
 use super::keyfile::Report;
 use super::keymap::Keymap;
 use super::model::screen::{Kind, Part};
-use super::model::{Known, Link, Mode, Model};
+use super::model::{Known, Link, Mode, Model, word};
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::{Answer, Question};
 use crate::api::ApiError;
@@ -39,6 +42,7 @@ mod tests;
 mod view_tests;
 
 pub use facts::{Fact, facts};
+pub use idle::idle;
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
 
@@ -239,11 +243,12 @@ pub fn needs(model: &Model) -> Vec<Question> {
     let mut all = model.screen().needs();
     match &model.screen().kind {
         Kind::Promotions => {
-            let id = promotions::current(model);
             let compares = matches!(model.screen().part, Part::Diff | Part::Cves);
-            let doc = id.as_deref().filter(|_| compares).and_then(|id| model.promotion(id));
-            all.extend(doc.and_then(Question::of_promotion));
-            all.extend(id.map(Question::Promotion));
+            for id in beside::asked(model).into_iter().map(|r| word::text(r, "promotion")) {
+                let doc = model.promotion(&id).filter(|_| compares);
+                all.extend(doc.and_then(Question::of_promotion));
+                all.push(Question::Promotion(id));
+            }
         }
         // Reading both contents takes a while: for the page of its own only.
         Kind::Promotion(id) => all.extend(model.promotion(id).and_then(Question::of_promotion)),
@@ -277,7 +282,7 @@ pub fn asks_in(model: &Model) -> Option<std::time::Duration> {
         let known = model.known.get(q).filter(|k| k.old && !model.asked.contains(q))?;
         held_back(model, q, known)
     };
-    let least = needs(model).iter().filter_map(held).chain(content::rests_for(model)).min()?;
+    let least = needs(model).iter().filter_map(held).min()?;
     std::time::Duration::try_from(least).ok()
 }
 

@@ -1,6 +1,6 @@
 //! The mouse, where a person has asked for it: a click puts the cursor on a row, the wheel moves it. Neither ever answers a dialog.
 
-use super::{commands, lists};
+use super::{commands, help, lists};
 use crate::console::model::Model;
 use crate::console::msg::{Effect, Hit};
 
@@ -9,7 +9,7 @@ const ROWS: usize = 3;
 
 /// Something else has the keys: the mouse waits with them.
 fn is_covered(model: &Model) -> bool {
-    model.dialog.is_some() || model.prompt.is_some() || model.help || model.opening.is_some()
+    model.dialog.is_some() || model.prompt.is_some() || model.help.is_some() || model.opening.is_some()
 }
 
 pub fn click(model: &mut Model, hit: Hit) {
@@ -21,6 +21,10 @@ pub fn click(model: &mut Model, hit: Hit) {
 }
 
 pub fn wheel(model: &mut Model, down: bool) -> Vec<Effect> {
+    if model.help.is_some() && model.dialog.is_none() && model.prompt.is_none() {
+        help::turn(model, if down { ROWS as isize } else { -(ROWS as isize) });
+        return Vec::new();
+    }
     if is_covered(model) {
         return Vec::new();
     }

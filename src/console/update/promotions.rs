@@ -30,6 +30,15 @@ pub fn current(model: &Model) -> Option<String> {
     }
 }
 
+/// The promotion that is shown: on the list it follows the cursor once that rests.
+pub fn shown(model: &Model) -> Option<String> {
+    match &model.screen().kind {
+        Kind::Promotion(id) => Some(id.clone()),
+        Kind::Promotions => super::beside::front(model).map(|r| word::text(r, "promotion")).filter(|id| !id.is_empty()),
+        _ => None,
+    }
+}
+
 /// The row of a promotion in `get promotions`.
 pub fn row<'a>(model: &'a Model, id: &str) -> Option<&'a Row> {
     let rows = model.rows(&Question::Rows { what: "promotions", limit: PAGE })?;

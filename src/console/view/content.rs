@@ -11,7 +11,7 @@ use super::{changes, split, when, word};
 use crate::base::size;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
-use crate::console::update::content;
+use crate::console::update::{beside, content};
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
@@ -79,7 +79,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         list::draw(model, look, Rect { y, height, width: if wide { left.width - 1 } else { left.width }, ..left }, buf, shape);
         y += height;
     }
-    let current = list::current(model, &shapes[focus].pane, shapes[focus].list);
+    let current = beside::row(model, &shapes[focus].pane, shapes[focus].list);
     let detail = current.map(|row| if focus == 0 { about_version(model, row) } else { about_hold(model, row) });
     if wide {
         for y in 0..lists.height {
@@ -93,7 +93,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         return;
     }
     let room = usize::from(rest.height).saturating_sub(4);
-    changes::short(model, content::compared(model), "d all  v CVE", room).draw(look, rest, buf);
+    changes::short(model, content::shown(model), "d all  v CVE", room).draw(look, rest, buf);
 }
 
 /// Rows of the lists: what they hold, and never so many that what differs has none.

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
 use crate::console::update;
+pub use crate::console::widget::paint::wrapped;
 use crate::console::widget::{input, paint};
 use crate::domain::level::Level;
 use crate::theme::{Look, Role};
@@ -105,25 +106,6 @@ fn hint(dialog: &Dialog) -> &'static str {
         (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: no",
         (Focus::Name, ..) => "Enter does it once the name is there   Esc: no",
     }
-}
-
-/// At blanks where there are any, so that nothing of a fact is cut off.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut out = Vec::new();
-    for line in text.lines() {
-        let mut now = String::new();
-        for word in line.split(' ') {
-            if !now.is_empty() && paint::width(&now) + 1 + paint::width(word) > width {
-                out.push(std::mem::take(&mut now));
-            }
-            if !now.is_empty() {
-                now.push(' ');
-            }
-            now.push_str(word);
-        }
-        out.push(now);
-    }
-    out
 }
 
 pub struct Page<'a> {

@@ -11,7 +11,7 @@ use crate::api::diff::SourceDoc;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pair};
-use crate::console::update::content;
+use crate::console::update::{beside, content};
 use crate::theme::{Look, Role};
 
 /// Packages of a source, and entries of its changelog, that a detail has.
@@ -35,7 +35,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         more: if sources { "tab packages".to_owned() } else { "tab sources".to_owned() },
     };
     list::draw(model, look, left, buf, &shape);
-    if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
+    if let (Some(area), Some(row)) = (detail, beside::row(model, &pane, list)) {
         about(model, pair, row).draw(look, area, buf);
     }
 }
@@ -70,7 +70,7 @@ fn about(model: &Model, pair: &Pair, row: &Row) -> Text {
     let change = word::text(row, "change");
     let name = word::text(row, "source");
     out.title(name.clone(), change.clone());
-    let question = content::source(model, pair);
+    let question = content::source(row, pair);
     let doc = question.as_ref().and_then(|q| model.diff(q));
     let Some((doc, source)) = doc.and_then(|d| Some((d, d.sources.first()?))) else {
         let why = match question.as_ref().map(|q| list::trust(model, q)) {

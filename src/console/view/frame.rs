@@ -252,7 +252,7 @@ fn of_promotion(model: &Model) -> Vec<(&'static str, &'static str)> {
         ("calendar", "calendar"),
         ("story", "story"),
     ];
-    let Some(id) = update::promotions::current(model) else {
+    let Some(id) = update::promotions::shown(model) else {
         return vec![("refresh", "ask again"), ("filter", "filter"), ("back", "back")];
     };
     let allowed = |command: &str| match command::find(command) {

@@ -1,39 +1,47 @@
-//! `?`: what each key does here, and why it does not where it does not.
+//! `?`: draws what each key does here, in one column or two.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::dialog::boxed;
-use crate::console::command::{self, Meaning};
+use super::text::rule;
 use crate::console::model::Model;
-use crate::console::update;
+use crate::console::update::help::{self, BESIDE, What};
 use crate::console::widget::paint;
 use crate::theme::{Look, Role};
 
-pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let scopes = model.screen().scopes();
-    let mut rows = Vec::new();
-    for name in command::names() {
-        let Some(keys) = model.keys.keys_of(scopes, &name) else { continue };
-        let Some(meaning) = command::find(&name) else { continue };
-        rows.push((keys, meaning));
-    }
-    let inner = boxed(look, area, buf, rows.len() as u16 + 2, "KEYS   q closes");
-    let half = usize::from(inner.height).max(1);
-    let wide = inner.width >= 100 && rows.len() > half;
-    for (i, (keys, meaning)) in rows.iter().enumerate() {
-        let (column, y) = if wide { (i / half, i % half) } else { (0, i) };
-        let x = (column as u16) * (inner.width / 2);
-        let room = Rect { width: if wide { inner.width / 2 - 1 } else { inner.width }, x: inner.x + x, ..inner };
+pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, from: usize) {
+    let all = help::lines(model, help::column(model));
+    let fits = help::fits(model);
+    let from = from.min(all.len().saturating_sub(fits));
+    let last = (from + fits).min(all.len());
+    let turn = match all.len() > fits {
+        true => format!("   rows {} to {last} of {}: j k space turn", from + 1, all.len()),
+        false => String::new(),
+    };
+    paint::clear(buf, area, look.style(Role::Screen));
+    rule(look, area, buf, 0, &format!("KEYS   q closes{turn}"), "");
+    let left = BESIDE.min(area.width);
+    let inner = Rect { x: area.x + left, y: area.y + 1.min(area.height), width: area.width - left, height: area.height.saturating_sub(1) };
+    let rows = usize::from(inner.height).max(1);
+    let wide = help::column(model) as u16;
+    for (i, line) in all[from..last].iter().enumerate() {
+        let (column, y) = (i / rows, (i % rows) as u16);
+        let x = column as u16 * (wide + help::GAP);
         if x >= inner.width {
             break;
         }
-        paint::text(buf, room, 0, y as u16, keys, look.style(Role::Key), look.glyphs.ellipsis);
-        let off = if let Meaning::Do(action) = meaning { update::why_not(model, action) } else { None };
-        let (text, role) = match off {
-            Some(why) => (format!("{} (off: {why})", meaning.title()), Role::KeyOff),
-            None => (format!("{}: {}", meaning.title(), meaning.doc()), Role::KeyText),
+        let room = Rect { x: inner.x + x, width: wide.min(inner.width - x), ..inner };
+        if line.what == What::Title {
+            rule(look, room, buf, y, &line.text, "");
+            continue;
+        }
+        let (key, role) = match line.what {
+            What::Title | What::On => (Role::Key, Role::KeyText),
+            What::Off => (Role::KeyOff, Role::KeyOff),
+            What::Why => (Role::KeyOff, Role::Warn),
+            What::Note => (Role::Key, Role::Dim),
         };
-        paint::text(buf, room, 10, y as u16, &text, look.style(role), look.glyphs.ellipsis);
+        paint::text(buf, room, 0, y, &line.keys, look.style(key), look.glyphs.ellipsis);
+        paint::text(buf, room, line.indent, y, &line.text, look.style(role), look.glyphs.ellipsis);
     }
 }

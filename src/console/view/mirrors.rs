@@ -9,6 +9,7 @@ use super::{beside_list, changes, mirror_parts as parts, split, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::Side;
+use crate::console::update::beside;
 use crate::console::update::content::{self, ROOM};
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
@@ -47,11 +48,13 @@ const WORDS: [&str; 11] =
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
     let rows = model.table(&pane).0;
+    let current = beside::row(model, &pane, list);
     let (upper, lower) = match (model.screen().wide, model.size) {
         (false, (w, h)) if w >= ROOM.0 && h >= ROOM.1 => {
             let wanted = (list.len() as u16 + 3).max(area.height / 2).min(area.height);
             // Where nothing is compared a sentence says why.
-            let room = if content::compared(model).is_ok() { (area.height - wanted).clamp(8, 16) } else { 3 };
+            let room =
+                if current.is_some_and(|row| content::repo_pair(model, row).is_ok()) { (area.height - wanted).clamp(8, 16) } else { 3 };
             split(area, room)
         }
         _ => (area, Rect::default()),
@@ -71,7 +74,6 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let columns = columns(arch, rows.iter().any(|r| r.get("oob").and_then(serde_json::Value::as_u64).unwrap_or(0) > 0));
     let cells = |model: &Model, look: &Look, row: &Row| cells(model, look, row, arch);
     list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: &columns, empty, cells: &cells, more });
-    let current = list::current(model, &pane, list);
     if let (Some(area), Some(row)) = (detail, current) {
         let text = match model.screen().side {
             Side::All => parts::all(model, row),

@@ -73,8 +73,8 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
     if let Some(p) = model.prompt.as_ref().filter(|p| !p.offers.is_empty()) {
         offers::draw(p, look, inner, buf);
     }
-    if model.help {
-        help::draw(model, look, inner, buf);
+    if let Some(from) = model.help {
+        help::draw(model, look, inner, buf, from);
     }
     if let Some(stats) = &model.debug {
         debug::draw(model, stats, look, inner, buf);

@@ -8,6 +8,7 @@ use super::list::{self, Shape};
 use super::{promotion, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
+use crate::console::update::beside;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
@@ -30,7 +31,7 @@ const LISTED: u16 = 5;
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
     let rows = model.table(&pane).0;
-    let current = list::current(model, &pane, list).map(|r| pane.id(r));
+    let current = beside::row(model, &pane, list).map(|r| pane.id(r));
     let (above, below) = match &current {
         Some(_) if area.height >= LEAST && !model.screen().wide => {
             let wanted = 2 + (list.len().min(usize::from(LISTED)) as u16).min(area.height / 4);

@@ -18,6 +18,7 @@ use crate::theme::{Glyphs, Look, Theme};
 
 mod bytes;
 mod content;
+mod help;
 mod promotion;
 
 const NOW: &str = "2026-04-07T08:07:00Z";

@@ -31,6 +31,25 @@ pub fn cut(text: &str, room: usize, sign: &str) -> String {
     out
 }
 
+/// At blanks where there are any, so that nothing of a fact is cut off.
+pub fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let mut now = String::new();
+        for word in line.split(' ') {
+            if !now.is_empty() && width(&now) + 1 + width(word) > room {
+                out.push(std::mem::take(&mut now));
+            }
+            if !now.is_empty() {
+                now.push(' ');
+            }
+            now.push_str(word);
+        }
+        out.push(now);
+    }
+    out
+}
+
 /// Draws `text`, from anywhere, at column `x` of the area's row `y`; returns the column after it.
 pub fn text(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style, sign: &str) -> u16 {
     if y >= area.height || x >= area.width {

@@ -47,6 +47,16 @@ impl Follower {
     }
 }
 
+impl Drop for Follower {
+    /// Closing an inotify descriptor waits for the kernel's grace period, 5 to 20 ms: nobody's answer waits with it.
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.take().map(AsyncFd::into_inner) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(queue));
+        }
+    }
+}
+
 fn watch(dir: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     inotify::add_watch(&fd, dir, inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CREATE)?;

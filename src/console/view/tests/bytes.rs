@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use ratatui::buffer::Buffer;
 use serde_json::{Value, json};
 
-use super::{bare, promotion, run_row, said, table, tell};
+use super::{bare, content, promotion, run_row, said, table, tell};
 use crate::console::model::Model;
-use crate::console::model::screen::Kind;
+use crate::console::model::screen::{Kind, Pair};
 use crate::console::msg::{LinkMsg, Msg};
 use crate::console::question::Question;
 use crate::console::shot;
@@ -96,9 +96,35 @@ fn long(what: &str) -> Vec<Value> {
                 row["promotion"] = json!(format!("PR-20{:02}Q1-el9", 60 - i));
                 row
             }
+            "versions" => {
+                let stands = if i == 0 { json!("stable") } else { Value::Null };
+                let compose = format!("CentOS-Stream-9-2026{:02}{:02}.0", 1 + i / 28, 1 + i % 28);
+                let word = format!("el9-latest@{}", &hex(i)[..8]);
+                with(&[
+                    ("fp", json!(hex(i))),
+                    ("first_seen", json!(ago(24 * i))),
+                    ("compose", json!(compose)),
+                    ("stands", stands),
+                    ("word", json!(word)),
+                ])
+            }
             _ => first.clone(),
         })
         .collect()
+}
+
+/// A comparison of many sources.
+fn sources(table: &str) -> Value {
+    let mut all = content::changes(table);
+    let first = all["rows"][0].clone();
+    let row = |i: u64| {
+        let mut row = first.clone();
+        row["source"] = json!(format!("package-{i}"));
+        row["grown_bytes"] = json!(i * 1_111);
+        row
+    };
+    all["rows"] = (0..MANY).map(row).collect();
+    all
 }
 
 /// The names of tables live as long as the tests.
@@ -119,6 +145,7 @@ fn leak(what: &str) -> &'static str {
         "executors",
         "mirrors",
         "holds",
+        "versions",
     ]
     .into_iter()
     .find(|n| *n == what)
@@ -128,13 +155,21 @@ fn leak(what: &str) -> &'static str {
 fn answer(question: &Question) -> Value {
     match question {
         Question::Rows { what, .. }
-            if matches!(*what, "runs" | "audit" | "decisions" | "locks" | "doctor" | "pipelines" | "due" | "repos" | "promotions") =>
+            if matches!(
+                *what,
+                "runs" | "audit" | "decisions" | "locks" | "doctor" | "pipelines" | "due" | "repos" | "promotions" | "versions"
+            ) =>
         {
             table(long(what))
         }
+        Question::Changes { table, .. } => sources(table),
         Question::Promotion(id) => {
-            let mut doc = promotion::document();
+            // Each with times, digests and words of its own.
+            let i: u64 = id.bytes().filter(u8::is_ascii_digit).fold(0, |n, d| n * 10 + u64::from(d - b'0'));
+            let own = promotion::document().to_string().replace("9c41aa03", &hex(i)[..8]).replace("20bd71aa", &hex(i + 7)[..8]);
+            let mut doc: Value = serde_json::from_str(&own.replace("signing key", &format!("key {}", i % 97))).expect("a document");
             doc["promotion"] = json!(id);
+            doc["author"] = json!(format!("op-{:02}", i % 40));
             doc
         }
         // Nothing runs: a minute in which something does is none of the quiet ones.
@@ -163,22 +198,42 @@ fn fill(model: &mut Model) {
     }
 }
 
-/// Bytes of all frames until everything is answered, and of the signs among them.
-fn cost(model: &mut Model, shown: &mut Buffer, msg: Msg) -> (usize, usize) {
-    let look = look();
-    let (mut bytes, mut signs) = (0, 0);
-    let mut frame = |model: &Model| {
-        let next = shot::draw(model, &look);
-        let sent = paint::bytes(Some(shown), &next);
-        bytes += sent.len();
-        signs += plain(&sent);
-        *shown = next;
-    };
-    update(model, msg);
-    frame(model);
-    fill(model);
-    frame(model);
-    (bytes, signs)
+/// Bytes, and signs among them.
+type Cost = (usize, usize);
+
+/// What each frame costs.
+struct Costs {
+    look: Look,
+    shown: Buffer,
+}
+
+impl Costs {
+    fn frame(&mut self, model: &Model) -> Cost {
+        let next = shot::draw(model, &self.look);
+        let sent = paint::bytes(Some(&self.shown), &next);
+        self.shown = next;
+        (sent.len(), plain(&sent))
+    }
+
+    /// A message, and the frame that it makes.
+    fn of(&mut self, model: &mut Model, msg: Msg) -> Cost {
+        update(model, msg);
+        self.frame(model)
+    }
+
+    /// All that follows while nobody presses a key: what stands beside the list follows the cursor, and answers come.
+    fn rest(&mut self, model: &mut Model) -> Cost {
+        let add = |a: Cost, b: Cost| (a.0 + b.0, a.1 + b.1);
+        fill(model);
+        let mut all = self.frame(model);
+        while let Some(wait) = update::beside::wakes_in(model) {
+            let later = model.now + SignedDuration::try_from(wait).expect("a moment");
+            all = add(all, self.of(model, Msg::Tick(later)));
+            fill(model);
+            all = add(all, self.frame(model));
+        }
+        all
+    }
 }
 
 /// Bytes that are no sequence.
@@ -192,12 +247,13 @@ fn press(key: &str) -> Msg {
     Msg::Key { key: key.parse().expect("a key"), repeat: false }
 }
 
+/// A held key costs the cursor alone, on every list; what then stands beside it is counted apart, as a page is: beyond its text.
 #[test]
 fn a_move_a_page_and_a_minute_on_every_list() {
-    let kinds = Kind::NAMED.into_iter().map(|(_, k)| k).collect::<Vec<_>>();
+    let diff = Kind::Diff(Pair::of("el9-latest@stable", "el9-latest@latest"));
     let mut record = String::new();
     let mut over = Vec::new();
-    for kind in kinds {
+    for kind in Kind::NAMED.into_iter().map(|(_, k)| k).chain([diff]) {
         let mut model = bare(kind.clone(), (120, 40));
         update(&mut model, Msg::Link(LinkMsg::Up));
         fill(&mut model);
@@ -205,22 +261,30 @@ fn a_move_a_page_and_a_minute_on_every_list() {
             model.screen_mut().focus = 1;
         }
         model.notice = None;
-        let mut shown = shot::draw(&model, &look());
-        let costs = ["j", "j", "j", "k", "j", "j", "j", "j", "j", "j"].map(|k| cost(&mut model, &mut shown, press(k)));
-        let moves = costs.map(|(bytes, _)| bytes);
-        let (page, text) = cost(&mut model, &mut shown, press("pgdn"));
-        // In the first minute what was put off until the cursor rests still comes.
+        let mut costs = Costs { look: look(), shown: shot::draw(&model, &look()) };
+        let _ = costs.rest(&mut model);
+        let mut step = |model: &mut Model, key: &str| (costs.of(model, press(key)), costs.rest(model));
+        let steps = ["j", "j", "j", "up", "j", "j", "j", "j", "j", "j"].map(|k| step(&mut model, k));
+        let (page, then) = step(&mut model, "pgdn");
+        let moves = steps.map(|((bytes, _), _)| bytes);
+        let beside = steps.map(|(_, (bytes, _))| bytes);
+        // A key that is held down.
+        let _ = (costs.of(&mut model, press("home")), costs.rest(&mut model));
+        let held: usize = (0..8).map(|_| costs.of(&mut model, Msg::Key { key: "j".parse().expect("a key"), repeat: true }).0).sum();
+        let _ = costs.rest(&mut model);
         let mut minute = 0;
         for _ in 0..2 {
             let later = model.now + SignedDuration::from_mins(1);
-            (minute, _) = cost(&mut model, &mut shown, Msg::Tick(later));
+            minute = costs.of(&mut model, Msg::Tick(later)).0 + costs.rest(&mut model).0;
         }
         let title = kind.title();
-        record += &format!("{title:<14} moves {moves:?}  page {page}, {text} of it text  minute {minute}\n");
-        // Beside these lists stands a whole page, which is another one for each row, and counts ages of its own.
-        let paged = matches!(kind, Kind::Promotions | Kind::Mirrors | Kind::Content);
-        let dear = costs.iter().any(|(n, signs)| if paged { n.saturating_sub(*signs) > PAGE } else { *n > MOVE });
-        if dear || page.saturating_sub(text) > PAGE || (minute > MINUTE && !paged) {
+        record += &format!("{title:<14} moves {moves:?}  page {}, {} of it text  minute {minute}  held {held}\n", page.0, page.1);
+        if beside.iter().any(|n| *n > 0) {
+            record += &format!("{:<14} beside {beside:?}  after the page {}, {} of it text\n", "", then.0, then.1);
+        }
+        let dear = steps.iter().any(|(mv, beside)| mv.0 > MOVE || beside.0.saturating_sub(beside.1) > PAGE);
+        let large = [page, then].iter().any(|(bytes, text)| bytes.saturating_sub(*text) > PAGE);
+        if dear || large || held > 8 * MOVE || minute > MINUTE {
             over.push(title);
         }
     }

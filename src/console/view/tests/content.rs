@@ -158,7 +158,9 @@ fn stable_is_compared_with_latest_unless_two_are_marked() {
     assert!(content::compared(&model).unwrap_err().contains("3 versions are marked"));
     press(&mut model, "u");
     assert!(content::compared(&model).unwrap_err().contains("hold the same"), "the set of the row under the cursor");
-    assert!(text(&model).contains("latest and stable of el8-latest hold the same"));
+    let later = model.now + jiff::SignedDuration::from_secs(1);
+    update(&mut model, Msg::Tick(later));
+    assert!(text(&model).contains("latest and stable of el8-latest hold the same"), "once the cursor rests");
 }
 
 #[test]
@@ -254,11 +256,34 @@ fn what_is_costly_to_say_is_asked_once_the_cursor_rests() {
     assert!(asks(&model), "of the row that nobody chose at once");
     update(&mut model, Msg::Key { key: "j".parse().unwrap(), repeat: false });
     assert!(!asks(&model), "not while the cursor moves");
-    assert!(update::asks_in(&model).is_some(), "but soon");
+    assert!(update::beside::wakes_in(&model).is_some(), "but soon");
     let later = model.now + jiff::SignedDuration::from_millis(500);
     let effects = update(&mut model, Msg::Tick(later));
     assert!(effects.iter().any(|e| matches!(e, Effect::Ask(Question::Repo(r)) if r == "appstream9")), "{effects:?}");
-    assert_eq!(update::asks_in(&model), None);
+    let later = model.now + jiff::SignedDuration::from_secs(1);
+    update(&mut model, Msg::Tick(later));
+    assert_eq!(update::beside::wakes_in(&model), None);
+}
+
+#[test]
+fn what_stands_beside_follows_the_cursor_once_that_rests_and_keys_are_about_the_cursor() {
+    let mut model = filled(Kind::Mirrors, (140, 40));
+    let title = |m: &Model| text(m).lines().find_map(|l| l.rsplit_once("| -- ").map(|(_, t)| t.split(' ').next().unwrap_or("").to_owned()));
+    let first = title(&model);
+    update(&mut model, Msg::Key { key: "j".parse().unwrap(), repeat: false });
+    assert_eq!(title(&model), first, "{}", text(&model));
+    // A key is about the row under the cursor, whatever stands beside it.
+    assert_eq!(update(&mut model, Msg::Key { key: "y".parse().unwrap(), repeat: false }), [Effect::Copy("appstream9".into())]);
+    let wait = update::beside::wakes_in(&model).unwrap();
+    assert!(wait <= std::time::Duration::from_millis(150), "{wait:?}");
+    let later = model.now + jiff::SignedDuration::try_from(wait).unwrap();
+    update(&mut model, Msg::Tick(later));
+    assert_eq!(title(&model).as_deref(), Some("appstream9"), "{}", text(&model));
+    // A clock that was set back holds nothing up.
+    update(&mut model, Msg::Key { key: "j".parse().unwrap(), repeat: false });
+    let before = model.now - jiff::SignedDuration::from_hours(1);
+    update(&mut model, Msg::Tick(before));
+    assert_ne!(title(&model).as_deref(), Some("appstream9"), "{}", text(&model));
 }
 
 #[test]

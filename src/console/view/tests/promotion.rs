@@ -340,8 +340,21 @@ fn what_is_under_the_cursor_is_asked_for_by_itself() {
     let answer = table.read(said(&table).to_string().as_bytes()).unwrap();
     let effects = update(&mut model, Msg::Answer { question: table, result: Ok(answer) });
     assert!(effects.contains(&Effect::Ask(Question::Promotion(ID.into()))), "{effects:?}");
+    let doc = document();
+    super::tell(&mut model, &Question::Promotion(ID.into()), &doc);
     let effects = key(&mut model, "j");
+    assert!(!effects.contains(&Effect::Ask(Question::Promotion("PR-2026Q1-el9".into()))), "not while the cursor moves: {effects:?}");
+    let tick = |model: &mut crate::console::Model, ms| {
+        let later = model.now + jiff::SignedDuration::from_millis(ms);
+        update(model, Msg::Tick(later))
+    };
+    let effects = tick(&mut model, 150);
     assert!(effects.contains(&Effect::Ask(Question::Promotion("PR-2026Q1-el9".into()))), "{effects:?}");
+    // The page of before stands until the answer is there, or has taken a while.
+    assert!(text(&model).contains("DRAFT") || text(&model).contains(ID), "{}", text(&model));
+    assert!(!text(&model).contains("asking the engine"), "{}", text(&model));
+    tick(&mut model, 1_000);
+    assert!(text(&model).contains("asking the engine"), "{}", text(&model));
 }
 
 #[test]

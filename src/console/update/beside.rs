@@ -1,0 +1,117 @@
+//! What stands beside a list, where that is a page of its own: it follows the cursor once that rests. A held key costs a slow link the cursor
+//! alone, and the engine nothing. What a key does is always about the row under the cursor.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::content;
+use crate::console::model::list::{List, Row};
+use crate::console::model::screen::{Kind, Pane, Place};
+use crate::console::model::{Link, Model, word};
+use crate::console::question::Question;
+
+/// So long the cursor rests before what stands beside the list follows: longer than a held key takes to come again.
+const REST: SignedDuration = SignedDuration::from_millis(150);
+/// So long before the engine is asked for what takes it a while.
+const ASK: SignedDuration = SignedDuration::from_millis(400);
+/// An answer that takes longer is shown as one that is asked for.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
+
+/// Screens whose lists have a page of its own beside each row. Elsewhere a detail is a few words of the row itself, and follows at once.
+fn follows(kind: &Kind) -> bool {
+    matches!(kind, Kind::Promotions | Kind::Content | Kind::Diff(_) | Kind::Mirrors)
+}
+
+fn here(model: &Model) -> Option<Place> {
+    let (pane, list) = model.screen().pane()?;
+    list.current(model.table(&pane).0).map(|row| (pane.what, pane.id(row)))
+}
+
+/// How long the cursor has been where it is. A clock that was set back holds nothing up.
+fn passed(model: &Model) -> SignedDuration {
+    let since = model.screen().rest.at.as_ref().map_or(Timestamp::MIN, |(_, since)| *since);
+    let passed = model.now.duration_since(since);
+    if passed.is_negative() { SignedDuration::MAX } else { passed }
+}
+
+/// Remembers since when the cursor is where it is, and turns to its row once that is due.
+pub fn settle(model: &mut Model) {
+    if !follows(&model.screen().kind) {
+        return;
+    }
+    let Some(here) = here(model) else { return };
+    let now = model.now;
+    let rest = &mut model.screen_mut().rest;
+    match &mut rest.at {
+        Some((was, _)) if *was == here => {}
+        Some(moved) => *moved = (here.clone(), now),
+        // Nobody moved it there: what it is about is shown at once.
+        None => rest.at = Some((here.clone(), Timestamp::MIN)),
+    }
+    if model.screen().rest.beside.as_ref() != Some(&here) && is_due(model, &here) {
+        model.screen_mut().rest.beside = Some(here);
+    }
+}
+
+fn is_due(model: &Model, here: &Place) -> bool {
+    // The clock of a saved state stands still; another list, and a row that is gone, have nothing to wait for.
+    let beside = model.screen().rest.beside.as_ref();
+    if matches!(model.link, Link::Saved { .. }) || beside.is_none_or(|(what, _)| *what != here.0) {
+        return true;
+    }
+    let passed = passed(model);
+    passed >= REST && (passed >= PATIENCE || is_known(model))
+}
+
+/// Whether what would stand there can be told, so that nothing is drawn only to be drawn over.
+fn is_known(model: &Model) -> bool {
+    let told = |q: &Question| model.known(q).is_some_and(|k| k.answer.is_some() || k.error.is_some());
+    let Some(row) = content::current(model) else { return true };
+    match &model.screen().kind {
+        Kind::Promotions => told(&Question::Promotion(word::text(row, "promotion"))),
+        Kind::Diff(pair) => content::source(row, pair).as_ref().is_none_or(told),
+        _ => true,
+    }
+}
+
+/// The row that stands beside this list: the one under the cursor, or where that was before it moved on.
+pub fn row<'a>(model: &'a Model, pane: &Pane, list: &List) -> Option<&'a Row> {
+    let rows = model.table(pane).0;
+    let current = list.current(rows);
+    let beside = model.screen().rest.beside.as_ref().filter(|(what, _)| *what == pane.what && follows(&model.screen().kind));
+    match (beside, current) {
+        (Some((_, id)), Some(row)) if pane.id(row) != *id => rows.iter().find(|r| pane.id(r) == *id).or(current),
+        _ => current,
+    }
+}
+
+/// The same for the list in front.
+pub fn front(model: &Model) -> Option<&Row> {
+    let (pane, list) = model.screen().pane()?;
+    row(model, &pane, list)
+}
+
+/// Rows that the engine is asked about: the one that stands beside the list, and the one under the cursor once that rests.
+pub fn asked(model: &Model) -> Vec<&Row> {
+    let current = content::current(model).filter(|_| passed(model) >= REST);
+    let mut all: Vec<&Row> = front(model).into_iter().chain(current).collect();
+    all.dedup();
+    all
+}
+
+/// Whether the cursor has rested long enough for what costs the engine a while.
+pub fn is_at_rest(model: &Model) -> bool {
+    passed(model) >= ASK
+}
+
+/// How long until something follows the cursor, or is asked because it rests; none = nothing waits.
+pub fn wakes_in(model: &Model) -> Option<std::time::Duration> {
+    let kind = &model.screen().kind;
+    if !follows(kind) || matches!(model.link, Link::Saved { .. }) {
+        return None;
+    }
+    let behind = model.screen().rest.beside != Some(here(model)?);
+    let passed = passed(model);
+    let all = [(REST, behind), (ASK, *kind == Kind::Mirrors), (PATIENCE, behind)];
+    let left = all.into_iter().filter(|(at, wanted)| *wanted && passed < *at).map(|(at, _)| at - passed).min()?;
+    std::time::Duration::try_from(left).ok()
+}

@@ -1,0 +1,27 @@
+//! Why a command that changes nothing but the view has nothing to do on this screen, as far as that can be said before it is pressed.
+
+use super::lists;
+use crate::console::model::Model;
+use crate::console::model::screen::Kind;
+
+/// None where it does something, or where only pressing it tells.
+pub fn idle(model: &Model, id: &str) -> Option<String> {
+    let screen = model.screen();
+    let list = screen.pane();
+    let read = matches!(screen.kind, Kind::Log(..) | Kind::Pipeline(_));
+    let why = match id {
+        "filter" | "sort" | "sort-backwards" | "mark" | "mark-range" | "unmark" | "wide" if list.is_none() => "there is no list here",
+        "clear-filter" if list.is_none() && !read => "there is no list here",
+        "pane" if screen.lists.len() < 2 => "there is no other list here",
+        "next-tab" | "previous-tab" if !matches!(screen.kind, Kind::Log(..) | Kind::Pipeline(_)) && lists::tabs(model).len() < 2 => {
+            "no pipeline here names a view: `views:` in its file does"
+        }
+        "left" | "right" if !matches!(screen.kind, Kind::Run(_) | Kind::Log(..)) => "there is nothing beside",
+        "pipeline" if matches!(screen.kind, Kind::Pipeline(_)) => "this is its page",
+        "last-view" if model.before.is_empty() => "there was no other view yet",
+        "open" | "copy-id" if list.is_some() && lists::current(model).is_none() => "there is no row under the cursor",
+        "back" if model.stack.len() < 2 => "this is home; :quit leaves",
+        _ => return None,
+    };
+    Some(why.to_owned())
+}
