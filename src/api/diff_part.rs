@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::ApiError;
 use super::diff::{DiffDoc, MetadataDoc, PackageDoc, SourceDoc, StreamDoc};
+use super::order::Page;
 use super::order::sort_by;
-use super::types::Page;
 use crate::domain::filter::{Filter, order_column};
 
 type Row = Map<String, Value>;

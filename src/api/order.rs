@@ -1,4 +1,6 @@
-//! The column that a table is sorted by, as `get --sort` and `diff --sort` are given it.
+//! The order of a table, as `get --sort` and `diff --sort` are given it, and the part of it that an answer has.
+
+use serde::{Deserialize, Serialize};
 
 use super::ApiError;
 use crate::base::suggest;
@@ -16,4 +18,13 @@ pub fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool)
             Err(ApiError::bad(format!("cannot sort by `{name}`: no such column"), help))
         }
     }
+}
+
+/// Which part of a table some rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Rows before them that match too.
+    pub offset: u64,
+    /// All that match.
+    pub total: u64,
 }

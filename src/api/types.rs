@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::diff::DiffDoc;
 use super::log::FirstErrorDoc;
+use super::order::Page;
 use super::sealed::Sealed;
 use crate::domain::level::Level;
 
@@ -187,15 +188,6 @@ pub struct Done {
     /// It needed two people, and the site lets one pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_person: bool,
-}
-
-/// Which part of a table some rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
-    /// Rows before them that match too.
-    pub offset: u64,
-    /// All that match.
-    pub total: u64,
 }
 
 /// `GET /v1/get/WHAT`: flat rows. With `offset=N`, `around=ID&by=COLUMNS` (the page that holds this row) or `count=1` the answer says in `page`

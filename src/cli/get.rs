@@ -1,6 +1,6 @@
 //! `get WHAT`: rows of the engine, as a table for people or as JSON for scripts.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Ctx;
 use super::args::Get;
@@ -9,14 +9,13 @@ use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, Column, left, right};
 use super::tested;
-use super::times;
+use super::view::{Row, View};
 use crate::api::ApiError;
 use crate::api::client::encode;
-use crate::api::types::{Page, RawRows, Rows};
+use crate::api::order::Page;
+use crate::api::types::{RawRows, Rows};
 use crate::base::{duration, sanitise};
 use crate::domain::filter::cell;
-
-type Row = Map<String, Value>;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     let site = ctx.site_to_look(out)?;
@@ -331,71 +330,4 @@ fn empty(get: &Get, page: Option<Page>) -> String {
         _ => "nothing was done yet",
     }
     .to_owned()
-}
-
-pub(super) struct View<'a> {
-    pub out: &'a Out,
-    pub now: jiff::Timestamp,
-}
-
-impl View<'_> {
-    pub fn text(&self, row: &Row, key: &str) -> String {
-        cell(row.get(key).unwrap_or(&Value::Null))
-    }
-
-    fn either(&self, row: &Row, first: &str, second: &str) -> String {
-        let text = self.text(row, first);
-        if text.is_empty() { self.text(row, second) } else { text }
-    }
-
-    pub fn time(&self, row: &Row, key: &str) -> String {
-        times::absolute(row.get(key).and_then(Value::as_str), &self.out.zone, self.now)
-    }
-
-    pub fn age(&self, row: &Row, key: &str) -> String {
-        times::age(row.get(key).and_then(Value::as_str), self.now)
-    }
-
-    pub fn duration(&self, row: &Row, key: &str) -> String {
-        row.get(key).and_then(Value::as_u64).map(duration::short).unwrap_or_default()
-    }
-
-    /// How long it took, or so far: a run that still runs has no duration yet.
-    fn span(&self, row: &Row) -> String {
-        let time = |key: &str| row.get(key).and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        match (self.duration(row, "duration_ms"), time("started"), time("ended")) {
-            (text, Some(started), None) if text.is_empty() => {
-                duration::short(u64::try_from(self.now.duration_since(started).as_millis()).unwrap_or(0))
-            }
-            (text, ..) => text,
-        }
-    }
-
-    /// `11h ago #564`, or `N/A` where that never was.
-    fn ended(&self, row: &Row, key: &str) -> String {
-        let (run, at) = (self.text(row, key), self.age(row, &format!("{key}_ended")));
-        match run.rsplit_once('#') {
-            Some((_, number)) => format!("{at} #{number}"),
-            None => "N/A".to_owned(),
-        }
-    }
-
-    fn changes(&self, row: &Row) -> String {
-        match self.text(row, "changes").as_str() {
-            "none" => "No Changes".to_owned(),
-            other => other.to_owned(),
-        }
-    }
-
-    fn who(&self, row: &Row) -> String {
-        let single = row.get("single_person").and_then(Value::as_bool).unwrap_or(false);
-        self.text(row, "who") + if single { " (single person)" } else { "" }
-    }
-
-    fn fault(&self, row: &Row) -> String {
-        let (stage, step, detail) = (self.text(row, "failed_stage"), self.text(row, "failed_step"), self.text(row, "detail"));
-        let place = if step.is_empty() || step == stage { stage } else { format!("{stage}/{step}") };
-        // The runner's detail names the place already.
-        if detail.is_empty() { place } else { detail }
-    }
 }

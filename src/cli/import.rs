@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Ctx;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
-use super::pipeline::{shell_check, site_catalog};
+use super::shell::shell_check;
 use crate::api::{ApiError, Code};
 use crate::domain::run::valid_name;
 use crate::pipeline::diagnostic::show;
@@ -41,7 +41,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
     {
         return Err(taken(to));
     }
-    let catalog = site_catalog(ctx, out)?;
+    let catalog = ctx.catalog(out)?;
     let check = |script: &Script| shell_check(script);
     let made = match import::import(&Request { bytes: &bytes, origin: &origin, name: &name, catalog: &catalog, check: Some(&check) }) {
         Ok(made) => made,

@@ -1,9 +1,21 @@
-//! How the console looks: the theme that was asked for, or the site's, or the one that suits the terminal.
+//! What the console begins with: a model of the site, and the theme that was asked for, or the site's, or the one that suits the terminal.
+
+use jiff::Timestamp;
 
 use super::Ctx;
+use super::out::Out;
 use crate::config::{ConfigError, Site};
-use crate::console::themes;
+use crate::console::{self, Model, keyfile, themes};
 use crate::theme::{self, Depth, Glyphs, Look, Theme};
+
+/// A console that knows nothing yet but where it is.
+pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
+    let name = ctx.global.site.clone().unwrap_or_else(|| super::DEFAULT_SITE.to_owned());
+    let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
+    let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
+    let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
+    Model { key_reports, ..Model::new(site, keys, now, size) }
+}
 
 /// The theme of a name.
 pub fn named(ctx: &Ctx, theme: &str, ascii: bool, depth: Depth) -> Result<Look, ConfigError> {

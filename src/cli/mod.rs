@@ -25,12 +25,14 @@ mod save;
 mod schedule;
 mod screen;
 mod secret;
+mod shell;
 mod site;
 mod stages;
 mod step;
 mod table;
 mod tested;
 mod times;
+mod view;
 mod where_used;
 mod why;
 
@@ -41,6 +43,8 @@ use clap::{CommandFactory, Parser};
 
 use crate::config::dirs::{Surroundings, Wanted};
 use crate::config::{ConfigError, Dirs, Site};
+use crate::engine::catalog;
+use crate::pipeline::Catalog;
 use args::{Cli, Command, Global};
 use failure::{Failure, Outcome};
 use out::Out;
@@ -85,6 +89,13 @@ impl Ctx {
         let wanted = Wanted { site: global.site.clone(), config_dir: global.config_dir.clone(), state_dir: global.state_dir.clone() };
         let dirs = Dirs::find(&wanted, &Surroundings::of_process())?;
         Ok(Self { dirs, global: global.clone(), uid: rustix::process::geteuid().as_raw() })
+    }
+
+    /// What pipeline files may name. A site whose file is broken is said so: its names would all be unknown.
+    pub fn catalog(&self, out: &mut Out) -> Result<Catalog, Failure> {
+        let site = self.site(out)?;
+        let catalog = catalog::of_site_now(&self.dirs, &site, self.uid, jiff::Timestamp::now())?;
+        Ok(catalog::with_stages(catalog, &self.dirs, self.uid))
     }
 
     /// The same for another site of this machine. Directories that were named stand for one site alone.

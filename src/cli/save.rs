@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use super::Ctx;
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
+use super::look;
 use super::out::Out;
-use super::screen;
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
@@ -147,7 +147,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
         return Err(taken(path));
     }
     let now = SystemClock.now();
-    let mut model = screen::model(ctx, out, now, (140, 40));
+    let mut model = look::model(ctx, out, now, (140, 40));
     let saved = connect::block_on(async {
         let line = Line::open(ctx, &site).await?;
         let mut source = Source::Record(line, Saved::new(&model.site, &site.time_zone, now));

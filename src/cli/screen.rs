@@ -59,7 +59,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
             let saved = save::read(file)?;
             (saved.model(keyfile::load(&ctx.dirs.keymaps()).0, size), Some(saved))
         }
-        None => (model(ctx, out, now.unwrap_or_else(|| SystemClock.now()), size), None),
+        None => (look::model(ctx, out, now.unwrap_or_else(|| SystemClock.now()), size), None),
     };
     if kind != Kind::Home {
         model.stack.push(console::model::Screen::of(kind));
@@ -102,7 +102,7 @@ pub fn console(ctx: &Ctx, out: &mut Out, from: Option<&Path>, how: &How) -> Outc
     }
     let site = ctx.site(out)?;
     if !configured(ctx, &site) {
-        let mut model = model(ctx, out, SystemClock.now(), size);
+        let mut model = look::model(ctx, out, SystemClock.now(), size);
         model.welcome = true;
         return open(ctx, &site, how, model, console::run::Source::Nobody).map(drop);
     }
@@ -118,7 +118,7 @@ pub fn console(ctx: &Ctx, out: &mut Out, from: Option<&Path>, how: &How) -> Outc
 
 /// The console on a site's engine. A private one is started on demand, behind the first frame; a shared one that is absent is shown as that.
 pub fn on_site(ctx: &Ctx, out: &Out, site: &crate::config::Site, how: &How) -> Result<Left, Failure> {
-    let mut model = model(ctx, out, SystemClock.now(), (80, 24));
+    let mut model = look::model(ctx, out, SystemClock.now(), (80, 24));
     model.never_armed = how.read_only;
     let (socket, shared) = ctx.dirs.socket(site);
     let prepare = async {
@@ -142,7 +142,7 @@ fn desk(ctx: &Ctx) -> Desk {
         drafts: ctx.dirs.state.join("drafts"),
         catalog: Box::new(catalog),
         have: crate::engine::plan::have,
-        check: super::pipeline::shell_check,
+        check: super::shell::shell_check,
         now: || SystemClock.now(),
         pid: std::process::id(),
     }
@@ -214,15 +214,6 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
 fn configured(ctx: &Ctx, site: &crate::config::Site) -> bool {
     let pipelines = || std::fs::read_dir(ctx.dirs.pipelines()).is_ok_and(|d| d.count() > 0);
     ctx.dirs.site_file().exists() || ctx.dirs.socket(site).0.exists() || pipelines()
-}
-
-/// A console that knows nothing yet but where it is.
-pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
-    let name = ctx.global.site.clone().unwrap_or_else(|| super::DEFAULT_SITE.to_owned());
-    let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
-    let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
-    let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
-    Model { key_reports, ..Model::new(site, keys, now, size) }
 }
 
 fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, Failure> {

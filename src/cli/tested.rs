@@ -1,13 +1,12 @@
 //! Tables of `get` about tests, artifacts, fingerprints and trees.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::get::View;
 use super::table::{Column, left, right};
+use super::view::{Row, View};
 use crate::base::size;
 use crate::domain::junit::full_name;
 
-type Row = Map<String, Value>;
 type Table = (Vec<Column>, Vec<Vec<String>>);
 /// A row's cells.
 type Line<'a> = dyn Fn(&Row) -> Vec<String> + 'a;

@@ -82,6 +82,13 @@ pub fn load(dir: &Path) -> (Keymap, Vec<Report>) {
     (keys, reports)
 }
 
+impl Keymap {
+    /// The one that is built in.
+    pub fn default_keys() -> Self {
+        merge(&[]).0
+    }
+}
+
 /// Own files, in order, over the built-in one that they name as their `base`.
 pub fn merge(own: &[(String, String)]) -> (Keymap, Vec<Report>) {
     let mut reports = Vec::new();

@@ -145,11 +145,6 @@ pub struct Keymap {
 }
 
 impl Keymap {
-    /// The one that is built in.
-    pub fn default_keys() -> Self {
-        super::keyfile::merge(&[]).0
-    }
-
     pub fn of(scopes: BTreeMap<Scope, BTreeMap<Vec<Key>, String>>) -> Self {
         Self { scopes }
     }

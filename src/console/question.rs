@@ -1,6 +1,6 @@
 //! What a screen may ask of the engine, as data: the same value names the request, its answer's place in the model, and what is in flight.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::ApiError;
 use crate::api::client::encode;
@@ -9,10 +9,16 @@ use crate::api::log::AttemptsDoc;
 use crate::api::page::{About, History};
 use crate::api::repo::RepoDoc;
 use crate::api::types::{PlanDoc, RepoWhy, Rows, RunDoc, Status, Why};
-use crate::console::model::list::Row;
-use crate::console::model::screen::PAGE;
 use crate::domain::promotion;
 use crate::domain::run::RunRef;
+
+/// Rows of a long table that a screen asks for at first.
+pub const PAGE: usize = 500;
+/// Starts to come that the schedule shows.
+pub const NEXT: usize = 50;
+
+/// One row of an answer.
+pub type Row = Map<String, Value>;
 
 /// A part of a table that is too long to be held: which rows of those that pass the filter, in the order of the sort.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

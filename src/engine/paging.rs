@@ -8,7 +8,7 @@ use super::get::MOST;
 use super::rows::{self, Row, RunOut};
 use super::state::{Engine, from_store};
 use crate::api::ApiError;
-use crate::api::types::Page;
+use crate::api::order::Page;
 use crate::domain::filter::{self, Filter};
 use crate::domain::run::RunRef;
 use crate::store::{RunsQuery, StoreError};

@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::screen::Pane;
-use crate::api::types::Page;
+use super::pane::Pane;
+use crate::api::order::Page;
 use crate::console::question::PageAsk;
+pub use crate::console::question::Row;
 use crate::domain::filter::{self, Filter};
-
-pub type Row = Map<String, Value>;
 
 /// No column asks for more than this by what is in it.
 const WIDEST: usize = 200;

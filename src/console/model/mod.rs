@@ -3,6 +3,7 @@
 pub mod dialog;
 pub mod grid;
 pub mod list;
+pub mod pane;
 pub mod screen;
 pub mod spots;
 pub mod when;

@@ -2,16 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::list::{List, Row};
-use super::word;
+use super::list::List;
+pub use super::pane::Pane;
 use crate::console::log::LogScreen;
 use crate::console::question::Question;
+pub use crate::console::question::{NEXT, PAGE};
 use crate::domain::run::RunRef;
 
-/// Rows of a long table that a screen asks for at first.
-pub const PAGE: usize = 500;
-/// Starts to come that the schedule shows.
-pub const NEXT: usize = 50;
 /// Runs side by side on a run's page.
 pub const PAST: usize = 8;
 
@@ -95,16 +92,6 @@ pub enum Part {
     Calendar,
 }
 
-/// One of the lists of a screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pane {
-    /// The table that it lists; `needs` is the console's own.
-    pub what: &'static str,
-    /// The columns that name a row, separated by blanks.
-    pub id: &'static str,
-    pub title: &'static str,
-}
-
 /// A row: its table and its id.
 pub type Place = (&'static str, String);
 
@@ -158,31 +145,6 @@ const HOLDS: Pane = Pane { what: "holds", id: "hold", title: "HOLDS AND ADDITION
 const SOURCES: Pane = Pane { what: "sources", id: "source", title: "SOURCES" };
 const PACKAGES: Pane = Pane { what: "packages", id: "name arch stream", title: "PACKAGES" };
 const DOCTOR: Pane = Pane { what: "doctor", id: "check found", title: "CHECKS" };
-
-impl Pane {
-    pub fn id(&self, row: &Row) -> String {
-        if !self.id.contains(' ') {
-            return word::text(row, self.id);
-        }
-        self.id.split(' ').map(|c| word::text(row, c)).collect::<Vec<_>>().join(" ")
-    }
-
-    /// What a row is about: a run where it names one, else a pipeline, else its id.
-    pub fn subject(&self, row: &Row) -> String {
-        let first = |fields: &[&str]| fields.iter().map(|f| word::text(row, f)).find(|t| !t.is_empty());
-        match self.what {
-            "needs" => word::text(row, "target"),
-            "occurrences" | "executors" | "locks" => first(&["run", "pipeline"]).unwrap_or_default(),
-            "schedule" | "due" => word::text(row, "pipeline"),
-            _ => self.id(row),
-        }
-    }
-
-    /// The question that its rows answer.
-    pub fn question(&self) -> Question {
-        Question::Rows { what: self.what, limit: if self.what == "due" { NEXT } else { PAGE } }
-    }
-}
 
 impl Kind {
     /// Names as the command line and the palette write them, with the kinds that need no target.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::console::model::list::Row;
+use crate::console::question::Row;
 use crate::theme::{Glyphs, Role};
 
 /// The text of a field; empty where it is null or absent.

@@ -1,6 +1,6 @@
 //! Long tables: which part of one is asked for, so that the rows in sight and some around them are held, and never more than two parts.
 
-use crate::api::types::Page;
+use crate::api::order::Page;
 use crate::console::model::list::{List, Row};
 use crate::console::model::screen::{PAGE, Pane};
 use crate::console::model::{Link, Model, word};
