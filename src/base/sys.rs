@@ -237,8 +237,8 @@ pub fn fork_held(held: &Held<'_>) -> io::Result<(i32, bool)> {
         };
         // Out of the way first, then into fixed places. Everything else is closed here and not at exec: a child that still held the lock,
         // or the other end of its own gate, would look like a living shim.
-        let gate = libc::fcntl(held.gate.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 64);
-        let failure = libc::fcntl(held.failure.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 64);
+        let gate = libc::fcntl(held.gate.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FAILURE + 1);
+        let failure = libc::fcntl(held.failure.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FAILURE + 1);
         if gate < 0
             || failure < 0
             || libc::setsid() < 0

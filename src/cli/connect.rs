@@ -130,8 +130,9 @@ struct Starting {
 
 impl Starting {
     fn spawn(ctx: &Ctx) -> Result<Self, Failure> {
-        let fail = |e: std::io::Error| {
-            Failure::from(ApiError::no_engine(format!("cannot start the engine: {e}"), "start it by hand: quarterdeck engine run"))
+        let fail = |e: std::io::Error| match e.kind() {
+            std::io::ErrorKind::WouldBlock => super::last_words::no_threads(),
+            _ => ApiError::no_engine(format!("cannot start the engine: {e}"), "start it by hand: quarterdeck engine run").into(),
         };
         let exe = std::env::current_exe().map_err(fail)?;
         let mut command = Command::new(exe);
@@ -174,7 +175,8 @@ impl Drop for Starting {
     /// Reaps it whenever it ends, so that no zombie stands for a dead engine while this client goes on.
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            std::thread::spawn(move || child.wait());
+            // Without a thread it becomes a zombie for as long as this client lives: that harms nobody.
+            let _ = std::thread::Builder::new().spawn(move || child.wait());
         }
     }
 }

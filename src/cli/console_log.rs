@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
 /// Files kept.
@@ -16,14 +15,7 @@ pub fn start(state: &Path, level: &str) -> Option<WorkerGuard> {
         return None;
     }
     let dir = state.join("logs");
-    crate::engine::logging::private_dir(&dir).ok()?;
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(PREFIX)
-        .filename_suffix("log")
-        .max_log_files(FILES)
-        .build(&dir)
-        .ok()?;
+    let appender = crate::engine::logging::daily(&dir, PREFIX, FILES).ok()?;
     let (writer, worker) = tracing_appender::non_blocking(appender);
     let levels = EnvFilter::try_new(level).ok()?;
     tracing_subscriber::fmt().with_env_filter(levels).with_writer(writer).with_ansi(false).try_init().ok()?;

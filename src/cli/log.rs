@@ -37,6 +37,8 @@ struct Reader<'a> {
     args: &'a Args,
     since: Option<Timestamp>,
     print: Printer<'a>,
+    /// A log that was asked for is not there any more.
+    gone: bool,
 }
 
 pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
@@ -56,7 +58,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
     connect::block_on(async {
         let client = connect::connect(ctx, &site, Start::OnDemand).await?;
         let print = Printer::new(out, &run, args.timestamps, args.follow);
-        let mut reader = Reader { ctx, site: &site, client, run, place, args: &args, since, print };
+        let mut reader = Reader { ctx, site: &site, client, run, place, args: &args, since, print, gone: false };
         reader.read().await
     })
 }
@@ -80,7 +82,7 @@ impl Reader<'_> {
                 None if doc.done || !self.args.follow => {
                     self.print.close();
                     self.nothing(&doc, seen.is_empty() && told.is_empty());
-                    return Ok(());
+                    return if self.gone { Err(Failure::told(1)) } else { Ok(()) };
                 }
                 None => tokio::time::sleep(NEXT).await,
             }
@@ -268,6 +270,7 @@ impl Reader<'_> {
             }
             self.print.reached(page.next_offset);
             if let Some(note) = &page.note {
+                self.gone |= page.size == 0;
                 self.print.note(&format!("{} / {}: {note}", a.stage, label(a)));
             }
             let nothing_new = page.lines.is_empty() && page.reset.is_none();

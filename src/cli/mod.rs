@@ -13,6 +13,7 @@ mod failure;
 mod follow;
 mod get;
 mod import;
+mod last_words;
 mod log;
 mod log_print;
 mod look;
@@ -40,6 +41,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use rustix::fs::Mode;
 
 use crate::config::dirs::{Surroundings, Wanted};
 use crate::config::{ConfigError, Dirs, Site};
@@ -51,6 +53,10 @@ use out::Out;
 
 /// The whole program but for the shim, which `main` enters before this.
 pub fn main() -> ExitCode {
+    last_words::install(std::env::args_os().any(|a| a == "--json"));
+    // What we make is for us: a umask that closes our own files to ourselves would only break later, and elsewhere.
+    let closed = rustix::process::umask(Mode::RWXU);
+    rustix::process::umask(closed & !Mode::RWXU);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return usage(&e),

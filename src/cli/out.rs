@@ -68,9 +68,9 @@ impl Out {
         }
     }
 
-    /// A remark that is no result: to standard error.
+    /// A remark that is no result: to standard error, made safe.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", sanitise::lines(text));
     }
 
     /// Text in a tone, where colours are on.

@@ -92,18 +92,20 @@ fn named(ctx: &Ctx, name: &str) -> Source {
         Err(ConfigError::Unreadable { .. }) => read_any(&path),
         Err(e) => Err(e.to_string()),
     };
-    Source { name: path.display().to_string(), bytes }
+    Source { name: path.display().to_string(), bytes, must: Some(name.to_owned()) }
 }
 
 /// A file that is there, else a pipeline of the site.
 fn source(ctx: &Ctx, file: &str) -> Source {
     if valid_name(file) && !Path::new(file).exists() {
         return match pipelines::read(&ctx.dirs, file, ctx.uid) {
-            Err(e @ ConfigError::NoPipeline { .. }) => Source { name: file.to_owned(), bytes: Err(format!("{e}; {}", e.help())) },
+            Err(e @ ConfigError::NoPipeline { .. }) => {
+                Source { name: file.to_owned(), bytes: Err(format!("{e}; {}", e.help())), must: None }
+            }
             _ => named(ctx, file),
         };
     }
-    Source { name: file.to_owned(), bytes: read_any(&PathBuf::from(file)) }
+    Source { name: file.to_owned(), bytes: read_any(&PathBuf::from(file)), must: None }
 }
 
 fn read_any(path: &Path) -> Result<Vec<u8>, String> {

@@ -251,6 +251,10 @@ fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, F
         return Ok(Kind::Promotion(target.to_owned()));
     }
     if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == name) {
+        if let Some(extra) = target {
+            let message = format!("`screen {name}` shows the whole, and takes no target such as {extra}");
+            return Err(ApiError::bad(message, "run, log, promotion and diff take one: quarterdeck screen --help").into());
+        }
         return Ok(kind);
     }
     let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["diff", "run", "promotion", "log"]).collect();

@@ -10,6 +10,7 @@ use super::Ctx;
 use super::args::Site as Command;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
+use crate::base::sanitise;
 use crate::config::{ConfigError, calendars, pipelines, problem, template, trust};
 use crate::engine::catalog;
 use crate::pipeline::render_with;
@@ -215,10 +216,10 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
     } else {
         out.raw(text.as_bytes());
         for (_, _, _, _, message, help) in rows.iter().filter(|r| r.1 == 0) {
-            out.line(format!("{}: {message}\n  {help}", out.paint(Tone::Bad, "error")));
+            out.line(format!("{}: {}\n  {}", out.paint(Tone::Bad, "error"), sanitise::lines(message), sanitise::lines(help)));
         }
         for (file, why) in &over {
-            out.line(format!("{}: {file}: {why}\n  {RENAME}", out.paint(Tone::Warn, "warning")));
+            out.line(format!("{}: {}: {why}\n  {RENAME}", out.paint(Tone::Warn, "warning"), sanitise::cell(file)));
         }
         for file in &fine {
             out.line(format!("{}: {file}", out.paint(Tone::Good, "ok")));

@@ -20,6 +20,9 @@ pub enum Reason {
         holder: RunRef,
         holder_stage: String,
         since_us: i64,
+        /// Who holds it beside: all of them must let go, or some. Five at most.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<RunRef>,
         /// Older waiters, whose turn comes first; five at most.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ahead: Vec<RunRef>,
@@ -254,8 +257,11 @@ impl Reason {
     fn write(&self, f: &mut fmt::Formatter<'_>, zone: &TimeZone) -> fmt::Result {
         let at = |us: i64| at(us, zone);
         match self {
-            Self::Lock { name, wanted, holder, holder_stage, since_us, ahead } => {
+            Self::Lock { name, wanted, holder, holder_stage, since_us, also, ahead } => {
                 write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))?;
+                if !also.is_empty() {
+                    write!(f, ", and by {}", list(also))?;
+                }
                 match ahead.get(..4) {
                     Some(four) if ahead.len() > 4 => write!(f, "; before it come {} and more", list(four)),
                     _ if ahead.is_empty() => Ok(()),
@@ -342,14 +348,15 @@ mod tests {
             holder: RunRef::new("nightly", 7),
             holder_stage: "sync".into(),
             since_us: 0,
+            also: vec![RunRef::new("canary", 9)],
             ahead: vec![RunRef::new("weekly", 3)],
         };
         assert_eq!(
             r.to_string(),
-            "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC; before it comes weekly#3"
+            "waits for lock `mirror` (exclusive): held by nightly#7, stage `sync`, since 1970-01-01 00:00:00 UTC, and by canary#9; before it comes weekly#3"
         );
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        assert!(r.in_zone(&berlin).to_string().contains("since 1970-01-01 01:00:00 CET; before"), "{}", r.in_zone(&berlin));
+        assert!(r.in_zone(&berlin).to_string().contains("since 1970-01-01 01:00:00 CET, and"), "{}", r.in_zone(&berlin));
         assert!(r.blocks());
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");

@@ -34,9 +34,10 @@ impl FromStr for RunRef {
 
     fn from_str(s: &str) -> Result<Self, BadRunRef> {
         match s.rsplit_once('#') {
-            Some((p, n)) if valid_name(p) => match n.parse::<u64>() {
-                Ok(number) if number > 0 => Ok(Self::new(p, number)),
-                _ => Err(BadRunRef(s.to_owned())),
+            // Written in one way only: what is copied, compared or kept by its text is then the same run.
+            Some((p, n)) if valid_name(p) && n.bytes().all(|b| b.is_ascii_digit()) && !n.starts_with('0') => match n.parse::<u64>() {
+                Ok(number) => Ok(Self::new(p, number)),
+                Err(_) => Err(BadRunRef(s.to_owned())),
             },
             _ => Err(BadRunRef(s.to_owned())),
         }

@@ -4,7 +4,7 @@ use crate::config::calendars;
 use crate::config::pipelines::{self, PipelineFile};
 use crate::config::{ConfigError, Dirs, Site};
 use crate::pipeline::catalog::{Catalog, Repo};
-use crate::pipeline::{Diagnostic, File, load, outline};
+use crate::pipeline::{Diagnostic, File, load, misnamed, outline};
 use crate::steps::catalog as steps;
 
 /// Everything outside a file that it may name.
@@ -92,7 +92,13 @@ pub fn judge(dirs: &Dirs, name: &str, uid: u32, catalog: &Catalog) -> Result<Jud
     // Only a file that builds others must know them; a key may stand in quotes.
     let wider = source.text.contains("build").then(|| with_built(catalog.clone(), dirs, uid, &source.text));
     let catalog = wider.as_ref().unwrap_or(catalog);
-    let (file, diagnostics) = load(&source.text, &source.path.display().to_string(), catalog);
+    let path = source.path.display().to_string();
+    let (mut file, mut diagnostics) = load(&source.text, &path, catalog);
+    if let Some(slip) = file.as_ref().and_then(|f| misnamed(f, name, &path)) {
+        diagnostics.push(slip);
+        diagnostics.sort_by_key(|d| (d.line, d.column));
+        file = None;
+    }
     Ok(Judged { source, file, diagnostics })
 }
 

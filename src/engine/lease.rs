@@ -73,6 +73,11 @@ impl Leases {
         }
     }
 
+    /// Whether this connection is armed now.
+    pub fn is_armed(&self, at: Connection, now_us: i64) -> bool {
+        matches!(self.lock().1.get(&at), Some(Some(l)) if l.live(now_us))
+    }
+
     /// False where the connection is gone: nobody could ever use or end the lease.
     fn grant(&self, at: Connection, lease: Lease) -> bool {
         match self.lock().1.get_mut(&at) {

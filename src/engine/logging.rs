@@ -94,14 +94,7 @@ pub struct NoLog {
 pub fn start(state: &Path, level: &str, filter: SecretFilter) -> Result<Guard, NoLog> {
     let dir = state.join("logs");
     let fail = |why: String| NoLog { dir: dir.clone(), why };
-    private_dir(&dir).map_err(|e| fail(e.to_string()))?;
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(PREFIX)
-        .filename_suffix("log")
-        .max_log_files(FILES)
-        .build(&dir)
-        .map_err(|e| fail(e.to_string()))?;
+    let appender = daily(&dir, PREFIX, FILES).map_err(fail)?;
     // Bounded: a disk that hangs must not hang the engine; lines beyond that are counted by the appender and dropped.
     let (writer, worker) = tracing_appender::non_blocking(Filtered { to: appender, filter });
     let levels = EnvFilter::try_new(level).map_err(|e| fail(format!("`{level}` is no log level: {e}")))?;
@@ -113,6 +106,13 @@ pub fn start(state: &Path, level: &str, filter: SecretFilter) -> Result<Guard, N
         .try_init()
         .map_err(|e| fail(e.to_string()))?;
     Ok(Guard { _worker: worker })
+}
+
+/// A file a day in `dir`, which is made for us alone; so many are kept.
+pub fn daily(dir: &Path, prefix: &str, files: usize) -> Result<RollingFileAppender, String> {
+    private_dir(dir).map_err(|e| e.to_string())?;
+    let builder = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix(prefix).filename_suffix("log");
+    builder.max_log_files(files).build(dir).map_err(|e| e.to_string())
 }
 
 /// Makes a directory of our own, 0700.

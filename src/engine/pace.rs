@@ -5,11 +5,10 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::Service;
 use hyper::{Request, Response};
@@ -17,44 +16,75 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::crowd::Pulse;
+
 /// Serves one connection under this rule: `head` for the head of a request, from its first byte to its last, and from the connection to the
-/// first request. (The limit of the HTTP library runs between requests too.)
-pub fn connection<T, S, B>(stream: T, service: S, head: Duration) -> Connection<TokioIo<Paced<T>>, Told<S>>
+/// first request. (The limit of the HTTP library runs between requests too.) `pulse` tells whether a request is being served.
+pub fn connection<T, S, B>(stream: T, service: S, head: Duration, pulse: Arc<Pulse>) -> Connection<TokioIo<Paced<T>>, Told<S>>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body + 'static,
+    B: Body + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let serving = Arc::new(AtomicBool::new(false));
-    let io = Paced { stream, head, serving: serving.clone(), alarm: Some(Box::pin(tokio::time::sleep(head))) };
-    Builder::new().serve_connection(TokioIo::new(io), Told { service, serving })
+    let io = Paced { stream, head, pulse: pulse.clone(), alarm: Some(Box::pin(tokio::time::sleep(head))) };
+    Builder::new().serve_connection(TokioIo::new(io), Told { service, pulse })
 }
 
 /// A service that says when it serves.
 pub struct Told<S> {
     service: S,
-    serving: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Told<S>
+impl<S, B> Service<Request<Incoming>> for Told<S>
 where
+    S: Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,
+    B: 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Answer<B>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.serving.store(true, Ordering::Relaxed);
-        let (answer, serving) = (self.service.call(request), self.serving.clone());
-        Box::pin(async move {
-            let answer = answer.await;
-            serving.store(false, Ordering::Relaxed);
-            answer
-        })
+        self.pulse.serving(true);
+        let (answer, served) = (self.service.call(request), Served(self.pulse.clone()));
+        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, _served: served })) })
+    }
+}
+
+/// A request is served as long as this lives.
+struct Served(Arc<Pulse>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.serving(false);
+    }
+}
+
+/// The body of an answer: a stream of events is being served until it ends.
+pub struct Answer<B> {
+    body: B,
+    _served: Served,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -62,8 +92,8 @@ where
 pub struct Paced<T> {
     stream: T,
     head: Duration,
-    /// A request is being served: what is read is its body.
-    serving: Arc<AtomicBool>,
+    /// While a request is served, what is read is its body.
+    pulse: Arc<Pulse>,
     /// Of the head that is being read.
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -72,7 +102,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.serving.load(Ordering::Relaxed) {
+        if self.pulse.is_serving() {
             self.alarm = None;
         } else if buf.filled().len() > before && self.alarm.is_none() {
             self.alarm = Some(Box::pin(tokio::time::sleep_until(Instant::now() + self.head)));
@@ -123,7 +153,7 @@ mod tests {
         let (ours, theirs) = duplex(4096);
         let answer = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new(String::from("yes"))));
         let server = async move {
-            let _ = connection(theirs, answer, HEAD).await;
+            let _ = connection(theirs, answer, HEAD, Arc::default()).await;
         };
         (ours, tokio::spawn(server))
     }

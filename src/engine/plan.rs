@@ -43,10 +43,6 @@ pub fn of_trigger(
         let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
         return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
     };
-    if file.name.value != name {
-        let message = format!("{} calls itself `{}`: its name must be the file's", judged.source.path.display(), file.name.value);
-        return Err(ApiError::bad(message, format!("rename the file, or write name: {name}")));
-    }
     let find_run = |q: &RunQuery| find_run(&engine.store, q);
     let others = Others { engine, file, trigger };
     let ctx = FreezeCtx { have: &have, find_run: &find_run, runs: Some(&others) };

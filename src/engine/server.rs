@@ -7,18 +7,26 @@ use std::time::Duration;
 
 use axum::Extension;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::crowd::{Crowd, Pulse};
 use super::identity::Peer;
 use super::presence::Presence;
 use super::routes;
 use super::state::Engine;
 use super::{lease, pace};
+use crate::api::ApiError;
+use crate::api::error::ErrorBody;
 use crate::api::socket::{self, Found};
 
-/// Clients at once; a further one waits in the kernel's queue.
+/// Clients at once. A further one takes the place of one that is silent, or is told that all are at work.
 const CONNECTIONS: usize = 512;
+/// Clients at once that are being told so; one more is turned away without a word.
+const TURNED_AWAY: usize = 32;
+/// How long one that is told so may take to ask and to read.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A client that has not sent the whole head of a request by then is dropped.
 const HEAD: Duration = Duration::from_secs(10);
 /// Requests that are under way at the end get so long.
@@ -95,14 +103,32 @@ fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
     Ok(())
 }
 
+/// Answers whatever is asked with why it is not served.
+async fn turn_away(mut stream: UnixStream) -> std::io::Result<()> {
+    let busy = ApiError::no_engine(
+        format!("the engine has {CONNECTIONS} clients, and every one of them is being served"),
+        "ask again in a moment; quarterdeck engine status --json tells its pid, and ss -xp who is connected",
+    );
+    let body = serde_json::to_string(&ErrorBody { error: busy })?;
+    let mut asked = [0; 1024];
+    stream.read(&mut asked).await?;
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close",
+        body.len()
+    );
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await?;
+    stream.shutdown().await
+}
+
 /// Serves until the engine is asked to stop; then what is under way gets a moment.
 pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
     let mut presence = Presence::of(&engine.socket, engine.store.dir());
     let app = routes::router(engine.clone());
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let crowd = Arc::new(Crowd::new(CONNECTIONS));
+    let doorstep = Arc::new(Semaphore::new(TURNED_AWAY));
+    let armed = |at| engine.leases.is_armed(at, engine.now_us());
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { break };
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
             () = engine.stopped() => break,
@@ -117,12 +143,23 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
         let stream = match stream {
             Ok((stream, _)) => stream,
             Err(e) => {
-                // Out of descriptors: those who are here must leave first.
+                // Out of descriptors: somebody who is here must leave first.
                 tracing::warn!("a client could not be taken: {e}");
+                crowd.send_away(armed);
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
+        if !crowd.has_room(armed) {
+            tracing::warn!("a client was turned away: {CONNECTIONS} are here, and all of them at work");
+            if let Ok(place) = doorstep.clone().try_acquire_owned() {
+                tasks.spawn(async move {
+                    let _place = place;
+                    let _ = tokio::time::timeout(PATIENCE, turn_away(stream)).await;
+                });
+            }
+            continue;
+        }
         let peer = match stream.peer_cred() {
             Ok(c) => engine.people.peer(Peer { pid: c.pid(), uid: c.uid(), gid: c.gid(), login_uid: None }),
             Err(e) => {
@@ -132,19 +169,21 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
         };
         let link = engine.leases.open();
         let service = TowerToHyperService::new(app.clone().layer(Extension(peer)).layer(Extension(link)));
-        let engine = engine.clone();
+        let pulse = Arc::new(Pulse::default());
+        let leave = crowd.enter(link, pulse.clone());
+        let (engine, crowd) = (engine.clone(), crowd.clone());
         tasks.spawn(async move {
-            let _permit = permit;
-            let connection = pace::connection(stream, service, HEAD);
+            let connection = pace::connection(stream, service, HEAD, pulse);
             tokio::pin!(connection);
             tokio::select! {
                 // A client that goes away is no event.
                 _ = connection.as_mut() => {}
-                () = engine.stopped() => {
+                () = async { tokio::select! { () = engine.stopped() => {}, () = leave.notified() => {} } } => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
             }
+            crowd.left(link);
             lease::closed(&engine, link).await;
         });
     }

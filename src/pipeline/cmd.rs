@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::diagnostic::{Diagnostic, Severity, render_with};
 use super::freeze::{FreezeCtx, freeze};
 use super::schema::explain::Unknown;
-use super::{Catalog, Checker, File, describe, graph, load_bytes, schema};
+use super::{Catalog, Checker, File, NOT_TEXT, describe, graph, load_bytes, misnamed, schema};
 
 /// A pipeline file as the caller found it.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Source {
     pub name: String,
     /// Its bytes, or why it cannot be read.
     pub bytes: Result<Vec<u8>, String>,
+    /// The name that the pipeline must have: that of its file, where it is one of the site.
+    pub must: Option<String>,
 }
 
 /// What a command says. `code`: 0 done, 1 errors in a file, 2 bad input or unreadable.
@@ -54,7 +56,13 @@ fn unreadable(source: &Source, why: &str) -> Diagnostic {
 fn open(source: &Source, catalog: &Catalog, check: Option<Checker<'_>>) -> (Option<File>, Vec<Diagnostic>, String, bool) {
     match &source.bytes {
         Ok(bytes) => {
-            let (file, found) = load_bytes(bytes, &source.name, catalog, check);
+            let (mut file, mut found) = load_bytes(bytes, &source.name, catalog, check);
+            let slip = file.as_ref().zip(source.must.as_ref()).and_then(|(f, name)| misnamed(f, name, &source.name));
+            if let Some(slip) = slip {
+                found.push(slip);
+                found.sort_by_key(|d| (d.line, d.column));
+                file = None;
+            }
             let text = String::from_utf8_lossy(bytes);
             (file, found, text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned(), false)
         }
@@ -62,8 +70,9 @@ fn open(source: &Source, catalog: &Catalog, check: Option<Checker<'_>>) -> (Opti
     }
 }
 
+/// A file that is no text is as unreadable as one that may not be opened; only its place is known.
 fn code(found: &[Diagnostic], unreadable: bool) -> u8 {
-    if unreadable { 2 } else { u8::from(found.iter().any(Diagnostic::is_error)) }
+    if unreadable || found.iter().any(|d| d.code == NOT_TEXT) { 2 } else { u8::from(found.iter().any(Diagnostic::is_error)) }
 }
 
 fn told(found: &[(Diagnostic, String)], color: bool) -> String {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// More diagnostics than this help nobody; the rest is counted in the last one.
 pub const MOST: usize = 100;
+/// Characters of a file's name that are shown: a path of Linux is shorter.
+const MOST_OF_A_NAME: usize = 4_096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,7 +85,7 @@ impl Diagnostic {
 /// `file:line:column: severity[code]: message (help)`, for logs and for errors that carry no source.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&show_to(&self.file, MOST_OF_A_NAME))?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
@@ -212,8 +214,10 @@ pub fn render_with(diag: &Diagnostic, text: &str, color: bool) -> String {
     };
     let title = level.primary_title(diag.message.as_str()).id(diag.code.as_str());
     let help = (!diag.help.is_empty()).then(|| Level::HELP.message(diag.help.as_str()));
+    // The name of a file is whatever somebody called it; JSON has it as it is.
+    let file = show_to(&diag.file, MOST_OF_A_NAME);
     let mut group = if diag.line == 0 || text.is_empty() {
-        title.element(annotate_snippets::Origin::path(diag.file.as_str()))
+        title.element(annotate_snippets::Origin::path(file.as_str()))
     } else {
         let clamp = |r: &Range<usize>| {
             let loc = Loc::at(text, r.clone());
@@ -221,7 +225,7 @@ pub fn render_with(diag: &Diagnostic, text: &str, color: bool) -> String {
             let line_end = text[loc.start..].find('\n').map_or(text.len(), |i| loc.start + i);
             loc.start..loc.end.min(line_end).max(loc.start)
         };
-        let mut snippet = Snippet::source(text).path(diag.file.as_str()).annotation(AnnotationKind::Primary.span(clamp(&diag.span)));
+        let mut snippet = Snippet::source(text).path(file.as_str()).annotation(AnnotationKind::Primary.span(clamp(&diag.span)));
         if let Some((range, label)) = &diag.also {
             snippet = snippet.annotation(AnnotationKind::Context.span(clamp(range)).label(label.as_str()));
         }
@@ -271,6 +275,19 @@ mod tests {
         assert_eq!(show("a\u{1b}[31mb"), "a\\u{1b}[31mb");
         assert_eq!(show(&"x".repeat(100)).chars().count(), 61);
         assert_eq!(show("\u{202e}x"), "\\u{202e}x");
+    }
+
+    #[test]
+    fn nor_can_the_name_of_a_file() {
+        let mut sink = Sink::new("a\u{1b}[31m\nb.yml", "x");
+        sink.error(Loc::at("x", 0..1), "x.y", "m", "");
+        sink.error(Loc::default(), "x.z", "m", "");
+        for d in sink.finish() {
+            for text in [render(&d, "x"), d.to_string()] {
+                assert!(text.contains("a\\u{1b}[31m b.yml") && !text.contains('\u{1b}'), "{text:?}");
+            }
+            assert_eq!(d.file, "a\u{1b}[31m\nb.yml");
+        }
     }
 
     #[test]

@@ -77,6 +77,25 @@ pub fn outline(text: &str) -> Option<outline::Outline> {
     model::build(&root, "", String::new(), &mut sink).map(|f| outline::Outline::of(&f))
 }
 
+/// A pipeline of the site is known by the name of its file: the finding where this one, `path`, calls itself otherwise than `name`.
+pub fn misnamed(file: &File, name: &str, path: &str) -> Option<Diagnostic> {
+    let own = &file.name;
+    (own.value != name).then(|| Diagnostic {
+        file: path.to_owned(),
+        line: own.at.line,
+        column: own.at.column,
+        severity: Severity::Error,
+        code: "file.name".into(),
+        message: format!("the file is {name}.yml, and calls itself `{}`", diagnostic::show(&own.value)),
+        help: format!("write `name: {name}`: a pipeline's name must be its file's"),
+        span: own.at.start..own.at.end,
+        also: None,
+    })
+}
+
+/// Code of the one finding in a file that is no text.
+pub const NOT_TEXT: &str = "yaml.encoding";
+
 /// As [`load_with`], of bytes: what is no UTF-8 is a diagnostic at its place.
 pub fn load_bytes(bytes: &[u8], file: &str, catalog: &Catalog, check: Option<Checker<'_>>) -> (Option<File>, Vec<Diagnostic>) {
     match std::str::from_utf8(bytes) {
@@ -86,7 +105,7 @@ pub fn load_bytes(bytes: &[u8], file: &str, catalog: &Catalog, check: Option<Che
             let mut sink = Sink::new(file, &text);
             sink.error(
                 Loc::at(&text, text.len()..text.len()),
-                "yaml.encoding",
+                NOT_TEXT,
                 "the file is not UTF-8 from here on",
                 "save it as UTF-8; is this a text file?",
             );

@@ -125,6 +125,7 @@ pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
         sink.error(Loc::at(text, i..i + 1), "yaml.syntax", "a NUL byte stands in the file", "remove it; is this a text file?");
         return None;
     }
+    directives(sink);
     let mut reader = Reader { parser: Parser::new_from_str(text), index: CharIndex::new(text), broken: false, inert: Vec::new() };
     let root = reader.document(sink);
     let inert = std::mem::take(&mut reader.inert);
@@ -132,6 +133,32 @@ pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
         tabs(sink, &inert);
     }
     root
+}
+
+/// Lines before `---` that ask for another YAML, or give tags a meaning.
+fn directives(sink: &mut Sink<'_>) {
+    let text = sink.text;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let words = line.trim_end();
+        if words.starts_with('%') {
+            let place = Loc::at(text, at..at + words.len());
+            let mut parts = words.split_whitespace();
+            match (parts.next(), parts.next()) {
+                (Some("%YAML"), Some("1.2")) => {}
+                (Some("%YAML"), version) => sink.error(
+                    place,
+                    "yaml.version",
+                    format!("the file says that it is YAML {}", show(version.unwrap_or("of no version"))),
+                    "pipeline files are YAML 1.2: leave the line out, and look at values such as `no`, `010` and `22:30`, which are text here",
+                ),
+                _ => sink.error(place, "yaml.directive", "a directive (`%NAME`) is not part of pipeline files", "leave it out"),
+            }
+        } else if !words.is_empty() && !words.starts_with('#') {
+            break;
+        }
+        at += line.len();
+    }
 }
 
 /// The parser counts characters; everything else here counts bytes.

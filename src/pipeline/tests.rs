@@ -342,7 +342,7 @@ fn pictures_and_descriptions() {
 
 #[test]
 fn commands_answer_with_text_json_and_exit_code() {
-    let source = |name: &str, text: &str| cmd::Source { name: name.into(), bytes: Ok(text.as_bytes().to_vec()) };
+    let source = |name: &str, text: &str| cmd::Source { name: name.into(), bytes: Ok(text.as_bytes().to_vec()), must: None };
     let style = cmd::Style::default();
     let clean = cmd::lint(&[source("n.yml", NIGHTLY)], &catalog(), style);
     assert_eq!((clean.code, clean.text.as_str()), (0, "1 file: 0 errors, 0 warnings\n"));
@@ -353,14 +353,21 @@ fn commands_answer_with_text_json_and_exit_code() {
     assert_eq!(broken.code, 1);
     let keys: Vec<&String> = broken.json["diagnostics"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["file", "line", "column", "severity", "code", "message", "help"]);
-    let absent = cmd::lint(&[cmd::Source { name: "gone.yml".into(), bytes: Err("No such file or directory".into()) }], &catalog(), style);
+    let absent = cmd::lint(
+        &[cmd::Source { name: "gone.yml".into(), bytes: Err("No such file or directory".into()), must: None }],
+        &catalog(),
+        style,
+    );
     assert_eq!(absent.code, 2);
     assert!(absent.text.contains("cannot read the file: No such file or directory"), "{}", absent.text);
-    let latin = cmd::lint(&[cmd::Source { name: "l.yml".into(), bytes: Ok(b"format: 1\nname: x\xff\n".to_vec()) }], &catalog(), style);
+    let latin = cmd::Source { name: "l.yml".into(), bytes: Ok(b"format: 1\nname: x\xff\n".to_vec()), must: None };
+    let latin = cmd::lint(&[latin], &catalog(), style);
     assert_eq!(
         (latin.code, latin.json["diagnostics"][0]["line"].as_u64(), latin.json["diagnostics"][0]["column"].as_u64()),
-        (1, Some(2), Some(8))
+        (2, Some(2), Some(8))
     );
+    let other = cmd::lint(&[cmd::Source { must: Some("other".into()), ..source("other.yml", NIGHTLY) }], &catalog(), style);
+    assert!(other.code == 1 && other.text.contains("other.yml:3:7") && other.text.contains("calls itself"), "{}", other.text);
     let now = "2026-11-25T00:00:00Z".parse().unwrap();
     let bad = cmd::plan(&source("n.yml", NIGHTLY), &catalog(), &given(&[("shrnk", "1")]), &WITH_GIT, now, style);
     assert_eq!(bad.code, 2);

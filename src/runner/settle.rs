@@ -304,6 +304,23 @@ impl ActiveRun {
         }
     }
 
+    /// Whether everything that led to this stage went well. All of it, not only what it names: a report that runs whatever happened must not
+    /// clear the way for what follows.
+    fn unbroken(&self, i: usize) -> bool {
+        let mut todo: Vec<usize> = self.plan.stages[i].needs.iter().map(|n| *n as usize).collect();
+        let mut seen = vec![false; self.plan.stages.len()];
+        while let Some(n) = todo.pop() {
+            if std::mem::replace(&mut seen[n], true) {
+                continue;
+            }
+            if !self.good_enough(n) {
+                return false;
+            }
+            todo.extend(self.plan.stages[n].needs.iter().map(|n| *n as usize));
+        }
+        true
+    }
+
     /// A pending stage whose turn has come becomes ready, or is skipped.
     fn open_stage(&mut self, i: usize, now: &Now, ops: &mut Vec<Op>) -> bool {
         if self.stages[i].state != StageState::Pending {
@@ -316,7 +333,7 @@ impl ActiveRun {
                 if !stage.needs.iter().all(|n| self.complete(*n as usize)) {
                     return false;
                 }
-                let ok = stage.needs.iter().all(|n| self.good_enough(*n as usize));
+                let ok = self.unbroken(i);
                 match expr::decide(stage.when.as_deref(), &self.facts(ok)) {
                     Ok(true) => self.ready(i, now, ops),
                     Ok(false) if ok => self.skip_stage(i, false, "its `when` says no", now, ops),

@@ -60,6 +60,26 @@ fn a_tolerated_failure_is_shown_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_stage_that_runs_whatever_happened_does_not_clear_the_way() {
+    let when = |name: &str, need: u32, w: &str| Stage { when: Some(w.into()), ..stage(name, &[need]) };
+    let stages = vec![
+        stage("build", &[]),
+        stage("test", &[0]),
+        when("report", 1, "always"),
+        stage("deploy", &[2]),
+        when("mourn", 3, "failure"),
+        when("cheer", 2, "success"),
+    ];
+    let mut r = run(1, plan(stages.clone()));
+    let ran = drive(&mut r, &mut 0, &mut |n, _| if n == "test" { Verdict::Failure } else { Verdict::Success });
+    assert_eq!(ran, ["build", "test", "report", "mourn"]);
+    assert_eq!(outcome(&r).0, Verdict::Failure);
+    let mut r = run(2, plan(stages));
+    let ran = drive(&mut r, &mut 0, &mut |_, _| Verdict::Success);
+    assert_eq!(ran, ["build", "test", "report", "deploy", "cheer"]);
+}
+
+#[test]
 fn a_condition_may_ask_for_the_end_of_a_failed_need() {
     let when = |name: &str, w: &str| Stage { when: Some(w.into()), ..stage(name, &[0]) };
     let mut r = run(1, plan(vec![stage("a", &[]), when("always", "always"), when("bad", "failure"), when("good", "success")]));

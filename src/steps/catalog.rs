@@ -291,8 +291,8 @@ pub fn find(kind: &str) -> Result<&'static Entry, StepError> {
         }
         let all: Vec<&str> = catalog().iter().map(|k| k.kind).collect();
         match suggest::nearest(kind, all.iter().copied()) {
-            Some(near) => StepError::input(format!("unknown step kind `{kind}`"), format!("did you mean `{near}`?")),
-            None => StepError::input(format!("unknown step kind `{kind}`"), format!("known: {}", all.join(", "))),
+            Some(near) => StepError::input(format!("unknown step kind `{}`", super::named(kind)), format!("did you mean `{near}`?")),
+            None => StepError::input(format!("unknown step kind `{}`", super::named(kind)), format!("known: {}", all.join(", "))),
         }
     })
 }

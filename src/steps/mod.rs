@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::base::clock::{Clock, ShiftedClock};
+use crate::base::sanitise;
 use crate::pipeline::catalog::{StepKind, Touches};
 
 pub use catalog::{catalog, later_kinds};
@@ -168,10 +169,20 @@ pub fn run(kind: &str, with: &With, env: &StepEnv) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) => {
             if let Ok(mut err) = env.err.lock() {
-                let _ = writeln!(err, "{kind}: {error}");
+                let _ = writeln!(err, "{}: {}", named(kind), sanitise::lines(&error.to_string()));
             }
             error.exit()
         }
+    }
+}
+
+/// A kind as it is repeated to people: what was typed may be anything, and of any length.
+pub fn named(kind: &str) -> String {
+    const MOST: usize = 80;
+    let shown = sanitise::cell(kind);
+    match shown.char_indices().nth(MOST) {
+        Some((i, _)) => format!("{}…", &shown[..i]),
+        None => shown,
     }
 }
 

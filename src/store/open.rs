@@ -15,6 +15,8 @@ use super::{migrations, restored};
 
 pub(super) const DB: &str = "state.db";
 pub(super) const LOCK: &str = "engine.lock";
+/// SQLite knows paths of 512 bytes, with the names of its files and what it puts behind them.
+const MOST_OF_A_PATH: usize = 480;
 /// "QDK1" as SQLite's application id.
 const APPLICATION_ID: i64 = 0x5144_4B31;
 
@@ -111,7 +113,13 @@ pub(super) fn private_dir(dir: &Path) -> Result<PathBuf, StoreError> {
             format!("chmod 700 {}", dir.display()),
         );
     }
-    std::fs::canonicalize(dir).map_err(|e| StoreError::io(dir, "cannot read the state directory", &e))
+    let real = std::fs::canonicalize(dir).map_err(|e| StoreError::io(dir, "cannot read the state directory", &e))?;
+    let long = real.as_os_str().len();
+    if long > MOST_OF_A_PATH {
+        let problem = format!("the path of the state directory has {long} bytes, and SQLite opens files below {MOST_OF_A_PATH} at most");
+        return refuse(problem, "name a shorter one with --state-dir".into());
+    }
+    Ok(real)
 }
 
 fn may_use_wal(dir: &Path, network_state: bool) -> Result<bool, StoreError> {

@@ -190,3 +190,33 @@ fn a_client_that_sends_nothing_or_nonsense_harms_nobody() {
     }
     until_some("the engine to answer all the same", || (raw(&home.socket(), "GET", "/v1/status", "").0 == 200).then_some(()));
 }
+
+#[test]
+fn silent_clients_give_way_to_a_newcomer_and_an_armed_console_does_not() {
+    let home = Home::new();
+    home.qd(["engine", "start"]).expect(0);
+    let mut buf = [0; 4096];
+    let mut ask = |s: &mut UnixStream, method: &str, path: &str, body: &str| {
+        s.set_read_timeout(Some(crate::support::wait::LIMIT)).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+        // Whoever was sent away finds that out here, or at the reading.
+        let _ = s.write_all(format!("{head}\r\n\r\n{body}").as_bytes());
+        let n = s.read(&mut buf).unwrap_or(0);
+        String::from_utf8_lossy(&buf[..n]).into_owned()
+    };
+    let mut armed = UnixStream::connect(home.socket()).unwrap();
+    let granted = ask(&mut armed, "POST", "/v1/arm", r#"{"reason":"the night","seconds":600}"#);
+    assert!(granted.starts_with("HTTP/1.1 200"), "{granted}");
+    // More than there is room for, and each has been answered: they are welcome guests, who only sit there.
+    let mut guests = Vec::new();
+    for n in 0..600 {
+        let mut guest = UnixStream::connect(home.socket()).unwrap();
+        let answer = ask(&mut guest, "GET", "/v1/status", "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "guest {n}: {answer}");
+        guests.push(guest);
+    }
+    let armed_now = |home: &Home| home.json(&["engine", "status"])["armed"].as_array().map(Vec::len);
+    assert_eq!(armed_now(&home), Some(1));
+    assert!(ask(&mut armed, "GET", "/v1/status", "").starts_with("HTTP/1.1 200"), "the armed one is still connected");
+    assert_eq!(ask(&mut guests[0], "GET", "/v1/status", ""), "", "the one that was silent longest is gone");
+}

@@ -30,6 +30,10 @@ fn exit_codes_are_those_of_the_contract() {
         &["why", "hello"],
         &["step", "no/kind"],
         &["run", "hello", "-p", "a=1", "-p", "a=2"],
+        // A run is written in one way.
+        &["why", "hello#01"],
+        &["log", "hello#+1"],
+        &["replay", "hello#01"],
     ] {
         home.qd(args).expect(2);
     }

@@ -311,3 +311,31 @@ fn an_engine_that_dies_under_a_question_is_no_error() {
         });
     }
 }
+
+#[test]
+fn a_pipeline_file_that_is_no_text_is_unreadable_at_its_place() {
+    let home = Home::new();
+    let path = home.config().join("pipelines/odd.yml");
+    home.pipeline("odd", "");
+    std::fs::write(&path, b"format: 1\nname: odd\n# caf\xe9\n").unwrap();
+    for args in [&["--json", "pipeline", "lint"][..], &["--json", "pipeline", "lint", "odd"]] {
+        let found = home.qd(args).expect(2).json();
+        let at = &found["diagnostics"][0];
+        assert_eq!((&at["line"], &at["column"], &at["code"]), (&json!(3), &json!(6), &json!("yaml.encoding")), "{found}");
+    }
+    let out = home.qd(["pipeline", "lint", "odd"]).expect(2);
+    assert!(out.stdout.contains("odd.yml:3:6"), "{out:?}");
+    let out = home.qd(["run", "odd"]).expect(2);
+    assert!(out.stderr.contains("odd.yml: line 3 is not UTF-8"), "{out:?}");
+}
+
+#[test]
+fn what_was_typed_never_draws_on_the_terminal() {
+    let home = Home::new();
+    for args in [&["pipeline", "lint", "\u{1b}[31m.yml"][..], &["step", "\u{1b}[31m"], &["why", "\u{1b}[31m"], &["get", "\u{1b}[31m"]] {
+        let out = home.qd(args).expect(2);
+        assert!(!out.stdout.contains('\u{1b}') && !out.stderr.contains('\u{1b}'), "{out:?}");
+    }
+    let out = home.qd(["step", &"x".repeat(50_000)]).expect(2);
+    assert!(out.stderr.len() < 2_000, "{}", out.stderr.len());
+}

@@ -343,3 +343,54 @@ fn a_store_that_its_engine_is_just_giving_back_gets_the_next_engine() {
     drop(store);
     client.join().unwrap().expect(0);
 }
+
+#[test]
+fn a_umask_that_closes_files_to_their_owner_closes_none_of_ours() {
+    let home = Home::new();
+    let Some(other) = Other::new(&home, "a_umask_that_closes_files_to_their_owner_closes_none_of_ours") else { return };
+    let state = other.dir.join("new");
+    let closed = |args: &[&str]| {
+        let line = format!("umask 777; exec '{EXE}' --state-dir '{}' {}", state.display(), args.join(" "));
+        let mut c = Command::new("/bin/sh");
+        c.args(["-c", &line]).env_clear().env("PATH", "/usr/bin:/bin").env("QD_TEST_HOME", home.root());
+        c.uid(other.uid).gid(other.uid).current_dir("/");
+        run(c)
+    };
+    closed(&["site", "init"]).expect(0);
+    closed(&["site", "check"]).expect(0);
+    std::fs::write(state.join("config/pipelines/hello.yml"), HELLO).unwrap();
+    chown(state.join("config/pipelines/hello.yml"), Some(other.uid), Some(other.uid)).unwrap();
+    closed(&["run", "hello", "--wait"]).expect(0);
+}
+
+/// Runs a command as the other user under limits of the shell.
+fn limited(other: &Other<'_>, limits: &str, args: &str) -> Out {
+    let line = format!("{limits}; exec '{EXE}' --state-dir '{}' {args}", other.state().display());
+    let mut c = Command::new("/bin/bash");
+    c.args(["-c", &line]).env_clear().env("PATH", "/usr/bin:/bin").env("QD_TEST_HOME", other.home.root());
+    c.uid(other.uid).gid(other.uid).current_dir("/");
+    run(c)
+}
+
+#[test]
+fn a_machine_that_gives_too_little_is_named_before_anything_starts() {
+    let home = Home::new();
+    let Some(other) = Other::new(&home, "a_machine_that_gives_too_little_is_named_before_anything_starts") else { return };
+    let out = limited(&other, "ulimit -n 40", "run hello --wait").expect(3);
+    assert!(out.stderr.contains("may open 40 files at once") && out.stderr.contains("ulimit -n"), "{out:?}");
+    let out = limited(&other, "ulimit -u 1", "run hello --wait").expect(3);
+    assert!(out.stderr.contains("threads") && out.stderr.contains("ulimit -u") && !out.stderr.contains("panicked"), "{out:?}");
+    assert!(!other.state().join("state.db").exists(), "nothing was begun");
+    // A soft limit is not the end of it.
+    limited(&other, "ulimit -Sn 40", "run hello --wait").expect(0);
+}
+
+#[test]
+fn a_state_directory_too_deep_for_the_database_is_refused_with_the_reason() {
+    let home = Home::new();
+    let deep = home.root().join(["d".repeat(100).as_str(); 5].join("/"));
+    let mut c = Command::new(EXE);
+    c.arg("--state-dir").arg(&deep).args(["engine", "start"]).env_clear().env("QD_TEST_HOME", home.root());
+    let out = run(c).expect(4);
+    assert!(out.stderr.contains("path of the state directory") && out.stderr.contains("--state-dir"), "{out:?}");
+}

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::pipeline::diagnostic::{Severity, render};
-use crate::pipeline::{Catalog, Checker, Diagnostic, FreezeCtx, describe, freeze, graph, load_with};
+use crate::pipeline::diagnostic::render;
+use crate::pipeline::{Catalog, Checker, Diagnostic, FreezeCtx, describe, freeze, graph, load_with, misnamed};
 
 /// What the site knows, as far as a judgement asks for it.
 pub struct Around<'a> {
@@ -44,18 +44,8 @@ impl Judged {
 pub fn judge(name: &str, text: &str, around: &Around<'_>) -> Judged {
     let file_name = format!("{name}.yml");
     let (file, mut found) = load_with(text, &file_name, around.catalog, around.check);
-    if let Some(f) = file.as_ref().filter(|f| f.name.value != name) {
-        found.push(Diagnostic {
-            file: file_name,
-            line: f.name.at.line,
-            column: f.name.at.column,
-            severity: Severity::Error,
-            code: "file.name".into(),
-            message: format!("the file is {name}.yml, and calls itself `{}`", f.name.value),
-            help: format!("write `name: {name}`: a pipeline's name must be its file's"),
-            span: f.name.at.start..f.name.at.end,
-            also: None,
-        });
+    if let Some(slip) = file.as_ref().and_then(|f| misnamed(f, name, &file_name)) {
+        found.push(slip);
         found.sort_by_key(|d| (d.line, d.column));
     }
     let Some(file) = file else {

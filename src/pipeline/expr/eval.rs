@@ -42,7 +42,7 @@ pub struct Facts {
     pub stages: BTreeMap<String, StageFacts>,
     /// Answers of approvers by question.
     pub approve: BTreeMap<String, Value>,
-    /// Every need of the stage at hand succeeded (or failed with `allow_failure`).
+    /// Every need of the stage at hand, and all that they need, succeeded (or failed with `allow_failure`).
     pub needs_ok: bool,
     /// The previous finished run of the pipeline was no success.
     pub previous_failed: bool,

@@ -7,7 +7,7 @@
 //! path  = name ("." name | "." "text" | "[" path "]")*             such as stages."HW Info".verdict, repos[matrix.repo].tree
 //! ```
 //!
-//! A `when` without `always`, `success`, `failure` or `fixed` also needs every need to have succeeded.
+//! A `when` without `always`, `success`, `failure` or `fixed` also needs every stage that led there to have succeeded.
 
 mod check;
 mod eval;

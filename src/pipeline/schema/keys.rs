@@ -454,7 +454,11 @@ pub static STAGE: Context = Context {
     keys: &[
         required("name", &Ty::Line, "name, unique in the file; history and averages hang on it"),
         key("needs", &Ty::OneOrMore(&Ty::Line), "stages that must have ended first, instead of the one above; `[]` = none"),
-        key("when", &Ty::Expr, "condition; without `always`, `success`, `failure` or `fixed` in it every need must also have succeeded"),
+        key(
+            "when",
+            &Ty::Expr,
+            "condition; without `always`, `success`, `failure` or `fixed` in it every stage that led here must also have succeeded",
+        ),
         key("matrix", &Ty::Map(&MATRIX), "the stage once for each combination of values"),
         key("steps", &Ty::List(&Ty::Map(&STEP)), "commands in order, in one workspace; the first that fails ends the cell"),
         key("run", &SCRIPT, "short form of a stage with a single step: its script"),

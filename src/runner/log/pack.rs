@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-use super::super::shim::index::{GAP_MARK, Gap};
+use super::super::shim::index::Gap;
 use super::packed::{FRAME, SEEKABLE, SKIPPABLE};
 use super::source::Source;
 use crate::base::{durable, sys};
@@ -176,12 +176,7 @@ fn read_in_order(source: &Source, gap: Option<Gap>, mut each: impl FnMut(&[u8]) 
         while n < FRAME {
             let mut room = FRAME - n;
             if let Some(g) = gap {
-                let mark_end = g.from + GAP_MARK as u64;
-                if at >= mark_end && at < g.to {
-                    at = g.to;
-                } else if at < mark_end {
-                    room = room.min((mark_end - at) as usize);
-                }
+                (at, room) = g.around(at, room);
             }
             match source.read_some(&mut buf[n..n + room], at)? {
                 0 => break,

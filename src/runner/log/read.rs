@@ -116,12 +116,7 @@ impl Log {
         loop {
             let (mut at, mut want) = (offset, buf.len());
             if let Some(g) = gap {
-                let mark_end = g.from + GAP_MARK as u64;
-                if at >= mark_end && at < g.to {
-                    at = g.to;
-                } else if at < mark_end {
-                    want = want.min((mark_end - at) as usize);
-                }
+                (at, want) = g.around(at, want);
             }
             let n = self.source.read_some(&mut buf[..want], at).map_err(self.error())?;
             // The shim tells of a gap before it drops bytes: when it told nothing new meanwhile, what was read is what was written.

@@ -304,6 +304,7 @@ impl Pass<'_> {
                 holder: h.run.clone(),
                 holder_stage: h.stage_name.clone(),
                 since_us: h.since_us,
+                also: others(&held, h),
                 ahead: self.ahead_of(w),
             });
         }
@@ -312,6 +313,17 @@ impl Pass<'_> {
         clash(w, &all, slots)?;
         ahead.first().map(|h| Reason::LockQueue { name: w.name.clone(), ahead: h.run.clone(), ahead_stage: h.stage_name.clone() })
     }
+}
+
+/// The runs that hold it beside `first`. A few, as of those that wait.
+fn others(held: &[&Held], first: &Held) -> Vec<RunRef> {
+    let mut also: Vec<RunRef> = Vec::new();
+    for h in held {
+        if also.len() < MOST_AHEAD && h.run != first.run && !also.contains(&h.run) {
+            also.push(h.run.clone());
+        }
+    }
+    also
 }
 
 /// The holder that keeps `w` out, if any. A lock of one slot takes any number of sharers; one of more slots counts them.

@@ -162,6 +162,9 @@ fn an_exclusive_lock_has_one_holder_who_is_named() {
     assert!(matches!(w.reason(2), Reason::Lock { holder, since_us: 5, .. } if holder == RunRef::new("p", 1)));
     w.held[0].mode = Shared;
     assert_eq!(w.starts(), [], "a reader keeps a writer out");
+    w.held.push(held("mirror", 3, Shared, 1));
+    assert!(matches!(w.reason(2), Reason::Lock { also, .. } if also == [RunRef::new("p", 3)]), "all of them must let go");
+    w.held.pop();
     w.held[0].name = "other".into();
     assert_eq!(w.starts(), [(2, 0)]);
 }

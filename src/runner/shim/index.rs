@@ -70,6 +70,12 @@ impl Gap {
         let gap = Self { from: part(0), to: part(8) };
         (gap.to >= gap.from.saturating_add(GAP_MARK as u64)).then_some(gap)
     }
+
+    /// Where a read of `want` bytes from `at` on really begins, and how many it may take before it runs into the hole behind the record.
+    pub fn around(&self, at: u64, want: usize) -> (u64, usize) {
+        let hole = self.from + GAP_MARK as u64;
+        if at < hole { (at, want.min(usize::try_from(hole - at).unwrap_or(usize::MAX))) } else { (at.max(self.to), want) }
+    }
 }
 
 /// Length of the record that stands in the log at the beginning of a gap; always the same, so that it can be rewritten in place.

@@ -202,7 +202,10 @@ fn faults_are_told_apart_and_a_token_is_never_repeated() {
 
 /// Answers connection after connection with these bytes, and gives what was asked.
 fn serve(answers: Vec<String>) -> (Url, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_on(TcpListener::bind("127.0.0.1:0").unwrap(), answers)
+}
+
+fn serve_on(listener: TcpListener, answers: Vec<String>) -> (Url, JoinHandle<Vec<String>>) {
     let url = Url::parse(&format!("http://{}/cobbler_api", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || {
         let mut asked = Vec::new();
@@ -257,7 +260,7 @@ fn client(url: &Url) -> Cobbler {
         url: url.clone(),
         user: "ops".into(),
         password,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(60),
         trust: Trust::default(),
     };
     Cobbler::new(server).unwrap()
@@ -303,11 +306,15 @@ async fn what_stands_between_is_told_from_cobbler_and_a_write_is_never_sent_twic
         assert_eq!(server.join().unwrap().len(), 2, "sent once");
         assert_eq!(matches!(e, CobblerError::Unsure { .. }), !answer.contains("302"), "{answer}: {e:?}");
     }
-    let (url, server) = serve(vec![xml("T1")]);
+    // The port stays ours when nobody listens on it any more: another test would get it, and answer.
+    let port = tokio::net::TcpSocket::new_v4().unwrap();
+    port.set_reuseaddr(true).unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (url, server) = serve_on(TcpListener::bind(port.local_addr().unwrap()).unwrap(), vec![xml("T1")]);
     let cobbler = client(&url);
     cobbler.login().await.unwrap();
     server.join().unwrap();
-    // Nobody listens any more: it was certainly not sent.
+    // It was certainly not sent.
     let e = cobbler.background_reposync(&names(&["a"]), 1).await.unwrap_err();
     assert!(matches!(e, CobblerError::Http(HttpError::Connect { .. })), "{e:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::runner::log::read::{Log, PAGE_MAX};
-use crate::runner::shim::index::{Record, Stamp, gap_mark};
+use crate::runner::shim::index::{GAP_MARK, Record, Stamp, gap_mark};
 
 fn sha(bytes: &[u8]) -> String {
     let mut h = Sha256::new();
