@@ -27,7 +27,10 @@ pub enum Start {
 /// Runs a client's work on a small runtime of this thread.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::from(ApiError::failed(format!("cannot start: {e}"), "too many open files or threads?")))?;
+    let runtime = runtime.map_err(|e| {
+        let help = "this process may have too few: raise `ulimit -n` (open files) or `ulimit -u` (threads)";
+        Failure::from(ApiError::no_engine(format!("the engine cannot be asked: {e}"), help))
+    })?;
     runtime.block_on(work)
 }
 

@@ -46,6 +46,9 @@ pub enum StartError {
     Socket(#[from] SocketError),
     #[error("cannot start: {0}")]
     System(String),
+    /// The machine gives this process too little.
+    #[error("{0}")]
+    Limits(String),
 }
 
 impl StartError {
@@ -65,7 +68,7 @@ pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartEr
         let _ = rustix::process::setsid();
     }
     keep_memory_private();
-    super::limits::enough().map_err(StartError::System)?;
+    super::limits::enough().map_err(StartError::Limits)?;
     let watch = SiteWatch::open(options.dirs.clone(), options.uid)?;
     // One thread: the engine's work is waiting, and what blocks or computes goes to others. Waking a task of the same thread costs nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().thread_name("engine").enable_all().build();
