@@ -75,7 +75,7 @@ pub struct SpaceDoc {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct UseDoc {
-    /// `set`, `promotion`, `pipeline`, `replica`, `pointer`, `cobbler`.
+    /// `set`, `promotion`, `pipeline`, `replica`, `pointer`, `cobbler`; `distro` and `profile` of one, as `SERVER/NAME`.
     pub kind: String,
     pub name: String,
     /// In words.

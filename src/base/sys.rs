@@ -20,14 +20,14 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
     lock
 }
 
-/// Large blocks go back to the kernel when they are freed, and all threads share two arenas: who answers one big question is as small
-/// afterwards as before. Does nothing where the C library is not glibc.
-pub fn return_freed_memory() {
+/// Large blocks go back to the kernel when they are freed, and all threads share so many arenas: who answers one big question is as
+/// small afterwards as before. Does nothing where the C library is not glibc.
+pub fn return_freed_memory(arenas: i32) {
     #[cfg(target_env = "gnu")]
     // SAFETY: two integers, and no other thread of ours exists yet; a value that is not taken changes nothing.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_ARENA_MAX, arenas);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::client::encode;
 use crate::api::diff::{Counts, DiffDoc, PackageDoc, SideDoc, SourceDoc};
 use crate::api::diff_part::Part;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::{sanitise, size};
+use crate::base::{sanitise, size, sys};
 use crate::engine::contents::{Places, compare};
 
 /// An engine that reads two sets over the network may take so long.
@@ -27,8 +27,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: &Diff) -> Outcome {
     let site = ctx.site_to_look(out)?;
     let path = |word: &str| word.contains("://") || word.starts_with(['/', '.']) || std::path::Path::new(word).is_dir();
     let (_, shared) = ctx.dirs.socket(&site);
-    let part =
-        Part { packages: args.packages, filter: args.filter.clone(), sort: args.sort.clone(), offset: args.offset, limit: args.limit };
+    let p = &args.cut;
+    let part = Part { packages: args.packages, filter: p.filter.clone(), sort: p.sort.clone(), offset: p.offset, limit: p.limit };
     let doc = if shared && !(path(&args.a) && path(&args.b)) {
         let question = question(args, &part);
         connect::block_on(async {
@@ -36,6 +36,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: &Diff) -> Outcome {
             client.get::<DiffDoc>(&question, ANSWER).await.map_err(|t| Failure::from(ApiError::from(t)))
         })?
     } else {
+        // Two readers that seldom allocate need no arena each.
+        sys::return_freed_memory(1);
         let places = Places { site: &site, state: &ctx.dirs.state, paths: true };
         // What cannot be read as a filter is told before minutes of reading.
         DiffDoc::default().part(&part, SystemClock.now())?;
@@ -90,8 +92,8 @@ fn show(out: &Out, args: &Diff, doc: &DiffDoc) {
     }
     let shown = if args.packages { packages(out, &doc.rows) } else { sources(out, args, &doc.sources) };
     match doc.page {
-        Some(page) if shown == 0 && page.total == 0 && !args.filter.trim().is_empty() => {
-            out.line(format!("none of them passes the filter {}", sanitise::cell(&args.filter)));
+        Some(page) if shown == 0 && page.total == 0 && !args.cut.filter.trim().is_empty() => {
+            out.line(format!("none of them passes the filter {}", sanitise::cell(&args.cut.filter)));
         }
         Some(page) if (shown as u64) < page.total && shown > 0 => {
             let after = page.offset + shown as u64;

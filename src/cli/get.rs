@@ -20,14 +20,17 @@ use crate::domain::filter::cell;
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     let site = ctx.site_to_look(out)?;
     let get = &in_view(get)?;
-    let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.filter));
-    if let Some(sort) = &get.sort {
+    if let Some(name) = &get.name {
+        return super::get_repo::run(ctx, out, &site, get, name);
+    }
+    let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.cut.filter));
+    if let Some(sort) = &get.cut.sort {
         path.push_str(&format!("&sort={}", encode(sort)));
     }
-    if let Some(limit) = get.limit {
+    if let Some(limit) = get.cut.limit {
         path.push_str(&format!("&limit={limit}"));
     }
-    if let Some(offset) = get.offset {
+    if let Some(offset) = get.cut.offset {
         path.push_str(&format!("&offset={offset}"));
     }
     if out.json {
@@ -57,12 +60,12 @@ fn in_view(get: &Get) -> Result<Get, Failure> {
                 "quarterdeck get pipelines --view NAME",
             ));
         }
-        get.filter = format!("{} views~\"(^|, ){}(, |$)\"", get.filter, regex::escape(&view));
+        get.cut.filter = format!("{} views~\"(^|, ){}(, |$)\"", get.cut.filter, regex::escape(&view));
     }
     Ok(get)
 }
 
-fn show(out: &Out, get: &Get, rows: &Rows) {
+pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
     if rows.rows.is_empty() {
         out.line(empty(get, rows.page));
         return;
@@ -302,14 +305,14 @@ fn or(text: String, other: &str) -> String {
 
 /// Empty says why.
 fn empty(get: &Get, page: Option<Page>) -> String {
-    if get.limit == Some(0) {
+    if get.cut.limit == Some(0) {
         return "--limit 0 shows no rows".to_owned();
     }
     if let Some(page) = page.filter(|p| p.total > 0) {
         return format!("there are {} rows, and --offset leaves them all out", page.total);
     }
-    if !get.filter.trim().is_empty() {
-        return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.filter));
+    if !get.cut.filter.trim().is_empty() {
+        return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.cut.filter));
     }
     match get.what.as_str() {
         "runs" => "no runs yet: quarterdeck run PIPELINE",

@@ -12,6 +12,7 @@ mod evidence;
 mod failure;
 mod follow;
 mod get;
+mod get_repo;
 mod import;
 mod last_words;
 mod log;

@@ -14,6 +14,16 @@ type Line<'a> = dyn Fn(&Row) -> Vec<String> + 'a;
 /// Digits of a digest that are shown.
 const DIGITS: usize = 12;
 
+/// What people call a content: the label of its compose, else the revision that its metadata states.
+fn called(r: &Row) -> String {
+    let text = |key: &str| r.get(key).and_then(Value::as_str).unwrap_or_default();
+    match (text("compose"), text("revision")) {
+        ("", "") => String::new(),
+        ("", revision) => format!("rev {revision}"),
+        (compose, _) => compose.to_owned(),
+    }
+}
+
 /// The table of these rows; none where it is not about them.
 pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
     let text = |r: &Row, key: &str| view.text(r, key);
@@ -71,7 +81,7 @@ pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
                 left("SNAPSHOTS"),
             ],
             &|r| {
-                let mut line = vec![text(r, "set"), digits(&text(r, "fp")), text(r, "compose"), view.time(r, "first_seen")];
+                let mut line = vec![text(r, "set"), digits(&text(r, "fp")), called(r), view.time(r, "first_seen")];
                 line.extend([text(r, "packages"), bytes(r), text(r, "stands"), text(r, "snapshots")]);
                 line
             },
@@ -110,7 +120,8 @@ pub fn table(view: &View<'_>, what: &str, rows: &[Row]) -> Option<Table> {
                 left("WHY"),
             ],
             &|r| {
-                let mut line = ["repo", "os", "freshness", "relation", "dcs", "compose", "packages"].map(|k| text(r, k)).to_vec();
+                let mut line = ["repo", "os", "freshness", "relation", "dcs"].map(|k| text(r, k)).to_vec();
+                line.extend([called(r), text(r, "packages")]);
                 line.extend([bytes(r), looked(view, r), text(r, "sets"), text(r, "detail")]);
                 line
             },

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::Ctx;
-use super::args::Get;
+use super::args::{Cut, Get};
 use super::failure::{Failure, Outcome};
 use super::get;
 use super::out::Out;
@@ -25,7 +25,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
             ));
         }
     };
-    let get = Get { what: "fingerprints".into(), filter: format!("sha256={sha256}"), view: None, sort: None, limit: None, offset: None };
+    let get =
+        Get { what: "fingerprints".into(), name: None, view: None, cut: Cut { filter: format!("sha256={sha256}"), ..Cut::default() } };
     get::run(ctx, out, &get)
 }
 

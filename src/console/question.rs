@@ -69,6 +69,11 @@ pub enum Question {
         a: String,
         b: String,
     },
+    /// How much differs between the two, without a row of it: a few hundred bytes.
+    Brief {
+        a: String,
+        b: String,
+    },
     /// The beginning of one table of that comparison, with what stands above it.
     Changes {
         a: String,
@@ -164,6 +169,7 @@ impl Question {
             Self::WhyRepo(repo) => format!("/v1/why/{repo}"),
             Self::Promotion(id) => format!("/v1/promotions/{}", encode(id)),
             Self::Diff { a, b } => format!("/v1/diff?a={}&b={}", encode(a), encode(b)),
+            Self::Brief { a, b } => format!("/v1/diff?a={}&b={}&of=sources&limit=0", encode(a), encode(b)),
             Self::Changes { a, b, table } => format!("/v1/diff/{table}?a={}&b={}&limit={PAGE}&count=1", encode(a), encode(b)),
             Self::Source { a, b, name } => format!("/v1/diff?a={}&b={}&source={}", encode(a), encode(b), encode(name)),
             Self::Repo(name) => format!("/v1/repos/{}", encode(name)),
@@ -192,9 +198,17 @@ impl Question {
             Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
             Self::WhyRepo(_) => Answer::WhyRepo(Box::new(parse(body)?)),
             Self::Promotion(_) => Answer::Promotion(Box::new(parse(body)?)),
-            Self::Diff { .. } | Self::Source { .. } => Answer::Diff(Box::new(parse(body)?)),
+            Self::Diff { .. } | Self::Brief { .. } | Self::Source { .. } => Answer::Diff(Box::new(parse(body)?)),
             Self::Repo(_) => Answer::Repo(Box::new(parse(body)?)),
         })
+    }
+
+    /// Of a comparison: how much differs, without its rows.
+    pub fn brief(self) -> Option<Self> {
+        match self {
+            Self::Diff { a, b } => Some(Self::Brief { a, b }),
+            _ => None,
+        }
     }
 
     /// Whether a change of this table, or of this row of it, makes the answer old.
@@ -211,7 +225,7 @@ impl Question {
             // A look is asked for by a person, each time anew.
             // What a fingerprint names does not change; another word for a content moves with its pointer.
             Self::Plan(_) | Self::WhyRepo(_) => false,
-            Self::Diff { a, b } => table == "promotions" && (a.contains('@') || b.contains('@')),
+            Self::Diff { a, b } | Self::Brief { a, b } => table == "promotions" && (a.contains('@') || b.contains('@')),
             Self::Changes { a, b, .. } | Self::Source { a, b, .. } => moves(a, b, table),
             Self::Repo(name) => matches!(table, "holds" | "runs") || (matches!(table, "repos" | "mirrors") && names(id, name)),
             Self::Promotion(name) => {

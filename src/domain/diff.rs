@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::packages::{Package, PackageList, Stream, source_of};
+use super::packages::{Package, PackageList, Stream};
 
 /// How something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,7 +166,7 @@ fn key<'a>(p: &Package<'a>) -> (&'a str, &'a str, &'a str) {
 /// By key, versions from old to new. Numbers, not packages: of 20,000 of them the latter would be most of what a comparison takes.
 fn sorted(list: &PackageList) -> Vec<u32> {
     let mut all: Vec<u32> = (0..list.len() as u32).collect();
-    all.sort_by(|x, y| {
+    all.sort_unstable_by(|x, y| {
         let (x, y) = (list.at(*x), list.at(*y));
         let rest = || x.evr.compare(y.evr).then_with(|| (x.repo, x.nevra, x.checksum).cmp(&(y.repo, y.nevra, y.checksum)));
         key(&x).cmp(&key(&y)).then_with(rest)
@@ -220,12 +220,12 @@ pub fn source_name<'a>(p: &Package<'a>) -> &'a str {
     if p.arch == "src" || p.arch == "nosrc" {
         return p.name;
     }
-    source_of(p.source_rpm).map_or(p.name, |(name, _)| name)
+    p.source_rpm.parts().map_or(p.name, |(name, _)| name)
 }
 
 fn evr(p: &Package<'_>) -> String {
     // A source's file name has no epoch: that of its packages is taken.
-    let (version, release) = source_of(p.source_rpm).map_or((p.evr.version, p.evr.release), |(_, e)| (e.version, e.release));
+    let (version, release) = p.source_rpm.parts().map_or((p.evr.version, p.evr.release), |(_, e)| (e.version, e.release));
     format!("{}:{version}-{release}", p.evr.epoch)
 }
 
@@ -241,7 +241,7 @@ struct Group<'a> {
 }
 
 fn source_order(x: &Package<'_>, y: &Package<'_>) -> Ordering {
-    match (source_of(x.source_rpm), source_of(y.source_rpm)) {
+    match (x.source_rpm.parts(), y.source_rpm.parts()) {
         (Some((_, a)), Some((_, b))) => {
             let with = |epoch, e| super::version::EvrRef { epoch, ..e };
             with(x.evr.epoch, a).compare(with(y.evr.epoch, b))
@@ -290,7 +290,7 @@ fn source(name: &str, g: &Group<'_>) -> Source {
         (_, None) => Change::Gone,
     };
     let text = |p: &Option<Package<'_>>| p.as_ref().map(evr).unwrap_or_default();
-    let rpm = |p: &Option<Package<'_>>| p.map(|p| p.source_rpm.to_owned()).unwrap_or_default();
+    let rpm = |p: &Option<Package<'_>>| p.map(|p| p.source_rpm.to_string()).unwrap_or_default();
     Source {
         name: name.to_owned(),
         change,

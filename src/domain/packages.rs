@@ -1,6 +1,9 @@
 //! The packages of a content as one compact list: what a fingerprint is made of, with size, source and module stream beside it. Pure.
 //!
-//! 20,000 packages take about 5 MB: their texts lie in one string, and a row says where. The list is in the order of the fingerprint.
+//! 20,000 packages take about 2.2 MB: names and versions lie in one string, checksums as bytes in another, and a row says where. The source of
+//! most packages follows from their names. The list is in the order of the fingerprint.
+
+mod parts;
 
 use std::collections::HashMap;
 
@@ -8,9 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::content::{CONTENT_TYPES, Fingerprint, content_type, hex};
 use super::version::EvrRef;
+pub use parts::{SourceRpm, Sum};
 
 /// Longer names and versions are damage or malice.
 pub const MAX_FIELD: usize = 4096;
+/// Of an epoch and an architecture.
+pub const MAX_WORD: usize = 255;
 
 /// A package of a list.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +28,11 @@ pub struct Package<'a> {
     /// `NAME-EPOCH:VERSION-RELEASE.ARCH`, always with the epoch.
     pub nevra: &'a str,
     /// Hex digest of the whole file.
-    pub checksum: &'a str,
+    pub checksum: Sum<'a>,
     /// Bytes of the file.
     pub size: u64,
     /// File name of the source package; empty where nobody says.
-    pub source_rpm: &'a str,
+    pub source_rpm: SourceRpm<'a>,
     /// `MODULE:STREAM` that it belongs to; empty as a rule.
     pub stream: &'a str,
 }
@@ -55,32 +61,49 @@ pub struct Stream {
 pub enum BadList {
     #[error("the {part} of package `{shown}` holds a control character")]
     Control { part: &'static str, shown: String },
-    #[error("the {part} of package `{shown}` is longer than {MAX_FIELD} bytes")]
-    Long { part: &'static str, shown: String },
+    #[error("the {part} of package `{shown}` is longer than {most} bytes")]
+    Long { part: &'static str, most: usize, shown: String },
     #[error("a list of packages holds at most 4 GiB of names")]
     Full,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    /// Where `NEVRA<TAB>CHECKSUM`, and behind it the source, begins in the text.
+    /// Where the NEVRA, and behind it a source that does not follow from it, begins in the text.
     at: u32,
+    /// Where the checksum begins among the sums.
+    sum: u32,
+    /// Low and high half: a row of eight-byte words would be eight bytes longer.
+    size: [u32; 2],
     name: u16,
-    epoch: u16,
     version: u16,
     release: u16,
-    arch: u16,
+    /// Bytes of it; `FLAG`: it is packed.
     checksum: u16,
+    /// Bytes of its text; `FLAG`: so much of the name is the name of its source.
     source: u16,
     repo: u16,
     stream: u16,
-    size: u64,
+    epoch: u8,
+    arch: u8,
 }
+
+/// No field is as long as that: `MAX_FIELD`.
+const FLAG: u16 = 0x8000;
 
 impl Row {
     const fn nevra(&self) -> usize {
         // Two dashes, a colon and a dot.
         self.name as usize + self.epoch as usize + self.version as usize + self.release as usize + self.arch as usize + 4
+    }
+
+    const fn size(&self) -> u64 {
+        ((self.size[1] as u64) << 32) | self.size[0] as u64
+    }
+
+    fn sum<'a>(&self, sums: &'a [u8]) -> Sum<'a> {
+        let (at, length) = (self.sum as usize, usize::from(self.checksum & !FLAG));
+        Sum::new(&sums[at..at + length], self.checksum & FLAG != 0)
     }
 }
 
@@ -104,6 +127,7 @@ pub struct Entry<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     text: usize,
+    sums: usize,
     rows: usize,
     metadata: usize,
     streams: usize,
@@ -113,6 +137,7 @@ pub struct Mark {
 #[derive(Debug, Default)]
 pub struct Builder {
     text: String,
+    sums: Vec<u8>,
     rows: Vec<Row>,
     repos: Vec<String>,
     metadata: Vec<Metadata>,
@@ -143,40 +168,58 @@ impl Builder {
             if text.bytes().any(|b| b.is_ascii_control()) {
                 return Err(BadList::Control { part, shown: shown(e.name) });
             }
-            if text.len() > MAX_FIELD {
-                return Err(BadList::Long { part, shown: shown(e.name) });
+            let most = if matches!(part, "epoch" | "architecture") { MAX_WORD } else { MAX_FIELD };
+            if text.len() > most {
+                return Err(BadList::Long { part, most, shown: shown(e.name) });
             }
         }
         let repo = index(&mut self.repos, repo)?;
         let stream = if e.stream.is_empty() { 0 } else { self.stream_number(e.stream)? };
-        let at = u32::try_from(self.text.len()).ok().filter(|at| *at < u32::MAX - 8 * MAX_FIELD as u32).ok_or(BadList::Full)?;
-        for part in [e.name, "-", epoch, ":", e.version, "-", e.release, ".", e.arch, "\t", e.checksum, e.source_rpm] {
+        let place = |length: usize| u32::try_from(length).ok().filter(|at| *at < u32::MAX - 8 * MAX_FIELD as u32).ok_or(BadList::Full);
+        let (at, sum) = (place(self.text.len())?, place(self.sums.len())?);
+        for part in [e.name, "-", epoch, ":", e.version, "-", e.release, ".", e.arch] {
             self.text.push_str(part);
         }
+        let source = match SourceRpm::head(e.source_rpm, e.name, e.version, e.release) {
+            Some(head) => FLAG | head as u16,
+            None => {
+                self.text.push_str(e.source_rpm);
+                e.source_rpm.len() as u16
+            }
+        };
+        let packed = if Sum::pack(e.checksum, &mut self.sums) { FLAG } else { 0 };
         self.rows.push(Row {
             at,
+            sum,
+            size: [e.size as u32, (e.size >> 32) as u32],
             name: e.name.len() as u16,
-            epoch: epoch.len() as u16,
+            epoch: epoch.len() as u8,
             version: e.version.len() as u16,
             release: e.release.len() as u16,
-            arch: e.arch.len() as u16,
-            checksum: e.checksum.len() as u16,
-            source: e.source_rpm.len() as u16,
+            arch: e.arch.len() as u8,
+            checksum: packed | (self.sums.len() - sum as usize) as u16,
+            source,
             repo,
             stream,
-            size: e.size,
         });
         Ok(())
     }
 
     /// How much is in it, for `rewind`.
     pub fn mark(&self) -> Mark {
-        Mark { text: self.text.len(), rows: self.rows.len(), metadata: self.metadata.len(), streams: self.streams.len() }
+        Mark {
+            text: self.text.len(),
+            sums: self.sums.len(),
+            rows: self.rows.len(),
+            metadata: self.metadata.len(),
+            streams: self.streams.len(),
+        }
     }
 
     /// Takes out what came in since the mark.
     pub fn rewind(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
+        self.sums.truncate(mark.sums);
         self.rows.truncate(mark.rows);
         self.metadata.truncate(mark.metadata);
         self.streams.truncate(mark.streams);
@@ -227,13 +270,12 @@ impl Builder {
         ranks.sort_by(|a, b| line_head(&self.repos[*a]).cmp(line_head(&self.repos[*b])));
         let mut rank = vec![0usize; ranks.len()];
         ranks.iter().enumerate().for_each(|(place, repo)| rank[*repo] = place);
-        let text = &self.text;
-        let key = |r: &Row| {
-            let at = r.at as usize;
-            &text[at..at + r.nevra() + 1 + r.checksum as usize]
-        };
-        self.rows.sort_unstable_by(|a, b| rank[a.repo as usize].cmp(&rank[b.repo as usize]).then_with(|| key(a).cmp(key(b))));
+        let (text, sums) = (&self.text, &self.sums);
+        // A tab is before whatever a NEVRA holds, so a shorter one comes first in the lines too.
+        let key = |r: &Row| (&text[r.at as usize..r.at as usize + r.nevra()], r.sum(sums));
+        self.rows.sort_unstable_by(|a, b| rank[a.repo as usize].cmp(&rank[b.repo as usize]).then_with(|| key(a).cmp(&key(b))));
         self.text.shrink_to_fit();
+        self.sums.shrink_to_fit();
         self.rows.shrink_to_fit();
         self.metadata.sort_unstable();
         self.metadata.dedup();
@@ -241,6 +283,7 @@ impl Builder {
         self.streams.dedup();
         PackageList {
             text: self.text,
+            sums: self.sums,
             rows: self.rows,
             repos: self.repos,
             stream_names: self.stream_names,
@@ -274,6 +317,7 @@ fn shown(text: &str) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct PackageList {
     text: String,
+    sums: Vec<u8>,
     rows: Vec<Row>,
     repos: Vec<String>,
     stream_names: Vec<String>,
@@ -292,7 +336,7 @@ impl PackageList {
 
     /// Sum of the package sizes.
     pub fn bytes(&self) -> u64 {
-        self.rows.iter().fold(0, |sum, r| sum.saturating_add(r.size))
+        self.rows.iter().fold(0, |sum, r| sum.saturating_add(r.size()))
     }
 
     /// Repositories that have packages.
@@ -315,13 +359,17 @@ impl PackageList {
 
     fn package(&self, r: &Row) -> Package<'_> {
         let mut at = r.at as usize;
-        let mut take = |length: u16, skip: usize| {
-            let part = &self.text[at..at + length as usize];
-            at += length as usize + skip;
+        let mut take = |length: usize, skip: usize| {
+            let part = &self.text[at..at + length];
+            at += length + skip;
             part
         };
-        let (name, epoch, version) = (take(r.name, 1), take(r.epoch, 1), take(r.version, 1));
-        let (release, arch, checksum, source_rpm) = (take(r.release, 1), take(r.arch, 1), take(r.checksum, 0), take(r.source, 0));
+        let (name, epoch, version) = (take(r.name.into(), 1), take(r.epoch.into(), 1), take(r.version.into(), 1));
+        let (release, arch) = (take(r.release.into(), 1), take(r.arch.into(), 0));
+        let source_rpm = match r.source & FLAG {
+            0 => SourceRpm::Text(take(r.source.into(), 0)),
+            _ => SourceRpm::Own { name: &name[..usize::from(r.source & !FLAG)], version, release },
+        };
         let start = r.at as usize;
         Package {
             repo: &self.repos[r.repo as usize],
@@ -329,8 +377,8 @@ impl PackageList {
             evr: EvrRef { epoch, version, release },
             arch,
             nevra: &self.text[start..start + r.nevra()],
-            checksum,
-            size: r.size,
+            checksum: r.sum(&self.sums),
+            size: r.size(),
             source_rpm,
             stream: &self.stream_names[r.stream as usize],
         }
@@ -339,12 +387,17 @@ impl PackageList {
     /// The fingerprint, as `content` defines it.
     pub fn fp(&self) -> Fingerprint {
         let mut hash = Sha256::new();
+        let mut line = Vec::with_capacity(256);
         for r in &self.rows {
             let at = r.at as usize;
-            hash.update(self.repos[r.repo as usize].as_bytes());
-            hash.update(b"\t");
-            hash.update(&self.text.as_bytes()[at..at + r.nevra() + 1 + r.checksum as usize]);
-            hash.update(b"\n");
+            line.clear();
+            line.extend_from_slice(self.repos[r.repo as usize].as_bytes());
+            line.push(b'\t');
+            line.extend_from_slice(&self.text.as_bytes()[at..at + r.nevra()]);
+            line.push(b'\t');
+            line.extend(r.sum(&self.sums).digits());
+            line.push(b'\n');
+            hash.update(&line);
         }
         let mut lines: Vec<String> = self.metadata.iter().map(|m| format!("{}\t{}\t{}\n", m.repo, m.ty, m.open_checksum)).collect();
         lines.sort_unstable();
@@ -374,7 +427,7 @@ mod tests {
     #[test]
     fn parts_come_back_as_they_went_in() {
         let mut b = Builder::new();
-        b.package("base", &Entry { epoch: "2", ..entry("zlib-ng", "1.2", "aa") }).unwrap();
+        b.package("base", &Entry { epoch: "2", source_rpm: "zlib-1.2-1.el9.src.rpm", ..entry("zlib-ng", "1.2", "aa") }).unwrap();
         b.package("app", &entry("nginx", "1.0", "bb")).unwrap();
         let stream = Stream { repo: "app".into(), name: "nginx".into(), stream: "1.0".into(), ..Stream::default() };
         b.stream(stream.clone());
@@ -382,17 +435,32 @@ mod tests {
         b.metadata("app", "modules_gz", "cc");
         b.metadata("app", "primary", "dd");
         let list = b.finish();
-        let shown: Vec<_> = list.iter().map(|p| (p.repo, p.nevra, p.checksum, p.source_rpm, p.stream)).collect();
+        let shown: Vec<_> = list.iter().map(|p| format!("{} {} {} {} {}", p.repo, p.nevra, p.checksum, p.source_rpm, p.stream)).collect();
         assert_eq!(
             shown,
-            [
-                ("app", "nginx-0:1.0-1.el9.x86_64", "bb", "s-1-1.src.rpm", "nginx:1.0"),
-                ("base", "zlib-ng-2:1.2-1.el9.x86_64", "aa", "s-1-1.src.rpm", "")
-            ]
+            ["app nginx-0:1.0-1.el9.x86_64 bb s-1-1.src.rpm nginx:1.0", "base zlib-ng-2:1.2-1.el9.x86_64 aa zlib-1.2-1.el9.src.rpm "]
         );
         let p = list.get(1).unwrap();
         assert_eq!((p.name, p.evr.epoch, p.evr.version, p.evr.release, p.arch), ("zlib-ng", "2", "1.2", "1.el9", "x86_64"));
         assert_eq!((list.len(), list.bytes(), list.metadata.len(), list.streams.as_slice()), (2, 20, 1, &[stream][..]));
+    }
+
+    /// The bytes that lists of 20,000 packages are held in decide whether two of them fit into a small process.
+    #[test]
+    fn a_package_takes_its_nevra_its_digest_and_a_row() {
+        let mut b = Builder::new();
+        let (mut nevras, n) = (0, 100);
+        for i in 0..n {
+            let (name, checksum) = (format!("package{i:03}-libs"), format!("{i:064x}"));
+            let source = format!("package{i:03}-1.2.3-1.el9.src.rpm");
+            b.package("base", &Entry { source_rpm: &source, ..entry(&name, "1.2.3", &checksum) }).unwrap();
+            nevras += format!("{name}-0:1.2.3-1.el9.x86_64").len();
+        }
+        let list = b.finish();
+        assert_eq!((list.text.len(), list.text.capacity()), (nevras, nevras));
+        assert_eq!((list.sums.capacity(), list.rows.capacity(), size_of::<Row>()), (32 * n, n, 32));
+        let last = list.at(99);
+        assert_eq!(format!("{} {}", last.source_rpm, last.checksum), format!("package099-1.2.3-1.el9.src.rpm {:064x}", 99));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::api::ApiError;
@@ -292,6 +293,19 @@ impl Found {
         Some(out)
     }
 
+    /// Reads something of it. Files are read without a pause: a runtime, with the memory that it takes, is for what lies at a far end.
+    fn read<T>(&self, work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+        let far = match &self.held {
+            Held::Repos(repos) => repos.iter().any(|r| r.at.contains("://")),
+            Held::List(_) => false,
+        };
+        let mut work = std::pin::pin!(work);
+        if !far && let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
+        read(work)
+    }
+
     async fn list(&self, state: &Path) -> Result<PackageList, ApiError> {
         match &self.held {
             Held::Repos(repos) => read_list(repos).await.map_err(|(name, e)| from_repo(&name, &e)),
@@ -323,7 +337,7 @@ impl Found {
 
 /// Compares two contents. Blocks while it reads files: not for a thread that serves others. `changelogs`: also what was written between.
 pub fn compare(state: &Path, a: &Found, b: &Found, changelogs: bool) -> Result<DiffDoc, ApiError> {
-    let (old, new) = both(|| read(a.list(state)), || read(b.list(state)));
+    let (old, new) = both(|| a.read(a.list(state)), || b.read(b.list(state)));
     let (old, new) = (old?, new?);
     let difference = diff(&old, &new);
     let mut doc = document(a, b, &old, &new, &difference);
@@ -333,7 +347,7 @@ pub fn compare(state: &Path, a: &Found, b: &Found, changelogs: bool) -> Result<D
             moved.map(of).filter(|rpm| !rpm.is_empty()).collect()
         };
         let (olds, news) = (asked(|s| &s.old_rpm), asked(|s| &s.new_rpm));
-        let (was, is) = both(|| read(a.changelogs(&old, &olds)), || read(b.changelogs(&new, &news)));
+        let (was, is) = both(|| a.read(a.changelogs(&old, &olds)), || b.read(b.changelogs(&new, &news)));
         entries(&mut doc, &difference.sources, &was?, &is?);
     }
     Ok(doc)

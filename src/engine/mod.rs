@@ -5,6 +5,7 @@ mod approvals;
 mod builds;
 pub mod catalog;
 mod cobbler;
+mod cobbler_uses;
 mod compared;
 pub mod content;
 pub mod contents;

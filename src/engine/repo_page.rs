@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::places::{self, Root};
+use super::routes::blocking;
 use super::rows::{self, time, time_opt};
 use super::state::{Engine, from_store};
-use super::{catalog, promotion, trees};
+use super::{catalog, cobbler_uses, promotion, trees};
 use crate::api::ApiError;
 use crate::api::repo::{RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
 use crate::config::Site;
@@ -29,6 +31,14 @@ const OF: usize = 30;
 /// Snapshots that are told.
 const SNAPSHOTS: usize = 40;
 
+/// All of it, with what its Cobblers say now, as far as they answer soon.
+pub async fn asked(engine: &Arc<Engine>, name: String) -> Result<RepoDoc, ApiError> {
+    let site = promotion::driver::site_of(engine).await?;
+    cobbler_uses::for_page(engine, &site, &name).await;
+    let engine = engine.clone();
+    blocking(move || document(&engine, &name)).await
+}
+
 /// All of it. Blocks.
 pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
     let site = engine.site()?;
@@ -42,6 +52,9 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
     let writer = users.iter().find(|u| u.how.starts_with("writes")).map(|u| u.name.clone());
     let (syncs, usual_ms) = syncs(engine, writer.as_deref())?;
     let os = trees::os(&site, name);
+    let (mut used_by, mut unknown) = (used_by(&site, name, repo, users), Vec::new());
+    installed_from(engine, &site, repo, &mut used_by, &mut unknown);
+    unknown.extend(["hosts: no source (add [salt])".into(), "images: no source (add [koji])".into()]);
     let counts = |r: &rows::Row| {
         let text = |f: &str| r.get(f).and_then(|v| v.as_str()).unwrap_or_default();
         text("state") != "ENDED" && text("os") == os && (text("kind") == "hold" || trees::adds_to(&site, name, text("source")))
@@ -54,8 +67,8 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         snapshots: snapshots(&roots, name),
         space: space(repo, &roots, &os),
         snapshots_by,
-        used_by: used_by(&site, name, repo, users),
-        unknown: vec!["hosts: no source (add [salt])".into(), "images: no source (add [koji])".into()],
+        used_by,
+        unknown,
         holds: promotion::holds::table(engine)?.into_iter().filter(counts).collect(),
     })
 }
@@ -197,6 +210,52 @@ fn room(place: &str, path: &str) -> SpaceDoc {
     let why = asked.as_ref().err().map(ToString::to_string).unwrap_or_default();
     let (free_bytes, total_bytes) = asked.ok().unzip();
     SpaceDoc { place: place.to_owned(), path: path.to_owned(), free_bytes, total_bytes, why }
+}
+
+/// What Cobblers of the site install from it. One that does not answer is unknown: that nobody uses it is said by an answer only.
+fn installed_from(engine: &Engine, site: &Site, repo: &Repo, out: &mut Vec<UseDoc>, unknown: &mut Vec<String>) {
+    if site.cobblers.is_empty() {
+        unknown.push("installs: no source (add [cobbler.NAME])".into());
+        return;
+    }
+    let (known, addresses) = (engine.promotions.uses.known(), cobbler_uses::addresses(repo));
+    for (server, table) in &site.cobblers {
+        let answer = known.get(server).cloned().unwrap_or_default();
+        let Some(records) = answer.records else {
+            let why = if answer.silent.is_empty() { "it has not answered yet".to_owned() } else { answer.silent };
+            unknown.push(format!("cobbler {server}: who installs from it is unknown: {why}"));
+            continue;
+        };
+        if !answer.silent.is_empty() {
+            unknown.push(format!("cobbler {server}: what it said at {} is shown: {}", time(answer.at_us), answer.silent));
+        }
+        for u in cobbler_uses::used(&table.mirror, &records, &addresses) {
+            let how = match u.kind {
+                cobbler_uses::Kind::Distro => "its tree lies in it".to_owned(),
+                cobbler_uses::Kind::Profile => {
+                    let ks = if u.kickstart.is_empty() { String::new() } else { format!(", kickstart {}", u.kickstart) };
+                    format!("by {}{ks}; {}", u.by, systems(answer.systems.get(&u.name)))
+                }
+            };
+            out.push(UseDoc { kind: u.kind.as_str().into(), name: format!("{server}/{}", u.name), how });
+        }
+    }
+}
+
+/// Systems that a line names.
+const NAMED: usize = 5;
+
+fn systems(names: Option<&Vec<String>>) -> String {
+    match names {
+        None => "its systems are unknown".to_owned(),
+        Some(names) if names.is_empty() => "no system".to_owned(),
+        Some(names) => {
+            let more = names.len().saturating_sub(NAMED);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let what = if names.len() == 1 { "system" } else { "systems" };
+            format!("{} {what}: {}{rest}", names.len(), names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(" "))
+        }
+    }
 }
 
 fn used_by(site: &Site, name: &str, repo: &Repo, pipelines: Vec<UseDoc>) -> Vec<UseDoc> {

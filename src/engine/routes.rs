@@ -409,7 +409,7 @@ async fn diff_table(
 /// What stands around one repository.
 async fn repo(State(engine): Shared, Extension(peer): Extension<Peer>, Path(name): Path<String>) -> Result<Response, Fault> {
     viewer(&engine, peer).await?;
-    Ok(answer(&blocking(move || repo_page::document(&engine, &name)).await?))
+    Ok(answer(&repo_page::asked(&engine, name).await?))
 }
 
 async fn attempts(

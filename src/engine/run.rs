@@ -62,7 +62,7 @@ impl StartError {
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
 /// Runs the engine until it is stopped. `ready` is called once clients are served.
 pub fn run(options: &Options, ready: impl FnOnce(&Engine)) -> Result<(), StartError> {
-    crate::base::sys::return_freed_memory();
+    crate::base::sys::return_freed_memory(2);
     if options.detached {
         // A new session has no terminal: neither its hang-up nor its signals reach us.
         let _ = rustix::process::setsid();

@@ -69,6 +69,8 @@ pub const REPOS: &[&str] = &[
     "oob",
     "stable_fp",
     "frozen_until",
+    "revision",
+    "stable_revision",
 ];
 pub const MIRRORS: &[&str] = &[
     "repo",
@@ -102,6 +104,7 @@ pub const MIRRORS: &[&str] = &[
     "detail",
     "run",
     "verified",
+    "revision",
 ];
 
 /// Facts that are looked at: the newest of each tree is among them unless it is older than so many looks.

@@ -2,6 +2,7 @@
 //! datacentre. The links on disk are the truth; what is no longer on any disk is known by its kept package list, or by name alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -19,13 +20,16 @@ use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::content::Reading;
 use crate::store::lists::Lists;
-use crate::systems::repo::{RepoAt, read_set};
+use crate::systems::repo::read::sha256;
+use crate::systems::repo::{RepoAt, Tree, read_set};
+use crate::wire::repomd;
 
 pub const VERSIONS: &[&str] = &[
     "set",
     "os",
     "fp",
     "compose",
+    "revision",
     "first_seen",
     "packages",
     "size_bytes",
@@ -50,6 +54,10 @@ pub struct Live {
 struct Version {
     os: String,
     compose: String,
+    /// What the metadata of its youngest repository calls itself.
+    revision: String,
+    /// Repositories on this host that hold it.
+    at: Vec<RepoAt>,
     first_us: Option<i64>,
     packages: Option<u64>,
     bytes: Option<u64>,
@@ -72,13 +80,13 @@ struct Seen {
     fp: String,
     packages: Option<u64>,
     bytes: Option<u64>,
-    /// They are trees of their own, not the set's.
-    apart: bool,
+    /// The trees of their own that were read, where they are not the set's.
+    apart: Vec<RepoAt>,
 }
 
 impl Seen {
     fn of(fp: String) -> Self {
-        Self { fp, packages: None, bytes: None, apart: false }
+        Self { fp, packages: None, bytes: None, apart: Vec::new() }
     }
 }
 
@@ -101,6 +109,7 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
         let mut all = known(&engine)?;
         let (places, age) = live(&engine, &site, &mut all);
         on_disk(&site, &mut all);
+        all.values_mut().for_each(|v| called(&engine, v));
         let lists = Lists::new(&engine.watch.dirs().state);
         let mut out: Vec<((String, i64, String), Row)> = Vec::new();
         for ((set, fp), v) in &all {
@@ -136,6 +145,7 @@ fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>
         if let Some((fp, reading)) = &own {
             let v = all.entry((set.clone(), fp.clone())).or_default();
             v.own = true;
+            v.at = content.repos.iter().filter_map(|r| Some(RepoAt { name: r.clone(), at: site.repos.get(r)?.tree.clone() })).collect();
             v.os.clone_from(&content.os);
             v.packages = v.packages.or(Some(reading.packages));
             v.bytes = v.bytes.or(Some(reading.bytes));
@@ -152,8 +162,9 @@ fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>
             v.os.clone_from(&content.os);
             v.packages = v.packages.or(seen.packages);
             v.bytes = v.bytes.or(seen.bytes);
-            if seen.apart && v.live.is_empty() {
+            if !seen.apart.is_empty() && v.live.is_empty() {
                 v.live = format!("{set}@{place}");
+                v.at = seen.apart;
             }
             v.latest.insert(place);
         }
@@ -173,7 +184,7 @@ fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&st
     let read = contents::read(async { Ok(tokio::time::timeout(LOOK, read_set(&repos, before.as_ref())).await.unwrap_or_default()) });
     let reading = read.unwrap_or_default();
     let fp = reading.fp.known()?.to_owned();
-    let seen = Seen { fp, packages: Some(reading.packages), bytes: Some(reading.bytes), apart: true };
+    let seen = Seen { fp, packages: Some(reading.packages), bytes: Some(reading.bytes), apart: repos };
     if let Ok(mut last) = engine.live.last.lock() {
         last.insert(key, reading);
     }
@@ -211,6 +222,9 @@ fn on_disk(site: &Site, all: &mut All) {
             v.first_us = v.first_us.into_iter().chain(s.made_us).min();
             v.packages = v.packages.or(Some(s.packages));
             v.bytes = v.bytes.or(Some(s.bytes));
+            if v.at.is_empty() {
+                v.at.clone_from(&s.repos);
+            }
             v.snapshots.push(format!("{}:{}", root.place, s.id));
             for name in held.pointers.get(&s.id).into_iter().flatten() {
                 point(v, &root, name);
@@ -231,6 +245,29 @@ fn point(v: &mut Version, root: &Root<'_>, name: &str) {
     }
 }
 
+/// What people call it, where it was read before its label was known: as upstream called the same metadata, whoever saw it there, and by its
+/// revision.
+fn called(engine: &Engine, v: &mut Version) {
+    let mut labels = BTreeSet::new();
+    let mut newest: (u64, String) = (0, String::new());
+    for repo in v.at.iter().filter(|r| r.at.starts_with('/')) {
+        let raw = Tree::open_to_read(Path::new(&repo.at)).and_then(|t| t.read_small("repodata/repomd.xml", repomd::MAX_BYTES));
+        let Some((raw, parsed)) = raw.ok().flatten().and_then(|raw| repomd::parse(&raw).ok().map(|p| (raw, p))) else { continue };
+        if v.compose.is_empty() {
+            labels.insert(engine.store.compose_of(&sha256(&raw)).unwrap_or_default());
+        }
+        let age = parsed.newest().unwrap_or(0);
+        if newest.1.is_empty() || age > newest.0 {
+            newest = (age, parsed.revision);
+        }
+    }
+    // Of repositories that were called differently, nobody has called the whole.
+    if let (1, Some(label)) = (labels.len(), labels.pop_first()) {
+        v.compose = label;
+    }
+    v.revision = newest.1;
+}
+
 fn row(set: &str, fp: &str, v: &Version, of: usize, listed: bool) -> Row {
     let words = |all: &BTreeSet<String>| all.iter().cloned().collect::<Vec<_>>().join(" ");
     let (word, why) = match () {
@@ -242,7 +279,8 @@ fn row(set: &str, fp: &str, v: &Version, of: usize, listed: bool) -> Row {
         () => (String::new(), "its package list was not kept and no snapshot has it: it cannot be compared"),
     };
     let value = json!({
-        "set": set, "os": v.os, "fp": fp, "compose": sanitise::cell(&v.compose), "first_seen": rows::time_opt(v.first_us),
+        "set": set, "os": v.os, "fp": fp, "compose": sanitise::cell(&v.compose), "revision": sanitise::cell(&v.revision),
+        "first_seen": rows::time_opt(v.first_us),
         "packages": v.packages, "size_bytes": v.bytes, "stands": stands(v, of),
         "latest": words(&v.latest), "stable": words(&v.stable), "candidate": words(&v.candidate), "snapshots": v.snapshots.join(" "),
         "also": v.also.join(" "), "word": word, "why": why,

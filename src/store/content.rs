@@ -124,6 +124,25 @@ impl Store {
         })
     }
 
+    /// What upstream called the content that has this md in any repository; empty where nobody has seen it under a label.
+    pub fn compose_of(&self, md: &str) -> Result<String, StoreError> {
+        let md = md.to_owned();
+        self.read(move |c| {
+            let mut s = c.prepare_cached(
+                "SELECT n.json FROM observation o JOIN observation n ON n.repo = o.repo AND (n.md = o.md OR n.fp = o.fp) WHERE o.md = ?1
+                 ORDER BY n.id DESC LIMIT 100",
+            )?;
+            let rows = s.query_map([md], |r| r.get::<_, String>(0))?;
+            let label = |json: String| serde_json::from_str::<Observed>(&json).ok().map(|o| o.compose).filter(|c| !c.is_empty());
+            for row in rows {
+                if let Some(label) = label(row?) {
+                    return Ok(label);
+                }
+            }
+            Ok(String::new())
+        })
+    }
+
     /// Removes observations of long ago, but never the newest of a place; how many.
     pub async fn forget_observations(&self, before_us: i64) -> Result<usize, StoreError> {
         self.write(move |tx| {

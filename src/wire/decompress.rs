@@ -59,7 +59,7 @@ fn build<'a, R: BufRead + 'a>(mut inner: R, what: &'static str, limit: u64, rati
             Box::new(decoder)
         }
     };
-    Ok(Box::new(BufReader::with_capacity(64 << 10, Guarded { inner: open, taken, given: 0, limit, ratio, what })))
+    Ok(Box::new(BufReader::with_capacity(32 << 10, Guarded { inner: open, taken, given: 0, limit, ratio, what })))
 }
 
 struct Counted<R> {

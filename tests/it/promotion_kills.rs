@@ -311,7 +311,7 @@ fn killed_at_each_point_a_promotion_and_its_way_back_go_on_and_no_reader_finds_a
     let rounds: [(Points, Points, Points, Points); 4] = [
         (
             &["promotion.saved", "promotion.begun", "snapshot.linked", "snapshot.durable", "switch.switched", "promotion.pinned"],
-            &["promotion.checked:2"],
+            &["verify.looked", "closure.judged", "promotion.checked:2"],
             &["runner.decided"],
             &["promotion.decided", "promotion.begun", "switch.switched"],
         ),
@@ -329,7 +329,7 @@ fn killed_at_each_point_a_promotion_and_its_way_back_go_on_and_no_reader_finds_a
         ),
         (
             &[],
-            &["switch.previous", "switch.recorded", "promotion.checked"],
+            &["verify.told", "runner.ingest", "switch.previous", "switch.recorded", "promotion.checked"],
             &[],
             &["switch.prepared", "promotion.saved", "switch.recorded"],
         ),

@@ -181,18 +181,8 @@ pub struct Diff {
     /// Read no changelog: faster, and no CVE ids
     #[arg(long)]
     pub no_changelogs: bool,
-    /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
-    #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
-    pub filter: String,
-    /// Column to sort by; `-COL` backwards
-    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
-    pub sort: Option<String>,
-    /// Rows at most
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    /// Rows to leave out at the beginning
-    #[arg(long, value_name = "N")]
-    pub offset: Option<usize>,
+    #[command(flatten)]
+    pub cut: Cut,
     /// Exit with 1 where something differs
     #[arg(long)]
     pub exit_code: bool,
@@ -299,16 +289,12 @@ pub enum Engine {
     },
 }
 
-#[derive(Debug, Clone, Args)]
-pub struct Get {
-    /// What to show; an unknown word lists what there is
-    pub what: String,
+/// Which part of a table, and in which order.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Cut {
     /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
     #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
     pub filter: String,
-    /// Of pipelines: only those that this tab shows (`views:` of the file)
-    #[arg(long, value_name = "NAME")]
-    pub view: Option<String>,
     /// Column to sort by; `-COL` backwards
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
     pub sort: Option<String>,
@@ -318,6 +304,26 @@ pub struct Get {
     /// Rows to leave out at the beginning; --json then says in `page` how many there are in all
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
+}
+
+impl Cut {
+    /// The whole of it.
+    pub fn is_whole(&self) -> bool {
+        self.filter.trim().is_empty() && self.sort.is_none() && self.limit.is_none() && self.offset.is_none()
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Get {
+    /// What to show; an unknown word lists what there is
+    pub what: String,
+    /// Of mirrors: one repository, with all that is known around it: replicas, syncs, snapshots, room, and who uses it
+    pub name: Option<String>,
+    /// Of pipelines: only those that this tab shows (`views:` of the file)
+    #[arg(long, value_name = "NAME")]
+    pub view: Option<String>,
+    #[command(flatten)]
+    pub cut: Cut,
 }
 
 #[derive(Debug, Args)]

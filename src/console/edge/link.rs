@@ -118,7 +118,7 @@ async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Rec
     while let Some(order) = orders.recv().await {
         while slow.try_join_next().is_some() {}
         let (msg, lost) = match order {
-            Effect::Ask(question @ Question::Diff { .. }) => {
+            Effect::Ask(question @ (Question::Diff { .. } | Question::Brief { .. })) => {
                 let (address, tell) = (address.clone(), tell.clone());
                 slow.spawn(async move {
                     // Nobody listens any more where this fails.

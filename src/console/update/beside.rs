@@ -111,7 +111,7 @@ pub fn wakes_in(model: &Model) -> Option<std::time::Duration> {
     }
     let behind = model.screen().rest.beside != Some(here(model)?);
     let passed = passed(model);
-    let all = [(REST, behind), (ASK, *kind == Kind::Mirrors), (PATIENCE, behind)];
+    let all = [(REST, behind), (ASK, matches!(kind, Kind::Mirrors | Kind::Promotions)), (PATIENCE, behind)];
     let left = all.into_iter().filter(|(at, wanted)| *wanted && passed < *at).map(|(at, _)| at - passed).min()?;
     std::time::Duration::try_from(left).ok()
 }

@@ -15,10 +15,21 @@ pub fn label(text: &str) -> String {
     text.rsplit('-').next().unwrap_or(text).to_owned()
 }
 
-/// What people call a content: its compose, else the head of its fingerprint.
+/// `rev ..5540`: the end of what its metadata calls itself; what is no long number stands as it is.
+pub fn revision(text: &str) -> String {
+    match text {
+        "" => String::new(),
+        t if t.len() > 8 && t.bytes().all(|b| b.is_ascii_digit()) => format!("rev ..{}", &t[t.len() - 4..]),
+        t => format!("rev {t}"),
+    }
+}
+
+/// What people call a content: its compose, else its revision, else the head of its fingerprint.
 pub fn name(row: &Row, compose: &str, fp: &str) -> String {
+    let stated = revision(&word::text(row, &compose.replace("compose", "revision")));
     match (label(&word::text(row, compose)), word::short(&word::text(row, fp))) {
         (l, _) if !l.is_empty() => l,
+        _ if !stated.is_empty() => stated,
         (_, f) if !f.is_empty() => f.chars().take(8).collect(),
         _ => "-".into(),
     }

@@ -245,8 +245,12 @@ pub fn needs(model: &Model) -> Vec<Question> {
         Kind::Promotions => {
             let compares = matches!(model.screen().part, Part::Diff | Part::Cves);
             for id in beside::asked(model).into_iter().map(|r| word::text(r, "promotion")) {
-                let doc = model.promotion(&id).filter(|_| compares);
-                all.extend(doc.and_then(Question::of_promotion));
+                let all_of_it = model.promotion(&id).and_then(Question::of_promotion);
+                // The counts alone are a few bytes: they are there once the cursor rests.
+                all.extend(match compares {
+                    true => all_of_it,
+                    false => all_of_it.filter(|_| beside::is_at_rest(model)).and_then(Question::brief),
+                });
                 all.push(Question::Promotion(id));
             }
         }

@@ -134,7 +134,10 @@ fn standing(text: &str) -> Role {
 
 fn version(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let stands = word::text(row, "stands");
-    let label = content::label(&word::text(row, "compose"));
+    let label = match content::label(&word::text(row, "compose")) {
+        l if l.is_empty() => content::revision(&word::text(row, "revision")),
+        l => l,
+    };
     let role = standing(&stands);
     let dim = if stands.is_empty() { Role::Dim } else { Role::Text };
     let shown = match stands.as_str() {
@@ -159,9 +162,12 @@ fn about_version(model: &Model, row: &Row) -> Text {
     out.title(name, format!("{} {}", word::text(row, "set"), word::text(row, "os")));
     out.put("STANDS", list::or(row, "stands", "nowhere any more"), standing(&word::text(row, "stands")));
     out.put("COMPOSE", word::text(row, "compose"), Role::Text);
+    out.put("REVISION", word::text(row, "revision"), Role::Dim);
     out.put("FP", word::text(row, "fp"), Role::Dim);
-    let age = when::instant(row, "first_seen").map(|t| when::relative(model.now, t)).unwrap_or_default();
-    out.put("SEEN", format!("{}  {age}", list::at(model, row, "first_seen")), Role::Text);
+    match when::instant(row, "first_seen").map(|t| when::relative(model.now, t)) {
+        Some(age) => out.put("SEEN", format!("{}  {age}", list::at(model, row, "first_seen")), Role::Text),
+        None => out.put("SEEN", "only now, by this look: no run has read it, and no snapshot holds it", Role::Dim),
+    }
     let bytes = row.get("size_bytes").and_then(Value::as_u64).map(size::short).unwrap_or_default();
     out.put("HOLDS", format!("{} packages  {bytes}", list::or(row, "packages", "?")), Role::Text);
     for (label, field) in [("STABLE", "stable"), ("CANDIDATE", "candidate"), ("LATEST", "latest")] {

@@ -76,9 +76,11 @@ pub fn all(model: &Model, row: &Row) -> Text {
     let known = |f: &str| word::short(&word::text(row, f));
     if !known("fp").is_empty() {
         let bytes = row.get("size_bytes").and_then(Value::as_u64).map(size::short).unwrap_or_default();
+        let stated = word::text(row, "revision");
         let text = format!(
-            "{} fp {} md {}  pkgs {}  {bytes}",
+            "{}{} fp {} md {}  pkgs {}  {bytes}",
             list::or(row, "compose", ""),
+            if stated.is_empty() { String::new() } else { format!(" rev {stated}") },
             known("fp"),
             known("md"),
             word::text(row, "packages")
@@ -111,6 +113,10 @@ pub fn all(model: &Model, row: &Row) -> Text {
     if let Some(doc) = model.repo(&word::text(row, "repo")) {
         let users: Vec<String> = doc.used_by.iter().map(|u| format!("{} {}", u.kind, u.name)).collect();
         out.put("USED BY", users.join(", "), Role::Dim);
+        // A server that says nothing is no server that says nobody.
+        for u in doc.unknown.iter().filter(|u| u.starts_with("cobbler ")) {
+            out.put("", u.clone(), Role::Unknown);
+        }
     }
     out.put("UPSTREAM", word::text(row, "upstream"), Role::Dim);
     out
@@ -341,7 +347,7 @@ pub fn graph(model: &Model, look: &Look, row: &Row) -> Text {
             (format!("{} = {}", s.pointers.join(", "), s.id), Role::Text),
         ]);
     }
-    for (kind, words) in [("set", "judged as"), ("pipeline", "used by"), ("cobbler", "served by Cobbler")] {
+    for (kind, words) in [("set", "judged as"), ("pipeline", "used by"), ("cobbler", "served by Cobbler"), ("profile", "installed by")] {
         out.put(kind, if named(kind).is_empty() { String::new() } else { format!("{words} {}", named(kind).join(", ")) }, Role::Text);
     }
     for u in &doc.unknown {

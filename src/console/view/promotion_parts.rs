@@ -172,7 +172,9 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
     let mut out = Text::new();
     let question = Question::of_promotion(doc);
     out.title("WHAT CHANGES", "");
-    match (&question, question.as_ref().and_then(|q| model.diff(q))) {
+    let brief = question.clone().and_then(Question::brief);
+    let found = [&question, &brief].into_iter().find_map(|q| model.diff(q.as_ref()?));
+    match (&question, found) {
         (Some(_), Some(d)) => {
             let c = &d.sources_changed;
             out.say(
@@ -183,10 +185,12 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
             let told = if k.partial + k.unknown > 0 { format!(", {} cut, {} unknown", k.partial, k.unknown) } else { String::new() };
             out.say(&format!("CVE ids {};  changelogs {} complete{told}", d.cves.len(), k.complete), Role::Text);
         }
-        (Some(q), None) => match model.known(q).and_then(|k| k.error.as_ref()) {
+        (Some(q), None) => match [Some(q), brief.as_ref()].into_iter().flatten().find_map(|q| model.known(q)?.error.as_ref()) {
             Some(e) => out.say(&format!("not compared: {e}. {}", e.help), Role::Unknown),
-            None if model.asked.contains(q) => out.say("both contents are being compared", Role::Dim),
-            None => out.say("d compares both contents", Role::Dim),
+            None if [Some(q), brief.as_ref()].into_iter().flatten().any(|q| model.asked.contains(q)) => {
+                out.say("both contents are being compared", Role::Dim);
+            }
+            None => out.say("both are compared once the cursor rests here; d shows all of it", Role::Dim),
         },
         (None, _) => {
             let text = match same(doc, "to_fp").as_str() {

@@ -195,6 +195,7 @@ pub(in crate::console) fn said(question: &Question) -> Value {
         Question::Plan(_) | Question::Attempts(_) | Question::WhyRepo(_) => Value::Null,
         Question::Promotion(_) => promotion::document(),
         Question::Diff { .. } => promotion::diff(),
+        Question::Brief { .. } => promotion::brief(),
         Question::Why(run) => json!({"run": run.to_string(), "state": "running", "reasons": ["Koji Build runs since 1m00s"], "detail": []}),
         Question::History { pipeline, .. } => {
             let runs: Vec<Value> = [12, 11, 10, 9].map(|n| {

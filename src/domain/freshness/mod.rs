@@ -65,6 +65,9 @@ pub struct Observed {
     pub arch: String,
     /// The youngest timestamp in `repomd.xml`, epoch seconds.
     pub newest: Option<u64>,
+    /// The revision that `repomd.xml` states; empty where it states none, and where an older version looked.
+    #[serde(default)]
+    pub revision: String,
     /// A label; empty where there is none.
     pub compose: String,
     pub trouble: Trouble,
@@ -96,6 +99,7 @@ impl Observed {
             first: self.first.clone(),
             // It follows from the content, and older versions did not keep it.
             arch: self.arch.clone(),
+            revision: self.revision.clone(),
             ..before.clone()
         };
         *self != still

@@ -118,6 +118,14 @@ pub struct Back {
     pub room: bool,
 }
 
+/// Since when the content is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstSeen {
+    pub at_us: i64,
+    /// Nothing saw it before its own snapshot was taken.
+    pub alone: bool,
+}
+
 /// Limits; the site file may change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -143,7 +151,7 @@ pub struct Facts {
     /// Datacentre to what it would serve; empty = no datacentre.
     pub replicas: BTreeMap<String, Source<Replica>>,
     pub fp: Source<String>,
-    pub first_seen: Source<i64>,
+    pub first_seen: Source<FirstSeen>,
     pub verdicts: Source<Vec<Verdict>>,
     /// Kinds that a pipeline of the site is labelled with: `canary:image`, `formula:ops-base`.
     pub labels: Vec<String>,
@@ -293,7 +301,7 @@ fn coherent(facts: &Facts) -> Result<Found, Found> {
 
 fn age(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
     let fp = known(&facts.fp, "the candidate", facts, LOOK_US)?;
-    let first = match &facts.first_seen {
+    let FirstSeen { at_us: first, alone } = match &facts.first_seen {
         Source::Known { value, .. } => *value,
         Source::Unknown(why) => return Err((Outcome::Stale, format!("nobody knows when it was first seen: {why}"), Vec::new())),
         Source::Missing(add) => {
@@ -308,7 +316,8 @@ fn age(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
     } else if age >= rules.age_us {
         (Outcome::Ok, shown, evidence)
     } else {
-        (Outcome::Pending, format!("{shown} old, and {} are wanted", ago(rules.age_us, 0)), evidence)
+        let since = if alone { " (since its snapshot: replicas of its repositories would have seen it before)" } else { "" };
+        (Outcome::Pending, format!("{shown} old{since}, and {} are wanted", ago(rules.age_us, 0)), evidence)
     })
 }
 

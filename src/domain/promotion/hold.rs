@@ -71,7 +71,43 @@ pub struct Hold {
     pub ended: String,
 }
 
+/// What a hold and an addition have alike when somebody asks for one.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub os: String,
+    pub owner: String,
+    pub reason: String,
+    pub who: Actor,
+    pub made_us: i64,
+    pub until_us: i64,
+    pub recheck_us: i64,
+}
+
 impl Hold {
+    /// A new one, which nothing brings yet.
+    pub fn new(kind: Kind, package: String, terms: Terms) -> Self {
+        let Terms { os, owner, reason, who, made_us, until_us, recheck_us } = terms;
+        let (nevra, source, promotion, ended) = Default::default();
+        Self {
+            id: 0,
+            kind,
+            os,
+            package,
+            nevra,
+            source,
+            promotion,
+            served_us: None,
+            owner,
+            reason,
+            who,
+            made_us,
+            until_us,
+            recheck_us,
+            ended_us: None,
+            ended,
+        }
+    }
+
     pub fn state(&self, now_us: i64) -> &'static str {
         match (self.ended_us.is_some(), now_us) {
             (true, _) => "ENDED",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::gate::{Back, Calendar, Facts, GATES, Gate, Outcome, Rules, Signatures, Source, judge};
+use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Outcome, Rules, Signatures, Source, judge};
 use super::hold::{self, Hold, Kind};
 use super::plan::{self, Blast, FORMAT, Led, Move, Plan};
 use super::state::{ACTS, Act, STATES, State, next};
@@ -14,6 +14,10 @@ use super::*;
 const H: i64 = 3_600 * 1_000_000;
 const NOW: i64 = 2_000 * H;
 const FP: &str = "aa11";
+
+fn seen(at_us: i64) -> FirstSeen {
+    FirstSeen { at_us, alone: false }
+}
 
 fn known<T>(value: T) -> Source<T> {
     Source::Known { value, at_us: NOW }
@@ -47,7 +51,7 @@ fn facts() -> Facts {
         now_us: NOW,
         replicas: dcs.iter().map(|d| ((*d).to_owned(), replica(FP))).collect(),
         fp: known(FP.into()),
-        first_seen: known(NOW - 100 * H),
+        first_seen: known(seen(NOW - 100 * H)),
         verdicts: known(kinds.iter().flat_map(|k| greens(k)).collect()),
         labels: kinds.iter().map(|k| (*k).to_owned()).collect(),
         soak: Source::Missing("[salt]".into()),
@@ -90,8 +94,8 @@ fn each_gate_fails_for_its_own_reason() {
             "FAIL",
         ),
         (Gate::G1, |f| f.replicas.clear(), "STALE"),
-        (Gate::G2, |f| f.first_seen = known(NOW - 71 * H), "PENDING"),
-        (Gate::G2, |f| f.first_seen = known(NOW + H), "STALE"),
+        (Gate::G2, |f| f.first_seen = known(seen(NOW - 71 * H)), "PENDING"),
+        (Gate::G2, |f| f.first_seen = known(seen(NOW + H)), "STALE"),
         (Gate::G3, |f| f.labels.retain(|l| l != "canary:image"), "N/A"),
         (Gate::G3, |f| f.verdicts = known(vec![verdict("canary:image", 1, 1, Colour::Green)]), "PENDING"),
         (Gate::G4, |f| f.verdicts = known([greens("canary:rpm"), vec![verdict("canary:inspector", 1, 1, Colour::Red)]].concat()), "FAIL"),
@@ -166,7 +170,7 @@ proptest! {
         let mut f = facts();
         match gate {
             Gate::G1 => { f.replicas.insert("birch".into(), spoiled(how, gate::Replica { fp: FP.into(), md: "m".into() })); }
-            Gate::G2 => match how { 2 => f.fp = spoiled(2, FP.into()), 3 => f.first_seen = spoiled(3, NOW + H), h => f.first_seen = spoiled(h, NOW - 100 * H) },
+            Gate::G2 => match how { 2 => f.fp = spoiled(2, FP.into()), 3 => f.first_seen = spoiled(3, seen(NOW + H)), h => f.first_seen = spoiled(h, seen(NOW - 100 * H)) },
             Gate::G3 | Gate::G4 | Gate::G5 => {
                 let all = match &f.verdicts { Source::Known { value, .. } => value.clone(), _ => vec![] };
                 f.verdicts = spoiled(how, all);

@@ -298,6 +298,7 @@ impl Sweep {
                 bytes: w.bytes,
                 arch: w.arch.clone(),
                 newest: w.newest,
+                revision: w.revision.clone(),
                 md: Some(md),
                 origin: None,
                 ..o.clone()
@@ -332,6 +333,7 @@ impl Sweep {
         o.bytes = contents.bytes;
         o.arch.clone_from(&contents.arch);
         o.newest = contents.newest;
+        o.revision.clone_from(&contents.revision);
         Ok(Some(contents))
     }
 

@@ -190,11 +190,25 @@ impl Computed {
     }
 }
 
+/// Behind the last switch: whether a pointer, or what a snapshot says of itself, is not as it was agreed to.
+pub fn left(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Option<Vec<String>>, ApiError> {
+    let Some(old) = agreed(engine, p)? else { return moved(engine, p, now).map(Some) };
+    if old.moves == now.plan.moves {
+        return Ok(None);
+    }
+    let served = Plan { moves: now.plan.moves.clone(), ..old.clone() };
+    Ok(Some(plan::moved(&old, &served, 20)))
+}
+
+/// The newest plan with the sha that was agreed to.
+fn agreed(engine: &Engine, p: &Promotion) -> Result<Option<Plan>, ApiError> {
+    let old = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    Ok(old.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok()))
+}
+
 /// What differs from the plan that was agreed to, newest version with this sha.
 pub fn moved(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Vec<String>, ApiError> {
-    let old = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
-    let old = old.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
-    Ok(match old {
+    Ok(match agreed(engine, p)? {
         Some(old) => plan::moved(&old, &now.plan, 20),
         None => vec!["the plan that was agreed to cannot be read".to_owned()],
     })

@@ -44,7 +44,7 @@ pub struct Board {
     pub turn: tokio::sync::Mutex<()>,
     pub wake: Notify,
     /// What Cobblers said of who uses the content.
-    pub uses: super::blast::Uses,
+    pub uses: crate::engine::cobbler_uses::Uses,
 }
 
 /// Drives until the engine stops.
@@ -304,10 +304,13 @@ async fn again(engine: &Arc<Engine>, mut p: Promotion, round: u32, run: String) 
 
 /// What ends the leave of a promotion to move pointers: its plan moved, or its approvals are over. Blocks.
 pub fn halts(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Option<Vec<String>>, ApiError> {
+    if p.is_past_switch() {
+        // A verdict that grew old and a calendar that closed say nothing any more: what is served is what its people work with.
+        return super::compute::left(engine, p, now);
+    }
     if now.sha != p.sha {
         return moved(engine, p, now).map(Some);
     }
-    // What people do behind the switches needs no approval of the plan any more.
     let needed = p.state == State::Switching || (p.state == State::Halted && p.halted_in == Some(State::Switching));
     Ok((needed && !p.approved(&p.sha, now.at_us)).then(|| vec!["its approvals are over".to_owned()]))
 }

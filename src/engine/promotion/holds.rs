@@ -15,7 +15,7 @@ use crate::config::Site;
 use crate::domain::decision::{Detail, Kind as Decided, NewDecision};
 use crate::domain::level::Level;
 use crate::domain::promotion::Lane;
-use crate::domain::promotion::hold::{self, Hold, Kind};
+use crate::domain::promotion::hold::{self, Hold, Kind, Terms};
 use crate::engine::act;
 use crate::engine::guard::Caller;
 use crate::engine::routes::blocking;
@@ -174,33 +174,30 @@ fn unfit(e: hold::Unfit) -> ApiError {
     ApiError::bad(e.to_string(), "quarterdeck actions says what a hold needs")
 }
 
-fn new(engine: &Arc<Engine>, caller: &Caller, request: &Do) -> Result<Hold, ApiError> {
-    let now_us = engine.now_us();
-    let text = |name: &str| request.with.get(name).map(|t| sanitise::cell(t)).unwrap_or_default();
-    let until_us = ahead(&text("until"), engine)?;
-    let recheck_us = match request.with.get("recheck") {
-        Some(t) => ahead(t, engine)?,
-        None => now_us + (until_us - now_us) / 2,
+fn text(request: &Do, name: &str) -> String {
+    request.with.get(name).map(|t| sanitise::cell(t)).unwrap_or_default()
+}
+
+/// What a request says of owner, reason and times. `longest`: how long it lasts where nobody says until when; none = somebody must.
+pub fn terms(engine: &Engine, caller: &Caller, request: &Do, longest: Option<i64>) -> Result<Terms, ApiError> {
+    let (now_us, until, recheck, owner) = (engine.now_us(), text(request, "until"), text(request, "recheck"), text(request, "owner"));
+    let until_us = match longest.filter(|_| until.is_empty()) {
+        Some(longest) => now_us + longest,
+        None => ahead(&until, engine)?,
     };
-    let owner = if text("owner").is_empty() { caller.actor.name.clone() } else { text("owner") };
-    let made = Hold {
-        id: 0,
-        kind: Kind::Hold,
+    Ok(Terms {
         os: request.target.clone(),
-        package: text("package"),
-        nevra: String::new(),
-        source: String::new(),
-        promotion: String::new(),
-        served_us: None,
-        owner,
+        owner: if owner.is_empty() { caller.actor.name.clone() } else { owner },
         reason: request.reason.clone(),
         who: caller.actor.clone(),
         made_us: now_us,
         until_us,
-        recheck_us,
-        ended_us: None,
-        ended: String::new(),
-    };
+        recheck_us: if recheck.is_empty() { now_us + (until_us - now_us) / 2 } else { ahead(&recheck, engine)? },
+    })
+}
+
+fn new(engine: &Arc<Engine>, caller: &Caller, request: &Do) -> Result<Hold, ApiError> {
+    let made = Hold::new(Kind::Hold, text(request, "package"), terms(engine, caller, request, None)?);
     hold::check(&made).map_err(unfit)?;
     Ok(made)
 }

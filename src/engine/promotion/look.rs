@@ -8,17 +8,20 @@ use serde::Deserialize;
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
-use crate::domain::promotion::gate::{Back, Calendar, Facts, Replica, Rules, Signatures, Source};
+use crate::domain::promotion::gate::{Back, Calendar, Facts, FirstSeen, Replica, Rules, Signatures, Source};
 use crate::domain::promotion::plan::Led;
 use crate::domain::report::Fact;
 use crate::engine::catalog;
 use crate::engine::scheduler::calendars;
 use crate::engine::state::{Engine, from_config, from_store};
 use crate::systems::repo::links::Named;
+use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Tree, TreeError};
 use crate::systems::signature;
+use crate::wire::repomd;
 
 const SNAPSHOTS: &str = "snapshots";
+const REPOMD: &str = "repodata/repomd.xml";
 /// A manifest names repositories, not packages.
 const MAX_MANIFEST: u64 = 4 << 20;
 /// Signature facts that are looked at.
@@ -140,11 +143,18 @@ fn led(tree: &Tree, pointer: &str) -> Result<Led, TreeError> {
     })
 }
 
-/// None: it is not there, or says nothing that can be believed.
+/// None: it is not there, or says nothing that can be believed: what it says it holds must lie beside it.
 fn manifest(tree: &Tree, id: &str) -> Option<Manifest> {
     let bytes = tree.read_small(&format!("{SNAPSHOTS}/{id}/.quarterdeck/snapshot.json"), MAX_MANIFEST).ok()??;
     let m: Manifest = serde_json::from_slice(&bytes).ok()?;
-    (m.id == id && m.fp.len() == 64 && m.fp.bytes().all(|b| b.is_ascii_hexdigit())).then_some(m)
+    let known = m.id == id && m.fp.len() == 64 && m.fp.bytes().all(|b| b.is_ascii_hexdigit());
+    // `rm -r snapshots/ID/*` leaves the hidden directory that says what was there.
+    let there = |part: &Part| {
+        let at = format!("{SNAPSHOTS}/{id}/{}/{REPOMD}", part.name);
+        let own = || tree.read_small(&at, repomd::MAX_BYTES).ok().flatten().is_some_and(|raw| sha256(&raw) == part.md);
+        part.md.is_empty() || (crate::domain::snapshot::plain(&part.name) && own())
+    };
+    (known && m.repos.iter().all(there)).then_some(m)
 }
 
 /// What the gates look at.
@@ -196,7 +206,7 @@ fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<Replica> {
     }
 }
 
-fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) -> Result<Source<i64>, ApiError> {
+fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) -> Result<Source<FirstSeen>, ApiError> {
     let Some(fp) = fp else { return Ok(Source::Unknown("no candidate was taken yet".into())) };
     let store = |e| from_store(&e);
     let stored = engine.store.first_seen(fp).map_err(store)?;
@@ -209,8 +219,9 @@ fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) ->
         let mds: Vec<String> = m.repos.iter().map(|r| r.md.clone()).collect();
         observed.extend(engine.store.first_observed(&mds).map_err(store)?);
     }
-    Ok(match stored.into_iter().chain(made).chain(observed).min() {
-        Some(value) => Source::Known { value, at_us: engine.now_us() },
+    let by_others = stored.into_iter().chain(observed).min();
+    Ok(match by_others.into_iter().chain(made).min() {
+        Some(at_us) => Source::Known { value: FirstSeen { at_us, alone: by_others.is_none_or(|o| o >= at_us) }, at_us: engine.now_us() },
         None => Source::Unknown("nothing that is kept has read it".into()),
     })
 }

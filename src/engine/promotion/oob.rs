@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::acts::{ahead, pending};
+use super::acts::pending;
 use super::closed::{self, Mix};
 use super::driver::{advance, save};
 use super::look::{self, Dc};
@@ -227,8 +227,8 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
     let now_us = engine.now_us();
     let text = |key: &str| request.with.get(key).map(|t| sanitise::cell(t)).unwrap_or_default();
     let wanted = wanted(&text("package"))?;
-    let until_us = if text("until").is_empty() { now_us + LONGEST_OOB_US } else { ahead(&text("until"), engine)? };
-    let recheck_us = if text("recheck").is_empty() { now_us + (until_us - now_us) / 2 } else { ahead(&text("recheck"), engine)? };
+    let terms = super::holds::terms(engine, caller, request, Some(LONGEST_OOB_US))?;
+    let until_us = terms.until_us;
     let (os, word, clock) = (request.target.clone(), text("source"), engine.clock.now());
     let (id, set, found) = {
         let engine = engine.clone();
@@ -242,26 +242,13 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
         })
         .await?
     };
-    let owner = if text("owner").is_empty() { caller.actor.name.clone() } else { text("owner") };
     let mut holds = Vec::with_capacity(found.len());
     for (nevra, source) in &found {
         let made = Hold {
-            id: 0,
-            kind: Kind::Oob,
-            os: request.target.clone(),
-            package: nevra.name.clone(),
             nevra: nevra.to_string(),
             source: source.clone(),
             promotion: id.clone(),
-            served_us: None,
-            owner: owner.clone(),
-            reason: request.reason.clone(),
-            who: caller.actor.clone(),
-            made_us: now_us,
-            until_us,
-            recheck_us,
-            ended_us: None,
-            ended: String::new(),
+            ..Hold::new(Kind::Oob, nevra.name.clone(), terms.clone())
         };
         hold::check(&made).map_err(|e| ApiError::bad(e.to_string(), "quarterdeck actions says what an addition needs"))?;
         holds.push(made);

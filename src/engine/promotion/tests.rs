@@ -90,9 +90,13 @@ impl Bench {
         std::fs::create_dir_all(at.join(".quarterdeck")).unwrap();
         std::fs::create_dir_all(at.join("base")).unwrap();
         let made_us = self.now_us() - 100 * HOUR;
+        let raw = format!("<repomd>{id}</repomd>");
+        std::fs::create_dir_all(at.join("base/repodata")).unwrap();
+        std::fs::write(at.join("base/repodata/repomd.xml"), &raw).unwrap();
+        let md = crate::systems::repo::read::sha256(raw.as_bytes());
         let text = format!(
             "{{\"format\":1,\"id\":\"{id}\",\"set\":\"el9-latest\",\"fp\":\"{}\",\"md\":\"m-{id}\",\"made\":\"\",\"made_us\":{made_us},\
-             \"repos\":[{{\"name\":\"base\",\"from\":\"\",\"md\":\"m-{id}\",\"packages\":3,\"bytes\":9}}]}}",
+             \"repos\":[{{\"name\":\"base\",\"from\":\"\",\"md\":\"{md}\",\"packages\":3,\"bytes\":9}}]}}",
             fp(id)
         );
         std::fs::write(at.join(".quarterdeck/snapshot.json"), text).unwrap();
@@ -431,4 +435,49 @@ async fn a_hold_that_is_added_between_two_datacentres_holds_the_second_back() {
     halted.go(Act::Halt, "t", "halted", b.now_us()).unwrap();
     b.save(Some(p.version), halted).await;
     assert!(ask(&checks, "Switch birch").await.unwrap_err().ends_with("is HALTED"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_the_last_switch_only_what_is_served_still_counts() {
+    let b = Bench::new("");
+    let p = b.pinned(Lane::Quarter, String::new()).await;
+    let p = b.approved(p).await;
+    let mut p = b.switching(p).await;
+    for dc in DCS {
+        b.lead(dc, NEW);
+    }
+    p.before.iter_mut().for_each(|d| d.switched = true);
+    p.go(Act::Switched, "t", "switched", b.now_us()).unwrap();
+    p.go(Act::Halt, "t", "halted", b.now_us()).unwrap();
+    let p = b.save(Some(p.version), p).await;
+    // A calendar closes, approvals end, a hold comes: none of it is a reason to ask the gates about what is served already.
+    b.calendar("[[freeze]]\nfrom = \"2026-04-01\"\nto = \"2026-12-31\"\n");
+    b.hold(Kind::Hold, "", 30 * DAY).await;
+    b.forward(APPROVED_US + DAY);
+    let now = look_again(&b.engine, &p).await.unwrap();
+    assert_ne!(now.sha, p.sha);
+    assert_eq!(halts(&b.engine, &p, &now).unwrap(), None);
+    // Somebody's own switch is one.
+    b.lead("birch", THIRD);
+    let now = look_again(&b.engine, &p).await.unwrap();
+    let moved = halts(&b.engine, &p, &now).unwrap().unwrap();
+    assert!(!moved.is_empty() && moved.iter().all(|m| m.starts_with("moves.birch")), "{moved:?}");
+    // So is a candidate that is not what it says any more.
+    b.lead("birch", NEW);
+    std::fs::write(b.root("alder").join("snapshots").join(NEW).join("base/repodata/repomd.xml"), "other").unwrap();
+    let now = look_again(&b.engine, &p).await.unwrap();
+    assert!(halts(&b.engine, &p, &now).unwrap().unwrap()[0].starts_with("moves.alder.to_fp"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_only_says_that_it_is_there_is_no_way_back() {
+    let b = Bench::new("");
+    let p = b.pinned(Lane::Quarter, String::new()).await;
+    assert_eq!(p.state, State::Ready, "{:?}", p.notes);
+    // As `rm -r snapshots/ID/*` leaves it: the hidden directory stays.
+    std::fs::remove_dir_all(b.root("birch").join("snapshots").join(OLD).join("base")).unwrap();
+    let p = judge(&b.engine, p).await.unwrap();
+    let now = look_again(&b.engine, &p).await.unwrap();
+    assert_eq!(p.state, State::Gated, "{:?}", p.notes);
+    assert!(now.hindrances().iter().any(|h| h.contains("birch has no snapshot to go back to")), "{:?}", now.hindrances());
 }

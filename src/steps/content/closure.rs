@@ -36,6 +36,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     let total = world.requirements() as u64;
     let findings = world.judge(|done| report.progress(done as u64, total, "requirements", "judging"));
     let reading = all.finish();
+    crate::base::crash::point("closure.judged");
     tell(report, with, &reading);
     conclude(report, &world, &reading, &findings)
 }

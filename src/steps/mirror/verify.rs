@@ -5,6 +5,7 @@
 //! upstream, does not answer.
 
 use super::look::{self, Found};
+use crate::base::crash;
 use crate::domain::content::Collector;
 use crate::domain::mirror::{Look, State, judge, whole};
 use crate::domain::report::Fact;
@@ -79,9 +80,11 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         let looked = look::at(tree, &options.upstreams_of(tree), options.look, options.parallel, report, &mut all, &runtime)?;
         tell_one(report, &looked);
         found.push(looked);
+        crash::point("verify.looked");
     }
     tell(report, with, &options, &found, all);
     verdict(&options, &found)?;
+    crash::point("verify.told");
     report.finish()
 }
 

@@ -124,6 +124,19 @@ impl Cobbler {
         self.rows("get_item_names", &["system".into()], one).await
     }
 
+    /// Names of the systems of one profile. A name with signs that Cobbler takes for a pattern is an error: it would find other systems too.
+    pub async fn systems_of(&self, profile: &str) -> Result<Vec<String>, CobblerError> {
+        if profile.starts_with('~') || profile.contains(['*', '?', '[']) {
+            return Err(CobblerError::Shape { method: "find_system".into(), wanted: "a profile's plain name", found: "a pattern" });
+        }
+        let one = |v: &Value| match v.text() {
+            Some(name) => Ok(crate::base::sanitise::cell(name)),
+            None => Err(shape("find_system", "a list of names", v)),
+        };
+        let wanted = Value::Struct(vec![("profile".to_owned(), profile.into())]);
+        self.rows("find_system", &[wanted, Value::Bool(false)], one).await
+    }
+
     /// Systems that changed since then (epoch seconds): the cheap poll. Deletions show in [`system_names`](Self::system_names) only.
     pub async fn systems_since(&self, seconds: f64) -> Result<Vec<System>, CobblerError> {
         self.rows("get_systems_since", &[Value::Double(seconds)], system).await

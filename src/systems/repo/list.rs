@@ -115,13 +115,13 @@ pub async fn read_changelogs(repos: &[RepoAt], list: &PackageList, wanted: &Hash
     for repo in repos {
         // One package of each source is enough: they share the changelog.
         let mut asked: HashSet<&str> = HashSet::new();
-        let of: HashMap<&str, &str> = list
-            .iter()
-            .filter(|p| {
-                p.repo == repo.name && wanted.contains(p.source_rpm) && !out.contains_key(p.source_rpm) && asked.insert(p.source_rpm)
-            })
-            .map(|p| (p.checksum, p.source_rpm))
-            .collect();
+        let mut of: HashMap<String, &str> = HashMap::new();
+        for p in list.iter().filter(|p| p.repo == repo.name) {
+            let Some(source) = wanted.get(p.source_rpm.to_string().as_str()).copied() else { continue };
+            if !out.contains_key(source) && asked.insert(source) {
+                of.insert(p.checksum.to_string(), source);
+            }
+        }
         if of.is_empty() {
             continue;
         }

@@ -92,7 +92,7 @@ impl Origin {
         };
         let hasher = digest::Hasher::new(&data.checksum.algorithm);
         let hasher = hasher.ok_or_else(|| RepoError::Algorithm { at: at.clone(), algorithm: data.checksum.algorithm.clone() })?;
-        let mut hashed = Hashed { inner: BufReader::with_capacity(64 << 10, file.take(MAX_METADATA)), hasher };
+        let mut hashed = Hashed { inner: BufReader::with_capacity(32 << 10, file.take(MAX_METADATA)), hasher };
         let made = decompress::reader(&mut hashed, what, data.open_size).and_then(|mut open| {
             let made = work(&mut open)?;
             // What comes behind the last element belongs to the file too.

@@ -83,6 +83,8 @@ pub struct Contents {
     pub packages: u64,
     pub bytes: u64,
     pub newest: Option<u64>,
+    /// As `repomd.xml` states it; empty as well.
+    pub revision: String,
     /// The architecture of most packages that are of one; `noarch` where none is.
     pub arch: String,
     /// The first eight bytes of every package's checksum, sorted: enough to count what two contents do not share.
@@ -216,7 +218,7 @@ impl Place {
             };
             fold(&name, &at, &repomd, open, &mut all, take)?;
             let reading = all.finish();
-            Ok(summary(md, &reading, &archs, repomd.newest(), &shelf.packages, seed))
+            Ok(summary(md, &reading, &archs, &repomd, &shelf.packages, seed))
         };
         // Inflating and parsing 20,000 packages takes a second of a core: not on the thread that serves.
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(RepoError::Address(format!("the reader ended: {e}"))))
@@ -373,7 +375,7 @@ fn summary(
     md: String,
     reading: &crate::domain::content::Reading,
     archs: &BTreeMap<String, u64>,
-    newest: Option<u64>,
+    repomd: &repomd::Repomd,
     packages: &[Wanted],
     seed: u64,
 ) -> Contents {
@@ -390,7 +392,8 @@ fn summary(
         fp: reading.fp.known().unwrap_or_default().to_owned(),
         packages: reading.packages,
         bytes: reading.bytes,
-        newest,
+        newest: repomd.newest(),
+        revision: repomd.revision.clone(),
         arch: arch(archs),
         keys: keys.into(),
         sample,

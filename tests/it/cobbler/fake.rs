@@ -42,6 +42,8 @@ pub struct State {
     pub calls: Vec<String>,
     /// Profiles that have the repository `base`.
     pub profiles: Vec<String>,
+    /// Systems: name and profile.
+    pub systems: Vec<(String, String)>,
     /// It takes calls, and answers none.
     pub mute: bool,
 }
@@ -71,6 +73,7 @@ impl FakeCobbler {
             logins: 0,
             calls: Vec::new(),
             profiles: Vec::new(),
+            systems: Vec::new(),
             mute: false,
         }));
         let world = World { state: state.clone(), upstream: upstream.to_owned(), source: source.to_owned(), trees: trees.to_owned() };
@@ -171,6 +174,14 @@ impl World {
                     format!("<value><struct>{}</struct></value>", own.concat())
                 };
                 value(&format!("<array><data>{}</data></array>", state.profiles.iter().map(row).collect::<String>()))
+            }
+            // One criterion, whose name is no string element; names are asked for.
+            "find_system" => {
+                let of = state.systems.iter().filter(|(_, profile)| *profile == first);
+                value(&format!(
+                    "<array><data>{}</data></array>",
+                    of.map(|(n, _)| format!("<value>{}</value>", string(n))).collect::<String>()
+                ))
             }
             "get_events" => {
                 let rows = state.tasks.iter().map(|t| format!("<member><name>{}</name><value>{}</value></member>", t.id, status(t)));

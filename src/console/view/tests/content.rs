@@ -336,7 +336,7 @@ fn one_key_freezes_and_thaws_and_another_takes_a_snapshot() {
 }
 
 /// The rows of a frame, each with a map of its styles below it: colour and weight are part of what is said.
-fn styled(model: &Model, theme: &str) -> String {
+pub fn styled(model: &Model, theme: &str) -> String {
     let theme = Theme::of(theme, &crate::theme::built_in(theme).unwrap().unwrap(), crate::theme::Depth::True);
     let buf = shot::draw(model, &Look { theme, glyphs: Glyphs::UTF8 });
     let mut legend: Vec<String> = Vec::new();

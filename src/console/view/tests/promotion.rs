@@ -149,6 +149,14 @@ pub fn diff() -> Value {
     })
 }
 
+/// What the engine says of it without a row.
+pub fn brief() -> Value {
+    let mut doc = diff();
+    (doc["rows"], doc["sources"]) = (json!([]), json!([]));
+    doc["page"] = json!({"offset": 0, "total": 628});
+    doc
+}
+
 fn key(model: &mut crate::console::Model, keys: &str) -> Vec<Effect> {
     keys.split(' ').flat_map(|k| update(model, Msg::Key { key: k.parse().unwrap(), repeat: false })).collect()
 }
@@ -428,5 +436,42 @@ fn the_keys_below_are_those_that_this_row_allows_and_the_way_to_all_others() {
         let shown = text(&model);
         let last = shown.lines().rfind(|l| l.contains(": command")).unwrap_or_default().to_owned();
         assert!(last.contains(there) && !last.contains(absent) && last.trim_end().ends_with("? help"), "{state}: {last}");
+    }
+}
+
+#[test]
+fn what_changes_is_counted_once_the_cursor_rests_and_the_rows_are_asked_with_d() {
+    let brief = Question::Brief { a: "20bd71aa03bb17e2".into(), b: "9c41aa03bb17e2".into() };
+    assert_eq!(brief.path(), "/v1/diff?a=20bd71aa03bb17e2&b=9c41aa03bb17e2&of=sources&limit=0");
+    let model = filled(Kind::Promotions, (140, 40));
+    let shown = text(&model);
+    assert!(shown.contains("sources 611 up") && shown.contains("CVE ids 2"), "{shown}");
+    // A cursor that passes by asks nothing of the sort; one that stays does.
+    let mut model = filled(Kind::Promotions, (140, 40));
+    key(&mut model, "j k");
+    model.known.remove(&brief);
+    assert!(!crate::console::update::needs(&model).contains(&brief));
+    let now = model.now + jiff::SignedDuration::from_millis(500);
+    let effects = update(&mut model, Msg::Tick(now));
+    assert!(effects.contains(&Effect::Ask(brief)), "{effects:?}");
+}
+
+/// Colours and words of the list, of one that is open and of one that is halted, at both sizes.
+#[test]
+fn promotions_are_drawn_in_their_styles() {
+    let halted = |row: &mut Value, doc: &mut Value| {
+        (row["halted_in"], row["switched"], row["failed"]) = (json!("SWITCHING"), json!(1), json!(0));
+        (doc["halted_in"], doc["moves"][0]["switched"]) = (json!("SWITCHING"), json!(true));
+        doc["moves"][0]["now"] = doc["moves"][0]["to"].clone();
+        (row["detail"], doc["hindrances"]) = (json!("quarterly-promotion#4 is failure: Switch birch: no space left on device"), json!([]));
+    };
+    for size in [(80, 24), (140, 40)] {
+        let list = filled(Kind::Promotions, size);
+        let open = filled(Kind::Promotion(ID.into()), size);
+        let mut stopped = in_state(Kind::Promotion(ID.into()), "HALTED", halted);
+        update(&mut stopped, Msg::Resize { width: size.0, height: size.1 });
+        for (name, model) in [("list", &list), ("open", &open), ("halted", &stopped)] {
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), super::content::styled(model, "dark"));
+        }
     }
 }

@@ -1,0 +1,85 @@
+//! A promotion whose engine and whose verifying step are killed at the same moment: nothing has moved, it verifies again when it is resumed, and
+//! what was damaged meanwhile is found before a pointer moves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::promotion::{Estate, WITHOUT};
+use crate::support::home::EXE;
+use crate::support::process::{alive, kill};
+use crate::support::{Foreground, until, until_some};
+
+/// An engine whose next step that comes by the point stands still there; the step's process.
+fn stopped(e: &Estate, point: &str, id: &str) -> (Foreground, i32) {
+    e.qd(&["engine", "stop"]).expect(0);
+    let once = e.home.root().join(format!("still-{point}"));
+    let mut c = Command::new(EXE);
+    c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
+    c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_CRASH_SIGNAL", "STOP").env("QD_TEST_HOME", e.home.root());
+    let engine = Foreground::start(c);
+    until("the engine", || e.home.socket().exists());
+    if e.promotion()["state"] == "HALTED" {
+        e.qd(&["do", "promote-resume", id, "--reason", "again", "--confirm", id]).expect(0);
+    } else {
+        e.start(id).expect(0);
+    }
+    let pid = until_some(&format!("a step at {point}"), || std::fs::read_to_string(&once).ok()?.strip_prefix(point)?.trim().parse().ok());
+    (engine, pid)
+}
+
+/// A file below a directory, by its name.
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path());
+    entries.into_iter().find_map(|p| if p.is_dir() { find(&p, name) } else { p.ends_with(name).then_some(p) })
+}
+
+fn killed(e: &Estate, point: &str, id: &str) {
+    let (mut engine, step) = stopped(e, point, id);
+    kill(engine.pid());
+    kill(step);
+    engine.wait();
+    until("the end of the step", || !alive(step));
+    let row = e.until("HALTED");
+    assert_eq!((row["switched"].as_u64(), e.all_lead()), (Some(0), e.old.clone()), "{point}: {row}");
+    e.served();
+}
+
+#[test]
+fn engine_and_verify_killed_together_move_nothing_and_a_resume_verifies_anew() {
+    let e = Estate::new(WITHOUT, "");
+    let id = e.approved();
+    killed(&e, "verify.looked", &id);
+    killed(&e, "verify.told", &id);
+    killed(&e, "closure.judged", &id);
+    // A package of the candidate is cut while nobody looks: what was verified before the kill is not believed.
+    let candidate = e.promotion()["to"].as_str().unwrap().to_owned();
+    let package = find(&e.root("alder").join("snapshots").join(&candidate).join("base"), "base-2.rpm").unwrap();
+    let whole = std::fs::read(&package).unwrap();
+    std::fs::write(&package, &whole[..10]).unwrap();
+    e.qd(&["do", "promote-resume", &id, "--reason", "again", "--confirm", &id]).expect(0);
+    let row = until_some("the verify that finds it", || {
+        Some(e.promotion()).filter(|p| p["state"] == "HALTED" && p["detail"].as_str().is_some_and(|w| w.contains("of another size")))
+    });
+    assert_eq!(e.all_lead(), e.old, "{row}");
+    std::fs::write(&package, &whole).unwrap();
+    e.qd(&["do", "promote-resume", &id, "--reason", "mended", "--confirm", &id]).expect(0);
+    let row = e.until("IMAGING");
+    assert_eq!(e.all_lead(), vec![row["to"].as_str().unwrap().to_owned(); 3]);
+    e.served();
+    // The other way out of the same deaths.
+    e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]).expect(0);
+    e.until("ROLLED-BACK");
+    assert_eq!(e.all_lead(), e.old);
+    e.served();
+}
+
+#[test]
+fn what_died_at_its_verify_may_be_rolled_back_instead() {
+    let e = Estate::new(WITHOUT, "");
+    let id = e.approved();
+    killed(&e, "verify.told", &id);
+    e.qd(&["do", "promote-rollback", &id, "--reason", "not today", "--confirm", &id]).expect(0);
+    e.until("ROLLED-BACK");
+    assert_eq!(e.all_lead(), e.old);
+    e.served();
+}
