@@ -268,7 +268,7 @@ pub struct StepSummary {
 /// Something changed: a row of a table, by its id as people write it (`nightly#5`). The event stream re-reads the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// `runs`, `queue`, `locks`, `decisions` (by the run that they are about), `drain`.
+    /// `runs`, `queue`, `locks`, `decisions` (by the run that they are about), `drain`; `ends`, beside `runs`: the run has its verdict.
     pub table: &'static str,
     pub id: String,
 }

@@ -63,12 +63,12 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, mut req
         let (engine, caller, request) = (engine.clone(), caller.clone(), request.clone());
         blocking(move || Ok(judge(&engine, &caller, link, action, &request))).await?
     };
-    let (pass, subject) = match judged {
+    let (pass, subject, site) = match judged {
         Ok(found) => found,
         Err(e) => return Err(told(engine, &caller, action, &request.target, &request.reason, e).await),
     };
     if !ends(action) {
-        engine.configure().await?;
+        engine.configure(&site).await?;
     }
     tracing::info!(who = %caller.actor.name, uid = caller.actor.uid, action = action.id, target = %request.target, "asked");
     // On a task of its own: the server drops a request together with its connection, and a client that dies between the commit
@@ -139,7 +139,13 @@ fn ends(action: &Action) -> bool {
     action.id == "stop"
 }
 
-fn judge(engine: &Engine, caller: &Caller, link: Connection, action: &'static Action, request: &Do) -> Result<(Pass, Subject), ApiError> {
+fn judge(
+    engine: &Engine,
+    caller: &Caller,
+    link: Connection,
+    action: &'static Action,
+    request: &Do,
+) -> Result<(Pass, Subject, Arc<Site>), ApiError> {
     let site = match engine.site() {
         // A slip in a file must not keep the owner of an engine from ending it.
         Err(_) if engine.private && ends(action) => Arc::new(Site { second_person: SecondPerson::None, ..Site::default() }),
@@ -173,7 +179,7 @@ fn judge(engine: &Engine, caller: &Caller, link: Connection, action: &'static Ac
         }
         _ => e,
     })?;
-    Ok((pass, subject))
+    Ok((pass, subject, site))
 }
 
 /// Refuses where what the person saw when they pressed the key is not what is there now.

@@ -1,8 +1,11 @@
 //! The site as pipelines see it: what a file may name, and the pipelines of the site read and judged.
 
+use std::collections::BTreeMap;
+
 use crate::config::calendars;
 use crate::config::pipelines::{self, PipelineFile};
 use crate::config::{ConfigError, Dirs, Site};
+use crate::pipeline::calendar::Calendar;
 use crate::pipeline::catalog::{Catalog, Repo};
 use crate::pipeline::{Diagnostic, File, load, misnamed, outline};
 use crate::steps::catalog as steps;
@@ -36,12 +39,17 @@ pub fn catalog(site: &Site, pipelines: Vec<String>) -> Catalog {
 
 /// The catalogue of the site on disk.
 pub fn of_site(dirs: &Dirs, site: &Site, uid: u32) -> Result<Catalog, ConfigError> {
-    let mut catalog = catalog(site, pipelines::names(dirs, uid)?);
-    for name in calendars::names(dirs, uid)? {
+    let catalog = catalog(site, pipelines::names(dirs, uid)?);
+    Ok(Catalog { calendars: calendars_of(dirs, uid)?, ..catalog })
+}
+
+/// The site's calendars, each with why it cannot be read.
+pub fn calendars_of(dirs: &Dirs, uid: u32) -> Result<BTreeMap<String, Result<Calendar, String>>, ConfigError> {
+    let read = |name: String| {
         let calendar = calendars::read(dirs, &name, uid).map_err(|e| e.in_short());
-        catalog.calendars.insert(name, calendar);
-    }
-    Ok(catalog)
+        (name, calendar)
+    };
+    Ok(calendars::names(dirs, uid)?.into_iter().map(read).collect())
 }
 
 /// As [`of_site`], to be judged as of now: what only time decides is an error too.
@@ -88,18 +96,26 @@ pub struct Judged {
 
 /// Reads and judges one pipeline of the site.
 pub fn judge(dirs: &Dirs, name: &str, uid: u32, catalog: &Catalog) -> Result<Judged, ConfigError> {
-    let source = pipelines::read(dirs, name, uid)?;
-    // Only a file that builds others must know them; a key may stand in quotes.
-    let wider = source.text.contains("build").then(|| with_built(catalog.clone(), dirs, uid, &source.text));
+    Ok(judge_read(dirs, pipelines::read(dirs, name, uid)?, uid, catalog))
+}
+
+/// Judges a pipeline that was read.
+pub fn judge_read(dirs: &Dirs, source: PipelineFile, uid: u32, catalog: &Catalog) -> Judged {
+    let wider = may_build(&source.text).then(|| with_built(catalog.clone(), dirs, uid, &source.text));
     let catalog = wider.as_ref().unwrap_or(catalog);
     let path = source.path.display().to_string();
     let (mut file, mut diagnostics) = load(&source.text, &path, catalog);
-    if let Some(slip) = file.as_ref().and_then(|f| misnamed(f, name, &path)) {
+    if let Some(slip) = file.as_ref().and_then(|f| misnamed(f, &source.name, &path)) {
         diagnostics.push(slip);
         diagnostics.sort_by_key(|d| (d.line, d.column));
         file = None;
     }
-    Ok(Judged { source, file, diagnostics })
+    Judged { source, file, diagnostics }
+}
+
+/// Only a file that builds others must know them; a key may stand in quotes.
+pub fn may_build(text: &str) -> bool {
+    text.contains("build")
 }
 
 impl Judged {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::Instant;
 
 use super::model::Edit;
 use super::routes::blocking;
@@ -14,10 +16,13 @@ use crate::store::{RunsQuery, StoreError};
 
 /// Changes that make one set at most: a set is one event of the stream.
 const SET: usize = 256;
+/// Sets follow each other no faster, but for one that tells of an end: a matrix of a thousand cells is not read anew at each of them.
+const PACE: Duration = Duration::from_millis(25);
 
 /// Feeds the model until the engine stops.
 pub async fn feed(engine: Arc<Engine>) {
     let mut changes = engine.runner.subscribe();
+    let mut next = Instant::now();
     loop {
         let mut seen: BTreeSet<(&'static str, String)> = BTreeSet::new();
         let mut lagged = false;
@@ -35,6 +40,17 @@ pub async fn feed(engine: Arc<Engine>) {
                     seen.insert((c.table, c.id));
                 }
                 Err(TryRecvError::Lagged(_)) => lagged = true,
+                Err(TryRecvError::Empty) if Instant::now() < next && !seen.iter().any(|(table, _)| *table == "ends") => {
+                    tokio::select! {
+                        change = changes.recv() => match change {
+                            Ok(c) => drop(seen.insert((c.table, c.id))),
+                            Err(RecvError::Lagged(_)) => lagged = true,
+                            Err(RecvError::Closed) => break,
+                        },
+                        () = tokio::time::sleep_until(next) => break,
+                        () = engine.stopped() => return,
+                    }
+                }
                 Err(_) => break,
             }
         }
@@ -48,6 +64,7 @@ pub async fn feed(engine: Arc<Engine>) {
             }
             Err(e) => tracing::warn!("changes could not be read: {e}"),
         }
+        next = Instant::now() + PACE;
     }
 }
 

@@ -102,7 +102,13 @@ impl People for Machine {
 
     fn user(&self, uid: u32) -> Option<String> {
         let id = uid.to_string();
-        let known = self.lines("etc/passwd").into_iter().find(|f| f.get(2) == Some(&id)).and_then(|f| f.into_iter().next());
+        // Asked at every request: nothing of the other lines is kept.
+        let text = std::fs::read_to_string(self.root.join("etc/passwd")).unwrap_or_default();
+        let known = text.lines().find_map(|l| {
+            let mut fields = l.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == id).then(|| name.to_owned())
+        });
         let known = known.or_else(|| self.ask("getent", &["passwd", &id]).and_then(|l| l.split(':').next().map(str::to_owned)));
         known.filter(|n| !n.is_empty())
     }

@@ -24,6 +24,7 @@ mod limits;
 mod log;
 mod log_search;
 pub mod logging;
+mod memo;
 mod metrics;
 pub mod model;
 mod on_failure;

@@ -1,10 +1,10 @@
 //! From a pipeline's name to a frozen plan: read anew, judged, its parameters resolved against this site and its runs.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::catalog;
 use super::state::{Engine, from_config, from_store};
 use crate::api::ApiError;
 use crate::config::Site;
@@ -18,14 +18,14 @@ use crate::pipeline::{Diagnostic, FreezeCtx, freeze};
 use crate::store::{RunsQuery, Store};
 
 /// The plan of a pipeline of the site, with these parameters.
-pub fn of_pipeline(engine: &Engine, site: &Site, name: &str, given: &IndexMap<String, String>) -> Result<Plan, ApiError> {
+pub fn of_pipeline(engine: &Engine, site: &Arc<Site>, name: &str, given: &IndexMap<String, String>) -> Result<Plan, ApiError> {
     of_trigger(engine, site, name, given, None)
 }
 
 /// As [`of_pipeline`], set off by the end of a run.
 pub fn of_trigger(
     engine: &Engine,
-    site: &Site,
+    site: &Arc<Site>,
     name: &str,
     given: &IndexMap<String, String>,
     trigger: Option<&RunRef>,
@@ -37,8 +37,8 @@ pub fn of_trigger(
         ));
     }
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
-    let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
+    let catalog = engine.memo.catalog(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let judged = engine.memo.judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
     let Some(file) = &judged.file else {
         let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
         return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
@@ -121,7 +121,7 @@ fn below(path: &Path, roots: &[PathBuf]) -> bool {
 }
 
 /// The plan of a run that is made again: the same parameters, edited, and the file as it is now.
-pub fn of_replay(engine: &Engine, site: &Site, run: &RunRef, edits: &IndexMap<String, String>) -> Result<Plan, ApiError> {
+pub fn of_replay(engine: &Engine, site: &Arc<Site>, run: &RunRef, edits: &IndexMap<String, String>) -> Result<Plan, ApiError> {
     let before = frozen(engine, run)?;
     let mut given = before.parameters;
     given.extend(edits.iter().map(|(k, v)| (k.clone(), v.clone())));

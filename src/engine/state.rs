@@ -15,6 +15,7 @@ use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
 use super::lease::Leases;
 use super::logging::SecretFilter;
+use super::memo::Memo;
 use super::model::Model;
 use super::on_failure::Callers;
 use super::scheduler::Board;
@@ -39,6 +40,7 @@ pub struct Engine {
     pub store: Store,
     pub runner: Runner,
     pub model: Model,
+    pub memo: Memo,
     pub content: Arc<SiteContent>,
     pub filter: SecretFilter,
     pub secrets: Arc<FilteredSecrets>,
@@ -90,6 +92,7 @@ impl Engine {
             watch: p.watch,
             store: p.store,
             runner: p.runner,
+            memo: Memo::default(),
             content: p.content,
             filter: p.filter,
             secrets: p.secrets,
@@ -113,8 +116,7 @@ impl Engine {
     }
 
     /// Tells the runner what changed in the site file since it was told last.
-    pub async fn configure(&self) -> Result<(), ApiError> {
-        let site = self.site()?;
+    pub async fn configure(&self, site: &Site) -> Result<(), ApiError> {
         let wanted = (site.executors, site.locks.clone());
         let changed = match self.configured.lock() {
             Ok(mut last) if *last != wanted => {

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::state::{Engine, from_config};
-use super::{catalog, on_failure, plan, routes};
+use super::{on_failure, plan, routes};
 use crate::api::{ApiError, Code};
 use crate::config::Site;
 use crate::domain::actor::Actor;
@@ -25,6 +25,8 @@ use crate::store::{EndedRun, Note};
 const BATCH: usize = 100;
 /// Where an end could not be looked at (the site file is broken), the next try.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Looks follow each other no faster: of many runs that end in a row, those of one look are marked with one commit.
+const PACE: Duration = Duration::from_millis(50);
 /// Runs that set each other off in one chain; a longer one is a circle.
 const CHAIN: usize = 20;
 
@@ -32,6 +34,7 @@ const CHAIN: usize = 20;
 pub async fn follow(engine: Arc<Engine>) {
     let mut changes = engine.runner.subscribe();
     loop {
+        let pause = tokio::time::Instant::now() + PACE;
         let clean = sweep(&engine).await;
         let again = async {
             match clean {
@@ -43,7 +46,7 @@ pub async fn follow(engine: Arc<Engine>) {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(c) if c.table != "runs" => {}
+                    Ok(c) if c.table != "ends" => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => return,
                 },
@@ -51,6 +54,12 @@ pub async fn follow(engine: Arc<Engine>) {
                 () = engine.stopped() => return,
             }
         }
+        tokio::select! {
+            () = tokio::time::sleep_until(pause) => {}
+            () = engine.stopped() => return,
+        }
+        // Told of meanwhile: seen by the look that comes.
+        while changes.try_recv().is_ok() {}
     }
 }
 
@@ -69,17 +78,31 @@ async fn sweep(engine: &Arc<Engine>) -> bool {
                 return false;
             }
         };
+        let (mut quiet, mut failed) = (Vec::new(), false);
         for ended in waiting {
-            if let Err(e) = offer(engine, &ended).await {
-                tracing::error!(run = %ended.run, "its downstream pipelines wait: {e}");
-                return false;
+            match offer(engine, &ended).await {
+                Ok(Some(refused)) => quiet.push((ended, refused)),
+                Ok(None) => {}
+                Err(e) => {
+                    tracing::error!(run = %ended.run, "its downstream pipelines wait: {e}");
+                    failed = true;
+                    break;
+                }
             }
+        }
+        if let Err(e) = engine.store.all_offered(quiet).await {
+            tracing::error!("ends of runs cannot be marked as looked at: {e}");
+            return false;
+        }
+        if failed {
+            return false;
         }
     }
 }
 
-/// Starts what this end sets off, then marks it as looked at.
-async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
+/// Starts what this end sets off, then marks it as looked at. One that set off nothing is left to be marked with others: the refusals that go
+/// with its mark.
+async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<Option<Vec<Note>>, ApiError> {
     let (site, plans) = {
         let (engine, ended) = (engine.clone(), ended.clone());
         routes::blocking(move || {
@@ -96,7 +119,7 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
             Record { who, action: "run".into(), subject: subject.to_owned(), reason: reason.clone(), result, single_person: false };
         Note { at_us: engine.now_us(), record, decision: None }
     };
-    let mut refused = Vec::new();
+    let (mut refused, mut acted) = (Vec::new(), false);
     for (pipeline, plan) in plans {
         let cause = format!("upstream:{}:{}:{pipeline}", ended.run, ended.round);
         let refusal = match plan {
@@ -118,6 +141,7 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
                 };
                 match engine.runner.submit(submit).await.map_err(|e| super::act::from_runner(&e)) {
                     Ok(run) => {
+                        acted = true;
                         tracing::info!(upstream = %ended.run, %run, "upstream trigger");
                         None
                     }
@@ -136,28 +160,32 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<(), ApiError> {
         && let Some(argv) = site.on_failure.clone()
     {
         on_failure::start(engine.clone(), argv, ended.run.clone());
+        acted = true;
     }
-    engine.store.offered(ended, refused).await.map_err(|e| super::state::from_store(&e))
+    if !acted {
+        return Ok(Some(refused));
+    }
+    engine.store.offered(ended, refused).await.map(|()| None).map_err(|e| super::state::from_store(&e))
 }
 
 type Downstream = Vec<(String, Result<Plan, ApiError>)>;
 
 /// Pipelines that name this end, each with its plan or why it has none. Blocks.
-fn downstream(engine: &Engine, site: &Site, ended: &EndedRun) -> Result<Downstream, ApiError> {
+fn downstream(engine: &Engine, site: &Arc<Site>, ended: &EndedRun) -> Result<Downstream, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let catalog = engine.memo.catalog(dirs, site, uid).map_err(|e| from_config(&e))?;
     let stages = engine.store.stages(&ended.run).map_err(|e| super::state::from_store(&e))?;
     let verdict_of = |stage: &str| stages.iter().find(|s| s.name == stage).and_then(|s| s.verdict);
     let mut out = Vec::new();
     for name in &catalog.pipelines {
-        let file = match catalog::judge(dirs, name, uid, &catalog) {
-            Ok(j) => j.file,
+        let judged = match engine.memo.judge(dirs, name, uid, &catalog) {
+            Ok(judged) => judged,
             Err(e) => {
                 tracing::warn!("{e}");
-                None
+                continue;
             }
         };
-        let Some(file) = file else { continue };
+        let Some(file) = &judged.file else { continue };
         if file.triggers.iter().any(|t| fires(&t.kind, &ended.run.pipeline, ended.verdict, &verdict_of)) {
             out.push((name.clone(), plan::of_trigger(engine, site, name, &IndexMap::new(), Some(&ended.run))));
         }

@@ -104,6 +104,8 @@ pub struct StageNow {
     pub running: u32,
     pub locked: bool,
     pub outputs: BTreeMap<String, String>,
+    /// Its cells are runs of other pipelines.
+    pub builds: bool,
     /// It waits for people.
     pub wait: Option<Box<Wait>>,
 }
@@ -349,6 +351,7 @@ impl StageNow {
             running: 0,
             locked: false,
             outputs: BTreeMap::new(),
+            builds: stage.builds(),
             wait: None,
             cells,
         };

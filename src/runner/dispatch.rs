@@ -203,11 +203,16 @@ impl Dispatcher {
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
         // An end and the claim that follows from it are one commit.
         let mut turn = Some(self.store.gather());
+        // A task of ours that ended has changed nothing: what it found out comes as an event.
+        let (mut moved, mut wake) = (true, None);
         loop {
-            self.follow_clock();
-            self.pump();
+            if moved {
+                self.follow_clock();
+                self.pump();
+                wake = self.next_wake().map(|d| tokio::time::Instant::now() + d);
+            }
             drop(turn.take());
-            let wake = self.next_wake();
+            moved = true;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -223,7 +228,7 @@ impl Dispatcher {
                         }
                     }
                 }
-                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => moved = false,
                 () = sleep(wake), if wake.is_some() => self.tick(),
                 () = tokio::time::sleep_until(reconcile), if !self.open.is_empty() => {
                     reconcile = tokio::time::Instant::now() + RECONCILE;
@@ -402,6 +407,9 @@ impl Dispatcher {
         if was != state || state == RunState::Queued {
             changes.push(Change { table: "queue", id: name.to_string() });
         }
+        if effects.iter().any(|e| matches!(e, Effect::Ended(_))) {
+            changes.push(Change { table: "ends", id: name.to_string() });
+        }
         if ops.iter().any(|o| matches!(o, Op::Lock { .. } | Op::Unlock { .. })) {
             changes.push(Change { table: "locks", id: String::new() });
         }
@@ -553,9 +561,9 @@ fn due_us(r: &ActiveRun, now: &Now) -> Option<i64> {
     [retry, limit, r.expires_us(now), r.child_limit_us(now)].into_iter().flatten().min()
 }
 
-async fn sleep(wake: Option<Duration>) {
+async fn sleep(wake: Option<tokio::time::Instant>) {
     match wake {
-        Some(d) => tokio::time::sleep(d).await,
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

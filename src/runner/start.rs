@@ -114,7 +114,7 @@ impl Dispatcher {
         };
         // Without a free executor only those that ask people can move: thousands may wait.
         let full = busy.len() >= cfg.executors.max(1);
-        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i) || r.plan.stages[i].builds()));
+        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i) || r.stages[i].builds));
         queue::decide(&site, runs.map(|r| r.view(explain)), explain)
     }
 

@@ -72,7 +72,7 @@ impl Dispatcher {
         let ops = closing(&u, self.now().us);
         self.held.retain(|h| h.run_id != id);
         let change = |table| Change { table, id: name.to_string() };
-        self.commit(ops, vec![change("runs"), change("queue"), Change { table: "locks", id: String::new() }]);
+        self.commit(ops, vec![change("runs"), change("ends"), change("queue"), Change { table: "locks", id: String::new() }]);
         tracing::info!(run = %name, "a run whose plan cannot be read was cancelled");
         if let Some(p) = u.row.parent.filter(|p| p.wait) {
             let detail = "its plan could not be read".to_owned();

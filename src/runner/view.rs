@@ -21,6 +21,8 @@ impl ActiveRun {
             if self.hold.is_some() || !matches!(now.state, StageState::Ready | StageState::Running) || (now.ready.is_empty() && !asks) {
                 continue;
             }
+            // Of a thousand cells that are commands, none is looked at.
+            let children = if now.builds { now.cells.iter().filter(|c| c.state == CellState::Child).count() as u32 } else { 0 };
             let touches = matches!(plan.kind, StageKind::Work) && !(plan.reads.is_empty() && plan.writes.is_empty());
             stages.push(StageView {
                 stage: i as u32,
@@ -28,8 +30,8 @@ impl ActiveRun {
                 holds: now.locked || now.state == StageState::Running,
                 locks: &plan.locks,
                 post: !matches!(plan.kind, StageKind::Work),
-                builds: plan.builds(),
-                running: now.running + now.cells.iter().filter(|c| c.state == CellState::Child).count() as u32,
+                builds: now.builds,
+                running: now.running + children,
                 max_parallel: plan.max_parallel,
                 ready: &now.ready,
                 asks,

@@ -109,9 +109,10 @@ impl Store {
     /// Ended runs that upstream triggers have not looked at yet, oldest first.
     pub fn unoffered(&self, limit: usize) -> Result<Vec<EndedRun>, StoreError> {
         self.read(move |c| {
+            // A limit that is bound and no expression has SQLite plan the statement anew at every question.
             let mut s = c.prepare_cached(
                 "SELECT r.id, r.pipeline, r.number, u.round, r.verdict, r.ended_us FROM unoffered u JOIN run r ON r.id = u.run_id
-                 WHERE r.state = 'done' ORDER BY r.ended_us, r.id LIMIT ?1",
+                 WHERE r.state = 'done' ORDER BY r.ended_us, r.id LIMIT (SELECT ?1)",
             )?;
             let rows = s.query_map([limit], |r| {
                 Ok(EndedRun {
@@ -128,13 +129,22 @@ impl Store {
 
     /// Marks an ended run as looked at, after its downstream runs are durable, with the entries of those that were refused. Safe to repeat.
     pub async fn offered(&self, ended: &EndedRun, refused: Vec<Note>) -> Result<(), StoreError> {
-        let (id, round) = (ended.id, ended.round);
+        self.all_offered(vec![(ended.clone(), refused)]).await
+    }
+
+    /// As `offered`, of several at once.
+    pub async fn all_offered(&self, all: Vec<(EndedRun, Vec<Note>)>) -> Result<(), StoreError> {
+        if all.is_empty() {
+            return Ok(());
+        }
         self.write(move |tx: &Transaction<'_>| {
-            let n = tx.execute("DELETE FROM unoffered WHERE run_id = ?1 AND round = ?2", params![id, round])?;
-            match n {
-                0 => Ok(()),
-                _ => refused.into_iter().try_for_each(|note| audit::seal(tx, note).map(|_| ())),
+            for (ended, refused) in all {
+                let mut s = tx.prepare_cached("DELETE FROM unoffered WHERE run_id = ?1 AND round = ?2")?;
+                if s.execute(params![ended.id, ended.round])? > 0 {
+                    refused.into_iter().try_for_each(|note| audit::seal(tx, note).map(|_| ()))?;
+                }
             }
+            Ok(())
         })
         .await
     }
