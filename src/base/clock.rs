@@ -1,5 +1,6 @@
 //! Wall time, boot time and boot identity, behind one trait so that tests can turn the hands.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
@@ -34,7 +35,13 @@ impl Clock for SystemClock {
     }
 
     fn boot_id(&self) -> String {
-        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
+        // No process lives through a boot.
+        static KNOWN: OnceLock<String> = OnceLock::new();
+        if let Some(known) = KNOWN.get() {
+            return known.clone();
+        }
+        let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default();
+        if read.is_empty() { read } else { KNOWN.get_or_init(|| read).clone() }
     }
 }
 

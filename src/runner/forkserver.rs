@@ -1,4 +1,5 @@
-//! The engine's end of the forkserver: keeps one running, sends it orders, hands each order its two answers (forked, ended).
+//! The engine's end of the forkserver and of the lines of its shims: keeps a forkserver running, sends orders, and keeps shims at hand that
+//! have ended an attempt and take another.
 //!
 //! Nothing rests on it: where none can be kept running, shims are started by exec. One that dies takes no shim with it.
 
@@ -8,7 +9,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt, Interest};
@@ -17,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::launch::inherited;
-use super::shim::forkserver::{ROOM, Reply, WORD, encode_order};
+use super::shim::forkserver::{Ended, ROOM, Reply, WORD, encode_order};
 
 /// Orders in flight to the keeper; more wait.
 const ORDERS: usize = 64;
@@ -25,19 +27,93 @@ const ORDERS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So many forkservers in a row that forked nothing, and there will be none.
 const ATTEMPTS: u32 = 3;
+/// Shims at hand at most; each holds a megabyte or two.
+const IDLE: usize = 8;
+/// They go when nobody needed them for so long.
+const IDLE_FOR: Duration = Duration::from_secs(60);
 
-/// A handle on the keeper. The forkserver ends with the last one.
+/// A handle on the keeper. The forkserver ends with the last one, and so do shims that wait for an order.
 #[derive(Debug, Clone)]
 pub struct Forkserver {
     orders: mpsc::Sender<Order>,
+    idle: Arc<Idle>,
 }
 
-/// A shim that was forked.
+/// A shim that was forked, or has taken another attempt.
 #[derive(Debug)]
 pub struct Forked {
     pub pid: i32,
-    /// Its exit code, `None` for a signal; an error where the forkserver died first.
-    pub ended: oneshot::Receiver<Option<i32>>,
+    line: Option<Line>,
+    idle: Arc<Idle>,
+}
+
+/// The engine's end of the line of a shim; the shim ends when it closes, after its attempt if it has one.
+#[derive(Debug)]
+struct Line {
+    pid: i32,
+    socket: UnixStream,
+    /// One of [`Idle::alive`].
+    _counted: Arc<()>,
+}
+
+/// Shims that wait for an order, and since when; the one that came last is warmest.
+#[derive(Debug, Default)]
+struct Idle {
+    lines: Mutex<Vec<(Instant, Line)>>,
+    /// Shared by every line, also those of shims at work.
+    alive: Arc<()>,
+}
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Line)>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Line> {
+        self.lock().pop().map(|(_, line)| line)
+    }
+
+    fn put(&self, line: Line) {
+        let mut all = self.lock();
+        all.push((Instant::now(), line));
+        if all.len() > IDLE {
+            all.remove(0);
+        }
+    }
+
+    /// Lets those go that nobody needed for long; whether any shim is left, waiting or at work.
+    fn prune(&self) -> bool {
+        self.lock().retain(|(since, _)| since.elapsed() < IDLE_FOR);
+        Arc::strong_count(&self.alive) > 1
+    }
+}
+
+impl Line {
+    /// Orders the next attempt. An error: it is of no use any more.
+    fn order(&self, dir: &Path) -> io::Result<()> {
+        let bytes = encode_order(0, dir);
+        // It waits for nothing else, so there is room for a whole order.
+        match rustix::net::send(&self.socket, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)? {
+            n if n == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+}
+
+impl Forked {
+    /// Resolves when its attempt has ended, with the exit code; `None` where it was killed. May be dropped and asked again.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let line = self.line.as_mut()?;
+        let mut byte = [0u8; 1];
+        let read = line.socket.read(&mut byte).await;
+        let line = self.line.take()?;
+        let Ok(1) = read else { return None };
+        let end = Ended::decode(byte[0]);
+        if end.more {
+            self.idle.put(line);
+        }
+        Some(end.code.into())
+    }
 }
 
 /// Why there is no forked shim.
@@ -51,34 +127,44 @@ pub enum ForkError {
     Unknown(&'static str),
 }
 
+type Answer = oneshot::Sender<Result<i32, ForkError>>;
+
 #[derive(Debug)]
 struct Order {
     dir: PathBuf,
+    line: OwnedFd,
     secrets: Option<OwnedFd>,
-    answer: oneshot::Sender<Result<Forked, ForkError>>,
-}
-
-/// An order that was sent.
-struct Sent {
-    answer: Option<oneshot::Sender<Result<Forked, ForkError>>>,
-    ended: Option<oneshot::Sender<Option<i32>>>,
+    answer: Answer,
 }
 
 impl Forkserver {
     /// Starts one from `exe` at once, so that the first step does not wait for it. Needs a tokio runtime.
     pub fn start(exe: PathBuf) -> Self {
         let (orders, inbox) = mpsc::channel(ORDERS);
-        tokio::spawn(keep(exe, inbox));
-        Self { orders }
+        let idle = Arc::new(Idle::default());
+        tokio::spawn(keep(exe, inbox, idle.clone()));
+        Self { orders, idle }
     }
 
-    /// Has a shim forked for the attempt in `dir`; `secrets` becomes its standard input.
+    /// Has a shim for the attempt in `dir`, one that waits or a new one; `secrets` becomes its standard input, and always that of a new one.
     pub async fn fork(&self, dir: &Path, secrets: Option<OwnedFd>) -> Result<Forked, ForkError> {
-        let (answer, answered) = oneshot::channel();
+        let forked = |line: Line| Forked { pid: line.pid, line: Some(line), idle: self.idle.clone() };
+        if secrets.is_none() {
+            // One that died a moment ago, the order in its hand, is seen by its line: it never started.
+            while let Some(line) = self.idle.take() {
+                if line.order(dir).is_ok() {
+                    return Ok(forked(line));
+                }
+            }
+        }
         let gone = || ForkError::Not(io::Error::other("there is none"));
-        self.orders.send(Order { dir: dir.to_owned(), secrets, answer }).await.map_err(|_| gone())?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(ForkError::Not)?;
+        ours.set_nonblocking(true).map_err(ForkError::Not)?;
+        let socket = UnixStream::from_std(ours).map_err(ForkError::Not)?;
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(Order { dir: dir.to_owned(), line: theirs.into(), secrets, answer }).await.map_err(|_| gone())?;
         match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => answer.map(|pid| forked(Line { pid, socket, _counted: self.idle.alive.clone() })),
             Ok(Err(_)) => Err(ForkError::Unknown("it ended")),
             Err(_) => Err(ForkError::Unknown("it does not react")),
         }
@@ -86,7 +172,7 @@ impl Forkserver {
 }
 
 /// Keeps a forkserver running until nobody can order any more, or until it proves useless.
-async fn keep(exe: PathBuf, mut orders: mpsc::Receiver<Order>) {
+async fn keep(exe: PathBuf, mut orders: mpsc::Receiver<Order>, idle: Arc<Idle>) {
     let mut useless = 0;
     while useless < ATTEMPTS {
         let mut one = match One::start(&exe) {
@@ -97,7 +183,7 @@ async fn keep(exe: PathBuf, mut orders: mpsc::Receiver<Order>) {
                 continue;
             }
         };
-        let end = one.serve(&mut orders).await;
+        let end = one.serve(&mut orders, &idle).await;
         useless = if one.forked { 0 } else { useless + 1 };
         if end.is_ok() {
             return;
@@ -117,7 +203,8 @@ async fn keep(exe: PathBuf, mut orders: mpsc::Receiver<Order>) {
 struct One {
     child: Child,
     socket: UnixStream,
-    sent: HashMap<u64, Sent>,
+    /// Orders without an answer.
+    sent: HashMap<u64, Answer>,
     next: u64,
     forked: bool,
 }
@@ -133,8 +220,10 @@ impl One {
     }
 
     /// `Ok` when nobody can order any more; an error when this process is of no use any more.
-    async fn serve(&mut self, orders: &mut mpsc::Receiver<Order>) -> io::Result<()> {
+    async fn serve(&mut self, orders: &mut mpsc::Receiver<Order>, idle: &Idle) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(Reply::SIZE * 64);
+        // Nothing wakes an engine that has no shims at hand.
+        let mut waiting = false;
         loop {
             tokio::select! {
                 read = self.socket.read_buf(&mut bytes) => {
@@ -148,7 +237,9 @@ impl One {
                 order = orders.recv() => {
                     let Some(order) = order else { return Ok(()) };
                     self.send(order).await?;
+                    waiting = true;
                 }
+                () = tokio::time::sleep(IDLE_FOR / 2), if waiting => waiting = idle.prune(),
             }
         }
     }
@@ -159,8 +250,9 @@ impl One {
         let mut left = &bytes[..];
         let result: io::Result<()> = tokio::time::timeout(PATIENCE, async {
             while !left.is_empty() {
-                let secrets = order.secrets.as_ref().filter(|_| left.len() == bytes.len());
-                let n = self.socket.async_io(Interest::WRITABLE, || send_with(&self.socket, left, secrets)).await?;
+                let first = left.len() == bytes.len();
+                let with: Vec<_> = [Some(&order.line), order.secrets.as_ref()].into_iter().flatten().filter(|_| first).collect();
+                let n = self.socket.async_io(Interest::WRITABLE, || send_with(&self.socket, left, &with)).await?;
                 left = &left[n..];
             }
             Ok(())
@@ -169,7 +261,7 @@ impl One {
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match result {
             Ok(()) => {
-                self.sent.insert(self.next, Sent { answer: Some(order.answer), ended: None });
+                self.sent.insert(self.next, order.answer);
                 Ok(())
             }
             // Half an order forks nothing, and the stream behind it is of no use.
@@ -182,34 +274,24 @@ impl One {
 
     fn take(&mut self, bytes: &[u8; Reply::SIZE]) {
         let Some((number, reply)) = Reply::decode(bytes) else { return };
-        match reply {
+        // Nobody waits for it any more: the shim is found by its directory.
+        let Some(answer) = self.sent.remove(&number) else { return };
+        let _ = answer.send(match reply {
             Reply::Forked(pid) => {
                 self.forked = true;
-                if let Some(sent) = self.sent.get_mut(&number) {
-                    let (tell, ended) = oneshot::channel();
-                    sent.ended = Some(tell);
-                    // Nobody waits for it any more: the shim is found by its directory.
-                    let _ = sent.answer.take().map(|a| a.send(Ok(Forked { pid, ended })));
-                }
+                Ok(pid)
             }
-            Reply::Failed(errno) => {
-                let answer = self.sent.remove(&number).and_then(|s| s.answer);
-                let _ = answer.map(|a| a.send(Err(ForkError::Not(io::Error::from_raw_os_error(errno)))));
-            }
-            Reply::Ended(code) => {
-                let ended = self.sent.remove(&number).and_then(|s| s.ended);
-                let _ = ended.map(|e| e.send(code));
-            }
-        }
+            Reply::Failed(errno) => Err(ForkError::Not(io::Error::from_raw_os_error(errno))),
+        });
     }
 }
 
-fn send_with(socket: &UnixStream, bytes: &[u8], secrets: Option<&OwnedFd>) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+fn send_with(socket: &UnixStream, bytes: &[u8], descriptors: &[&OwnedFd]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut with = SendAncillaryBuffer::new(&mut space);
-    let fds = secrets.map(|s| [s.as_fd()]);
-    if let Some(fds) = &fds {
-        with.push(SendAncillaryMessage::ScmRights(fds));
+    let fds: Vec<_> = descriptors.iter().map(|d| d.as_fd()).collect();
+    if !fds.is_empty() {
+        with.push(SendAncillaryMessage::ScmRights(&fds));
     }
     Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut with, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
 }

@@ -11,11 +11,10 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::attempt::AttemptError;
-use super::forkserver::{ForkError, Forkserver};
+use super::forkserver::{ForkError, Forked, Forkserver};
 use super::scope;
 use crate::base::crash;
 
@@ -44,16 +43,16 @@ pub struct Spawned {
 #[derive(Debug)]
 enum End {
     Child(Child),
-    Forked(oneshot::Receiver<Option<i32>>),
+    Forked(Forked),
 }
 
 impl Spawned {
-    /// Resolves when the shim has ended, with its exit code. Where a forkserver ended first, it resolves then, without one: the shim may
-    /// live. The verdict is in the directory, not here: call [`observe`](super::attempt::observe).
+    /// Resolves when the shim has ended, or its attempt where it goes on to another, with the exit code; without one where it was killed.
+    /// The verdict is in the directory, not here: call [`observe`](super::attempt::observe).
     pub async fn wait(&mut self) -> io::Result<Option<i32>> {
         match &mut self.end {
             End::Child(child) => Ok(child.wait().await?.code()),
-            End::Forked(ended) => Ok(ended.await.unwrap_or(None)),
+            End::Forked(forked) => Ok(forked.ended().await),
         }
     }
 }
@@ -128,7 +127,7 @@ async fn fork(forkserver: &Forkserver, dir: &Path, secrets: &[(String, Zeroizing
     if let Some(pipe) = ours {
         hand_over(pipe, secrets).await.map_err(Fork::Failed)?;
     }
-    Ok(Spawned { pid: forked.pid, end: End::Forked(forked.ended) })
+    Ok(Spawned { pid: forked.pid, end: End::Forked(forked) })
 }
 
 fn secrets_pipe() -> io::Result<(OwnedFd, pipe::Sender)> {

@@ -474,6 +474,12 @@ fn strike(estate: &mut Estate, target: Target, token: &str, client: Option<&mut 
                 None => *processes_with(&attempt.dir.to_string_lossy()).iter().find(|p| command_line(**p).contains(" shim "))?,
             };
             estate.hit.insert(attempt.id.clone());
+            // A shim may have ended this attempt a moment ago and have begun another: stopped first, it says which one is hit.
+            if let Some(p) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(p, rustix::process::Signal::STOP);
+                wait(Duration::from_secs(1), || (stopped(pid) || !alive(pid)).then_some(()));
+            }
+            estate.hit.extend(attempt_of_shim(pid));
             kill(pid);
         }
         Target::Step => return kill_step_of(estate, &list, rng).then_some(doing),

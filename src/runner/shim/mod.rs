@@ -15,10 +15,14 @@ pub mod secrets;
 mod status;
 mod supervise;
 mod sweep;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+
+use crate::base::sys;
+use run::Kept;
 
 /// The command was refused and never ran; `refused` in the directory says why. The engine may try again.
 pub const NOT_STARTED: u8 = 75;
@@ -31,22 +35,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     match args.as_slice() {
         [word, _room] if word == forkserver::WORD => match forkserver::serve() {
-            Ok(Some(dir)) => supervise(&dir),
+            Ok(Some(forked)) => worker::serve(forked),
             Ok(None) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        [dir] if Path::new(dir).is_absolute() => supervise(Path::new(dir)),
+        [dir] if Path::new(dir).is_absolute() => {
+            // Nothing of the engine's may stay open here: its sockets, its database, its pipes. Standard input may bring the secrets.
+            sys::close_from(3);
+            ExitCode::from(attempt(Path::new(dir), &mut Kept::default()).0)
+        }
         _ => ExitCode::from(2),
     }
 }
 
-fn supervise(dir: &Path) -> ExitCode {
-    match run::run(dir) {
-        Ok(()) => ExitCode::SUCCESS,
+/// Supervises one attempt. The exit code, and whether nothing of it is left in this process or behind it.
+fn attempt(dir: &Path, kept: &mut Kept) -> (u8, bool) {
+    match run::run(dir, kept) {
+        Ok(clean) => (0, clean),
         Err(run::Refused { why, no_room }) => {
             // As good as it gets: on a full disk this fails too.
             let _ = std::fs::write(dir.join(crate::domain::attempt::file::REFUSED), why);
-            ExitCode::from(if no_room { NO_ROOM } else { NOT_STARTED })
+            (if no_room { NO_ROOM } else { NOT_STARTED }, false)
         }
     }
 }

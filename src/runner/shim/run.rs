@@ -37,11 +37,22 @@ fn refuse<'a>(what: &'a str) -> impl FnOnce(io::Error) -> Refused + 'a {
     move |e| Refused { why: format!("{what}: {e}"), no_room: matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) }
 }
 
-/// Supervises the attempt in `dir` to its end. `Ok` once `status.json` is durable.
-pub fn run(dir: &Path) -> Result<(), Refused> {
+/// What a process finds out and makes once, however many attempts it serves.
+#[derive(Default)]
+pub struct Kept {
+    /// Where attempts' cgroups are made, and what they are then held by.
+    cgroups: Option<(PathBuf, Containment)>,
+    /// For output on its way.
+    buffer: Vec<u8>,
+}
+
+/// A log up to this size leaves the process as small as it was.
+const SMALL_LOG: u64 = 1 << 20;
+
+/// Supervises the attempt in `dir` to its end. `Ok` once `status.json` is durable: whether nothing of the attempt is left, neither in this
+/// process nor behind it.
+pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
     crash::point("shim.begin");
-    // Nothing of the engine's may stay open here: its sockets, its database, its pipes. Standard input may bring the secrets.
-    sys::close_from(3);
     // Fails for a group leader, as when tried by hand from a shell: no reason to stop.
     let _ = rustix::process::setsid();
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
@@ -105,7 +116,7 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
     crash::point("shim.prepared");
 
     let pipes = Pipes::new().map_err(refuse("cannot make pipes"))?;
-    let cgroup = OwnCgroup::make(&spec);
+    let cgroup = OwnCgroup::make(&spec, &mut kept.cgroups);
     let cgroup_dir = cgroup.as_ref().and_then(|c| std::fs::File::open(&c.dir).ok());
     let held = Held {
         path: &ready.path,
@@ -168,6 +179,7 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
         signals: &signals,
         clock: &clock,
         output: Output::new(log, masker),
+        buffer: std::mem::take(&mut kept.buffer),
         started_us,
     };
     // The loop only fails when the kernel refuses to poll; the sweep below then ends the step, and the verdict names the reason.
@@ -194,6 +206,7 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
     .run();
     crash::point("shim.swept");
     supervisor.drain_rest();
+    kept.buffer = std::mem::take(&mut supervisor.buffer);
     let totals = supervisor.output.finish(stamp(&clock));
     let masker = supervisor.output.masker;
     let oom = cgroup.as_ref().is_some_and(|c| contain::saw_oom_kill(&c.dir));
@@ -206,16 +219,20 @@ pub fn run(dir: &Path) -> Result<(), Refused> {
         end.detail = masker.text(&end.detail);
     }
     crash::point("shim.scrubbed");
+    let undisturbed = end.why.is_none() && end.setup.is_none() && !end.unkillable && swept.leader.is_some() && swept.left.is_empty();
+    let small = totals.kept.saturating_add(totals.dropped) <= SMALL_LOG;
+    let clean = undisturbed && small && spec.secrets.is_empty() && !spec.daemon_allowed;
     let verdict = status::of(&spec, status::Facts { started_us, end, swept, oom, totals }, &masker, &clock);
     status::write(&status_file, &verdict).map_err(refuse("cannot write status.json"))?;
     crash::point("shim.done");
-    Ok(())
+    Ok(clean)
 }
 
 /// The verdict of a command that was not run, without a start.
-fn not_run(spec: &Spec, file: &StatusFile, mut log: LogFile, by: EndedBy, detail: String, clock: &dyn Clock) -> Result<(), Refused> {
+fn not_run(spec: &Spec, file: &StatusFile, mut log: LogFile, by: EndedBy, detail: String, clock: &dyn Clock) -> Result<bool, Refused> {
     let totals = log.finish(stamp(clock));
-    status::write(file, &status::not_run(spec, by, detail, totals, clock)).map_err(refuse("cannot write status.json"))
+    status::write(file, &status::not_run(spec, by, detail, totals, clock)).map_err(refuse("cannot write status.json"))?;
+    Ok(false)
 }
 
 /// Takes back a half-written start: the child at the gate leaves, and the evidence goes. An error: it may still be there.
@@ -276,12 +293,19 @@ struct OwnCgroup {
 }
 
 impl OwnCgroup {
-    fn make(spec: &Spec) -> Option<Self> {
+    fn make(spec: &Spec, known: &mut Option<(PathBuf, Containment)>) -> Option<Self> {
+        let name = contain::cgroup_name(&spec.attempt, spec.fence);
+        let make = |(parent, containment): &(PathBuf, Containment)| {
+            Some(Self { dir: contain::make(parent, &name).ok()?, containment: *containment })
+        };
+        // What worked last time; where somebody has moved this process or taken the directory away, it is looked for again.
+        if let Some(made) = known.as_ref().and_then(make) {
+            return Some(made);
+        }
         let probes = contain::probe_cgroup(&rustix::system::uname().release().to_string_lossy());
         let containment = contain::choose(&probes);
-        let parent = probes.cgroup2.filter(|_| containment != Containment::Subreaper)?;
-        let dir = contain::make(&parent, &contain::cgroup_name(&spec.attempt, spec.fence)).ok()?;
-        Some(Self { dir, containment })
+        *known = probes.cgroup2.filter(|_| containment != Containment::Subreaper).map(|parent| (parent, containment));
+        known.as_ref().and_then(make)
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Supervisor<'a> {
     pub signals: &'a OwnedFd,
     pub clock: &'a dyn Clock,
     pub output: Output,
+    /// For output on its way from the pipe; kept, so that its memory is touched only as far as there is output.
+    pub buffer: Vec<u8>,
     /// When the gate opened, boot µs.
     pub started_us: u64,
 }
@@ -133,9 +135,8 @@ impl Supervisor<'_> {
             journal_full: false,
             terms: 0,
         };
-        let mut buf = vec![0u8; CHUNK];
         loop {
-            self.read_output(&mut buf, &mut t, &mut ladder, &mut end);
+            self.read_output(&mut t, &mut ladder, &mut end);
             let now = self.clock.boot_us();
             if t.ended_at.is_none() && sweep::has_ended(self.leader) {
                 t.ended_at = Some(now);
@@ -170,26 +171,37 @@ impl Supervisor<'_> {
 
     /// What is still in the pipe after the sweep, without waiting.
     pub fn drain_rest(&mut self) {
-        let mut buf = vec![0u8; CHUNK];
         // Bounded: a daemon that may stay could write for ever. The pipe itself holds less than this.
         for _ in 0..CHUNKS_A_TURN {
-            let Some(pipe) = &self.pipe else { return };
-            match rustix::io::read(pipe, &mut buf) {
-                Ok(n) if n > 0 => self.output.push(&buf[..n], stamp(self.clock)),
+            if self.pipe.is_none() {
+                return;
+            }
+            match self.read_chunk() {
+                Ok(n) if n > 0 => self.output.push(&self.buffer, stamp(self.clock)),
                 Err(rustix::io::Errno::INTR) => {}
                 _ => self.pipe = None,
             }
         }
     }
 
-    fn read_output(&mut self, buf: &mut [u8], t: &mut Times, ladder: &mut Ladder, end: &mut End) {
+    /// What the pipe holds, at most one chunk, into the buffer; 0 at its end, and where there is none any more.
+    fn read_chunk(&mut self) -> rustix::io::Result<usize> {
+        let Some(pipe) = &self.pipe else { return Ok(0) };
+        self.buffer.clear();
+        self.buffer.reserve_exact(CHUNK);
+        rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.buffer))
+    }
+
+    fn read_output(&mut self, t: &mut Times, ladder: &mut Ladder, end: &mut End) {
         for _ in 0..CHUNKS_A_TURN {
-            let Some(pipe) = &self.pipe else { return };
-            match rustix::io::read(pipe, &mut *buf) {
+            if self.pipe.is_none() {
+                return;
+            }
+            match self.read_chunk() {
                 Ok(0) => self.pipe = None,
-                Ok(n) => {
+                Ok(_) => {
                     let now = stamp(self.clock);
-                    self.output.push(&buf[..n], now);
+                    self.output.push(&self.buffer, now);
                     t.active_us = now.boot_us;
                     t.pause_at = self.output.stream.waits().then_some(now.boot_us + PAUSE_US);
                     if self.spec.log.kill_on_limit && self.output.log.over_limit() && ladder.why().is_none() && t.ended_at.is_none() {
