@@ -36,7 +36,11 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             let site = ctx.site_to_look(out)?;
             let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
             ask_at(ctx, &site, &Request::new("stop", "", c.consent), Start::Never)?;
-            wait_for_end(&status)
+            wait_for_end(&status)?;
+            if out.json {
+                out.value(&serde_json::json!({"message": format!("the engine (pid {}) has ended", status.pid)}));
+            }
+            Ok(())
         }
         Command::Drain { off, until_idle, deadline, consent } => {
             // Who only waits asks for nothing that is already so.

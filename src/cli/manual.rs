@@ -9,7 +9,7 @@ use super::out::Out;
 pub fn completions(out: &Out, shell: clap_complete::Shell) -> Outcome {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "quarterdeck", &mut text);
-    out.raw(&text);
+    print(out, &text);
     Ok(())
 }
 
@@ -29,6 +29,15 @@ pub fn man(out: &Out) -> Outcome {
         text.extend(format!(".SH \"QUARTERDECK {}\"\n", sub.get_name().to_uppercase()).into_bytes());
         text.extend(part.into_bytes());
     }
-    out.raw(&text);
+    print(out, &text);
     Ok(())
+}
+
+/// As it is, or as the one value that `--json` promises.
+fn print(out: &Out, text: &[u8]) {
+    if out.json {
+        out.value(&serde_json::json!({"text": String::from_utf8_lossy(text)}));
+    } else {
+        out.raw(text);
+    }
 }

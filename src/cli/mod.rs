@@ -217,6 +217,24 @@ fn in_two(text: &str) -> (String, String) {
     (message, help)
 }
 
+/// Where a command was missing or unknown: the words before it, and the commands that there are. Clap says how to use the one above.
+fn commands(said: &str) -> (String, String) {
+    let used = said.lines().find_map(|l| l.trim_start().strip_prefix("Usage: ")).unwrap_or_default();
+    let root = Cli::command();
+    let (mut at, mut path) = (&root, root.get_name().to_owned());
+    for word in used.split_whitespace().skip(1) {
+        match at.find_subcommand(word) {
+            Some(below) => {
+                at = below;
+                path = format!("{path} {word}");
+            }
+            None => break,
+        }
+    }
+    let names: Vec<&str> = at.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
+    (path, format!("commands: {}", names.join(" ")))
+}
+
 /// Help and version are results; everything else that clap says is wrong use. An unknown command is told which ones exist.
 fn usage(e: &clap::Error) -> ExitCode {
     let wrong = e.use_stderr();
@@ -226,19 +244,24 @@ fn usage(e: &clap::Error) -> ExitCode {
         out.raw(e.render().to_string().as_bytes());
         return ExitCode::SUCCESS;
     }
-    let mut help = String::new();
-    if matches!(e.kind(), ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand) {
-        let command = Cli::command();
-        let names: Vec<&str> = command.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
-        help = format!("commands: {}", names.join(" "));
-    }
+    let said = e.render().to_string();
     if json {
-        let (message, told) = in_two(&e.render().to_string());
-        return end(&out, Err(Failure::bad(message, if help.is_empty() { told } else { help })));
+        let (message, help) = in_two(&said);
+        return end(
+            &out,
+            Err(match e.kind() {
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                    let (used, all) = commands(&said);
+                    Failure::bad(format!("`{used}` needs a command"), all)
+                }
+                ErrorKind::InvalidSubcommand => Failure::bad(message, commands(&said).1),
+                _ => Failure::bad(message, help),
+            }),
+        );
     }
-    out.note(e.render().to_string().trim_end());
+    out.note(said.trim_end());
     if e.kind() == ErrorKind::InvalidSubcommand {
-        out.note(&format!("\n{help}"));
+        out.note(&format!("\n{}", commands(&said).1));
     }
     ExitCode::from(2)
 }
@@ -246,6 +269,16 @@ fn usage(e: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_commands_that_are_named_are_those_of_the_place() {
+        let said = |words: &[&str]| commands(&Cli::try_parse_from(words).unwrap_err().render().to_string());
+        assert!(said(&["quarterdeck", "frobnicate"]).1.starts_with("commands: actions approve cancel"));
+        let engine = ("quarterdeck engine".to_owned(), "commands: run start status stop drain".to_owned());
+        assert_eq!(said(&["quarterdeck", "--state-dir", "run", "engine", "strat"]), engine);
+        assert_eq!(said(&["quarterdeck", "engine"]), engine);
+        assert_eq!(said(&["quarterdeck", "demo", "advanc"]).1, "commands: advance as");
+    }
 
     #[test]
     fn wrong_use_is_told_whole_and_with_what_to_do() {

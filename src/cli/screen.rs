@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Ctx;
 use super::args::{Format, Notify, Screen};
@@ -73,13 +74,15 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     })?;
     model.now = now.unwrap_or(model.now);
     let buf = shot::draw(&model, &look);
-    match args.format {
-        Format::Text => out.raw(shot::text(&buf).as_bytes()),
-        Format::Ansi => out.raw(shot::ansi(&buf).as_bytes()),
-        Format::Svg => {
-            let title = format!("quarterdeck screen {}", args.name);
-            out.raw(svg::svg(&buf, &look.theme, &title).as_bytes());
-        }
+    let (format, text) = match args.format {
+        Format::Text => ("text", shot::text(&buf)),
+        Format::Ansi => ("ansi", shot::ansi(&buf)),
+        Format::Svg => ("svg", svg::svg(&buf, &look.theme, &format!("quarterdeck screen {}", args.name))),
+    };
+    if out.json {
+        out.value(&json!({"screen": args.name, "format": format, "columns": size.0, "rows": size.1, "text": text}));
+    } else {
+        out.raw(text.as_bytes());
     }
     Ok(())
 }

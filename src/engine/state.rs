@@ -249,6 +249,10 @@ pub fn from_config(e: &ConfigError) -> ApiError {
 pub fn from_store(e: &StoreError) -> ApiError {
     match e {
         StoreError::NoRun(_) => ApiError::bad(e.to_string(), e.help()),
+        StoreError::Stale { .. } => ApiError::refused(
+            "somebody else changed it at the same moment, and nothing was written",
+            "look at it again: quarterdeck why RUN",
+        ),
         StoreError::GroupFull { .. } => ApiError::refused(e.to_string(), "wait for it, or cancel it: quarterdeck cancel RUN"),
         _ => ApiError::failed(e.to_string(), e.help()),
     }

@@ -305,14 +305,14 @@ impl Store {
         })
     }
 
-    /// Attempts of a run, oldest first.
+    /// Attempts of a run, oldest first, each step's counted through: a resume begins its `retry` anew, and its attempts are others all the same.
     pub fn attempts(&self, run: &RunRef) -> Result<Vec<AttemptRow>, StoreError> {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
             let mut s = c.prepare_cached(
-                "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name, a.number, a.epoch, a.state, a.verdict, a.code,
-                        a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us, a.first_error
+                "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name,
+                        ROW_NUMBER() OVER (PARTITION BY a.stage, a.cell, a.step ORDER BY a.fence), a.epoch, a.state, a.verdict, a.code, a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us, a.first_error
                  FROM attempt a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
                       JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
                  WHERE a.run_id = ?1 ORDER BY a.fence",

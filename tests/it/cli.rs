@@ -133,6 +133,8 @@ fn cancel_resume_retry_and_replay_do_what_they_say() {
     assert_eq!((&doc["run"], &doc["verdict"]), (&json!("two#1"), &json!("success")));
     let attempts = home.qd(["log", "two#1/first"]).expect(0).stdout;
     assert_eq!(attempts.matches("first\n").count(), 1, "what succeeded is not run again: {attempts}");
+    home.qd(["log", "two#1/second", "--attempt", "1"]).expect(0);
+    assert!(home.qd(["log", "two#1/second", "--attempt", "2"]).expect(0).stdout.contains("ann"), "each attempt has a number of its own");
     home.qd(["retry", "two#1"]).expect(4);
     let again = home.qd(["--json", "replay", "two#1", "-p", "who=bob", "--wait"]).expect(0).json();
     assert_eq!(again["run"], "two#2");

@@ -339,3 +339,24 @@ fn what_was_typed_never_draws_on_the_terminal() {
     let out = home.qd(["step", &"x".repeat(50_000)]).expect(2);
     assert!(out.stderr.len() < 2_000, "{}", out.stderr.len());
 }
+
+#[test]
+fn every_command_answers_with_one_value_where_json_is_asked_for() {
+    let home = Home::new();
+    home.pipeline("hello", crate::api::HELLO);
+    for args in [&["actions"][..], &["man"], &["completions", "bash"], &["pipeline", "list"], &["screen", "runs"], &["engine", "stop"]] {
+        let value = home.json(args);
+        assert!(value.is_object(), "{args:?}: {value}");
+    }
+    let frame = home.json(&["screen", "runs", "--size", "90x20"]);
+    assert_eq!((&frame["screen"], &frame["columns"], &frame["rows"]), (&json!("runs"), &json!(90), &json!(20)));
+    assert_eq!(frame["text"].as_str().map(|t| t.lines().count()), Some(20));
+    for (args, says) in [(&["engine"][..], "`quarterdeck engine` needs a command"), (&["engine", "strat"], "unrecognized subcommand")] {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        let error = home.qd(all).expect(2).json();
+        assert!(error["error"]["message"].as_str().is_some_and(|m| m.starts_with(says)), "{error}");
+        assert_eq!(error["error"]["help"], "commands: run start status stop drain");
+    }
+    home.qd(["screen", "runs", "hello#1"]).expect(2);
+}

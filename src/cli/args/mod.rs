@@ -13,7 +13,7 @@ pub use acts::{Again, Approve, Change, Consent, Do, OnlyConsent, Replay, Run};
 /// Run pipelines, watch the estate. Every change to it is a run of the embedded runner.
 #[derive(Debug, Parser)]
 #[command(name = "quarterdeck", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 the thing asked about failed, 2 wrong use or bad input, 3 no engine or far end,\n\
+#[command(after_help = "Exit codes: 0 done, 1 the thing asked about failed, 2 wrong use or bad input, 3 no engine or far end, \
     4 refused, 5 cancelled, 6 lost.")]
 pub struct Cli {
     #[command(flatten)]
@@ -162,9 +162,9 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A content is a set of the site (SET or SET@latest), a pointer (SET@stable, stable), a snapshot, six digits or more of a fingerprint,\n\
-    a directory, or an address; a place of a repository is REPO@PLACE (latest, upstream, tree, stable, a datacentre).\n\
-    --filter, --sort, --offset and --limit speak of source packages, with --packages of packages; of the other table in --json what belongs\n\
+    after_help = "A content is a set of the site (SET or SET@latest), a pointer (SET@stable, stable), a snapshot, six digits or more of a fingerprint, \
+    a directory, or an address; a place of a repository is REPO@PLACE (latest, upstream, tree, stable, a datacentre). \
+    --filter, --sort, --offset and --limit speak of source packages, with --packages of packages; of the other table in --json what belongs \
     to the rest stays. Counts and CVE ids are those of the whole. What a changelog does not tell is unknown, and is shown so."
 )]
 pub struct Diff {
@@ -225,7 +225,7 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Makes its own directory, `quarterdeck-demo` beside your other state, or --state-dir. With --json it prints one line when it is\n\
+    after_help = "Makes its own directory, `quarterdeck-demo` beside your other state, or --state-dir. With --json it prints one line when it is \
     ready, runs nothing by itself, and stays up."
 )]
 pub struct Demo {
@@ -328,7 +328,7 @@ pub struct Get {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "With --json one object a line: run, stage, step, cell, attempt, offset, time, text; `partial` where the same line goes on in the\n\
+    after_help = "With --json one object a line: run, stage, step, cell, attempt, offset, time, text; `partial` where the same line goes on in the \
     next one, `binary` where it is no text. With --first-error one object for each red attempt."
 )]
 pub struct Log {
