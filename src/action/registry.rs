@@ -68,6 +68,20 @@ pub const ALL: &[Action] = &[
         usage: "quarterdeck engine drain [--reason T]",
     },
     Action {
+        id: "force-finish",
+        title: "Force-finish a run",
+        doc: "The last resort for a run that was cancelled and does not end, because its supervisor does not answer or its directory is gone. Its \
+              processes are looked for and killed; then it ends as lost, with your reason, and its locks are free. Refused while a cancel can \
+              still end it.",
+        level: Level::L2,
+        roles: OPERATORS,
+        target: Target::Run,
+        args: &[],
+        parameters: false,
+        undo: "none; quarterdeck resume RUN goes on from the stage that was lost",
+        usage: "quarterdeck do force-finish RUN --reason T --confirm RUN",
+    },
+    Action {
         id: "freeze",
         title: "Freeze a repository",
         doc: "Lets a repository stand still, for 90 days at most: `mirror/sync` of it does nothing and ends well, `cobbler/reposync` of it is refused, \

@@ -54,6 +54,9 @@ pub struct About {
     pub artifacts: Vec<Map<String, Value>>,
     pub artifact_count: u64,
     pub artifact_bytes: u64,
+    /// While it runs: what its past says of it. Null without a past.
+    #[serde(default)]
+    pub eta: Option<EtaDoc>,
     /// Null where the run has no test report.
     pub tests: Option<TestCounts>,
     pub failures: Vec<Map<String, Value>>,
@@ -67,6 +70,21 @@ pub struct About {
     pub cells: Vec<CellDoc>,
     /// What its steps reported: `content`, `commit`, `mirror`, `snapshot`, `pointer`, each with its own fields.
     pub facts: Vec<Value>,
+}
+
+/// Where a run stands against the good ones before it. Time in which it waited for people counts nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtaDoc {
+    pub p50_ms: u64,
+    pub p90_ms: u64,
+    /// Beyond it the run is slow, and has `slow_since`.
+    pub p95_ms: u64,
+    pub samples: u32,
+    pub elapsed_ms: u64,
+    /// Until p50; zero once it took longer.
+    pub remaining_ms: u64,
+    /// 0 to 99.
+    pub percent: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::run::{RunRef, Verdict};
-use crate::base::size;
+use crate::base::{duration, size};
 
 /// One blocking reason. Instants are microseconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,17 @@ pub enum Reason {
     Cancelling {
         by: String,
     },
+    /// Cancelled, and no cancel can end it.
+    Beyond {
+        run: RunRef,
+        stage: String,
+        why: String,
+    },
+    /// It takes longer than nearly all good runs of its pipeline: when it passed which time.
+    Slow {
+        limit_ms: u64,
+        since_us: i64,
+    },
     /// Nothing blocks it: it runs.
     Running {
         stage: String,
@@ -212,9 +223,9 @@ impl Reason {
         InZone(self, zone)
     }
 
-    /// True while something holds it back; false for `Running`, `Starting`, `Ended`.
+    /// True while something holds it back; false for `Running`, `Starting`, `Slow`, `Ended`.
     pub fn blocks(&self) -> bool {
-        !matches!(self, Self::Running { .. } | Self::Starting { .. } | Self::Ended { .. })
+        !matches!(self, Self::Running { .. } | Self::Starting { .. } | Self::Slow { .. } | Self::Ended { .. })
     }
 }
 
@@ -329,6 +340,16 @@ impl Reason {
             }
             Self::Uninterruptible { stage } => write!(f, "cancel waits: stage `{stage}` must not be interrupted"),
             Self::Cancelling { by } => write!(f, "cancelled by {by}; its processes are being stopped"),
+            Self::Beyond { run, stage, why } => write!(
+                f,
+                "cancelled, and stage `{stage}` does not end: {why}; the last resort: quarterdeck do force-finish '{run}' --reason TEXT --confirm '{run}'"
+            ),
+            Self::Slow { limit_ms, since_us } => write!(
+                f,
+                "slow: at {} it passed {}, which nearly none of its good runs took (p95)",
+                at(*since_us),
+                duration::short(*limit_ms)
+            ),
             Self::Running { stage, step, since_us } => write!(f, "runs: stage `{stage}`, step `{step}`, since {}", at(*since_us)),
             Self::Starting { stage } => write!(f, "starts: stage `{stage}`"),
             Self::Ended { verdict } => write!(f, "it has ended: {verdict}"),
@@ -371,6 +392,9 @@ mod tests {
         };
         let words = "waits for cobbler `alder`: a reposync is in flight since 1970-01-01 00:00:00 UTC, now at base9-latest; cobbler cannot cancel it";
         assert!(far.to_string().starts_with(words) && far.blocks() && far.kind() == "far-end", "{far}");
+        let slow = Reason::Slow { limit_ms: 480_000, since_us: 0 };
+        assert_eq!(slow.to_string(), "slow: at 1970-01-01 00:00:00 UTC it passed 8m00s, which nearly none of its good runs took (p95)");
+        assert!(!slow.blocks());
         let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into() }.to_string();
         assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");
         assert_eq!(secret("the keyring is locked"), "secret `key` cannot be had: the keyring is locked");

@@ -45,6 +45,9 @@ pub struct RunRow {
     pub changes: Option<String>,
     /// Runs that its stages have started, with blanks between.
     pub children: Option<String>,
+    /// Since when it takes longer than nearly all good runs of its pipeline.
+    #[serde(default)]
+    pub slow_us: Option<i64>,
 }
 
 impl RunRow {
@@ -163,6 +166,9 @@ pub struct QueueRow {
     pub created_us: i64,
     /// None only while every ready step of it runs.
     pub blocked: Option<Reason>,
+    /// See [`RunRow::slow_us`].
+    #[serde(default)]
+    pub slow_us: Option<i64>,
 }
 
 /// A file kept with the run. `path` is relative to the run's `artifacts/` directory.

@@ -261,6 +261,15 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
             let own = (engine.private && caller.owner) || (caller.actor.uid.is_some() && author()? == caller.actor.uid);
             Ok((Subject::Run(Box::new(row)), if own { Level::L1 } else { Level::L2 }))
         }
+        "force-finish" if ended => {
+            let how = row.verdict.map_or("ended", Verdict::as_str);
+            Err(ApiError::refused(format!("{run} has ended already: {how}"), "there is nothing left to end"))
+        }
+        "force-finish" if row.cancel_by.is_none() => Err(ApiError::refused(
+            format!("{run} was not cancelled: its steps may still end in order"),
+            format!("quarterdeck cancel '{run}' first; force is for what does not end then"),
+        )),
+        "force-finish" => Ok((Subject::Run(Box::new(row)), action.level)),
         "resume" | "retry" if !ended => {
             Err(ApiError::refused(format!("{run} has not ended: it is {}", row.state), "wait for it, or cancel it first"))
         }
@@ -378,6 +387,7 @@ async fn perform(
             };
             let made = match action.id {
                 "cancel" => runner.cancel(run, who, why, force, Some(note(&name, None))).await,
+                "force-finish" => runner.force_finish(run, who, why, note(&name, None)).await,
                 "resume" => runner.resume(run, Some(note(&name, hold))).await.map(|_| ()),
                 "retry" => runner.retry(run, Some(note(&name, hold))).await.map(|_| ()),
                 "pin" => runner.pin(run, who, why, true, Some(note(&name, take(Kind::Pin, &name)))).await,
@@ -387,6 +397,7 @@ async fn perform(
             let message = match action.id {
                 "cancel" if force => format!("{run} is being cancelled, without grace"),
                 "cancel" => format!("{run} is being cancelled"),
+                "force-finish" => format!("{run} is being ended as lost; its processes are killed first"),
                 _ if pass.waits => format!("{run} {held}"),
                 "resume" => format!("{run} goes on"),
                 "retry" => format!("{run} runs its failed cells again"),

@@ -6,11 +6,12 @@ use super::rows::{self, time_opt};
 use super::state::{Engine, from_store};
 use super::tested;
 use crate::api::ApiError;
-use crate::api::page::{About, Average, CellDoc, History, Input, PastRun, PastStage, TestCounts};
+use crate::api::page::{About, Average, CellDoc, EtaDoc, History, Input, PastRun, PastStage, TestCounts};
 use crate::domain::changes::Known;
 use crate::domain::rows::{StepRow, span_ms};
 use crate::domain::run::{RunRef, Verdict};
 use crate::pipeline::plan::Plan;
+use crate::runner::eta;
 use crate::store::{RunsQuery, StoreError};
 
 /// Runs of one answer at most.
@@ -95,6 +96,15 @@ pub fn about(engine: &Engine, run: &RunRef) -> Result<About, ApiError> {
             artifact_bytes: artifacts.iter().map(|a| a.size_bytes).sum(),
             artifacts: artifacts.iter().take(SHOWN).map(tested::artifact).collect(),
             failures: if failed { tested::failures(store, Some(run))?.into_iter().take(SHOWN).collect() } else { Vec::new() },
+            eta: eta::of_run(store, &row, engine.now_us())?.map(|e| EtaDoc {
+                p50_ms: e.of.p50_ms,
+                p90_ms: e.of.p90_ms,
+                p95_ms: e.of.p95_ms,
+                samples: e.of.samples,
+                elapsed_ms: e.elapsed_ms,
+                remaining_ms: e.remaining_ms,
+                percent: e.percent,
+            }),
             tests,
             inputs: inputs(engine, &now, before.as_ref().map(|(_, k)| k)),
             moved_since: before.map(|(r, _)| r.to_string()),

@@ -244,9 +244,12 @@ async fn why(
     viewer(&engine, peer).await?;
     let run = run_ref(&pipeline, &number)?;
     let row = row(&engine, &run).await?;
-    let (tests, others) = {
+    let (tests, others): (Vec<String>, _) = {
         let (engine, run) = (engine.clone(), run.clone());
-        let look = move || Ok((tested::said(&engine.store, &run)?, engine.store.set_off(&run)?));
+        let look = move || {
+            let late = why::late(&engine.store.facts(&run)?);
+            Ok((late.into_iter().chain(tested::said(&engine.store, &run)?).collect(), engine.store.set_off(&run)?))
+        };
         blocking(move || look().map_err(|e| from_store(&e))).await?
     };
     let known = engine.clone();

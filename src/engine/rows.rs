@@ -39,8 +39,9 @@ pub const RUNS: &[&str] = &[
     "replay_of",
     "changes",
     "children",
+    "slow_since",
 ];
-pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked"];
+pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked", "slow_since"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
 pub const EXECUTORS: &[&str] = &["executor", "state", "run", "stage", "cell", "step", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
@@ -130,6 +131,7 @@ pub struct RunOut<'a> {
     replay_of: Option<&'a RunRef>,
     changes: Option<&'a str>,
     children: Option<&'a str>,
+    slow_since: Option<At>,
 }
 
 impl<'a> RunOut<'a> {
@@ -160,6 +162,7 @@ impl<'a> RunOut<'a> {
             replay_of: r.replay_of.as_ref(),
             changes: r.changes.as_deref(),
             children: r.children.as_deref(),
+            slow_since: r.slow_us.map(At),
         }
     }
 }
@@ -173,6 +176,7 @@ pub fn queue(r: &QueueRow, zone: &TimeZone) -> Row {
     let blocked = r.blocked.as_ref().map(|b| b.in_zone(zone).to_string()).unwrap_or_default();
     flat(json!({
         "run": r.run, "state": r.state, "priority": r.priority, "requested_by": r.requested_by, "queued": time(r.created_us), "blocked": blocked,
+        "slow_since": time_opt(r.slow_us),
     }))
 }
 
@@ -274,6 +278,7 @@ mod tests {
             replay_of: None,
             changes: None,
             children: None,
+            slow_us: None,
         });
         assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
         assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));

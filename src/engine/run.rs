@@ -120,6 +120,7 @@ fn make(options: &Options, site: &Site, clock: Arc<dyn Clock>) -> Result<Made, S
         permit: permit.clone(),
         min_free_bytes: RunnerConfig::MIN_FREE_BYTES,
         min_free_inodes: RunnerConfig::MIN_FREE_INODES,
+        slow_from: RunnerConfig::SLOW_FROM,
         network_state: std::env::var("QUARTERDECK_NETWORK_STATE").is_ok_and(|v| v == "1"),
     };
     close_to_others(&options.dirs.state, options.uid);

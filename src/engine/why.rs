@@ -3,13 +3,24 @@
 use crate::api::log::FirstErrorDoc;
 use crate::domain::rows::RunRow;
 use crate::domain::run::Verdict;
+use crate::store::LATE;
 
-/// Sentences; the first says how it ended. `tests` are those about its tests, `others` the runs that it set off.
-pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, tests: Vec<String>, others: &[RunRow]) -> Vec<String> {
+/// What an attempt of a forced run said after the run's end: a sentence for each.
+pub fn late(facts: &[(String, String)]) -> Vec<String> {
+    let said = |json: &str| {
+        let v: serde_json::Value = serde_json::from_str(json).ok()?;
+        let text = |f: &str| v[f].as_str().unwrap_or_default().to_owned();
+        Some(format!("its step `{}` has ended since, at {}: {}; the verdict stays", text("step"), text("ended"), text("how")))
+    };
+    facts.iter().filter(|(kind, _)| kind == LATE).filter_map(|(_, json)| said(json)).collect()
+}
+
+/// Sentences; the first says how it ended. `more` are those about its tests and its late ends, `others` the runs that it set off.
+pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String>, others: &[RunRow]) -> Vec<String> {
     let Some(verdict) = row.verdict else { return Vec::new() };
     let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
     let mut said = vec![format!("it has ended: {verdict}{detail}")];
-    said.extend(tests);
+    said.extend(more);
     if let Some(stage) = &row.failed_stage {
         let step = row.failed_step.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
         if let Some(e) = first_error {

@@ -228,6 +228,10 @@ impl Scope<'_> {
                 format!("`{path}` is known only when the run ends"),
                 "use it in a step of the file's own `post:`; in `when:` write `failure`, or `stages.NAME.verdict` of a stage above",
             )),
+            Some(["url"]) => Err(bad(
+                format!("`{path}` is nothing that a run has: it lives in a terminal, and has no address"),
+                "write ${run.id}: it is what `quarterdeck log`, `why` and the console's `:run` take",
+            )),
             _ => Err(bad(
                 format!("`{path}` is nothing that a run has"),
                 "known: run.number, run.id, run.pipeline, run.verdict, run.failed_stage",

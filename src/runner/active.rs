@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::approval::Wait;
 use super::content::{Busy, Reading, Readings};
 use super::live::Secrets;
+use super::slow::Slow;
 use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
 use crate::domain::report::Fact;
@@ -13,7 +14,7 @@ use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 use crate::pipeline::answers;
 use crate::pipeline::expr::{Facts, StageFacts};
 use crate::pipeline::plan::{Plan, Stage, StageKind, Step};
-use crate::store::{CancelMark, ChildRow, Limit, OpenRun, ParentLink, RunId};
+use crate::store::{CancelMark, ChildRow, ForceMark, Limit, OpenRun, ParentLink, RunId};
 
 /// An instant on both clocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,10 @@ pub struct ActiveRun {
     pub refused: Option<String>,
     /// The stage of another run that started it.
     pub parent: Option<ParentLink>,
+    /// Whether it takes longer than its history says.
+    pub slow: Slow,
+    /// A person ends it although its attempts cannot be.
+    pub force: Option<ForceMark>,
     /// The verdict of the work, once all of it and the reading after it are done; post stages follow.
     pub outcome: Option<Outcome>,
 }
@@ -183,6 +188,8 @@ impl ActiveRun {
             hold: None,
             refused: None,
             parent: None,
+            slow: Slow::Unseen,
+            force: None,
             outcome: None,
         }
     }
@@ -210,7 +217,10 @@ impl ActiveRun {
             }
         }
         let built: BTreeSet<u32> = (0..).zip(&run.plan.stages).filter(|(_, s)| s.builds()).map(|(i, _)| i).collect();
-        run.parent = row.parent;
+        (run.parent, run.force) = (row.parent, row.force);
+        if let Some((since_us, limit_ms)) = row.slow {
+            run.slow = Slow::Told { since_us, limit_ms };
+        }
         for step in row.steps {
             let StepKey { stage, cell, step: index } = step.key;
             let Some(st) = run.stages.get_mut(stage as usize) else { continue };

@@ -8,6 +8,7 @@ use super::children::Children;
 use super::content::ContentProbe;
 use super::permit::Permit;
 use crate::base::clock::Clock;
+use crate::base::duration::Span;
 use crate::domain::actor::Actor;
 use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
@@ -36,6 +37,8 @@ pub struct RunnerConfig {
     /// Nothing starts below these.
     pub min_free_bytes: u64,
     pub min_free_inodes: u64,
+    /// A run that has not lasted so long is not called slow, whatever its history.
+    pub slow_from: Span,
     /// `QUARTERDECK_NETWORK_STATE`: see `StoreError::NetworkFs`.
     pub network_state: bool,
 }
@@ -44,6 +47,7 @@ impl RunnerConfig {
     /// The floor below which nothing starts, where the site says nothing.
     pub const MIN_FREE_BYTES: u64 = 256 << 20;
     pub const MIN_FREE_INODES: u64 = 1_000;
+    pub const SLOW_FROM: Span = Span::from_secs(5);
 }
 
 /// A run to be queued.

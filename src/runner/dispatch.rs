@@ -17,18 +17,21 @@ use super::approval::Vote;
 use super::building::ChildEnd;
 use super::children::NoChild;
 use super::content::{self, Readings};
+use super::force::Forced;
 use super::live::{Live, Secrets, Shared};
 use super::moves::Ended;
 use super::people::Answer;
 use super::queue::Held;
 use super::rebuild::PlanCache;
 use super::settle::Effect;
+use super::slow::Measure;
+use super::timers::sleep;
 use super::unreadable::Unreadable;
 use crate::base::crash;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
-use crate::store::{CancelMark, Drain, Op, RunId, Store, StoreError};
+use crate::store::{CancelMark, Drain, ForceMark, Note, Op, RunId, Store, StoreError};
 
 /// Open attempts without a task of ours are looked for this often.
 const RECONCILE: Duration = Duration::from_secs(10);
@@ -37,7 +40,7 @@ const SECRET_AGAIN_US: i64 = 15_000_000;
 /// Leave that was refused is asked for again after this.
 pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 /// Free disk space is looked at again after this, while it holds something back.
-const DISK_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const DISK_AGAIN: Duration = Duration::from_secs(5);
 /// With less than this free, a write of the store that failed is taken to have failed for want of space.
 const NEXT_TO_NOTHING: u64 = 1 << 20;
 
@@ -109,6 +112,24 @@ pub enum Event {
     },
     /// Nothing of a cancelled run whose plan cannot be read is alive any more.
     UnreadableStopped {
+        run: RunId,
+        generation: u64,
+    },
+    /// What the past says of a run that lasts.
+    Measured {
+        run: RunId,
+        generation: u64,
+        found: Result<Option<Measure>, String>,
+    },
+    /// A person ends a run that no cancel can end.
+    Force {
+        run: RunRef,
+        mark: ForceMark,
+        note: Box<Note>,
+        answer: Forced,
+    },
+    /// That wish is durable.
+    ForceMarked {
         run: RunId,
         generation: u64,
     },
@@ -200,6 +221,7 @@ impl Dispatcher {
             scopes: self.shared.scopes.clone(),
         });
         self.rebuild();
+        self.force_again();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
         // An end and the claim that follows from it are one commit.
         let mut turn = Some(self.store.gather());
@@ -330,17 +352,23 @@ impl Dispatcher {
             Event::Child { run, stage, cell, generation, result } if generation == self.generation => {
                 self.child_answer(run, stage, cell, result);
             }
+            Event::Measured { run, generation, found } if generation == self.generation => self.measured(run, found),
+            Event::Force { run, mark, note, answer } => self.force(&run, mark, *note, answer),
+            Event::ForceMarked { run, generation } if generation == self.generation => self.force_on(run),
             Event::UnreadableStopped { run, generation } if generation == self.generation => self.unreadable_stopped(run),
             Event::StoreFailed { generation, error } if generation == self.generation => self.store_failed(error),
             Event::Healed { generation } if generation == self.generation => {
                 self.fault = None;
                 self.store.load_ballast(self.shared.cfg.min_free_bytes);
                 self.rebuild();
+                self.force_again();
             }
             // Of a generation that is gone.
             Event::Prepared { .. }
             | Event::Child { .. }
             | Event::Content { .. }
+            | Event::Measured { .. }
+            | Event::ForceMarked { .. }
             | Event::UnreadableStopped { .. }
             | Event::StoreFailed { .. }
             | Event::Healed { .. } => {}
@@ -365,7 +393,7 @@ impl Dispatcher {
     }
 
     /// As `commit`; `then` is told how it went.
-    fn commit_then(&mut self, ops: Vec<Op>, changes: Vec<Change>, then: Option<Then>) {
+    pub(super) fn commit_then(&mut self, ops: Vec<Op>, changes: Vec<Change>, then: Option<Then>) {
         if ops.is_empty() {
             for c in changes {
                 let _ = self.changes.send(c);
@@ -527,44 +555,6 @@ impl Dispatcher {
             }
             let _ = events.send(Event::Healed { generation }).await;
         });
-    }
-
-    /// A time has come: retries, limits, disk.
-    fn tick(&mut self) {
-        self.follow_clock();
-        let now = self.now();
-        let due: Vec<RunId> = self.runs.values().filter(|r| due_us(r, &now).is_some_and(|d| d <= 0)).map(|r| r.id).collect();
-        for id in due {
-            self.settle(id, Vec::new(), Vec::new());
-        }
-    }
-
-    fn next_wake(&self) -> Option<Duration> {
-        if self.fault.is_some() {
-            return None;
-        }
-        let now = self.now();
-        let due = self.runs.values().filter_map(|r| due_us(r, &now)).min().map(|us| Duration::from_micros(us.max(1_000) as u64));
-        let disk = self.disk_holds.then_some(DISK_AGAIN);
-        // An hour at most: boot time runs on in suspend, where a sleeping timer does not.
-        [due, disk].into_iter().flatten().min().map(|d| d.min(Duration::from_secs(3_600)))
-    }
-}
-
-/// Microseconds until the run needs a look by itself; zero or less = now.
-fn due_us(r: &ActiveRun, now: &Now) -> Option<i64> {
-    let retry = r.stages.iter().filter_map(|s| s.waiting.first()).map(|(until, _)| until - now.us).min();
-    let limit = (matches!(r.state, RunState::Running | RunState::Waiting) && !r.timed_out && r.outcome.is_none())
-        .then(|| r.limit_boot_us(now))
-        .flatten()
-        .map(|l| i64::try_from(l).unwrap_or(i64::MAX).saturating_sub(i64::try_from(now.boot_us).unwrap_or(i64::MAX)));
-    [retry, limit, r.expires_us(now), r.child_limit_us(now)].into_iter().flatten().min()
-}
-
-async fn sleep(wake: Option<tokio::time::Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

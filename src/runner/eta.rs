@@ -1,4 +1,4 @@
-//! How long a run or stage takes, from the successful ones of the past: p50 and p90. Pure but for reading the durations.
+//! How long a run or stage takes, from the successful ones of the past: p50, p90 and p95. Pure but for reading the durations.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,17 @@ use crate::store::{Store, StoreError};
 /// Past runs that are looked at.
 const SAMPLES: usize = 50;
 
+/// From so many samples on the p95 is one of them that is not the longest.
+const ENOUGH: u64 = 20;
+
 /// Durations in milliseconds. Without samples there is no estimate: nothing is made up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     pub p50_ms: u64,
     pub p90_ms: u64,
+    /// Nineteen in twenty took no longer. With fewer than twenty samples nobody has seen that: the longest of them and the more beyond it the
+    /// fewer they are, three times the only one.
+    pub p95_ms: u64,
     pub samples: u32,
 }
 
@@ -27,18 +33,23 @@ pub struct Eta {
     pub percent: u8,
     /// It already took longer than nine in ten.
     pub late: bool,
+    /// It already took longer than nineteen in twenty.
+    pub slow: bool,
 }
 
 /// Nearest-rank percentiles.
 pub fn estimate(mut durations_ms: Vec<u64>) -> Option<Estimate> {
     durations_ms.sort_unstable();
     let rank = |p: usize| durations_ms.get((durations_ms.len() * p).div_ceil(100).saturating_sub(1)).copied();
-    Some(Estimate { p50_ms: rank(50)?, p90_ms: rank(90)?, samples: durations_ms.len() as u32 })
+    let (n, longest) = (durations_ms.len() as u64, *durations_ms.last()?);
+    let p95_ms = if n < ENOUGH { longest.saturating_add(longest.saturating_mul(2) / n) } else { rank(95)? };
+    Some(Estimate { p50_ms: rank(50)?, p90_ms: rank(90)?, p95_ms, samples: n as u32 })
 }
 
 pub fn eta(of: Estimate, elapsed_ms: u64) -> Eta {
     let percent = (elapsed_ms.saturating_mul(100) / of.p50_ms.max(1)).min(99) as u8;
-    Eta { of, elapsed_ms, remaining_ms: of.p50_ms.saturating_sub(elapsed_ms), percent, late: elapsed_ms > of.p90_ms }
+    let (late, slow) = (elapsed_ms > of.p90_ms, elapsed_ms > of.p95_ms);
+    Eta { of, elapsed_ms, remaining_ms: of.p50_ms.saturating_sub(elapsed_ms), percent, late, slow }
 }
 
 /// The estimate of a pipeline's runs.
@@ -66,15 +77,24 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_seen() {
         assert_eq!(estimate(vec![]), None);
-        assert_eq!(estimate(vec![7]), Some(Estimate { p50_ms: 7, p90_ms: 7, samples: 1 }));
-        assert_eq!(estimate((1..=10).rev().collect()), Some(Estimate { p50_ms: 5, p90_ms: 9, samples: 10 }));
+        assert_eq!(estimate(vec![7]), Some(Estimate { p50_ms: 7, p90_ms: 7, p95_ms: 21, samples: 1 }));
+        assert_eq!(estimate((1..=10).rev().collect()), Some(Estimate { p50_ms: 5, p90_ms: 9, p95_ms: 12, samples: 10 }));
+        assert_eq!(estimate((1..=20).rev().collect()), Some(Estimate { p50_ms: 10, p90_ms: 18, p95_ms: 19, samples: 20 }));
+        assert_eq!(estimate(vec![u64::MAX; 3]).map(|e| e.p95_ms), Some(u64::MAX));
+    }
+
+    #[test]
+    fn the_fewer_are_known_the_longer_it_takes_until_one_is_slow() {
+        let of = |n: usize| estimate(vec![100; n]).unwrap().p95_ms;
+        assert_eq!([1, 2, 5, 10, 19, 20, 50].map(of), [300, 200, 140, 120, 110, 100, 100]);
     }
 
     #[test]
     fn a_run_that_goes_on_is_never_complete_and_says_when_it_is_late() {
-        let e = Estimate { p50_ms: 100, p90_ms: 200, samples: 9 };
+        let e = Estimate { p50_ms: 100, p90_ms: 200, p95_ms: 300, samples: 9 };
         assert_eq!((eta(e, 50).percent, eta(e, 50).remaining_ms, eta(e, 50).late), (50, 50, false));
         assert_eq!((eta(e, 500).percent, eta(e, 500).remaining_ms, eta(e, 500).late), (99, 0, true));
+        assert_eq!((eta(e, 250).slow, eta(e, 300).slow, eta(e, 301).slow), (false, false, true));
         assert_eq!(eta(Estimate { p50_ms: 0, ..e }, 0).percent, 0);
     }
 }

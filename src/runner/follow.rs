@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::active::ActiveRun;
 use super::attempt;
 use super::dispatch::{Again, Dispatcher, Refresh};
+use super::force;
 use super::ingest::{self, Job};
 use super::inputs;
 use super::junit::Wanted;
@@ -45,19 +46,29 @@ impl Dispatcher {
     }
 
     pub(super) fn ended(&mut self, fence: u64, ended: &Ended) {
-        self.live.remove(&fence);
+        let live = self.live.remove(&fence);
         self.unclear.remove(&fence);
         let Some((run, stage, cell)) = self.open.remove(&fence) else { return };
         let now = self.now();
         let (mut ops, mut effects) = (Vec::new(), Vec::new());
         let Some(r) = self.run_mut(run) else { return };
         let name = r.run.clone();
-        let known = r.ended(stage, cell, ended, &now, &mut ops, &mut effects);
+        let forced = force::made(r, ended.end.verdict).map(|mark| {
+            let mut ended = ended.clone();
+            ended.end.detail = force::detail(mark, &ended.end.detail);
+            ended
+        });
+        let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
+        let place = (r.plan.stages[stage as usize].name.clone(), r.step(key).map(|s| s.name.clone()).unwrap_or_default());
+        let known = r.ended(stage, cell, forced.as_ref().unwrap_or(ended), &now, &mut ops, &mut effects);
         if !known {
             return;
         }
         crash::point("runner.verdict");
         self.settle(run, ops, effects);
+        if let (Some(_), Some(live)) = (forced, live) {
+            self.listen_to(run, &name, place, fence, &live.dir);
+        }
         for (source, scope) in &ended.refresh {
             let _ = self.refreshes.send(Refresh { run: name.clone(), source: source.clone(), scope: scope.clone() });
         }

@@ -21,7 +21,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState};
 use crate::pipeline::plan::Plan;
-use crate::store::{CancelMark, Drain, Ledger, Note, OpenOptionsStore, Store};
+use crate::store::{CancelMark, Drain, ForceMark, Ledger, Note, OpenOptionsStore, Store};
 
 /// Events that wait for the dispatcher; a sender waits when it is full.
 const EVENTS: usize = 1_024;
@@ -183,6 +183,15 @@ impl Runner {
         }
         crate::base::crash::point("runner.cancelled");
         self.tell(Event::Cancel { run: run.clone(), mark }).await
+    }
+
+    /// Ends, as lost, a run that no cancel can end: refused while one can. Durable, with its entry, when this returns; its processes are looked
+    /// for and killed before its verdict is written.
+    pub async fn force_finish(&self, run: &RunRef, who: &Actor, why: &str, note: Note) -> Result<(), RunnerError> {
+        let mark = ForceMark { by: who.name.clone(), why: why.to_owned(), at_us: self.now_us() };
+        let (answer, got) = oneshot::channel();
+        self.tell(Event::Force { run: run.clone(), mark, note: Box::new(note), answer }).await?;
+        got.await.map_err(|_| RunnerError::Stopped)?
     }
 
     /// What `resume` (or, with `only_failed_cells`, `retry`) would run again and what it would keep.

@@ -386,7 +386,7 @@ fn given_up(shared: &Shared, dir: &Path, job: &Job, e: &AttemptError, mask: inge
 
 /// Masks the attempt's secrets in its report. After a restart their values are looked up again; where one cannot be, no text of
 /// the report is kept, for nobody could tell whether it holds it.
-fn masker(shared: &Shared, names: &[String], values: Option<Secrets>) -> Box<dyn Fn(&str) -> String> {
+pub(super) fn masker(shared: &Shared, names: &[String], values: Option<Secrets>) -> Box<dyn Fn(&str) -> String> {
     if names.is_empty() {
         return Box::new(str::to_owned);
     }

@@ -17,6 +17,7 @@ mod dispatch;
 mod enqueue;
 pub mod eta;
 mod follow;
+mod force;
 pub mod forkserver;
 mod handle;
 mod ingest;
@@ -41,6 +42,7 @@ mod settle;
 #[cfg(test)]
 mod settle_tests;
 pub mod shim;
+mod slow;
 mod spec;
 mod start;
 mod still;
@@ -48,6 +50,7 @@ mod summary;
 pub mod survivors;
 #[cfg(test)]
 mod testing;
+mod timers;
 mod unreadable;
 mod view;
 

@@ -129,7 +129,9 @@ impl Dispatcher {
     /// Every reason of a run, by the very decision that the queue takes. None: it is not open.
     pub(super) fn why(&self, run: &RunRef) -> Option<Vec<Reason>> {
         let Some(id) = self.runs.values().find(|r| r.run == *run).map(|r| r.id) else { return self.why_unreadable(run) };
-        Some(self.explain().remove(&id).unwrap_or_default())
+        let mut all = self.explain().remove(&id).unwrap_or_default();
+        all.extend(self.runs.values().find(|r| r.id == id).and_then(ActiveRun::slow_reason));
+        Some(all)
     }
 
     /// Open runs in the order of the queue, each with its first reason.
@@ -147,6 +149,7 @@ impl Dispatcher {
                 requested_by: r.requested_by.name.clone(),
                 created_us: r.created_us,
                 blocked: if runs { None } else { all.into_iter().next() },
+                slow_us: r.slow_since_us(),
             }
         });
         readable.chain(self.unreadable_rows()).collect()
@@ -178,6 +181,11 @@ impl Dispatcher {
             let all = map.entry(*run).or_default();
             all.retain(|r| !matches!(r, Reason::Running { stage: s, .. } if *s == stage));
             all.push(Reason::Quarantined { stage, why: why.clone() });
+        }
+        for (run, reason) in self.beyond(&self.now()) {
+            let all = map.entry(run).or_default();
+            all.retain(|r| !matches!(r, Reason::Cancelling { .. }));
+            all.push(reason);
         }
         // What holds the earliest part back comes first; later stages only wait for it.
         for all in map.values_mut() {

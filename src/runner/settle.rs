@@ -463,7 +463,11 @@ impl ActiveRun {
                 if out.verdict != Verdict::Lost {
                     out.verdict = Verdict::Cancelled;
                 }
-                out.detail = if c.why.is_empty() { format!("cancelled by {}", c.by) } else { format!("cancelled by {}: {}", c.by, c.why) };
+                // A person's force says more than the cancel before it.
+                if out.verdict != Verdict::Lost || self.force.is_none() {
+                    out.detail =
+                        if c.why.is_empty() { format!("cancelled by {}", c.by) } else { format!("cancelled by {}: {}", c.by, c.why) };
+                }
             }
         } else if self.timed_out && (out.verdict != Verdict::Success || left_out) {
             if out.verdict != Verdict::Lost {

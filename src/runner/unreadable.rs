@@ -92,6 +92,7 @@ impl Dispatcher {
             requested_by: u.row.requested_by.name.clone(),
             created_us: u.row.created_us,
             blocked: Some(u.reason()),
+            slow_us: None,
         })
     }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::children::{ChildRow, ParentLink};
+use super::forced::ForceMark;
 use super::op::Limit;
 use super::{RunId, Store, StoreError};
 use crate::domain::actor::Actor;
@@ -53,6 +54,10 @@ pub struct OpenRun {
     pub children: Vec<ChildRow>,
     /// The stage of another run that has started it.
     pub parent: Option<ParentLink>,
+    /// Since when it takes longer than nearly all before it, and what it passed then, milliseconds.
+    pub slow: Option<(i64, u64)>,
+    /// A person ends it although its attempts cannot be.
+    pub force: Option<ForceMark>,
 }
 
 #[derive(Debug, Clone)]
@@ -216,7 +221,7 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
                 r.limit_us, r.limit_boot_us, r.limit_boot_id, r.cancel_by, r.cancel_why, r.cancel_us, r.cancel_force, r.timed_out, r.round,
                 r.fp_before, r.requested_by,
                 (SELECT b.verdict FROM run b WHERE b.pipeline = r.pipeline AND b.state = 'done' AND b.number < r.number
-                 AND b.verdict != 'cancelled' ORDER BY b.number DESC LIMIT 1)
+                 AND b.verdict != 'cancelled' ORDER BY b.number DESC LIMIT 1), r.slow_us, r.slow_limit_ms
          FROM run r JOIN plan p ON p.sha256 = r.plan_sha256 WHERE r.id = ?1",
     )?;
     let mut run = s.query_row([id], |r| {
@@ -260,6 +265,8 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
             decisions: Vec::new(),
             children: Vec::new(),
             parent: None,
+            slow: r.get::<_, Option<i64>>(23)?.zip(r.get::<_, Option<u64>>(24)?),
+            force: None,
         })
     })?;
     let mut s =
@@ -307,5 +314,6 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
     run.decisions = super::audit::open_about(conn, &run.run.to_string())?;
     run.children = super::children::of(conn, id)?;
     run.parent = super::children::parent(conn, &run.run)?;
+    run.force = super::forced::of(conn, id, run.round)?;
     Ok(run)
 }

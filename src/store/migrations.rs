@@ -17,6 +17,7 @@ const STEPS: &[(i64, &str)] = &[
     (9, include_str!("migrations/0009_children.sql")),
     (10, include_str!("migrations/0010_promotion.sql")),
     (11, include_str!("migrations/0011_content.sql")),
+    (12, include_str!("migrations/0012_slow_and_forced.sql")),
 ];
 
 /// The schema that this version writes.

@@ -5,6 +5,7 @@
 use rusqlite::{Transaction, params};
 
 use super::audit::{self, Note};
+use super::forced::ForceMark;
 use super::{RunId, Store, StoreError};
 use crate::domain::junit::Tested;
 use crate::domain::log::Todo;
@@ -92,6 +93,18 @@ pub enum Op {
         by: String,
         why: String,
         note: Box<Note>,
+    },
+    /// From now on the run takes longer than nearly all good ones before it: it passed `limit_ms`. Said once.
+    Slow {
+        run: RunId,
+        at_us: i64,
+        limit_ms: u64,
+    },
+    /// A person ends the run although its attempts cannot be.
+    Force {
+        run: RunId,
+        round: u32,
+        mark: ForceMark,
     },
     /// An ended run that upstream triggers have to look at.
     Unoffered {
@@ -313,7 +326,7 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
         Op::Reopen { run, whole } => {
             let n = tx
                 .prepare_cached(
-                    "UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0
+                    "UPDATE run SET cancel_by = NULL, cancel_why = NULL, cancel_us = NULL, cancel_force = 0, slow_us = NULL, slow_limit_ms = NULL
                      WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = ?1)",
                 )?
                 .execute([run])?;
@@ -343,6 +356,12 @@ fn apply(tx: &Transaction<'_>, op: &Op) -> Result<(), StoreError> {
             Ok(())
         }
         Op::Pin { run, by, why, note } => super::children::pin(tx, run, by, why, (**note).clone()),
+        Op::Slow { run, at_us, limit_ms } => {
+            tx.prepare_cached("UPDATE run SET slow_us = ?2, slow_limit_ms = ?3 WHERE id = ?1 AND slow_us IS NULL AND state != 'done'")?
+                .execute(params![run, at_us, limit_ms])?;
+            Ok(())
+        }
+        Op::Force { run, round, mark } => super::forced::mark(tx, *run, *round, mark),
         Op::Unoffered { run, round } => {
             tx.prepare_cached("INSERT OR IGNORE INTO unoffered (run_id, round) VALUES (?1, ?2)")?.execute(params![run, round])?;
             Ok(())

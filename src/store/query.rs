@@ -33,7 +33,7 @@ pub struct RunsQuery {
 const RUN: &str = "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.detail, r.exit_code, r.failed_stage, r.failed_step, \
                    r.requested_by, r.reason, r.trigger, r.cause, r.created_us, r.started_us, r.ended_us, r.fp_before, r.fp_after, \
                    r.cancel_by, EXISTS (SELECT 1 FROM pin WHERE pin.run_id = r.id), r.round, r.replay_of, r.changes, \
-                   (SELECT group_concat(k.pipeline || '#' || k.number, ' ') FROM child k WHERE k.run_id = r.id) FROM run r";
+                   (SELECT group_concat(k.pipeline || '#' || k.number, ' ') FROM child k WHERE k.run_id = r.id), r.slow_us FROM run r";
 
 fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (pipeline, number): (String, u64) = (r.get(0)?, r.get(1)?);
@@ -63,6 +63,7 @@ fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
         replay_of: word_opt(r, 21)?,
         changes: r.get(22)?,
         children: r.get(23)?,
+        slow_us: r.get(24)?,
     })
 }
 

@@ -24,7 +24,7 @@ pub struct Point {
 impl Point {
     /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
-    /// the acts of people between commit and effect are killed by `tests/it/audit`, promotions by `tests/it/promotion_kills`.
+    /// the acts of people between commit and effect are killed by `tests/it/audit` and `tests/it/runner/force`, promotions by `tests/it/promotion_kills`.
     pub fn elsewhere(&self) -> bool {
         self.pipeline == "-"
     }
@@ -46,6 +46,7 @@ pub const POINTS: &[Point] = &[
     point("runner.run-ended", Target::Engine, Doing::Ingest, ""),
     point("audit.sealed", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.cancelled", Target::Engine, Doing::Running, "-"),
+    point("runner.forced", Target::Engine, Doing::Running, "-"),
     point("runner.decided", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.drained", Target::Engine, Doing::BeforeClaim, "-"),
     point("runner.pinned", Target::Engine, Doing::BeforeClaim, "-"),

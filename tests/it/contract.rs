@@ -161,6 +161,35 @@ fn a_step_whose_directory_is_taken_away_is_lost_and_not_run_again() {
 }
 
 #[test]
+fn force_ends_as_lost_what_a_cancel_cannot_reach_and_says_before_what_to_do() {
+    let home = Home::new();
+    let on = home.root().join("on");
+    home.pipeline("long", &format!("format: 1\nname: long\nstages:\n  - name: a\n    run: 'touch {}; sleep 1000'\n", on.display()));
+    home.qd(["run", "long"]).expect(0);
+    until_some("the step runs", || on.exists().then_some(()));
+    let force = |more: &[&str]| home.qd([&["do", "force-finish", "long#1"], more].concat());
+    let told = force(&["--reason", "x", "--confirm", "long#1"]).expect(4).stderr;
+    assert!(told.contains("was not cancelled") && told.contains("quarterdeck cancel 'long#1' first"), "{told}");
+    std::fs::remove_dir_all(home.state().join("runs/long/1/attempts")).unwrap();
+    home.qd(["cancel", "long#1"]).expect(0);
+    let why = home.qd(["why", "long#1"]).expect(0).stdout;
+    assert!(why.contains("its directory was taken away") && why.contains("quarterdeck do force-finish 'long#1'"), "{why}");
+    let told = force(&[]).expect(4).stderr;
+    assert!(told.contains("needs a reason and its name") && told.contains("--confirm 'long#1'"), "{told}");
+    let told = force(&["--reason", "the disk is gone", "--confirm", "long#1"]).expect(0).stdout;
+    assert!(told.contains("is being ended as lost"), "{told}");
+    let row = until_some("the run has ended", || Some(home.json(&["get", "runs"])["rows"][0].clone()).filter(|r| r["state"] == "done"));
+    assert_eq!(row["verdict"], "lost", "{row}");
+    let detail = row["detail"].as_str().unwrap();
+    assert!(detail.contains("force-finished by ") && detail.contains(": the disk is gone; lost: "), "{detail}");
+    let audit = home.json(&["get", "audit", "--filter", "action=force-finish"]);
+    let results: Vec<&str> = audit["rows"].as_array().unwrap().iter().map(|r| r["result"].as_str().unwrap()).collect();
+    assert!(results.iter().filter(|r| r.starts_with("refused")).count() == 2 && results.contains(&"done"), "{audit}");
+    let told = force(&["--reason", "x", "--confirm", "long#1"]).expect(4).stderr;
+    assert!(told.contains("has ended already: lost"), "{told}");
+}
+
+#[test]
 fn no_rows_asked_for_are_none_and_nothing_is_claimed() {
     let home = Home::new();
     home.pipeline("hello", crate::api::HELLO);

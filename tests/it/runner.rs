@@ -1,9 +1,11 @@
 //! The runner in this process, with the real binary as shim: what a run does to its rows, files and verdicts.
 
 mod content;
+mod force;
 mod full_disk;
 mod lifecycle;
 mod restart;
+mod slow;
 mod store;
 mod uses;
 
@@ -115,6 +117,7 @@ impl Estate {
             content: self.world.clone(),
             min_free_bytes: 1,
             min_free_inodes: 1,
+            slow_from: quarterdeck::runner::RunnerConfig::SLOW_FROM,
             network_state: false,
         }
     }

@@ -64,6 +64,7 @@ pub fn problem(row: &Row) -> bool {
         || is("state", &["HALTED", "READY", "APPROVED", "GATED", "RECHECK", "EXPIRED"])
         || is("change", &["down", "gone"])
         || !text(row, "calendar").is_empty() && row.contains_key("dst")
+        || is_slow(row)
         || row.contains_key("severity")
         || text(row, "result").starts_with("refused")
         || row.get("single_person").and_then(Value::as_bool).unwrap_or(false)
@@ -81,6 +82,11 @@ pub fn changes(row: &Row) -> String {
 
 pub fn moved(text: &str) -> String {
     if text == "none" { "No Changes".to_owned() } else { text.to_owned() }
+}
+
+/// A run that has not ended and takes longer than nearly all good ones before it.
+pub fn is_slow(run: &Row) -> bool {
+    !text(run, "slow_since").is_empty() && text(run, "state") != "done"
 }
 
 /// The first twelve signs of a fingerprint, or a commit.

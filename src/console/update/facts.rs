@@ -62,6 +62,7 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     }
     for row in of(model, "queue") {
         waits(model, row, &mut out);
+        slow(model, row, &mut out);
     }
     for row in of(model, "schedule") {
         missed(model, row, &mut out);
@@ -192,6 +193,17 @@ fn waits(model: &Model, row: &Row, out: &mut Vec<Fact>) {
         let target = run.clone();
         out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
     }
+}
+
+/// A run that takes longer than nearly all good ones before it.
+fn slow(model: &Model, row: &Row, out: &mut Vec<Fact>) {
+    let Some(since) = when::instant(row, "slow_since") else { return };
+    let run = word::text(row, "run");
+    let text = format!("{run} SLOW: past its p95");
+    let why = "it takes longer than nearly all good runs of its pipeline".to_owned();
+    let time = format!(" for {}", age(model, since));
+    let (since, target, press) = (Some(since), run, "enter, l".into());
+    out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
 }
 
 /// A repository that is not what it should be, in one datacentre or all. No target: it is no pipeline that could be run.

@@ -233,7 +233,10 @@ fn queued(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
         Cell::plain(word::text(row, "run")),
         Cell::new(state, role),
         Cell::new(when::roughly(model, row, "queued", "run").unwrap_or_default(), Role::Dim),
-        Cell::plain(word::text(row, "blocked")),
+        match word::text(row, "blocked") {
+            why if why.is_empty() && word::is_slow(row) => Cell::new("SLOW: past its p95", Role::Warn),
+            why => Cell::plain(why),
+        },
     ]
 }
 

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use super::list::{self, Trust};
 use super::text::Text;
 use super::{run_parts, spots, stages, when, word};
+use crate::api::page::About;
 use crate::api::types::RunDoc;
 use crate::base::duration;
 use crate::console::model::Model;
@@ -127,6 +128,9 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
             Role::Warn,
         );
     }
+    if let Some(about) = model.about(run).filter(|_| doc.state != "done") {
+        usual(model, about, &mut out);
+    }
     if !doc.detail.is_empty() {
         out.say(&doc.detail, Role::Text);
     }
@@ -134,4 +138,19 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
         out.put("ERROR", e.text.clone(), Role::Bad);
     }
     out
+}
+
+/// How long runs of this pipeline take, and whether this one is beyond that.
+fn usual(model: &Model, about: &About, out: &mut Text) {
+    let Some(eta) = &about.eta else { return };
+    let of = |ms| duration::short(ms);
+    let runs = if eta.samples == 1 { "of 1 good run".to_owned() } else { format!("of {} good runs", eta.samples) };
+    let usual = format!("usually {}, nine in ten within {}  ({runs})", of(eta.p50_ms), of(eta.p90_ms));
+    match when::instant(&about.run, "slow_since") {
+        Some(since) => {
+            out.put("SLOW", format!("past {} (p95) since {}", of(eta.p95_ms), when::show(model, since)), Role::Warn);
+            out.put("", usual, Role::Dim);
+        }
+        None => out.put("ETA", usual, Role::Dim),
+    }
 }

@@ -59,9 +59,14 @@ pub fn cells(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
         Cell::plain(took(model, row)),
         Cell::new(at.map(|t| when::show(model, t)).unwrap_or_default(), Role::Dim),
         Cell::new(word::text(row, "requested_by"), Role::Dim),
-        Cell::plain(word::text(row, "detail")),
+        detail(row),
         Cell::new(word::changes(row), Role::Dim),
     ]
+}
+
+/// What became of it; while it runs, whether it takes longer than it should.
+fn detail(row: &Row) -> Cell {
+    if word::is_slow(row) { Cell::new("SLOW: past its p95", Role::Warn) } else { Cell::plain(word::text(row, "detail")) }
 }
 
 /// How long a run took, or has taken so far.
@@ -91,6 +96,10 @@ pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     let times = [("queued", "queued"), ("started", "started"), ("ended", "ended")];
     let times = times.iter().filter_map(|(f, w)| Some(format!("{w} {}", when::show(model, when::instant(row, f)?)))).collect::<Vec<_>>();
     out.put("WHEN", times.join("  "), Role::Text);
+    if let Some(since) = when::instant(row, "slow_since") {
+        let still = if word::is_slow(row) { Role::Warn } else { Role::Dim };
+        out.put("SLOW", format!("longer than nearly all good runs of its pipeline since {}", when::show(model, since)), still);
+    }
     let reason = word::text(row, "reason");
     let sep = if reason.is_empty() { "" } else { ": " };
     out.put("WHO", format!("{} ({}){sep}{reason}", word::text(row, "requested_by"), word::text(row, "trigger")), Role::Text);

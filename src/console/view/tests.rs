@@ -263,6 +263,36 @@ fn every_screen_at_the_two_sizes_that_matter() {
     }
 }
 
+/// The run at work takes longer than nearly all before it: wherever it is shown, in words and not by colour alone.
+#[test]
+fn a_slow_run_is_marked_on_every_screen_that_shows_it() {
+    let since = json!("2026-04-07T08:06:30Z");
+    for kind in [Kind::Home, Kind::Jobs, Kind::Runs, Kind::Run("nightly#12".parse().unwrap())] {
+        let mut model = filled(kind.clone(), (140, 40));
+        assert!(!text(&model).contains("SLOW"), "{}", text(&model));
+        for question in update::needs(&model) {
+            let mut body = said(&question);
+            match &question {
+                Question::Rows { what: "runs" | "queue", .. } => body["rows"][0]["slow_since"] = since.clone(),
+                Question::About(_) => {
+                    body["run"]["slow_since"] = since.clone();
+                    body["eta"] = json!({"p50_ms": 40_000, "p90_ms": 50_000, "p95_ms": 60_000, "samples": 20, "elapsed_ms": 70_000, "remaining_ms": 0, "percent": 99});
+                }
+                _ => continue,
+            }
+            tell(&mut model, &question, &body);
+        }
+        let shown = text(&model);
+        assert!(shown.contains("SLOW"), "{kind:?}\n{shown}");
+        if let Kind::Run(_) = kind {
+            assert!(shown.contains("past 1m00s (p95) since") && shown.contains("usually 40s, nine in ten within 50s"), "{shown}");
+        }
+        if kind == Kind::Home {
+            assert!(shown.contains("nightly#12 SLOW: past its p95 for 30s"), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn every_screen_says_why_it_has_nothing_to_show() {
     for kind in kinds() {

@@ -242,6 +242,7 @@ fn engine(dir: &tempfile::TempDir, clock: &Arc<ManualClock>) -> Arc<Engine> {
         content: content.clone(),
         min_free_bytes: 0,
         min_free_inodes: u64::MAX,
+        slow_from: crate::runner::RunnerConfig::SLOW_FROM,
         network_state: false,
     };
     let runner = Runner::start(config, store.clone());

@@ -90,6 +90,7 @@ impl Bench {
             min_free_bytes: 0,
             // No disk has so many: nothing that is queued begins.
             min_free_inodes: u64::MAX,
+            slow_from: crate::runner::RunnerConfig::SLOW_FROM,
             network_state: false,
         };
         let runner = Runner::start(config, store.clone());

@@ -207,7 +207,7 @@ impl Converter<'_> {
                 "timeout" | "retry" | "lock" => match self.attrs(o, attrs) {
                     Some(found) => {
                         *attrs = found;
-                        self.report.converted(&s.span, what, "a key of the stage");
+                        self.locks_told(&s.span, what, "a key of the stage", &attrs.locks);
                     }
                     None => self.report.manual(&s.span, what, "its value is computed", "write it by hand"),
                 },
@@ -215,6 +215,18 @@ impl Converter<'_> {
                 _ => {
                     self.report.manual(&s.span, what, "the importer does not know this option", "see `quarterdeck pipeline explain stage`")
                 }
+            }
+        }
+    }
+
+    /// A site that lists its locks has to list these too.
+    pub(super) fn locks_told(&mut self, span: &super::source::Span, what: String, why: &str, locks: &[String]) {
+        let known = &self.catalog.locks;
+        match locks.iter().find(|l| !known.is_empty() && !known.contains_key(*l)) {
+            None => self.report.converted(span, what, why),
+            Some(new) => {
+                let why = format!("{why}; the site has no lock `{new}`");
+                self.report.approximated(span, what, why, format!("add [locks.{new}] to the site file"));
             }
         }
     }

@@ -400,7 +400,7 @@ impl Converter<'_> {
                 "each step in it is tried so often, not all together",
                 "say `idempotent: true` where a second start does no harm",
             ),
-            "lock" => self.report.converted(&c.head, what, "locks of a stage"),
+            "lock" => self.locks_told(&c.head, what, "locks of a stage", &found.locks),
             _ => self.report.approximated(&c.head, what, "allow_failure of a stage: shown, and the run goes on", ""),
         }
         segments.push(Segment { attrs: found.clone(), ..Segment::default() });

@@ -220,6 +220,14 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                         format!("lock `{name}` has one slot: the site file says no more"),
                         format!("add `slots = {}` to [locks.{name}]", lock.slots.value),
                     );
+                } else if !name.starts_with(SET_LOCK) && !catalog.locks.is_empty() {
+                    // A site that lists its locks means all of them: one that is not there keeps nobody away from anybody.
+                    sink.error(
+                        lock.name.at,
+                        "ref.lock",
+                        format!("the site has no lock `{name}`"),
+                        format!("the site file lists its locks: add [locks.{name}] there, or take one of {}", some(catalog.locks.keys())),
+                    );
                 } else if !name.starts_with(SET_LOCK) {
                     sink.warning(
                         lock.name.at,
@@ -231,6 +239,13 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
             }
         }
     }
+}
+
+/// A few of many names.
+fn some<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let all: Vec<&str> = names.map(String::as_str).collect();
+    let shown = all.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    if all.len() > 5 { format!("{shown} and {} more", all.len() - 5) } else { shown }
 }
 
 /// How the lock of a content set begins; no lock of a person does.

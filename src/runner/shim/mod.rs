@@ -24,6 +24,8 @@ use std::process::ExitCode;
 use crate::base::sys;
 use run::Kept;
 
+pub use ladder::AFTER_KILL_US;
+
 /// The command was refused and never ran; `refused` in the directory says why. The engine may try again.
 pub const NOT_STARTED: u8 = 75;
 /// As [`NOT_STARTED`], because the disk is full.
