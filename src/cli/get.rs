@@ -67,7 +67,7 @@ fn in_view(get: &Get) -> Result<Get, Failure> {
 
 pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
     if rows.rows.is_empty() {
-        out.line(empty(get, rows.page));
+        out.advice(empty(get, rows.page));
         return;
     }
     let now = jiff::Timestamp::now();

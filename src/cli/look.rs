@@ -14,7 +14,7 @@ pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
-    Model { key_reports, ..Model::new(site, keys, now, size) }
+    Model { key_reports, given: super::again::given(&ctx.global, true), ..Model::new(site, keys, now, size) }
 }
 
 /// The theme of a name.

@@ -1,6 +1,7 @@
 //! Floor 8: the command line. Parses, calls the other rooms, prints, and ends with an exit code of the contract.
 
 mod actions;
+mod again;
 mod args;
 mod connect;
 mod console_log;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let mut out = Out::new(cli.global.json, cli.global.color);
+    out.given = again::given(&cli.global, false);
     let ctx = match Ctx::new(&cli.global) {
         Ok(ctx) => ctx,
         Err(f) => return end(&out, Err(f)),

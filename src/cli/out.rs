@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::again::again;
 use super::args::Color;
 use super::failure::Failure;
 use crate::api::error::ErrorBody;
@@ -22,6 +23,8 @@ pub struct Out {
     pub width: usize,
     /// Zone of the site, for times on screen.
     pub zone: jiff::tz::TimeZone,
+    /// What stood before the command: commands that a message names have it too.
+    pub given: String,
 }
 
 /// A colour by what it means; a word always says the same.
@@ -46,12 +49,17 @@ impl Out {
             }
         };
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|w| usize::from(w.ws_col)).filter(|w| *w >= 20);
-        Self { json, colour, terminal, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC }
+        Self { json, colour, terminal, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC, given: String::new() }
     }
 
     /// Prints one line. The text must be safe already.
     pub fn line(&self, text: impl AsRef<str>) {
         self.raw(format!("{}\n", text.as_ref()).as_bytes());
+    }
+
+    /// Prints one line for people that names commands to type next.
+    pub fn advice(&self, text: impl AsRef<str>) {
+        self.line(again(text.as_ref(), &self.given));
     }
 
     /// Prints bytes as they are.
@@ -70,7 +78,7 @@ impl Out {
 
     /// A remark that is no result: to standard error, made safe.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", sanitise::lines(text));
+        let _ = writeln!(io::stderr().lock(), "{}", sanitise::lines(&again(text, &self.given)));
     }
 
     /// Text in a tone, where colours are on.
@@ -111,8 +119,8 @@ impl Out {
         }
         let terminal = io::stderr().is_terminal() && self.colour;
         let mark = if terminal { "\u{1b}[31;1merror\u{1b}[0m" } else { "error" };
-        let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(failure.error.message.trim_end())));
-        for line in shorten(&sanitise::lines(&failure.error.help)).lines().filter(|l| !l.is_empty()) {
+        let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(again(failure.error.message.trim_end(), &self.given).as_str())));
+        for line in shorten(&sanitise::lines(&again(&failure.error.help, &self.given))).lines().filter(|l| !l.is_empty()) {
             text.push_str(&format!("  {line}\n"));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());

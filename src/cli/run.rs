@@ -160,7 +160,7 @@ impl Out {
             self.value(done);
             return;
         }
-        self.line(sanitise::lines(&done.message));
+        self.advice(sanitise::lines(&done.message));
         if done.single_person {
             self.line(self.paint(Tone::Bad, "recorded as single person: it needed two"));
         }
@@ -178,7 +178,7 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
                 out.value(&serde_json::json!({"run": run}));
             } else {
                 out.done(&done);
-                out.line(out.paint(Tone::Dim, &format!("follow it: quarterdeck log '{run}' --follow")));
+                out.advice(out.paint(Tone::Dim, &format!("follow it: quarterdeck log '{run}' --follow")));
             }
             return Ok(None);
         }

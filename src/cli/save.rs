@@ -195,7 +195,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
         out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.len(), "size_bytes": bytes.len()}));
     } else {
         let size = crate::base::size::short(bytes.len() as u64);
-        out.line(format!("{}: {} answers of the engine, {size}; open it: quarterdeck --from {0}", path.display(), saved.len()));
+        out.advice(format!("{}: {} answers of the engine, {size}; open it: quarterdeck --from {0}", path.display(), saved.len()));
     }
     Ok(())
 }

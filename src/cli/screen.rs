@@ -72,6 +72,10 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
         };
         save::fill(&mut model, &mut source).await
     })?;
+    // What was named and is not there is no frame: `why` and `log` say the same of it, with the same exit code.
+    if let Some(e) = model.screen().about().and_then(|q| model.known(&q)).filter(|k| k.answer.is_none()).and_then(|k| k.error.clone()) {
+        return Err(e.into());
+    }
     model.now = now.unwrap_or(model.now);
     let buf = shot::draw(&model, &look);
     let (format, text) = match args.format {

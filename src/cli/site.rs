@@ -53,7 +53,7 @@ fn init(ctx: &Ctx, out: &Out, mirror: Option<&Path>) -> Outcome {
     if rows.first().is_some_and(|(_, new)| *new) {
         out.line(format!("trees   {mirror} (another: --mirror DIR)"));
     }
-    out.line(format!("next: read {}, then: quarterdeck site check", ctx.dirs.site_file().display()));
+    out.advice(format!("next: read {}, then: quarterdeck site check", ctx.dirs.site_file().display()));
     Ok(())
 }
 

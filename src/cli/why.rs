@@ -29,7 +29,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     }
     out.line(format!("{} is {}", why.run, why.state));
     for reason in &why.reasons {
-        out.line(format!("  {}", sanitise::cell(reason)));
+        out.advice(format!("  {}", sanitise::cell(reason)));
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ fn repo(ctx: &Ctx, out: &mut Out, name: &str) -> Outcome {
     }
     out.line(format!("{} is {}", why.repo, sanitise::cell(&why.state)));
     for reason in &why.reasons {
-        out.line(format!("  {}", sanitise::cell(reason)));
+        out.advice(format!("  {}", sanitise::cell(reason)));
     }
     Ok(())
 }

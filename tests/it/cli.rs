@@ -370,7 +370,7 @@ fn a_slip_in_the_site_file_does_not_hide_what_runs() {
     home.site("tim_zone = \"UTC\"\n");
     for args in [&["get", "runs"][..], &["log", "hello#1"], &["why", "hello#1"], &["engine", "status"]] {
         let out = home.qd(args).expect(0);
-        assert!(out.stderr.contains("site.toml") && out.stderr.contains("quarterdeck site check"), "{out:?}");
+        assert!(out.stderr.contains("site.toml") && out.stderr.contains(&home.named("site check")), "{out:?}");
     }
     assert!(home.qd(["log", "hello#1"]).expect(0).stdout.contains("hello"));
     home.qd(["run", "hello"]).expect(2);
@@ -412,7 +412,7 @@ fn whoever_is_interrupted_while_waiting_is_told_that_the_run_goes_on() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let out = waiting.wait_with_output().unwrap();
     let told = String::from_utf8(out.stderr).unwrap();
-    assert!(out.status.code() == Some(130) && told.contains("long#1 goes on") && told.contains("quarterdeck cancel 'long#1'"), "{told}");
+    assert!(out.status.code() == Some(130) && told.contains("long#1 goes on") && told.contains(&home.named("cancel 'long#1'")), "{told}");
     assert_eq!(home.json(&["get", "runs"])["rows"][0]["state"], "running");
     std::fs::write(&go, "").unwrap();
     until("the run has ended", || home.json(&["get", "runs"])["rows"][0]["verdict"] == "success");

@@ -133,3 +133,36 @@ fn what_an_editor_has_written_outlives_the_terminal_under_both() {
     pty.keys("t");
     pty.sees("what the editor wrote", |s| s.contains("name: written") && s.contains("UNSAVED"));
 }
+
+#[test]
+fn a_text_is_searched_and_the_search_ends() {
+    let home = home();
+    home.pipeline("one", &format!("{GOOD}  - name: second\n    run: echo only once\n"));
+    let pty = page(&home, home.command::<&str>([]));
+    pty.prompt("/", "/", "only");
+    pty.shows("1 of 2 with only");
+    pty.keys("n");
+    pty.shows("2 of 2 with only");
+    pty.keys("n");
+    pty.shows("past the end: 1 of 2");
+    pty.keys("N");
+    pty.shows("past the beginning: 2 of 2");
+    // The cursor is on it: what is typed now stands there.
+    pty.keys("i");
+    pty.shows("TYPING");
+    pty.keys("\x1b[200~not \x1b[201~");
+    pty.shows("echo not only once");
+    pty.keys("\x1b");
+    pty.sees("a text that is not saved", |s| s.contains("UNSAVED"));
+    pty.keys("u");
+    pty.prompt("/", "/", "nowhere");
+    pty.shows("no line has nowhere");
+    pty.prompt("/", "/", "(");
+    pty.shows("no regular expression");
+    pty.keys("\x1b");
+    pty.sees("the prompt closed", |s| !s.contains("no regular expression"));
+    pty.keys("\\");
+    // Without a search, n leads to findings again.
+    pty.keys("n");
+    pty.shows("nothing was found in this text");
+}

@@ -47,7 +47,7 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     ann.sees("the pipeline", |s| s.contains("[8]JOBS") && s.contains("grave"));
     ann.keys("B");
     let asked = ann.shows("type grave:");
-    for wanted in ["second person", "quarterdeck run grave", "--confirm grave", "[ Cancel ]"] {
+    for wanted in ["second person", "grave --reason kernel", "--confirm grave", "[ Cancel ]"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
     // `y` is not enough here, and neither is a wrong name.
@@ -79,7 +79,7 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     bob.shows("ARMED");
     bob.keys("A");
     let asked = bob.shows("Approve what waits: grave#1");
-    for wanted in ["the start of the run", "1 of 1", "quarterdeck approve grave#1"] {
+    for wanted in ["the start of the run", "1 of 1", "approve grave#1"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
     answers(&bob, "y", "the approval", |s| !s.contains("Approve what waits: grave#1") || s.contains("is approved"));

@@ -307,6 +307,23 @@ fn a_saved_state_opens_without_an_engine() {
 }
 
 #[test]
+fn a_frame_of_what_is_not_there_is_an_error() {
+    let home = home();
+    home.qd(["screen", "run", "one#2"]).expect(0);
+    home.qd(["screen", "log", "one#2"]).expect(0);
+    for (what, target, told) in [
+        ("run", "one#99", "one#99"),
+        ("log", "one#99", "one#99"),
+        ("promotion", "PR-2026Q2-el9", "PR-2026Q2-el9"),
+        ("run", "none#1", "none#1"),
+    ] {
+        let out = home.qd(["screen", what, target]).expect(2);
+        assert!(out.stdout.is_empty() && out.stderr.contains(told), "{out:?}");
+    }
+    home.qd(["why", "one#99"]).expect(2);
+}
+
+#[test]
 fn it_lives_through_a_detach_of_tmux() {
     if !have_program("tmux") {
         return skip("console_pty.tmux", "tmux is not installed");

@@ -94,7 +94,7 @@ fn why_says_of_an_ended_run_how_where_to_look_and_what_to_do() {
     home.qd(["run", "red", "--wait"]).expect(1);
     let why = home.qd(["why", "red#1"]).expect(0).stdout;
     assert!(why.contains("it has ended: failure: stage `Two, bad`"), "{why}");
-    assert!(why.contains("quarterdeck log 'red#1/Two, bad/break it'") && why.contains("quarterdeck resume 'red#1'"), "{why}");
+    assert!(why.contains(&home.named("log 'red#1/Two, bad/break it'")) && why.contains(&home.named("resume 'red#1'")), "{why}");
     // What it says can be typed.
     assert!(home.qd(["log", "red#1/Two, bad/first"]).expect(0).stdout.contains("\na\n"));
     home.qd(["run", "hello", "--wait"]).expect(0);
@@ -138,7 +138,7 @@ fn a_lost_run_exits_with_6_and_goes_on_by_resume() {
     has(&doc, RUN);
     assert_eq!((&doc["verdict"], &doc["stages"][0]["steps"][0]["exit_code"]), (&json!("lost"), &Value::Null));
     let why = home.qd(["why", "long#1"]).expect(0).stdout;
-    assert!(why.contains("lost") && why.contains("quarterdeck resume 'long#1'"), "{why}");
+    assert!(why.contains("lost") && why.contains(&home.named("resume 'long#1'")), "{why}");
     std::fs::write(&go, "").unwrap();
     let doc = home.qd(["--json", "resume", "long#1", "--wait"]).expect(0).json();
     assert_eq!((&doc["run"], &doc["verdict"]), (&json!("long#1"), &json!("success")));

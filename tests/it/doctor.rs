@@ -86,7 +86,7 @@ fn without_an_engine_it_judges_the_machine_and_the_site_and_starts_nothing() {
     home.qd(["engine", "drain"]).expect(0);
     says(&rows(&home, 0), "engine", "warn", "drain --off");
     let text = home.qd(["doctor"]).expect(0).stdout;
-    assert!(text.contains("-> quarterdeck engine drain --off") && text.contains(" checks: "), "{text}");
+    assert!(text.contains(&format!("-> {}", home.named("engine drain --off"))) && text.contains(" checks: "), "{text}");
 }
 
 #[test]

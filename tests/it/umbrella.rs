@@ -51,7 +51,7 @@ fn the_run_of_a_stage_is_a_run_with_its_cause_and_its_verdict_is_the_stage_s() {
     assert_eq!(run_of(&home, "umbrella#1")["children"], "canary#1");
     assert_eq!(run_of(&home, "umbrella#1")["requested_by"], child["requested_by"], "whoever asked for the one asked for the other");
     let told = home.qd(["log", "umbrella#1/canary"]).expect(0);
-    assert!(told.stderr.contains("quarterdeck log 'canary#1'"), "{told:?}");
+    assert!(told.stderr.contains(&home.named("log 'canary#1'")), "{told:?}");
     let all = home.qd(["log", "umbrella#1"]).expect(0);
     assert!(all.stdout.contains("after canary#1") && all.stderr.contains("is the run canary#1"), "{all:?}");
     let lines = home.qd(["--json", "log", "umbrella#1/canary"]).expect(0);

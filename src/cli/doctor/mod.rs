@@ -69,7 +69,7 @@ fn print(out: &Out, rows: &[Row]) -> Outcome {
             let state = out.paint(tone, &format!("{:7}", row.state.as_str()));
             out.line(format!("{state}  {:width$}  {}", sanitise::cell(&row.check), sanitise::cell(&row.found)));
             for line in sanitise::lines(&row.help).lines() {
-                out.line(format!("{:9}{:width$}  -> {line}", "", ""));
+                out.advice(format!("{:9}{:width$}  -> {line}", "", ""));
             }
         }
         let count = |state| rows.iter().filter(|r| r.state == state).count();

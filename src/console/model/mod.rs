@@ -118,6 +118,8 @@ pub struct Stats {
 pub struct Model {
     pub site: Site,
     pub keys: Keymap,
+    /// What was given before the command that opened it, such as `--state-dir D`: commands that are copied have it too.
+    pub given: String,
     /// What is wrong with the files of keys.
     pub key_reports: Vec<Report>,
     pub link: Link,
@@ -177,6 +179,7 @@ impl Model {
         Self {
             site,
             keys,
+            given: String::new(),
             key_reports: Vec::new(),
             link: Link::Connecting,
             mode: Mode::ReadOnly,
@@ -210,6 +213,18 @@ impl Model {
             pressed: Vec::new(),
             frame: 0,
         }
+    }
+
+    /// A command line of ours as it reaches this site; one command a line.
+    pub fn to_type(&self, line: &str) -> String {
+        if self.given.is_empty() {
+            return line.to_owned();
+        }
+        let own = |l: &str| match l.strip_prefix("quarterdeck ") {
+            Some(rest) => format!("quarterdeck {} {rest}", self.given),
+            None => l.to_owned(),
+        };
+        line.lines().map(own).collect::<Vec<_>>().join("\n")
     }
 
     /// The screen that is shown.

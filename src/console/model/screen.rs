@@ -270,6 +270,17 @@ impl Screen {
         }
     }
 
+    /// The question without whose answer there is nothing to show: about what the screen was opened for by name.
+    pub fn about(&self) -> Option<Question> {
+        match &self.kind {
+            Kind::Run(run) => Some(Question::Run(run.clone())),
+            Kind::Log(run, _) => Some(Question::Attempts(run.clone())),
+            Kind::Promotion(id) => Some(Question::Promotion(id.clone())),
+            Kind::Diff(pair) => Some(pair.question("sources")),
+            _ => None,
+        }
+    }
+
     /// The two contents whose comparison it lists.
     pub fn compared(&self) -> Option<(String, String)> {
         match &self.kind {

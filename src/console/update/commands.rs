@@ -153,7 +153,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),
         "evidence" => match promotions::current(model) {
-            Some(id) => return vec![Effect::Copy(format!("quarterdeck evidence {id}"))],
+            Some(id) => return vec![Effect::Copy(model.to_type(&format!("quarterdeck evidence {id}")))],
             None => model.complain("there is no promotion under the cursor"),
         },
         "log" => log(model),
@@ -186,7 +186,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             Some(id) => return vec![Effect::Copy(id)],
             None => model.complain("there is no row to copy"),
         },
-        "copy-command" => return vec![Effect::Copy(command_line(model))],
+        "copy-command" => return vec![Effect::Copy(model.to_type(&command_line(model)))],
         _ => model.say(format!("`{id}` does nothing on this screen")),
     }
     Vec::new()

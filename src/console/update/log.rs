@@ -16,6 +16,9 @@ use crate::console::question::{Answer, Question};
 /// A page: so many lines, and bytes of them.
 const LINES: usize = 1_000;
 const BYTES: usize = 256 << 10;
+/// The first page: what the screen shows, and as much again to turn to. More comes behind it.
+const FIRST_LINES: usize = 250;
+const FIRST_BYTES: usize = 64 << 10;
 /// Bytes of the hex view that are held.
 const HEX: u64 = 64 << 10;
 
@@ -317,7 +320,10 @@ fn ask(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
     if log.error.is_some() {
         return;
     }
-    let page = |begin: &str| Ask::Page { path: format!("/v1/log/{base}?{begin}&lines={LINES}&bytes={BYTES}&file={}", log.file) };
+    let part = |begin: &str, lines: usize, bytes: usize| Ask::Page {
+        path: format!("/v1/log/{base}?{begin}&lines={lines}&bytes={bytes}&file={}", log.file),
+    };
+    let page = |begin: &str| part(begin, LINES, BYTES);
     if let Some(h) = &log.hex {
         if free(model, Lane::Page) && !hex_is_there(h, height, log.size) {
             let at = h.top.saturating_sub(HEX / 4) / HEX_ROW * HEX_ROW;
@@ -334,7 +340,7 @@ fn ask(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
                 Begin::Offset(o) => format!("at=offset&offset={o}"),
                 Begin::Time(t) => format!("at=time&time={t}"),
             };
-            order(model, Lane::Page, Want::Load, page(&begin));
+            order(model, Lane::Page, Want::Load, part(&begin, FIRST_LINES.max(3 * height), FIRST_BYTES));
         } else if near_end && !log.window.at_end() {
             order(model, Lane::Page, Want::After, page(&format!("at=offset&offset={}", log.window.next())));
         } else if first > 0 && log.nothing_before != Some(first) && (log.window.is_empty() || near_start(log, height, fit)) {

@@ -480,5 +480,5 @@ pub fn command(model: &Model, d: &Dialog) -> String {
         let confirm = confirm(target);
         cli_line::write(cli_line::Line { action: d.action, target, with: &with, reason, confirm: confirm.as_deref() })
     };
-    d.targets.iter().map(line).collect::<Vec<_>>().join("\n")
+    model.to_type(&d.targets.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

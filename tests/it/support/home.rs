@@ -83,6 +83,11 @@ impl Home {
         self
     }
 
+    /// A command as messages name it to whoever gave `--state-dir`: `quarterdeck --state-dir STATE COMMAND`.
+    pub fn named(&self, command: &str) -> String {
+        format!("quarterdeck --state-dir {} {command}", self.state().display())
+    }
+
     /// Writes `pipelines/NAME.yml`.
     pub fn pipeline(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.config().join(format!("pipelines/{name}.yml")), text).expect("pipeline");

@@ -150,9 +150,15 @@ impl Pty {
     /// Gives the console a command of its palette, as a person does: what comes faster than that is a paste, and Enter is not taken from one.
     #[track_caller]
     pub fn command(&self, line: &str) {
-        self.keys(":");
+        self.prompt(":", ":", line);
+    }
+
+    /// Opens a prompt with a key, types a line into it, and enters that. `lead`: what stands before the line.
+    #[track_caller]
+    pub fn prompt(&self, key: &str, lead: &str, line: &str) {
+        self.keys(key);
         self.keys(line);
-        self.shows(&format!(":{line}"));
+        self.shows(&format!("{lead}{line}"));
         std::thread::sleep(Duration::from_millis(60));
         self.keys("\r");
     }
