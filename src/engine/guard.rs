@@ -111,11 +111,13 @@ fn role(ground: Ground<'_>, caller: &Caller, action: &Action) -> Result<(), ApiE
     if wanted().any(|r| has_role(ground.site, caller, r)) {
         return Ok(());
     }
-    let names = wanted().collect::<Vec<_>>();
-    let mut names_once = names.clone();
+    let mut names_once = wanted().collect::<Vec<_>>();
     names_once.dedup();
     let help = match ground.site.roles {
         None => "this shared site has no [roles], so everybody only looks; an admin adds them in site.toml".to_owned(),
+        Some(_) if action.roles == [AS_ASKED] => {
+            "needs a role that it asks for (quarterdeck why tells which), and you have none but viewer; an admin gives them under [roles] in site.toml".to_owned()
+        }
         Some(_) => format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", names_once.join(", ")),
     };
     Err(ApiError::refused(format!("{}: {} may not", action.title, caller.actor.name), help))

@@ -47,11 +47,11 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
             }
             TriggerKind::Every { every, anchor } => {
                 if every.ms() < 60_000 {
-                    sink.error(t.at, "schedule.interval", format!("an interval of {every} is too short"), "the least is 1m");
+                    sink.error(t.marks.interval, "schedule.interval", format!("an interval of {every} is too short"), "the least is 1m");
                 }
                 if t.jitter >= *every {
                     sink.error(
-                        t.at,
+                        t.marks.jitter,
                         "schedule.jitter",
                         format!("a jitter of {} is not shorter than the interval of {every}", t.jitter),
                         "make it a small part of the interval",
@@ -60,7 +60,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
                 let name = t.timezone.as_ref().map_or(catalog.time_zone.as_str(), |z| z.value.as_str());
                 if schedule::zone(name).is_ok_and(|z| schedule::in_gap(&z, *anchor)) {
                     sink.error(
-                        t.at,
+                        t.marks.anchor,
                         "schedule.anchor",
                         format!("the anchor {} does not exist in {name}: clocks go forward then", anchor.strftime("%Y-%m-%d %H:%M")),
                         "choose another time",
@@ -73,7 +73,12 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
         shift(file, t, catalog, sink);
         never_open(file, t, catalog, sink);
         if t.jitter > Span::from_secs(86_400) {
-            sink.error(t.at, "schedule.jitter", format!("a jitter of {} is longer than a day", t.jitter), "make it minutes or a few hours");
+            sink.error(
+                t.marks.jitter,
+                "schedule.jitter",
+                format!("a jitter of {} is longer than a day", t.jitter),
+                "make it minutes or a few hours",
+            );
         }
     }
 }
@@ -162,10 +167,20 @@ fn repository(url: &At<String>, reference: &str, interval: Span, t: &Trigger, si
         );
     }
     if !git::is_reference(reference) {
-        sink.error(t.at, "trigger.git", format!("`{}` is not a reference", show(reference)), "give a branch, a tag or a full name");
+        sink.error(
+            t.marks.reference,
+            "trigger.git",
+            format!("`{}` is not a reference", show(reference)),
+            "give a branch, a tag or a full name",
+        );
     }
     if interval < LEAST_LOOK {
-        sink.error(t.at, "schedule.interval", format!("a look every {interval} is too often"), format!("the least is {LEAST_LOOK}"));
+        sink.error(
+            t.marks.interval,
+            "schedule.interval",
+            format!("a look every {interval} is too often"),
+            format!("the least is {LEAST_LOOK}"),
+        );
     }
 }
 

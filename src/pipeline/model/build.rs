@@ -202,7 +202,16 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         catch_up: At::new(catch_up, f.key_at("catch_up")),
         calendars: f.texts("calendar"),
         shift: f.get("shift").map(|n| n.at),
+        marks: marks(&f),
     })
+}
+
+fn marks(f: &Fields<'_>) -> Marks {
+    let inner = f.map("git", &keys::GIT);
+    let of = inner.as_ref().unwrap_or(f);
+    let at = |fields: &Fields<'_>, key: &str| fields.get(key).map_or(f.at, |n| n.at);
+    let interval = if f.get("every").is_some() { at(f, "every") } else { at(of, "interval") };
+    Marks { interval, anchor: at(f, "anchor"), jitter: at(f, "jitter"), reference: at(of, "ref") }
 }
 
 /// `git: URL` with `ref` and `interval` beside it, or all three inside.

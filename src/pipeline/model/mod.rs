@@ -72,6 +72,17 @@ pub struct Trigger {
     pub calendars: Vec<At<String>>,
     /// `shift: next`: a start in a closed time is moved, not skipped.
     pub shift: Option<Loc>,
+    pub marks: Marks,
+}
+
+/// Where the values of a trigger stand that are judged beside each other; the trigger itself where they were not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// `every:`, or `interval:` of `git`.
+    pub interval: Loc,
+    pub anchor: Loc,
+    pub jitter: Loc,
+    pub reference: Loc,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::pipeline::diagnostic::Loc;
-use crate::pipeline::model::{At, CatchUp, Trigger, TriggerKind};
+use crate::pipeline::model::{At, CatchUp, Marks, Trigger, TriggerKind};
 use jiff::civil::Date;
 
 fn at(t: &str) -> Timestamp {
@@ -18,6 +18,7 @@ fn trigger(kind: TriggerKind) -> Trigger {
         catch_up: At::new(CatchUp::Skip, Loc::default()),
         calendars: Vec::new(),
         shift: None,
+        marks: Marks::default(),
     }
 }
 
