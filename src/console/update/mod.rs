@@ -249,7 +249,8 @@ pub fn needs(model: &Model) -> Vec<Question> {
                 // The counts alone are a few bytes: they are there once the cursor rests.
                 all.extend(match compares {
                     true => all_of_it,
-                    false => all_of_it.filter(|_| beside::is_at_rest(model)).and_then(Question::brief),
+                    // What was counted once is not dropped while the cursor passes by: its answer never changes.
+                    false => all_of_it.and_then(Question::brief).filter(|q| beside::is_at_rest(model) || model.known(q).is_some()),
                 });
                 all.push(Question::Promotion(id));
             }

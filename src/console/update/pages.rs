@@ -97,7 +97,8 @@ fn forget(model: &mut Model) {
     let lists = model.stack.iter().flat_map(|s| &s.lists).flat_map(|l| l.page.iter().chain(&l.wanted));
     let kept: std::collections::BTreeSet<PageAsk> = lists.cloned().collect();
     model.known.retain(|q, _| !matches!(q, Question::Page(p) if !kept.contains(p)));
-    let passing = |q: &Question| matches!(q, Question::Changes { .. } | Question::Source { .. } | Question::Repo(_));
+    let passing =
+        |q: &Question| matches!(q, Question::Changes { .. } | Question::Brief { .. } | Question::Source { .. } | Question::Repo(_));
     let mut seen: Vec<(Option<jiff::Timestamp>, Question)> =
         model.known.iter().filter(|(q, _)| passing(q)).map(|(q, k)| (k.at, q.clone())).collect();
     if seen.len() > PASSED {

@@ -176,22 +176,27 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
     let found = [&question, &brief].into_iter().find_map(|q| model.diff(q.as_ref()?));
     match (&question, found) {
         (Some(_), Some(d)) => {
-            let c = &d.sources_changed;
-            out.say(
-                &format!("sources {} up  {} down  {} new  {} gone;  {} to fetch", c.up, c.down, c.new, c.gone, size::short(d.fetch_bytes)),
-                Role::Text,
-            );
-            let k = &d.changelogs;
+            // Short lines, as many as stand here before: what is below them does not move when they come.
+            let (c, k) = (&d.sources_changed, &d.changelogs);
+            out.say(&format!("sources {} up  {} down  {} new  {} gone", c.up, c.down, c.new, c.gone), Role::Text);
+            out.say(&format!("{} to fetch;  CVE ids {}", size::short(d.fetch_bytes), d.cves.len()), Role::Text);
             let told = if k.partial + k.unknown > 0 { format!(", {} cut, {} unknown", k.partial, k.unknown) } else { String::new() };
-            out.say(&format!("CVE ids {};  changelogs {} complete{told}", d.cves.len(), k.complete), Role::Text);
+            out.say(&format!("changelogs {} complete{told}", k.complete), Role::Text);
         }
-        (Some(q), None) => match [Some(q), brief.as_ref()].into_iter().flatten().find_map(|q| model.known(q)?.error.as_ref()) {
-            Some(e) => out.say(&format!("not compared: {e}. {}", e.help), Role::Unknown),
-            None if [Some(q), brief.as_ref()].into_iter().flatten().any(|q| model.asked.contains(q)) => {
-                out.say("both contents are being compared", Role::Dim);
+        (Some(q), None) => {
+            let asked = || [Some(q), brief.as_ref()].into_iter().flatten();
+            match asked().find_map(|q| model.known(q)?.error.as_ref()) {
+                Some(e) => out.say(&format!("not compared: {e}. {}", e.help), Role::Unknown),
+                None => {
+                    let waits = asked().any(|q| model.asked.contains(q));
+                    out.say(
+                        if waits { "both contents are being compared" } else { "compared once the cursor rests; d: all of it" },
+                        Role::Dim,
+                    );
+                    (0..2).for_each(|_| out.say("", Role::Dim));
+                }
             }
-            None => out.say("both are compared once the cursor rests here; d shows all of it", Role::Dim),
-        },
+        }
         (None, _) => {
             let text = match same(doc, "to_fp").as_str() {
                 "nothing yet" => "no candidate was taken yet",
