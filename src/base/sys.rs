@@ -4,9 +4,11 @@
 //! held child, and the stop of a job.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use zeroize::Zeroize;
 
 fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
     if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
@@ -174,20 +176,22 @@ pub fn fork_alone() -> io::Result<i32> {
     check(unsafe { libc::fork() })
 }
 
-/// Everything that a held child needs, prepared before the fork so that the child allocates nothing.
+/// Everything that a held child needs, prepared before it exists so that it allocates nothing.
 #[derive(Debug)]
 pub struct Held<'a> {
-    pub path: &'a CStr,
-    pub argv: &'a [CString],
-    pub env: &'a [CString],
-    pub cwd: &'a CStr,
+    pub path: CString,
+    pub argv: Vec<CString>,
+    /// Wiped when the child has no more use for it.
+    pub env: Vec<CString>,
+    pub cwd: CString,
     pub stdin: BorrowedFd<'a>,
     /// Standard output and error.
     pub output: BorrowedFd<'a>,
     /// The child waits for one byte here; end of file means that the shim died, and the child leaves without having run anything.
     pub gate: BorrowedFd<'a>,
-    /// Receives `[stage, errno as 4 native bytes]` where the command could not be started; closed by a successful exec.
-    pub failure: BorrowedFd<'a>,
+    /// A pipe, read from without blocking. It receives `[stage, errno as 4 native bytes]` where the command could not be started, and is closed
+    /// by a successful exec.
+    pub failure: (OwnedFd, OwnedFd),
     /// A cgroup v2 directory to be born in: moving there later costs milliseconds, for the kernel waits for all processors.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
@@ -202,85 +206,259 @@ pub mod held_stage {
 /// Descriptors of the held child, beside its standard ones.
 const GATE: RawFd = 3;
 const FAILURE: RawFd = 4;
+/// Bytes of the held child's stack; it makes system calls and nothing else.
+const STACK: usize = 32 << 10;
+
+/// What a held child reads of our memory, which it shares, until its exec.
+struct Lent {
+    path: CString,
+    cwd: CString,
+    argv: Vec<CString>,
+    env: Vec<CString>,
+    argv_at: Vec<*const libc::c_char>,
+    env_at: Vec<*const libc::c_char>,
+    /// Input, output, gate, failure.
+    fds: [RawFd; 4],
+    stack: Vec<std::mem::MaybeUninit<u8>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.argv.clear();
+        std::mem::take(&mut self.env).into_iter().for_each(|v| v.into_bytes().zeroize());
+    }
+}
+
+/// A held child as its parent has it.
+pub struct HeldChild {
+    pub pid: i32,
+    /// It was born in the cgroup (not on old kernels).
+    pub inside: bool,
+    failure: Option<OwnedFd>,
+    /// Ours to free once the child has left our memory; until then, and where that is never known, it stays to the end of this process.
+    lent: Option<std::ptr::NonNull<Lent>>,
+}
+
+impl HeldChild {
+    /// What to wait for before [`HeldChild::read_failure`] says anything new; none once there is nothing more to come.
+    pub fn failure(&self) -> Option<BorrowedFd<'_>> {
+        self.failure.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Why the command could not be started, where that has been said since the last question.
+    pub fn read_failure(&mut self) -> Option<[u8; 5]> {
+        let mut message = [0u8; 5];
+        match rustix::io::read(self.failure.as_ref()?, &mut message) {
+            Ok(5) => return Some(message),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Ok(0) => {
+                self.failure = None;
+                if let Some(lent) = self.lent.take() {
+                    // SAFETY: it came from a box, and is freed once. The kernel closes the child's end after the child has left our memory, by
+                    // exec or by its end, and ours was closed before.
+                    drop(unsafe { Box::from_raw(lent.as_ptr()) });
+                }
+            }
+            Ok(_) | Err(_) => self.failure = None,
+        }
+        None
+    }
+}
+
+/// A system call that leaves the C library's `errno` alone, which a held child shares with its parent: the result, or an error number negated.
+///
+/// # Safety
+/// As for the call itself.
+unsafe fn raw(number: libc::c_long, a: usize, b: usize, c: usize, d: usize) -> isize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let result;
+        // SAFETY: the kernel's convention on this architecture; it changes the result and the two registers that are named.
+        unsafe {
+            std::arch::asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+                out("rcx") _, out("r11") _, options(nostack));
+        }
+        result
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: there the child has a copy of the memory, and so an `errno` of its own.
+        let result = unsafe { libc::syscall(number, a, b, c, d) };
+        if result < 0 { -(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) as isize) } else { result as isize }
+    }
+}
+
+/// The whole life of a held child up to its exec: system calls on what was lent to it, and nothing that could need a lock or memory.
+///
+/// # Safety
+/// Only in a process just made by `fork_held`; `lent` must stay as it is until this process has left the memory.
+unsafe extern "C" fn held_child(lent: *const Lent) -> ! {
+    // SAFETY: see above. Pointers and descriptors are those of `lent`, arrays end with null; nothing of the parent's state is touched.
+    unsafe {
+        let lent = &*lent;
+        let [stdin, output, gate, failure] = lent.fds;
+        let fail = |to: RawFd, stage: u8, error: isize| -> ! {
+            let e = (-error as i32).to_ne_bytes();
+            let message = [stage, e[0], e[1], e[2], e[3]];
+            raw(libc::SYS_write, to as usize, message.as_ptr() as usize, message.len(), 0);
+            loop {
+                raw(libc::SYS_exit_group, 127, 0, 0, 0);
+            }
+        };
+        let fd = |n: RawFd| n as usize;
+        let cloexec = libc::O_CLOEXEC as usize;
+        // Out of the way first, then into fixed places. Everything else is closed here and not at exec: a child that still held the lock,
+        // or the other end of its own gate, would look like a living shim.
+        let high = |n: RawFd| raw(libc::SYS_fcntl, fd(n), libc::F_DUPFD_CLOEXEC as usize, 64, 0);
+        let (gate, away) = (high(gate), high(failure));
+        let steps = [
+            gate,
+            away,
+            raw(libc::SYS_setsid, 0, 0, 0, 0),
+            raw(libc::SYS_dup3, fd(stdin), 0, 0, 0),
+            raw(libc::SYS_dup3, fd(output), 1, 0, 0),
+            raw(libc::SYS_dup3, fd(output), 2, 0, 0),
+            raw(libc::SYS_dup3, gate as usize, fd(GATE), cloexec, 0),
+        ];
+        for done in steps {
+            if done < 0 {
+                fail(if away < 0 { failure } else { away as RawFd }, held_stage::PREPARE, done);
+            }
+        }
+        let done = raw(libc::SYS_dup3, away as usize, fd(FAILURE), cloexec, 0);
+        if done < 0 {
+            fail(away as RawFd, held_stage::PREPARE, done);
+        }
+        if raw(libc::SYS_close_range, fd(FAILURE + 1), u32::MAX as usize, 0, 0) < 0 {
+            // A kernel that lacks the call. More descriptors than this no shim ever has.
+            for n in FAILURE + 1..1_024 {
+                raw(libc::SYS_close, fd(n), 0, 0, 0);
+            }
+        }
+        raw(libc::SYS_umask, 0o022, 0, 0, 0);
+        // One byte, not zero: where cores go to a program, the kernel ignores a limit of zero but never dumps under a limit of one.
+        let core = [1u64, 1];
+        raw(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE as usize, core.as_ptr() as usize, 0);
+        // Straight to the kernel, for the C library keeps 32 and 33 to itself, and they may come in ignored. All zero is the default action
+        // in the kernel's layout of every architecture; KILL and STOP answer EINVAL, which is as good.
+        let default = [0u64; 4];
+        for signal in 1..=64 {
+            raw(libc::SYS_rt_sigaction, signal, default.as_ptr() as usize, 0, 8);
+        }
+        let none = 0u64;
+        raw(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK as usize, (&raw const none) as usize, 0, 8);
+        let mut byte = 0u8;
+        loop {
+            match raw(libc::SYS_read, fd(GATE), (&raw mut byte) as usize, 1, 0) {
+                1 => break,
+                n if n == -(libc::EINTR as isize) => {}
+                _ => loop {
+                    raw(libc::SYS_exit_group, 127, 0, 0, 0);
+                },
+            }
+        }
+        // After the gate: a hanging network mount must not hold up the evidence.
+        let entered = raw(libc::SYS_chdir, lent.cwd.as_ptr() as usize, 0, 0, 0);
+        if entered < 0 {
+            fail(FAILURE, held_stage::WORKSPACE, entered);
+        }
+        let refused = raw(libc::SYS_execve, lent.path.as_ptr() as usize, lent.argv_at.as_ptr() as usize, lent.env_at.as_ptr() as usize, 0);
+        fail(FAILURE, held_stage::EXEC, refused)
+    }
+}
+
+/// `struct clone_args` of `clone3`: flags first, the signal of the child's end fifth, stack and its size sixth and seventh, the cgroup eleventh.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Makes a held child that shares our memory, on a stack of its own: a copy of the memory, made for a child that only waits and execs, is a fifth
+/// of what a shim does. Negative where the kernel cannot or may not, or on another processor.
+///
+/// # Safety
+/// As for [`held_child`].
+unsafe fn clone_sharing(lent: *mut Lent, cgroup: Option<BorrowedFd<'_>>) -> isize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut args = [0u64; 11];
+        args[0] = libc::CLONE_VM as u64 | if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
+        args[4] = libc::SIGCHLD as u64;
+        // SAFETY: `lent` is valid, and nobody else uses it.
+        let from = unsafe { (*lent).stack.as_ptr() } as u64;
+        // The end of the stack is where it begins, at a multiple of 16.
+        args[5] = from.next_multiple_of(16);
+        args[6] = (from + STACK as u64 - args[5]) & !15;
+        args[10] = cgroup.map_or(0, |c| c.as_raw_fd() as u64);
+        let result;
+        // SAFETY: the parent falls through with its registers as they were, but for those named. The child begins behind the call on its own
+        // stack, with nothing on it, and never returns from `held_child`.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                "test rax, rax",
+                "jnz 2f",
+                "xor ebp, ebp",
+                "mov rdi, r13",
+                "call r12",
+                "ud2",
+                "2:",
+                inlateout("rax") libc::SYS_clone3 as isize => result,
+                in("rdi") args.as_ptr(), in("rsi") std::mem::size_of_val(&args),
+                in("r12") held_child as unsafe extern "C" fn(*const Lent) -> !, in("r13") lent,
+                out("rcx") _, out("r11") _,
+            );
+        }
+        result
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (lent, cgroup);
+        -(libc::ENOSYS as isize)
+    }
+}
 
 /// `fork`, but into a cgroup; negative where the kernel cannot or may not.
 ///
 /// # Safety
 /// As for `fork`, and in the child only system calls may follow, for the C library does not know of it.
 unsafe fn clone_into(cgroup: BorrowedFd<'_>) -> libc::pid_t {
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    // `struct clone_args`: flags first, the signal of the child's end fifth, the cgroup eleventh.
     let mut args = [0u64; 11];
     (args[0], args[4], args[10]) = (CLONE_INTO_CGROUP, libc::SIGCHLD as u64, cgroup.as_raw_fd() as u64);
     // SAFETY: `args` has the size that is told, and no memory is shared with the child.
     unsafe { libc::syscall(libc::SYS_clone3, args.as_ptr(), std::mem::size_of_val(&args)) as libc::pid_t }
 }
 
-/// Forks a child in its own session, with default signals, empty mask, umask 022 and no core dumps, that waits at the gate, then execs.
-/// The caller must be single-threaded. Returns the pid of the child, and whether it was born in the cgroup (not on old kernels).
-pub fn fork_held(held: &Held<'_>) -> io::Result<(i32, bool)> {
+/// Makes a child in its own session, with default signals, empty mask, umask 022 and no core dumps, that waits at the gate, then execs.
+/// The caller must be single-threaded.
+pub fn fork_held(held: Held<'_>) -> io::Result<HeldChild> {
     let pointers = |list: &[CString]| list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
-    let (argv, env) = (pointers(held.argv), pointers(held.env));
-    // SAFETY: the shim has one thread, so the child's memory is whole. The child only makes system calls on prepared memory, never
-    // returns, and leaves by exec or `_exit`, so no destructor of the parent's state runs twice.
-    unsafe {
-        let born_inside = held.cgroup.map_or(-1, |dir| clone_into(dir));
-        let pid = if born_inside >= 0 { born_inside } else { check(libc::fork())? };
-        if pid != 0 {
-            return Ok((pid, born_inside > 0));
+    let (failure, failure_end) = held.failure;
+    let fds = [held.stdin.as_raw_fd(), held.output.as_raw_fd(), held.gate.as_raw_fd(), failure_end.as_raw_fd()];
+    let lent = Box::into_raw(Box::new(Lent {
+        argv_at: pointers(&held.argv),
+        env_at: pointers(&held.env),
+        path: held.path,
+        cwd: held.cwd,
+        argv: held.argv,
+        env: held.env,
+        fds,
+        stack: Vec::with_capacity(STACK),
+    }));
+    // SAFETY: the shim has one thread. `lent` is neither moved nor changed, and freed only when the child has left our memory, see
+    // `HeldChild`; a child that was forked has a copy of all of it. The child makes system calls alone, and leaves by exec or exit.
+    let (pid, inside) = unsafe {
+        let mut pid = clone_sharing(lent, held.cgroup) as libc::pid_t;
+        if pid < 0 {
+            pid = held.cgroup.map_or(-1, |dir| clone_into(dir));
         }
-        let fail = |to: RawFd, stage: u8| -> ! {
-            let e = (*libc::__errno_location()).to_ne_bytes();
-            let message = [stage, e[0], e[1], e[2], e[3]];
-            libc::write(to, message.as_ptr().cast(), message.len());
-            libc::_exit(127)
-        };
-        // Out of the way first, then into fixed places. Everything else is closed here and not at exec: a child that still held the lock,
-        // or the other end of its own gate, would look like a living shim.
-        let gate = libc::fcntl(held.gate.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FAILURE + 1);
-        let failure = libc::fcntl(held.failure.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FAILURE + 1);
-        if gate < 0
-            || failure < 0
-            || libc::setsid() < 0
-            || libc::dup2(held.stdin.as_raw_fd(), 0) < 0
-            || libc::dup2(held.output.as_raw_fd(), 1) < 0
-            || libc::dup2(held.output.as_raw_fd(), 2) < 0
-            || libc::dup3(gate, GATE, libc::O_CLOEXEC) < 0
-            || libc::dup3(failure, FAILURE, libc::O_CLOEXEC) < 0
-        {
-            fail(held.failure.as_raw_fd(), held_stage::PREPARE);
+        let inside = pid > 0 && held.cgroup.is_some();
+        if pid < 0 {
+            pid = check(libc::fork())?;
         }
-        close_from(FAILURE + 1);
-        libc::umask(0o022);
-        // One byte, not zero: where cores go to a program, the kernel ignores a limit of zero but never dumps under a limit of one.
-        let core = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
-        libc::setrlimit(libc::RLIMIT_CORE, &core);
-        // Straight to the kernel, for the C library keeps 32 and 33 to itself, and they may come in ignored. All zero is the default action
-        // in the kernel's layout of every architecture; KILL and STOP answer EINVAL, which is as good.
-        let default = [0u64; 4];
-        for signal in 1..=64 {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8usize);
+        if pid == 0 {
+            held_child(lent);
         }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        let mut byte = 0u8;
-        loop {
-            let n = libc::read(GATE, (&raw mut byte).cast(), 1);
-            if n == 1 {
-                break;
-            }
-            if n == 0 || *libc::__errno_location() != libc::EINTR {
-                libc::_exit(127);
-            }
-        }
-        // After the gate: a hanging network mount must not hold up the evidence.
-        if libc::chdir(held.cwd.as_ptr()) < 0 {
-            fail(FAILURE, held_stage::WORKSPACE);
-        }
-        libc::execve(held.path.as_ptr(), argv.as_ptr(), env.as_ptr());
-        fail(FAILURE, held_stage::EXEC)
-    }
+        (pid, inside)
+    };
+    Ok(HeldChild { pid, inside, failure: Some(failure), lent: std::ptr::NonNull::new(lent) })
 }
 
 /// Whether something keeps the kernel's clock right, and by how many microseconds it may be wrong. Reads, and sets nothing.
@@ -328,7 +506,6 @@ pub fn watch_readable(fd: OwnedFd) -> io::Result<tokio::io::unix::AsyncFd<OwnedF
 mod tests {
     use super::*;
     use std::fs::{File, OpenOptions};
-    use std::os::fd::AsFd;
     use std::path::Path;
 
     fn open(path: &Path) -> File {

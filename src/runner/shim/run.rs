@@ -42,6 +42,8 @@ fn refuse<'a>(what: &'a str) -> impl FnOnce(io::Error) -> Refused + 'a {
 pub struct Kept {
     /// Where attempts' cgroups are made, and what they are then held by.
     cgroups: Option<(PathBuf, Containment)>,
+    /// This process.
+    identity: Option<ProcessId>,
     /// For output on its way.
     buffer: Vec<u8>,
 }
@@ -103,7 +105,7 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
         }
         Err(e) => return not_run(&spec, &status_file, log, EndedBy::Setup, format!("no place in memory for the secrets: {e}"), &clock),
     };
-    let ready = match child::prepare(dir, &spec, &secrets_dir.0, &values) {
+    let mut ready = match child::prepare(dir, &spec, &secrets_dir.0, &values) {
         Ok(r) => r,
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => {
             return not_run(&spec, &status_file, log, EndedBy::Setup, e.to_string(), &clock);
@@ -118,23 +120,23 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
     let pipes = Pipes::new().map_err(refuse("cannot make pipes"))?;
     let cgroup = OwnCgroup::make(&spec, &mut kept.cgroups);
     let cgroup_dir = cgroup.as_ref().and_then(|c| std::fs::File::open(&c.dir).ok());
+    let Pipes { output: (output, output_end), gate: (gate_end, gate), failure } = pipes;
     let held = Held {
-        path: &ready.path,
-        argv: &ready.argv,
-        env: &ready.env,
-        cwd: &ready.cwd,
+        path: std::mem::take(&mut ready.path),
+        argv: std::mem::take(&mut ready.argv),
+        env: std::mem::take(&mut ready.env),
+        cwd: std::mem::take(&mut ready.cwd),
         stdin: null.as_fd(),
-        output: pipes.output.1.as_fd(),
-        gate: pipes.gate.0.as_fd(),
-        failure: pipes.failure.1.as_fd(),
+        output: output_end.as_fd(),
+        gate: gate_end.as_fd(),
+        failure,
         cgroup: cgroup_dir.as_ref().map(|d| d.as_fd()),
     };
-    let (leader, inside) = sys::fork_held(&held).map_err(refuse("cannot fork"))?;
-    drop((ready, cgroup_dir));
-    let Pipes { output: (output, output_end), gate: (gate_end, gate), failure: (failure, failure_end) } = pipes;
-    drop((output_end, gate_end, failure_end));
+    let child = sys::fork_held(held).map_err(refuse("cannot fork"))?;
+    drop((cgroup_dir, output_end, gate_end));
+    let leader = child.pid;
     // Before the gate, so that no process of the step was ever outside.
-    let cgroup = cgroup.filter(|c| inside || contain::enter(&c.dir, leader).is_ok());
+    let cgroup = cgroup.filter(|c| child.inside || contain::enter(&c.dir, leader).is_ok());
     crash::point("shim.forked");
 
     let now = stamp(&clock);
@@ -142,7 +144,7 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
         format: FORMAT,
         fence: spec.fence,
         boot_id: clock.boot_id(),
-        shim: identity(rustix::process::getpid().as_raw_nonzero().get()),
+        shim: *kept.identity.get_or_insert_with(|| identity(rustix::process::getpid().as_raw_nonzero().get())),
         child: identity(leader),
         pgid: leader,
         cgroup: cgroup.as_ref().map(|c| c.dir.to_string_lossy().into_owned()),
@@ -175,7 +177,7 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
         leader,
         cgroup: cgroup.as_ref().map(|c| c.dir.as_path()),
         pipe: Some(output),
-        failure: Some(failure),
+        child,
         signals: &signals,
         clock: &clock,
         output: Output::new(log, masker),
@@ -295,17 +297,21 @@ struct OwnCgroup {
 impl OwnCgroup {
     fn make(spec: &Spec, known: &mut Option<(PathBuf, Containment)>) -> Option<Self> {
         let name = contain::cgroup_name(&spec.attempt, spec.fence);
-        let make = |(parent, containment): &(PathBuf, Containment)| {
-            Some(Self { dir: contain::make(parent, &name).ok()?, containment: *containment })
+        let make = |(parent, containment): &(PathBuf, Containment), proved| {
+            Some(Self { dir: contain::make(parent, &name, proved).ok()?, containment: *containment })
         };
         // What worked last time; where somebody has moved this process or taken the directory away, it is looked for again.
-        if let Some(made) = known.as_ref().and_then(make) {
+        if let Some(made) = known.as_ref().and_then(|k| make(k, true)) {
             return Some(made);
         }
         let probes = contain::probe_cgroup(&rustix::system::uname().release().to_string_lossy());
         let containment = contain::choose(&probes);
         *known = probes.cgroup2.filter(|_| containment != Containment::Subreaper).map(|parent| (parent, containment));
-        known.as_ref().and_then(make)
+        let made = known.as_ref().and_then(|k| make(k, false));
+        if made.is_none() {
+            *known = None;
+        }
+        made
     }
 }
 

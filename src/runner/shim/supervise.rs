@@ -11,6 +11,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 use crate::base::clock::Clock;
 use crate::base::duration::Span;
 use crate::base::mask::{Masker, Stream};
+use crate::base::sys::HeldChild;
 use crate::base::{crash, size, sys};
 use crate::domain::attempt::{EndedBy, MAX_JOURNAL, MAX_REPORT, Spec};
 
@@ -74,8 +75,8 @@ pub struct Supervisor<'a> {
     pub cgroup: Option<&'a Path>,
     /// Reading end, non-blocking; none once it is closed.
     pub pipe: Option<OwnedFd>,
-    /// See `sys::Held::failure`.
-    pub failure: Option<OwnedFd>,
+    /// The leader, until its exec.
+    pub child: HeldChild,
     pub signals: &'a OwnedFd,
     pub clock: &'a dyn Clock,
     pub output: Output,
@@ -310,22 +311,16 @@ impl Supervisor<'_> {
     }
 
     fn read_failure(&mut self, end: &mut End) {
-        let Some(f) = &self.failure else { return };
-        let mut message = [0u8; 5];
-        match rustix::io::read(f, &mut message) {
-            Ok(5) => {
-                end.setup = Some(explain(&message, self.spec));
-                self.failure = None;
-            }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            _ => self.failure = None,
+        if let Some(message) = self.child.read_failure() {
+            end.setup = Some(explain(&message, self.spec));
         }
     }
 
     fn sleep(&mut self, timer: &OwnedFd, t: &mut Times, end: &mut End) -> io::Result<()> {
         let mut fds =
             vec![PollFd::from_borrowed_fd(timer.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-        fds.extend([self.pipe.as_ref(), self.failure.as_ref()].into_iter().flatten().map(|f| PollFd::new(f, PollFlags::IN)));
+        fds.extend(self.pipe.as_ref().map(|f| PollFd::new(f, PollFlags::IN)));
+        fds.extend(self.child.failure().map(|f| PollFd::from_borrowed_fd(f, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
