@@ -142,12 +142,13 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
     crash::point("runner.spawned");
     // Short steps end before anybody needs to know that they run; that saves them a commit.
     let mut told = false;
-    let refused: Option<Refusal>;
+    let (refused, in_order): (Option<Refusal>, bool);
     let mut pause = Duration::from_millis(250);
     loop {
         tokio::select! {
             ended = spawned.wait() => {
-                refused = ended.ok().and_then(Refusal::of);
+                let code = ended.ok().flatten();
+                (refused, in_order) = (Refusal::of(code), code == Some(0));
                 break;
             }
             () = tokio::time::sleep(pause), if !told => {
@@ -159,7 +160,20 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             }
         }
     }
+    // Its supervisor has written all of it a moment ago, so that nothing of it comes from the disk: as quick as handing it to another thread.
+    if in_order && is_small(&job) && spec.secrets.is_empty() {
+        let seen = look(&shared, &live, &job, &[], None, None);
+        if let Seen::Event(event) = seen {
+            crash::point("runner.ingest");
+            return shared.send(*event).await;
+        }
+    }
     conclude_refused(shared, live, job, spec_secrets(&spec), Some(secrets), refused).await;
+}
+
+/// Whether there is nothing to take in but a status.
+fn is_small(job: &Job) -> bool {
+    job.patterns.is_empty() && job.tests.is_empty() && std::fs::symlink_metadata(&job.report).is_ok_and(|m| m.is_file() && m.len() == 0)
 }
 
 /// An attempt that an earlier engine, or an earlier state of this one, left open.

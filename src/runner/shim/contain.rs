@@ -55,8 +55,8 @@ pub fn cgroup_name(attempt: &str, fence: u64) -> String {
     format!("qd-{safe}-{fence}")
 }
 
-/// Makes the attempt's cgroup under `parent`; an error means one rung down, not a failed step.
-pub fn make(parent: &Path, name: &str) -> io::Result<PathBuf> {
+/// Makes the attempt's cgroup under `parent`; an error means one rung down, not a failed step. `proved`: those made there could be killed.
+pub fn make(parent: &Path, name: &str, proved: bool) -> io::Result<PathBuf> {
     let dir = parent.join(name);
     match fs::create_dir(&dir) {
         Ok(()) => {}
@@ -64,7 +64,7 @@ pub fn make(parent: &Path, name: &str) -> io::Result<PathBuf> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => kill_all(&dir),
         Err(e) => return Err(e),
     }
-    if !dir.join("cgroup.kill").exists() {
+    if !proved && !dir.join("cgroup.kill").exists() {
         remove(&dir);
         return Err(io::Error::from(io::ErrorKind::Unsupported));
     }
@@ -90,6 +90,11 @@ pub fn kill_all(dir: &Path) {
     let _ = fs::write(dir.join("cgroup.kill"), "1");
 }
 
+/// Whether the kernel says that nobody is in the cgroup or below it; the dead that nobody has reaped count as nobody.
+pub fn is_empty(dir: &Path) -> bool {
+    fs::read_to_string(dir.join("cgroup.events")).is_ok_and(|text| text.lines().any(|l| l == "populated 0"))
+}
+
 /// Pids in the cgroup and below it.
 pub fn members(dir: &Path) -> Vec<i32> {
     let mut found = Vec::new();
@@ -108,6 +113,10 @@ pub fn saw_oom_kill(dir: &Path) -> bool {
 
 /// Removes the cgroup with those that its processes made inside; one that still has members stays.
 pub fn remove(dir: &Path) {
+    // Most have nothing below them.
+    if fs::remove_dir(dir).is_ok() {
+        return;
+    }
     walk(dir, 0, &mut |d| {
         let _ = fs::remove_dir(d);
     });

@@ -52,7 +52,7 @@ impl Sweep<'_> {
         let mut leader = None;
         loop {
             let others: Vec<i32> = proc::own_children().into_iter().filter(|p| *p != self.leader).collect();
-            let crowded = self.cgroup.is_some_and(|c| contain::members(c).iter().any(|p| *p != self.leader));
+            let crowded = self.cgroup.is_some_and(|c| !contain::is_empty(c) && contain::members(c).iter().any(|p| *p != self.leader));
             if leader.is_none() {
                 // Also when nobody is seen: the list of children may lag behind, and the group is killed in one step of the kernel.
                 signal_group(self.leader, Signal::KILL);
