@@ -253,12 +253,14 @@ fn source_order(x: &Package<'_>, y: &Package<'_>) -> Ordering {
 /// Rows by source. A package whose source was renamed counts for both.
 fn sources(rows: &[Row<'_>]) -> Vec<Source> {
     let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
-    for row in rows {
+    // Where only older copies came or went, the newest version says nothing of what the others did.
+    let (copies, moved): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows.iter().partition(|r| r.change == Change::Copies);
+    for row in moved.into_iter().chain(copies) {
         for (p, is_new) in [(row.old, false), (row.new, true)] {
             let Some(p) = p else { continue };
             let group = groups.entry(source_name(&p)).or_default();
             let (place, bytes) = if is_new { (&mut group.new, &mut group.new_bytes) } else { (&mut group.old, &mut group.old_bytes) };
-            if place.is_none_or(|held| source_order(&held, &p).is_lt()) {
+            if place.is_none_or(|held| row.change != Change::Copies && source_order(&held, &p).is_lt()) {
                 *place = Some(p);
             }
             *bytes = bytes.saturating_add(p.size);

@@ -86,7 +86,7 @@ fn one_repository_is_asked_for_by_a_name_that_there_is() {
     let home = Home::new();
     home.site("[repos.base]\ntree = \"/nowhere/base\"\n");
     let out = home.qd(["get", "mirrors", "bass"]).expect(2);
-    assert!(out.stderr.contains("no repository `bass`") && out.stderr.contains("quarterdeck get repos"), "{out:?}");
+    assert!(out.stderr.contains("no repository `bass`") && out.stderr.contains("get repos lists them"), "{out:?}");
     assert!(home.qd(["get", "runs", "base"]).expect(2).stderr.contains("only mirrors are asked for by name"));
     assert!(home.qd(["get", "mirrors", "base", "--limit", "1"]).expect(2).stderr.contains("one repository is shown whole"));
 }

@@ -571,7 +571,7 @@ fn a_held_package_stays_as_it_is_served_and_what_is_not_served_cannot_be_held() 
     let taken = e.promotion()["to"].clone();
     e.qd(&["do", "hold-drop", "1", "--reason", "mended", "--confirm", "1"]).expect(0);
     let row = e.until("GATED");
-    assert!(row["moved"].as_str().unwrap().contains("overlay_wanted"), "{row}");
+    assert!(row["moved"].as_str().unwrap().contains("holds: "), "{row}");
     e.qd(&["do", "promote-soak", &id]).expect(0);
     e.until("READY");
     assert_ne!(e.promotion()["to"], taken);

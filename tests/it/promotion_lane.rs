@@ -31,7 +31,10 @@ pub fn repo(at: &Path, packages: &[(&str, &str, &str)]) {
             .filter(|r| !r.is_empty())
             .map(|r| match r.split_once(">=") {
                 Some((n, v)) => format!("<rpm:entry name=\"{n}\" flags=\"GE\" epoch=\"0\" ver=\"{v}\"/>"),
-                None => format!("<rpm:entry name=\"{r}\"/>"),
+                None => match r.split_once('=') {
+                    Some((n, v)) => format!("<rpm:entry name=\"{n}\" flags=\"EQ\" epoch=\"0\" ver=\"{v}\"/>"),
+                    None => format!("<rpm:entry name=\"{r}\"/>"),
+                },
             })
             .collect();
         primary.push_str(&format!(
@@ -218,6 +221,27 @@ fn an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and
     e.served();
     assert!(additions(&e).iter().all(|(_, how)| how.contains(&format!("taken out by the way back of {lane}"))), "{:?}", additions(&e));
     e.entries(&["oob-add"]);
+}
+
+/// `tools` needs exactly the `core` of its own version, as many packages of one source do.
+fn exact(n: u8, name: &str, at: &Path) {
+    let v = n.to_string();
+    match name {
+        "base" => repo(at, &[("core", &v, ""), ("tools", &v, &format!("core={v}"))]),
+        _ => repo(at, &[("app", &v, "")]),
+    }
+}
+
+#[test]
+fn an_addition_that_no_host_could_take_is_refused_with_what_stands_in_its_way() {
+    let e = Estate::of(Box::new(exact), WITHOUT, "");
+    let add = |package: &str| {
+        let with = format!("package={package}");
+        e.qd(&["do", "oob-add", "el9", "--with", &with, "--reason", "CVE-2026-1", "--confirm", "el9"])
+    };
+    let out = add("core-2-1.noarch").expect(4);
+    assert!(out.stderr.contains("breaks a package: tools-0:1-1.noarch needs core = 1, but there is core-0:2-1.noarch"), "{out:?}");
+    add("core-2-1.noarch tools-2-1.noarch").expect(0);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A promotion whose engine and whose verifying step are killed at the same moment: nothing has moved, it verifies again when it is resumed, and
-//! what was damaged meanwhile is found before a pointer moves.
+//! A promotion whose engine and whose verifying step are killed at the same moment: nothing has moved, what was not proved is proved when it is
+//! resumed, and what was damaged meanwhile is found before a pointer moves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,20 +45,20 @@ fn killed(e: &Estate, point: &str, id: &str) {
 }
 
 #[test]
-fn engine_and_verify_killed_together_move_nothing_and_a_resume_verifies_anew() {
+fn engine_and_verify_killed_together_move_nothing_and_a_resume_believes_nothing_that_changed() {
     let e = Estate::new(WITHOUT, "");
     let id = e.approved();
     killed(&e, "verify.looked", &id);
     killed(&e, "verify.told", &id);
     killed(&e, "closure.judged", &id);
-    // A package of the candidate is cut while nobody looks: what was verified before the kill is not believed.
+    // A package of the candidate is cut while nobody looks: that it was verified before the kill is not enough for a switch.
     let candidate = e.promotion()["to"].as_str().unwrap().to_owned();
     let package = find(&e.root("alder").join("snapshots").join(&candidate).join("base"), "base-2.rpm").unwrap();
     let whole = std::fs::read(&package).unwrap();
     std::fs::write(&package, &whole[..10]).unwrap();
     e.qd(&["do", "promote-resume", &id, "--reason", "again", "--confirm", &id]).expect(0);
-    let row = until_some("the verify that finds it", || {
-        Some(e.promotion()).filter(|p| p["state"] == "HALTED" && p["detail"].as_str().is_some_and(|w| w.contains("of another size")))
+    let row = until_some("the look that finds it", || {
+        Some(e.promotion()).filter(|p| p["state"] == "HALTED" && p["detail"].as_str().is_some_and(|w| w.contains("is damaged") && w.contains("base-2.rpm")))
     });
     assert_eq!(e.all_lead(), e.old, "{row}");
     std::fs::write(&package, &whole).unwrap();

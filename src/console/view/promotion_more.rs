@@ -80,14 +80,18 @@ pub fn additions(model: &Model, doc: &Row) -> Text {
             "dropped" => Role::Warn,
             _ => Role::Unknown,
         };
-        let by = if by.is_empty() { "nothing by that name".to_owned() } else { by };
+        let by = match (fate.as_str(), by.as_str()) {
+            ("unknown", _) => "what the candidate has nobody knows yet".to_owned(),
+            (_, "") => "the candidate has nothing by that name".to_owned(),
+            (_, by) => format!("the candidate has {by}"),
+        };
         let (text, late) = left(model, a);
         out.hang(
             2,
             vec![
                 (format!("{fate:<9}"), role),
                 (format!("{}  ", word::text(a, "nevra")), Role::Strong),
-                (format!("the candidate has {by}; {} of {}  ", word::text(a, "promotion"), word::text(a, "owner")), Role::Text),
+                (format!("{by}; {} of {}  ", word::text(a, "promotion"), word::text(a, "owner")), Role::Text),
                 (text, late),
             ],
         );

@@ -57,6 +57,17 @@ fn every_kind_of_change_is_told() {
 }
 
 #[test]
+fn a_source_goes_from_what_moves_to_what_it_becomes_and_an_addition_beside_it_hides_nothing() {
+    // `ssl` was added out of band beside what is served; `ssl-libs` comes with the next compose.
+    let (a, b) = (
+        list("b ssl 1-1 x a1 ssl-1-1.src.rpm\nb ssl 1-2 x a2 ssl-1-2.src.rpm\nb ssl-libs 1-1 x a3 ssl-1-1.src.rpm"),
+        list("b ssl 1-2 x a2 ssl-1-2.src.rpm\nb ssl-libs 1-2 x a4 ssl-1-2.src.rpm"),
+    );
+    let s = &diff(&a, &b).sources[0];
+    assert_eq!((s.change, s.old.as_str(), s.new.as_str(), s.packages), (Change::Up, "0:1-1", "0:1-2", 2));
+}
+
+#[test]
 fn streams_of_a_module_are_compared_each_with_itself() {
     let old = "a nodejs 1:16.1-1 x 1 n.src.rpm nodejs:16\na nodejs 1:18.1-1 x 2 n.src.rpm nodejs:18";
     let new =

@@ -89,6 +89,15 @@ impl Judged {
     }
 }
 
+fn counted(n: u64) -> String {
+    if n == 1 { "1 package".to_owned() } else { format!("{n} packages") }
+}
+
+/// `1 package is`, `2 packages are`.
+fn are(n: u64) -> String {
+    format!("{} {}", counted(n), if n == 1 { "is" } else { "are" })
+}
+
 fn probe(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rules<'_>) -> Probe {
     let close = verified.filter(|v| v.md.is_some() && v.md == o.md);
     Probe {
@@ -190,11 +199,11 @@ pub fn judge(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rule
             let (composes, at_least) = count(o, up.history);
             let more = if at_least { "at least " } else { "" };
             let plural = if composes == 1 { "" } else { "s" };
-            let why = format!("upstream is {more}{composes} compose{plural} ahead: {} packages are not here", o.lacking);
+            let why = format!("upstream is {more}{composes} compose{plural} ahead: {} not here", are(o.lacking));
             Judged { composes, at_least, ..Judged::of(state, Light::Amber, why, format!("its next sync, or now: {repair}")) }
         }
         State::Ahead => {
-            let why = format!("it has {} packages that upstream has not, and is younger", o.surplus);
+            let why = format!("it has {} that upstream has not, and is younger", counted(o.surplus));
             Judged::of(state, Light::Amber, why, "upstream went back, or somebody else writes here: ask before the next sync")
         }
         State::Unknown if !rules.compared => {
@@ -213,7 +222,7 @@ pub fn judge(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rule
 
 fn partial(o: &Observed, p: &Probe, up: Up<'_>, doubt: Light, repair: String) -> Judged {
     if lost_on_the_way(o, up) > 0 {
-        let why = format!("its metadata was made from upstream's, and {} packages of that are not here", o.lacking);
+        let why = format!("its metadata was made from upstream's, and of that {} not here", are(o.lacking));
         return Judged::of(
             State::Partial,
             Light::Red,
@@ -225,7 +234,7 @@ fn partial(o: &Observed, p: &Probe, up: Up<'_>, doubt: Light, repair: String) ->
     let same = up.whole.is_some_and(|w| w.md.is_some() && w.md == o.md);
     let metadata = if same { ", though its metadata is upstream's" } else { "" };
     let first = if o.first.is_empty() { String::new() } else { format!("; first: {}", o.first) };
-    let why = format!("{} packages are missing and {} have another size{of}{metadata}{first}", p.missing, p.short);
+    let why = format!("{} missing and {} have another size{of}{metadata}{first}", are(p.missing), p.short);
     Judged::of(State::Partial, doubt, why, repair)
 }
 

@@ -243,8 +243,13 @@ pub fn gate_lines(judged: &[Judged]) -> Vec<GateLine> {
 
 /// What differs between two plans, a sentence each, at most `most`.
 pub fn moved(old: &Plan, new: &Plan, most: usize) -> Vec<String> {
-    let (a, b) = (serde_json::to_value(old).unwrap_or_default(), serde_json::to_value(new).unwrap_or_default());
-    let mut out = Vec::new();
+    let mut out = laid(&old.lines, &new.lines);
+    // Told in words, holds are not told again as digests and fields.
+    let bare = |p: &Plan| match out.is_empty() {
+        true => p.clone(),
+        false => Plan { lines: Vec::new(), overlay_wanted: String::new(), ..p.clone() },
+    };
+    let (a, b) = (serde_json::to_value(bare(old)).unwrap_or_default(), serde_json::to_value(bare(new)).unwrap_or_default());
     differ("", &a, &b, &mut out);
     let more = out.len().saturating_sub(most);
     out.truncate(most);
@@ -252,6 +257,18 @@ pub fn moved(old: &Plan, new: &Plan, most: usize) -> Vec<String> {
         out.push(format!("and {more} more"));
     }
     out
+}
+
+/// What is held or added now and was not, and the other way round.
+fn laid(old: &[Line], new: &[Line]) -> Vec<String> {
+    let named = |l: &Line| if l.nevra.is_empty() { l.package.clone() } else { l.nevra.clone() };
+    let told = |l: &Line, how: &str| format!("holds: {} of {} {how} ({}: {})", l.kind, named(l), l.owner, l.reason);
+    let came = new.iter().filter(|l| !old.contains(l)).map(|l| match old.iter().any(|o| o.id == l.id) {
+        true => told(l, "was changed"),
+        false => told(l, "is new"),
+    });
+    let went = old.iter().filter(|l| !new.iter().any(|n| n.id == l.id)).map(|l| told(l, "counts no more"));
+    came.chain(went).collect()
 }
 
 fn differ(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {

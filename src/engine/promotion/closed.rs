@@ -40,9 +40,13 @@ pub fn broken(mix: &Mix<'_>) -> Result<Vec<Broken>, ApiError> {
 /// Refuses a change that breaks something.
 pub fn refuse(what: &str, broken: &[Broken]) -> Result<(), ApiError> {
     let Some(first) = broken.first() else { return Ok(()) };
-    let mut text = format!("{what} breaks {} packages: {first}", broken.len());
+    let many = if broken.len() == 1 { "a package".to_owned() } else { format!("{} packages", broken.len()) };
+    let mut text = format!("{what} breaks {many}: {first}");
     for b in broken.iter().skip(1).take(SHOWN - 1) {
         text.push_str(&format!("\n{b}"));
+    }
+    if broken.len() > SHOWN {
+        text.push_str(&format!("\nand {} more", broken.len() - SHOWN));
     }
     // Names and requirements are upstream's words.
     let text: Vec<String> = text.lines().map(crate::base::sanitise::cell).collect();

@@ -241,7 +241,10 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         State::Gated => out.extend(compute(engine, &*engine.site()?, p)?.hindrances()),
         State::Ready => {
             let sides = p.missing(&p.sha, engine.now_us()).join(" and ");
-            out.push(format!("every gate passes; it waits for the approval of {sides}, by two people, one of them not {}", p.author.name));
+            out.push(format!(
+                "every gate passes; it waits for the approval of {sides}, by two people, at least one of them not its author {}",
+                p.author.name
+            ));
             out.push(format!("quarterdeck approve {} -p sha={}", p.id, p.sha.get(..12).unwrap_or_default()));
         }
         State::Approved => {

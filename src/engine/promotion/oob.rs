@@ -32,6 +32,7 @@ use crate::engine::state::{Engine, from_store};
 use crate::store::{DecisionEdit, Note, Save};
 use crate::systems::repo::list::read_list;
 use crate::systems::repo::{RepoAt, snapshots};
+use crate::wire::primary::Package;
 
 /// Packages of one addition.
 const MOST: usize = 100;
@@ -194,13 +195,24 @@ pub fn closed(site: &Site, os: &str, lines: &[Line]) -> Result<(), ApiError> {
         let places: BTreeMap<String, String> = lines.iter().filter_map(|l| place(site, table, dc, &l.source)).collect();
         let other: Vec<RepoAt> = places.into_iter().map(|(name, at)| RepoAt { name, at }).collect();
         let before = closed::broken(&Mix { base: &served, without: &|_, _| false, other: &[], with: &|_, _| false })?;
-        let after =
-            closed::broken(&Mix { base: &served, without: &|_, _| false, other: &other, with: &|_, p| names.contains(&p.nevra()) })?;
+        // On a host it comes in the place of the older one: what needs exactly that one would keep the update out.
+        let older = |_: &str, p: &Package| replaced(lines, p);
+        let after = closed::broken(&Mix { base: &served, without: &older, other: &other, with: &|_, p| names.contains(&p.nevra()) })?;
         // A package that is new is judged, too: it was not broken before.
         let what = format!("adding {} in {}", names.iter().cloned().collect::<Vec<_>>().join(", "), dc.name);
         closed::refuse(&what, &newly(&before, after))?;
     }
     Ok(())
+}
+
+/// Whether a package that is served gives way to one of these. Kernels are installed beside each other.
+fn replaced(lines: &[Line], p: &Package) -> bool {
+    let kernel = p.name == "kernel" || p.name.starts_with("kernel-");
+    !kernel
+        && lines
+            .iter()
+            .filter_map(|l| Nevra::parse(&l.nevra).ok())
+            .any(|n| n.name == p.name && n.arch == p.arch && n.to_string() != p.nevra())
 }
 
 fn wanted(text: &str) -> Result<Vec<Nevra>, ApiError> {
@@ -372,8 +384,12 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
         let plan = plans.last().and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
         for a in plan.iter().flat_map(|p| &p.additions) {
-            let by = if a.by.is_empty() { "nothing by that name".to_owned() } else { a.by.clone() };
-            out.push(format!("{} of {} is served: {} (the candidate has {by})", a.nevra, a.promotion, a.fate.as_str()));
+            let by = match (a.fate, a.by.as_str()) {
+                (Fate::Unknown, _) => "what the candidate has nobody knows yet".to_owned(),
+                (_, "") => "the candidate has nothing by that name".to_owned(),
+                (_, by) => format!("the candidate has {by}"),
+            };
+            out.push(format!("{} of {} is served: {} ({by})", a.nevra, a.promotion, a.fate.as_str()));
         }
     }
     Ok(out)

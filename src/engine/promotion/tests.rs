@@ -296,7 +296,7 @@ async fn the_end_of_a_hold_or_of_a_waiver_sends_what_rests_on_it_back_to_its_gat
     b.forward(1);
     let p = judge(&b.engine, p).await.unwrap();
     assert!(p.state == State::Gated && p.approvals.is_empty(), "{:?}", p.notes);
-    assert!(p.moved.iter().any(|m| m.starts_with("overlay_wanted")), "{:?}", p.moved);
+    assert!(p.moved.iter().any(|m| m.starts_with("holds: hold of ssl counts no more")), "{:?}", p.moved);
     assert!(look_again(&b.engine, &p).await.unwrap().hindrances()[0].contains("take it again"));
     // A gate that does not pass but is waived, until that ends.
     let b = Bench::new("");
@@ -427,7 +427,7 @@ async fn a_hold_that_is_added_between_two_datacentres_holds_the_second_back() {
     let p = b.switching(p).await;
     b.lead("alder", NEW);
     b.hold(Kind::Hold, "", DAY).await;
-    assert!(ask(&checks, "Switch birch").await.unwrap_err().contains("overlay_wanted"));
+    assert!(ask(&checks, "Switch birch").await.unwrap_err().contains("holds: hold of ssl is new"));
     // Where it is taken back, the plan is the one that was agreed to.
     b.forward(DAY);
     assert_eq!(ask(&checks, "Switch birch").await, Ok(()));
