@@ -473,6 +473,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_directory_that_was_made_by_hand_is_closed_before_anything_lies_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(claim(dir.path(), &Options::default()).unwrap(), 1);
+        assert_eq!(std::fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
     fn advance_needs_an_estate() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(advance(dir.path()).unwrap_err().exit_code(), 3);

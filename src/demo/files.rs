@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -41,7 +41,9 @@ pub fn mkdir(dir: &Path) -> Result<(), Error> {
 
 /// Creates `dir` and its parents for their owner alone, whatever the umask: configuration that others can write is refused.
 pub fn mkdir_private(dir: &Path) -> Result<(), Error> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::io("creating the directory", dir))
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::io("creating the directory", dir))?;
+    // One that was made by hand beforehand is open to all as a rule, and no engine works where others can write.
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(Error::io("closing the directory", dir))
 }
 
 /// Lower-case hex of a sha256.

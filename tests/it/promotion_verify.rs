@@ -58,7 +58,9 @@ fn engine_and_verify_killed_together_move_nothing_and_a_resume_believes_nothing_
     std::fs::write(&package, &whole[..10]).unwrap();
     e.qd(&["do", "promote-resume", &id, "--reason", "again", "--confirm", &id]).expect(0);
     let row = until_some("the look that finds it", || {
-        Some(e.promotion()).filter(|p| p["state"] == "HALTED" && p["detail"].as_str().is_some_and(|w| w.contains("is damaged") && w.contains("base-2.rpm")))
+        Some(e.promotion()).filter(|p| {
+            p["state"] == "HALTED" && p["detail"].as_str().is_some_and(|w| w.contains("is damaged") && w.contains("base-2.rpm"))
+        })
     });
     assert_eq!(e.all_lead(), e.old, "{row}");
     std::fs::write(&package, &whole).unwrap();
