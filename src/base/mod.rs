@@ -13,4 +13,5 @@ pub mod since;
 pub mod size;
 pub mod suggest;
 pub mod sys;
+pub mod xml;
 pub mod zone;

@@ -31,7 +31,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
         path.push_str(&format!("&limit={limit}"));
     }
     if let Some(offset) = get.cut.offset {
-        path.push_str(&format!("&offset={offset}"));
+        path.push_str(&format!("&offset={offset}&exact=1"));
     }
     if out.json {
         let rows: RawRows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;

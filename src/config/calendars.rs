@@ -45,11 +45,7 @@ fn read_text(name: &str, text: &str) -> Result<Calendar, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let notes = Notes::new(text);
     if !errors.is_empty() {
-        for e in errors {
-            let message = format!("this is not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; "));
-            notes.add(e.span().unwrap_or(0..0), message, "");
-        }
-        return Err(notes.finish());
+        return Err(notes.no_toml(&errors));
     }
     let root = Table::new(root.get_ref(), &notes, TITLE);
     let needed = |key: &'static str, help: &str| {

@@ -24,6 +24,15 @@ impl<'t> Notes<'t> {
         self.problems.borrow_mut().push(Problem::at(self.text, span, message, help));
     }
 
+    /// These, and what keeps the text from being TOML at all.
+    pub fn no_toml(self, errors: &[toml::de::Error]) -> Vec<Problem> {
+        for e in errors {
+            let message = format!("this is not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; "));
+            self.add(e.span().unwrap_or(0..0), message, "");
+        }
+        self.finish()
+    }
+
     /// All problems, in the order of the file.
     pub fn finish(self) -> Vec<Problem> {
         let mut all = self.problems.into_inner();

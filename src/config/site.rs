@@ -128,11 +128,7 @@ impl Site {
         let (root, errors) = DeTable::parse_recoverable(text);
         let notes = Notes::new(text);
         if !errors.is_empty() {
-            for e in errors {
-                let message = format!("this is not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; "));
-                notes.add(e.span().unwrap_or(0..0), message, "");
-            }
-            return Err(notes.finish());
+            return Err(notes.no_toml(&errors));
         }
         let site = read(Table::new(root.get_ref(), &notes, ""), &notes);
         let problems = notes.finish();

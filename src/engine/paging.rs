@@ -13,14 +13,16 @@ use crate::domain::filter::{self, Filter};
 use crate::domain::run::RunRef;
 use crate::store::{RunsQuery, StoreError};
 
-/// A page as it is asked for. Its rows begin at `offset`; where `around` is among the rows that match and would not be well within the page,
-/// the page is moved to it.
+/// A page as it is asked for. Its rows begin at `offset`, or sooner where less than a page is behind it, unless `exact`; where `around` is among
+/// the rows that match and would not be well within the page, the page is moved to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ask {
     pub offset: usize,
     /// The values of the columns `by`, with a blank between them.
     pub around: Option<String>,
     pub by: String,
+    /// Whoever asks goes on by counting: no row comes twice, and none behind the end.
+    pub exact: bool,
 }
 
 impl Ask {
@@ -34,12 +36,13 @@ impl Ask {
             Some(Ok(n)) => n,
             Some(Err(_)) => return Err(ApiError::bad("`offset` must be a whole number", "")),
         };
-        Ok(Some(Self { offset, around: get("around"), by: get("by").unwrap_or_default() }))
+        let exact = get("exact").is_some_and(|v| v == "1");
+        Ok(Some(Self { offset, around: get("around"), by: get("by").unwrap_or_default(), exact }))
     }
 
     /// Where the page begins, of `total` rows; `at` is where `around` stands among them.
     fn begin(&self, at: Option<usize>, limit: usize, total: usize) -> usize {
-        let last = total.saturating_sub(limit);
+        let last = if self.exact { total } else { total.saturating_sub(limit) };
         let margin = limit / 8;
         let from = self.offset.min(last);
         let well = |at: usize| (from == 0 || at >= from + margin) && (from == last || at + margin < from + limit) && at < from + limit;
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_page_stays_where_it_is_while_its_row_is_well_within() {
-        let ask = |offset, around: &str| Ask { offset, around: Some(around.to_owned()), by: "seq at".into() };
+        let ask = |offset, around: &str| Ask { offset, around: Some(around.to_owned()), by: "seq at".into(), exact: false };
         let cut = |a: Ask| {
             let mut all = rows(1_000);
             let page = a.cut(&mut all, 100);
@@ -153,10 +156,22 @@ mod tests {
         assert_eq!(ask(0, "2 x y").cut(&mut few, 100), Page { offset: 0, total: 3 });
     }
 
+    #[test]
+    fn whoever_counts_gets_each_row_once_and_nothing_behind_the_end() {
+        let mut seen = Vec::new();
+        for offset in (0..15).step_by(4) {
+            let mut all = rows(10);
+            let ask = Ask { offset, exact: true, ..Ask::default() };
+            assert_eq!(ask.cut(&mut all, 4), Page { offset: offset.min(10) as u64, total: 10 });
+            seen.extend(all.iter().map(|r| r["seq"].as_u64().unwrap()));
+        }
+        assert_eq!(seen, (0..10).collect::<Vec<u64>>());
+    }
+
     proptest! {
         #[test]
         fn a_page_is_full_and_has_its_row(total in 0usize..400, limit in 1usize..120, offset in 0usize..500, at in 0usize..500) {
-            let ask = Ask { offset, around: None, by: String::new() };
+            let ask = Ask { offset, around: None, by: String::new(), exact: false };
             let from = ask.begin((at < total).then_some(at), limit, total);
             prop_assert!(from + limit.min(total) <= total);
             prop_assert!(at >= total || (from <= at && at < from + limit));

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client as Inner, StatusCode};
 use tokio::time::Instant;
@@ -232,13 +232,13 @@ impl Client {
         if !good {
             return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers) });
         }
-        let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 512).map(str::to_owned);
+        let text = |name| short_header(headers, name);
         Ok(Response {
             validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
             length: inner.content_length(),
             range: text(CONTENT_RANGE).as_deref().and_then(content_range),
             date: text(reqwest::header::DATE),
-            html: headers.get("content-type").is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html")),
+            html: is_html(headers),
             status,
             shown: at,
             deadline,
@@ -369,6 +369,16 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 /// Seconds only; a date would need the server's clock to be right.
+/// A header that is text, and no longer than any that means something here.
+fn short_header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 512).map(str::to_owned)
+}
+
+/// A web page: a login, an error, a captive portal.
+fn is_html(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
+}
+
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

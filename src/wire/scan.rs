@@ -11,6 +11,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memmem};
 
 use super::{WireError, excerpt};
+use crate::base::xml;
 
 /// One tag with the text before it. A changelog entry or a description is far below; a hostile document is not.
 const MAX_TOKEN: usize = 8 << 20;
@@ -351,21 +352,15 @@ fn decode(raw: &[u8]) -> Result<Cow<'_, str>, String> {
 }
 
 fn entity(name: &str) -> Option<char> {
-    Some(match name {
-        "lt" => '<',
-        "gt" => '>',
-        "amp" => '&',
-        "apos" => '\'',
-        "quot" => '"',
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => number.parse(),
-            };
-            char::from_u32(code.ok()?).filter(|c| *c != '\0')?
-        }
-    })
+    if let Some(named) = xml::entity(name) {
+        return Some(named);
+    }
+    let number = name.strip_prefix('#')?;
+    let code = match number.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    char::from_u32(code.ok()?).filter(|c| *c != '\0')
 }
 
 #[cfg(test)]

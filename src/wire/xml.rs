@@ -1,7 +1,7 @@
 //! What the repository readers share: quick-xml with a limit on depth, on the size of one token, and entities resolved without a DTD.
 
 use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use std::rc::Rc;
 
 use quick_xml::Reader;
@@ -9,6 +9,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
 use super::{WireError, excerpt};
+use crate::base::xml::{Capped, entity};
 
 /// One tag or one text. A changelog entry or a description is far below; a hostile document is not.
 const MAX_TOKEN: u64 = 8 << 20;
@@ -26,9 +27,8 @@ pub(super) struct Xml<R: BufRead> {
 
 impl<R: BufRead> Xml<R> {
     pub fn new(inner: R, what: &'static str) -> Self {
-        let token = Rc::new(Cell::new(0));
-        let reader = Reader::from_reader(Capped { inner, token: Rc::clone(&token) });
-        Self { reader, token, depth: 0, what }
+        let (inner, token) = Capped::new(inner, MAX_TOKEN, || io::Error::other("one tag or text is longer than 8 MiB"));
+        Self { reader: Reader::from_reader(inner), token, depth: 0, what }
     }
 
     /// The next event; `buf` is the caller's, so that events may borrow from it. `Eof` in the middle of an element is an error.
@@ -63,14 +63,7 @@ pub(super) fn push_text(event: &Event<'_>, out: &mut String, what: &'static str,
         Event::CData(t) => out.push_str(t),
         Event::GeneralRef(r) => {
             let resolved = r.resolve_char_ref().map_err(|e| WireError::Xml { what, at, why: excerpt(&e.to_string()) })?;
-            let c = resolved.or(match &**r {
-                "lt" => Some('<'),
-                "gt" => Some('>'),
-                "amp" => Some('&'),
-                "apos" => Some('\''),
-                "quot" => Some('"'),
-                _ => None,
-            });
+            let c = resolved.or_else(|| entity(r));
             out.push(c.ok_or_else(|| WireError::Xml { what, at, why: format!("unknown entity `{}`", excerpt(r)) })?);
         }
         _ => return Ok(false),
@@ -87,30 +80,4 @@ pub(super) fn attributes(start: &BytesStart<'_>, what: &'static str, mut f: impl
         f(attribute.key.local_name().as_ref(), &value);
     }
     Ok(())
-}
-
-/// Counts what one token takes and stops beyond the limit; quick-xml itself would buffer without end.
-struct Capped<R> {
-    inner: R,
-    token: Rc<Cell<u64>>,
-}
-
-impl<R: BufRead> Read for Capped<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
-    }
-}
-
-impl<R: BufRead> BufRead for Capped<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.token.get() > MAX_TOKEN {
-            return Err(io::Error::other("one tag or text is longer than 8 MiB"));
-        }
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.token.set(self.token.get() + n as u64);
-        self.inner.consume(n);
-    }
 }

@@ -389,3 +389,20 @@ fn every_command_answers_with_one_value_where_json_is_asked_for() {
     }
     home.qd(["screen", "runs", "hello#1"]).expect(2);
 }
+
+#[test]
+fn rows_are_left_out_at_the_beginning_as_many_as_were_said() {
+    let home = Home::new();
+    home.pipeline("hello", crate::api::HELLO);
+    for _ in 0..3 {
+        home.qd(["run", "hello", "--wait"]).expect(0);
+    }
+    for what in [&["get", "runs"][..], &["get", "runs", "--sort", "number"], &["get", "runs", "--filter", "hello"], &["get", "audit"]] {
+        for (offset, rows) in [("0", 2), ("2", 1), ("3", 0), ("100", 0)] {
+            let all = [what, &["--limit", "2", "--offset", offset]].concat();
+            let answer = home.json(&all);
+            assert_eq!((answer["rows"].as_array().map(Vec::len), &answer["page"]["total"]), (Some(rows), &json!(3)), "{all:?}: {answer}");
+        }
+    }
+    assert!(home.qd(["get", "runs", "--offset", "3"]).expect(0).stdout.contains("leaves them all out"));
+}

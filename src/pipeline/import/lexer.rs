@@ -206,16 +206,7 @@ impl Lexer<'_> {
                     pieces.push(char::from(*c));
                     i += 2;
                 }
-                (Some(b'$'), _) => match interpolation(self.text, i, 0)? {
-                    Some((expr, end)) => {
-                        pieces.expr(expr);
-                        i = end;
-                    }
-                    None => {
-                        pieces.push('$');
-                        i += 1;
-                    }
-                },
+                (Some(b'$'), _) => i = pieces.dollar(self.text, i)?,
                 _ => i += pieces.copy(self.text, i),
             }
         }
@@ -241,16 +232,7 @@ impl Lexer<'_> {
             match c {
                 b'\n' if !triple => return Err(never(i)),
                 b'\\' => i += escape(&mut pieces, self.text, i),
-                b'$' if quote == b'"' => match interpolation(self.text, i, 0)? {
-                    Some((expr, end)) => {
-                        pieces.expr(expr);
-                        i = end;
-                    }
-                    None => {
-                        pieces.push('$');
-                        i += 1;
-                    }
-                },
+                b'$' if quote == b'"' => i = pieces.dollar(self.text, i)?,
                 _ => i += pieces.copy(self.text, i),
             }
         }
@@ -273,6 +255,20 @@ struct Pieces {
 impl Pieces {
     fn push(&mut self, c: char) {
         self.text.push(c);
+    }
+
+    /// What begins with the `$` at `at`, an interpolation or only the sign; where it ends.
+    fn dollar(&mut self, text: &str, at: usize) -> Result<usize, Bad> {
+        match interpolation(text, at, 0)? {
+            Some((expr, end)) => {
+                self.expr(expr);
+                Ok(end)
+            }
+            None => {
+                self.push('$');
+                Ok(at + 1)
+            }
+        }
     }
 
     /// Copies one character; its length.

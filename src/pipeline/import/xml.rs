@@ -4,6 +4,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::source::{Bad, Source, Span};
+use crate::base::xml::entity;
 use crate::pipeline::diagnostic::show;
 
 const MAX_DEPTH: usize = 64;
@@ -99,15 +100,7 @@ pub fn read(source: &Source) -> Result<Element, Bad> {
             Event::GeneralRef(r) => {
                 let resolved = r.resolve_char_ref().map_err(|e| bad(start, show(&e.to_string())))?;
                 let name: &str = r;
-                let c = resolved.or(match name {
-                    "lt" => Some('<'),
-                    "gt" => Some('>'),
-                    "amp" => Some('&'),
-                    "apos" => Some('\''),
-                    "quot" => Some('"'),
-                    _ => None,
-                });
-                match c {
+                match resolved.or_else(|| entity(name)) {
                     Some('\0') => return Err(bad(start, "a NUL character")),
                     // A carriage return that was kept in a script is the end of a line of Windows.
                     Some('\r') => continue,

@@ -1,14 +1,13 @@
 //! One JUnit report by a pull reader. Everything in it is hostile: no document type, no entity but the five, and limits on the length
 //! of a tag and of a text, on depth, on tests, and on what is kept of each.
 
-use std::cell::Cell;
-use std::io::{self, BufRead, Read};
-use std::rc::Rc;
+use std::io::{self, BufRead};
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use super::super::ingest::Mask;
+use crate::base::xml::{Capped, entity};
 use crate::base::{sanitise, size};
 use crate::domain::junit::{Failure, MOST_FAILURES, MOST_SLOWEST, Outcome, Seen, Slow, Tested};
 
@@ -87,8 +86,8 @@ struct Report<'m> {
 
 /// Reads one report; `room` is how many tests it may hold. The marks are those of `Seen`.
 pub fn report(inner: impl BufRead, room: u64, mask: Mask<'_>) -> Result<(Tested, Vec<u64>), Unreadable> {
-    let token = Rc::new(Cell::new(0));
-    let mut reader = Reader::from_reader(Capped { inner, token: Rc::clone(&token) });
+    let (inner, token) = Capped::new(inner, MAX_TEXT, || io::Error::from(io::ErrorKind::FileTooLarge));
+    let mut reader = Reader::from_reader(inner);
     let mut r =
         Report { mask, out: Tested::default(), marks: Vec::new(), open: Vec::new(), suites: Vec::new(), case: None, room, texts: TEXTS };
     let (mut buf, mut rooted) = (Vec::new(), false);
@@ -119,13 +118,9 @@ pub fn report(inner: impl BufRead, room: u64, mask: Mask<'_>) -> Result<(Tested,
             Event::Text(t) => r.text(&t),
             Event::CData(t) => r.text(&t),
             Event::GeneralRef(e) => {
-                let known = match &*e {
-                    "lt" => Some('<'),
-                    "gt" => Some('>'),
-                    "amp" => Some('&'),
-                    "apos" => Some('\''),
-                    "quot" => Some('"'),
-                    _ => e.resolve_char_ref().map_err(|e| Unreadable::Xml { at, why: short(&e.to_string(), 200) })?,
+                let known = match entity(&e) {
+                    None => e.resolve_char_ref().map_err(|e| Unreadable::Xml { at, why: short(&e.to_string(), 200) })?,
+                    named => named,
                 };
                 let c = known.ok_or_else(|| Unreadable::Xml { at, why: format!("unknown entity `{}`", short(&e, 40)) })?;
                 r.text(c.encode_utf8(&mut [0; 4]));
@@ -320,32 +315,6 @@ fn millis(text: &str) -> u64 {
     let seconds: f64 = plain.parse().unwrap_or(0.0);
     // A hundred days: more is a slip.
     if seconds.is_finite() { (seconds.clamp(0.0, 8_640_000.0) * 1_000.0).round() as u64 } else { 0 }
-}
-
-/// Counts what one event takes and stops beyond the limit; quick-xml itself would buffer without end.
-struct Capped<R> {
-    inner: R,
-    token: Rc<Cell<u64>>,
-}
-
-impl<R: BufRead> Read for Capped<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
-    }
-}
-
-impl<R: BufRead> BufRead for Capped<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.token.get() > MAX_TEXT {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.token.set(self.token.get() + n as u64);
-        self.inner.consume(n);
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Client, HttpError, Patience, Response, Validators, base, bounded, chain, classify, retry_after};
+use super::{Client, HttpError, Patience, Response, Validators, base, bounded, chain, classify, is_html, retry_after, short_header};
 use crate::wire::address::shown;
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ impl Client {
             validators: Validators::default(),
             length: inner.content_length(),
             range: None,
-            date: headers.get(reqwest::header::DATE).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 512).map(str::to_owned),
-            html: headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html")),
+            date: short_header(headers, reqwest::header::DATE),
+            html: is_html(headers),
             status,
             shown: at,
             deadline,
