@@ -95,8 +95,12 @@ pub struct Ctx {
 
 impl Ctx {
     fn new(global: &Global) -> Result<Self, Failure> {
-        let wanted = Wanted { site: global.site.clone(), config_dir: global.config_dir.clone(), state_dir: global.state_dir.clone() };
-        let dirs = Dirs::find(&wanted, &Surroundings::of_process())?;
+        let around = Surroundings::of_process();
+        // The site without a name is called so on the screen; a directory of that name below sites/ has it first.
+        let unnamed = |n: &String| n == DEFAULT_SITE && !crate::config::dirs::sites(&around).contains(n);
+        let site = global.site.clone().filter(|n| !unnamed(n));
+        let wanted = Wanted { site, config_dir: global.config_dir.clone(), state_dir: global.state_dir.clone() };
+        let dirs = Dirs::find(&wanted, &around)?;
         Ok(Self { dirs, global: global.clone(), uid: rustix::process::geteuid().as_raw() })
     }
 

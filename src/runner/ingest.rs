@@ -56,8 +56,19 @@ struct Report {
     claimed: Vec<(String, String)>,
     refresh: Vec<(String, String)>,
     dropped: u64,
+    /// Why the first of them was.
+    why: String,
     /// It is as large as the shim lets it grow.
     full: bool,
+}
+
+impl Report {
+    fn dropped(&mut self, why: impl FnOnce() -> String) {
+        if self.dropped == 0 {
+            self.why = why();
+        }
+        self.dropped += 1;
+    }
 }
 
 /// An attempt whose `status.json` is written.
@@ -77,7 +88,8 @@ pub fn finished(job: &Job, status: &Status, mask: Mask<'_>) -> Ended {
         }
     }
     if report.dropped > 0 {
-        notes.push(format!("{} report lines were not taken in", report.dropped));
+        let (lines, first) = if report.dropped == 1 { ("line was", "") } else { ("lines were", "the first: ") };
+        notes.push(format!("{} report {lines} not taken in ({first}{})", report.dropped, report.why));
     }
     if report.full {
         notes.push(format!("its report reached the limit of {}: what came after was dropped", size::short(MAX_REPORT)));
@@ -184,7 +196,7 @@ fn read_report(path: &Path, mask: Mask<'_>) -> Report {
         match (&mut reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line) {
             Ok(0) => return r,
             Ok(_) if line.len() > MAX_LINE && line.last() != Some(&b'\n') => {
-                r.dropped += 1;
+                r.dropped(|| format!("longer than {}", size::short(MAX_LINE as u64)));
                 // The rest of the long line is no line of its own.
                 loop {
                     let mut rest = Vec::new();
@@ -213,21 +225,30 @@ fn open_regular(path: &Path) -> std::io::Result<File> {
 fn take_line(r: &mut Report, line: &[u8], mask: Mask<'_>) {
     // A killed step may have written half of its last line; a line of a later version is not ours to judge.
     let Some(parsed) = std::str::from_utf8(line).ok().and_then(|l| report::parse(l.trim_end())) else {
-        r.dropped += u64::from(!line.iter().all(u8::is_ascii_whitespace));
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            r.dropped(|| format!("`{}` is none", cut(&mask(&sanitise::bytes(line, sanitise::Colour::Drop)), 60)));
+        }
         return;
     };
     match parsed {
         Line::Detail { text } => r.detail = cut(&text, MAX_DETAIL),
         Line::Output { name, value } => {
             let taken: usize = r.outputs.iter().map(|(_, v)| v.len()).sum();
-            let fits = value.len() <= MAX_VALUE
-                && taken + value.len() <= MAX_VALUES
+            let named = !name.is_empty() && name.len() <= 128 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            let why = if !named {
+                "cannot be a name: letters, digits, `_` and `-`, at most 128"
+            } else if value.contains('\0') {
                 // No environment can hold it: a later step would pay for this one's mistake.
-                && !value.contains('\0')
-                && !name.is_empty()
-                && name.len() <= 128
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            if fits && r.outputs.len() < MAX_OUTPUTS { r.outputs.push((name, mask(&value))) } else { r.dropped += 1 }
+                "has a NUL in it"
+            } else if value.len() > MAX_VALUE {
+                "is too long; hand over a file as an artifact"
+            } else if taken + value.len() > MAX_VALUES || r.outputs.len() >= MAX_OUTPUTS {
+                "is more than all outputs of a step may be together; hand over a file as an artifact"
+            } else {
+                r.outputs.push((name, mask(&value)));
+                return;
+            };
+            r.dropped(|| format!("output `{}` {why}", cut(&mask(&sanitise::cell(&name)), 40)));
         }
         Line::Artifact { path, sha256 } if r.claimed.len() < MAX_OUTPUTS => r.claimed.push((path, sha256)),
         Line::Fact(fact) if r.facts.len() < MAX_FACTS => {
@@ -250,7 +271,9 @@ fn take_line(r: &mut Report, line: &[u8], mask: Mask<'_>) {
             r.facts.push(("remote".to_owned(), mask(&json)));
         }
         Line::Refresh { source, scope } if r.refresh.len() < MAX_OUTPUTS => r.refresh.push((source, scope)),
-        Line::Artifact { .. } | Line::Fact(_) | Line::Remote { .. } | Line::Refresh { .. } => r.dropped += 1,
+        Line::Artifact { .. } | Line::Fact(_) | Line::Remote { .. } | Line::Refresh { .. } => {
+            r.dropped(|| "more of its kind than are kept".into())
+        }
         Line::Progress { .. } | Line::Intent { .. } => {}
     }
 }
@@ -357,7 +380,7 @@ mod tests {
         let e = finished(&j, &status(serde_json::json!({"code": 0})), &mask);
         assert!(e.end.detail.starts_with("**** done") || e.end.detail.contains("****"), "{}", e.end.detail);
         assert!(!e.end.detail.contains('\u{1b}') && !e.end.detail.contains("hunter22"));
-        assert!(e.end.detail.contains("4 report lines were not taken in"), "{}", e.end.detail);
+        assert!(e.end.detail.contains("4 report lines were not taken in (the first: output `../x` cannot be a name"), "{}", e.end.detail);
         assert_eq!(e.end.outputs, [("token".to_owned(), "****".to_owned())]);
         assert_eq!(e.left, [("el9".to_owned(), "ab".to_owned())]);
         assert_eq!(e.refresh, [("repos".to_owned(), String::new())]);
@@ -374,6 +397,6 @@ mod tests {
         std::fs::write(dir.path().join("report"), text).unwrap();
         let e = finished(&job(dir.path()), &status(serde_json::json!({"code": 0})), &|t: &str| t.to_owned());
         assert_eq!(e.end.outputs.len(), 4);
-        assert!(e.end.detail.contains("46 report lines were not taken in"), "{}", e.end.detail);
+        assert!(e.end.detail.contains("46 report lines were not taken in (the first: output `n4` is more than all"), "{}", e.end.detail);
     }
 }
