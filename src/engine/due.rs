@@ -18,18 +18,16 @@ pub fn rows(engine: &Engine, limit: usize) -> Result<Vec<Row>, ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
-    let mut found = Vec::new();
+    let mut found = preview::Soonest::new(engine.clock.now(), limit);
     for name in &catalog.pipelines {
         if let Some(file) = catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
-            found.extend(preview::next(&file, &catalog, engine.clock.now(), limit));
+            found.add(&file, &catalog);
         }
     }
-    found.sort_by(|a, b| (a.scheduled_for, &a.pipeline, &a.trigger).cmp(&(b.scheduled_for, &b.pipeline, &b.trigger)));
-    found.truncate(limit);
     let row = |r: &preview::Row| {
         let mut row = r.json();
         row.entry("calendar").or_insert_with(|| json!(""));
         row
     };
-    Ok(found.iter().map(row).collect())
+    Ok(found.finish().iter().map(row).collect())
 }

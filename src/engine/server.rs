@@ -107,7 +107,7 @@ fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
 async fn turn_away(mut stream: UnixStream) -> std::io::Result<()> {
     let busy = ApiError::no_engine(
         format!("the engine has {CONNECTIONS} clients, and every one of them is being served"),
-        "ask again in a moment; quarterdeck engine status --json tells its pid, and ss -xp who is connected",
+        "ask again in a moment; `ss -xp` shows who is connected to its socket",
     );
     let body = serde_json::to_string(&ErrorBody { error: busy })?;
     let mut asked = [0; 1024];

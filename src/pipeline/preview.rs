@@ -29,9 +29,43 @@ pub fn rows(file: &File, catalog: &Catalog, from: Timestamp, to: Timestamp) -> V
     starts(file, catalog, from, |d| d.at <= to, MOST)
 }
 
-/// The next `n` starts of each trigger of `file` after `from`, in no order.
-pub fn next(file: &File, catalog: &Catalog, from: Timestamp, n: usize) -> Vec<Row> {
-    starts(file, catalog, from, |_| true, n)
+/// The soonest starts over many files. Whatever comes behind those that are kept is not even computed: each of thousands of files has starts
+/// without end.
+#[derive(Debug)]
+pub struct Soonest {
+    from: Timestamp,
+    most: usize,
+    /// Nothing later than this can be among them.
+    until: Timestamp,
+    rows: Vec<Row>,
+}
+
+impl Soonest {
+    /// `most` starts after `from`.
+    pub fn new(from: Timestamp, most: usize) -> Self {
+        Self { from, most, until: Timestamp::MAX, rows: Vec::new() }
+    }
+
+    pub fn add(&mut self, file: &File, catalog: &Catalog) {
+        self.rows.extend(starts(file, catalog, self.from, |d| d.at <= self.until, self.most));
+        if self.rows.len() > self.most.saturating_mul(4) {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.rows.sort_by(|a, b| (a.scheduled_for, &a.pipeline, &a.trigger).cmp(&(b.scheduled_for, &b.pipeline, &b.trigger)));
+        self.rows.truncate(self.most);
+        if let Some(last) = self.rows.last().filter(|_| self.rows.len() == self.most) {
+            self.until = last.scheduled_for;
+        }
+    }
+
+    /// Soonest first.
+    pub fn finish(mut self) -> Vec<Row> {
+        self.settle();
+        self.rows
+    }
 }
 
 fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due) -> bool, most: usize) -> Vec<Row> {
@@ -85,5 +119,31 @@ pub fn words(dst: Dst) -> &'static str {
         Dst::None => "",
         Dst::Gap => "DST: the clock skips this time; first valid minute",
         Dst::Fold => "DST: the clock shows this time twice",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Catalog, load};
+
+    #[test]
+    fn the_soonest_of_many_files_are_those_of_all_their_starts() {
+        let catalog = Catalog { time_zone: "Europe/Berlin".into(), ..Catalog::default() };
+        let text = |n: usize, cron: &str| {
+            format!("format: 1\nname: p{n}\ntriggers: [{{cron: \"{cron}\"}}]\nstages:\n  - name: a\n    run: echo\n")
+        };
+        let crons = ["30 2 * * *", "* * * * *", "0 6 1 1 *", "15 */2 * * mon-fri", "*/20 * * * *"];
+        let files: Vec<File> = (0..15).map(|n| load(&text(n, crons[n % 5]), "p.yml", &catalog).0.unwrap()).collect();
+        let from: Timestamp = "2026-10-24T20:00:00Z".parse().unwrap();
+        for most in [0, 1, 7, 40, 500] {
+            let mut soonest = Soonest::new(from, most);
+            files.iter().for_each(|f| soonest.add(f, &catalog));
+            let mut all: Vec<Row> =
+                files.iter().flat_map(|f| rows(f, &catalog, from, from + jiff::SignedDuration::from_hours(24))).collect();
+            all.sort_by(|a, b| (a.scheduled_for, &a.pipeline, &a.trigger).cmp(&(b.scheduled_for, &b.pipeline, &b.trigger)));
+            all.truncate(most);
+            assert_eq!(soonest.finish(), all, "{most}");
+        }
     }
 }
