@@ -1,6 +1,7 @@
 //! What a person sees where this program is at fault, or where the machine gives it no thread: what it was and what to do, never a bare panic.
 
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
 
 use super::args::Color;
 use super::failure::Failure;
@@ -12,17 +13,26 @@ const FAULT: u8 = 101;
 /// `EAGAIN` of a thread that could not be started, as the standard library words it.
 const NO_THREAD: &str = "Resource temporarily unavailable";
 
-/// From now on a panic is told in these words. It ends the process where it is in the main thread, or where there are no threads to be had: whoever
-/// waits for one would wait for ever. (An engine has a hook of its own, as soon as it has a log.)
-pub fn install(json: bool) {
+/// Runs the program. A panic is told in these words, and ends it where it is not caught on its way (a task of the runtime may be); where there
+/// are no threads to be had it ends at once, for whoever waits for one would wait for ever. (An engine has a hook of its own, as soon as it has
+/// a log.)
+pub fn with(json: bool, program: impl FnOnce() -> ExitCode) -> ExitCode {
     std::panic::set_hook(Box::new(move |info| {
         let failure = failure(&message(info), &info.location().map_or_else(|| "?".to_owned(), ToString::to_string));
-        let ends = failure.exit != FAULT || std::thread::current().name() == Some("main");
+        let ends = failure.exit != FAULT;
         Out::new(json && ends, Color::Auto).failure(&failure);
         if ends {
             std::process::exit(i32::from(failure.exit));
         }
     }));
+    // Nothing of the program is used behind its end.
+    std::panic::catch_unwind(AssertUnwindSafe(program)).unwrap_or_else(|_| {
+        if json {
+            let failure = ApiError::failed("internal error", "what it was stands on standard error: please report it");
+            Out::new(true, Color::Auto).failure(&Failure { exit: FAULT, error: failure, told: false });
+        }
+        ExitCode::from(FAULT)
+    })
 }
 
 /// The machine gives this user nothing more to run on.
@@ -61,5 +71,30 @@ mod tests {
         assert!(full.exit == 3 && full.error.help.contains("ulimit -u") && !full.error.message.contains("functions.rs"));
         let fault = failure("index out of bounds", "src/a.rs:1:2");
         assert!(fault.exit == FAULT && fault.error.message == "internal error at src/a.rs:1:2: index out of bounds");
+    }
+
+    /// The hook is the whole process's, so a child of this test program panics in our place.
+    #[test]
+    fn a_fault_ends_the_program_with_words_and_one_value() {
+        const VARIABLE: &str = "QD_TEST_FAULT";
+        if std::env::var_os(VARIABLE).is_some() {
+            let code = with(true, || {
+                let caught = std::thread::spawn(|| panic!("a task")).join();
+                assert!(caught.is_err());
+                panic!("it broke")
+            });
+            std::process::exit(if code == ExitCode::from(FAULT) { i32::from(FAULT) } else { 1 });
+        }
+        let name = "cli::last_words::tests::a_fault_ends_the_program_with_words_and_one_value";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let out = child.args(["--exact", name, "--nocapture"]).env(VARIABLE, "1").output().unwrap();
+        let (said, told) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert_eq!(out.status.code(), Some(i32::from(FAULT)), "{out:?}");
+        assert!(
+            told.contains("internal error at src/cli/last_words.rs") && told.contains("it broke") && !told.contains("RUST_BACKTRACE"),
+            "{told}"
+        );
+        let values: Vec<&str> = said.lines().filter(|l| l.starts_with('{')).collect();
+        assert!(values.len() == 1 && values[0].contains("internal error"), "{said}");
     }
 }

@@ -55,7 +55,10 @@ use out::Out;
 
 /// The whole program but for the shim, which `main` enters before this.
 pub fn main() -> ExitCode {
-    last_words::install(std::env::args_os().any(|a| a == "--json"));
+    last_words::with(std::env::args_os().any(|a| a == "--json"), program)
+}
+
+fn program() -> ExitCode {
     // What we make is for us: a umask that closes our own files to ourselves would only break later, and elsewhere.
     let closed = rustix::process::umask(Mode::RWXU);
     rustix::process::umask(closed & !Mode::RWXU);
