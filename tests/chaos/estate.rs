@@ -59,7 +59,7 @@ impl Estate {
         // On a disk that fills, the full disk alone is looked at.
         let scheduler = if mount.is_none() { "private" } else { "off" };
         home.site(&format!(
-            "scheduler = \"{scheduler}\"\ntime_zone = \"UTC\"\nsecond_person = \"none\"\n[runner]\nexecutors = 4\n[locks.pool]\nslots = 2\n[repos.core]\nupstream = [\"{url}/\"]\ntree = \"{}\"\nwriter = \"quarterdeck\"\n[content.core]\nrepos = [\"core\"]\n[mirror]\nroots = [\"{}\"]\n",
+            "scheduler = \"{scheduler}\"\ntime_zone = \"UTC\"\nsecond_person = \"none\"\n[runner]\nexecutors = 4\n[locks.pool]\nslots = 2\n[locks.press]\nslots = 1\n[locks.shelf]\nslots = 1\n[repos.core]\nupstream = [\"{url}/\"]\ntree = \"{}\"\nwriter = \"quarterdeck\"\n[content.core]\nrepos = [\"core\"]\n[mirror]\nroots = [\"{}\"]\n",
             tree.display(),
             home.root().display(),
         ));
