@@ -181,8 +181,11 @@ fn wake(dir: &Path) {
     }
 }
 
-/// Resolves when no shim holds the lock (any more): for shims of an earlier engine. No polling: a pidfd where `started.json` names the
-/// shim, else a thread that waits for the lock.
+/// The lock of an attempt whose shim is watched is looked at so often beside.
+const GONE_ON: Duration = Duration::from_secs(5);
+
+/// Resolves when no shim holds the lock (any more): for shims of an earlier engine. At once by a pidfd where `started.json` names the
+/// shim, else by a thread that waits for the lock.
 pub async fn watch(dir: &Path) -> Result<(), AttemptError> {
     let lock_path = dir.join(file::LOCK);
     let lock = match File::open(&lock_path) {
@@ -200,7 +203,20 @@ pub async fn watch(dir: &Path) -> Result<(), AttemptError> {
             && proc::stat(pid).is_some_and(|s| s.start_time == start_time)
             && let Ok(fd) = sys::watch_readable(fd)
         {
-            fd.readable().await.map_err(io_error("watch the supervisor of", dir)).map(drop)?;
+            loop {
+                tokio::select! {
+                    ended = fd.readable() => {
+                        ended.map_err(io_error("watch the supervisor of", dir)).map(drop)?;
+                        break;
+                    }
+                    // It may have gone on to another attempt, for an engine that has not ended yet.
+                    () = tokio::time::sleep(GONE_ON) => {
+                        if !sys::lock_is_held(lock.as_fd()).map_err(io_error("query the lock", &lock_path))? {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
             // A child still held at the gate may keep the lock a moment longer; the thread below waits that out.
             if !sys::lock_is_held(lock.as_fd()).map_err(io_error("query the lock", &lock_path))? {
                 return Ok(());
