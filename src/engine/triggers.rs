@@ -8,6 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::catalog::Judged;
 use super::state::{Engine, from_config};
 use super::{on_failure, plan, routes};
 use crate::api::{ApiError, Code};
@@ -16,6 +17,7 @@ use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::level::Level;
 use crate::domain::run::{RunRef, Verdict};
+use crate::pipeline::File;
 use crate::pipeline::model::{Trigger, TriggerKind, UpstreamOn};
 use crate::pipeline::plan::Plan;
 use crate::runner::Submit;
@@ -78,9 +80,21 @@ async fn sweep(engine: &Arc<Engine>) -> bool {
                 return false;
             }
         };
+        // After the ends: a file that was edited before one of them is seen by it.
+        let files = {
+            let engine = engine.clone();
+            routes::blocking(move || Files::read(&engine)).await
+        };
+        let files = match files {
+            Ok(files) => Arc::new(files),
+            Err(e) => {
+                tracing::error!("downstream pipelines wait: {e}");
+                return false;
+            }
+        };
         let (mut quiet, mut failed) = (Vec::new(), false);
         for ended in waiting {
-            match offer(engine, &ended).await {
+            match offer(engine, &files, &ended).await {
                 Ok(Some(refused)) => quiet.push((ended, refused)),
                 Ok(None) => {}
                 Err(e) => {
@@ -102,15 +116,14 @@ async fn sweep(engine: &Arc<Engine>) -> bool {
 
 /// Starts what this end sets off, then marks it as looked at. One that set off nothing is left to be marked with others: the refusals that go
 /// with its mark.
-async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<Option<Vec<Note>>, ApiError> {
-    let (site, plans) = {
-        let (engine, ended) = (engine.clone(), ended.clone());
-        routes::blocking(move || {
-            let site = engine.site()?;
-            let plans = downstream(&engine, &site, &ended)?;
-            Ok((site, plans))
-        })
-        .await?
+async fn offer(engine: &Arc<Engine>, files: &Arc<Files>, ended: &EndedRun) -> Result<Option<Vec<Note>>, ApiError> {
+    let site = &files.site;
+    let plans = match files.about(&ended.run.pipeline).next() {
+        None => Vec::new(),
+        Some(_) => {
+            let (engine, files, ended) = (engine.clone(), files.clone(), ended.clone());
+            routes::blocking(move || downstream(&engine, &files, &ended)).await?
+        }
     };
     let reason = format!("{} ended: {}", ended.run, ended.verdict);
     let note = |subject: &str, result: String| {
@@ -170,24 +183,39 @@ async fn offer(engine: &Arc<Engine>, ended: &EndedRun) -> Result<Option<Vec<Note
 
 type Downstream = Vec<(String, Result<Plan, ApiError>)>;
 
+/// The site and those of its pipelines that can be used, as they are at one look.
+struct Files {
+    site: Arc<Site>,
+    judged: Vec<Arc<Judged>>,
+}
+
+impl Files {
+    /// Blocks.
+    fn read(engine: &Engine) -> Result<Self, ApiError> {
+        let site = engine.site()?;
+        let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
+        let catalog = engine.memo.catalog(dirs, &site, uid).map_err(|e| from_config(&e))?;
+        let judge = |name: &String| engine.memo.judge(dirs, name, uid, &catalog).inspect_err(|e| tracing::warn!("{e}")).ok();
+        let judged = catalog.pipelines.iter().filter_map(judge).collect();
+        Ok(Self { site, judged })
+    }
+
+    /// Files with a trigger that names `pipeline`.
+    fn about<'a>(&'a self, pipeline: &'a str) -> impl Iterator<Item = (&'a str, &'a File)> {
+        let named = move |t: &Trigger| matches!(&t.kind, TriggerKind::Upstream { pipeline: p, .. } if p.value == pipeline);
+        let of = |j: &'a Arc<Judged>| Some((j.source.name.as_str(), j.file.as_ref()?));
+        self.judged.iter().filter_map(of).filter(move |(_, f)| f.triggers.iter().any(named))
+    }
+}
+
 /// Pipelines that name this end, each with its plan or why it has none. Blocks.
-fn downstream(engine: &Engine, site: &Arc<Site>, ended: &EndedRun) -> Result<Downstream, ApiError> {
-    let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = engine.memo.catalog(dirs, site, uid).map_err(|e| from_config(&e))?;
+fn downstream(engine: &Engine, files: &Files, ended: &EndedRun) -> Result<Downstream, ApiError> {
     let stages = engine.store.stages(&ended.run).map_err(|e| super::state::from_store(&e))?;
     let verdict_of = |stage: &str| stages.iter().find(|s| s.name == stage).and_then(|s| s.verdict);
     let mut out = Vec::new();
-    for name in &catalog.pipelines {
-        let judged = match engine.memo.judge(dirs, name, uid, &catalog) {
-            Ok(judged) => judged,
-            Err(e) => {
-                tracing::warn!("{e}");
-                continue;
-            }
-        };
-        let Some(file) = &judged.file else { continue };
+    for (name, file) in files.about(&ended.run.pipeline) {
         if file.triggers.iter().any(|t| fires(&t.kind, &ended.run.pipeline, ended.verdict, &verdict_of)) {
-            out.push((name.clone(), plan::of_trigger(engine, site, name, &IndexMap::new(), Some(&ended.run))));
+            out.push((name.to_owned(), plan::of_trigger(engine, &files.site, name, &IndexMap::new(), Some(&ended.run))));
         }
     }
     Ok(out)

@@ -29,7 +29,7 @@ fn entry(r: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 pub(super) fn ever(c: &Connection) -> rusqlite::Result<u64> {
-    Ok(c.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |r| r.get(0)).optional()?.unwrap_or(0))
+    Ok(c.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")?.query_row([], |r| r.get(0)).optional()?.unwrap_or(0))
 }
 
 /// The newest entries, and what the whole chain says about itself.
