@@ -50,6 +50,17 @@ pub fn line(text: &str, colour: Colour) -> String {
     out
 }
 
+/// What [`line`] makes, without colours, of so many bytes of a text at most, for a text that may be very long and is cut anyway; true = there was
+/// more of it.
+pub fn beginning(text: &str, bytes: usize) -> (String, bool) {
+    let state = last_state(text);
+    if state.len() <= bytes {
+        return (line(state, Colour::Drop), false);
+    }
+    let end = (0..=bytes).rev().find(|i| state.is_char_boundary(*i)).unwrap_or(0);
+    (line(&state[..end], Colour::Drop), true)
+}
+
 /// One line of bytes; what is not UTF-8 becomes U+FFFD.
 pub fn bytes(line_bytes: &[u8], colour: Colour) -> String {
     line(&String::from_utf8_lossy(line_bytes), colour)

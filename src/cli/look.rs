@@ -14,7 +14,10 @@ pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
-    Model { key_reports, given: super::again::given(&ctx.global, true), ..Model::new(site, keys, now, size) }
+    // Of a terminal elsewhere, as TZ or the machine says it.
+    let own = jiff::tz::TimeZone::system();
+    let here = (own.iana_name().is_some() && own.iana_name() != site.zone.iana_name()).then_some(own);
+    Model { key_reports, here, given: super::again::given(&ctx.global, true), ..Model::new(site, keys, now, size) }
 }
 
 /// The theme of a name.

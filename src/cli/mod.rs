@@ -73,13 +73,13 @@ fn program() -> ExitCode {
         Err(f) => return end(&out, Err(f)),
     };
     let result = match cli.command {
-        Some(_) if cli.from.is_some() || cli.read_only || cli.links || !cli.notify.is_empty() => Err(Failure::bad(
-            "--from, --read-only, --links and --notify open the console, and go with no command",
+        Some(_) if cli.from.is_some() || cli.read_only || cli.links || cli.no_probe || !cli.notify.is_empty() => Err(Failure::bad(
+            "--from, --read-only, --links, --no-probe and --notify open the console, and go with no command",
             "`screen` and nothing else takes a --from of its own, after it",
         )),
         Some(command) => dispatch(command, &ctx, &mut out),
         None => {
-            let how = screen::How { read_only: cli.read_only, links: cli.links, notify: cli.notify };
+            let how = screen::How { read_only: cli.read_only, links: cli.links, no_probe: cli.no_probe, notify: cli.notify };
             screen::console(&ctx, &mut out, cli.from.as_deref(), &how)
         }
     };

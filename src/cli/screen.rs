@@ -96,6 +96,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
 pub struct How {
     pub read_only: bool,
     pub links: bool,
+    pub no_probe: bool,
     pub notify: Vec<Notify>,
 }
 
@@ -159,6 +160,8 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
     let env = |n: &str| std::env::var(n).ok();
     let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
     let depth = Depth::of_environment(env);
+    // What says that it is dark, or light, or has few colours, is believed; where nothing does, dark was assumed.
+    let by_background = site.console_theme.is_none() && env("COLORFGBG").is_none() && crate::theme::Theme::suits(depth, env) == "dark";
     // `:theme` holds until the console is left, and is read again like the site's own when its file changes.
     let chosen = RefCell::new(None::<String>);
     let named = |name: &str| look::named(ctx, name, ascii, depth).map_err(|e| format!("{}. {}", e.in_short(), e.help()));
@@ -209,7 +212,21 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
             let there = ctx.elsewhere(name).map_err(|f| format!("{}. {}", f.error.message, f.error.help))?;
             there.dirs.load(there.uid).map(drop).map_err(|e| format!("{}. {}", e.in_short(), e.help()))
         });
-        let opening = Opening { model, look, attention, links: how.links, place, views, source, reload, choose, site, desk };
+        let opening = Opening {
+            model,
+            look,
+            attention,
+            links: how.links,
+            asks: !how.no_probe,
+            by_background,
+            place,
+            views,
+            source,
+            reload,
+            choose,
+            site,
+            desk,
+        };
         console::run::run(opening, &SystemClock).await.map_err(|e| {
             let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
             Failure::from(ApiError::bad(e.to_string(), help))

@@ -66,6 +66,10 @@ pub struct Opening<'a> {
     pub attention: Attention,
     /// URLs that the engine vouches for are links (OSC 8).
     pub links: bool,
+    /// The terminal may be asked what it is.
+    pub asks: bool,
+    /// Neither the site nor the environment says which theme: what is behind the text, as the terminal tells it, may.
+    pub by_background: bool,
     /// Where a person's place is kept while nobody looks.
     pub place: Option<PathBuf>,
     /// Where saved views are kept.
@@ -146,7 +150,7 @@ impl Signals {
 
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
 pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
-    let Opening { model, look, attention, links, place, views, source, reload, choose, site, desk } = opening;
+    let Opening { model, look, attention, links, asks, by_background, place, views, source, reload, choose, site, desk } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
@@ -170,7 +174,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     tokio::spawn(edge::page::serve(desk.clone(), page_inbox, tell.clone()));
     let outward = Outward { orders, logs, pages, views };
     let mut session = Session::open(model, look, attention, output)?;
-    session.links = links;
+    (session.links, session.asks) = (links, asks);
     if archive.is_some() {
         take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
     }
@@ -253,6 +257,12 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
             stats.orders = outward.orders.max_capacity() - outward.orders.capacity();
         }
         let after = take(&mut session, waiting, &outward, archive.as_ref(), clock);
+        if session.probe.light.take() == Some(true)
+            && by_background
+            && let Ok(light) = choose("light")
+        {
+            session.wear(light);
+        }
         if let Some(name) = session.wanted.take() {
             let chosen = choose(&name);
             let there = chosen.is_ok();

@@ -59,6 +59,8 @@ pub struct Session {
     attention: Attention,
     /// URLs that the engine vouches for are links.
     pub links: bool,
+    /// The terminal may be asked what it is.
+    pub asks: bool,
     /// The worst fact, as it was told last.
     worst: Option<(String, bool)>,
 }
@@ -87,6 +89,7 @@ impl Session {
             told: false,
             attention,
             links: false,
+            asks: true,
             worst: None,
         })
     }
@@ -95,7 +98,12 @@ impl Session {
     pub fn first(&mut self) -> io::Result<()> {
         self.output.put(guard::ON.as_bytes())?;
         self.draw()?;
-        if Probe::may_ask(&term()) {
+        self.ask()
+    }
+
+    /// Asks the terminal what it is, unless it is not to be asked.
+    fn ask(&mut self) -> io::Result<()> {
+        if self.asks && Probe::may_ask(&term()) {
             self.output.put(probe::QUESTION.as_bytes())?;
             self.probe.ask(Instant::now());
         }
@@ -184,17 +192,19 @@ impl Session {
     /// The same, asked for by the person: the terminal is asked anew what it is, and how far away.
     pub fn anew(&mut self) -> io::Result<()> {
         self.redraw();
-        if Probe::may_ask(&term()) {
-            self.output.put(probe::QUESTION.as_bytes())?;
-            self.probe.ask(Instant::now());
-        }
-        Ok(())
+        self.ask()
     }
 
     /// Other looks and keys from now on, or why the new ones cannot be had: those of before stay.
     pub fn reread(&mut self, files: Files) {
         self.look(files.look);
         update::keys_changed(&mut self.model, files.keys, files.reports);
+        self.dirty = true;
+    }
+
+    /// Another look from now on, of which nobody needs to be told.
+    pub fn wear(&mut self, look: Look) {
+        self.look = look;
         self.dirty = true;
     }
 

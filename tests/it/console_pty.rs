@@ -187,6 +187,26 @@ fn pastes_and_answers_of_the_terminal_are_no_keys() {
 }
 
 #[test]
+fn a_terminal_is_asked_behind_the_first_frame_or_not_at_all() {
+    let home = home();
+    const QUESTION: &str = "\u{1b}[?2026$p\u{1b}]11;?\u{1b}\\\u{1b}[c";
+    let sent = |pty: &Pty| String::from_utf8_lossy(&pty.since(0)).into_owned();
+    let mut pty = console(&home, 80, 24);
+    until("the question", || sent(&pty).contains(QUESTION));
+    let all = sent(&pty);
+    assert!(all.find("quarterdeck") < all.find(QUESTION), "{all:?}");
+    pty.command("quit");
+    pty.wait();
+    let mut pty = Pty::start(home.command(["--no-probe"]), 80, 24);
+    pty.shows("one#3");
+    pty.keys("\x0c");
+    pty.command("quit");
+    assert_eq!(pty.wait().code(), Some(0));
+    assert!(!sent(&pty).contains("\u{1b}[c") && !sent(&pty).contains("]11;?"), "{:?}", sent(&pty));
+    home.qd(["--no-probe", "get", "runs"]).expect(2);
+}
+
+#[test]
 fn a_terminal_that_takes_nothing_holds_nothing_up() {
     let home = home();
     let mut pty = console(&home, 120, 40);

@@ -27,6 +27,9 @@ pub struct Cli {
     /// The console makes links of the site's own addresses (OSC 8), where the terminal shows such
     #[arg(long)]
     pub links: bool,
+    /// The console asks the terminal nothing about itself
+    #[arg(long)]
+    pub no_probe: bool,
     /// The console tells when something breaks: bell, osc9 (a notice of the desktop), title (of the window)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "HOW")]
     pub notify: Vec<Notify>,

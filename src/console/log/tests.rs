@@ -301,6 +301,23 @@ fn what_is_written_comes_by_itself_and_stands_still_when_paused() {
 }
 
 #[test]
+fn whoever_follows_sees_the_end_however_much_is_written() {
+    let lines = |n: std::ops::Range<u32>| n.map(|i| format!("line {i} of a step that writes a lot of text\n")).collect::<String>();
+    let mut d = desk(lines(0..100), false, (80, 24)).open();
+    let before = d.asked.len();
+    d.text.extend(lines(100..60_000).bytes());
+    d.send(Msg::Tick(NOW.parse().unwrap()));
+    assert!(d.shown().contains("line 59999 ") && d.shown().contains("following"), "{}", d.shown());
+    assert!(d.asked.len() - before <= 4, "{:?}", &d.asked[before..]);
+    // What was passed over is there for who goes there, and nothing is missing in between.
+    d.keys("pgup pgup pgup");
+    let rows = d.log().window.rows();
+    assert!(rows.iter().zip(rows.iter().skip(1)).all(|(a, b)| a.end == b.offset));
+    d.keys("g g");
+    assert!(d.shown().contains("line 0 "), "{}", d.shown());
+}
+
+#[test]
 fn pages_go_up_to_the_beginning_and_down_to_the_end_in_bounded_memory() {
     let line = "x".repeat(1_000);
     let text: String = (0..16_000).map(|i| format!("{i} {line}\n")).collect();

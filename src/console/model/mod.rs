@@ -65,6 +65,8 @@ pub enum Mode {
 pub enum Clock {
     Site,
     Relative,
+    /// Of this terminal, where that is another zone than the site's.
+    Here,
     Utc,
 }
 
@@ -127,6 +129,8 @@ pub struct Model {
     /// Started with `--read-only`, or from a file: arming is refused.
     pub never_armed: bool,
     pub clock: Clock,
+    /// The zone of this terminal, where it is another than the site's.
+    pub here: Option<TimeZone>,
     pub now: Timestamp,
     pub size: (u16, u16),
     pub known: BTreeMap<Question, Known>,
@@ -185,6 +189,7 @@ impl Model {
             mode: Mode::ReadOnly,
             never_armed: false,
             clock: Clock::Site,
+            here: None,
             now,
             size,
             known: BTreeMap::new(),

@@ -13,13 +13,21 @@ pub fn instant(row: &Row, field: &str) -> Option<Timestamp> {
     row.get(field)?.as_str()?.parse().ok()
 }
 
+/// The zone that times are shown in.
+pub fn zone(model: &Model) -> TimeZone {
+    match (model.clock, &model.here) {
+        (Clock::Utc, _) => TimeZone::UTC,
+        (Clock::Here, Some(here)) => here.clone(),
+        (Clock::Site | Clock::Relative | Clock::Here, _) => model.site.zone.clone(),
+    }
+}
+
 /// An instant as the person has chosen to see times: `Tue 01:29` within a week, `07 Apr 01:29` beyond, `07 Apr 2025` of another year, or `2h ago`.
 pub fn show(model: &Model, at: Timestamp) -> String {
-    let zone = match model.clock {
-        Clock::Relative => return relative(model.now, at),
-        Clock::Site => model.site.zone.clone(),
-        Clock::Utc => TimeZone::UTC,
-    };
+    if model.clock == Clock::Relative {
+        return relative(model.now, at);
+    }
+    let zone = zone(model);
     let local = at.to_zoned(zone.clone());
     let days = model.now.duration_since(at).abs().as_secs() / 86_400;
     let today = model.now.to_zoned(zone).date() == local.date();
@@ -35,11 +43,10 @@ pub fn show(model: &Model, at: Timestamp) -> String {
 
 /// The time of today, the day and hour of this week, else the date: nine columns at most.
 pub fn brief(model: &Model, at: Timestamp) -> String {
-    let zone = match model.clock {
-        Clock::Relative => return relative(model.now, at),
-        Clock::Site => model.site.zone.clone(),
-        Clock::Utc => TimeZone::UTC,
-    };
+    if model.clock == Clock::Relative {
+        return relative(model.now, at);
+    }
+    let zone = zone(model);
     let local = at.to_zoned(zone.clone());
     let far = model.now.duration_since(at).abs().as_secs() >= 6 * 86_400;
     let today = model.now.to_zoned(zone).date() == local.date();
@@ -56,7 +63,7 @@ pub fn brief(model: &Model, at: Timestamp) -> String {
 
 /// The day alone, or the time where it is today: six columns.
 pub fn day(model: &Model, at: Timestamp) -> String {
-    let zone = if model.clock == Clock::Utc { TimeZone::UTC } else { model.site.zone.clone() };
+    let zone = zone(model);
     let local = at.to_zoned(zone.clone());
     let today = model.now.to_zoned(zone).date() == local.date();
     local.strftime(if today { "%H:%M" } else { "%d %b" }).to_string()
@@ -107,6 +114,24 @@ mod tests {
     use super::*;
     use crate::console::Site;
     use crate::console::keymap::Keymap;
+
+    #[test]
+    fn times_are_those_of_the_site_of_the_terminal_or_utc() {
+        let now: Timestamp = "2026-04-07T03:07:00Z".parse().unwrap();
+        let zone = |name: &str| TimeZone::get(name).unwrap();
+        let site = Site { name: "s".into(), demo: false, zone: zone("America/Chicago") };
+        let mut model = Model::new(site, Keymap::default_keys(), now, (80, 24));
+        let mut pressed = |model: &mut Model| {
+            let _ = crate::console::update(model, crate::console::msg::Msg::Key { key: "z".parse().unwrap(), repeat: false });
+            show(model, now)
+        };
+        // Where the terminal stands in the site's own zone, or nobody knows, there is one step less.
+        assert_eq!((show(&model, now), pressed(&mut model), pressed(&mut model)), ("22:07:00".into(), "0ms ago".into(), "03:07:00".into()));
+        assert_eq!(pressed(&mut model), "22:07:00");
+        model.here = Some(zone("Europe/Berlin"));
+        let all: Vec<String> = (0..4).map(|_| pressed(&mut model)).collect();
+        assert_eq!(all, ["0ms ago", "05:07:00", "03:07:00", "22:07:00"]);
+    }
 
     #[test]
     fn what_is_far_off_is_told_in_steps_that_rows_do_not_take_at_once() {

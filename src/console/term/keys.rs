@@ -35,6 +35,8 @@ pub enum Mouse {
 pub enum Reply {
     /// Its kind (DA1): every terminal answers this one, so it ends a probe.
     Device,
+    /// What is behind the text (OSC 11): light, or dark.
+    Background { light: bool },
     /// The state of a private mode (DECRPM): 1 set, 2 reset, 3 always set, 4 always reset, 0 unknown.
     Mode { mode: u16, state: u16 },
 }
@@ -143,7 +145,7 @@ fn step(b: &[u8]) -> Step {
             None => Step::Need,
             Some(c) => Step::Take(3, cursor(*c).or(if *c == b'M' { Some(Code::Enter) } else { None }).map(key)),
         },
-        [0x1b, b'P' | b']' | b'_' | b'^' | b'X', rest @ ..] => string(rest),
+        [0x1b, kind @ (b'P' | b']' | b'_' | b'^' | b'X'), rest @ ..] => string(*kind, rest),
         [0x1b, 0x1b, ..] => Step::Take(1, Some(key(Code::Esc))),
         [0x1b, rest @ ..] => match plain(rest) {
             Step::Take(n, Some(Token::Key(k))) => Step::Take(n + 1, Some(Token::Key(Key { alt: true, ..k }))),
@@ -154,16 +156,31 @@ fn step(b: &[u8]) -> Step {
     }
 }
 
-/// A control string (DCS, OSC, APC, PM, SOS): answers of the terminal that nobody here asked for.
-fn string(rest: &[u8]) -> Step {
+/// A control string (DCS, OSC, APC, PM, SOS): an answer of the terminal; but for one, nobody here asked for it.
+fn string(kind: u8, rest: &[u8]) -> Step {
     for (i, c) in rest.iter().enumerate() {
-        match c {
-            0x07 => return Step::Take(i + 3, None),
-            b'\\' if i > 0 && rest[i - 1] == 0x1b => return Step::Take(i + 3, None),
-            _ => {}
-        }
+        let body = match c {
+            0x07 => &rest[..i],
+            b'\\' if i > 0 && rest[i - 1] == 0x1b => &rest[..i - 1],
+            _ => continue,
+        };
+        let reply = if kind == b']' { background(body) } else { None };
+        return Step::Take(i + 3, reply.map(Token::Reply));
     }
     Step::Need
+}
+
+/// `11;rgb:RRRR/GGGG/BBBB`, one to four hexadecimal digits each.
+fn background(body: &[u8]) -> Option<Reply> {
+    let colour = std::str::from_utf8(body).ok()?.strip_prefix("11;rgb:")?;
+    let part = |p: &str| {
+        let most = 16u32.checked_pow(p.len() as u32).filter(|_| (1..=4).contains(&p.len()))? - 1;
+        u32::from_str_radix(p, 16).ok().map(|n| n * 1_000 / most)
+    };
+    let mut parts = colour.split('/');
+    let (r, g, b) = (part(parts.next()?)?, part(parts.next()?)?, part(parts.next()?)?);
+    // As bright as eyes see it, of 1,000.
+    Some(Reply::Background { light: (299 * r + 587 * g + 114 * b) / 1_000 > 500 })
 }
 
 fn csi(b: &[u8]) -> Step {
@@ -297,7 +314,15 @@ mod tests {
     fn answers_and_unknown_sequences_are_never_keys() {
         assert_eq!(read(b"\x1b[?62;4;22c"), [Token::Reply(Reply::Device)]);
         assert_eq!(read(b"\x1b[?2026;2$y"), [Token::Reply(Reply::Mode { mode: 2026, state: 2 })]);
-        assert_eq!(keys(b"\x1b[24;80R\x1b[>1;10;0c\x1b[I\x1b[[A\x1b[M !!\x1b]11;rgb:0000/0000/0000\x1b\\\x1bP>|xterm\x1b\\q"), "q");
+        assert_eq!(keys(b"\x1b[24;80R\x1b[>1;10;0c\x1b[I\x1b[[A\x1b[M !!\x1b]10;rgb:0000/0000/0000\x1b\\\x1bP>|xterm\x1b\\q"), "q");
+        let light = |colour: &str| read(format!("\x1b]11;rgb:{colour}\x1b\\").as_bytes());
+        for (colour, is) in [("ffff/ffff/ffff", true), ("fd/f6/e3", true), ("0000/0000/0000", false), ("28/2c/34", false), ("f/f/0", true)]
+        {
+            assert_eq!(light(colour), [Token::Reply(Reply::Background { light: is })], "{colour}");
+        }
+        for odd in ["", "ffff/ffff", "fffff/0/0", "x/y/z", "+f/0/0/", "//"] {
+            assert!(light(odd).iter().all(|t| matches!(t, Token::Reply(_))), "{odd}");
+        }
         assert_eq!(keys(b"\x1b[12\x07\x80\xffq"), "C-g q");
     }
 

@@ -8,8 +8,8 @@ use super::keys::Reply;
 const SYNC: u16 = 2026;
 /// Answers count for so long; later ones are swallowed like any other.
 pub const BUDGET: Duration = Duration::from_millis(150);
-/// Is mode 2026 known? And the kind of the terminal, which every one answers: what is not answered by then is not known.
-pub const QUESTION: &str = "\u{1b}[?2026$p\u{1b}[c";
+/// Is mode 2026 known? Is what is behind the text light or dark? And the kind of the terminal, which every one answers: what is not answered by then is not known.
+pub const QUESTION: &str = "\u{1b}[?2026$p\u{1b}]11;?\u{1b}\\\u{1b}[c";
 
 /// What is known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +20,8 @@ pub struct Probe {
     pub rtt: Option<Duration>,
     /// Frames may be marked as one.
     pub sync: bool,
+    /// What is behind the text is light; none = not known.
+    pub light: Option<bool>,
 }
 
 impl Probe {
@@ -44,7 +46,8 @@ impl Probe {
             }
             // 1 and 2: it can be set and is reset by us.
             Reply::Mode { mode: SYNC, state: 1 | 2 } if !self.answered && now.duration_since(asked) <= BUDGET => self.sync = true,
-            Reply::Mode { .. } => {}
+            Reply::Background { light } if !self.answered && now.duration_since(asked) <= BUDGET => self.light = Some(light),
+            Reply::Mode { .. } | Reply::Background { .. } => {}
         }
     }
 
@@ -73,6 +76,8 @@ mod tests {
         };
         assert!(heard(&[(CAN, start)]).sync);
         assert!(!heard(&[(CAN, late)]).sync);
+        let white = Reply::Background { light: true };
+        assert_eq!((heard(&[(white, start)]).light, heard(&[(white, late)]).light), (Some(true), None));
         assert!(!heard(&[(Reply::Device, start), (CAN, start)]).sync, "nobody answers so");
         assert!(!heard(&[(Reply::Mode { mode: SYNC, state: 0 }, start)]).sync);
         assert_eq!(heard(&[]).linger(start), Some(BUDGET));

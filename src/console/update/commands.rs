@@ -178,7 +178,8 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "zone" => {
             model.clock = match model.clock {
                 Clock::Site => Clock::Relative,
-                Clock::Relative => Clock::Utc,
+                Clock::Relative if model.here.is_some() => Clock::Here,
+                Clock::Relative | Clock::Here => Clock::Utc,
                 Clock::Utc => Clock::Site,
             };
         }

@@ -6,7 +6,7 @@ use crate::api::log::AttemptsDoc;
 use crate::console::log::order::{HOLD_S, unhex};
 use crate::console::log::search::HITS_MAX;
 use crate::console::log::state::{AROUND, Begin, HEX_ROW, Hex, Want};
-use crate::console::log::window::{Top, WINDOW_MAX};
+use crate::console::log::window::{Top, WINDOW_MAX, Window};
 use crate::console::log::{Ask, Got, Lane, LogScreen, Order, Told};
 use crate::console::model::screen::Kind;
 use crate::console::model::{Link, Model};
@@ -19,6 +19,8 @@ const BYTES: usize = 256 << 10;
 /// The first page: what the screen shows, and as much again to turn to. More comes behind it.
 const FIRST_LINES: usize = 250;
 const FIRST_BYTES: usize = 64 << 10;
+/// Whoever follows a log that is written faster than it is read wants its end: more than this is passed over, and read when somebody goes there.
+const BEHIND: u64 = 512 << 10;
 /// Bytes of the hex view that are held.
 const HEX: u64 = 64 << 10;
 
@@ -106,6 +108,9 @@ pub fn told(model: &mut Model, told: Told) {
                 Want::Load => {
                     log.loaded = true;
                     log.complete |= page.complete;
+                    // The end in the place of what was too far before it.
+                    log.window = Window::default();
+                    log.nothing_before = None;
                     let asked = if let Begin::Offset(o) = log.begin { o } else { page.next_offset };
                     let first = page.lines.first().map_or(asked, |l| l.offset);
                     log.window.append(page.lines, page.next_offset, at_end, true);
@@ -341,6 +346,8 @@ fn ask(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
                 Begin::Time(t) => format!("at=time&time={t}"),
             };
             order(model, Lane::Page, Want::Load, part(&begin, FIRST_LINES.max(3 * height), FIRST_BYTES));
+        } else if log.follow && !log.window.at_end() && log.size.saturating_sub(log.window.next()) > BEHIND {
+            order(model, Lane::Page, Want::Load, part("at=tail", FIRST_LINES.max(3 * height), FIRST_BYTES));
         } else if near_end && !log.window.at_end() {
             order(model, Lane::Page, Want::After, page(&format!("at=offset&offset={}", log.window.next())));
         } else if first > 0 && log.nothing_before != Some(first) && (log.window.is_empty() || near_start(log, height, fit)) {

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::when;
 use crate::console::keymap::{Found, Scope};
 use crate::console::model::screen::Kind;
-use crate::console::model::{Clock, Link, Mode, Model, PromptKind};
+use crate::console::model::{Link, Mode, Model, PromptKind};
 use crate::console::{command, update};
 use crate::theme::{Look, Role};
 
@@ -102,10 +102,7 @@ fn crumbs(model: &Model, width: u16) -> String {
 }
 
 fn clock(model: &Model) -> String {
-    let zone = match model.clock {
-        Clock::Utc => jiff::tz::TimeZone::UTC,
-        Clock::Site | Clock::Relative => model.site.zone.clone(),
-    };
+    let zone = when::zone(model);
     model.now.to_zoned(zone).strftime("%a %d %b %H:%M %Z").to_string()
 }
 

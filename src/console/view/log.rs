@@ -269,8 +269,7 @@ fn moment(model: &Model, ms: i64) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(ms) else { return String::new() };
     match model.clock {
         Clock::Relative => super::when::relative(model.now, at),
-        Clock::Site => at.to_zoned(model.site.zone.clone()).strftime("%H:%M:%S%.3f").to_string(),
-        Clock::Utc => at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M:%S%.3f").to_string(),
+        Clock::Site | Clock::Here | Clock::Utc => at.to_zoned(super::when::zone(model)).strftime("%H:%M:%S%.3f").to_string(),
     }
 }
 

@@ -7,6 +7,10 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::base::sanitise;
 
+/// Bytes of a text that are looked at, for each column that it has, and beside them: what a far end sends may have megabytes, and is drawn in every
+/// frame.
+const LOOKED_AT: (usize, usize) = (16, 256);
+
 /// Columns that a text takes.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
@@ -56,7 +60,12 @@ pub fn text(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Sty
         return x;
     }
     let room = usize::from(area.width - x);
-    let safe = cut(&sanitise::line(text, sanitise::Colour::Drop), room, sign);
+    let (mut safe, more) = sanitise::beginning(text, room * LOOKED_AT.0 + LOOKED_AT.1);
+    if more {
+        // What was not looked at is missing, however little of the rest is seen.
+        safe.push_str(sign);
+    }
+    let safe = cut(&safe, room, sign);
     let (after, _) = buf.set_stringn(area.x + x, area.y + y, &safe, room, style);
     after.saturating_sub(area.x)
 }
@@ -77,4 +86,29 @@ pub fn clear(buf: &mut Buffer, area: Rect, style: Style) {
         }
     }
     buf.set_style(area, style);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_text_without_end_the_beginning_is_drawn_and_cut() {
+        let area = Rect::new(0, 0, 10, 1);
+        let drawn = |text: &str| {
+            let mut buf = Buffer::empty(area);
+            let end = super::text(&mut buf, area, 0, 0, text, Style::new(), "…");
+            (buf.content.iter().map(ratatui::buffer::Cell::symbol).collect::<String>(), end)
+        };
+        assert_eq!(drawn(&"ab".repeat(1 << 20)), ("ababababa…".to_owned(), 10));
+        assert_eq!(drawn("short"), ("short     ".to_owned(), 5));
+        // Colours alone, without end; a progress line shows how it stands now; a sign of several bytes is never cut in two.
+        assert_eq!(drawn(&"\u{1b}[31m".repeat(1 << 18)).0.trim_end(), "…");
+        assert_eq!(drawn(&format!("{}\rdone", "1%\r".repeat(1 << 18))).0.trim_end(), "done");
+        for n in 0..8 {
+            let text = format!("{}{}", "x".repeat(n), "漢".repeat(1_000));
+            assert!(drawn(&text).0.contains('…'), "{n}");
+        }
+        assert_eq!(sanitise::beginning("a\tb", 100), ("a       b".to_owned(), false));
+    }
 }
