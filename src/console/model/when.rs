@@ -121,7 +121,7 @@ mod tests {
         let zone = |name: &str| TimeZone::get(name).unwrap();
         let site = Site { name: "s".into(), demo: false, zone: zone("America/Chicago") };
         let mut model = Model::new(site, Keymap::default_keys(), now, (80, 24));
-        let mut pressed = |model: &mut Model| {
+        let pressed = |model: &mut Model| {
             let _ = crate::console::update(model, crate::console::msg::Msg::Key { key: "z".parse().unwrap(), repeat: false });
             show(model, now)
         };
