@@ -69,7 +69,9 @@ fn engine_and_verify_killed_together_move_nothing_and_a_resume_believes_nothing_
     assert_eq!(e.all_lead(), vec![row["to"].as_str().unwrap().to_owned(); 3]);
     e.served();
     // The other way out of the same deaths.
-    e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]).expect(0);
+    e.qd(&["do", "promote-halt", &id, "--reason", "r"]).expect(0);
+    e.until("HALTED");
+    until("the end of its run", || e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]).code == 0);
     e.until("ROLLED-BACK");
     assert_eq!(e.all_lead(), e.old);
     e.served();

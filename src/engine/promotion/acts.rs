@@ -332,10 +332,14 @@ impl Job<'_> {
             }
             return Ok(Self::done(&p, format!("the way back of {} is halted: ask for it again, or leave it where it is", p.id)));
         }
+        let why = if self.request.reason.is_empty() { "halted".to_owned() } else { format!("halted: {}", self.request.reason) };
         if p.state == State::Halted {
+            // The end of its run may have been seen before this had its turn: who stopped it belongs to the story all the same.
+            p.note(self.who(), why, self.engine.now_us());
+            let note = self.note(&p.id, false, None);
+            let p = save(self.engine, Save { notes: vec![note], ..Save::new(Some(was), p) }).await?;
             return Ok(Self::done(&p, format!("{} is HALTED", p.id)));
         }
-        let why = if self.request.reason.is_empty() { "halted".to_owned() } else { format!("halted: {}", self.request.reason) };
         // A start that is not a run yet must not become one. One that is, and was not recorded yet, is awaited and ended.
         if let Some(pending) = p.pending.take()
             && let Some(run) = self.begun(&p, &pending)?
