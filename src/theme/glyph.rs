@@ -10,6 +10,8 @@ pub struct Glyphs {
     pub ellipsis: &'static str,
     pub line: &'static str,
     pub upright: &'static str,
+    /// Corners of a box: above left and right, below left and right.
+    pub corners: [&'static str; 4],
     /// Where something goes off an upright line.
     pub branch: &'static str,
     pub good: &'static str,
@@ -31,6 +33,7 @@ impl Glyphs {
         ellipsis: "…",
         line: "─",
         upright: "│",
+        corners: ["┌", "┐", "└", "┘"],
         branch: "├",
         good: "✓",
         bad: "✗",
@@ -48,6 +51,7 @@ impl Glyphs {
         ellipsis: "~",
         line: "-",
         upright: "|",
+        corners: ["+", "+", "+", "+"],
         branch: "+",
         good: "+",
         bad: "#",
@@ -55,7 +59,8 @@ impl Glyphs {
         waiting: "o",
         unknown: "?",
         none: ".",
-        bar: [".", "=", "#"],
+        // Not `#`, which is a red run.
+        bar: [".", "-", "="],
     };
 
     /// The set for a locale, from `LC_ALL`, `LC_CTYPE`, `LANG`: the first that is set and not empty speaks.

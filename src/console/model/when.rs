@@ -71,6 +71,9 @@ pub fn day(model: &Model, at: Timestamp) -> String {
 
 pub fn relative(now: Timestamp, at: Timestamp) -> String {
     let ms = now.duration_since(at).as_millis();
+    if ms.unsigned_abs() < 1_000 {
+        return "now".to_owned();
+    }
     let text = duration::short(ms.unsigned_abs().min(u128::from(u64::MAX)) as u64);
     if ms < 0 { format!("in {text}") } else { format!("{text} ago") }
 }

@@ -85,12 +85,34 @@ pub fn facts(model: &Model) -> Vec<Fact> {
 }
 
 fn quiet(model: &Model) -> Fact {
-    let pipelines = of(model, "pipelines");
     if model.status().is_none() {
         return fact(0, "asking the engine");
     }
-    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && !word::is_moved(r)).count();
-    fact(0, format!("nothing is red: {} pipelines, {good} good at last", pipelines.len()))
+    fact(0, looked_at(model).map_or("nothing to look at yet: no pipeline is configured".into(), |l| format!("nothing is red in {l}")))
+}
+
+/// `7 pipelines (5 never ran) and 18 repositories (2 not known)`: what was looked at, and of how much of it nothing is known; none where the
+/// site names nothing.
+pub fn looked_at(model: &Model) -> Option<String> {
+    let number = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    let but = |n: usize, what: &str| if n > 0 { format!(" ({n} {what})") } else { String::new() };
+    let (pipelines, repos) = (of(model, "pipelines"), of(model, "repos"));
+    if pipelines.is_empty() && repos.is_empty() {
+        return None;
+    }
+    let never = pipelines.iter().filter(|r| word::text(r, "last_run").is_empty()).count();
+    let moved = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && word::is_moved(r)).count();
+    let dark = repos.iter().filter(|r| word::text(r, "light").is_empty()).count();
+    let mut out = number(pipelines.len(), "pipeline", "pipelines");
+    out += &match (never, moved) {
+        (n, 0) => but(n, "never ran"),
+        (0, m) => but(m, "on other content since"),
+        (n, m) => format!(" ({n} never ran, {m} on other content since)"),
+    };
+    if !repos.is_empty() {
+        out += &format!(" and {}{}", number(repos.len(), "repository", "repositories"), but(dark, "not known"));
+    }
+    Some(out)
 }
 
 fn of<'a>(model: &'a Model, what: &'static str) -> &'a [Row] {
@@ -142,9 +164,10 @@ fn engine(model: &Model, out: &mut Vec<Fact>) {
 fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let name = word::text(row, "pipeline");
     if row.get("errors").and_then(Value::as_u64).unwrap_or(0) > 0 {
-        let press = format!("quarterdeck pipeline lint {name}");
         let affects = "its starts".into();
-        out.push(Fact { target: name.clone(), affects, press, go: "jobs", ..fact(2, format!("{name}: its FILE HAS ERRORS")) });
+        let why = "nothing starts it before they are mended".into();
+        let text = format!("{name}: ERRORS in its file");
+        out.push(Fact { target: name.clone(), why, affects, press: "p".into(), go: "jobs", ..fact(2, text) });
     }
     let verdict = word::text(row, "last_verdict");
     let red = row.get("red_runs").and_then(Value::as_u64).unwrap_or(0);
@@ -170,7 +193,11 @@ fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
             f => f,
         };
         out.push(Fact {
-            what: format!("{name} {word}{times}  {target}"),
+            what: match target.rsplit_once('#') {
+                Some((_, n)) if red > 1 => format!("{name} {word}{times}, last #{n}"),
+                Some((_, n)) => format!("{name} {word} #{n}"),
+                None => format!("{name} {word}{times}"),
+            },
             why: good,
             since,
             target,
@@ -216,7 +243,7 @@ fn mirror(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let since = when::instant(row, "since");
     let time = since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default();
     let what = format!("{} {}", word::text(row, "repo"), word::text(row, "freshness").to_uppercase());
-    let (why, affects) = (word::text(row, "detail"), format!("{} datacentres agree", word::text(row, "dcs")));
+    let (why, affects) = (word::text(row, "detail"), format!("{} DCs", word::text(row, "dcs")));
     let press = "3".to_owned();
     out.push(Fact { what: what.clone(), why, since, affects, press, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
 }
@@ -260,7 +287,7 @@ fn missed(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let since = when::instant(row, "last_scheduled");
     let at = since.map(|t| format!(" {}", when::show(model, t))).unwrap_or_default();
     let text = format!("{pipeline} did not start{at}");
-    let press = "run-missed".into();
+    let press = "enter: make it up".into();
     out.push(Fact { what: text.clone(), why, since, target: pipeline, go: "schedule", press, ..fact(1, text) });
 }
 

@@ -41,7 +41,7 @@ mod tests;
 #[cfg(test)]
 mod view_tests;
 
-pub use facts::{Fact, facts};
+pub use facts::{Fact, facts, looked_at};
 pub use idle::idle;
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};

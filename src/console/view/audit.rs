@@ -13,13 +13,13 @@ use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
 const COLUMNS: &[Column] = &[
-    Column::right("SEQ", "seq", 6),
+    Column::right("SEQ", "seq", 5),
     Column::left("AT", "at", 12, 0),
-    Column::left("WHO", "who", 6, 1),
-    Column::left("ACTION", "action", 8, 2),
-    Column::left("SUBJECT", "subject", 10, 3),
+    Column::left("WHO", "who", 9, 1),
+    Column::left("ACTION", "action", 12, 3),
+    Column::left("SUBJECT", "subject", 15, 2).name(),
     Column::left("RESULT", "result", 8, 4),
-    Column::left("REASON", "reason", 8, 5),
+    Column::left("REASON", "reason", 12, 5).if_any(),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -69,7 +69,12 @@ fn about(model: &Model, row: &Row) -> Text {
     out.title(format!("{} {}", word::text(row, "action"), word::text(row, "subject")), format!("entry {}", word::text(row, "seq")));
     let login = word::text(row, "login_uid");
     let login = if login.is_empty() { String::new() } else { format!(", logged in as uid {login}") };
-    out.put("WHO", format!("{} (uid {}{login})", word::text(row, "who"), word::text(row, "uid")), Role::Strong);
+    let who = match word::text(row, "uid") {
+        // Nobody's: the engine itself did it.
+        uid if uid.is_empty() => format!("{}: the engine by itself", word::text(row, "who")),
+        uid => format!("{} (uid {uid}{login})", word::text(row, "who")),
+    };
+    out.put("WHO", who, Role::Strong);
     let at = when::instant(row, "at").map(|t| format!("{}  ({})", when::show(model, t), when::relative(model.now, t)));
     out.put("WHEN", at.unwrap_or_default(), Role::Text);
     out.put("WHY", list::or(row, "reason", "no reason was given"), Role::Text);
@@ -77,6 +82,6 @@ fn about(model: &Model, row: &Row) -> Text {
     if alone(row) {
         out.put("PEOPLE", "one person stood for two: the site lets that pass", Role::Bad);
     }
-    out.put("HASH", word::text(row, "hash"), Role::Dim);
+    out.put("HASH", word::short(&word::text(row, "hash")), Role::Dim);
     out
 }

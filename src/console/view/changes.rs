@@ -66,7 +66,7 @@ pub fn fixes(row: &Row) -> (String, Role) {
     let (text, n) = (word::text(row, "fixes"), row.get("cve_count").and_then(Value::as_u64).unwrap_or(0));
     match text.as_str() {
         "" => (String::new(), Role::Dim),
-        "none" => ("none".to_owned(), Role::Dim),
+        "none" => ("no CVE id".to_owned(), Role::Dim),
         "unknown" => ("unknown".to_owned(), Role::Unknown),
         "none seen, cut" => ("none seen, cut".to_owned(), Role::Unknown),
         _ if text.starts_with("lost") => (text, Role::Warn),

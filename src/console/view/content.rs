@@ -71,7 +71,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     let (lists, rest) = split(area, area.height.saturating_sub(rows(&shapes, focus, area.height)));
     let wide = area.width >= BESIDE;
-    let left = if wide { Rect { width: area.width * 62 / 100, ..lists } } else { lists };
+    let left = if wide { Rect { width: area.width * super::SHARE / 100, ..lists } } else { lists };
     let small = (shapes[1 - focus].list.len() as u16 + 2).clamp(3, 4).min(left.height / 2);
     let heights = if focus == 0 { [left.height - small, small] } else { [small, left.height - small] };
     let mut y = left.y;

@@ -101,7 +101,7 @@ fn hint(dialog: &Dialog) -> &'static str {
     match (dialog.focus, dialog.level >= Level::L2, dialog.fields.is_empty()) {
         (Focus::Cancel, false, true) => "y does it   Enter, Esc: no   c copies the command",
         (Focus::Cancel, false, false) if dialog.is_form() => "y does it   e: values   Enter, Esc: no   c copies",
-        (Focus::Cancel, false, false) => "y does it   Tab: values   Enter, Esc: no   c copies the command",
+        (Focus::Cancel, false, false) => "y does it   Tab: values   Enter, Esc: no   c copies",
         (Focus::Cancel, true, _) => "Tab: type the name   Enter, Esc: no   c copies the command",
         (Focus::Field(_), ..) => "Enter, Tab: next   C-u clears   Esc: no",
         (Focus::Name, ..) => "Enter does it once the name is there   Esc: no",
@@ -126,15 +126,33 @@ impl Page<'_> {
     }
 }
 
+fn outside(area: Rect) -> u16 {
+    area.width.saturating_sub(4).min(120).max(area.width.min(20))
+}
+
+/// Columns inside of a box in this area.
+pub fn inside(area: Rect) -> u16 {
+    outside(area).saturating_sub(4)
+}
+
 /// A box in the middle of the area with a title; returns its inside.
 pub fn boxed(look: &Look, area: Rect, buf: &mut Buffer, rows: u16, title: &str) -> Rect {
-    let width = area.width.saturating_sub(4).min(120).max(area.width.min(20));
+    let width = outside(area);
     let height = rows.saturating_add(2).min(area.height);
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     paint::clear(buf, place, look.style(Role::Screen).patch(look.style(Role::Dialog)));
-    let rule = look.glyphs.line.repeat(usize::from(width));
-    paint::text(buf, place, 0, 0, &rule, look.style(Role::Border), "");
-    paint::text(buf, place, 0, height.saturating_sub(1), &rule, look.style(Role::Border), "");
-    paint::text(buf, place, 2, 0, &format!(" {title} "), look.style(Role::Section), look.glyphs.ellipsis);
+    let (border, last) = (look.style(Role::Border), height.saturating_sub(1));
+    let rule = look.glyphs.line.repeat(usize::from(width.saturating_sub(2)));
+    let [above_left, above_right, below_left, below_right] = look.glyphs.corners;
+    for (y, left, right) in [(0, above_left, above_right), (last, below_left, below_right)] {
+        paint::text(buf, place, 0, y, &format!("{left}{rule}{right}"), border, "");
+    }
+    // Without colours nothing else tells it from what it covers.
+    for y in 1..last {
+        paint::text(buf, place, 0, y, look.glyphs.upright, border, "");
+        paint::text(buf, place, width.saturating_sub(1), y, look.glyphs.upright, border, "");
+    }
+    let room = Rect { width: width.saturating_sub(2), ..place };
+    paint::text(buf, room, 2, 0, &format!(" {title} "), look.style(Role::Section), look.glyphs.ellipsis);
     Rect { x: place.x + 2.min(width), y: place.y + 1.min(height), width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }

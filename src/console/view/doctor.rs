@@ -14,9 +14,9 @@ use crate::theme::{Look, Role};
 const COLUMNS: &[Column] = &[
     Column::left("", "state", 1, 0),
     Column::left("STATE", "state", 7, 0),
-    Column::left("CHECK", "check", 12, 1),
-    Column::left("FOUND", "found", 20, 2),
-    Column::left("WHAT TO DO", "help", 12, 3),
+    Column::left("CHECK", "check", 24, 1).name(),
+    Column::left("FOUND", "found", 36, 2),
+    Column::left("WHAT TO DO", "help", 24, 3).if_any(),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {

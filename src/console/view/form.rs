@@ -3,9 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::dialog::{Page, boxed};
+use super::dialog::{Page, boxed, inside, wrapped};
 use crate::console::form;
-use crate::console::model::dialog::Focus;
+use crate::console::model::dialog::{Field, Focus};
 use crate::console::model::{Dialog, Model};
 use crate::console::update;
 use crate::console::widget::{input, paint};
@@ -25,7 +25,7 @@ struct Row {
 pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut Buffer) {
     let names = dialog.fields.iter().map(|f| paint::width(&f.name)).max().unwrap_or(0).min(24) as u16;
     let indent = names + 3;
-    let (rows, here) = rows(model, dialog, indent);
+    let (rows, here) = rows(model, dialog, indent, inside(area));
     let below = 4;
     let room = usize::from(area.height).saturating_sub(2 + below).max(1);
     let first = (here + 1).saturating_sub(room).min(rows.len().saturating_sub(room));
@@ -46,14 +46,19 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
 }
 
 /// All rows, and which is the last that must be seen.
-fn rows(model: &Model, dialog: &Dialog, indent: u16) -> (Vec<Row>, usize) {
+fn rows(model: &Model, dialog: &Dialog, indent: u16, width: u16) -> (Vec<Row>, usize) {
     let (mut out, mut here) = (Vec::new(), 0);
     let words = |text: String, role| Row { field: None, indent, text, role };
     for (i, f) in dialog.fields.iter().enumerate() {
         let focused = dialog.focus == Focus::Field(i);
         out.push(Row { field: Some(i), indent, text: String::new(), role: Role::Text });
+        // What there is no room for beside the value.
+        let (hint, role) = hint_of(f);
+        if focused && !fits(f, &hint, indent, width) {
+            out.extend(wrapped(&hint, usize::from(width.saturating_sub(indent)).max(8)).into_iter().map(|l| words(l, role)));
+        }
         if focused && !f.about.is_empty() {
-            out.push(words(f.about.clone(), Role::Dim));
+            out.extend(wrapped(&f.about, usize::from(width.saturating_sub(indent)).max(8)).into_iter().map(|l| words(l, Role::Dim)));
         }
         if focused {
             let all = form::options(model, f);
@@ -85,11 +90,6 @@ fn field(page: &mut Page<'_>, dialog: &Dialog, i: usize, names: u16) {
     let here = dialog.focus == Focus::Field(i);
     page.at(0, if here { look.glyphs.cursor } else { " " }, Role::Strong);
     page.at(2, &paint::cut(&f.name, usize::from(names), look.glyphs.ellipsis), Role::Label);
-    let hint = match (&f.default, f.missing()) {
-        (_, true) => format!("must be given: {}", f.kind),
-        (Some(d), _) if d != f.text() => format!("{}; default {d}", f.kind),
-        _ => f.kind.clone(),
-    };
     // The value keeps half of the line, whatever is said about it.
     let value = Rect { width: (names + 3).max(page.inner.width / 2), ..page.inner }.intersection(page.inner);
     let x = if here {
@@ -97,7 +97,23 @@ fn field(page: &mut Page<'_>, dialog: &Dialog, i: usize, names: u16) {
     } else {
         paint::text(page.buf, value, 3 + names, page.y, f.text(), look.style(Role::Text), look.glyphs.ellipsis)
     };
-    page.line(x + 2, &hint, if f.missing() { Role::PromptError } else { Role::Dim });
+    let (hint, role) = hint_of(f);
+    let hint = if here && !fits(f, &hint, names + 3, page.inner.width) { "" } else { &hint };
+    page.line(x + 2, hint, role);
+}
+
+/// What the value may be, and what it is where nobody gives one.
+fn hint_of(f: &Field) -> (String, Role) {
+    match (&f.default, f.missing()) {
+        (_, true) => (format!("must be given: {}", f.kind), Role::PromptError),
+        (Some(d), _) if d != f.text() => (format!("{}; default {d}", f.kind), Role::Dim),
+        _ => (f.kind.clone(), Role::Dim),
+    }
+}
+
+/// Whether a hint has room beside its value and the cursor.
+fn fits(f: &Field, hint: &str, indent: u16, width: u16) -> bool {
+    usize::from(indent) + paint::width(f.text()) + 3 + paint::width(hint) <= usize::from(width)
 }
 
 fn hint(model: &Model, dialog: &Dialog) -> &'static str {

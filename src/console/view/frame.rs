@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 use super::when;
 use crate::console::keymap::{Found, Scope};
@@ -39,7 +40,10 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     paint::row(buf, area, 0, base);
     let mut x = 0;
     let mut put = |text: &str, role: Role| {
-        let style = base.patch(look.style(role));
+        let own = look.style(role);
+        // Where the bar is made by reversal, a word that is not reversed stands out of it.
+        let out = matches!(role, Role::Demo | Role::Armed | Role::Alarm) && !own.add_modifier.contains(Modifier::REVERSED);
+        let style = if out && own.bg.is_none() { own } else { base.patch(own) };
         x = paint::text(buf, area, x, 0, text, style, look.glyphs.ellipsis);
         x = paint::text(buf, area, x, 0, " ", base, "");
     };
@@ -68,12 +72,26 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if model.status().is_some_and(|s| s.draining) {
         put("DRAINED", Role::Alarm);
     }
-    let crumbs = crumbs(model, area.width);
+    // The way back gives way to the clock, and the day to what the screen is called.
+    let (title, crumbs) = (model.screen().kind.title(), crumbs(model, area.width));
+    let needs = x + paint::width(&title) as u16 + 2;
+    let [long, short] = ["%a %d %b %H:%M %Z", "%H:%M %Z"].map(|form| clock(model, form));
+    let fits = |clock: &str, crumbs: &str| needs + paint::width(crumbs) as u16 + paint::width(clock) as u16 <= area.width;
+    let (clock, crumbs) = match (fits(&long, &crumbs), fits(&long, "")) {
+        (true, _) => (long, crumbs),
+        (false, true) if fits(&short, &crumbs) => (short, crumbs),
+        (false, true) => (long, String::new()),
+        (false, false) => (short, String::new()),
+    };
+    let mut put = |text: &str, role: Role| {
+        let style = base.patch(look.style(role));
+        x = paint::text(buf, area, x, 0, text, style, look.glyphs.ellipsis);
+        x = paint::text(buf, area, x, 0, " ", base, "");
+    };
     if !crumbs.is_empty() {
-        put(&crumbs, Role::Dim);
+        put(&crumbs, Role::Identity);
     }
-    put(&model.screen().kind.title(), Role::Strong);
-    let clock = clock(model);
+    put(&title, Role::Strong);
     let at = area.width.saturating_sub(paint::width(&clock) as u16);
     if at > x {
         paint::text(buf, area, at, 0, &clock, base, "");
@@ -101,15 +119,21 @@ fn crumbs(model: &Model, width: u16) -> String {
     titles[from..].join(" ")
 }
 
-fn clock(model: &Model) -> String {
-    let zone = when::zone(model);
-    model.now.to_zoned(zone).strftime("%a %d %b %H:%M %Z").to_string()
+fn clock(model: &Model, form: &str) -> String {
+    model.now.to_zoned(when::zone(model)).strftime(form).to_string()
 }
 
-/// The worst facts, worst first; one quiet sentence where there is none.
+/// The worst facts, worst first; one quiet sentence where there is none. How many have no room is told at the right.
 fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     paint::row(buf, area, 0, look.style(Role::Ribbon));
     let facts = update::facts(model);
+    let (room, rest) = ribbon_room(&facts, area.width);
+    if rest > 0 {
+        let text = format!("+{rest}");
+        let at = area.width.saturating_sub(paint::width(&text) as u16);
+        paint::text(buf, area, at, 0, &text, look.style(Role::RibbonWarn), "");
+    }
+    let area = Rect { width: room, ..area };
     let mut x = 0;
     for (i, fact) in facts.iter().enumerate() {
         if i > 0 {
@@ -124,6 +148,32 @@ fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// Columns for the facts, and how many of those that are not well do not show there. They come first.
+fn ribbon_room(facts: &[update::Fact], width: u16) -> (u16, usize) {
+    let hidden = |room: u16| {
+        let mut at = 0;
+        let wrong = facts.iter().take_while(|f| f.weight > 0);
+        let begins = wrong.map(|f| {
+            let begin = at;
+            at += paint::width(&f.text) + 3;
+            begin
+        });
+        begins.filter(|b| b + SEEN > usize::from(room)).count()
+    };
+    match hidden(width) {
+        0 => (width, 0),
+        _ => {
+            let room = width.saturating_sub(TOLD);
+            (room, hidden(room))
+        }
+    }
+}
+
+/// Of a fact that is cut so many columns show, or it is as good as not there.
+const SEEN: usize = 10;
+/// Columns of ` +12`.
+const TOLD: u16 = 4;
+
 /// Keys that do something for this screen, as many as fit.
 fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let scopes = model.screen().scopes();
@@ -134,15 +184,10 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     let own;
     let shown: &[(&str, &str)] = match model.screen().kind {
-        Kind::Run(_) => &[
-            ("open", "open"),
-            ("log", "log"),
-            ("next-problem", "problem"),
-            ("why", "why"),
-            ("do-resume", "resume"),
-            ("do-cancel", "cancel"),
-            ("back", "back"),
-        ],
+        Kind::Run(_) => {
+            own = of_run(model);
+            &own
+        }
         Kind::Mirrors => &[
             ("diff", "diff"),
             ("cves", "CVE"),
@@ -225,6 +270,22 @@ fn one(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, x: u16, (id, ke
     let x = paint::text(buf, area, x, 0, " ", look.style(text), "");
     let x = paint::text(buf, area, x, 0, words, look.style(text), "");
     paint::text(buf, area, x, 0, "  ", look.style(text), "")
+}
+
+/// What can be done with a run as it stands comes first: nobody looks for the key of what cannot be.
+fn of_run(model: &Model) -> Vec<(&'static str, &'static str)> {
+    const SEE: [(&str, &str); 5] = [("open", "open"), ("log", "log"), ("next-problem", "problem"), ("why", "why"), ("back", "back")];
+    let Kind::Run(run) = &model.screen().kind else { return SEE.to_vec() };
+    let doc = model.run(run);
+    let is = |state: &str| doc.is_some_and(|d| d.state == state);
+    let acts: &[(&str, &str)] = match doc.and_then(|d| d.verdict.as_deref()) {
+        Some("success") => &[],
+        Some(_) => &[("do-resume", "resume")],
+        None if is("waiting") => &[("do-approve", "approve"), ("do-deny", "deny"), ("do-cancel", "cancel")],
+        None if doc.is_some() => &[("do-cancel", "cancel")],
+        None => &[],
+    };
+    acts.iter().chain(&SEE).copied().collect()
 }
 
 /// What the state of this promotion allows, then what shows a part of it.

@@ -12,6 +12,8 @@ use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::question::Question;
+use crate::console::update;
+use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Glyphs, Look, Role};
 
@@ -19,10 +21,17 @@ const NEEDS: &[Column] = &[
     Column::left("SEV", "severity", 3, 0),
     Column::left("SINCE", "since", 12, 0),
     Column::right("AGE", "", 6),
-    Column::left("WHAT", "what", 16, 2),
-    Column::left("PRESS", "press", 9, 3),
-    Column::left("AFFECTS", "affects", 8, 4),
+    Column::left("WHAT", "what", 24, 1),
+    Column::left("PRESS", "", PRESS, 0),
+    Column::left("AFFECTS", "affects", 8, 4).if_any(),
 ];
+
+/// Columns of keys: what takes more is a command, which the detail tells; in the list Enter leads to where it is told.
+const PRESS: u16 = 10;
+/// Rows of what goes on now, with its title, and what the newest runs have at least.
+const NOW: u16 = 6;
+/// Rows of the same beside the lists, where its lines are broken, with the ages of the answers below it.
+const BESIDE_NOW: u16 = 16;
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let screen = model.screen();
@@ -33,7 +42,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let (left, detail) = if detail.is_some_and(|d| d.y > left.y) { (area, None) } else { (left, detail) };
     let strip = now(model);
     let room = left.height;
-    let wanted = (of_needs.len() as u16).saturating_add(2).clamp(3, (room / 3).max(3));
+    // What goes on now stands beside the lists where there is something beside them.
+    let between = strip_column.is_none() && detail.is_none();
+    let most = if between { room.saturating_sub(2 * NOW).max(room / 3) } else { room / 2 };
+    let wanted = (of_needs.len() as u16).saturating_add(2).clamp(3, most.max(3));
     let below = room.saturating_sub(wanted);
     let (top, rest) = split(left, below);
     let empty = quiet(model);
@@ -47,10 +59,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         more: totals(model),
     };
     list::draw(model, look, top, buf, &shape);
-    let of_strip = match strip_column {
-        Some(_) => 0,
-        None if rest.height >= 12 => 7,
-        None => rest.height / 2,
+    let of_strip = match between {
+        false => 0,
+        true if rest.height >= 2 * NOW => NOW,
+        true => rest.height / 2,
     };
     let (strip_area, runs_area) = split(rest, rest.height.saturating_sub(of_strip));
     let used = if of_strip > 0 { strip.draw(look, strip_area, buf) } else { 0 };
@@ -75,10 +87,14 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             (_, _, Some(row)) => runs::about(model, &look.glyphs, row),
             _ => Text::new(),
         };
-        let used = text.draw(look, area, buf);
-        if strip_column.is_none() {
-            let rest = Rect { y: area.y + used, height: area.height - used, ..area };
-            data(model).draw(look, rest, buf);
+        // What goes on now stands still, however much there is to say of the row under the cursor.
+        let below = if strip_column.is_none() { BESIDE_NOW.min(area.height / 2) } else { 0 };
+        let (area, rest) = split(area, below);
+        text.draw(look, area, buf);
+        if below > 0 {
+            let mut strip = strip;
+            strip.join(data(model));
+            strip.draw(look, rest, buf);
         }
     }
 }
@@ -97,23 +113,28 @@ fn totals(model: &Model) -> String {
 
 /// What was looked at, where nothing is wrong.
 fn quiet(model: &Model) -> String {
-    let pipelines = rows(model, "pipelines");
-    let good = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && !word::is_moved(r)).count();
     let looked = model.known(&Question::Rows { what: "pipelines", limit: PAGE }).and_then(|k| k.at);
     let looked = looked.map(|t| format!(", looked at {}", when::relative(model.now, t))).unwrap_or_default();
-    format!("nothing needs you: {} pipelines, {good} good at last; queue, clock, disk and engine are well{looked}", pipelines.len())
+    match update::looked_at(model) {
+        Some(l) => format!("nothing needs you: nothing is red in {l}; queue, clock, disk and engine are well{looked}"),
+        None => "nothing needs you, and nothing can: no pipeline is configured. quarterdeck site init writes those that are shipped".into(),
+    }
 }
 
 fn need(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let severity = word::text(row, "severity");
     let role = if severity == "S3" { Role::Warn } else { Role::Bad };
     let age = when::roughly(model, row, "since", "what").unwrap_or_default();
+    let press = match word::text(row, "press") {
+        p if paint::width(&p) > usize::from(PRESS) => "enter".to_owned(),
+        p => p,
+    };
     vec![
         Cell::new(severity, role),
         Cell::new(list::at(model, row, "since"), Role::Dim),
         Cell::new(age, Role::Dim),
         Cell::new(word::text(row, "what"), role),
-        Cell::new(word::text(row, "press"), Role::Key),
+        Cell::new(press, Role::Key),
         Cell::new(word::text(row, "affects"), Role::Dim),
     ]
 }

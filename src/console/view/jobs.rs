@@ -29,20 +29,20 @@ const PIPELINES: &[Column] = &[
     Column::left("LAST SUCCESS", "last_success_ended", 13, 0),
     Column::left("LAST FAILURE", "last_failure_ended", 13, 0),
     Column::right("TOOK", "last_duration_ms", 6),
-    Column::left("CHANGES", "changes", 10, 3),
-    Column::left("TRIGGERS", "triggers", 8, 4),
+    Column::left("CHANGES", "changes", 12, 3),
+    Column::left("TRIGGERS", "triggers", 12, 4),
 ];
 
 const QUEUE: &[Column] = &[
-    Column::left("RUN", "run", 12, 1),
+    Column::left("RUN", "run", 12, 1).name(),
     Column::left("STATE", "state", 8, 0),
-    Column::right("WAITS", "queued", 6),
+    Column::right("FOR", "queued", 6),
     Column::left("WHY", "blocked", 16, 2),
 ];
 
 const EXECUTORS: &[Column] = &[
     Column::right("#", "executor", 2),
-    Column::left("RUN", "run", 12, 1),
+    Column::left("RUN", "run", 12, 1).name(),
     Column::left("STAGE/STEP", "stage", 16, 2),
     Column::right("FOR", "since", 6),
 ];
@@ -129,7 +129,7 @@ fn below_tabs(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect 
         let (text, role) = if tab == here { (format!("[{tab}]"), Role::Selected) } else { (format!(" {tab} "), Role::Text) };
         x = paint::text(buf, area, x, 0, &text, look.style(role), look.glyphs.ellipsis);
     }
-    paint::text(buf, area, x, 0, "  ] and [ change the view", look.style(Role::Dim), look.glyphs.ellipsis);
+    paint::text(buf, area, x, 0, "  [ ] turn", look.style(Role::Dim), look.glyphs.ellipsis);
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
@@ -153,6 +153,12 @@ fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
     }
 }
 
+/// What there is stands before what there is not.
+fn known(text: String) -> Cell {
+    let role = if text == "N/A" { Role::Dim } else { Role::Text };
+    Cell::new(text, role)
+}
+
 fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     let (sign, role) = standing(row, &look.glyphs);
     let changes = match word::text(row, "errors").as_str() {
@@ -164,9 +170,9 @@ fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
         Cell::new(word::text(row, "pipeline"), Role::Strong),
         Cell::new(sign, role),
         Cell::new(format!("{:>1$}", strip(&word::text(row, "weather"), &look.glyphs), usize::from(NIGHTS)), role),
-        Cell::plain(ended(model, row, "last_success", "last_success_ended", when::brief)),
-        Cell::plain(ended(model, row, "last_failure", "last_failure_ended", when::brief)),
-        Cell::plain(when::lasted(row, "last_duration_ms").unwrap_or_else(|| "N/A".into())),
+        known(ended(model, row, "last_success", "last_success_ended", when::brief)),
+        known(ended(model, row, "last_failure", "last_failure_ended", when::brief)),
+        known(when::lasted(row, "last_duration_ms").unwrap_or_else(|| "N/A".into())),
         changes,
         Cell::new(word::text(row, "triggers"), Role::Dim),
     ]

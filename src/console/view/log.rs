@@ -46,7 +46,7 @@ fn head(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, log: &LogScree
     let sign = look.glyphs.ellipsis;
     let doc = attempts(model, log);
     let Some((doc, a)) = doc.and_then(|d| Some((d, log.attempt(d)?))) else {
-        let place = log.place.as_deref().unwrap_or("whatever matters most of it");
+        let place = log.place.as_deref().unwrap_or("the step that matters most");
         paint::text(buf, area, 0, 0, &format!("{}  {place}", log.run), look.style(Role::Section), sign);
         return;
     };
@@ -93,21 +93,24 @@ fn standing(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, log: &LogS
     let share = (u128::from(at.min(log.size)) * 100).checked_div(u128::from(log.size)).unwrap_or(100);
     put(&format!("  {share}% of {}", size::short(log.size)), Role::Dim);
     if let Some(f) = &log.filter {
-        put(&format!("  only {}", f.pattern.text), Role::Match);
+        put("  only ", Role::Dim);
+        put(&f.pattern.text, Role::Match);
         let how = match (f.running && !f.asked, f.full, f.complete) {
             (true, ..) => "  searching".to_owned(),
             (_, true, _) => "  more follow: page down at the end".to_owned(),
             _ => String::new(),
         };
-        put(&format!("  {} hits, {} lines around{how}", f.hits, f.context), Role::Count);
+        let around = if f.context == 1 { "line" } else { "lines" };
+        put(&format!("  {}, {} {around} around{how}", hits(f.hits, ""), f.context), Role::Count);
         if f.from > 0 {
             put("  g g: from the beginning", Role::Dim);
         }
     }
     if let Some(s) = &log.search {
-        put(&format!("  /{}", s.pattern.text), Role::Match);
-        let count = format!("{}{}", s.hits.len(), if s.is_full() { "+" } else { "" });
-        let where_ = s.number().map_or_else(|| format!("  {count} hits"), |n| format!("  {n} of {count}"));
+        put("  /", Role::Dim);
+        put(&s.pattern.text, Role::Match);
+        let more = if s.is_full() { "+" } else { "" };
+        let where_ = s.number().map_or_else(|| format!("  {}", hits(s.hits.len(), more)), |n| format!("  {n} of {}{more}", s.hits.len()));
         put(&where_, Role::Count);
         if s.running || s.wanted {
             let done = (u128::from(s.next.min(log.size)) * 100).checked_div(u128::from(log.size)).unwrap_or(0);
@@ -126,6 +129,11 @@ fn standing(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, log: &LogS
     if let Some(note) = &log.note {
         put(&format!("  {note}"), Role::Warn);
     }
+}
+
+/// `1 hit`, `500+ hits`.
+fn hits(n: usize, more: &str) -> String {
+    format!("{n}{more} {}", if n == 1 && more.is_empty() { "hit" } else { "hits" })
 }
 
 /// A sentence on rows of this width.

@@ -153,6 +153,8 @@ fn cells(model: &Model, _look: &Look, row: &Row, arch: bool) -> Vec<Cell> {
     let freshness = word::text(row, "freshness");
     let shown = if matches!(role, Role::Bad | Role::Warn) { freshness.to_uppercase() } else { freshness };
     let plain = if frozen { Role::Dim } else { Role::Text };
+    // What stands still by decision is well, and asks for no look.
+    let role = if frozen && role == Role::Good { Role::Dim } else { role };
     let mut out = vec![Cell::new(word::text(row, "repo"), Role::Strong), Cell::new(word::text(row, "os"), Role::Dim)];
     if arch {
         out.push(Cell::new(list::or(row, "arch", "?"), Role::Dim));

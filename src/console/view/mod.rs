@@ -96,6 +96,8 @@ fn split(area: Rect, below: u16) -> (Rect, Rect) {
 
 /// From this width on, a detail stands beside its list.
 const BESIDE: u16 = 120;
+/// The list's share of the width beside its detail, in percent.
+const SHARE: u16 = 65;
 /// With fewer columns or rows there is no detail: Enter shows what is behind a row.
 const LEAST: (u16, u16) = (60, 14);
 
@@ -128,7 +130,7 @@ fn beside_list(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, rows: u
         let (above, below) = split(area, rows.min(area.height / 2));
         return (above, Some(below));
     }
-    let left = (area.width * 62 / 100).max(least.min(area.width * 3 / 4));
+    let left = (area.width * SHARE / 100).max(least.min(area.width * 3 / 4));
     for y in 0..area.height {
         paint::text(buf, area, left, y, look.glyphs.upright, look.style(Role::Border), "");
     }

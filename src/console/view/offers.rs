@@ -22,6 +22,10 @@ pub fn draw(prompt: &Prompt, look: &Look, area: Rect, buf: &mut Buffer) {
     let height = rows as u16 + u16::from(more > 0);
     let place = Rect { y: area.y + area.height - height, height, ..area };
     paint::clear(buf, place, look.style(Role::Screen).patch(look.style(Role::Dialog)));
+    // Without colours nothing else tells it from what it covers.
+    if area.height > height + 1 {
+        super::text::rule(look, Rect { y: place.y - 1, height: 1, ..area }, buf, 0, "", "");
+    }
     let names = all.iter().skip(first).take(rows).map(|o| paint::width(&o.text)).max().unwrap_or(0).min(usize::from(area.width) / 2);
     for (y, (i, offer)) in all.iter().enumerate().skip(first).take(rows).enumerate() {
         let here = prompt.offer == Some(i);

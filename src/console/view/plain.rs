@@ -1,10 +1,11 @@
-//! Decisions and locks: lists whose rows say everything.
+//! Decisions and locks: lists whose rows say everything where there is room; where there is not, a decision is told in full below.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Shape};
-use super::{when, word};
+use super::text::Text;
+use super::{BESIDE, beside, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::widget::table::{Cell, Column};
@@ -13,18 +14,18 @@ use crate::theme::{Look, Role};
 const DECISIONS: &[Column] = &[
     Column::left("AT", "at", 12, 0),
     Column::left("KIND", "kind", 8, 0),
-    Column::left("SUBJECT", "subject", 10, 2),
+    Column::left("SUBJECT", "subject", 22, 2).name(),
     Column::left("WHO", "who", 6, 1),
-    Column::left("WHY", "why", 10, 3),
-    Column::left("UNTIL", "until", 12, 0),
-    Column::left("ENDED", "ended", 12, 0),
+    Column::left("WHY", "why", 18, 3),
+    Column::left("UNTIL", "until", 12, 0).if_any(),
+    Column::left("ENDED", "ended", 12, 0).if_any(),
 ];
 
 const LOCKS: &[Column] = &[
     Column::left("LOCK", "lock", 10, 1),
     Column::left("MODE", "mode", 9, 0),
     Column::right("SLOTS", "slots", 5),
-    Column::left("HELD BY", "run", 10, 2),
+    Column::left("HELD BY", "run", 14, 2).name(),
     Column::left("STAGE", "stage", 8, 3),
     Column::right("FOR", "since", 6),
 ];
@@ -38,7 +39,32 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         "locks" => (LOCKS, "no lock is held, and the site file names none", &lock),
         _ => (DECISIONS, "nothing was decided yet", &decision),
     };
+    let (area, detail) = match pane.what {
+        "decisions" if area.width < BESIDE => beside(model, look, area, buf, 6),
+        _ => (area, None),
+    };
     list::draw(model, look, area, buf, &Shape { pane, list, focused: true, columns, empty, cells, more: String::new() });
+    if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
+        about(model, row).draw(look, area, buf);
+    }
+}
+
+/// One decision in full.
+fn about(model: &Model, row: &Row) -> Text {
+    let mut out = Text::new();
+    out.title(format!("{} {}", word::text(row, "kind"), word::text(row, "subject")), "");
+    let alone = row.get("single_person").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    let at = list::at(model, row, "at");
+    out.put("WHO", format!("{}  {at}", word::text(row, "who")), if alone { Role::Bad } else { Role::Strong });
+    if alone {
+        out.put("PEOPLE", "one person stood for two: the site lets that pass", Role::Bad);
+    }
+    out.put("WHY", list::or(row, "why", "no reason was given"), Role::Text);
+    out.put("ANSWERS", word::text(row, "answers"), Role::Text);
+    let ended = list::at(model, row, "ended");
+    out.put("UNTIL", list::at(model, row, "until"), Role::Text);
+    out.put("ENDED", ended, Role::Dim);
+    out
 }
 
 fn decision(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {

@@ -118,11 +118,11 @@ fn draw(model: &Model, look: &Look, buf: &mut Buffer, doc: &Row, trust: &Trust, 
     }
     let left = area.width * 58 / 100;
     let [changes, approvals, datacentres, sequence, blast, undo, story, evidence] = rest;
-    let mut own = parts::gates(model, doc, old, if full { Shown::Evidence } else { Shown::Reasons }, left - 1, look);
+    let mut own = parts::gates(model, doc, old, if full { Shown::Evidence } else { Shown::Reasons }, left - 2, look);
     [datacentres, sequence, story].into_iter().for_each(|part| own.join(part));
     let mut beside = approvals;
     [changes, blast, undo, evidence].into_iter().for_each(|part| beside.join(part));
-    let used = own.draw(look, Rect { width: left - 1, ..below }, buf);
+    let used = own.draw(look, Rect { width: left - 2, ..below }, buf);
     let used = used.max(beside.draw(look, Rect { x: left + 1, width: area.width - left - 1, ..below }, buf));
     for y in 0..used {
         paint::text(buf, below, left - 1, y, look.glyphs.upright, look.style(Role::Border), "");

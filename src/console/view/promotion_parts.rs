@@ -94,7 +94,7 @@ pub fn gates(model: &Model, doc: &Row, old: bool, shown: Shown, width: u16, look
         let name = word::text(gate, "gate");
         if shown == Shown::Short && flag(gate, "passes") {
             let room = half.saturating_sub(5 + RESULT);
-            let title = paint::cut(&word::text(gate, "title"), room, look.glyphs.ellipsis);
+            let title = paint::cut(&word::text(gate, "title"), room.saturating_sub(1), look.glyphs.ellipsis);
             pairs.push(vec![
                 (format!("{name:<5}"), Role::Label),
                 (format!("{title:<room$}"), Role::Text),

@@ -12,16 +12,23 @@ use crate::console::update::beside;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
-const COLUMNS: &[Column] = &[
-    Column::left("PROMOTION", "promotion", 13, 1),
-    Column::left("OS", "os", 4, 0),
-    Column::left("STATE", "state", 11, 0),
-    Column::right("GATES", "", 5),
-    Column::right("DCs", "", 4),
-    Column::left("FROM", "from", 9, 4),
-    Column::left("TO", "to", 9, 3),
-    Column::left("WAITS FOR", "detail", 12, 2),
-];
+/// The columns; `whole` where there is room for the names of snapshots, else their days stand for them.
+fn columns(whole: bool) -> Vec<Column> {
+    let snapshot = if whole { 21 } else { 9 };
+    vec![
+        Column::left("PROMOTION", "promotion", 13, 1).name(),
+        Column::left("OS", "os", 4, 0),
+        Column::left("STATE", "state", 11, 0),
+        Column::right("GATES", "", 5),
+        Column::right("DCs", "", 4),
+        Column::left("FROM", "", snapshot, 0),
+        Column::left("TO", "", snapshot, 0),
+        Column::left("WAITS FOR", "detail", 12, 2),
+    ]
+}
+
+/// From this width on snapshots are called by their whole names.
+const WHOLE: u16 = 110;
 
 /// With fewer rows there is only the list: Enter opens the page.
 const LEAST: u16 = 12;
@@ -40,7 +47,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         _ => (area, Rect::default()),
     };
     let empty = "no promotion was opened yet. `:do-promote OS` opens one, once armed; an OS needs [promotion.OS] in site.toml";
-    let shape = Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more: counts(rows) };
+    let whole = above.width >= WHOLE;
+    let columns = columns(whole);
+    let cells = |_: &Model, _: &Look, row: &Row| cells(row, whole);
+    let shape = Shape { pane, list, focused: true, columns: &columns, empty, cells: &cells, more: counts(rows) };
     list::draw(model, look, above, buf, &shape);
     if let (Some(id), true) = (current, below.height > 0) {
         promotion::summary(model, look, below, buf, &id);
@@ -72,7 +82,41 @@ pub fn role(state: &str) -> Role {
     }
 }
 
-fn cells(_model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+/// A snapshot in its column: `20260407-bb4871154584`, or the day of it; how many, where the datacentres differ.
+fn snapshot(row: &Row, field: &str, whole: bool) -> String {
+    let text = list::or(row, field, "-");
+    let dated = |t: &str| t.len() > 8 && t.bytes().take(8).all(|b| b.is_ascii_digit()) && t.as_bytes().get(8) == Some(&b'-');
+    match (dated(&text), text.split(' ').count()) {
+        (true, n @ 2..) => format!("{n} differ"),
+        (true, _) if !whole => text.chars().take(8).collect(),
+        _ => text,
+    }
+}
+
+/// What has to come next, and from whom.
+fn waits(row: &Row, state: &str) -> Cell {
+    let number = |f: &str| row.get(f).and_then(Value::as_u64).unwrap_or(0);
+    let (missing, moved) = (word::text(row, "missing"), word::text(row, "moved"));
+    if !moved.is_empty() {
+        return Cell::new(format!("moved: {moved}"), Role::Bad);
+    }
+    let left = number("gates").saturating_sub(number("passed"));
+    match state {
+        "DRAFT" => Cell::new("its soak: S", Role::Waiting),
+        "GATED" if number("failed") > 0 => Cell::new(format!("{left} {}, {} red", gates(left), number("failed")), Role::Bad),
+        "GATED" if left > 0 => Cell::new(format!("{left} {}", gates(left)), Role::Waiting),
+        "READY" if !missing.is_empty() => Cell::new(format!("{} to approve: A", missing.replace(' ', ", ")), Role::Waiting),
+        "APPROVED" => Cell::new("its start: P", Role::Waiting),
+        "CLOSED" => Cell::new("nothing: closed", Role::Dim),
+        _ => Cell::new(word::text(row, "detail"), Role::Dim),
+    }
+}
+
+fn gates(n: u64) -> &'static str {
+    if n == 1 { "gate" } else { "gates" }
+}
+
+fn cells(row: &Row, whole: bool) -> Vec<Cell> {
     let number = |f: &str| row.get(f).and_then(Value::as_u64).unwrap_or(0);
     let state = word::text(row, "state");
     let (passed, all) = (number("passed"), number("gates"));
@@ -81,19 +125,15 @@ fn cells(_model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
         (0, false) => Role::Waiting,
         _ => Role::Bad,
     };
-    let waits = match (word::text(row, "moved"), word::text(row, "missing")) {
-        (moved, _) if !moved.is_empty() => Cell::new(format!("moved: {moved}"), Role::Bad),
-        (_, missing) if !missing.is_empty() && state == "READY" => Cell::new(missing.replace(' ', ", "), Role::Waiting),
-        _ => Cell::new(word::text(row, "detail"), Role::Dim),
-    };
+    let waits = waits(row, &state);
     vec![
         Cell::new(word::text(row, "promotion"), Role::Strong),
         Cell::new(word::text(row, "os"), Role::Dim),
         Cell::new(state.clone(), role(&state)),
         Cell::new(format!("{passed}/{all}"), gates),
         Cell::new(format!("{}/{}", number("switched"), number("datacentres")), Role::Dim),
-        Cell::plain(list::or(row, "from", "-")),
-        Cell::plain(list::or(row, "to", "-")),
+        Cell::plain(snapshot(row, "from", whole)),
+        Cell::plain(snapshot(row, "to", whole)),
         waits,
     ]
 }

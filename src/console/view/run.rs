@@ -11,7 +11,7 @@ use super::{run_parts, spots, stages, when, word};
 use crate::api::page::About;
 use crate::api::types::RunDoc;
 use crate::base::duration;
-use crate::console::model::Model;
+use crate::console::model::{Mode, Model};
 use crate::console::question::Question;
 use crate::console::widget::paint;
 use crate::domain::run::RunRef;
@@ -136,6 +136,10 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
     }
     if let Some(e) = &doc.first_error {
         out.put("ERROR", e.text.clone(), Role::Bad);
+    }
+    if doc.verdict.is_none() && doc.state == "waiting" {
+        let first = if matches!(model.mode, Mode::ReadOnly) { ", once armed: `:arm 15m REASON`" } else { "" };
+        out.put("NEXT", format!("A approves, V denies{first}"), Role::Key);
     }
     out
 }

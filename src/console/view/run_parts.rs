@@ -42,7 +42,8 @@ pub fn all(model: &Model, doc: &RunDoc, run: &RunRef, glyphs: &Glyphs) -> Text {
     out.title("RUN", about.danger.clone());
     let row = &about.run;
     out.put("REASON", word::text(row, "reason"), Role::Text);
-    out.put("CAUSE", word::text(row, "cause"), Role::Dim);
+    // The number of a request that a client made says nothing to people.
+    out.put("CAUSE", Some(word::text(row, "cause")).filter(|c| !c.starts_with("client:")).unwrap_or_default(), Role::Dim);
     out.put("REPLAYS", word::text(row, "replay_of"), Role::Text);
     out.put("CANCEL", word::text(row, "cancel_by"), Role::Warn);
     if row.get("pinned").and_then(serde_json::Value::as_bool).unwrap_or(false) {

@@ -15,15 +15,18 @@ use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Glyphs, Look, Role};
 
 pub const COLUMNS: &[Column] = &[
-    Column::left("RUN", "run", 10, 2),
+    Column::left("RUN", "run", 13, 2).name(),
     Column::left("", "verdict", 1, 0),
-    Column::left("STATE", "state", 9, 0),
+    Column::left("STATE", "state", 8, 0),
     Column::right("TIME", "duration_ms", 6),
     Column::left("WHEN", "started", 12, 0),
-    Column::left("BY", "requested_by", 4, 1),
-    Column::left("DETAIL", "detail", 10, 3),
-    Column::left("CHANGES", "changes", 10, 4),
+    Column::left("BY", "requested_by", 8, 0),
+    Column::left("DETAIL", "detail", 19, 3).if_any(),
+    Column::left("CHANGES", "changes", 10, 4).if_any(),
 ];
+
+/// A run that waited so long in the queue is told to have.
+const WAITED_MS: u64 = 60_000;
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
@@ -60,13 +63,21 @@ pub fn cells(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
         Cell::new(at.map(|t| when::show(model, t)).unwrap_or_default(), Role::Dim),
         Cell::new(word::text(row, "requested_by"), Role::Dim),
         detail(row),
-        Cell::new(word::changes(row), Role::Dim),
+        Cell::new(word::changes(row).strip_prefix("content ").map_or_else(|| word::changes(row), str::to_owned), Role::Dim),
     ]
 }
 
 /// What became of it; while it runs, whether it takes longer than it should.
 fn detail(row: &Row) -> Cell {
-    if word::is_slow(row) { Cell::new("SLOW: past its p95", Role::Warn) } else { Cell::plain(word::text(row, "detail")) }
+    if word::is_slow(row) { Cell::new("SLOW: past its p95", Role::Warn) } else { Cell::plain(brief(&word::text(row, "detail"))) }
+}
+
+/// ``stage `build`: exit code 1`` as `build: exit code 1`: a list has room for what matters.
+fn brief(detail: &str) -> String {
+    match detail.strip_prefix("stage `").and_then(|d| d.split_once('`')) {
+        Some((stage, rest)) => format!("{stage}{rest}"),
+        None => detail.to_owned(),
+    }
 }
 
 /// How long a run took, or has taken so far.
@@ -93,8 +104,16 @@ pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     if !place.is_empty() {
         out.put("FAILED", format!("{}{code}", place.join("/")), Role::Bad);
     }
-    let times = [("queued", "queued"), ("started", "started"), ("ended", "ended")];
-    let times = times.iter().filter_map(|(f, w)| Some(format!("{w} {}", when::show(model, when::instant(row, f)?)))).collect::<Vec<_>>();
+    // When it was queued is told where it has not begun; else how long it waited, where that is worth a word.
+    let (queued, started) = (when::instant(row, "queued"), when::instant(row, "started"));
+    let times = if started.is_some() { &["started", "ended"][..] } else { &["queued", "ended"] };
+    let mut times = times.iter().filter_map(|f| Some(format!("{f} {}", when::show(model, when::instant(row, f)?)))).collect::<Vec<_>>();
+    if let (Some(queued), Some(started)) = (queued, started)
+        && let Ok(waited) = u64::try_from(started.duration_since(queued).as_millis())
+        && waited >= WAITED_MS
+    {
+        times.push(format!("waited {}", duration::short(waited)));
+    }
     out.put("WHEN", times.join("  "), Role::Text);
     if let Some(since) = when::instant(row, "slow_since") {
         let still = if word::is_slow(row) { Role::Warn } else { Role::Dim };

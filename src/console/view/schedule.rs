@@ -12,42 +12,51 @@ use crate::console::model::list::Row;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
-const DUE: &[Column] = &[
-    Column::left("WHEN", "scheduled_for", 12, 0),
-    Column::right("IN", "", 7),
-    Column::left("PIPELINE", "pipeline", 10, 1),
-    Column::left("NOTE", "calendar", 30, 2),
-    Column::left("TRIGGER", "trigger", 10, 3),
-];
+/// `noted`: a calendar or a change of the clocks has a word to say about one of the starts.
+fn due(noted: bool) -> Vec<Column> {
+    let mut out = vec![
+        Column::left("WHEN", "scheduled_for", 12, 0),
+        Column::right("IN", "", 7),
+        Column::left("PIPELINE", "pipeline", 14, 1).name(),
+    ];
+    if noted {
+        out.push(Column::left("NOTE", "calendar", 30, 2));
+    }
+    out.push(Column::left("TRIGGER", "trigger", 12, 3));
+    out
+}
 
 const LEDGER: &[Column] = &[
     Column::left("SCHEDULED", "scheduled_for", 12, 0),
-    Column::left("PIPELINE", "pipeline", 10, 1),
+    Column::left("PIPELINE", "pipeline", 14, 1).name(),
     Column::left("OUTCOME", "outcome", 9, 0),
-    Column::left("RUN", "run", 10, 2),
-    Column::left("WHY", "why", 12, 3),
+    Column::left("RUN", "run", 14, 2).name().if_any(),
+    Column::left("WHY", "why", 18, 3).if_any(),
 ];
 
 const TRIGGERS: &[Column] = &[
-    Column::left("PIPELINE", "pipeline", 12, 1),
-    Column::left("TRIGGER", "trigger", 10, 2),
-    Column::left("NEXT", "next", 12, 0),
-    Column::left("LAST", "last_scheduled", 12, 0),
-    Column::left("OUTCOME", "last_outcome", 9, 0),
+    Column::left("PIPELINE", "pipeline", 14, 1).name(),
+    Column::left("TRIGGER", "trigger", 14, 2),
     Column::left("STATE", "state", 6, 0),
-    Column::left("DETAIL", "detail", 10, 3),
+    Column::left("NEXT", "next", 12, 0).if_any(),
+    Column::left("LAST", "last_scheduled", 12, 0).if_any(),
+    Column::left("OUTCOME", "last_outcome", 9, 0).if_any(),
+    Column::left("DETAIL", "detail", 14, 3).if_any(),
 ];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let screen = model.screen();
     let ([due, ledger, triggers], [of_due, of_ledger, of_triggers]) = (screen.kind.panes(), screen.lists.as_slice()) else { return };
     let more = model.status().filter(|s| s.scheduler != "on").map(|s| format!("scheduler {}", s.scheduler)).unwrap_or_default();
+    let noted = model.table(due).0.iter().any(|r| !word::text(r, "calendar").is_empty() || !dst(r).is_empty());
+    let columns = self::due(noted);
+    let next = |model: &Model, _: &Look, row: &Row| next(model, row, noted);
     let shapes = [
         Shape {
             pane: *due,
             list: of_due,
             focused: screen.focus == 0,
-            columns: DUE,
+            columns: &columns,
             empty: "no clock starts anything: cron: or every: below triggers: of a pipeline says when",
             cells: &next,
             more,
@@ -105,13 +114,13 @@ fn missed(model: &Model, pane: &crate::console::model::Pane) -> String {
 /// What a change of the clocks does to a start.
 fn dst(row: &Row) -> &'static str {
     match word::text(row, "dst").as_str() {
-        "gap" => "DST: no such time that day, it starts right after",
-        "fold" => "DST: comes twice, starts once",
+        "gap" => "DST: no such time, starts right after",
+        "fold" => "DST: twice, starts once",
         _ => "",
     }
 }
 
-fn next(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
+fn next(model: &Model, row: &Row, noted: bool) -> Vec<Cell> {
     let closed = word::text(row, "calendar");
     let note = match (dst(row), closed.as_str()) {
         ("", c) => c.to_owned(),
@@ -120,13 +129,16 @@ fn next(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     };
     let role = if closed.is_empty() { Role::Text } else { Role::Dim };
     let left = when::roughly(model, row, "scheduled_for", "pipeline").unwrap_or_default();
-    vec![
+    let mut out = vec![
         Cell::new(list::at(model, row, "scheduled_for"), role),
         Cell::new(left, Role::Dim),
         Cell::new(word::text(row, "pipeline"), if closed.is_empty() { Role::Strong } else { Role::Dim }),
-        Cell::new(note, Role::Warn),
-        Cell::new(word::text(row, "trigger"), Role::Dim),
-    ]
+    ];
+    if noted {
+        out.push(Cell::new(note, Role::Warn));
+    }
+    out.push(Cell::new(word::text(row, "trigger"), Role::Dim));
+    out
 }
 
 fn past(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
@@ -147,10 +159,10 @@ fn trigger(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     vec![
         Cell::new(word::text(row, "pipeline"), Role::Strong),
         Cell::plain(word::text(row, "trigger")),
+        Cell::new(state, roles.1),
         Cell::plain(list::at(model, row, "next")),
         Cell::new(list::at(model, row, "last_scheduled"), Role::Dim),
         Cell::new(outcome, roles.0),
-        Cell::new(state, roles.1),
         Cell::plain(word::text(row, "detail")),
     ]
 }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::text::rule;
 use super::{matrix, spots, when, word};
 use crate::api::page::{History, PastRun};
-use crate::api::types::{RunDoc, StageDoc};
+use crate::api::types::{RunDoc, StageDoc, StepDoc};
 use crate::base::duration;
 use crate::console::model::Model;
 use crate::console::widget::paint;
@@ -74,11 +74,14 @@ pub fn draw(model: &Model, page: &mut Page<'_>, doc: &RunDoc, run: &RunRef) -> (
 
 fn table(model: &Model, page: &mut Page<'_>, doc: &RunDoc, history: Option<&History>, run: &RunRef) {
     let width = page.area.width;
-    let names = doc.stages.iter().map(|s| paint::width(&s.name)).max().unwrap_or(5).max(5).min(usize::from(width / 4).max(6)) as u16;
+    let longest = doc.stages.iter().map(|s| paint::width(&s.name)).max().unwrap_or(5).max(5) as u16;
+    let past: Vec<&PastRun> = history.map(|h| h.runs.iter().filter(|r| r.number != run.number).collect()).unwrap_or_default();
     let bar = (width / 10).clamp(4, 12);
+    // Names have a quarter of the width, and what the runs before leave.
+    let taken = 2 + 1 + TIME + 1 + bar + 1 + TIME + 1 + RUN * past.len().min(usize::from(width / RUN)) as u16;
+    let names = longest.min(width.saturating_sub(taken).max(width / 4).max(6));
     let times = 2 + names + 1 + TIME;
     let average = times + 1 + bar + 1 + TIME;
-    let past: Vec<&PastRun> = history.map(|h| h.runs.iter().filter(|r| r.number != run.number).collect()).unwrap_or_default();
     let room = usize::from(width.saturating_sub(average + 1) / RUN);
     let past = &past[..past.len().min(room)];
     let column = |i: usize| average + 1 + RUN * (i as u16 + 1);
@@ -94,7 +97,12 @@ fn table(model: &Model, page: &mut Page<'_>, doc: &RunDoc, history: Option<&Hist
     page.y += 1;
     let longest = doc.stages.iter().filter_map(|s| elapsed(model, history, run, s)).max().unwrap_or(0).max(1);
     for stage in &doc.stages {
-        let outcome = stage.verdict.clone().unwrap_or_else(|| stage.state.clone());
+        let outcome = match &stage.verdict {
+            Some(v) => v.clone(),
+            // Nothing runs in it: it waits for people.
+            None if doc.state == "waiting" && stage.state == "running" => "waiting".to_owned(),
+            None => stage.state.clone(),
+        };
         let (sign, role) = page.verdict(&outcome);
         page.at(0, sign, role);
         let name = paint::cut(&stage.name, usize::from(names), page.look.glyphs.ellipsis);
@@ -130,7 +138,9 @@ fn table(model: &Model, page: &mut Page<'_>, doc: &RunDoc, history: Option<&Hist
 /// A stage's words and the steps that are not simply green, below it.
 fn words(page: &mut Page<'_>, stage: &StageDoc, outcome: &str) {
     let (_, role) = page.verdict(outcome);
-    if !stage.detail.is_empty() {
+    // What its steps say below is not said twice.
+    let again = spots::open_steps(&stage.steps).any(|s| s.exit_code.is_some() && said(&stage.detail, s));
+    if !stage.detail.is_empty() && !again {
         page.at(2, &stage.detail, if outcome == "success" { Role::Dim } else { role });
         page.y += 1;
     }
@@ -140,9 +150,15 @@ fn words(page: &mut Page<'_>, stage: &StageDoc, outcome: &str) {
         let here = page.here(&spots::of_step(&stage.name, &step.name), 3);
         let role = if here { Role::Selected } else { role };
         let code = step.exit_code.map(|c| format!("  exit {c}")).unwrap_or_default();
-        page.at(4, &format!("{sign} {}  {outcome}{code}  {}", step.name, step.detail), role);
+        let detail = if said(&step.detail, step) { "" } else { &step.detail };
+        page.at(4, &format!("{sign} {}  {outcome}{code}  {detail}", step.name), role);
         page.y += 1;
     }
+}
+
+/// Whether a detail is no more than the exit code, which is told beside it.
+fn said(detail: &str, step: &StepDoc) -> bool {
+    step.exit_code.is_some_and(|c| detail == format!("exit code {c}"))
 }
 
 /// When the runs before it were, how long they took, and what moved.

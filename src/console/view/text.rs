@@ -133,7 +133,7 @@ pub fn rule(look: &Look, area: Rect, buf: &mut Buffer, y: u16, left: &str, right
     }
 }
 
-/// Breaks at blanks; a word that is longer than the line is cut. Returns the rows that it took.
+/// Breaks at blanks; a word that is longer than the line, such as a path, goes on in the next one. Returns the rows that it took.
 fn words(look: &Look, area: Rect, buf: &mut Buffer, y: u16, (label, hang): (&str, u16), spans: &[(String, Role)]) -> u16 {
     let indent = if label.is_empty() { hang } else { LABEL }.min(area.width);
     paint::text(buf, area, 0, y, label, look.style(Role::Label), look.glyphs.ellipsis);
@@ -151,7 +151,19 @@ fn words(look: &Look, area: Rect, buf: &mut Buffer, y: u16, (label, hang): (&str
             if row >= area.height {
                 return row + 1 - y;
             }
-            x = paint::text(buf, area, x, row, word.trim_end(), style, look.glyphs.ellipsis);
+            let mut rest = word.trim_end();
+            while x.saturating_add(paint::width(rest) as u16) > area.width && row + 1 < area.height {
+                let (first, _) = paint::split(rest, usize::from(area.width.saturating_sub(x)));
+                // A path is broken behind one of its directories.
+                let first = first.rfind('/').filter(|at| *at > first.len() / 2).map_or(first, |at| &first[..=at]);
+                let more = &rest[first.len()..];
+                if first.is_empty() {
+                    break;
+                }
+                paint::text(buf, area, x, row, first, style, "");
+                (rest, row, x) = (more, row + 1, indent);
+            }
+            x = paint::text(buf, area, x, row, rest, style, look.glyphs.ellipsis);
             // A blank at the end of a line is not drawn.
             if word.ends_with(' ') && x < area.width {
                 x = paint::text(buf, area, x, row, " ", style, "");

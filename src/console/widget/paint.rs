@@ -54,6 +54,34 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     out
 }
 
+/// As much of a text as `room` columns hold, and what is left of it.
+pub fn split(text: &str, room: usize) -> (&str, &str) {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            return text.split_at(at);
+        }
+    }
+    (text, "")
+}
+
+/// Cuts to `room` columns in the middle: what a name begins and ends with stays, `nightly-repo…#2`.
+pub fn middle(text: &str, room: usize, sign: &str) -> String {
+    let wide = width(text);
+    if wide <= room || room < 5 {
+        return cut(text, room, sign);
+    }
+    let end = (room / 3).max(3);
+    let mut tail = text;
+    while width(tail) > end {
+        let mut rest = tail.chars();
+        rest.next();
+        tail = rest.as_str();
+    }
+    format!("{}{tail}", cut(text, room - width(tail), sign))
+}
+
 /// Draws `text`, from anywhere, at column `x` of the area's row `y`; returns the column after it.
 pub fn text(buf: &mut Buffer, area: Rect, x: u16, y: u16, text: &str, style: Style, sign: &str) -> u16 {
     if y >= area.height || x >= area.width {
@@ -110,5 +138,15 @@ mod tests {
             assert!(drawn(&text).0.contains('…'), "{n}");
         }
         assert_eq!(sanitise::beginning("a\tb", 100), ("a       b".to_owned(), false));
+    }
+
+    #[test]
+    fn the_end_of_a_name_stays() {
+        assert_eq!(middle("nightly-repo-updates#2", 30, "~"), "nightly-repo-updates#2");
+        assert_eq!(middle("nightly-repo-updates#2", 14, "~"), "nightly-r~es#2");
+        assert_eq!(middle("far-end http://127.0.0.1:9/pairs/ops9/", 20, "~"), "far-end http:~/ops9/");
+        for room in 0..40 {
+            assert!(width(&middle("日本語のテキスト#12", room, "~")) <= room, "{room}");
+        }
     }
 }

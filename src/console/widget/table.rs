@@ -17,15 +17,29 @@ pub struct Column {
     /// It keeps this width, and, with a `give`, grows to what its field holds; what has a larger `give` is cut first.
     pub least: u16,
     pub give: u8,
+    /// It is cut in the middle: the end of a name tells it from the others.
+    pub name: bool,
+    /// It is left out where its field holds nothing in any row.
+    pub if_any: bool,
 }
 
 impl Column {
     pub const fn left(title: &'static str, field: &'static str, least: u16, give: u8) -> Self {
-        Self { title, field, right: false, least, give }
+        Self { title, field, right: false, least, give, name: false, if_any: false }
     }
 
     pub const fn right(title: &'static str, field: &'static str, least: u16) -> Self {
-        Self { title, field, right: true, least, give: 0 }
+        Self { title, field, right: true, least, give: 0, name: false, if_any: false }
+    }
+
+    /// A name, such as `nightly-repo-updates#2`.
+    pub const fn name(self) -> Self {
+        Self { name: true, ..self }
+    }
+
+    /// A column that stands only where there is something in it.
+    pub const fn if_any(self) -> Self {
+        Self { if_any: true, ..self }
     }
 }
 
@@ -138,28 +152,35 @@ fn put<'a>(
             continue;
         }
         let room = Rect { x: area.x, y: area.y, width: (x + width).min(area.width), height: area.height };
-        let used = paint::width(&crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop)).min(usize::from(*width)) as u16;
+        let safe = crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop);
+        let safe = if column.name { paint::middle(&safe, usize::from(*width), look.glyphs.ellipsis) } else { safe.to_string() };
+        let used = paint::width(&safe).min(usize::from(*width)) as u16;
         let from = if column.right { x + (width - used) } else { x };
-        paint::text(buf, room, from, y, text, style, look.glyphs.ellipsis);
+        paint::text(buf, room, from, y, &safe, style, look.glyphs.ellipsis);
         x += width + GAP;
     }
 }
 
 /// Widths that fit into `room`: what the fields hold; where that is too much, columns that give are cut down to their least, those with the
-/// largest `give` first; then columns go from the right.
+/// largest `give` first; then columns go from the right, and what they leave goes back to the columns that were cut last.
 fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
     let columns = view.columns;
     let needed = |c: &Column| {
         // One column more is the sort mark's, where there is a title that it can stand beside.
         let title = if c.title.is_empty() { 0 } else { paint::width(c.title) as u16 + 1 };
-        let held = if c.give > 0 { (view.wants)(c.field) } else { 0 };
-        held.max(title).max(c.least)
+        let held = if c.give > 0 || c.if_any { (view.wants)(c.field) } else { 0 };
+        match (c.if_any && held == 0, c.give) {
+            (true, _) => 0,
+            (false, 0) => c.least.max(title),
+            (false, _) => held.max(title).max(c.least),
+        }
     };
-    let mut out: Vec<u16> = columns.iter().map(needed).collect();
+    let all: Vec<u16> = columns.iter().map(needed).collect();
+    let mut out = all.clone();
     let total = |w: &[u16]| w.iter().filter(|w| **w > 0).map(|w| u32::from(*w + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
     let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].give > 0).collect();
     order.sort_by_key(|i| std::cmp::Reverse(columns[*i].give));
-    for i in order {
+    for &i in &order {
         let over = total(&out).saturating_sub(u32::from(room)) as u16;
         out[i] = out[i].saturating_sub(over).max(columns[i].least.min(out[i]));
     }
@@ -168,6 +189,12 @@ fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
             break;
         }
         out[i] = 0;
+    }
+    for &i in order.iter().rev() {
+        let left = u32::from(room).saturating_sub(total(&out)) as u16;
+        if out[i] > 0 {
+            out[i] = out[i].saturating_add(left).min(all[i]);
+        }
     }
     out
 }
@@ -188,6 +215,21 @@ mod tests {
         draw(&look, area, &mut buf, &view, |n| Line { cells: rows[n].iter().map(|c| Cell::plain(*c)).collect(), marked: n == 1 });
         let rows: Vec<String> = (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol().to_owned()).collect::<String>()).collect();
         rows.iter().map(|r| r.trim_end()).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_one_column_leaves_goes_to_those_that_were_cut_and_an_empty_one_has_no_room() {
+        let columns = [
+            Column::left("RUN", "run", 6, 1).name(),
+            Column::left("WHY", "why", 6, 2),
+            Column::left("SINCE", "since", 12, 3),
+            Column::left("NOTE", "note", 9, 4).if_any(),
+        ];
+        let wants = |field: &str| if field == "note" { 0 } else { 20 };
+        let view = |columns| View { columns, sort: None, len: 1, at: 0, first: 0, focused: true, wants: &wants };
+        assert_eq!(widths(&view(&columns), 70), [20, 20, 20, 0], "a column that holds nothing is not there");
+        assert_eq!(widths(&view(&columns), 24), [17, 6, 0, 0], "the last one goes, and the first gets what it leaves");
+        assert_eq!(widths(&view(&columns), 34), [14, 6, 12, 0]);
     }
 
     #[test]

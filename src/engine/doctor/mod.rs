@@ -62,6 +62,13 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Vec<rows::Row>, ApiError> {
     }
     out.extend(far.iter().map(doctor::far_end));
     out.extend(cobbler::ask(&site).await.iter().map(doctor::cobbler));
+    // What somebody must see to does not stand below fifty far ends that answer.
+    out.sort_by_key(|r| match r.state {
+        State::Fail => 0,
+        State::Warn => 1,
+        State::Unknown => 2,
+        State::Ok => 3,
+    });
     Ok(out.iter().map(flat).collect())
 }
 
