@@ -14,11 +14,8 @@ use crate::theme::{Look, Role};
 
 /// `noted`: a calendar or a change of the clocks has a word to say about one of the starts.
 fn due(noted: bool) -> Vec<Column> {
-    let mut out = vec![
-        Column::left("WHEN", "scheduled_for", 12, 0),
-        Column::right("IN", "", 7),
-        Column::left("PIPELINE", "pipeline", 14, 1).name(),
-    ];
+    let mut out =
+        vec![Column::left("WHEN", "scheduled_for", 12, 0), Column::right("IN", "", 7), Column::left("PIPELINE", "pipeline", 14, 1).name()];
     if noted {
         out.push(Column::left("NOTE", "calendar", 30, 2));
     }

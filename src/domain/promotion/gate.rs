@@ -35,16 +35,16 @@ pub const GATES: [Gate; 10] = [Gate::G1, Gate::G2, Gate::G3, Gate::G4, Gate::G5,
 impl Gate {
     pub const fn title(self) -> &'static str {
         match self {
-            Self::G1 => "mirrors coherent in every datacentre",
+            Self::G1 => "mirrors coherent, all DCs",
             Self::G2 => "age of the content",
             Self::G3 => "image canary streak",
-            Self::G4 => "rpm canary streak and inspector",
+            Self::G4 => "rpm canary and inspector",
             Self::G5 => "required formula cells",
             Self::G6 => "sandbox soak",
             Self::G7 => "signatures",
             Self::G8 => "vendor agents certified",
             Self::G9 => "window open, no freeze",
-            Self::G10 => "way back: snapshot and space",
+            Self::G10 => "way back: snapshot, space",
         }
     }
 
