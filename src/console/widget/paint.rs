@@ -66,10 +66,13 @@ pub fn split(text: &str, room: usize) -> (&str, &str) {
     (text, "")
 }
 
+/// Bytes of a name whose end is kept.
+const LONGEST_NAME: usize = 1_024;
+
 /// Cuts to `room` columns in the middle: what a name begins and ends with stays, `nightly-repo…#2`.
 pub fn middle(text: &str, room: usize, sign: &str) -> String {
-    let wide = width(text);
-    if wide <= room || room < 5 {
+    // What is longer than that is no name, and its end not worth a search.
+    if text.len() > LONGEST_NAME || width(text) <= room || room < 5 {
         return cut(text, room, sign);
     }
     let end = (room / 3).max(3);
