@@ -116,7 +116,7 @@ pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Fai
 
 fn help_for(shared: bool) -> &'static str {
     if shared {
-        "the site file names this engine, so none is started here: ask who runs it (systemctl status quarterdeck)"
+        "the site file names this engine, so none is started here: ask who runs it (systemctl status quarterdeck); its own account runs it by `quarterdeck engine run`"
     } else {
         "look at its log in STATE/logs; quarterdeck engine stop, or end its pid, and ask again"
     }

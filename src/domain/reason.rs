@@ -229,7 +229,8 @@ impl Reason {
     }
 }
 
-fn at(us: i64, zone: &TimeZone) -> String {
+/// An instant for people: `2026-11-26 08:30:41 CET`.
+pub fn at(us: i64, zone: &TimeZone) -> String {
     let Ok(t) = Timestamp::from_microsecond(us) else { return "?".to_owned() };
     t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
@@ -346,7 +347,7 @@ impl Reason {
             ),
             Self::Slow { limit_ms, since_us } => write!(
                 f,
-                "slow: at {} it passed {}, which nearly none of its good runs took (p95)",
+                "slow: at {} it passed {}; nearly all good runs of its pipeline took less",
                 at(*since_us),
                 duration::short(*limit_ms)
             ),
@@ -393,7 +394,7 @@ mod tests {
         let words = "waits for cobbler `alder`: a reposync is in flight since 1970-01-01 00:00:00 UTC, now at base9-latest; cobbler cannot cancel it";
         assert!(far.to_string().starts_with(words) && far.blocks() && far.kind() == "far-end", "{far}");
         let slow = Reason::Slow { limit_ms: 480_000, since_us: 0 };
-        assert_eq!(slow.to_string(), "slow: at 1970-01-01 00:00:00 UTC it passed 8m00s, which nearly none of its good runs took (p95)");
+        assert_eq!(slow.to_string(), "slow: at 1970-01-01 00:00:00 UTC it passed 8m00s; nearly all good runs of its pipeline took less");
         assert!(!slow.blocks());
         let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into() }.to_string();
         assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");

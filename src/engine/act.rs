@@ -355,7 +355,7 @@ async fn perform(
             Ok(done(Some(&run), if pass.waits { format!("{run} {held}") } else { format!("{run} is queued") }))
         }
         Subject::Missed(missed) => {
-            let time = super::rows::time(missed.occurrence.scheduled_us);
+            let time = engine.told(missed.occurrence.scheduled_us);
             // What two people must want waits for the second here too.
             let hold = match pass.waits {
                 true => {

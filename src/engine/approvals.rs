@@ -7,8 +7,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::guard::{self, Caller};
+use super::plan;
 use super::state::{Engine, from_store};
-use super::{plan, rows};
 use crate::api::ApiError;
 use crate::api::types::Do;
 use crate::base::{sanitise, suggest};
@@ -264,5 +264,5 @@ fn quoted(text: &str) -> String {
 
 /// When a request for a second person ends by itself.
 pub fn until(engine: &Engine) -> String {
-    rows::time(engine.now_us().saturating_add_unsigned(approval::HOLD.ms().saturating_mul(1_000)))
+    engine.told(engine.now_us().saturating_add_unsigned(approval::HOLD.ms().saturating_mul(1_000)))
 }

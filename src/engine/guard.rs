@@ -246,6 +246,10 @@ mod tests {
         assert!(!may(&roles("operator", "@ann"), "run") && !may(&roles("viewer", "ann"), "run"));
         assert!(may(&roles("admin", "ann"), "run") && may(&roles("admin", "ann"), "stop"));
         assert!(!may(&roles("operator", "ann"), "stop"));
+        let looks = roles("viewer", "ann");
+        let ask_for =
+            |id| decide(Ground { site: &looks, private: false }, &caller("ann"), &ask(id, "", None), || Ok(Level::L1)).unwrap_err();
+        assert!(!ask_for("approve").help.contains(AS_ASKED), "{:?}", ask_for("approve"));
         let unknown = Caller { known: false, ..caller("4242") };
         let site = roles("operator", "4242");
         assert!(decide(Ground { site: &site, private: false }, &unknown, &ask("run", "", None), || Ok(Level::L1)).is_err());

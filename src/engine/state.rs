@@ -150,6 +150,11 @@ impl Engine {
         self.watch.current().ok().and_then(|s| crate::base::zone::named(&s.time_zone)).unwrap_or(TimeZone::UTC)
     }
 
+    /// An instant for people, in the zone of the site.
+    pub fn told(&self, us: i64) -> String {
+        crate::domain::reason::at(us, &self.zone())
+    }
+
     /// Asks the engine to end in order.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);

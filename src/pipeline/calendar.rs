@@ -66,7 +66,9 @@ pub struct Closed {
 impl std::fmt::Display for Closed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let what = if self.freeze { "frozen by" } else { "outside of the windows of" };
-        write!(f, "{what} calendar {} of {}: {}", self.calendar, self.owner, self.reason)?;
+        // A calendar whose file cannot be read has an owner that nobody knows.
+        let of = if self.owner.is_empty() { String::new() } else { format!(" of {}", self.owner) };
+        write!(f, "{what} calendar {}{of}: {}", self.calendar, self.reason)?;
         match &self.until {
             Some(until) => write!(f, "; until {until}"),
             None => write!(f, "; it never opens again"),

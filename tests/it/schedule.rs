@@ -124,11 +124,14 @@ fn what_was_missed_is_shown_and_made_up_by_hand_once() {
     assert!(nobody.stderr.contains("did you mean `tick`?"), "the name first: {nobody:?}");
     assert!(make_up("scheduled_for=yesterday").expect(2).stdout.contains("no time in RFC 3339"));
     assert!(make_up("scheduled_for=2020-01-01T00:00:00Z").expect(2).stdout.contains("nothing due"));
-    make_up(&format!("scheduled_for={at}")).expect(0);
+    let told = make_up(&format!("scheduled_for={at}")).expect(0).stdout;
+    assert!(told.contains("it makes up the start of 20") && !told.contains(".000Z"), "in the site's own time: {told}");
     let row = rows(&home, "occurrences", "pipeline=tick").pop().unwrap();
     assert_eq!((&row["outcome"], &row["run"]), (&json!("late"), &json!("tick#1")));
     assert!(row["why"].as_str().unwrap().starts_with("made up by "), "{row}");
-    assert!(make_up(&format!("scheduled_for={at}")).expect(4).stdout.contains("was not missed"));
+    assert!(make_up(&format!("scheduled_for={at}")).expect(4).stdout.contains("was not missed at"));
+    let told = make_up(&format!("scheduled_for={at}")).expect(4).stdout;
+    assert!(told.contains("it ran late, as tick#1"), "{told}");
     assert_eq!(rows(&home, "runs", "").len(), 1);
     assert_eq!(rows(&home, "audit", "action=run-missed result=done").len(), 1);
 }

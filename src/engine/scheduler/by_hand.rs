@@ -42,8 +42,14 @@ pub fn find(engine: &Engine, pipeline: &str, with: &IndexMap<String, String>) ->
         ([one], _) => Ok((*one).clone()),
         ([], None) => Err(ApiError::bad(format!("`{pipeline}` had nothing due at {wanted}"), format!("look at: {list}"))),
         ([], Some(o)) => {
-            let run = o.run.as_ref().map(|r| format!(" as {r}")).unwrap_or_default();
-            Err(ApiError::refused(format!("`{pipeline}` was not missed at {wanted}: it is {}{run}", o.outcome), "nothing to make up"))
+            let run = o.run.as_ref().map(ToString::to_string).unwrap_or_else(|| "a run".to_owned());
+            let how = match o.outcome {
+                Outcome::Ran => format!("it ran as {run}"),
+                Outcome::Late => format!("it ran late, as {run}"),
+                Outcome::Coalesced => format!("{run} stands for it"),
+                Outcome::Skipped => "it was skipped".to_owned(),
+            };
+            Err(ApiError::refused(format!("`{pipeline}` was not missed at {wanted}: {how}"), "nothing to make up"))
         }
         (many, _) => {
             let names: Vec<&str> = many.iter().map(|o| o.trigger.as_str()).collect();

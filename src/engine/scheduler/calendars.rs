@@ -114,5 +114,11 @@ pub fn closed(all: &BTreeMap<String, Kept>, names: &[&str], at: jiff::Timestamp)
 }
 
 fn unknown(name: &str, why: &str) -> Closed {
-    Closed { calendar: name.to_owned(), owner: "?".into(), reason: why.to_owned(), freeze: true, until: Some("its file is mended".into()) }
+    Closed {
+        calendar: name.to_owned(),
+        owner: String::new(),
+        reason: why.to_owned(),
+        freeze: true,
+        until: Some("its file is mended".into()),
+    }
 }

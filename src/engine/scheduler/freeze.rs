@@ -42,7 +42,10 @@ pub fn raised(freeze: Option<&Closed>, pipeline: &str, level: Level, reason: &st
         (None, _) | (Some(_), Level::L0) => Ok(level),
         (Some(c), Level::L1) if reason.trim().is_empty() => Err(ApiError::refused(
             format!("`{pipeline}` is {c}"),
-            format!("wait, ask {}, or say why it cannot wait: --reason TEXT", c.owner),
+            match c.owner.as_str() {
+                "" => "mend its file (quarterdeck site check), or say why it cannot wait: --reason TEXT".to_owned(),
+                owner => format!("wait, ask {owner}, or say why it cannot wait: --reason TEXT"),
+            },
         )),
         (Some(_), Level::L1) => Ok(level),
         (Some(_), Level::L2 | Level::L3) => Ok(Level::L3),
@@ -66,6 +69,10 @@ mod tests {
         assert_eq!(of(Level::L0, ""), Ok(Level::L0));
         let e = of(Level::L1, " ").unwrap_err();
         assert!(e.message.contains("quarter-end of finance: the books; until Mon") && e.help.contains("--reason"), "{e:?}");
+        let broken =
+            Closed { owner: String::new(), reason: "it has no owner".into(), until: Some("its file is mended".into()), ..freeze.clone() };
+        let e = raised(Some(&broken), "p", Level::L1, "").unwrap_err();
+        assert!(e.message.contains("calendar quarter-end: it has no owner; until") && e.help.starts_with("mend its file"), "{e:?}");
         assert_eq!(of(Level::L1, "CVE"), Ok(Level::L1));
         assert_eq!(of(Level::L2, "CVE"), Ok(Level::L3));
         assert_eq!(raised(None, "p", Level::L2, ""), Ok(Level::L2));

@@ -41,6 +41,12 @@ fn from(used: &InputUse, file: &File, sink: &mut Sink<'_>) {
     if runs.contains(&name) {
         return;
     }
+    let inner = name.strip_prefix("${params.").and_then(|n| n.strip_suffix('}'));
+    if let Some(inner) = inner.filter(|n| runs.contains(n)) {
+        let help = format!("write the name alone: `from: {}`", show(inner));
+        sink.error(used.from.at, "input.from", format!("`from: {}` is a template, where a name is meant", show(name)), help);
+        return;
+    }
     let help = match suggest::nearest(name, runs.iter().copied().chain([TRIGGER])) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "add it to `parameters:` with `type: run`, or write `trigger`".to_owned(),
