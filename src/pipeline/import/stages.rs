@@ -1,7 +1,8 @@
 //! Stages, one after the other, beside each other, inside each other and in matrices; their agents, conditions and post sections.
 
+use super::axes::{MAX_EXCLUDES, axes, axis, exclude};
 use super::cond::{Cond, Conditions, flag, join};
-use super::convert::{Converter, Ctx, MAX_ITEMS, Place, as_call, name_of, seconds};
+use super::convert::{Converter, Ctx, Place, as_call, name_of, seconds};
 use super::out::{Action, Matrix, Stage, Step};
 use super::parse::{Call, Value};
 use super::post::merged;
@@ -10,9 +11,6 @@ use super::source::Bad;
 use super::steps::{Approval, Attrs, Segment};
 use crate::pipeline::diagnostic::show;
 use crate::pipeline::schema::{Ty, scalar};
-
-/// Combinations that `excludes` may write out.
-const MAX_EXCLUDES: usize = 1_000;
 
 /// A stage as it is read, before its steps are.
 #[derive(Default)]
@@ -561,47 +559,4 @@ fn stage_name(call: &Call) -> String {
 
 pub fn nothing() -> Step {
     Step { name: "nothing".into(), action: Action::Run { script: ":".into(), interpreter: None }, ..Step::default() }
-}
-
-fn axes(matrix: &Call) -> Vec<String> {
-    let axes = matrix.body().iter().filter_map(as_call).filter(|c| c.name == "axes");
-    axes.flat_map(|a| a.body()).filter_map(as_call).filter_map(axis).map(|(n, _)| n).collect()
-}
-
-/// Name and values, or those that it must not have.
-fn axis(c: &Call) -> Option<(String, Vec<String>)> {
-    let field = |n: &str| c.body().iter().filter_map(as_call).find(|f| f.name == n);
-    let name = field("name")?.args.first()?.value.literal()?.to_owned();
-    let values = field("values").or_else(|| field("notValues"))?;
-    let mut out: Vec<String> = Vec::new();
-    if values.args.iter().map(|a| a.value.items().len()).sum::<usize>() > MAX_ITEMS {
-        return None;
-    }
-    for v in values.args.iter().flat_map(|a| a.value.items()) {
-        let v = v.literal()?.to_owned();
-        if !out.contains(&v) {
-            out.push(v);
-        }
-    }
-    Some((name, out))
-}
-
-/// All combinations that an `exclude` leaves out.
-fn exclude(c: &Call, matrix: &Matrix) -> Option<Vec<Vec<(String, String)>>> {
-    let mut cells: Vec<Vec<(String, String)>> = vec![Vec::new()];
-    for s in c.body() {
-        let a = as_call(s).filter(|a| a.name == "axis")?;
-        let (name, listed) = axis(a)?;
-        let all = &matrix.axes.iter().find(|(n, _)| *n == name)?.1;
-        let not = a.body().iter().filter_map(as_call).any(|f| f.name == "notValues");
-        let values: Vec<&String> = all.iter().filter(|v| listed.contains(v) != not).collect();
-        if values.is_empty() || cells.len() * values.len() > MAX_EXCLUDES {
-            return None;
-        }
-        cells = cells
-            .iter()
-            .flat_map(|cell| values.iter().map(|v| cell.iter().cloned().chain([(name.clone(), (*v).clone())]).collect()))
-            .collect();
-    }
-    (!c.body().is_empty()).then_some(cells)
 }
