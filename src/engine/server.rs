@@ -103,7 +103,7 @@ fn shared_dir(dir: &Path, uid: u32) -> Result<(), (String, String)> {
     Ok(())
 }
 
-/// Answers whatever is asked with why it is not served.
+/// Answers whatever is asked with why it is not served; who asks nothing gets no answer.
 async fn turn_away(mut stream: UnixStream) -> std::io::Result<()> {
     let busy = ApiError::no_engine(
         format!("the engine has {CONNECTIONS} clients, and every one of them is being served"),
@@ -111,7 +111,9 @@ async fn turn_away(mut stream: UnixStream) -> std::io::Result<()> {
     );
     let body = serde_json::to_string(&ErrorBody { error: busy })?;
     let mut asked = [0; 1024];
-    stream.read(&mut asked).await?;
+    if stream.read(&mut asked).await? == 0 {
+        return Ok(());
+    }
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close",
         body.len()
