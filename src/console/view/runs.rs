@@ -17,11 +17,11 @@ use crate::theme::{Glyphs, Look, Role};
 pub const COLUMNS: &[Column] = &[
     Column::left("RUN", "run", 13, 2).name(),
     Column::left("", "verdict", 1, 0),
-    Column::left("STATE", "state", 8, 0),
+    Column::left("STATE", "state", 9, 0),
     Column::right("TIME", "duration_ms", 6),
     Column::left("WHEN", "started", 12, 0),
     Column::left("BY", "requested_by", 8, 0),
-    Column::left("DETAIL", "detail", 19, 3).if_any(),
+    Column::left("DETAIL", "detail", 18, 3).if_any(),
     Column::left("CHANGES", "changes", 10, 4).if_any(),
 ];
 

@@ -88,7 +88,7 @@ const HOLD: &str = "it::promotion::a_held_package_stays_as_it_is_served_and_what
 const LANE: &str =
     "it::promotion_lane::an_addition_is_served_beside_what_is_there_absorbed_by_the_next_promotion_and_taken_out_by_its_way_back";
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("force-finish", "it::runner::force::force_ends_as_lost_what_a_cancel_cannot_reach_and_says_before_what_to_do"),
+    ("force-finish", "it::contract::force_ends_as_lost_what_a_cancel_cannot_reach_and_says_before_what_to_do"),
     ("secret-set", "it::secrets::service::a_secret_is_set_used_and_rotated_in_the_secret_service"),
     ("promote", QUARTER),
     ("promote-approve", QUARTER),
