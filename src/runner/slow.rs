@@ -76,19 +76,14 @@ impl ActiveRun {
             return false;
         };
         let limit_ms = m.limit_ms.max(from.ms());
-        let over = lasted_us.checked_sub(limit_ms.saturating_add(m.paused_ms).saturating_mul(1_000));
         let left_us = limit_ms.saturating_add(m.paused_ms).saturating_mul(1_000).saturating_sub(lasted_us);
-        match over {
-            Some(_) => {
-                self.slow = Slow::Told { since_us: now.us, limit_ms };
-                ops.push(Op::Slow { run: self.id, at_us: now.us, limit_ms });
-                true
-            }
-            None => {
-                self.slow = Slow::At(now.boot_us.saturating_add(left_us));
-                false
-            }
+        if left_us > 0 {
+            self.slow = Slow::At(now.boot_us.saturating_add(left_us));
+            return false;
         }
+        self.slow = Slow::Told { since_us: now.us, limit_ms };
+        ops.push(Op::Slow { run: self.id, at_us: now.us, limit_ms });
+        true
     }
 
     pub(super) fn slow_reason(&self) -> Option<Reason> {

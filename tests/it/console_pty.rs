@@ -9,17 +9,6 @@ use rustix::process::Signal;
 
 use crate::support::{Home, Pty, alive, have_program, idle, kill, skip, until};
 
-/// A site with three runs, and its engine.
-fn home() -> Home {
-    let home = Home::new();
-    home.site("time_zone = \"UTC\"\n");
-    home.pipeline("one", "format: 1\nname: one\nstages:\n  - name: only\n    run: 'true'\n");
-    for _ in 0..3 {
-        home.qd(["run", "one", "--wait"]).expect(0);
-    }
-    home
-}
-
 /// The console, with the runs on its first screen.
 fn console(home: &Home, columns: u16, rows: u16) -> Pty {
     let pty = Pty::start(home.command::<&str>([]), columns, rows);
@@ -33,7 +22,7 @@ fn engine(home: &Home) -> i32 {
 
 #[test]
 fn it_opens_and_leaves_the_terminal_as_it_was() {
-    let home = home();
+    let home = Home::with_runs();
     let mut pty = console(&home, 80, 24);
     pty.keys("8");
     pty.shows("[8]JOBS");
@@ -69,7 +58,7 @@ fn where_nothing_is_configured_it_says_how_to_begin() {
 
 #[test]
 fn signals_and_a_panic_put_the_terminal_back() {
-    let home = home();
+    let home = Home::with_runs();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut pty = console(&home, 80, 24);
         pty.signal(signal);
@@ -87,7 +76,7 @@ fn signals_and_a_panic_put_the_terminal_back() {
 
 #[test]
 fn it_ends_with_its_terminal_and_runs_go_on() {
-    let home = home();
+    let home = Home::with_runs();
     home.pipeline("slow", "format: 1\nname: slow\nstages:\n  - name: only\n    run: while [ ! -e go ]; do sleep 0.05; done\n");
     for no_hup in [false, true] {
         let mut pty = Pty::start_with(home.command::<&str>([]), 80, 24, no_hup);
@@ -101,7 +90,7 @@ fn it_ends_with_its_terminal_and_runs_go_on() {
 
 #[test]
 fn stopped_and_let_go_on_it_draws_itself_again() {
-    let home = home();
+    let home = Home::with_runs();
     // A shell is there to take the terminal back, as in life; without job control nobody would let the stopped console go on.
     let mut shell = home.command::<&str>([]);
     let exe = shell.get_program().to_owned();
@@ -136,7 +125,7 @@ fn stopped_and_let_go_on_it_draws_itself_again() {
 
 #[test]
 fn an_engine_that_dies_is_said_and_the_next_one_found() {
-    let home = home();
+    let home = Home::with_runs();
     let pty = console(&home, 100, 30);
     pty.shows("one#3");
     kill(engine(&home));
@@ -151,7 +140,7 @@ fn an_engine_that_dies_is_said_and_the_next_one_found() {
 
 #[test]
 fn any_size_is_drawn_and_a_storm_of_them_ends_in_the_last() {
-    let home = home();
+    let home = Home::with_runs();
     let mut pty = console(&home, 80, 24);
     for (w, h) in (1..60u16).map(|i| (i * 7 % 130 + 1, i * 5 % 50 + 1)).chain([(1, 1), (2, 1), (1, 40), (300, 100)]) {
         pty.resize(w, h);
@@ -169,7 +158,7 @@ fn any_size_is_drawn_and_a_storm_of_them_ends_in_the_last() {
 
 #[test]
 fn pastes_and_answers_of_the_terminal_are_no_keys() {
-    let home = home();
+    let home = Home::with_runs();
     let mut pty = console(&home, 100, 24);
     pty.keys("\x1b[200~8:quit\rBy\x1b[201~");
     let text = pty.shows("a paste was dropped");
@@ -188,7 +177,7 @@ fn pastes_and_answers_of_the_terminal_are_no_keys() {
 
 #[test]
 fn a_terminal_is_asked_behind_the_first_frame_or_not_at_all() {
-    let home = home();
+    let home = Home::with_runs();
     const QUESTION: &str = "\u{1b}[?2026$p\u{1b}]11;?\u{1b}\\\u{1b}[c";
     let sent = |pty: &Pty| String::from_utf8_lossy(&pty.since(0)).into_owned();
     let mut pty = console(&home, 80, 24);
@@ -208,7 +197,7 @@ fn a_terminal_is_asked_behind_the_first_frame_or_not_at_all() {
 
 #[test]
 fn a_terminal_that_takes_nothing_holds_nothing_up() {
-    let home = home();
+    let home = Home::with_runs();
     let mut pty = console(&home, 120, 40);
     pty.stall(true);
     // Each of these draws a screen of its own; what was not sent is replaced, not queued.
@@ -233,7 +222,7 @@ fn a_terminal_that_takes_nothing_holds_nothing_up() {
 
 #[test]
 fn idle_it_sends_nothing_and_sleeps() {
-    let home = home();
+    let home = Home::with_runs();
     let pty = console(&home, 120, 40);
     pty.shows("one#3");
     pty.settled(Duration::from_millis(500));
@@ -248,7 +237,7 @@ fn idle_it_sends_nothing_and_sleeps() {
 
 #[test]
 fn a_move_and_a_page_cost_few_bytes() {
-    let home = home();
+    let home = Home::with_runs();
     for _ in 0..57 {
         home.qd(["run", "one"]).expect(0);
     }
@@ -274,7 +263,7 @@ fn a_move_and_a_page_cost_few_bytes() {
 
 #[test]
 fn a_copy_goes_to_the_clipboard_or_is_printed() {
-    let home = home();
+    let home = Home::with_runs();
     let pty = console(&home, 100, 24);
     pty.command("runs");
     pty.shows("one#3");
@@ -297,7 +286,7 @@ fn a_copy_goes_to_the_clipboard_or_is_printed() {
 
 #[test]
 fn a_saved_state_opens_without_an_engine() {
-    let home = home();
+    let home = Home::with_runs();
     let file = home.root().join("state.json");
     let name = file.to_str().unwrap();
     let said = home.json(&["save", name]);
@@ -328,7 +317,7 @@ fn a_saved_state_opens_without_an_engine() {
 
 #[test]
 fn a_frame_of_what_is_not_there_is_an_error() {
-    let home = home();
+    let home = Home::with_runs();
     home.qd(["screen", "run", "one#2"]).expect(0);
     home.qd(["screen", "log", "one#2"]).expect(0);
     for (what, target, told) in [
@@ -348,7 +337,7 @@ fn it_lives_through_a_detach_of_tmux() {
     if !have_program("tmux") {
         return skip("console_pty.tmux", "tmux is not installed");
     }
-    let home = home();
+    let home = Home::with_runs();
     let socket = home.root().join("tmux");
     let tmux = |args: &[&str]| {
         let mut shell = home.command::<&str>([]);

@@ -5,16 +5,6 @@ use std::time::Duration;
 
 use crate::support::{Home, Pty, have_program, skip, until};
 
-fn home() -> Home {
-    let home = Home::new();
-    home.site("time_zone = \"UTC\"\n");
-    home.pipeline("one", "format: 1\nname: one\nstages:\n  - name: only\n    run: 'true'\n");
-    for _ in 0..3 {
-        home.qd(["run", "one", "--wait"]).expect(0);
-    }
-    home
-}
-
 /// Another program with the small environment of the console's own.
 fn beside(home: &Home, program: &str) -> Command {
     let own = home.command::<&str>([]);
@@ -43,7 +33,7 @@ fn a_copy_lands_in_the_buffer_of_tmux() {
     if !have_program("tmux") {
         return skip("console_terms.tmux", "tmux is not installed");
     }
-    let home = home();
+    let home = Home::with_runs();
     let (socket, conf) = (home.root().join("tmux"), home.root().join("tmux.conf"));
     std::fs::write(&conf, "set -s set-clipboard on\n").unwrap();
     let tmux = |args: &[&str]| {
@@ -77,7 +67,7 @@ fn a_copy_goes_through_screen_in_pieces() {
     if !have_program("screen") {
         return skip("console_terms.screen", "screen is not installed");
     }
-    let home = home();
+    let home = Home::with_runs();
     let dir = home.root().join("screens");
     std::fs::create_dir(&dir).unwrap();
     std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -118,7 +108,7 @@ fn place(pty: &Pty, text: &str) -> (usize, usize) {
 
 #[test]
 fn the_mouse_selects_and_scrolls_while_it_is_wanted() {
-    let home = home();
+    let home = Home::with_runs();
     for _ in 0..27 {
         home.qd(["run", "one"]).expect(0);
     }

@@ -104,7 +104,8 @@ async fn both(address: &Address) -> Result<(Client, Lines), String> {
     Ok((client, lines))
 }
 
-async fn connect(address: &Address) -> Result<Client, String> {
+/// A connection of its own; else why there is none, in words.
+pub(super) async fn connect(address: &Address) -> Result<Client, String> {
     Client::connect(&address.socket, address.uid, address.shared).await.map_err(|e| match e {
         NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
         NoConnection::Refused(why) | NoConnection::Silent(why) => why,
@@ -130,18 +131,8 @@ async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Rec
             Effect::Do(request) => act(&mut client, request).await,
             Effect::Arm(wish) => arm(&mut client, wish).await,
             Effect::Disarm => disarm(&mut client).await,
-            Effect::Copy(_)
-            | Effect::Dump(_)
-            | Effect::Log(_)
-            | Effect::Page(_)
-            | Effect::Editor { .. }
-            | Effect::Theme(_)
-            | Effect::Site(_)
-            | Effect::Views
-            | Effect::Mouse(_)
-            | Effect::Suspend
-            | Effect::Redraw
-            | Effect::Quit => continue,
+            // For the terminal: `refusal` names them all, so that a new one is thought of.
+            _ => continue,
         };
         if tell.send(msg).await.is_err() {
             return None;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::link::Address;
+use super::link::{Address, connect};
 use super::place;
-use crate::api::client::{ANSWER, Client, NoConnection, Trouble, encode};
+use crate::api::client::{ANSWER, Client, Trouble, encode};
 use crate::api::log::{AttemptsDoc, Found, LogLine, LogPage};
 use crate::api::{ApiError, Code};
 use crate::console::log::order::{Ask, Got, HOLD_S, Lane, Order, Told, unhex};
@@ -59,13 +59,9 @@ impl Teller {
 
 async fn carry_out(address: Address, order: Order, to: mpsc::Sender<Msg>) {
     let teller = Teller { lane: order.lane, id: order.id, to };
-    let mut client = match Client::connect(&address.socket, address.uid, address.shared).await {
+    let mut client = match connect(&address).await {
         Ok(client) => client,
-        Err(e) => {
-            let why = match e {
-                NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
-                NoConnection::Refused(why) | NoConnection::Silent(why) => why,
-            };
+        Err(why) => {
             teller.tell(Got::Failed(ApiError::no_engine(why, "it is tried again when the engine is back"))).await;
             return;
         }

@@ -58,6 +58,17 @@ impl Home {
         home
     }
 
+    /// A site with three runs of a pipeline `one`, and its engine.
+    pub fn with_runs() -> Self {
+        let home = Self::new();
+        home.site("time_zone = \"UTC\"\n");
+        home.pipeline("one", "format: 1\nname: one\nstages:\n  - name: only\n    run: 'true'\n");
+        for _ in 0..3 {
+            home.qd(["run", "one", "--wait"]).expect(0);
+        }
+        home
+    }
+
     /// Everything of this test is below it.
     pub fn root(&self) -> &Path {
         self.dir.path()
