@@ -50,7 +50,7 @@ pub fn line(text: &str, colour: Colour) -> String {
     out
 }
 
-/// What [`line`] makes, without colours, of so many bytes of a text at most, for a text that may be very long and is cut anyway; true = there was
+/// What [`line()`] makes, without colours, of so many bytes of a text at most, for a text that may be very long and is cut anyway; true = there was
 /// more of it.
 pub fn beginning(text: &str, bytes: usize) -> (String, bool) {
     let state = last_state(text);
