@@ -11,8 +11,8 @@ use super::state::{Engine, from_store};
 use super::{catalog, cobbler_uses, promotion, trees};
 use crate::api::ApiError;
 use crate::api::repo::{RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
-use crate::config::Site;
 use crate::config::site::Repo;
+use crate::config::{Promotion, Site};
 use crate::domain::freshness::{Observed, Trouble};
 use crate::domain::run::Verdict;
 use crate::pipeline::File;
@@ -52,7 +52,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
     let writer = users.iter().find(|u| u.how.starts_with("writes")).map(|u| u.name.clone());
     let (syncs, usual_ms) = syncs(engine, writer.as_deref())?;
     let os = trees::os(&site, name);
-    let (mut used_by, mut unknown) = (used_by(&site, name, repo, users), Vec::new());
+    let (mut used_by, mut unknown) = (used_by(&site, name, repo, &os, users), Vec::new());
     installed_from(engine, &site, repo, &mut used_by, &mut unknown);
     unknown.extend(["hosts: no source (add [salt])".into(), "images: no source (add [koji])".into()]);
     let counts = |r: &rows::Row| {
@@ -64,7 +64,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         history: history(engine, name, repo)?,
         syncs,
         usual_ms,
-        snapshots: snapshots(&roots, name),
+        snapshots: snapshots(&roots, &|root| called(&site, name, repo, &os, root)),
         space: space(repo, &roots, &os),
         snapshots_by,
         used_by,
@@ -161,10 +161,25 @@ fn syncs(engine: &Engine, writer: Option<&str>) -> Result<(Vec<SyncDoc>, Option<
     Ok((runs.iter().take(SYNCS).map(doc).collect(), usual))
 }
 
-fn snapshots(roots: &[Root<'_>], name: &str) -> Vec<SnapshotDoc> {
+/// The name of a repository in what the site promotes of its OS: the one under which its `stable` lies behind the pointer, or its own.
+fn promoted_as<'a>(site: &Site, name: &'a str, repo: &'a Repo, table: &Promotion) -> Option<&'a str> {
+    let set = site.content.get(&table.set);
+    let held = |n: &str| set.is_some_and(|c| c.repos.iter().any(|r| r == n));
+    let mut end = repo.stable.trim_end_matches('/').rsplit('/');
+    let behind = end.next().filter(|last| end.next() == Some(table.pointer.as_str()) && held(last));
+    behind.or_else(|| held(name).then_some(name))
+}
+
+/// What the snapshots of a root call it.
+fn called<'a>(site: &Site, name: &'a str, repo: &'a Repo, os: &str, root: &Root<'_>) -> &'a str {
+    let table = root.promoted.filter(|(of, _)| *of == os).map(|(_, table)| table);
+    table.and_then(|t| promoted_as(site, name, repo, t)).unwrap_or(name)
+}
+
+fn snapshots<'a>(roots: &[Root<'_>], called: &dyn Fn(&Root<'_>) -> &'a str) -> Vec<SnapshotDoc> {
     let mut out = Vec::new();
     for root in roots {
-        let held = root.held();
+        let (held, name) = (root.held(), called(root));
         for s in held.snapshots.iter().filter(|s| s.repos.iter().any(|r| r.name == name)) {
             let doc = SnapshotDoc {
                 place: root.place.clone(),
@@ -258,15 +273,17 @@ fn systems(names: Option<&Vec<String>>) -> String {
     }
 }
 
-fn used_by(site: &Site, name: &str, repo: &Repo, pipelines: Vec<UseDoc>) -> Vec<UseDoc> {
+fn used_by(site: &Site, name: &str, repo: &Repo, os: &str, pipelines: Vec<UseDoc>) -> Vec<UseDoc> {
     let one = |kind: &str, name: &str, how: String| UseDoc { kind: kind.into(), name: name.into(), how };
     let mut out = Vec::new();
     for (set, content) in site.content.iter().filter(|(_, c)| c.repos.iter().any(|r| r == name)) {
         out.push(one("set", set, format!("with {}", content.repos.iter().filter(|r| *r != name).cloned().collect::<Vec<_>>().join(" "))));
-        for (os, table) in site.promotion.iter().filter(|(_, t)| t.set == *set) {
-            let dcs: Vec<&str> = table.dcs.iter().map(|d| d.name.as_str()).collect();
-            out.push(one("promotion", os, format!("is served as {} in {}", table.pointer, dcs.join(" "))));
-        }
+    }
+    for (major, table) in site.promotion.iter().filter(|(major, _)| *major == os) {
+        let Some(alias) = promoted_as(site, name, repo, table) else { continue };
+        let dcs: Vec<&str> = table.dcs.iter().map(|d| d.name.as_str()).collect();
+        let called = if alias == name { String::new() } else { format!(", called {alias} there") };
+        out.push(one("promotion", major, format!("is served as {} in {}{called}", table.pointer, dcs.join(" "))));
     }
     out.extend(pipelines);
     out.extend(repo.replicas.iter().map(|r| one("replica", &r.dc, format!("its hosts read {}", address::shown_text(&r.at)))));

@@ -105,6 +105,19 @@ fn a_demo_begins_with_five_promotions_that_are_over_and_anybody_verifies_their_e
         let led = std::fs::read_link(demo.state().join("replicas").join(dc).join("el9/stable")).unwrap();
         assert!(led.to_string_lossy().contains("20260407"), "{}", led.display());
     }
+    // A pair is called otherwise in what is promoted: its snapshots are found all the same, and whose they are.
+    let page = demo.qd(&["--json", "get", "mirrors", "base9"]).expect(0).json();
+    let kept: Vec<(&str, bool)> = page["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| (s["place"].as_str().unwrap(), s["pointers"].as_array().unwrap().contains(&"stable".into())))
+        .collect();
+    assert_eq!(kept.iter().filter(|(dc, stable)| *stable && ["alder", "birch", "cedar"].contains(dc)).count(), 3, "{page}");
+    let used = page["used_by"].as_array().unwrap();
+    assert!(used.iter().any(|u| u["kind"] == "promotion" && u["how"].as_str().unwrap().ends_with("called baseos there")), "{page}");
+    let other = demo.qd(&["--json", "get", "mirrors", "base10"]).expect(0).json();
+    assert_eq!(other["snapshots"], serde_json::json!([]), "what is not promoted has none");
     // Made once.
     let runs = demo.runs("").len();
     demo.down();

@@ -1,10 +1,14 @@
 //! A promotion whose engine and whose verifying step are killed at the same moment: nothing has moved, what was not proved is proved when it is
 //! resumed, and what was damaged meanwhile is found before a pointer moves.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::promotion::{Estate, WITHOUT};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::promotion::{DCS, Estate, WITHOUT};
 use crate::support::home::EXE;
 use crate::support::process::{alive, kill};
 use crate::support::{Foreground, until, until_some};
@@ -86,4 +90,57 @@ fn what_died_at_its_verify_may_be_rolled_back_instead() {
     e.until("ROLLED-BACK");
     assert_eq!(e.all_lead(), e.old);
     e.served();
+}
+
+#[test]
+fn a_halt_between_a_granted_check_and_its_switch_leaves_a_pointer_moved_and_recorded_or_neither() {
+    // The check is about to be granted; it is granted and the runner has not heard of it; the switch is claimed; its process is there. In the
+    // moment in which the engine goes on, the wish to halt is in its socket already.
+    for point in ["promotion.checked", "runner.decided", "runner.claimed:5", "runner.spawned:5"] {
+        let e = Estate::new(WITHOUT, "");
+        let id = e.approved();
+        e.qd(&["engine", "stop"]).expect(0);
+        let once = e.home.root().join("still");
+        let mut c = Command::new(EXE);
+        c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
+        c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_CRASH_SIGNAL", "STOP").env("QD_TEST_HOME", e.home.root());
+        let engine = Foreground::start(c);
+        until("the engine", || e.home.socket().exists());
+        e.start(&id).expect(0);
+        let name = point.split(':').next().unwrap();
+        let told = until_some(&format!("the engine at {point}"), || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));
+        assert_eq!(told.trim(), format!("{name} {}", engine.pid()), "it is the engine that stands still");
+        assert_eq!(e.all_lead(), e.old, "{point}: nothing has moved");
+        let mut wish = UnixStream::connect(e.home.socket()).unwrap();
+        let body = serde_json::json!({"action": "promote-halt", "target": id, "reason": "stop"}).to_string();
+        write!(wish, "POST /v1/do HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        kill_process(Pid::from_raw(engine.pid()).unwrap(), Signal::CONT).unwrap();
+        let mut answer = String::new();
+        wish.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("is HALTED"), "{point}: {answer}");
+        // What has begun is finished, and is taken in; nothing else moves.
+        let run = e.promotion()["run"].as_str().unwrap().to_owned();
+        until("the end of its run", || {
+            let rows = e.home.json(&["get", "runs", "--filter", &format!("run={run}")]);
+            rows["rows"][0]["state"] == "DONE" || !rows["rows"][0]["verdict"].is_null()
+        });
+        let row = until_some("what it did to be taken in", || {
+            let led = usize::from(e.leads("alder") != e.old[0]);
+            Some(e.promotion()).filter(|p| p["state"] == "HALTED" && p["switched"].as_u64() == Some(led as u64))
+        });
+        assert_eq!(e.all_lead()[1..], e.old[1..], "{point}: {row}");
+        e.served();
+        e.entries(&["promote-halt"]);
+        // Both ways out are there.
+        if point.ends_with('5') {
+            e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]).expect(0);
+            e.until("ROLLED-BACK");
+            assert_eq!(e.all_lead(), e.old, "{point}");
+        } else {
+            e.qd(&["do", "promote-resume", &id, "--reason", "go on", "--confirm", &id]).expect(0);
+            let row = e.until("IMAGING");
+            assert_eq!(e.all_lead(), vec![row["to"].as_str().unwrap().to_owned(); DCS.len()], "{point}");
+        }
+        e.served();
+    }
 }
