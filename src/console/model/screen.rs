@@ -111,6 +111,8 @@ pub struct Screen {
     pub lists: Vec<List>,
     /// The list that has the keys.
     pub focus: usize,
+    /// It has them because the first list has no rows.
+    pub lent: bool,
     /// The list has the whole width, and no detail.
     pub wide: bool,
     /// Rows that a page without lists is scrolled by.
@@ -221,7 +223,19 @@ impl Screen {
             Kind::Log(run, place) => Some(Box::new(LogScreen::new(run.clone(), place.clone()))),
             _ => None,
         };
-        Self { kind, lists, focus: 0, wide: false, scroll: 0, part: Part::All, side: Side::All, rest: Rest::default(), spot: None, log }
+        Self {
+            kind,
+            lists,
+            focus: 0,
+            lent: false,
+            wide: false,
+            scroll: 0,
+            part: Part::All,
+            side: Side::All,
+            rest: Rest::default(),
+            spot: None,
+            log,
+        }
     }
 
     pub fn home() -> Self {

@@ -128,6 +128,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "pane" => {
             let s = model.screen_mut();
             s.focus = if s.lists.is_empty() { 0 } else { (s.focus + 1) % s.lists.len() };
+            s.lent = false;
         }
         "next-tab" => lists::tab(model, true),
         "previous-tab" => lists::tab(model, false),

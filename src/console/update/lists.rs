@@ -37,7 +37,20 @@ pub fn settle(model: &mut Model) {
             break;
         }
     }
+    hand_over(model);
     beside::settle(model);
+}
+
+/// While nothing needs anybody, the newest runs have the keys of home: what stands beside the lists is what a key acts on. They go back when
+/// something does, unless somebody has moved about in the runs meanwhile.
+fn hand_over(model: &mut Model) {
+    let screen = model.screen_mut();
+    let (Kind::Home, [needs, runs]) = (&screen.kind, screen.lists.as_slice()) else { return };
+    match screen.focus {
+        0 if needs.len() == 0 && runs.len() > 0 => (screen.focus, screen.lent) = (1, true),
+        1 if screen.lent && needs.len() > 0 && runs.selected.is_none() => (screen.focus, screen.lent) = (0, false),
+        _ => {}
+    }
 }
 
 /// The index of each list of the screen.

@@ -26,7 +26,7 @@ fn at(s: i64) -> Timestamp {
 }
 
 fn status() -> Status {
-    let text = json!({"pid": 1, "version": "0", "socket": "", "started": "", "runs_running": 0, "state_dir": "", "private": true,
+    let text = json!({"pid": 1, "version": env!("CARGO_PKG_VERSION"), "socket": "", "started": "", "runs_running": 0, "state_dir": "", "private": true,
         "draining": false, "read_only": false, "epoch": 1, "revision": 1, "you": "ann"});
     serde_json::from_value(text).unwrap()
 }
@@ -56,7 +56,7 @@ pub(super) fn plan(level: Level, parameters: Vec<ParameterDoc>) -> PlanDoc {
     }
 }
 
-fn answer(m: &mut Model, question: Question, answer: Answer) -> Vec<Effect> {
+pub(super) fn answer(m: &mut Model, question: Question, answer: Answer) -> Vec<Effect> {
     update(m, Msg::Answer { question, result: Ok(answer) })
 }
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::tests::{armed, connected, done, key, now, plan, rows, run_doc, table, told, typed};
+use super::tests::{answer, armed, connected, done, key, now, plan, rows, run_doc, table, told, typed};
 use super::update;
 use crate::console::model::Model;
 use crate::console::model::screen::Kind;
@@ -19,6 +19,25 @@ fn command(m: &mut Model, line: &str) -> Vec<Effect> {
     key(m, ":");
     typed(m, line);
     key(m, "enter")
+}
+
+#[test]
+fn while_nothing_needs_anybody_the_keys_of_home_are_about_the_runs() {
+    let mut m = connected();
+    key(&mut m, "0");
+    assert_eq!((m.screen().kind.clone(), m.screen().focus), (Kind::Home, 1));
+    answer(&mut m, table("repos"), rows("repos", json!([{"repo": "base", "freshness": "partial", "light": "red"}])));
+    assert!(!m.needs.is_empty(), "a torn mirror needs somebody");
+    assert_eq!(m.screen().focus, 0, "nobody had moved: what needs somebody comes first");
+    answer(&mut m, table("repos"), rows("repos", json!([])));
+    key(&mut m, "j");
+    assert_eq!(super::lists::current(&m).as_deref(), Some("b#2"));
+    answer(&mut m, table("repos"), rows("repos", json!([{"repo": "base", "freshness": "partial", "light": "red"}])));
+    assert_eq!(super::lists::current(&m).as_deref(), Some("b#2"), "the cursor stays where somebody put it");
+    key(&mut m, "tab");
+    assert_eq!(m.screen().focus, 0);
+    key(&mut m, "tab");
+    assert_eq!(m.screen().focus, 1, "and the key that changes lists is obeyed");
 }
 
 #[test]
