@@ -40,9 +40,25 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("freshness", "a look at all pairs", "16 repositories with 3 replicas looked at with a sample of packages, nothing moved"),
     ("freshness", "requests", "the same: requests"),
     ("freshness", "bytes of bodies", "the same: bytes of bodies"),
+    ("console", "start to the first frame", "console: start to the first frame"),
+    ("console", "start to the frame with its data", "the same: to the frame with its data"),
+    ("console", "key to the first byte", "the same: key to the first byte"),
+    ("console", "bytes of a cursor move", "the same: bytes of a cursor move"),
+    ("console", "frame, 5000 rows", "the same: a frame with 5,000 runs"),
+    ("console", "frame, 50000 rows", "the same: a frame with 50,000 runs"),
+    ("console", "resident memory", "the same: memory"),
+    ("console", "idle for a minute: wake-ups", "console idle for a minute: wake-ups"),
+    ("console", "idle for a minute: bytes to the terminal", "the same: bytes to the terminal"),
+    ("console", "idle for a minute: processor time", "the same: processor time"),
+    ("console", "1 GB log: key to its last line", "log of 1 GB: key to its last line"),
+    ("console", "1 GB log: a rare line half way", "the same: a rare line half way"),
+    ("console", "1 GB log: memory that it adds", "the same: memory that it adds"),
     ("cli", "get runs", "`quarterdeck get runs`"),
     ("cli", "a process that does nothing", "a process that does nothing"),
 ];
+
+/// What the results call ourselves; what follows says in which way (`, packed`).
+const OURS: &str = "quarterdeck";
 
 struct Sample {
     subject: String,
@@ -53,52 +69,64 @@ struct Sample {
     date: String,
 }
 
-/// The whole block, markers included.
+/// The whole block, markers included: a row for each metric, ours first and what ran beside it behind.
 pub fn block(results: &Path) -> String {
-    let mut out = format!("{OPEN}\n| what | who | median (least to most) | samples | load |\n|---|---|---|---|---|\n");
+    let mut out = format!("{OPEN}\n| what | quarterdeck | beside it | load |\n|---|---|---|---|\n");
     let mut dates = BTreeMap::new();
     for (file, metric, title) in SHOWN {
         let samples = read(&results.join(format!("{file}.tsv")), metric);
+        let Some(last) = samples.last() else { continue };
+        dates.insert(*file, last.date.clone());
         let mut subjects: Vec<&str> = Vec::new();
         for s in &samples {
-            dates.insert(*file, s.date.clone());
             if !subjects.contains(&s.subject.as_str()) {
                 subjects.push(&s.subject);
             }
         }
-        for subject in subjects {
-            let of: Vec<&Sample> = samples.iter().filter(|s| s.subject == subject).collect();
-            let mut values: Vec<f64> = of.iter().map(|s| s.value).collect();
-            values.sort_by(f64::total_cmp);
-            let mid = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
-            let (least, most) = (values[0], values[values.len() - 1]);
-            let loads = of.iter().map(|s| s.load).fold((f64::MAX, 0.0f64), |(a, b), l| (a.min(l), b.max(l)));
-            let who = if of[0].version.is_empty() || of[0].version.contains(subject) {
-                if of[0].version.is_empty() { subject.to_owned() } else { of[0].version.clone() }
-            } else {
-                format!("{subject} {}", of[0].version)
-            };
-            out.push_str(&format!(
-                "| {title} | {who} | {} {} ({} to {}) | {} | {:.1} to {:.1} |\n",
-                number(mid),
-                of[0].unit,
-                number(least),
-                number(most),
-                of.len(),
-                loads.0,
-                loads.1
-            ));
-        }
+        let (ours, beside): (Vec<&str>, Vec<&str>) = subjects.iter().partition(|s| s.starts_with(OURS));
+        let ours: Vec<String> = ours
+            .iter()
+            .map(|s| {
+                let how = s[OURS.len()..].strip_prefix(", ").map(|how| format!(" {how}")).unwrap_or_default();
+                format!("{}{how}", spread(&samples, s))
+            })
+            .collect();
+        let beside: Vec<String> = beside
+            .iter()
+            .map(|s| {
+                let version = samples.iter().find(|x| x.subject == *s).map_or("", |x| x.version.as_str());
+                let who = if version.is_empty() || version.contains(s) { version.to_owned() } else { format!("{s} {version}") };
+                format!("{}: {}", if who.is_empty() { s } else { who.as_str() }, spread(&samples, s))
+            })
+            .collect();
+        let loads = samples.iter().map(|s| s.load).fold((f64::MAX, 0.0f64), |(a, b), l| (a.min(l), b.max(l)));
+        out.push_str(&format!("| {title} | {} | {} | {:.1} to {:.1} |\n", ours.join("; "), beside.join("; "), loads.0, loads.1));
     }
     let when: Vec<String> = dates.iter().map(|(file, date)| format!("{file} {date}")).collect();
-    out.push_str(&format!("\nMeasured: {}. Compare within one row group only: each was measured in one go.\n{CLOSE}", when.join(", ")));
+    out.push_str(&format!(
+        "\nMedian (least to most). Measured with quarterdeck {}: {}. Compare within one row only: each was measured in one go.\n{CLOSE}",
+        env!("CARGO_PKG_VERSION"),
+        when.join(", ")
+    ));
     out
+}
+
+/// The median of one subject with its unit, and how far the samples lie apart.
+fn spread(samples: &[Sample], subject: &str) -> String {
+    let of: Vec<&Sample> = samples.iter().filter(|s| s.subject == subject).collect();
+    let mut values: Vec<f64> = of.iter().map(|s| s.value).collect();
+    values.sort_by(f64::total_cmp);
+    let mid = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
+    let (least, most) = (values[0], values[values.len() - 1]);
+    let apart = if least == most { String::new() } else { format!(" ({} to {})", number(least), number(most)) };
+    format!("{} {}{apart}", number(mid), of[0].unit).trim_end().to_owned()
 }
 
 fn number(v: f64) -> String {
     match v {
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
+        0.0 => "0".to_owned(),
         v => format!("{v:.2}"),
     }
 }
