@@ -1,6 +1,7 @@
 //! Floor 1: the small vocabulary that every room shares; knows no room of ours.
 
 pub mod clock;
+pub mod count;
 pub mod crash;
 pub mod durable;
 pub mod duration;

@@ -15,7 +15,7 @@ use crate::api::client::encode;
 use crate::api::diff::{Counts, DiffDoc, PackageDoc, SideDoc, SourceDoc};
 use crate::api::diff_part::Part;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::{sanitise, size, sys};
+use crate::base::{count, sanitise, size, sys};
 use crate::engine::contents::{Places, compare};
 
 /// An engine that reads two sets over the network may take so long.
@@ -101,7 +101,7 @@ fn show(out: &Out, args: &Diff, doc: &DiffDoc) {
             let text = if more > 0 { format!("; {more} more: leave out --limit, or --offset {after}") } else { String::new() };
             out.line(out.paint(Tone::Dim, &format!("{}{text}", shown_of(page, shown))));
         }
-        Some(page) if (shown as u64) < page.total => out.line(format!("{} rows in all; none of them is on this page", page.total)),
+        Some(page) if (shown as u64) < page.total => out.line(format!("{} in all, and none on this page", count::s(page.total, "row"))),
         _ => {}
     }
 }
@@ -109,7 +109,7 @@ fn show(out: &Out, args: &Diff, doc: &DiffDoc) {
 fn side_line(name: &str, side: &SideDoc) -> String {
     let fp = side.fp.get(..12).unwrap_or(&side.fp);
     let what = sanitise::cell(&side.is);
-    format!("{name}  {what}  fp {fp}  {} packages  {}", side.packages, size::short(side.size_bytes))
+    format!("{name}  {what}  fp {fp}  {}  {}", count::s(side.packages, "package"), size::short(side.size_bytes))
 }
 
 fn count_line(what: &str, c: &Counts, fetch: Option<u64>) -> String {

@@ -14,7 +14,7 @@ use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::order::Page;
 use crate::api::types::{RawRows, Rows};
-use crate::base::{duration, sanitise};
+use crate::base::{count, duration, sanitise};
 use crate::domain::filter::cell;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
@@ -189,7 +189,11 @@ pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
                     let errors = if cell(r.get("errors").unwrap_or(&Value::Null)) == "0" {
                         view.text(r, "triggers")
                     } else {
-                        format!("{} error(s): quarterdeck pipeline lint {}", view.text(r, "errors"), view.text(r, "pipeline"))
+                        format!(
+                            "{}: quarterdeck pipeline lint {}",
+                            count::s(r.get("errors").and_then(serde_json::Value::as_u64).unwrap_or(0), "error"),
+                            view.text(r, "pipeline")
+                        )
                     };
                     vec![
                         view.text(r, "pipeline"),
@@ -309,7 +313,11 @@ fn empty(get: &Get, page: Option<Page>) -> String {
         return "--limit 0 shows no rows".to_owned();
     }
     if let Some(page) = page.filter(|p| p.total > 0) {
-        return format!("there are {} rows, and --offset leaves them all out", page.total);
+        return format!(
+            "there {} {}, and --offset leaves all out",
+            if page.total == 1 { "is" } else { "are" },
+            count::s(page.total, "row")
+        );
     }
     if !get.cut.filter.trim().is_empty() {
         return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.cut.filter));

@@ -15,6 +15,7 @@ use super::out::Out;
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};
+use crate::base::count;
 use crate::config::Site;
 use crate::console::log::{Got, Lane, Order, Told};
 use crate::console::model::Screen;
@@ -195,7 +196,11 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
         out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.len(), "size_bytes": bytes.len()}));
     } else {
         let size = crate::base::size::short(bytes.len() as u64);
-        out.advice(format!("{}: {} answers of the engine, {size}; open it: quarterdeck --from {0}", path.display(), saved.len()));
+        out.advice(format!(
+            "{}: {} of the engine, {size}; open it: quarterdeck --from {0}",
+            path.display(),
+            count::s(saved.len() as u64, "answer")
+        ));
     }
     Ok(())
 }

@@ -158,6 +158,12 @@ fn desk(ctx: &Ctx) -> Desk {
 
 fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, source: console::run::Source<'_>) -> Result<Left, Failure> {
     let env = |n: &str| std::env::var(n).ok();
+    if dumb(env("TERM").as_deref()) {
+        let why = "TERM is dumb: this terminal says that it can only print lines, and the console draws a screen";
+        let help =
+            "without a screen: quarterdeck get runs, quarterdeck screen home; where the terminal can more: TERM=xterm-256color quarterdeck";
+        return Err(ApiError::bad(why, help).into());
+    }
     let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
     let depth = Depth::of_environment(env);
     // What says that it is dark, or light, or has few colours, is believed; where nothing does, dark was assumed.
@@ -232,6 +238,11 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
             Failure::from(ApiError::bad(e.to_string(), help))
         })
     })
+}
+
+/// Whether a terminal says of itself that it can place no cursor.
+pub fn dumb(term: Option<&str>) -> bool {
+    term == Some("dumb")
 }
 
 /// Whether somebody has set anything up here: a site file, a pipeline, or an engine that answers.

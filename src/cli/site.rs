@@ -10,7 +10,7 @@ use super::Ctx;
 use super::args::Site as Command;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
-use crate::base::sanitise;
+use crate::base::{count, sanitise};
 use crate::config::{ConfigError, calendars, pipelines, problem, template, trust};
 use crate::engine::catalog;
 use crate::pipeline::render_with;
@@ -226,7 +226,13 @@ fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
         }
         if rows.is_empty() {
             let (repos, sets) = (site.repos.len(), site.content.len());
-            out.line(format!("{}: {}: {repos} repositories, {sets} content sets", out.paint(Tone::Good, "ok"), ctx.dirs.config.display()));
+            out.line(format!(
+                "{}: {}: {}, {}",
+                out.paint(Tone::Good, "ok"),
+                ctx.dirs.config.display(),
+                count::of(repos as u64, "repository", "repositories"),
+                count::s(sets as u64, "content set")
+            ));
         } else {
             out.line(problem::count(rows.len()));
         }

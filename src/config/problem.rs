@@ -42,7 +42,7 @@ fn floor(text: &str, mut at: usize) -> usize {
 
 /// `1 error`, `3 errors`.
 pub fn count(n: usize) -> String {
-    if n == 1 { "1 error".into() } else { format!("{n} errors") }
+    crate::base::count::s(n as u64, "error")
 }
 
 /// Draws problems with their source lines and carets, plain or in colour.

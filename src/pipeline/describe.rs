@@ -11,6 +11,7 @@ use super::diagnostic::{show, show_to};
 use super::model::{CatchUp, File, Trigger, TriggerKind, UpstreamOn};
 use super::plan::{Action, Approve, LockMode, OnConflict, Plan, PostWhen, Stage, StageKind, Step};
 use super::schedule;
+use crate::base::count;
 
 /// Cells listed by name; of more, only how many there are.
 const SHOWN_CELLS: usize = 12;
@@ -134,9 +135,9 @@ fn head(out: &mut String, plan: &Plan) {
     if !plan.description.is_empty() {
         let _ = writeln!(out, "  {}", show_to(&plan.description, 400));
     }
-    let _ = write!(out, "  danger {}, timeout {}, keeps {} runs", plan.danger, plan.timeout, plan.keep.runs);
+    let _ = write!(out, "  danger {}, timeout {}, keeps {}", plan.danger, plan.timeout, count::s(plan.keep.runs as u64, "run"));
     if let Some(d) = plan.keep.days {
-        let _ = write!(out, " and {d} days");
+        let _ = write!(out, " and {}", count::s(d as u64, "day"));
     }
     out.push('\n');
     if let Some(c) = &plan.concurrency {
@@ -199,7 +200,7 @@ fn stage_text(out: &mut String, index: usize, stage: &Stage, plan: &Plan) {
         if more > 0 {
             let _ = write!(text, " and {more} more");
         }
-        line(&format!("{} cells", keys.len()), text);
+        line(&count::s(keys.len() as u64, "cell"), text);
     }
     let locks = stage.locks.iter().map(|l| {
         let mode = if l.mode == LockMode::Shared { "shared" } else { "exclusive" };

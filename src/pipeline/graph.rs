@@ -7,6 +7,7 @@ use super::lint::needs;
 use super::matrix;
 use super::model::File;
 use super::plan::{Action, Plan, PostWhen, StageKind};
+use crate::base::count;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
@@ -51,7 +52,7 @@ pub fn of_file(file: &File) -> Graph {
     for (stage, needs) in file.stages.iter().zip(needs) {
         let mut notes = Vec::new();
         if let Some(cells) = stage.matrix.as_ref().and_then(|m| matrix::expand(m).ok()) {
-            notes.push(format!("{} cells", cells.len()));
+            notes.push(count::s(cells.len() as u64, "cell"));
         }
         if let Some(when) = stage.when.as_ref().and_then(|n| n.text()) {
             notes.push(format!("when {}", show(when)));
@@ -81,7 +82,7 @@ pub fn of_plan(plan: &Plan) -> Graph {
     for stage in plan.stages.iter().filter(|s| s.kind == StageKind::Work) {
         let mut notes = Vec::new();
         if stage.cells.iter().any(|c| !c.key.is_empty()) {
-            notes.push(format!("{} cells", stage.cells.len()));
+            notes.push(count::s(stage.cells.len() as u64, "cell"));
         }
         notes.extend(
             stage.when.as_ref().map(|w| if w == "false" { "never with these values".to_owned() } else { format!("when {}", show(w)) }),

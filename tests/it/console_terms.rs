@@ -163,3 +163,17 @@ fn the_mouse_selects_and_scrolls_while_it_is_wanted() {
     pty.restored();
     assert!(String::from_utf8_lossy(&pty.since(from)).contains("\u{1b}[?1006l\u{1b}[?1000l"));
 }
+
+/// A terminal that can only print lines gets words and no screen; nothing is started for it.
+#[test]
+fn a_dumb_terminal_is_told_what_to_do() {
+    let home = Home::with_runs();
+    let mut command = home.command::<&str>([]);
+    command.env("TERM", "dumb");
+    let mut pty = Pty::start(command, 100, 24);
+    assert_eq!(pty.wait().code(), Some(2), "{}", pty.text());
+    let text = pty.text();
+    assert!(text.contains("TERM is dumb") && text.contains("quarterdeck get runs") && text.contains("quarterdeck screen home"), "{text}");
+    let raw = pty.since(0);
+    assert!(!raw.contains(&0x1b), "no sequence reaches it: {:?}", String::from_utf8_lossy(&raw));
+}

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::api::client::{ANSWER, Client};
 use crate::api::types::{Done, Rows, Status};
 use crate::api::{ApiError, Code};
+use crate::base::count;
 use crate::cli::Ctx;
 use crate::cli::args::{Consent, Demo, DemoCommand};
 use crate::cli::connect::{self, Start};
@@ -80,7 +81,13 @@ fn advance(dir: &Path, out: &Out) -> Outcome {
         out.value(&done);
         return Ok(());
     }
-    out.line(format!("{} is published: {} packages, {} new, {} gone", done.compose, done.packages, done.new.len(), done.gone.len()));
+    out.line(format!(
+        "{} is published: {}, {} new, {} gone",
+        done.compose,
+        count::s(done.packages as u64, "package"),
+        done.new.len(),
+        done.gone.len()
+    ));
     for (sign, tone, list) in [("+", Tone::Good, &done.new), ("-", Tone::Bad, &done.gone)] {
         for nevra in list {
             out.line(format!("  {} {nevra}", out.paint(tone, sign)));
@@ -114,7 +121,8 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     let files: Vec<(String, &str)> = SHIPPED.iter().map(|(name, text)| (format!("{name}.yml"), *text)).collect();
     let pipelines: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
     let terminal = !out.json && !args.no_tui && std::io::IsTerminal::is_terminal(&std::io::stdout());
-    let console = terminal && std::io::IsTerminal::is_terminal(&std::io::stdin());
+    let screen = !crate::cli::screen::dumb(std::env::var("TERM").ok().as_deref());
+    let console = terminal && screen && std::io::IsTerminal::is_terminal(&std::io::stdin());
     if console {
         out.note(&format!("the demo estate is made ready in {}", dir.display()));
     }

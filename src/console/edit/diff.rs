@@ -63,7 +63,7 @@ pub fn between(old: &str, new: &str) -> Lines {
 /// `3 lines in, 1 out`.
 pub fn counts(lines: &Lines) -> String {
     let of = |s: Side| lines.iter().filter(|(side, _)| *side == s).count();
-    let word = |n: usize| if n == 1 { "1 line".to_owned() } else { format!("{n} lines") };
+    let word = |n: usize| crate::base::count::s(n as u64, "line");
     match (of(Side::New), of(Side::Old)) {
         (0, 0) => "nothing".to_owned(),
         (new, 0) => format!("{} in", word(new)),

@@ -15,21 +15,33 @@ pub fn label(text: &str) -> String {
     text.rsplit('-').next().unwrap_or(text).to_owned()
 }
 
-/// `rev ..5540`: the end of what its metadata calls itself; what is no long number stands as it is.
+/// What its metadata calls itself. Tools that write metadata use the second when they did: that is told as its day, which reads like a compose
+/// and is none (that has a dot); another long number is known by its end.
 pub fn revision(text: &str) -> String {
-    match text {
-        "" => String::new(),
-        t if t.len() > 8 && t.bytes().all(|b| b.is_ascii_digit()) => format!("rev ..{}", &t[t.len() - 4..]),
-        t => format!("rev {t}"),
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<i64>().ok().filter(|s| digits && (AGES.0..AGES.1).contains(s)).map(jiff::Timestamp::from_second) {
+        Some(Ok(at)) => at.strftime("%Y%m%d").to_string(),
+        _ if text.is_empty() => String::new(),
+        _ if digits && text.len() > 8 => format!("rev ..{}", &text[text.len() - 4..]),
+        _ => format!("rev {text}"),
+    }
+}
+
+/// Seconds that metadata may have been written in: from the year 2000 to 2100.
+const AGES: (i64, i64) = (946_684_800, 4_102_444_800);
+
+/// What it says of itself: its compose, else its revision; empty where it says neither.
+pub fn dated(row: &Row, compose: &str) -> String {
+    match label(&word::text(row, compose)) {
+        l if l.is_empty() => revision(&word::text(row, &compose.replace("compose", "revision"))),
+        l => l,
     }
 }
 
 /// What people call a content: its compose, else its revision, else the head of its fingerprint.
 pub fn name(row: &Row, compose: &str, fp: &str) -> String {
-    let stated = revision(&word::text(row, &compose.replace("compose", "revision")));
-    match (label(&word::text(row, compose)), word::short(&word::text(row, fp))) {
-        (l, _) if !l.is_empty() => l,
-        _ if !stated.is_empty() => stated,
+    match (dated(row, compose), word::text(row, fp)) {
+        (d, _) if !d.is_empty() => d,
         (_, f) if !f.is_empty() => f.chars().take(8).collect(),
         _ => "-".into(),
     }
@@ -193,5 +205,27 @@ pub fn package(model: &Model) -> Option<String> {
         (Kind::Diff(_), _) => Some(word::text(row, "source")),
         (Kind::Content, "holds") => Some(word::text(row, "package")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(value: serde_json::Value) -> Row {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_content_says_of_itself_has_one_form() {
+        let of = |compose: &str, revision: &str| {
+            let row = row(serde_json::json!({"compose": compose, "revision": revision, "fp": "4e000b4a2b446c"}));
+            (dated(&row, "compose"), name(&row, "compose", "fp"))
+        };
+        assert_eq!(of("CentOS-Stream-9-20260401.0", "1775012400").0, "20260401.0", "the compose comes first");
+        assert_eq!(of("", "1774926000").0, "20260331", "seconds are a day");
+        assert_eq!(of("", "17749260001234").0, "rev ..1234", "no second of these centuries");
+        assert_eq!((of("", "55").0.as_str(), of("", "r-55").0.as_str()), ("rev 55", "rev r-55"));
+        assert_eq!(of("", ""), (String::new(), "4e000b4a".to_owned()));
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::base::{duration, size};
+use crate::base::{count, duration, size};
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Link, Model};
@@ -94,7 +94,6 @@ fn quiet(model: &Model) -> Fact {
 /// `7 pipelines (5 never ran) and 18 repositories (2 not known)`: what was looked at, and of how much of it nothing is known; none where the
 /// site names nothing.
 pub fn looked_at(model: &Model) -> Option<String> {
-    let number = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let but = |n: usize, what: &str| if n > 0 { format!(" ({n} {what})") } else { String::new() };
     let (pipelines, repos) = (of(model, "pipelines"), of(model, "repos"));
     if pipelines.is_empty() && repos.is_empty() {
@@ -103,14 +102,14 @@ pub fn looked_at(model: &Model) -> Option<String> {
     let never = pipelines.iter().filter(|r| word::text(r, "last_run").is_empty()).count();
     let moved = pipelines.iter().filter(|r| word::text(r, "last_verdict") == "success" && word::is_moved(r)).count();
     let dark = repos.iter().filter(|r| word::text(r, "light").is_empty()).count();
-    let mut out = number(pipelines.len(), "pipeline", "pipelines");
+    let mut out = count::s(pipelines.len() as u64, "pipeline");
     out += &match (never, moved) {
         (n, 0) => but(n, "never ran"),
         (0, m) => but(m, "on other content since"),
         (n, m) => format!(" ({n} never ran, {m} on other content since)"),
     };
     if !repos.is_empty() {
-        out += &format!(" and {}{}", number(repos.len(), "repository", "repositories"), but(dark, "not known"));
+        out += &format!(" and {}{}", count::of(repos.len() as u64, "repository", "repositories"), but(dark, "not known"));
     }
     Some(out)
 }

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::page::order;
 use crate::action::{Action, Target};
+use crate::base::count;
 use crate::console::edit::{Ask, diff};
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
@@ -55,14 +56,14 @@ fn question(model: &Model) -> Result<Dialog, String> {
     match judged.errors() {
         0 => {}
         1 => return Err("it has an error: n goes there".into()),
-        n => return Err(format!("it has {n} errors: n goes to the next")),
+        n => return Err(format!("it has {}: n goes to the next", count::s(n as u64, "error"))),
     }
     let lines = page.difference();
     let path = page.path.display().to_string();
     let found = match judged.warnings() {
         0 => "nothing was found".to_owned(),
         1 => "one warning".to_owned(),
-        n => format!("{n} warnings"),
+        n => count::s(n as u64, "warning"),
     };
     let (name, text) = (page.name.clone(), page.text());
     let ask = Ask::Save { path: page.path.clone(), text, over: page.stamp.clone(), shape: page.shape };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::list::{self, Shape};
 use super::text::Text;
 use super::{changes, split, when, word};
-use crate::base::size;
+use crate::base::{count, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::update::{beside, content};
@@ -19,7 +19,7 @@ use crate::theme::{Look, Role};
 const VERSIONS: &[Column] = &[
     Column::left("SET", "set", 10, 2),
     Column::left("CONTENT", "", 8, 0),
-    Column::left("COMPOSE", "", 10, 0),
+    Column::left("DATED", "", 10, 0),
     Column::left("FIRST SEEN", "first_seen", 12, 0),
     Column::right("PKGS", "packages", 6),
     Column::left("STANDS", "stands", 20, 1),
@@ -134,10 +134,7 @@ fn standing(text: &str) -> Role {
 
 fn version(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let stands = word::text(row, "stands");
-    let label = match content::label(&word::text(row, "compose")) {
-        l if l.is_empty() => content::revision(&word::text(row, "revision")),
-        l => l,
-    };
+    let label = content::dated(row, "compose");
     let role = standing(&stands);
     let dim = if stands.is_empty() { Role::Dim } else { Role::Text };
     let shown = match stands.as_str() {
@@ -156,6 +153,11 @@ fn version(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     ]
 }
 
+/// How many packages a version holds, as far as it is known.
+fn packages(row: &Row) -> String {
+    row.get("packages").and_then(Value::as_u64).map_or_else(|| "packages unknown".to_owned(), |n| count::s(n, "package"))
+}
+
 fn about_version(model: &Model, row: &Row) -> Text {
     let mut out = Text::new();
     let name = content::name(row, "compose", "fp");
@@ -169,7 +171,7 @@ fn about_version(model: &Model, row: &Row) -> Text {
         None => out.put("SEEN", "only now, by this look: no run has read it, and no snapshot holds it", Role::Dim),
     }
     let bytes = row.get("size_bytes").and_then(Value::as_u64).map(size::short).unwrap_or_default();
-    out.put("HOLDS", format!("{} packages  {bytes}", list::or(row, "packages", "?")), Role::Text);
+    out.put("HOLDS", format!("{}  {bytes}", packages(row)), Role::Text);
     for (label, field) in [("STABLE", "stable"), ("CANDIDATE", "candidate"), ("LATEST", "latest")] {
         out.put(label, word::text(row, field).replace(' ', ", "), Role::Text);
     }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::base::size;
+use crate::base::{count, size};
 use crate::console::model::{Model, Stats};
 use crate::console::question::Answer;
 use crate::console::widget::paint;
@@ -31,7 +31,7 @@ fn lines(model: &Model, s: &Stats) -> Vec<(&'static str, String)> {
         ("frames", format!("{}  {} in {} writes", s.frames, size::short(s.bytes), s.writes)),
         ("pace", format!("{} ms  rtt {}", s.gap_ms, s.rtt_ms.map_or_else(|| "?".to_owned(), |r| format!("{r} ms")))),
         ("queues", format!("in {}  out {}  asked {}", s.inbox, s.orders, model.asked.len())),
-        ("held", format!("{} answers  {rows} rows", model.known.len())),
+        ("held", format!("{}  {}", count::s(model.known.len() as u64, "answer"), count::s(rows as u64, "row"))),
         ("log", size::short(log as u64)),
         ("revision", revision),
     ]

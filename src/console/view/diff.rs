@@ -8,6 +8,7 @@ use super::list::{self, Shape, Trust};
 use super::text::Text;
 use super::{beside, changes, word};
 use crate::api::diff::SourceDoc;
+use crate::base::count;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pair};
@@ -50,7 +51,7 @@ fn top(model: &Model, pair: &Pair) -> Text {
         (Some(d), trust) => {
             for (sign, side) in [("was", &d.a), ("is", &d.b)] {
                 let size = crate::base::size::short(side.size_bytes);
-                let text = format!("{}  fp {}  {} packages, {size}", side.is, word::short(&side.fp), side.packages);
+                let text = format!("{}  fp {}  {}, {size}", side.is, word::short(&side.fp), count::s(side.packages, "package"));
                 out.put(sign, text, Role::Dim);
             }
             if let Trust::Old(why) = trust {

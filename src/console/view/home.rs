@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Shape, Trust};
-use super::text::Text;
+use super::text::{LABEL, Text};
 use super::{beside, runs, split, third, when, word};
 use crate::base::size;
 use crate::console::model::Model;
@@ -40,10 +40,11 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let (left, detail) = beside(model, look, area, buf, 7);
     // A detail below the list would push everything else out.
     let (left, detail) = if detail.is_some_and(|d| d.y > left.y) { (area, None) } else { (left, detail) };
-    let strip = now(model);
     let room = left.height;
     // What goes on now stands beside the lists where there is something beside them.
     let between = strip_column.is_none() && detail.is_none();
+    // A line that is broken in two would push the last one out.
+    let strip = now(model, between.then_some((left.width, look.glyphs.ellipsis)));
     let most = if between { room.saturating_sub(2 * NOW).max(room / 3) } else { room / 2 };
     let wanted = (of_needs.len() as u16).saturating_add(2).clamp(3, most.max(3));
     let below = room.saturating_sub(wanted);
@@ -180,7 +181,9 @@ pub fn strip(weather: &str, glyphs: &Glyphs) -> String {
 }
 
 /// What runs, what is due, what was missed, engine and disk.
-fn now(model: &Model) -> Text {
+///
+/// `line`: the columns of a line and the sign of what is cut, where each has one line and no more.
+fn now(model: &Model, line: Option<(u16, &str)>) -> Text {
     let mut out = Text::new();
     out.title("NOW", "");
     let running: Vec<String> = rows(model, "runs")
@@ -191,13 +194,20 @@ fn now(model: &Model) -> Text {
         .collect();
     let known = |what| !matches!(list::trust(model, &Question::Rows { what, limit: PAGE }), Trust::Asking | Trust::None(_));
     let none = |what: &'static str, text: &str| if known(what) { text.to_owned() } else { "not known".to_owned() };
-    let some = |list: &[String], n: usize| {
+    let room = line.map_or(usize::MAX, |(width, _)| usize::from(width).saturating_sub(usize::from(LABEL)));
+    let first = |list: &[String], n: usize| {
         let more = if list.len() > n { format!("  and {} more", list.len() - n) } else { String::new() };
         format!("{}{more}", list.iter().take(n).cloned().collect::<Vec<_>>().join("   "))
     };
+    // As many as there is room for, one at least.
+    let some = |list: &[String], most: usize| {
+        let fits = (1..=most.min(list.len())).rev().map(|n| first(list, n)).find(|t| paint::width(t) <= room);
+        fits.unwrap_or_else(|| first(list, 1))
+    };
+    let one = |text: String| line.map_or_else(|| text.clone(), |(_, sign)| paint::cut(&text, room, sign).to_string());
     match running.is_empty() {
         true => out.put("RUNNING", none("runs", "nothing"), Role::Dim),
-        false => out.put("RUNNING", some(&running, 4), Role::Running),
+        false => out.put("RUNNING", one(some(&running, 4)), Role::Running),
     }
     let mut due: Vec<(jiff::Timestamp, String)> =
         rows(model, "schedule").iter().filter_map(|r| Some((when::instant(r, "next")?, word::text(r, "pipeline")))).collect();
@@ -205,7 +215,7 @@ fn now(model: &Model) -> Text {
     let due: Vec<String> = due.iter().map(|(t, p)| format!("{} {p} ({})", when::show(model, *t), when::relative(model.now, *t))).collect();
     match due.is_empty() {
         true => out.put("DUE", none("schedule", "nothing is due by the clock"), Role::Dim),
-        false => out.put("DUE", some(&due, 2), Role::Text),
+        false => out.put("DUE", one(some(&due, 2)), Role::Text),
     }
     let missed: Vec<String> = rows(model, "schedule")
         .iter()
@@ -214,14 +224,14 @@ fn now(model: &Model) -> Text {
         .collect();
     match missed.is_empty() {
         true => out.put("MISSED", none("schedule", "nothing: every clock started its run last time"), Role::Dim),
-        false => out.put("MISSED", some(&missed, 3), Role::Warn),
+        false => out.put("MISSED", one(some(&missed, 3)), Role::Warn),
     }
     if let Some(s) = model.status() {
         let up = s.started.parse::<jiff::Timestamp>().map(|t| when::relative(model.now, t)).unwrap_or_default();
         let role = if s.scheduler.starts_with("dead") || !s.site_error.is_empty() { Role::Bad } else { Role::Text };
-        out.put("ENGINE", format!("{} pid {}, started {up}, scheduler {}", s.version, s.pid, s.scheduler), role);
+        out.put("ENGINE", one(format!("{} pid {}, started {up}, scheduler {}", s.version, s.pid, s.scheduler)), role);
         if let Some(free) = s.free_bytes {
-            out.put("DISK", format!("{} free below {}", size::short(free), s.state_dir), Role::Text);
+            out.put("DISK", one(format!("{} free below {}", size::short(free), s.state_dir)), Role::Text);
         }
     } else {
         out.put("ENGINE", "not known", Role::Dim);

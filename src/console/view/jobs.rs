@@ -7,7 +7,7 @@ use super::home::strip;
 use super::list::{self, Shape};
 use super::text::Text;
 use super::{beside, split, third, when, word};
-use crate::base::duration;
+use crate::base::{count, duration};
 use crate::console::model::list::{List, Row};
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Model, Pane};
@@ -159,12 +159,17 @@ fn known(text: String) -> Cell {
     Cell::new(text, role)
 }
 
+/// `1 error`, of a number as the engine writes it.
+fn errors(n: &str) -> String {
+    count::s(n.parse().unwrap_or(0), "error")
+}
+
 fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     let (sign, role) = standing(row, &look.glyphs);
     let changes = match word::text(row, "errors").as_str() {
         "" | "0" if word::is_moved(row) => Cell::new(format!("since then {}", word::text(row, "moved")), Role::Unknown),
         "" | "0" => Cell::new(word::changes(row), Role::Dim),
-        n => Cell::new(format!("{n} errors in its file"), Role::Bad),
+        n => Cell::new(format!("{} in its file", errors(n)), Role::Bad),
     };
     vec![
         Cell::new(word::text(row, "pipeline"), Role::Strong),
@@ -186,7 +191,7 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     out.title(name.clone(), format!("{} {kind}", word::text(row, "danger")).trim().to_owned());
     let broken = !matches!(word::text(row, "errors").as_str(), "" | "0");
     if broken {
-        out.put("FILE", format!("{} errors: quarterdeck pipeline lint {name}", word::text(row, "errors")), Role::Bad);
+        out.put("FILE", format!("{}: quarterdeck pipeline lint {name}", errors(&word::text(row, "errors"))), Role::Bad);
     }
     let next = model
         .rows(&Question::Rows { what: "schedule", limit: PAGE })

@@ -91,7 +91,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Sh
                 (Some((_, view)), true) => (format!("no row is in view `{view}`: ] and [ change it"), Role::Warn),
                 _ => {
                     let all = model.total(&shape.pane).unwrap_or(rows.len() as u64);
-                    (format!("the filter hides all {all} rows, \\ clears it"), Role::Warn)
+                    (hidden(all), Role::Warn)
                 }
             },
         };
@@ -125,6 +125,14 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, shape: &Sh
         }
         Line { cells, marked: list.marks.contains(&id) }
     });
+}
+
+/// Why a list with rows shows none.
+fn hidden(all: u64) -> String {
+    match all {
+        1 => "the filter hides the one row, \\ clears it".to_owned(),
+        n => format!("the filter hides all {n} rows, \\ clears it"),
+    }
 }
 
 /// What was good when it was last heard of is not known to be good now.

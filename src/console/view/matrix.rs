@@ -4,14 +4,14 @@ use super::spots;
 use super::stages::Page;
 use super::text::rule;
 use crate::api::page::CellDoc;
-use crate::base::duration;
+use crate::base::{count, duration};
 use crate::console::model::grid::{Cell, Grid, NAME, column, label};
 use crate::console::widget::paint;
 use crate::theme::Role;
 
 pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
     let grid = Grid::of(cells, page.area.width);
-    let right = if grid.red > 0 { format!("{} of {} red", grid.red, grid.count) } else { format!("{} cells", grid.count) };
+    let right = if grid.red > 0 { format!("{} of {} red", grid.red, grid.count) } else { count::s(grid.count as u64, "cell") };
     rule(page.look, page.area, page.buf, page.y, &format!("MATRIX {stage}"), &right);
     page.y += 1;
     let sign = page.look.glyphs.ellipsis;

@@ -9,7 +9,7 @@ use super::mirrors::{age, drift, light};
 use super::text::Text;
 use super::{when, word};
 use crate::api::repo::{RepoDoc, SyncDoc};
-use crate::base::{duration, size};
+use crate::base::{count, duration, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
@@ -179,7 +179,7 @@ fn guards(model: &Model, row: &Row, doc: &RepoDoc, out: &mut Text) {
         false => (format!("shrink <{SHRINK}% ok  "), Role::Text),
     }];
     if broken > 0 {
-        spans.push((format!("{broken} packages missing or short  "), Role::Bad));
+        spans.push((format!("{} missing or short  ", count::s(broken, "package")), Role::Bad));
     }
     let room: Vec<(&str, u64)> = doc.space.iter().filter_map(|s| Some((s.place.as_str(), s.free_bytes?))).collect();
     match room.iter().min_by_key(|(_, free)| *free) {

@@ -160,7 +160,7 @@ fn cells(model: &Model, _look: &Look, row: &Row, arch: bool) -> Vec<Cell> {
         out.push(Cell::new(list::or(row, "arch", "?"), Role::Dim));
     }
     out.extend([
-        Cell::new(content::name(row, "compose", "fp"), plain),
+        Cell::new(served(row, "compose", "fp"), plain),
         Cell::new(age(model, row, "changed"), Role::Dim),
         Cell::new(if frozen { "frz".into() } else { word::text(row, "relation") }, role),
         Cell::new(format!("{sign}{shown}"), role),
@@ -171,9 +171,19 @@ fn cells(model: &Model, _look: &Look, row: &Row, arch: bool) -> Vec<Cell> {
     out
 }
 
+/// A content in a column of them, all in one form; `?` where it says nothing of itself (its fingerprint is in the detail), a dash where none is
+/// known.
+fn served(row: &Row, compose: &str, fp: &str) -> String {
+    match (content::dated(row, compose), word::text(row, fp).is_empty()) {
+        (d, _) if !d.is_empty() => d,
+        (_, false) => "?".to_owned(),
+        (_, true) => "-".to_owned(),
+    }
+}
+
 /// What is stable, as LATEST names it; a dash where nothing is served as that, `?` where it was not read.
 fn stable(row: &Row) -> String {
-    match (word::text(row, "stable").is_empty(), content::name(row, "stable_compose", "stable_fp")) {
+    match (word::text(row, "stable").is_empty(), served(row, "stable_compose", "stable_fp")) {
         (true, _) => "-".to_owned(),
         (false, name) if name == "-" => "?".to_owned(),
         (false, name) => name,

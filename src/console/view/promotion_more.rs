@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::text::Text;
 use super::{when, word};
+use crate::base::count;
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::update::promotions::{flag, objects, texts};
@@ -136,7 +137,7 @@ pub fn calendar(model: &Model, doc: &Row) -> Text {
     }
     if !any {
         let days = c.get("days").and_then(Value::as_u64).unwrap_or(0);
-        out.say(&format!("nothing changes within {days} days"), Role::Dim);
+        out.say(&format!("nothing changes within {}", count::s(days, "day")), Role::Dim);
     }
     out.put("zone", word::text(c, "zone"), Role::Dim);
     out
@@ -146,16 +147,17 @@ pub fn calendar(model: &Model, doc: &Row) -> Text {
 pub fn evidence(model: &Model, doc: &Row) -> Text {
     let mut out = Text::new();
     let id = word::text(doc, "promotion");
-    let count = |f: &str| doc.get(f).and_then(Value::as_array).map_or(0, Vec::len);
+    let held = |f: &str| doc.get(f).and_then(Value::as_array).map_or(0, |a| a.len() as u64);
     let runs = doc.get("runs").and_then(Value::as_object).map_or(0, |r| r.values().filter(|v| v.is_string()).count());
     out.title("EVIDENCE", "");
     let key = model.keys.keys_of(model.screen().scopes(), "evidence").map(|k| format!("{k} copies: ")).unwrap_or_default();
     out.hang(2, vec![(key, Role::Key), (format!("quarterdeck evidence {id}"), Role::Strong)]);
     let held = format!(
-        "{} plans, {} approvals, {} waivers, {runs} runs with the digests of their logs",
-        count("plans"),
-        count("approvals"),
-        count("waivers")
+        "{}, {}, {}, {} with the digests of their logs",
+        count::s(held("plans"), "plan"),
+        count::s(held("approvals"), "approval"),
+        count::s(held("waivers"), "waiver"),
+        count::s(runs as u64, "run")
     );
     out.hang(2, vec![(held, Role::Dim)]);
     out

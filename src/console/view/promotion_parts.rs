@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::text::Text;
 use super::{when, word};
 use crate::api::diff::SourceDoc;
-use crate::base::size;
+use crate::base::{count, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::question::Question;
@@ -302,7 +302,7 @@ pub fn datacentres(doc: &Row, old: bool) -> Text {
     let all = objects(doc, "moves").count();
     let sizes = objects(doc, "moves").find_map(|m| {
         let number = |f: &str| m.get(f).and_then(Value::as_u64);
-        Some(format!("  candidate {} packages, {}", number("packages")?, size::short(number("size_bytes")?)))
+        Some(format!("  candidate {}, {}", count::s(number("packages")?, "package"), size::short(number("size_bytes")?)))
     });
     out.title("DATACENTRES", format!("{} {done} of {all} switched{}", same(doc, "pointer"), sizes.unwrap_or_default()));
     for m in objects(doc, "moves") {

@@ -15,16 +15,20 @@ use crate::theme::{Look, Role};
 /// The columns; `whole` where there is room for the names of snapshots, else their days stand for them.
 fn columns(whole: bool) -> Vec<Column> {
     let snapshot = if whole { 21 } else { 9 };
-    vec![
-        Column::left("PROMOTION", "promotion", 13, 1).name(),
-        Column::left("OS", "os", 4, 0),
+    let mut out = vec![Column::left("PROMOTION", "promotion", 13, 1).name()];
+    // The name of a promotion ends with its OS.
+    if whole {
+        out.push(Column::left("OS", "os", 4, 0));
+    }
+    out.extend([
         Column::left("STATE", "state", 11, 0),
         Column::right("GATES", "", 5),
         Column::right("DCs", "", 4),
         Column::left("FROM", "", snapshot, 0),
         Column::left("TO", "", snapshot, 0),
         Column::left("WAITS FOR", "detail", 12, 2),
-    ]
+    ]);
+    out
 }
 
 /// From this width on snapshots are called by their whole names.
@@ -105,9 +109,9 @@ fn waits(row: &Row, state: &str) -> Cell {
         "DRAFT" => Cell::new("its soak: S", Role::Waiting),
         "GATED" if number("failed") > 0 => Cell::new(format!("{left} {}, {} red", gates(left), number("failed")), Role::Bad),
         "GATED" if left > 0 => Cell::new(format!("{left} {}", gates(left)), Role::Waiting),
-        "READY" if !missing.is_empty() => Cell::new(format!("{} to approve: A", missing.replace(' ', ", ")), Role::Waiting),
+        "READY" if !missing.is_empty() => Cell::new(format!("{}: A", missing.replace(' ', ", ")), Role::Waiting),
         "APPROVED" => Cell::new("its start: P", Role::Waiting),
-        "CLOSED" => Cell::new("nothing: closed", Role::Dim),
+        s if is_over(s) => Cell::new(format!("nothing: {}", s.to_lowercase().replace('-', " ")), Role::Dim),
         _ => Cell::new(word::text(row, "detail"), Role::Dim),
     }
 }
@@ -126,14 +130,17 @@ fn cells(row: &Row, whole: bool) -> Vec<Cell> {
         _ => Role::Bad,
     };
     let waits = waits(row, &state);
-    vec![
-        Cell::new(word::text(row, "promotion"), Role::Strong),
-        Cell::new(word::text(row, "os"), Role::Dim),
+    let mut out = vec![Cell::new(word::text(row, "promotion"), Role::Strong)];
+    if whole {
+        out.push(Cell::new(word::text(row, "os"), Role::Dim));
+    }
+    out.extend([
         Cell::new(state.clone(), role(&state)),
         Cell::new(format!("{passed}/{all}"), gates),
         Cell::new(format!("{}/{}", number("switched"), number("datacentres")), Role::Dim),
         Cell::plain(snapshot(row, "from", whole)),
         Cell::plain(snapshot(row, "to", whole)),
         waits,
-    ]
+    ]);
+    out
 }

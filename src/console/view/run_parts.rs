@@ -4,7 +4,7 @@ use super::text::Text;
 use super::{spots, when, word};
 use crate::api::page::{About, Input};
 use crate::api::types::RunDoc;
-use crate::base::size;
+use crate::base::{count, size};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::domain::run::RunRef;
@@ -153,7 +153,7 @@ fn artifacts(out: &mut Text, about: &About, run: &RunRef) {
     if about.artifact_count == 0 {
         return;
     }
-    out.title("ARTIFACTS", format!("{} files, {}", about.artifact_count, size::short(about.artifact_bytes)));
+    out.title("ARTIFACTS", format!("{}, {}", count::s(about.artifact_count, "file"), size::short(about.artifact_bytes)));
     for a in about.artifacts.iter().take(SHOWN) {
         let bytes = a.get("size_bytes").and_then(serde_json::Value::as_u64).map(size::short).unwrap_or_default();
         let sha = word::short(&word::text(a, "sha256"));

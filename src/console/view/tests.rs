@@ -354,6 +354,42 @@ fn a_broken_chain_stands_above_everything() {
     assert!(shown.lines().nth(1).unwrap().contains("AUDIT CHAIN BROKEN"), "{shown}");
 }
 
+/// With many things that need somebody, and starts that take more than one line, the last line of what goes on now is still there.
+#[test]
+fn home_keeps_its_disk_at_80x24() {
+    let mut model = filled(Kind::Home, (80, 24));
+    let q = Question::Rows { what: "schedule", limit: 500 };
+    let mut body = said(&q);
+    let first = body["rows"][0].clone();
+    body["rows"] = (0..12)
+        .map(|i| {
+            let mut row = first.clone();
+            row["pipeline"] = json!(format!("nightly-of-a-long-name-{i}"));
+            row
+        })
+        .collect();
+    tell(&mut model, &q, &body);
+    let shown = text(&model);
+    assert!(shown.contains("DISK") && shown.contains("and 11 more"), "{shown}");
+}
+
+/// What a promotion waits for is told whole where there are 80 columns.
+#[test]
+fn whom_a_promotion_waits_for_is_told_at_80_columns() {
+    let mut model = filled(Kind::Promotions, (80, 24));
+    let q = Question::Rows { what: "promotions", limit: 500 };
+    let mut body = said(&q);
+    for (state, missing) in [("READY", "ops security"), ("READY", "security")] {
+        (body["rows"][0]["state"], body["rows"][0]["missing"], body["rows"][0]["moved"]) = (json!(state), json!(missing), json!(""));
+        tell(&mut model, &q, &body);
+        let want = format!("{}: A", missing.replace(' ', ", "));
+        assert!(text(&model).contains(&want), "{}", text(&model));
+    }
+    body["rows"][0]["state"] = json!("ROLLED-BACK");
+    tell(&mut model, &q, &body);
+    assert!(text(&model).contains("nothing: rolled back"), "{}", text(&model));
+}
+
 #[test]
 fn widths_stay_while_a_list_is_scrolled() {
     let mut model = bare(Kind::Runs, (100, 12));

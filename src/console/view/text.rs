@@ -8,7 +8,7 @@ use crate::console::widget::paint;
 use crate::theme::{Look, Role};
 
 /// Columns of labels.
-const LABEL: u16 = 10;
+pub const LABEL: u16 = 10;
 /// Longer texts are cut before they are broken into lines: a page has no room for more.
 const LONGEST: usize = 4_000;
 

@@ -90,7 +90,7 @@ impl Judged {
 }
 
 fn counted(n: u64) -> String {
-    if n == 1 { "1 package".to_owned() } else { format!("{n} packages") }
+    crate::base::count::s(n, "package")
 }
 
 /// `1 package is`, `2 packages are`.

@@ -4,6 +4,7 @@
 //! and `(a if b)` is met where there is no `b`, since such a package installs (dnf calls it unresolved).
 
 use super::{repos, tell};
+use crate::base::count;
 use crate::domain::closure::{Finding, Findings, World};
 use crate::domain::content::{Collector, Reading};
 use crate::steps::report::Report;
@@ -64,7 +65,8 @@ fn conclude(report: &Report, world: &World, reading: &Reading, Findings { unmet,
             "sync the repository that provides them, or give it as `extra`",
         ));
     }
-    let mut detail = format!("closed: {} packages, {} different requirements", reading.packages, world.requirements());
+    let mut detail =
+        format!("closed: {}, {}", count::s(reading.packages, "package"), count::s(world.requirements() as u64, "different requirement"));
     if !unknown.is_empty() {
         detail.push_str(&format!("; {} unknown: {}", unknown.len(), list(unknown)));
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{repos, tell};
+use crate::base::count;
 use crate::domain::content::Collector;
 use crate::domain::report::Fact;
 use crate::steps::report::Report;
@@ -157,7 +158,7 @@ fn conclude(report: &Report, (checked, heads): (usize, usize), bad: &[(String, S
     report.output("unsigned", &bad.len().to_string());
     let metadata = if heads == 0 { String::new() } else { format!(" and {heads} repomd.xml") };
     let detail = match bad.first() {
-        None => format!("{checked} packages{metadata}, all signed by the keys that were given"),
+        None => format!("{}{metadata}, all signed by the keys that were given", count::s(checked as u64, "package")),
         Some((name, why)) => format!("{} of {checked} packages{metadata} without a good signature; {}: {why}", bad.len(), excerpt(name)),
     };
     if must && !bad.is_empty() {

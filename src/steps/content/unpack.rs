@@ -91,7 +91,12 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         ));
     }
     let count = |c: &AtomicU64| c.load(Ordering::Relaxed);
-    let mut detail = format!("{} packages unpacked: {} files, {}", items.len(), count(&counts.files), short(count(&counts.bytes)));
+    let mut detail = format!(
+        "{} unpacked: {}, {}",
+        crate::base::count::s(items.len() as u64, "package"),
+        crate::base::count::s(count(&counts.files), "file"),
+        short(count(&counts.bytes))
+    );
     for (n, words) in [
         (count(&counts.without_digest), "without a payload digest"),
         (count(&counts.unopened), "of a compression that cannot be opened here"),

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::crowd;
 use super::state::{self, REPOMD};
+use crate::base::count;
 use crate::base::size::short;
 use crate::domain::content::Collector;
 use crate::domain::mirror::{Look, Probe, Relation, Seen, State, judge};
@@ -140,10 +141,10 @@ fn conclude(mut seen: Seen, probe: Probe, findings: Vec<String>) -> Found {
         }
     }
     if seen.behind > 0 {
-        parts.push(format!("{} behind", if seen.behind == 1 { "1 package".into() } else { format!("{} packages", seen.behind) }));
+        parts.push(format!("{} behind", count::s(seen.behind, "package")));
     }
     if seen.fp.is_some() {
-        parts.push(format!("{} packages ({})", seen.packages, short(seen.bytes)));
+        parts.push(format!("{} ({})", count::s(seen.packages, "package"), short(seen.bytes)));
     }
     if matches!(seen.state, State::Unknown) && !probe.absent && seen.fp.is_some() {
         parts.push("whole, but compared with no upstream".into());

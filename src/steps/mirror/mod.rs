@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use super::{StepEnv, StepError, With};
-use crate::base::duration;
+use crate::base::{count, duration};
 use crate::domain::report::Fact;
 use crate::systems::repo::owner::{self, OwnerError};
 use crate::systems::repo::{Tree, TreeError};
@@ -100,16 +100,16 @@ fn tell(sync: &Sync, outcome: &Outcome, took: String) {
     if outcome.unchanged {
         report.detail("no-change");
         report.summary(&format!(
-            "{name}: no-change, {} packages ({}), md {}, {took}",
-            state.packages.len(),
+            "{name}: no-change, {} ({}), md {}, {took}",
+            count::s(state.packages.len() as u64, "package"),
             size(state.bytes()),
             &state.md[..12]
         ));
         return;
     }
     let change = format!(
-        "{} packages ({}): {} new, {} gone, {} downloaded ({})",
-        state.packages.len(),
+        "{} ({}): {} new, {} gone, {} downloaded ({})",
+        count::s(state.packages.len() as u64, "package"),
         size(state.bytes()),
         outcome.new,
         outcome.gone,

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::build::{self, Source};
 use super::guard;
 use super::root::{BUILDING, FORMAT, Manifest, Part, Root, SNAPSHOTS};
-use crate::base::{crash, size};
+use crate::base::{count, crash, size};
 use crate::domain::content::{Collector, Reading};
 use crate::domain::report::Fact;
 use crate::domain::snapshot::{name, plain};
@@ -254,7 +254,7 @@ fn tell(root: &Root, set: &str, id: &str, reading: &Reading, known: bool, report
     report.output("packages", &reading.packages.to_string());
     report.output("bytes", &reading.bytes.to_string());
     report.output("path", &root.tree.path().join(SNAPSHOTS).join(id).display().to_string());
-    let what = format!("{set}: {} packages ({})", reading.packages, size::short(reading.bytes));
+    let what = format!("{set}: {} ({})", count::s(reading.packages, "package"), size::short(reading.bytes));
     if known {
         report.detail("no-change");
         report.summary(&format!("snapshot {id} is there already and whole, {what}"));
