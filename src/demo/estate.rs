@@ -395,6 +395,7 @@ fn make_pairs(places: &Places, seed: u64) -> Result<(), Error> {
         return Ok(());
     }
     let index = read_index(places)?;
+    super::openpgp::write_keys(&places.own(), seed)?;
     pairs::make(seed, &index, &places.upstream_dir(), &places.replicas_dir(), &places.own().join("pool"), &mark)
 }
 

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod files;
 pub mod hostile;
 pub mod metadata;
+pub mod openpgp;
 pub mod pairs;
 pub mod past;
 pub mod people;

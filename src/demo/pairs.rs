@@ -10,6 +10,7 @@ use super::advisory;
 use super::catalogue::{self, Compose, Package, Repo};
 use super::files::{mkdir, put, put_if_changed};
 use super::metadata::{self, Entry};
+use super::openpgp::{self, Key, Signer};
 use super::promotion;
 use super::publish::{self, Index};
 use super::site::quoted;
@@ -110,6 +111,15 @@ impl Pair {
             }
     }
 
+    /// Whose key signs what its upstream publishes.
+    fn signer(&self) -> Signer {
+        match (self.label.is_empty(), self.name.starts_with("ops")) {
+            (false, _) => Signer::Stream,
+            (true, true) => Signer::Site,
+            (true, false) => Signer::Other,
+        }
+    }
+
     fn label(&self, number: u32) -> String {
         let day = catalogue::compose_id(number);
         let day = day.rsplit('-').next().unwrap_or_default();
@@ -152,6 +162,9 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
             // The packages of the compose before, and metadata of this one.
             Upstream::Pushing(n) => lay(pair, &composes, &pool, n, n - 1, &at)?,
             Upstream::Gone => mkdir(&at)?,
+        }
+        if let Upstream::At(n) | Upstream::Pushing(n) = pair.upstream {
+            sign(pair, seed, catalogue::compose_time(n), &at)?;
         }
         if let (Upstream::At(n) | Upstream::Pushing(n), false) = (pair.upstream, pair.label.is_empty()) {
             put(&at.join("COMPOSE_ID"), pair.label(n).as_bytes(), Some(catalogue::compose_time(n)))?;
@@ -223,13 +236,14 @@ pub fn follow(compose: &Compose, index: &Index, upstream: &Path, mark: &Path) ->
         let at = upstream.join(DIR).join(pair.name);
         let old = std::fs::read_to_string(at.join("repodata/repomd.xml")).unwrap_or_default();
         lay(pair, &composes, &pool, number, number, &at)?;
+        sign(pair, index.seed, compose.time, &at)?;
         if !pair.label.is_empty() {
             put_if_changed(&at.join("COMPOSE_ID"), pair.label(number).as_bytes(), compose.time)?;
         }
         let told = std::fs::read_to_string(at.join("repodata/repomd.xml")).unwrap_or_default();
         let packages: BTreeSet<String> = pair.packages(compose).into_iter().chain(pair.packages(&before)).map(Package::file_name).collect();
         sweep(&at.join("Packages"), |name| packages.contains(name))?;
-        sweep(&at.join("repodata"), |name| name == "repomd.xml" || old.contains(name) || told.contains(name))?;
+        sweep(&at.join("repodata"), |name| name.starts_with("repomd.xml") || old.contains(name) || told.contains(name))?;
     }
     put(mark, done.as_bytes(), None)
 }
@@ -316,6 +330,13 @@ fn lay(pair: &Pair, composes: &BTreeMap<u32, Compose>, pool: &Pool, metadata: u3
     put(&dir.join("repodata/repomd.xml"), &repodata.repomd, Some(told.time))
 }
 
+/// Signs what an upstream has published. What datacentres serve has no signature: syncs bring none.
+fn sign(pair: &Pair, seed: u64, at: i64, dir: &Path) -> Result<(), Error> {
+    let file = dir.join("repodata/repomd.xml");
+    let repomd = std::fs::read(&file).map_err(Error::io("reading", &file))?;
+    put(&dir.join("repodata/repomd.xml.asc"), Key::of(seed, pair.signer())?.sign(&repomd, at).as_bytes(), Some(at))
+}
+
 /// What a sync that was ended leaves: complete files by checksum, one that is cut off, and the served repository as it was.
 fn half_way(pair: &Pair, composes: &BTreeMap<u32, Compose>, pool: &Pool, has: u32, dir: &Path) -> Result<(), Error> {
     let (Some(old), Some(new)) = (composes.get(&has), composes.get(&(has + 1))) else { return Ok(()) };
@@ -345,9 +366,11 @@ fn link(from: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Their tables of the site file.
-pub fn site(url: &str, replicas: &[(&str, String)], root: &Path) -> String {
-    let mut out = String::from("\n# Pairs of latest and stable, as three datacentres serve them.\n");
+/// Their tables of the site file. `own`: the demo's own directory.
+pub fn site(url: &str, replicas: &[(&str, String)], root: &Path, own: &Path) -> String {
+    let mut out = String::from(
+        "\n# Pairs of latest and stable, as three datacentres serve them. Without `keys` who signed an upstream's metadata is only read, not verified.\n",
+    );
     for pair in &ALL {
         let served = replicas.iter().zip(pair.serve).filter(|(_, n)| *n > 0);
         let list: Vec<String> = served.map(|((dc, at), _)| quoted(&format!("{dc}={at}/{}/", pair.name))).collect();
@@ -359,6 +382,9 @@ pub fn site(url: &str, replicas: &[(&str, String)], root: &Path) -> String {
             list.join(", "),
             quoted(&stable_dir(root, pair).to_string_lossy())
         ));
+        if pair.signer() != Signer::Other && pair.eol.is_empty() {
+            out.push_str(&format!("keys = [{}]\n", quoted(&openpgp::public_key(own, pair.signer()).to_string_lossy())));
+        }
         if !pair.eol.is_empty() {
             out.push_str(&format!("eol = {}\n", pair.eol));
         }
@@ -420,7 +446,7 @@ mod tests {
     #[test]
     fn the_site_file_names_them_all() {
         let replicas = DATACENTRES.map(|dc| (dc, format!("http://127.0.0.1:1/{dc}")));
-        let text = site("http://127.0.0.1:4000", &replicas, Path::new("/x \"y\""));
+        let text = site("http://127.0.0.1:4000", &replicas, Path::new("/x \"y\""), Path::new("/own"));
         let parsed: toml::Table = text.parse().unwrap();
         assert_eq!(parsed["repos"].as_table().unwrap().len(), 16);
         assert_eq!(parsed["repos"]["base9-arm"]["replicas"].as_array().unwrap().len(), 1);

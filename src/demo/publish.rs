@@ -12,6 +12,7 @@ use super::advisory;
 use super::catalogue::{self, Compose, Package, Repo};
 use super::files::{mkdir, put, put_if_changed};
 use super::metadata::{self, Entry};
+use super::openpgp::{Key, Signer};
 use super::{Error, rpms};
 
 /// Which part of the tree holds the composes.
@@ -75,6 +76,7 @@ pub fn publish(
         index.number = compose.number;
     }
     save(index)?;
+    let key = Key::of(index.seed, Signer::Stream)?;
     let mut removed = 0;
     for repo in Repo::ALL {
         let dir = repo_dir(root, repo);
@@ -91,7 +93,8 @@ pub fn publish(
         put_if_changed(&dir.join(".treeinfo"), treeinfo(repo, compose).as_bytes(), compose.time)?;
         // From here on readers see the new compose. Every file that it names is in its place.
         put_if_changed(&dir.join("repodata/repomd.xml"), &repodata.repomd, compose.time)?;
-        present.insert("repodata/repomd.xml".to_owned());
+        put_if_changed(&dir.join("repodata/repomd.xml.asc"), key.sign(&repodata.repomd, compose.time).as_bytes(), compose.time)?;
+        present.extend(["repodata/repomd.xml".to_owned(), "repodata/repomd.xml.asc".to_owned()]);
         let none = BTreeSet::new();
         removed += sweep(&dir, &present, index.before.get(repo.dir()).unwrap_or(&none))?;
         index.present.insert(repo.dir().to_owned(), present);
@@ -219,7 +222,7 @@ mod tests {
                     if n == 1 { BTreeSet::new() } else { compose(1, n - 1).of(repo).iter().map(|p| p.file_name()).collect() };
                 assert_eq!(there, now.union(&before).cloned().collect(), "{repo:?} compose {n}");
                 let repodata = names(&repo_dir(dir.path(), repo).join("repodata"));
-                for f in repodata.iter().filter(|f| *f != "repomd.xml") {
+                for f in repodata.iter().filter(|f| !f.starts_with("repomd.xml")) {
                     let bytes = std::fs::read(repo_dir(dir.path(), repo).join("repodata").join(f)).unwrap();
                     assert!(f.starts_with(&sha256(&bytes)));
                 }

@@ -25,7 +25,7 @@ pub fn write(places: &Places, url: &str, owner: &str, replicas: &[(&str, String)
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let key = promotion::key(&places.own())?;
-            let pairs = pairs::site(url, replicas, &places.replicas_dir());
+            let pairs = pairs::site(url, replicas, &places.replicas_dir(), &places.own());
             let roles = people::site(owner);
             save(
                 &path,
@@ -175,8 +175,11 @@ mod tests {
     #[test]
     fn the_addresses_of_the_datacentres_are_corrected() {
         let at = |port: u16| pairs::DATACENTRES.map(|dc| (dc, format!("http://127.0.0.1:{port}")));
-        let text = pairs::site("http://127.0.0.1:4000", &at(1), Path::new("/x"));
-        assert_eq!(with_replicas(&text, &at(65_000)), pairs::site("http://127.0.0.1:4000", &at(65_000), Path::new("/x")));
+        let text = pairs::site("http://127.0.0.1:4000", &at(1), Path::new("/x"), Path::new("/own"));
+        assert_eq!(
+            with_replicas(&text, &at(65_000)),
+            pairs::site("http://127.0.0.1:4000", &at(65_000), Path::new("/x"), Path::new("/own"))
+        );
         assert!(with_address(&text, "http://127.0.0.1:9").contains("http://127.0.0.1:9/pairs/base9/"));
     }
 

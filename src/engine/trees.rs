@@ -71,6 +71,8 @@ pub const REPOS: &[&str] = &[
     "frozen_until",
     "revision",
     "stable_revision",
+    "upstream_key",
+    "upstream_signed",
 ];
 pub const MIRRORS: &[&str] = &[
     "repo",
@@ -105,6 +107,8 @@ pub const MIRRORS: &[&str] = &[
     "run",
     "verified",
     "revision",
+    "key",
+    "signed",
 ];
 
 /// Facts that are looked at: the newest of each tree is among them unless it is older than so many looks.

@@ -9,6 +9,7 @@ pub mod http;
 pub mod location;
 pub mod metalink;
 pub mod modules;
+pub mod openpgp;
 pub mod other;
 pub mod primary;
 pub mod relocate;

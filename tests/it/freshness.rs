@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use quarterdeck::demo::catalogue::{Repo, compose};
 use quarterdeck::demo::faults::{Fault, Match};
+use quarterdeck::demo::openpgp::{self, Key, Signer};
 use quarterdeck::demo::publish::{self, Index, repo_dir, repo_path};
 use quarterdeck::demo::upstream::{Options, Upstream};
 use serde_json::Value;
 
 use crate::support::home::Home;
-use crate::support::{until, until_some};
+use crate::support::{have_program, skip, until, until_some};
 
 /// One upstream and three datacentres, each a server of its own.
 struct Estate {
@@ -301,4 +302,58 @@ fn a_place_whose_server_is_silent_is_told_by_its_own_address() {
     let why = home.qd(["why", "base9"]).expect(0).stdout;
     let alder = why.lines().find(|l| l.contains("alder is unreachable")).unwrap_or_else(|| panic!("{why}"));
     assert!(alder.contains(&format!("{dead}/al/")), "{why}");
+}
+
+#[test]
+fn who_signed_upstream_is_shown_and_another_key_is_seen_and_only_keys_of_the_site_are_believed() {
+    let test = "who_signed_upstream_is_shown_and_another_key_is_seen_and_only_keys_of_the_site_are_believed";
+    let mut estate = Estate::new();
+    let home = Home::new();
+    home.site(&estate.site(""));
+    let asc = estate.repo("upstream").join("repodata/repomd.xml.asc");
+    let sign = |by: Signer, what: &[u8]| std::fs::write(&asc, Key::of(1, by).unwrap().sign(what, 1_700_000_000)).unwrap();
+    let repomd = || std::fs::read(asc.with_extension("")).unwrap();
+    let seen = |freshness: &str, signed: &str| {
+        until_some(&format!("{freshness}, {signed}"), || {
+            home.qd(["why", "base9"]).expect(0);
+            let row = place(&home, "upstream");
+            (row["freshness"] == freshness && row["signed"] == signed).then_some(row)
+        })
+    };
+    // Without keys of the site the signature is read, and not believed.
+    let first = seen("fresh", "stated")["key"].as_str().unwrap().to_owned();
+    assert_eq!(first.len(), 16, "{first}");
+    estate.advance(2);
+    sign(Signer::Other, &repomd());
+    DCS.iter().for_each(|dc| estate.sync(dc));
+    let row = seen("new-key", "stated");
+    assert!(row["light"] == "amber" && row["state"] == "in-sync" && row["why"].as_str().unwrap().contains(&first), "{row}");
+    let why = home.qd(["why", "base9"]).expect(0).stdout;
+    assert!(why.contains(&format!("was by {first} before")) && why.contains("[repos.base9] keys"), "{why}");
+    let drawn = home.qd(["screen", "mirrors", "--size", "140x40"]).expect(0).stdout;
+    assert!(drawn.contains("NEW-KEY") && drawn.contains("not verified"), "{drawn}");
+    // With keys it is verified, or it is not good.
+    openpgp::write_keys(estate.dir.path(), 1).unwrap();
+    let key = openpgp::public_key(estate.dir.path(), Signer::Stream);
+    home.site(&estate.site(&format!("keys = [\"{}\"]\n", key.display())));
+    if !have_program("gpgv") {
+        let row = seen("new-key", "unverified");
+        assert_ne!(row["light"], "good", "{row}");
+        return skip(test, "no gpgv: nothing verifies a signature");
+    }
+    let row = seen("other-key", "other-key");
+    assert!(row["light"] == "red" && row["why"].as_str().unwrap().contains("no key of the site"), "{row}");
+    sign(Signer::Stream, b"something else");
+    let row = seen("incoherent", "bad");
+    assert_eq!(row["light"], "amber", "it may be a push: {row}");
+    std::fs::write(&asc, "<html>proxy</html>").unwrap();
+    seen("unsigned", "unreadable");
+    std::fs::remove_file(&asc).unwrap();
+    seen("unsigned", "unsigned");
+    sign(Signer::Stream, &repomd());
+    let row = seen("fresh", "ok");
+    assert!(row["key"].as_str().unwrap().ends_with(&first) && row["light"] == "good", "{row}");
+    let drawn = home.qd(["screen", "mirrors", "--size", "140x40"]).expect(0).stdout;
+    assert!(drawn.replace(['\n', ' '], "").contains(&format!("{first}ok")) || drawn.contains(&format!("by {first} ok")), "{drawn}");
+    assert!(!home.state().join("signed/base9").exists(), "what a look needed is gone");
 }

@@ -1,6 +1,7 @@
 //! `[repos.NAME]`: where a repository comes from, who writes its tree, which datacentres serve it, and whether it still moves.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use jiff::civil::Date;
 
@@ -29,6 +30,8 @@ pub struct Repo {
     pub eol: Option<Date>,
     /// Why it is not to move.
     pub frozen: Option<String>,
+    /// Public keys (ASCII armour) that upstream signs its metadata with; empty = a signature is only read.
+    pub keys: Vec<PathBuf>,
 }
 
 /// What one datacentre serves of a repository.
@@ -108,6 +111,13 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
         os: table.text("os").map(|t| t.value).unwrap_or_default(),
         eol: table.moment("eol").and_then(|d| day(&d, notes)),
         upstream: upstream.into_iter().map(|t| t.value).collect(),
+        keys: table
+            .texts("keys")
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|k| super::absolute(k, notes))
+            .map(|k| k.value.into())
+            .collect(),
         metalink,
         mirrorlist,
         frozen,

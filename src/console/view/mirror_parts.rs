@@ -85,7 +85,7 @@ pub fn all(model: &Model, row: &Row) -> Text {
             known("md"),
             word::text(row, "packages")
         );
-        out.put("LATEST", text.trim().to_owned(), Role::Text);
+        out.labelled("LATEST", [vec![(text.trim().to_owned(), Role::Text)], signed(row)].concat());
     }
     // What was said is not said again: one reason often holds for every place.
     let mut said = word::text(row, "detail");
@@ -120,6 +120,32 @@ pub fn all(model: &Model, row: &Row) -> Text {
     }
     out.put("UPSTREAM", word::text(row, "upstream"), Role::Dim);
     out
+}
+
+/// Digits of a key that a line shows.
+const KEY: usize = 16;
+
+/// By whom upstream has signed what is latest; nothing where latest is not what upstream has.
+fn signed(row: &Row) -> Vec<(String, Role)> {
+    let theirs = word::text(row, "upstream_md");
+    if theirs.is_empty() || theirs != word::text(row, "md") {
+        return Vec::new();
+    }
+    by(&word::text(row, "upstream_key"), &word::text(row, "upstream_signed")).into_iter().collect()
+}
+
+/// `  by 05b555b38483c65d ok`.
+fn by(key: &str, said: &str) -> Option<(String, Role)> {
+    let key = key.get(key.len().saturating_sub(KEY)..).unwrap_or(key);
+    Some(match said {
+        "" => return None,
+        "ok" => (format!("  by {key} ok"), Role::Good),
+        // What nobody has verified is only what it says.
+        "stated" | "unverified" => (format!("  by {key}, not verified"), Role::Unknown),
+        "other-key" => (format!("  by {key}, no key of the site"), Role::Bad),
+        "unsigned" => ("  not signed".to_owned(), Role::Dim),
+        other => (format!("  signature {other}"), Role::Bad),
+    })
 }
 
 fn stable(model: &Model, row: &Row, out: &mut Text) {
@@ -231,6 +257,9 @@ pub fn replicas(model: &Model, row: &Row) -> Text {
         if role != Role::Good {
             out.put("WHY", list::or(p, "why", &word::text(p, "detail")), Role::Text);
             out.put("NEXT", word::text(p, "next"), Role::Key);
+        }
+        if let Some((text, role)) = by(&word::text(p, "key"), &word::text(p, "signed")) {
+            out.put("SIGNED", text.trim().to_owned(), role);
         }
         out.put("SNAPSHOT", word::text(p, "snapshot"), Role::Dim);
         out.put("AT", word::text(p, "tree"), Role::Dim);

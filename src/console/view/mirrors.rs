@@ -42,8 +42,22 @@ const LISTED: u16 = 7;
 /// The engine looks every five minutes: beyond twice of it an answer is old, beyond ten times it says nothing.
 const BUDGET_S: i64 = 300;
 /// States in the order of the count line.
-const WORDS: [&str; 11] =
-    ["fresh", "no-change", "behind", "ahead", "incoherent", "shrunk", "partial", "damaged", "unreachable", "unknown", "frozen"];
+const WORDS: [&str; 14] = [
+    "fresh",
+    "no-change",
+    "new-key",
+    "other-key",
+    "unsigned",
+    "behind",
+    "ahead",
+    "incoherent",
+    "shrunk",
+    "partial",
+    "damaged",
+    "unreachable",
+    "unknown",
+    "frozen",
+];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compose, DOUBT_US, Observed, Trouble};
+use super::{Compose, DOUBT_US, Observed, Signed, Trouble, signed};
 use crate::domain::mirror::{self, Probe, Relation, State};
 
 /// How urgent a state is.
@@ -65,6 +65,8 @@ pub struct Rules<'a> {
     pub compared: bool,
     pub writer: &'a str,
     pub repo: &'a str,
+    /// The site names the keys that its upstream signs with.
+    pub keys: bool,
 }
 
 /// The verdict.
@@ -77,6 +79,8 @@ pub struct Judged {
     pub at_least: bool,
     pub why: String,
     pub next: String,
+    /// What stands in the place of the state's word; mostly empty.
+    pub word: &'static str,
 }
 
 impl Judged {
@@ -264,6 +268,13 @@ pub fn judge_upstream(up: Up<'_>, rules: &Rules<'_>) -> Judged {
             );
             Judged::of(State::Incoherent, doubt, why, "wait: it is asked again by itself")
         }
-        Trouble::None => Judged::of(State::InSync, Light::Good, "whole, as far as was looked", ""),
+        Trouble::None => match (&o.signed, signed::doubt(o, rules.keys, rules.repo)) {
+            (Signed::Bad(why), _) => {
+                let why = format!("repodata/repomd.xml.asc does not sign its repomd.xml: {why}");
+                Judged::of(State::Incoherent, doubt, why, "a push may be on its way; if it stays so, nothing may sync from it")
+            }
+            (_, Some(d)) => Judged { word: d.word, ..Judged::of(State::InSync, d.light, d.why, d.next) },
+            (_, None) => Judged::of(State::InSync, Light::Good, "whole, as far as was looked", ""),
+        },
     }
 }

@@ -5,11 +5,13 @@
 
 mod judge;
 mod roll;
+mod signed;
 #[cfg(test)]
 mod tests;
 
 pub use judge::{Judged, Light, Rules, Up, Verified, judge, judge_upstream};
 pub use roll::{Agreement, agreement, rank, word, worst};
+pub use signed::{Doubt, Signed, doubt};
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +90,12 @@ pub struct Observed {
     pub first: String,
     /// Since when its metadata and its packages disagree, microseconds since 1970.
     pub suspect_us: Option<i64>,
+    /// Who signed its metadata; asked of upstreams only, and of older versions nobody.
+    #[serde(default)]
+    pub signed: Signed,
+    /// The key that had signed it before another one, or none, came.
+    #[serde(default)]
+    pub key_before: Option<String>,
 }
 
 impl Observed {
@@ -112,7 +120,8 @@ impl Observed {
 
     /// Begins or ends the doubt, as of `now_us`.
     pub fn doubted(mut self, before: Option<&Self>, now_us: i64) -> Self {
-        let doubtful = matches!(self.trouble, Trouble::Torn(_)) || self.missing + self.short > 0;
+        let other = self.trouble == Trouble::None && matches!(self.signed, Signed::Bad(_));
+        let doubtful = other || matches!(self.trouble, Trouble::Torn(_)) || self.missing + self.short > 0;
         self.suspect_us = match (doubtful, before.and_then(|b| b.suspect_us), &self.trouble) {
             (true, since, _) => Some(since.unwrap_or(now_us)),
             // Whoever does not answer has not become whole by that.

@@ -34,6 +34,7 @@ pub fn worst<'a>(all: impl IntoIterator<Item = &'a Judged>) -> Option<&'a Judged
 /// The state in the words of the screen: `fresh`, `no-change` (in sync, and nothing moved for a day), `behind-2`, else the state's own.
 pub fn word(judged: &Judged, changed_us: Option<i64>, now_us: i64) -> String {
     match judged.state() {
+        State::InSync if !judged.word.is_empty() => judged.word.into(),
         State::InSync if changed_us.is_some_and(|t| now_us - t > NIGHT_US) => "no-change".into(),
         State::InSync => "fresh".into(),
         State::Behind => format!("behind-{}{}", judged.composes.max(1), if judged.at_least { "+" } else { "" }),

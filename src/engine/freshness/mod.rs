@@ -5,6 +5,7 @@
 
 mod board;
 mod rows;
+mod signed;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};

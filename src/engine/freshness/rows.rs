@@ -28,6 +28,7 @@ impl Given<'_> {
             compared: self.repo.has_upstream() && place != STABLE,
             writer: &self.repo.writer,
             repo: self.name,
+            keys: !self.repo.keys.is_empty(),
         }
     }
 
@@ -71,7 +72,7 @@ pub fn mirror(given: &Given<'_>, board: &RepoBoard, place: &str) -> Row {
         "packages": o.fp.as_ref().map(|_| o.packages), "size_bytes": o.fp.as_ref().map(|_| o.bytes),
         "behind": o.lacking, "surplus": o.surplus, "missing": o.missing.max(v.map_or(0, |v| v.missing)),
         "short": o.short.max(v.map_or(0, |v| v.short)), "sampled": o.sampled, "damaged": v.map_or(0, |v| v.damaged),
-        "fp": o.fp, "md": o.md, "snapshot": o.snapshot, "why": judged.why, "next": judged.next, "detail": judged.why,
+        "fp": o.fp, "md": o.md, "key": o.signed.key(), "signed": o.signed.word(), "snapshot": o.snapshot, "why": judged.why, "next": judged.next, "detail": judged.why,
         "since": time_opt(p.since_us), "checked": time_opt(p.checked_us),
     }))
 }
@@ -113,7 +114,7 @@ pub fn repo(given: &Given<'_>, board: &RepoBoard) -> Row {
     let latest =
         served().find(|(_, p, _)| agreement.fp.is_some() && p.observed.fp == agreement.fp).map(|(_, p, _)| *p).or(board.place(UPSTREAM));
     let o = latest.map(|p| &p.observed);
-    let stable = board.place(STABLE);
+    let (stable, up) = (board.place(STABLE), board.place(UPSTREAM).map(|p| &p.observed));
     let drift = o.and_then(|o| board.drift(o));
     let dcs = format!("{}/{}", agreement.agree, agreement.of);
     let who = worst.filter(|(_, _, j)| j.light != freshness::Light::Good).map_or(String::new(), |(n, ..)| format!("{n}: "));
@@ -132,6 +133,7 @@ pub fn repo(given: &Given<'_>, board: &RepoBoard) -> Row {
         "stable_compose": stable.map(|p| board.label(&p.observed)), "stable_revision": stable.map(|p| &p.observed.revision), "stable_since": time_opt(stable.and_then(|p| p.changed_us)),
         "drift": drift.map(|(_, new)| new), "drift_gone": drift.map(|(gone, _)| gone),
         "frozen": given.frozen, "upstream_state": upstream.map(|j| j.state()), "upstream_why": upstream.map(|j| j.why.clone()),
+        "upstream_key": up.and_then(|o| o.signed.key()), "upstream_signed": up.map(|o| o.signed.word()),
         "upstream_md": board.place(UPSTREAM).and_then(|p| p.observed.md.clone()),
         "why": format!("{who}{}", judged.why), "next": judged.next, "detail": format!("{who}{}", judged.why),
         "since": time_opt(worst.and_then(|(_, p, _)| p.since_us)),

@@ -2,6 +2,7 @@
 //! does not answer is not asked again in the same sweep.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
@@ -9,10 +10,10 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::board::{PlaceBoard, RepoBoard, STABLE, TREE, UPSTREAM};
-use super::{PLACE, settle};
+use super::{PLACE, settle, signed};
 use crate::config::Site;
 use crate::config::site::Repo;
-use crate::domain::freshness::{Observed, Trouble};
+use crate::domain::freshness::{Observed, Signed, Trouble};
 use crate::domain::rows::ObservationRow;
 use crate::engine::state::Engine;
 use crate::systems::repo::RepoError;
@@ -34,6 +35,8 @@ struct Sweep {
     client: Client,
     meter: Arc<Meter>,
     now_us: i64,
+    /// Where signatures are judged.
+    scratch: PathBuf,
     gates: Mutex<BTreeMap<String, Arc<Semaphore>>>,
     /// Far ends that did not answer in this sweep, and why.
     down: Mutex<BTreeMap<String, String>>,
@@ -51,6 +54,7 @@ pub async fn sweep(engine: &Arc<Engine>, site: &Arc<Site>, client: &Client, due:
         client: client.clone(),
         meter: engine.freshness.meter.clone(),
         now_us: engine.now_us(),
+        scratch: engine.watch.dirs().state.join("signed"),
         gates: Mutex::default(),
         down: Mutex::default(),
     };
@@ -255,6 +259,15 @@ impl Sweep {
         board.reread = false;
         let suspect = board.observed.missing + board.observed.short > 0;
         let again = board.sampled_us.is_none_or(|t| self.now_us - t >= AGAIN_US);
+        // It may be signed anew where nothing else moves.
+        if place == UPSTREAM && (moved.is_some() || again || board.observed.signed.is_open(!repo.keys.is_empty())) {
+            // A server that gives the repository and not this answer is no less fresh for it: what was known of the key stays.
+            match signed::look(&end, repo, moved.map(Vec::as_slice), &self.scratch.join(name)).await {
+                Ok(Signed::Unasked) => {}
+                Ok(found) => board.observed.signed = found,
+                Err(e) => tracing::debug!(repo = name, "its signature was not read: {e}"),
+            }
+        }
         if moved.is_some() || asked || suspect || again {
             let own = contents.as_ref().map(|c: &Contents| c.sample.clone());
             let shelf = || board.observed.fp.as_ref().and_then(|fp| known.board.shelf.get(fp)).map(|k| k.sample.clone());
@@ -341,7 +354,7 @@ impl Sweep {
     fn conclude(&self, mut place: PlaceBoard, before: &Observed) -> PlaceBoard {
         let first = before.at.is_empty();
         let old = (!first).then_some(before);
-        place.observed = std::mem::take(&mut place.observed).mourned(old).doubted(old, self.now_us);
+        place.observed = std::mem::take(&mut place.observed).mourned(old).keyed(old).doubted(old, self.now_us);
         let o = &place.observed;
         if o.fp != before.fp || first {
             place.changed_us = Some(self.now_us);

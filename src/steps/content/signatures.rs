@@ -13,7 +13,7 @@ use crate::domain::report::Fact;
 use crate::steps::report::Report;
 use crate::steps::{StepEnv, StepError, With};
 use crate::systems::repo::{Origin, inventory};
-use crate::systems::signature::{SignatureError, gpgv, names, rpmkeys};
+use crate::systems::signature::{Home, SignatureError, gpgv, names, rpmkeys};
 use crate::wire::excerpt;
 
 /// Of one call of the tool, for 200 packages.
@@ -22,25 +22,11 @@ const LIMIT: Duration = Duration::from_secs(600);
 const BATCH: usize = 1_000;
 const SHOWN: usize = 100;
 
-/// A directory for the key database, which goes when this does.
-struct Home(PathBuf);
-
-impl Home {
-    fn new(env: &StepEnv) -> Result<Self, StepError> {
-        use std::os::unix::fs::DirBuilderExt;
-        let above = env.workspace.clone().unwrap_or_else(std::env::temp_dir);
-        let dir = above.join(format!(".quarterdeck-keys-{}", std::process::id()));
-        let failed = |e: std::io::Error| StepError::failed(format!("{}: {e}", dir.display()), "look at the rights and the space there");
-        std::fs::DirBuilder::new().mode(0o700).create(&dir).map_err(failed)?;
-        // The tools want absolute paths, whatever the workspace was called by.
-        Ok(Self(std::fs::canonicalize(&dir).map_err(failed)?))
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A directory for the key database.
+fn home(env: &StepEnv) -> Result<Home, StepError> {
+    let above = env.workspace.clone().unwrap_or_else(std::env::temp_dir);
+    let made = Home::at(&above.join(format!(".quarterdeck-keys-{}", std::process::id())));
+    made.map_err(|e| StepError::failed(e.to_string(), "look at the rights and the space there"))
 }
 
 fn wrong(e: &SignatureError) -> StepError {
@@ -125,11 +111,11 @@ async fn judged(
     env: &StepEnv,
     report: &Report,
 ) -> Result<Vec<(String, String)>, Wrong> {
-    let home = Home::new(env).map_err(Wrong::Step)?;
-    let db = rpmkeys::Database::new(&home.0, keys, LIMIT).await.map_err(Wrong::Tool)?;
+    let home = home(env).map_err(Wrong::Step)?;
+    let db = rpmkeys::Database::new(home.path(), keys, LIMIT).await.map_err(Wrong::Tool)?;
     let mut bad = Vec::new();
     for head in heads {
-        let found = gpgv::verify(&home.0, keys, &head.signature, &head.file, LIMIT).await.map_err(Wrong::Tool)?;
+        let found = gpgv::verify(home.path(), keys, &head.signature, &head.file, LIMIT).await.map_err(Wrong::Tool)?;
         if !found.is_good() {
             bad.push((head.name.clone(), found.to_string()));
         }

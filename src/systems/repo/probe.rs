@@ -20,7 +20,7 @@ use crate::wire::location::Location;
 use crate::wire::metalink::{self, Metalink};
 use crate::wire::primary::Package;
 use crate::wire::repomd::{self, Data};
-use crate::wire::{WireError, address, excerpt};
+use crate::wire::{WireError, address, excerpt, openpgp};
 
 /// For a small answer, with everything.
 const SMALL: Duration = Duration::from_secs(30);
@@ -165,6 +165,23 @@ impl Place {
             }
         };
         repomd::parse(&bytes).ok().map(|_| sha256(&bytes))
+    }
+
+    /// The detached signature beside `repomd.xml`; none where there is none.
+    pub async fn signature(&self) -> Result<Option<Vec<u8>>, RepoError> {
+        const FILE: &str = "repodata/repomd.xml.asc";
+        match &self.origin {
+            Origin::Local(tree) => Ok(tree.read_small(FILE, openpgp::MAX_BYTES)?),
+            Origin::Http { base, .. } => {
+                let mut url = base.clone();
+                url.set_path(&format!("{}{FILE}", base.path()));
+                match self.small(&url, openpgp::MAX_BYTES).await {
+                    Ok(bytes) => Ok(Some(bytes)),
+                    Err(RepoError::Http(e)) if matches!(e.status(), Some(404 | 410)) => Ok(None),
+                    Err(e) => Err(e),
+                }
+            }
+        }
     }
 
     /// The label of the compose that a repository belongs to: `COMPOSE_ID` above it. Empty where there is none.

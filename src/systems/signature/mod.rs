@@ -201,6 +201,41 @@ fn said(text: &str) -> String {
     excerpt(text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default())
 }
 
+/// A directory of its own for a tool and its files; it goes when this does.
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Makes it anew: what a kill left there goes.
+    pub fn at(dir: &Path) -> Result<Self, SignatureError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let failed = |e: std::io::Error| SignatureError::Io { path: dir.to_owned(), why: e.to_string() };
+        match std::fs::remove_dir_all(dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(failed)?;
+        // The tools want absolute paths, whatever it was called by.
+        Ok(Self(std::fs::canonicalize(dir).map_err(failed)?))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, SignatureError> {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).map_err(|e| SignatureError::Io { path: path.clone(), why: e.to_string() })?;
+        Ok(path)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Writes the site's keyring for `gpgv` into its home.
 pub fn write_keyring(home: &Path, keys: &[PathBuf]) -> Result<PathBuf, SignatureError> {
     let path = home.join("trusted.gpg");
