@@ -30,6 +30,8 @@ pub enum NoConnection {
     Absent,
     /// Somebody else's, or no socket at all: nothing is sent.
     Refused(String),
+    /// The right one, as far as can be seen, and its mode keeps this user out.
+    Closed(String),
     /// It is there and does not answer.
     Silent(String),
 }
@@ -79,7 +81,7 @@ impl Client {
             Ok(Err(e)) => {
                 return Err(match e.kind() {
                     std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => NoConnection::Absent,
-                    std::io::ErrorKind::PermissionDenied => NoConnection::Refused(format!("{at} may not be used by uid {own}: {e}")),
+                    std::io::ErrorKind::PermissionDenied => NoConnection::Closed(format!("{at} may not be used by uid {own}: {e}")),
                     _ => NoConnection::Silent(format!("{at}: {e}")),
                 });
             }

@@ -58,6 +58,14 @@ pub async fn read_from<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, p
     }
 }
 
+/// What somebody can do whom the socket's mode keeps out.
+pub fn membership(site: &Site) -> String {
+    match &site.socket_group {
+        Some(group) => format!("it is for members of group `{group}`: ask an administrator to add you (usermod -aG {group} USER), then log in anew"),
+        None => "nothing was sent to it; check --state-dir, or [engine] socket in site.toml".into(),
+    }
+}
+
 /// A connection to the site's engine.
 pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Failure> {
     let (path, shared) = ctx.dirs.socket(site);
@@ -70,6 +78,7 @@ pub async fn connect(ctx: &Ctx, site: &Site, start: Start) -> Result<Client, Fai
             Err(NoConnection::Refused(why)) => {
                 return Err(ApiError::refused(why, "nothing was sent to it; check --state-dir, or [engine] socket in site.toml").into());
             }
+            Err(NoConnection::Closed(why)) => return Err(ApiError::refused(why, membership(site)).into()),
             Err(NoConnection::Silent(why)) => return Err(ApiError::no_engine(why, help_for(shared)).into()),
             Err(NoConnection::Absent) if shared => {
                 let message = format!("no engine listens at {}", path.display());
@@ -143,6 +152,8 @@ impl Starting {
         command.arg("--log-level").arg(&ctx.global.log_level).args(["engine", "run", "--detached"]);
         // Absolute directories are passed, so the variables would only say the same twice. Its directory must not hold a mount busy.
         command.env_remove("QUARTERDECK_CONFIG_DIR").env_remove("QUARTERDECK_STATE_DIR").current_dir("/");
+        // A service that this command belongs to is not ready because an engine is.
+        command.env_remove(crate::engine::notice::VARIABLE);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Ok(Self { child: Some(command.spawn().map_err(fail)?), holder: None, held: None })
     }

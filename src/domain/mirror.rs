@@ -172,6 +172,8 @@ pub fn judge(p: &Probe) -> State {
         Relation::Unasked => State::Unknown,
         Relation::NoAnswer => State::Unreachable,
         Relation::Same => State::InSync,
+        // A part of what upstream has is behind it, however young its metadata is: createrepo writes today's time over what came last month.
+        Relation::Differs { lacking: 1.., surplus: 0, .. } => State::Behind,
         Relation::Differs { lacking, ours, theirs, .. } => match (ours, theirs) {
             (Some(ours), Some(theirs)) if ours < theirs => State::Behind,
             (Some(ours), Some(theirs)) if ours > theirs => State::Ahead,
@@ -255,7 +257,8 @@ mod tests {
             (p(), State::Unknown),
             (Probe { relation: differs(2, 0, Some(1), Some(2)), ..p() }, State::Behind),
             (Probe { relation: differs(0, 2, Some(1), Some(2)), ..p() }, State::Behind),
-            (Probe { relation: differs(2, 0, Some(2), Some(1)), ..p() }, State::Ahead),
+            (Probe { relation: differs(2, 0, Some(2), Some(1)), ..p() }, State::Behind),
+            (Probe { relation: differs(2, 1, Some(2), Some(1)), ..p() }, State::Ahead),
             (Probe { relation: differs(1, 5, None, Some(1)), ..p() }, State::Behind),
             (Probe { relation: differs(0, 5, Some(1), Some(1)), ..p() }, State::Ahead),
         ] {

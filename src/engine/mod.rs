@@ -27,6 +27,7 @@ pub mod logging;
 mod memo;
 mod metrics;
 pub mod model;
+pub mod notice;
 mod on_failure;
 mod pace;
 mod pages;

@@ -14,7 +14,7 @@ use super::secrets::FilteredSecrets;
 use super::server::{self, SocketError};
 use super::site_watch::SiteWatch;
 use super::state::{Engine, Parts};
-use super::{feed, freshness, promotion, scheduler, triggers, upkeep};
+use super::{feed, freshness, notice, promotion, scheduler, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Dirs, Site};
 use crate::runner::{Runner, RunnerConfig, RunnerError};
@@ -195,7 +195,10 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
         })
     };
     ready(&engine);
+    let manager = std::env::var_os(notice::VARIABLE);
+    notice::tell(manager.as_deref(), "READY=1");
     server::serve(engine.clone(), listener).await;
+    notice::tell(manager.as_deref(), "STOPPING=1");
     signals.abort();
     superseded.abort();
     engine.runner.clone().shutdown().await;

@@ -58,6 +58,7 @@ mod runner;
 mod schedule;
 mod secrets;
 mod service;
+mod service_live;
 mod shim;
 mod signatures;
 mod support;

@@ -3,7 +3,7 @@
 use crate::api::client::{ANSWER, Client, NoConnection, Trouble};
 use crate::api::types::{Machine, Rows, Status};
 use crate::cli::Ctx;
-use crate::cli::connect::block_on;
+use crate::cli::connect::{block_on, membership};
 use crate::config::Site;
 use crate::domain::doctor::{self, EngineFacts, Row, SocketFacts, SocketState};
 use crate::domain::filter::cell;
@@ -17,6 +17,7 @@ pub fn engine(ctx: &Ctx, site: &Site) -> (Vec<Row>, Option<Vec<Row>>) {
         Ok(match Client::connect(&path, ctx.uid, shared).await {
             Err(NoConnection::Absent) => (SocketState::Absent, None, None),
             Err(NoConnection::Refused(why)) => (SocketState::Refused(why), None, None),
+            Err(NoConnection::Closed(why)) => (SocketState::Closed { why, help: membership(site) }, None, None),
             Err(NoConnection::Silent(why)) => (SocketState::Silent(why), None, None),
             Ok(mut client) => match client.get::<Status>("/v1/status", ANSWER).await {
                 Ok(status) => {

@@ -108,7 +108,7 @@ async fn both(address: &Address) -> Result<(Client, Lines), String> {
 pub(super) async fn connect(address: &Address) -> Result<Client, String> {
     Client::connect(&address.socket, address.uid, address.shared).await.map_err(|e| match e {
         NoConnection::Absent => format!("no engine listens at {}", address.socket.display()),
-        NoConnection::Refused(why) | NoConnection::Silent(why) => why,
+        NoConnection::Refused(why) | NoConnection::Closed(why) | NoConnection::Silent(why) => why,
     })
 }
 

@@ -57,6 +57,11 @@ pub enum SocketState {
     Absent,
     /// A file that is no socket, or somebody else's socket: nothing was sent.
     Refused(String),
+    /// Its mode keeps us out; `help` says who would let us in.
+    Closed {
+        why: String,
+        help: String,
+    },
     /// It is there, and nobody answers as an engine should.
     Silent(String),
     /// An engine was there, and would not talk to us.
@@ -80,6 +85,7 @@ pub fn socket(f: &SocketFacts) -> Row {
             fail(format!("no engine listens at {path}"), "the site file names it, so none is started here: systemctl status quarterdeck")
         }
         SocketState::Absent => Row::ok("socket", "no engine runs; the next command that needs one starts it"),
+        SocketState::Closed { why, help } => fail(why.clone(), help),
         SocketState::Refused(why) => fail(why.clone(), "check --state-dir, or [engine] socket in site.toml"),
         SocketState::Silent(why) => fail(why.clone(), "look at STATE/logs; `quarterdeck engine stop`, or end its pid: its steps go on"),
         SocketState::Denied(why) => fail(why.clone(), "ask an admin of the site to add you under [roles] in site.toml"),

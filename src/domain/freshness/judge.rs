@@ -207,7 +207,10 @@ pub fn judge(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rule
             Judged { composes, at_least, ..Judged::of(state, Light::Amber, why, format!("its next sync, or now: {repair}")) }
         }
         State::Ahead => {
-            let why = format!("it has {} that upstream has not, and is younger", counted(o.surplus));
+            let why = match o.surplus {
+                0 => "it has the packages of upstream under other, younger metadata: groups, modules or errata differ".to_owned(),
+                n => format!("it has {} that upstream has not, and is younger", counted(n)),
+            };
             Judged::of(state, Light::Amber, why, "upstream went back, or somebody else writes here: ask before the next sync")
         }
         State::Unknown if !rules.compared => {

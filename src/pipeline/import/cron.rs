@@ -50,7 +50,8 @@ fn one(line: &str, name: &str) -> Result<(String, bool), String> {
     if fields.len() != 5 {
         return Err(format!("it has {} fields, not five", fields.len()));
     }
-    if fields[2] != "*" && fields[4] != "*" {
+    // Where one of the two begins with `*`, both have to fit here as well.
+    if !fields[2].starts_with('*') && !fields[4].starts_with('*') {
         return Err("Jenkins wants the day of the month and the weekday to fit, cron here takes either".into());
     }
     let mut hashed = false;

@@ -28,7 +28,16 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
         }
         match &t.kind {
             TriggerKind::Cron { pattern } => {
-                if schedule::cron(&pattern.value, &file.name.value).is_ok_and(|p| p.never()) {
+                let read = schedule::cron(&pattern.value, &file.name.value).ok();
+                if read.as_ref().is_some_and(schedule::Pattern::either) {
+                    sink.warning(
+                        pattern.at,
+                        "schedule.either",
+                        format!("`{}` names days of the month and weekdays: it starts on every day that fits one of them, as any cron does", pattern.value),
+                        "leave one of the two `*`; the first Monday of a month is `* * 1#1`, the last Friday `* * 5L`",
+                    );
+                }
+                if read.is_some_and(|p| p.never()) {
                     sink.error(
                         pattern.at,
                         "schedule.never",

@@ -27,6 +27,8 @@ pub struct Pattern {
     times: Vec<(i8, i8)>,
     /// The hour is a wildcard.
     through: bool,
+    /// Days of the month and weekdays are both named: a day that fits one of them will do.
+    either: bool,
 }
 
 /// Reads a pattern; the error is the reason. `pipeline` seeds what `~` is drawn from.
@@ -52,7 +54,9 @@ pub fn cron(text: &str, pipeline: &str) -> Result<Pattern, String> {
         .enumerate()
         .map(|(i, f)| if f.contains('~') { drawn(f, i, pipeline) } else { Ok((*f).to_owned()) })
         .collect::<Result<_, _>>()?;
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    // As the cron of every EL: a day has to fit both fields where one of them begins with `*`, also `*/2`; else either will do.
+    let both = fields[2].starts_with('*') || fields[4].starts_with('*');
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).dom_and_dow(both).build();
     let parse = |t: &str| {
         parser.parse(t).map_err(|e| e.to_string().trim_end_matches('.').replace("Component error: ", "").replace("Invalid pattern: ", ""))
     };
@@ -61,7 +65,7 @@ pub fn cron(text: &str, pipeline: &str) -> Result<Pattern, String> {
     let minutes = numbers(&fields[0], 59).ok_or_else(|| odd("minute", &fields[0]))?;
     let hours = numbers(&fields[1], 23).ok_or_else(|| odd("hour", &fields[1]))?;
     let times = hours.iter().flat_map(|h| minutes.iter().map(|m| (*h, *m))).collect();
-    Ok(Pattern { days: parse(&format!("0 0 {}", fields[2..].join(" ")))?, times, through: fields[1].starts_with('*') })
+    Ok(Pattern { days: parse(&format!("0 0 {}", fields[2..].join(" ")))?, times, through: fields[1].starts_with('*'), either: !both })
 }
 
 /// `~` or `A~B`: one number of the range, the same for ever for one pipeline.
@@ -110,6 +114,11 @@ impl Pattern {
         let start = Date::constant(2026, 1, 1).at(0, 0, 0, 0);
         let limit = start.checked_add(YEARS.years()).unwrap_or(DateTime::MAX);
         !self.days.find_next_occurrence(&start, true).is_ok_and(|t| t < limit)
+    }
+
+    /// Whether it names days of the month and weekdays, of which either will do.
+    pub fn either(&self) -> bool {
+        self.either
     }
 
     /// Its occurrences after `after`, in order, each instant once.

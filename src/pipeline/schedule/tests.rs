@@ -78,6 +78,16 @@ fn days_that_croner_knows_are_kept() {
         fires("0 0 13 * FRI", "UTC", "2026-06-01T00:00:00Z", 3),
         ["Fri 2026-06-05 00:00 UTC", "Fri 2026-06-12 00:00 UTC", "Sat 2026-06-13 00:00 UTC"]
     );
+    // As cronie has it: where one of the two begins with `*`, a day has to fit both.
+    assert_eq!(
+        fires("0 0 */2 * SUN", "UTC", "2026-06-01T00:00:00Z", 3),
+        ["Sun 2026-06-07 00:00 UTC", "Sun 2026-06-21 00:00 UTC", "Sun 2026-07-05 00:00 UTC"]
+    );
+    assert_eq!(
+        fires("0 0 1-7 * */6", "UTC", "2026-06-01T00:00:00Z", 3),
+        ["Sat 2026-06-06 00:00 UTC", "Sun 2026-06-07 00:00 UTC", "Sat 2026-07-04 00:00 UTC"]
+    );
+    assert!(cron("0 0 13 * FRI", "p").unwrap().either() && !cron("0 0 */2 * SUN", "p").unwrap().either());
     assert_eq!(fires("@daily", "UTC", "2026-06-01T00:00:00Z", 1), ["Tue 2026-06-02 00:00 UTC"]);
     assert!(!cron("0 0 29 2 *", "p").unwrap().never());
     assert!(cron("0 0 30 2 *", "p").unwrap().never());

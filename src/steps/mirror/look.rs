@@ -143,6 +143,13 @@ fn conclude(mut seen: Seen, probe: Probe, findings: Vec<String>) -> Found {
     if seen.behind > 0 {
         parts.push(format!("{} behind", count::s(seen.behind, "package")));
     }
+    if let (State::Ahead, Relation::Differs { surplus, .. }) = (seen.state, &probe.relation) {
+        parts.push(match surplus {
+            0 => "other metadata around the packages of upstream".into(),
+            1 => "1 package that upstream has not".into(),
+            n => format!("{n} packages that upstream has not"),
+        });
+    }
     if seen.fp.is_some() {
         parts.push(format!("{} ({})", count::s(seen.packages, "package"), short(seen.bytes)));
     }

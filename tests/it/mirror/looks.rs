@@ -119,11 +119,23 @@ fn the_relation_to_upstream_is_told_in_words_and_numbers() {
     next.packages.remove("e.rpm");
     next.timestamp = 1_600_000_000;
     next.write(&w.up());
-    assert_eq!(look(&w, &[&up]).1["state"], "ahead");
+    let (out, told) = look(&w, &[&up]);
+    assert_eq!(told["state"], "ahead");
+    assert!(out.stdout.contains("ahead, 1 package that upstream has not"), "{out:?}");
     let gone = format!("upstream=http://127.0.0.1:{}/", crate::support::free_port());
     let (out, told) = look(&w, &[&gone]);
     assert_eq!((out.code, told["state"].as_str()), (3, "unreachable"), "{out:?}");
     assert_eq!(look(&w, &[&gone, &up]).1["state"], "ahead", "the next one is asked");
+    // Metadata that was made anew here is younger than upstream's; what upstream has besides is lacking all the same.
+    let mut older = Repo::of(&[("a.rpm", 900), ("b.rpm", 900), ("c.rpm", 900), ("d.rpm", 900), ("e.rpm", 900), ("f.rpm", 900)]);
+    older.timestamp = 1_600_000_000;
+    older.write(&w.up());
+    let (out, told) = look(&w, &[&up]);
+    assert_eq!((told["state"].as_str(), told["behind"].as_str()), ("behind", "1"), "{out:?}");
+    older.packages.remove("f.rpm");
+    older.packages.remove("e.rpm");
+    older.write(&w.up());
+    assert_eq!(look(&w, &[&up]).1["state"], "ahead");
     let (out, told) = look(&w, &[&gone.replace("upstream", "tree")]);
     assert_eq!((out.code, told["state"].as_str()), (3, "unreachable"), "{out:?}");
     let file = std::fs::File::open(w.dest().join(".quarterdeck/owner")).unwrap();

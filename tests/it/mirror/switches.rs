@@ -1,10 +1,12 @@
 //! `mirror/switch` and `mirror/rollback`: one atomic step forward and back, whatever is killed, and never to what is not whole.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::snapshots::{Disk, Trees};
 use super::{read_whole, run, snapshot};
+use crate::support::Fuse;
 
 /// Kill points of a switch; the second half come after the pointer has moved.
 const BEFORE: [&str; 2] = ["switch.intended", "switch.prepared"];
@@ -187,6 +189,41 @@ fn a_directory_that_cannot_be_exchanged_is_refused_with_the_steps_by_hand() {
     assert!(out.stderr.contains("mv stable snapshots/adopted-") && out.stderr.contains(&format!("ln -s snapshots/{id} stable")), "{out:?}");
     assert_eq!(std::fs::read_to_string(t.root().join("stable/here")).unwrap(), "x");
     assert!(!t.root().join(".quarterdeck/stable.new").exists() && !t.root().join("stable.previous").exists());
+}
+
+/// bindfs answers the exchange of two names with EINVAL, as NFS and old kernels do.
+#[test]
+fn where_names_cannot_be_exchanged_the_steps_by_hand_are_right_and_later_switches_are_atomic() {
+    let below = tempfile::tempdir().unwrap();
+    let (real, mount) = (below.path().join("real"), below.path().join("mount"));
+    std::fs::create_dir(&real).unwrap();
+    std::fs::create_dir(&mount).unwrap();
+    let Some(_mounted) = Fuse::over("mirror::switches::fuse", &real, &mount) else { return };
+    let t = Trees { dir: tempfile::tempdir_in(&mount).unwrap() };
+    let ids: Vec<String> = (1..=2)
+        .map(|n| {
+            t.compose(n);
+            t.take()
+        })
+        .collect();
+    let copy = Command::new("cp").arg("-a").arg(t.root().join("snapshots").join(&ids[0])).arg(t.root().join("stable")).status().unwrap();
+    assert!(copy.success());
+    let out = t.step("mirror/switch", &[&format!("to={}", ids[1])]).expect(4);
+    let steps = out.stderr.split_once("at it: ").and_then(|(_, s)| s.split_once("; later switches")).map(|(s, _)| s.to_owned());
+    let steps = steps.unwrap_or_else(|| panic!("no steps: {out:?}"));
+    assert!(t.root().join("stable").is_dir() && leads(&t, "stable").is_empty(), "refused means untouched");
+    served(&t);
+    let by_hand = Command::new("/bin/sh").arg("-ec").arg(&steps).current_dir("/").output().unwrap();
+    assert!(by_hand.status.success(), "{steps}: {by_hand:?}");
+    served(&t);
+    assert_eq!(leads(&t, "stable"), format!("snapshots/{}", ids[1]));
+    assert!(leads(&t, "stable.previous").starts_with("snapshots/adopted-"));
+    t.step("mirror/switch", &[&format!("to={}", ids[1])]).expect(0);
+    assert_eq!(t.told().0, "no-change");
+    t.step("mirror/switch", &[&format!("to={}", ids[0])]).expect(0);
+    t.step("mirror/rollback", &[]).expect(0);
+    assert_eq!((leads(&t, "stable"), leads(&t, "stable.previous")), (format!("snapshots/{}", ids[1]), format!("snapshots/{}", ids[0])));
+    served(&t);
 }
 
 #[test]

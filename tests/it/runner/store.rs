@@ -92,33 +92,12 @@ fn a_foreign_database_and_a_directory_in_its_place_are_refused_untouched() {
 #[test]
 fn a_fuse_mount_is_refused_unless_the_override_gives_up_wal() {
     let e = Estate::new();
-    if !crate::support::have_program("bindfs") {
-        return crate::support::skip("runner::store::fuse", "bindfs is not installed");
-    }
     let (real, mount) = (e.file("real"), e.file("mount"));
     for d in [&real, &mount] {
         std::fs::create_dir(d).unwrap();
         std::fs::set_permissions(d, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
-    let mounted = std::process::Command::new("bindfs").arg(&real).arg(&mount).output().unwrap();
-    if !mounted.status.success() {
-        return crate::support::skip("runner::store::fuse", &format!("bindfs cannot mount: {}", String::from_utf8_lossy(&mounted.stderr)));
-    }
-    struct Unmount(PathBuf);
-    impl Drop for Unmount {
-        fn drop(&mut self) {
-            for tool in ["fusermount3", "fusermount", "umount"] {
-                let mut c = std::process::Command::new(tool);
-                if tool != "umount" {
-                    c.arg("-u");
-                }
-                if c.arg(&self.0).output().is_ok_and(|o| o.status.success()) {
-                    return;
-                }
-            }
-        }
-    }
-    let _unmount = Unmount(mount.clone());
+    let Some(_mounted) = crate::support::Fuse::over("runner::store::fuse", &real, &mount) else { return };
     let said = error(&mount).to_string();
     assert!(said.contains("FUSE") && said.contains("--state-dir"), "{said}");
     assert_eq!(std::fs::read_dir(&mount).unwrap().count(), 0, "refused before anything was written");

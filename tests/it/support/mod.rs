@@ -3,6 +3,7 @@
 //! Three test programs include this folder by path (`it`, `chaos`, the benches), and none of them uses all of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod fuse;
 pub mod history;
 pub mod home;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod pty;
 pub mod skip;
 pub mod wait;
 
+pub use fuse::Fuse;
 pub use home::{Home, Out};
 pub use process::{Foreground, alive, kill, processes_with};
 pub use pty::Pty;
