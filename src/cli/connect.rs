@@ -61,7 +61,9 @@ pub async fn read_from<T: serde::de::DeserializeOwned>(ctx: &Ctx, site: &Site, p
 /// What somebody can do whom the socket's mode keeps out.
 pub fn membership(site: &Site) -> String {
     match &site.socket_group {
-        Some(group) => format!("it is for members of group `{group}`: ask an administrator to add you (usermod -aG {group} USER), then log in anew"),
+        Some(group) => {
+            format!("it is for members of group `{group}`: ask an administrator to add you (usermod -aG {group} USER), then log in anew")
+        }
         None => "nothing was sent to it; check --state-dir, or [engine] socket in site.toml".into(),
     }
 }

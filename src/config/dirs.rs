@@ -58,7 +58,8 @@ impl Surroundings {
 }
 
 impl Dirs {
-    /// A flag beats the environment; a state directory alone brings its own configuration in `config/`.
+    /// A flag beats the environment; a state directory alone brings its own configuration in `config/`. A site that is named is `sites/NAME`
+    /// below the directories of configuration and state, whoever named those.
     pub fn find(wanted: &Wanted, around: &Surroundings) -> Result<Self, ConfigError> {
         if let Some(name) = wanted.site.as_deref().filter(|n| !valid_name(n)) {
             return Err(ConfigError::BadSite { name: name.to_owned() });
@@ -79,14 +80,14 @@ impl Dirs {
             (None, None) => around.env_config.as_ref().map(absolute).transpose()?,
         };
         if let Some(config) = config {
-            let state = match state.or_else(|| around.user_state.clone().map(under)) {
-                Some(s) => s,
+            let state = match state.or_else(|| around.user_state.clone()) {
+                Some(s) => under(s),
                 None => return Err(ConfigError::NoHome("there is no home directory to keep the state in".into())),
             };
-            return Ok(Self { config, state, explicit: true });
+            return Ok(Self { config: under(config), state, explicit: true });
         }
         if let Some(state) = state {
-            return Ok(Self { config: state.join("config"), state, explicit: false });
+            return Ok(Self { config: under(state.join("config")), state: under(state), explicit: wanted.site.is_some() });
         }
         let (Some(user_config), Some(user_state)) = (&around.user_config, &around.user_state) else {
             return Err(ConfigError::NoHome("there is no home directory to keep configuration and state in".into()));
@@ -197,7 +198,13 @@ mod tests {
         assert_eq!(found(Wanted::default(), &around()), pair("/home/u/.config/quarterdeck", "/home/u/.local/state/quarterdeck"));
         assert_eq!(found(state("d"), &around()), pair("/work/d/config", "/work/d"));
         let named = Wanted { site: Some("dc2".into()), ..Default::default() };
-        assert_eq!(found(named, &around()).0, "/home/u/.config/quarterdeck/sites/dc2");
+        assert_eq!(found(named.clone(), &around()).0, "/home/u/.config/quarterdeck/sites/dc2");
+        // Beside a directory that is named, it is the site of that name below it: never another one than was asked for.
+        let below = Wanted { state_dir: Some("d".into()), ..named.clone() };
+        assert_eq!(found(below.clone(), &around()), pair("/work/d/config/sites/dc2", "/work/d/sites/dc2"));
+        assert!(Dirs::find(&below, &around()).unwrap().explicit, "it must be there");
+        let below = Wanted { config_dir: Some("/k".into()), ..named };
+        assert_eq!(found(below, &around()), pair("/k/sites/dc2", "/home/u/.local/state/quarterdeck/sites/dc2"));
         let env = Surroundings { env_config: Some("/c".into()), env_state: Some("/s".into()), ..around() };
         assert_eq!(found(Wanted::default(), &env), pair("/c", "/s"));
         assert_eq!(found(state("/t"), &env), pair("/t/config", "/t"));

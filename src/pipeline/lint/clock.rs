@@ -33,7 +33,10 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
                     sink.warning(
                         pattern.at,
                         "schedule.either",
-                        format!("`{}` names days of the month and weekdays: it starts on every day that fits one of them, as any cron does", pattern.value),
+                        format!(
+                            "`{}` names days of the month and weekdays: it starts on every day that fits one of them, as any cron does",
+                            pattern.value
+                        ),
                         "leave one of the two `*`; the first Monday of a month is `* * 1#1`, the last Friday `* * 5L`",
                     );
                 }

@@ -204,6 +204,15 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                 format!("an exclusive lock takes all {slots} slots of `{name}`"),
                 "leave `slots` out, or write `mode: shared`",
             ),
+            // Right for who needs the whole of it, and a surprise for who wanted one of them.
+            Some(slots) if lock.mode == LockMode::Exclusive && !lock.said && *slots > 1 => sink.warning(
+                lock.name.at,
+                "lock.all",
+                format!("the stage takes all {slots} slots of lock `{name}`, so that it runs alone"),
+                format!(
+                    "for one slot: {{name: {name}, mode: shared, slots: 1}}; if all are meant, say so: {{name: {name}, mode: exclusive}}"
+                ),
+            ),
             Some(_) => {}
             None => {
                 if let Some(near) = suggest::nearest(name, catalog.locks.keys().map(String::as_str)) {

@@ -337,15 +337,17 @@ fn locks(nodes: &[Node]) -> Vec<LockUse> {
         .filter_map(|n| match &n.kind {
             Kind::Map(_) => {
                 let f = Fields::new(n, &keys::LOCK);
-                let shared = f.text("mode").is_some_and(|m| m.value == "shared");
+                let mode = f.text("mode");
+                let shared = mode.as_ref().is_some_and(|m| m.value == "shared");
                 let slots_at = f.key_at("slots");
                 Some(LockUse {
                     name: f.text("name")?,
                     mode: if shared { LockMode::Shared } else { LockMode::Exclusive },
+                    said: mode.is_some(),
                     slots: At::new(f.number("slots").unwrap_or(1), slots_at),
                 })
             }
-            _ => Some(LockUse { name: text(n)?, mode: LockMode::Exclusive, slots: At::new(1, n.at) }),
+            _ => Some(LockUse { name: text(n)?, mode: LockMode::Exclusive, said: false, slots: At::new(1, n.at) }),
         })
         .collect()
 }

@@ -271,6 +271,8 @@ pub struct Retry {
 pub struct LockUse {
     pub name: At<String>,
     pub mode: LockMode,
+    /// The mode is written, not the default.
+    pub said: bool,
     pub slots: At<u32>,
 }
 

@@ -413,10 +413,13 @@ pub static LOCK: Context = Context {
         required("name", &Ty::Name, "name of the lock, the same for all pipelines of the site"),
         key(
             "mode",
-            &Ty::Word { words: &[("exclusive", "nobody else (default)"), ("shared", "others who also share it")], later: &[] },
+            &Ty::Word {
+                words: &[("exclusive", "nobody else, whatever slots it has (default)"), ("shared", "others who also share it")],
+                later: &[],
+            },
             "who else may hold it",
         ),
-        key("slots", &COUNT, "slots taken of those that `[locks.NAME] slots` of the site file gives; default 1"),
+        key("slots", &COUNT, "with `mode: shared`, the slots taken of those that `[locks.NAME] slots` of the site file gives; default 1"),
     ],
 };
 
