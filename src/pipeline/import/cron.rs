@@ -46,9 +46,13 @@ fn one(line: &str, name: &str) -> Result<(String, bool), String> {
         "@yearly" | "@annually" => "H H H H *",
         other => other,
     };
-    let fields: Vec<&str> = line.split_whitespace().collect();
+    let mut fields: Vec<&str> = line.split_whitespace().collect();
     if fields.len() != 5 {
         return Err(format!("it has {} fields, not five", fields.len()));
+    }
+    let nth = week_of_month(fields[2], fields[4]);
+    if let Some(nth) = &nth {
+        (fields[2], fields[4]) = ("*", nth);
     }
     // Where one of the two begins with `*`, both have to fit here as well.
     if !fields[2].starts_with('*') && !fields[4].starts_with('*') {
@@ -63,6 +67,13 @@ fn one(line: &str, name: &str) -> Result<(String, bool), String> {
     let pattern = out.join(" ");
     let read = schedule::cron(&pattern, name)?;
     if read.never() { Err("it never fires".into()) } else { Ok((pattern, hashed)) }
+}
+
+/// A weekday in one week of the month, where that is what both fields together say: `1-7 * 1` is the first Monday.
+fn week_of_month(day: &str, weekday: &str) -> Option<String> {
+    let n = ["1-7", "8-14", "15-21", "22-28"].iter().position(|w| *w == day)? + 1;
+    let one = weekday.len() == 1 || weekday.len() == 3;
+    (one && weekday.bytes().all(|b| b.is_ascii_alphanumeric()) && weekday != "H").then(|| format!("{weekday}#{n}"))
 }
 
 /// One item between commas. `H(a-b)/n` begins at a stable place and goes on in steps.
@@ -126,7 +137,11 @@ mod tests {
         let all = lines("TZ=Europe/Berlin\n# at night\n30 1 * * *\n\nTZ=Mars/X\n0 0 * * *", "x");
         assert_eq!(all[0].as_ref().unwrap().zone.as_deref(), Some("Europe/Berlin"));
         assert!(all[1].as_ref().unwrap_err().contains("Mars"));
-        for bad in ["1 2 3", "0 0 1 * 1", "99 * * * *", "H(5) * * * *", "H/0 * * * *", "0 0 31 2 *", "H(9-3) * * * *"] {
+        // Both fields have to fit in Jenkins: said so where cron can say it.
+        for (line, pattern) in [("0 3 1-7 * 1", "0 3 * * 1#1"), ("0 3 15-21 * FRI", "0 3 * * FRI#3"), ("0 3 */2 * 0", "0 3 */2 * 0")] {
+            assert_eq!(lines(line, "x").remove(0).unwrap().pattern, pattern);
+        }
+        for bad in ["0 0 1-7 * 1-5", "1 2 3", "0 0 1 * 1", "99 * * * *", "H(5) * * * *", "H/0 * * * *", "0 0 31 2 *", "H(9-3) * * * *"] {
             assert!(lines(bad, "x").remove(0).is_err(), "{bad}");
         }
     }

@@ -43,6 +43,15 @@ impl Converter<'_> {
                 "artifacts, without what it excludes: narrow the patterns",
                 "write patterns that leave them out",
             );
+        } else if junit {
+            let empty = c.named("allowEmptyResults").is_some_and(|v| v.literal() != Some("false"));
+            let more = if empty { ", and so does a report that is not there" } else { "" };
+            self.report.approximated(
+                span,
+                what,
+                format!("test reports; a failed test fails the step, where Jenkins calls the run unstable{more}"),
+                "`failures: note` beside `type: junit` records failed tests only",
+            );
         } else {
             self.report.converted(span, what, "artifacts");
         }

@@ -67,6 +67,9 @@ impl Converter<'_> {
     fn contained(&self, ctx: &Ctx, c: &Container, preamble: &str, body: &str) -> String {
         let mut names: Vec<&str> = self.file.parameters.iter().map(|p| p.name.as_str()).collect();
         names.extend(ctx.scope.keys().map(String::as_str));
+        // What the lines before it export reaches a container by name only.
+        let exported = shell::GIVEN.iter().filter(|(n, g)| matches!(g, Given::Shell(_)) && shell::mentions(body, n)).map(|(n, _)| *n);
+        names.extend(exported.chain(shell::mentions(body, "BRANCH_NAME").then_some("BRANCH_NAME")));
         names.extend(["QD_RUN", "QD_RUN_NUMBER", "QD_STAGE", "QD_WORKSPACE", "QD_VERDICT"]);
         names.sort_unstable();
         names.dedup();

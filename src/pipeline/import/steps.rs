@@ -65,6 +65,17 @@ const NOTICES: [&str; 12] = [
     "publishHTML",
 ];
 
+const UNKNOWN_HELP: &str = "give them in `env:` where they matter";
+
+/// Variables of Jenkins in a text, which have no value here.
+fn absent(body: &str) -> Vec<&'static str> {
+    shell::GIVEN.iter().filter(|(n, g)| *g == Given::Absent && shell::mentions(body, n)).map(|(n, _)| *n).collect()
+}
+
+fn unknown(given: &[&str]) -> String {
+    format!("nothing here knows {}: empty", given.join(", "))
+}
+
 impl Converter<'_> {
     /// Converts a list of steps into the last of `segments`, and into new ones where a stage's key must change.
     pub fn steps(&mut self, stmts: &[Stmt], ctx: &Ctx, attrs: &Attrs, segments: &mut Vec<Segment>) {
@@ -243,8 +254,7 @@ impl Converter<'_> {
         };
         let name =
             c.named("label").and_then(Value::literal).map(|l| label(l, 80)).filter(|l| !l.is_empty()).unwrap_or_else(|| title(&body));
-        let given: Vec<&str> =
-            shell::GIVEN.iter().filter(|(n, g)| *g == Given::Absent && shell::mentions(&body, n)).map(|(n, _)| *n).collect();
+        let given = absent(&body);
         let machine: Vec<String> = pieces
             .iter()
             .filter_map(|p| if let Piece::Expr(e) = p { e.trim().strip_prefix("env.") } else { None })
@@ -274,12 +284,7 @@ impl Converter<'_> {
         }
         let step = self.script(ctx, &body, &name);
         if !given.is_empty() {
-            self.report.approximated(
-                span,
-                "sh",
-                format!("nothing here knows {}: empty", given.join(", ")),
-                "give them in `env:` where they matter",
-            );
+            self.report.approximated(span, "sh", unknown(&given), UNKNOWN_HELP);
         } else if !machine.is_empty() {
             self.report.approximated(
                 span,
@@ -316,7 +321,10 @@ impl Converter<'_> {
             Ok(w) if !w.contains('\0') => {
                 let body = make(&w);
                 let step = self.script(&lean(ctx, &body), &body, &c.name);
-                self.report.converted(span, show(&c.name), why);
+                match absent(&body) {
+                    none if none.is_empty() => self.report.converted(span, show(&c.name), why),
+                    given => self.report.approximated(span, show(&c.name), unknown(&given), UNKNOWN_HELP),
+                }
                 add(segments, attrs, step);
             }
             _ => self.hand(span, &c.name, "its text is computed in Groovy", "write it as a script", attrs, segments),

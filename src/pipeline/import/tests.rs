@@ -151,6 +151,24 @@ fn a_known_upstream_is_a_trigger_and_a_stranger_is_a_comment() {
     assert!(good(&text("nope")).text.contains("# - upstream: nope"));
 }
 
+#[test]
+fn what_has_no_value_here_or_another_verdict_is_said_of_every_step() {
+    let made = good(&with_steps(
+        "echo \"see ${env.BUILD_URL}\"\njunit testResults: 'r.xml', allowEmptyResults: true\njunit 'q.xml'\necho 'plain'",
+    ));
+    let why = |line: u32| made.report.iter().filter(|l| l.line == line).map(|l| format!("{:?} {}", l.verdict, l.why)).collect::<String>();
+    assert!(why(4).starts_with("Approximated") && why(4).contains("nothing here knows BUILD_URL: empty"), "{}", report(&made));
+    assert!(why(5).contains("unstable, and so does a report that is not there"), "{}", report(&made));
+    assert!(why(6).contains("a failed test fails the step") && !why(6).contains("not there"), "{}", report(&made));
+    assert!(why(7).starts_with("Converted"), "{}", report(&made));
+    // What the lines before a script export reaches a container by name.
+    let text = "pipeline { agent { docker { image 'x' } }\n options { skipDefaultCheckout() }\n stages { stage('s') { steps {\nsh 'echo $GIT_COMMIT $NODE_NAME $BRANCH_NAME'\n} } } }";
+    let made = good(text);
+    for name in ["GIT_COMMIT", "NODE_NAME", "BRANCH_NAME"] {
+        assert!(made.text.contains(&format!("-e {name} ")), "{name}: {}", made.text);
+    }
+}
+
 /// `rpmcanary`, `asks` and `locked` are pipelines of the site, `nope` is none.
 #[test]
 fn a_build_is_a_stage_that_is_a_run_of_the_other_pipeline() {
