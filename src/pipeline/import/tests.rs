@@ -156,7 +156,7 @@ fn what_has_no_value_here_or_another_verdict_is_said_of_every_step() {
     let made = good(&with_steps(
         "echo \"see ${env.BUILD_URL}\"\njunit testResults: 'r.xml', allowEmptyResults: true\njunit 'q.xml'\necho 'plain'",
     ));
-    let why = |line: u32| made.report.iter().filter(|l| l.line == line).map(|l| format!("{:?} {}", l.verdict, l.why)).collect::<String>();
+    let why = |line: usize| made.report.iter().filter(|l| l.line == line).map(|l| format!("{:?} {}", l.verdict, l.why)).collect::<String>();
     assert!(why(4).starts_with("Approximated") && why(4).contains("nothing here knows BUILD_URL: empty"), "{}", report(&made));
     assert!(why(5).contains("unstable, and so does a report that is not there"), "{}", report(&made));
     assert!(why(6).contains("a failed test fails the step") && !why(6).contains("not there"), "{}", report(&made));
