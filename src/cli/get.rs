@@ -146,7 +146,7 @@ pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
                         view.text(r, "id"),
                         view.text(r, "kind"),
                         view.text(r, "subject"),
-                        view.text(r, "who"),
+                        view.who(r),
                         view.time(r, "at"),
                         view.time(r, "ended"),
                         view.text(r, "why"),

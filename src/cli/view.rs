@@ -64,9 +64,13 @@ impl View<'_> {
         }
     }
 
+    /// Who it was; where somebody became another user (su, sudo), also whose login it was.
     pub fn who(&self, row: &Row) -> String {
+        let number = |name: &str| row.get(name).and_then(Value::as_u64);
+        let login = number("login_uid").filter(|login| number("uid").is_some_and(|uid| uid != *login));
+        let login = login.map_or_else(String::new, |uid| format!(" (login uid {uid})"));
         let single = row.get("single_person").and_then(Value::as_bool).unwrap_or(false);
-        self.text(row, "who") + if single { " (single person)" } else { "" }
+        self.text(row, "who") + &login + if single { " (single person)" } else { "" }
     }
 
     pub fn fault(&self, row: &Row) -> String {
