@@ -52,6 +52,26 @@ fn a_store_that_was_found_damaged_is_told_until_somebody_decides() {
 }
 
 #[test]
+fn a_command_that_tells_people_is_looked_for_before_it_is_needed() {
+    let home = Home::new();
+    let page = home.root().join("page");
+    let site = |failure: &str| format!("[on_failure]\ncommand = \"{failure} --now\"\n[notify.room]\ncommand = \"qd-no-such-program x\"\n");
+    home.site(&site(page.to_str().unwrap())).pipeline("hello", HELLO);
+    let all = rows(&home, 1);
+    says(&all, "on_failure", "fail", "nobody would be told");
+    says(&all, "notify room", "fail", "correct [notify.room] command");
+    // There, and not to be run.
+    std::fs::write(&page, "#!/bin/sh\n").unwrap();
+    says(&rows(&home, 1), "on_failure", "fail", "make it executable");
+    std::fs::set_permissions(&page, std::fs::Permissions::from_mode(0o755)).unwrap();
+    says(&rows(&home, 1), "on_failure", "ok", "is there");
+    home.site(&site("sh").replace("qd-no-such-program", "sh"));
+    let all = rows(&home, 0);
+    says(&all, "on_failure", "ok", "sh is there");
+    says(&all, "notify room", "ok", "sh is there");
+}
+
+#[test]
 fn without_an_engine_it_judges_the_machine_and_the_site_and_starts_nothing() {
     let home = Home::new();
     home.site("time_zone = \"Europe/Berlin\"\n").pipeline("hello", HELLO);

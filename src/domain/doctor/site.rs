@@ -17,6 +17,19 @@ pub fn configuration(place: &str, exists: bool, error: Option<(&str, &str)>) -> 
     }
 }
 
+/// A command of the site file by which people are told.
+pub fn command(name: &str, program: &str, there: bool) -> Row {
+    if there {
+        return Row::ok(name, format!("{program} is there"));
+    }
+    Row::new(
+        name,
+        State::Fail,
+        format!("{program} is no program that can be run: nobody would be told"),
+        format!("install it or make it executable, or correct [{}] command in site.toml", name.replace(' ', ".")),
+    )
+}
+
 /// A pipeline with errors or warnings; the first one is shown.
 pub fn pipeline(name: &str, errors: usize, warnings: usize, first: &str) -> Row {
     let (state, n, what) = if errors > 0 { (State::Fail, errors, "error") } else { (State::Warn, warnings, "warning") };

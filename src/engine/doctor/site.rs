@@ -1,5 +1,9 @@
 //! Probes of the site's files: the site file and every pipeline.
 
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use crate::config::problem::count;
 use crate::config::{ConfigError, Dirs, Problem, Site};
 use crate::domain::doctor::{self, Row, State};
@@ -22,6 +26,7 @@ pub fn files(dirs: &Dirs, uid: u32, site: Option<&Site>) -> Vec<Row> {
         return vec![doctor::configuration(&place, exists, Some((&why, &help)))];
     };
     let mut rows = vec![doctor::configuration(&place, exists, None)];
+    rows.extend(commands(site));
     let catalog = match catalog::of_site(dirs, site, uid) {
         Ok(c) => catalog::with_stages(c, dirs, uid),
         Err(e) => {
@@ -59,6 +64,23 @@ pub fn files(dirs: &Dirs, uid: u32, site: Option<&Site>) -> Vec<Row> {
     }
     rows.push(doctor::pipelines_fine(fine, catalog.pipelines.len()));
     rows
+}
+
+/// The programs that the site tells people by: one that is not there tells nobody, on the night when it matters.
+fn commands(site: &Site) -> Vec<Row> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let row = |name: String, argv: &[String]| {
+        let program = argv.first().map_or("", String::as_str);
+        doctor::command(&name, program, is_program(program, &path))
+    };
+    let failure = site.on_failure.iter().map(|argv| row("on_failure".into(), argv));
+    failure.chain(site.notifiers.iter().map(|(name, n)| row(format!("notify {name}"), &n.command))).collect()
+}
+
+/// Whether there is such a program: by its path, or in one of the directories of `path`.
+fn is_program(name: &str, path: &OsStr) -> bool {
+    let executable = |p: &Path| std::fs::metadata(p).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if name.contains('/') { executable(Path::new(name)) } else { std::env::split_paths(path).any(|dir| executable(&dir.join(name))) }
 }
 
 fn first_line(text: &str) -> String {

@@ -60,10 +60,10 @@ pub fn cron(text: &str, pipeline: &str) -> Result<Pattern, String> {
     let parse = |t: &str| {
         parser.parse(t).map_err(|e| e.to_string().trim_end_matches('.').replace("Component error: ", "").replace("Invalid pattern: ", ""))
     };
+    let odd = |what: &str, field: &str, most: i8| format!("the {what} `{field}` is none: 0 to {most}, ranges, steps, lists, or `*`");
+    let minutes = numbers(&fields[0], 59).ok_or_else(|| odd("minute", &fields[0], 59))?;
+    let hours = numbers(&fields[1], 23).ok_or_else(|| odd("hour", &fields[1], 23))?;
     parse(&fields.join(" "))?;
-    let odd = |what: &str, field: &str| format!("the {what} `{field}` is neither numbers nor `*`");
-    let minutes = numbers(&fields[0], 59).ok_or_else(|| odd("minute", &fields[0]))?;
-    let hours = numbers(&fields[1], 23).ok_or_else(|| odd("hour", &fields[1]))?;
     let times = hours.iter().flat_map(|h| minutes.iter().map(|m| (*h, *m))).collect();
     Ok(Pattern { days: parse(&format!("0 0 {}", fields[2..].join(" ")))?, times, through: fields[1].starts_with('*'), either: !both })
 }
