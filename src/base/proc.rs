@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The fields of `/proc/PID/stat` that tell one process from another.
@@ -82,6 +83,15 @@ pub fn command(pid: i32) -> String {
         String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ")
     };
     line.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Whether the command line of a process has the word, and right behind it this path. A process that named itself anew has blanks there.
+pub fn is_called(pid: i32, word: &str, path: &Path) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let wanted = [word.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat();
+    let plain = |b: &[u8]| b.iter().map(|c| if *c == 0 { b' ' } else { *c }).collect::<Vec<u8>>();
+    let line = [plain(&line), b" ".to_vec()].concat();
+    line.windows(wanted.len()).any(|w| w == plain(&wanted))
 }
 
 /// Where this process's own cgroup v2 directory is mounted, also on a hybrid machine; see [`cgroup2_dir`].

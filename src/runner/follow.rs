@@ -133,7 +133,10 @@ impl Dispatcher {
             begun: Arc::new(AtomicBool::new(a.started)),
         };
         self.live.insert(a.fence, live.clone());
-        self.tasks.spawn(live::recover(self.shared.clone(), live, job));
+        // Where it is gone, nothing but its processes can tell of it.
+        let gone = matches!(live.dir.try_exists(), Ok(false));
+        let known = if gone { self.store.known_attempt(a.fence).ok() } else { None };
+        self.tasks.spawn(live::recover(self.shared.clone(), live, job, known));
     }
 }
 

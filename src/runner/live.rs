@@ -18,11 +18,12 @@ use super::dispatch::{Again, Event};
 use super::ingest::{self, Job};
 use super::inputs::{self, InputError, Wanted};
 use super::recovery::{self, Decision, Found};
-use super::shim;
+use super::{shim, survivors};
 use crate::base::mask::Masker;
 use crate::base::{crash, durable};
 use crate::domain::attempt::{Spec, file};
 use crate::domain::run::Verdict;
+use crate::store::Known;
 
 /// Values of secrets, by name.
 pub type Secrets = Vec<(String, Zeroizing<Vec<u8>>)>;
@@ -177,7 +178,11 @@ fn is_small(job: &Job) -> bool {
 }
 
 /// An attempt that an earlier engine, or an earlier state of this one, left open.
-pub async fn recover(shared: Arc<Shared>, live: Live, job: Job) {
+/// `known`: what tells its processes from others, where its directory is gone.
+pub async fn recover(shared: Arc<Shared>, live: Live, job: Job, known: Option<Known>) {
+    if let Some(known) = known {
+        outlive(&shared, &live, job.fence, known).await;
+    }
     let names = match attempt::read_spec(&live.dir) {
         Ok(Found::Whole(spec)) => spec_secrets(&spec),
         _ => Vec::new(),
@@ -186,6 +191,31 @@ pub async fn recover(shared: Arc<Shared>, live: Live, job: Job) {
         shared.send(Event::Started { fence: job.fence }).await;
     }
     conclude(shared, live, job, names, None).await;
+}
+
+/// Its directory was taken away. As long as processes of it live it has begun, and has not ended: its locks stay held, and nothing is
+/// started again. Who does not want to wait forces it.
+async fn outlive(shared: &Shared, live: &Live, fence: u64, known: Known) {
+    let (mut pause, mut told) = (Duration::from_millis(100), false);
+    loop {
+        let (dir, known) = (live.dir.clone(), known.clone());
+        let lives = tokio::task::spawn_blocking(move || !dir.exists() && survivors::lives(&dir, &known)).await;
+        if !matches!(lives, Ok(true)) {
+            if told {
+                shared.send(Event::Unclear { fence, why: String::new() }).await;
+            }
+            return;
+        }
+        live.begun.store(true, Ordering::SeqCst);
+        if !told {
+            told = true;
+            let why = "its directory was taken away, and its processes still run".to_owned();
+            tracing::warn!(fence, why, "an attempt cannot be looked at; it is looked at again until they end");
+            shared.send(Event::Unclear { fence, why }).await;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
 }
 
 fn spec_secrets(spec: &Spec) -> Vec<String> {

@@ -71,6 +71,14 @@ pub fn stop_all(dir: &Path, known: Option<&Known>) -> Stopped {
     stopped
 }
 
+/// Whether a process of an attempt whose directory is gone lives: its supervisor, or what that has started.
+pub fn lives(dir: &Path, known: &Known) -> bool {
+    let cgroup = proc::own_cgroup2().ok().flatten().map(|own| own.join(contain::cgroup_name(&known.id, known.fence)));
+    cgroup.is_some_and(|c| !contain::members(&c).is_empty())
+        || !find(None, &known.token).is_empty()
+        || proc::all().into_iter().any(|pid| proc::is_called(pid, "shim", dir))
+}
+
 /// Kills all processes of an attempt whose shim is dead, and removes its secrets and its cgroup. Blocks up to 5 s: call it on a blocking
 /// thread. Does nothing to processes of another boot. Idempotent.
 pub fn stop_survivors(dir: &Path) -> Result<Stopped, AttemptError> {

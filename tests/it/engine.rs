@@ -338,3 +338,39 @@ fn what_an_ended_attempt_left_in_memory_goes_at_the_next_start_and_a_stranger_s_
     std::fs::remove_dir_all(&stranger).unwrap();
     assert!(stays, "what this store does not know is another's");
 }
+
+/// Killed right behind the start of a supervisor, before its row says so; then the attempt's directory is taken away. Only its processes tell.
+#[test]
+fn an_attempt_whose_directory_went_does_not_run_twice_while_its_processes_live() {
+    let home = Home::new();
+    let (count, go) = (home.root().join("count"), home.root().join("go"));
+    home.pipeline(
+        "once",
+        &format!(
+            "format: 1\nname: once\nstages:\n  - name: a\n    run: |\n      echo $$ >> {}\n      while [ ! -e {} ]; do sleep 0.05; done\n",
+            count.display(),
+            go.display()
+        ),
+    );
+    let mut start = home.command(["engine", "start"]);
+    start.env("QD_CRASH_AT", "runner.spawned");
+    crate::support::home::run(start).expect(0);
+    // The engine may die before it answers: its run is there all the same.
+    home.qd(["run", "once"]);
+    let starts = || std::fs::read_to_string(&count).map_or(0, |t| t.lines().count());
+    until("the step", || starts() == 1);
+    until("the engine to be dead", || home.qd(["engine", "status"]).code == 3);
+    let attempts = home.state().join("runs/once/1/attempts");
+    let dir = std::fs::read_dir(&attempts).unwrap().next().unwrap().unwrap().path();
+    std::fs::rename(&dir, home.root().join("taken")).unwrap();
+    home.qd(["engine", "start"]).expect(0);
+    until("the reason", || home.qd(["why", "once#1"]).stdout.contains("its processes still run"));
+    assert_eq!(starts(), 1, "{:?}", home.qd(["why", "once#1"]));
+    std::fs::write(&go, "").unwrap();
+    let row = crate::support::until_some("its end", || {
+        let row = home.json(&["get", "runs"])["rows"][0].clone();
+        (row["state"] == "done").then_some(row)
+    });
+    assert!(row["verdict"] == "lost" && row["detail"].as_str().unwrap().contains("taken away"), "{row}");
+    assert_eq!(starts(), 1);
+}
