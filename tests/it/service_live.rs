@@ -172,7 +172,7 @@ fn the_unit_starts_serves_its_group_and_lets_steps_outlive_it() {
     until("the next engine", || live.property("SubState") == "running" && !["0", &after].contains(&live.property("MainPID").as_str()));
     assert_eq!(state(&live)["state"], "running");
     live.sh("touch /run/go").expect(0);
-    until("its verdict", || state(&live)["state"] == "success");
+    until("its verdict", || state(&live)["verdict"] == "success");
     // What the step left behind, in a session of its own, ended with it: its cgroup is gone.
     assert_ne!(live.sh("pgrep -f 'sleep 86399'").code, 0);
     assert_ne!(live.sh("ls -d /sys/fs/cgroup/system.slice/quarterdeck.service/qd-*").code, 0);
