@@ -183,7 +183,8 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
     }
     for (i, lock) in stage.locks.iter().enumerate() {
         let name = &lock.name.value;
-        if stage.locks[..i].iter().any(|l| l.name.value == *name) {
+        let twice = stage.locks[..i].iter().any(|l| l.name.value == *name);
+        if twice {
             sink.error(
                 lock.name.at,
                 "lock.twice",
@@ -205,7 +206,7 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                 "leave `slots` out, or write `mode: shared`",
             ),
             // Right for who needs the whole of it, and a surprise for who wanted one of them.
-            Some(slots) if lock.mode == LockMode::Exclusive && !lock.said && *slots > 1 => sink.warning(
+            Some(slots) if lock.mode == LockMode::Exclusive && !lock.said && !twice && *slots > 1 => sink.warning(
                 lock.name.at,
                 "lock.all",
                 format!("the stage takes all {slots} slots of lock `{name}`, so that it runs alone"),

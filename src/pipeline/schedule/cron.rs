@@ -60,7 +60,7 @@ pub fn cron(text: &str, pipeline: &str) -> Result<Pattern, String> {
     let parse = |t: &str| {
         parser.parse(t).map_err(|e| e.to_string().trim_end_matches('.').replace("Component error: ", "").replace("Invalid pattern: ", ""))
     };
-    let odd = |what: &str, field: &str, most: i8| format!("the {what} `{field}` is none: 0 to {most}, ranges, steps, lists, or `*`");
+    let odd = |what: &str, field: &str, most: i8| format!("`{field}` is no {what}: 0 to {most}, ranges, steps, lists, or `*`");
     let minutes = numbers(&fields[0], 59).ok_or_else(|| odd("minute", &fields[0], 59))?;
     let hours = numbers(&fields[1], 23).ok_or_else(|| odd("hour", &fields[1], 23))?;
     parse(&fields.join(" "))?;
