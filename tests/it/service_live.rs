@@ -158,7 +158,7 @@ fn the_unit_starts_serves_its_group_and_lets_steps_outlive_it() {
     until("the step", || live.ann("log 'long#1'").stdout.contains("/qd-"));
     live.sh("systemctl stop quarterdeck").expect(0);
     assert_eq!(live.property("ActiveState"), "inactive");
-    live.sh("pgrep -f 'quarterdeck shim /var/lib/quarterdeck/runs/long/1/' && pgrep -f 'sleep 86399'").expect(0);
+    live.sh("pgrep -f '[q]uarterdeck shim /var/lib/quarterdeck/runs/long/1/' && pgrep -f '[s]leep 86399'").expect(0);
     live.ann("engine status").expect(3);
     live.sh("systemctl start quarterdeck").expect(0);
     let state = |l: &Live| l.ann("--json get runs --filter pipeline=long").expect(0).json()["rows"][0].clone();
@@ -174,7 +174,7 @@ fn the_unit_starts_serves_its_group_and_lets_steps_outlive_it() {
     live.sh("touch /run/go").expect(0);
     until("its verdict", || state(&live)["verdict"] == "success");
     // What the step left behind, in a session of its own, ended with it: its cgroup is gone.
-    assert_ne!(live.sh("pgrep -f 'sleep 86399'").code, 0);
+    assert_ne!(live.sh("pgrep -f '[s]leep 86399'").code, 0);
     assert_ne!(live.sh("ls -d /sys/fs/cgroup/system.slice/quarterdeck.service/qd-*").code, 0);
     // Credentials: a rotated one is seen after a restart of the unit.
     live.ann("secret test").expect(0);
