@@ -12,6 +12,23 @@ const KEEPERS: &[&str] = &["security"];
 /// Every action of this version.
 pub const ALL: &[Action] = &[
     Action {
+        id: "ack",
+        title: "Acknowledge a problem",
+        doc: "Says that you look after something that is wrong: a red pipeline, a run that waits, a missed start, a repository, a promotion. It \
+              changes nothing else, and needs no arming. It holds for what is wrong now, 7 days at most; what goes wrong later is not meant.",
+        level: Level::L0,
+        roles: ASKED,
+        target: Target::Problem,
+        args: &[Arg {
+            name: "until",
+            required: false,
+            doc: "its end: a duration such as 8h, or a time, RFC 3339; 8 hours where nothing is said",
+        }],
+        parameters: false,
+        undo: "quarterdeck do unack NAME",
+        usage: "quarterdeck do ack NAME --reason T [--with until=8h]",
+    },
+    Action {
         id: "approve",
         title: "Approve what waits",
         doc: "Agrees that a run goes on behind its `approve:` stage, or that it starts, where that needs a second person. Different people count \
@@ -395,6 +412,18 @@ pub const ALL: &[Action] = &[
         parameters: false,
         undo: "quarterdeck do freeze REPO; what a sync has brought stays",
         usage: "quarterdeck do thaw REPO --reason T --confirm REPO",
+    },
+    Action {
+        id: "unack",
+        title: "Give an acknowledged problem back",
+        doc: "Nobody looks after it any more: it counts among what needs somebody again.",
+        level: Level::L0,
+        roles: ASKED,
+        target: Target::Problem,
+        args: &[],
+        parameters: false,
+        undo: "quarterdeck do ack NAME",
+        usage: "quarterdeck do unack NAME [--reason T]",
     },
     Action {
         id: "undrain",

@@ -21,10 +21,25 @@ pub struct RepoDoc {
     #[serde(default)]
     pub snapshots_by: Option<String>,
     pub used_by: Vec<UseDoc>,
+    /// What places said in place of what they were asked for; one entry for each that is in trouble.
+    #[serde(default)]
+    pub answers: Vec<AnswerDoc>,
     /// What nobody can say, and what would.
     pub unknown: Vec<String>,
     /// Rows of `get holds` that count now: additions to it, and holds of its OS.
     pub holds: Vec<Map<String, Value>>,
+}
+
+/// The answer of a place in trouble, to the last look at it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AnswerDoc {
+    pub place: String,
+    /// The address that was asked.
+    pub at: String,
+    /// What was wrong.
+    pub why: String,
+    /// The head and the beginning of the body, line by line, without values of secrets; empty where no answer came.
+    pub raw: Vec<String>,
 }
 
 /// A content that a place was seen to have.

@@ -63,6 +63,12 @@ pub struct Status {
     /// Beginnings of URLs that the site file itself names, and that may be shown as links.
     #[serde(default)]
     pub links: Vec<String>,
+    /// What is being looked after, newest first; those in force.
+    #[serde(default)]
+    pub acks: Vec<Ack>,
+    /// Far ends that the engine asks by itself.
+    #[serde(default)]
+    pub sources: Vec<Source>,
 }
 
 /// `GET /v1/machine`: how the engine finds its own surroundings.
@@ -88,6 +94,42 @@ pub struct Armed {
     pub who: String,
     pub reason: String,
     pub until: String,
+}
+
+/// Somebody looks after something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// A pipeline, run, repository or promotion.
+    pub subject: String,
+    /// What was wrong with it then, in the words of `domain::problem`; nothing else is covered.
+    pub problems: Vec<String>,
+    pub who: String,
+    pub why: String,
+    pub at: String,
+    pub until: String,
+}
+
+/// A far end that the engine asks by itself. Times are RFC 3339 UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `upstream`, a datacentre, or the name of a Cobbler; with host and port where that would name two.
+    pub source: String,
+    /// `mirror`, or `cobbler`.
+    pub kind: String,
+    /// Host and port.
+    pub at: String,
+    /// `answers`, `stale` (older than twice its budget), `silent` (the last question brought nothing), `unknown` (not asked since the engine started).
+    pub state: String,
+    /// When it answered last.
+    pub answered: Option<String>,
+    /// When it was asked last.
+    pub asked: Option<String>,
+    /// So old its answers may be; null where it is only asked for a page.
+    pub budget_ms: Option<u64>,
+    /// What the last question brought in place of an answer.
+    pub error: String,
+    /// Places of repositories that are asked there.
+    pub places: u64,
 }
 
 /// `GET /v1/plan/PIPELINE`: what a start would be, before anybody asks for it.
@@ -304,7 +346,7 @@ pub struct ChangeSet {
 }
 
 /// Tables that `get` shows in this version.
-pub const TABLES: [&str; 23] = [
+pub const TABLES: [&str; 24] = [
     "artifacts",
     "audit",
     "content",
@@ -326,6 +368,7 @@ pub const TABLES: [&str; 23] = [
     "runs",
     "schedule",
     "slowest",
+    "sources",
     "tests",
     "versions",
 ];

@@ -24,7 +24,7 @@ pub fn run(out: &Out) -> Outcome {
     table::print(out, &[left("ACTION"), left("LEVEL"), left("TARGET"), left("ROLES"), left("WHAT IT DOES")], &rows);
     out.line(out.paint(
         Tone::Dim,
-        "\nL1 as asked; L2 with --reason and --confirm NAME; L3 with a second person. A pipeline's danger raises its runs.",
+        "\nL0 records who looks after what; L1 as asked; L2 with --reason and --confirm NAME; L3 with a second person. A pipeline's danger raises its runs.",
     ));
     Ok(())
 }
@@ -39,5 +39,6 @@ fn word(target: Target) -> &'static str {
         Target::Os => "OS major",
         Target::Hold => "hold",
         Target::Repo => "repository",
+        Target::Problem => "problem",
     }
 }

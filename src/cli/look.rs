@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::Ctx;
+use super::args::Color;
 use super::out::Out;
 use crate::config::{ConfigError, Site};
 use crate::console::{self, Model, keyfile, themes};
-use crate::theme::{self, Depth, Glyphs, Look, Theme};
+use crate::theme::{self, Depth, Glyphs, Look, Theme, terminfo};
 
 /// A console that knows nothing yet but where it is.
 pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
@@ -18,6 +19,27 @@ pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     let own = jiff::tz::TimeZone::system();
     let here = (own.iana_name().is_some() && own.iana_name() != site.zone.iana_name()).then_some(own);
     Model { key_reports, here, given: super::again::given(&ctx.global, true), ..Model::new(site, keys, now, size) }
+}
+
+/// How many colours: as `--color` says, else `NO_COLOR`, else the site file, else what terminal, environment and terminfo say.
+pub fn depth(ctx: &Ctx, site: &Site) -> Depth {
+    let env = |n: &str| std::env::var(n).ok();
+    let found = || {
+        Depth::of_terminal(env, |term| {
+            let mut all = terminfo::places(term, env).into_iter();
+            all.find_map(|at| terminfo::depth(&std::fs::read(at).ok().filter(|e| e.len() <= terminfo::LARGEST)?))
+        })
+    };
+    let sites = || site.console_colours.as_deref().and_then(Depth::of_word);
+    match ctx.global.color {
+        Color::Never => Depth::None,
+        Color::Sixteen => Depth::Ansi16,
+        Color::Many => Depth::Ansi256,
+        Color::True => Depth::True,
+        Color::Always => sites().unwrap_or_else(found).max(Depth::Ansi16),
+        Color::Auto if env("NO_COLOR").is_some_and(|v| !v.is_empty()) => Depth::None,
+        Color::Auto => sites().unwrap_or_else(found),
+    }
 }
 
 /// The theme of a name.

@@ -41,7 +41,7 @@ impl Out {
     pub fn new(json: bool, color: Color) -> Self {
         let terminal = io::stdout().is_terminal();
         let colour = match color {
-            Color::Always => true,
+            Color::Always | Color::Sixteen | Color::Many | Color::True => true,
             Color::Never => false,
             // https://no-color.org
             Color::Auto => {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Ctx;
-use super::args::{Format, Notify, Screen};
+use super::args::{Color, Format, Notify, Screen};
 use super::connect::{self, Start};
 use super::console_log;
 use super::failure::{Failure, Outcome};
@@ -41,10 +41,14 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
         ),
         None => None,
     };
-    let env = |n: &str| std::env::var(n).ok();
-    let depth = if args.format == Format::Ansi { Depth::of_environment(env).max(Depth::Ansi16) } else { Depth::True };
     // A saved state needs no site; what is configured here says how it looks all the same.
     let site = if args.from.is_some() { ctx.site(out).unwrap_or_default() } else { ctx.site(out)? };
+    // What is printed for a terminal has colours unless they are forbidden in so many words.
+    let depth = match (args.format, ctx.global.color) {
+        (Format::Ansi, Color::Never) => Depth::None,
+        (Format::Ansi, _) => look::depth(ctx, &site).max(Depth::Ansi16),
+        _ => Depth::True,
+    };
     let look = match &args.theme {
         Some(theme) => look::named(ctx, theme, args.ascii, depth)?,
         None => {
@@ -165,7 +169,7 @@ fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, sour
         return Err(ApiError::bad(why, help).into());
     }
     let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
-    let depth = Depth::of_environment(env);
+    let depth = look::depth(ctx, site);
     // What says that it is dark, or light, or has few colours, is believed; where nothing does, dark was assumed.
     let by_background = site.console_theme.is_none() && env("COLORFGBG").is_none() && crate::theme::Theme::suits(depth, env) == "dark";
     // `:theme` holds until the console is left, and is read again like the site's own when its file changes.

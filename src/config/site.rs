@@ -62,7 +62,12 @@ pub struct Site {
     pub evidence: Option<Evidence>,
     /// The console's theme; none = the one that suits the terminal. Whether there is such a theme the console says.
     pub console_theme: Option<String>,
+    /// Colours of the terminals here: one of [`COLOURS`]; none = as each terminal says.
+    pub console_colours: Option<String>,
 }
+
+/// What `[console] colors` may say.
+pub const COLOURS: [&str; 4] = ["none", "16", "256", "true"];
 
 /// Which engine fires the schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,6 +123,7 @@ impl Default for Site {
             promotion: BTreeMap::new(),
             evidence: None,
             console_theme: None,
+            console_colours: None,
         }
     }
 }
@@ -268,6 +274,16 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     }
     if let Some((console, _)) = root.table("console") {
         site.console_theme = console.text("theme").map(|t| t.value);
+        if let Some(colours) = console.text("colors") {
+            match COLOURS.contains(&colours.value.as_str()) {
+                true => site.console_colours = Some(colours.value),
+                false => notes.add(
+                    colours.span,
+                    "this is no number of colours",
+                    format!("write one of {}", COLOURS.map(|c| format!("\"{c}\"")).join(", ")),
+                ),
+            }
+        }
         console.close();
     }
     root.close();

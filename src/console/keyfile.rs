@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::command;
+use super::command::{self, Meaning};
 use super::keymap::{Code, Key, Keymap, Scope};
 use crate::base::{sanitise, suggest};
 use crate::config::Problem;
@@ -208,12 +208,14 @@ fn binding(sequence: &str, id: &DeValue<'_>) -> Result<(Vec<Key>, String), (bool
     if id.is_empty() {
         return Ok((keys, String::new()));
     }
-    if command::find(id).is_none() {
+    let Some(meaning) = command::find(id) else {
         let names: Vec<String> = command::names().collect();
         let near = suggest::nearest(id, names.iter().map(String::as_str));
         return Err((false, near.map_or_else(|| format!("no command `{id}`"), |n| format!("no command `{id}`: did you mean `{n}`?"))));
-    }
-    if id.starts_with("do-") && !matches!(last.code, Code::Char(c) if c.is_uppercase()) {
+    };
+    // Who looks after what is no change of the estate.
+    let changes = matches!(meaning, Meaning::Do(action) if !action.owns());
+    if changes && !matches!(last.code, Code::Char(c) if c.is_uppercase()) {
         return Err((true, format!("`{id}` changes the estate: its keys must end with a capital letter")));
     }
     Ok((keys, id.to_string()))

@@ -120,7 +120,7 @@ fn follows(what: &str, table: &str) -> bool {
         || (table == "schedule" && what == "due")
         || (matches!(table, "promotions" | "holds") && matches!(what, "audit" | "decisions" | "versions"))
         || (matches!(table, "runs" | "repos") && what == "versions")
-        || (table == "repos" && matches!(what, "audit" | "decisions"))
+        || (matches!(table, "repos" | "acks") && matches!(what, "audit" | "decisions"))
 }
 
 /// Whether a comparison of these words is another one once rows of `table` have moved: what a fingerprint names does not change.
@@ -214,7 +214,7 @@ impl Question {
     /// Whether a change of this table, or of this row of it, makes the answer old.
     pub fn touched_by(&self, table: &str, id: &str) -> bool {
         match self {
-            Self::Status => matches!(table, "runs" | "control" | "armed"),
+            Self::Status => matches!(table, "runs" | "control" | "armed" | "acks" | "repos"),
             Self::Rows { what, .. } => follows(what, table),
             Self::Page(p) => match &p.of {
                 Some((a, b)) => moves(a, b, table),

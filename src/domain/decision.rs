@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 
-/// What was decided. Later kinds (exception, ack) are added here.
+/// What was decided. Later kinds (exception) are added here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// Somebody looks after something that is wrong. It changes nothing but who is asked about it.
+    Ack,
     /// A person agrees with what the request of the same subject asks for.
     Approve,
     /// A person refuses it: the request ends.
@@ -32,11 +34,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 9] =
-        [Self::Approve, Self::Deny, Self::Drain, Self::Freeze, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
+    const ALL: [Self; 10] =
+        [Self::Ack, Self::Approve, Self::Deny, Self::Drain, Self::Freeze, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Ack => "ack",
             Self::Approve => "approve",
             Self::Deny => "deny",
             Self::Drain => "drain",
@@ -78,6 +81,9 @@ pub struct Detail {
     /// Content set to fingerprint, as it was read before the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
+    /// Of an ack: what was wrong then, as `domain::problem` calls it. What goes wrong later is not meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -24,6 +24,7 @@ pub mod nevra;
 pub mod occurrence;
 pub mod packages;
 pub mod person;
+pub mod problem;
 pub mod promotion;
 pub mod reason;
 pub mod report;

@@ -8,7 +8,7 @@ use super::lease::Connection;
 use super::routes::blocking;
 use super::scheduler::{self, Missed};
 use super::state::{Engine, from_store};
-use super::{approvals, plan, preview, promotion, repo_acts, secret_acts};
+use super::{acks, approvals, plan, preview, promotion, repo_acts, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
@@ -43,6 +43,8 @@ enum Subject {
     Missed(Box<Missed>),
     /// A repository of the site.
     Repo(String),
+    /// Who looks after something.
+    Ack(acks::Wish),
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
@@ -113,7 +115,14 @@ fn known(request: &Do) -> Result<&'static Action, ApiError> {
     }
     match action.target {
         Target::Engine if !request.target.is_empty() => Err(ApiError::bad(format!("`{}` takes no target", action.id), action.usage)),
-        Target::Run | Target::Pipeline | Target::Secret | Target::Promotion | Target::Os | Target::Hold | Target::Repo
+        Target::Run
+        | Target::Pipeline
+        | Target::Secret
+        | Target::Promotion
+        | Target::Os
+        | Target::Hold
+        | Target::Repo
+        | Target::Problem
             if request.target.is_empty() =>
         {
             Err(ApiError::bad(format!("`{}` needs a target", action.id), action.usage))
@@ -193,7 +202,9 @@ fn unmoved(found: &Subject, request: &Do) -> Result<(), ApiError> {
             Some(p) => (p.id.clone(), p.sha.clone()),
             None => return Ok(()),
         },
-        Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) | Subject::Repo(_) => return Ok(()),
+        Subject::Engine | Subject::Plan(_) | Subject::Secret(_) | Subject::Missed(_) | Subject::Repo(_) | Subject::Ack(_) => {
+            return Ok(());
+        }
     };
     if *seen == now {
         return Ok(());
@@ -218,6 +229,9 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
     }
     if action.target == Target::Secret {
         return Ok((Subject::Secret(secret_acts::entry_of(engine, site, request)?), Level::L1));
+    }
+    if action.owns() {
+        return Ok((Subject::Ack(acks::check(engine, action, request)?), action.level));
     }
     if action.target == Target::Repo {
         return Ok((Subject::Repo(repo_acts::check(engine, site, action, request)?), action.level));
@@ -407,6 +421,10 @@ async fn perform(
             Ok(done(Some(run), message))
         }
         Subject::Repo(name) => repo_acts::perform(engine, action, request, &name, note(&repo_acts::subject(&name), None)).await,
+        Subject::Ack(wish) => {
+            let note = note(&request.target, None);
+            acks::perform(engine, action, request, wish, note).await
+        }
         Subject::Promotion(wish) => promotion::perform(engine, caller, action, request, *wish).await,
         Subject::Secret(entry) => {
             let name = request.target.as_str();

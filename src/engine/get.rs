@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rows::{self, Row};
 use super::state::{Engine, from_store};
-use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, tested, trees, versions};
+use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, sources, tested, trees, versions};
 use crate::api::ApiError;
 use crate::api::order::sort_by;
 use crate::api::types::{Rows, TABLES};
@@ -86,6 +86,7 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
         "mirrors" => trees::MIRRORS,
         "repos" => trees::REPOS,
         "slowest" => tested::SLOWEST,
+        "sources" => sources::SOURCES,
         "tests" => tested::TESTS,
         "occurrences" => scheduler::OCCURRENCES,
         "pipelines" => rows::PIPELINES,
@@ -138,6 +139,7 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
                 (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
             }
             "holds" => (promotion::holds::table(&engine)?, 0, None),
+            "sources" => (sources::rows(&engine), 0, None),
             "promotions" => (promotion::doc::table(&engine)?, 0, None),
             "occurrences" => (scheduler::occurrences(&engine, cut)?, 0, None),
             "schedule" => {

@@ -1,5 +1,6 @@
 //! Floor 7: the acting engine of a site: guard, model, server, triggers. The only place where anything is changed.
 
+mod acks;
 pub mod act;
 mod approvals;
 mod builds;
@@ -48,6 +49,7 @@ mod secret_acts;
 mod secrets;
 mod server;
 pub mod site_watch;
+mod sources;
 pub mod state;
 mod tested;
 mod trees;

@@ -10,7 +10,7 @@ use super::rows::{self, time, time_opt};
 use super::state::{Engine, from_store};
 use super::{catalog, cobbler_uses, promotion, trees};
 use crate::api::ApiError;
-use crate::api::repo::{RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
+use crate::api::repo::{AnswerDoc, RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
 use crate::config::site::Repo;
 use crate::config::{Promotion, Site};
 use crate::domain::freshness::{Observed, Trouble};
@@ -28,6 +28,8 @@ const SEEN_ALL: usize = 60;
 const SYNCS: usize = 10;
 /// Runs that the usual time is of.
 const OF: usize = 30;
+/// Lines of an answer that are told.
+const RAW_LINES: usize = 60;
 /// Snapshots that are told.
 const SNAPSHOTS: usize = 40;
 
@@ -65,6 +67,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         syncs,
         usual_ms,
         snapshots: snapshots(&roots, &|root| called(&site, name, repo, &os, root)),
+        answers: answers(engine, name),
         space: space(repo, &roots, &os),
         snapshots_by,
         used_by,
@@ -93,6 +96,22 @@ fn history(engine: &Engine, name: &str, repo: &Repo) -> Result<Vec<SeenDoc>, Api
     }
     out.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     Ok(out.into_iter().take(SEEN_ALL).map(|(_, seen)| seen).collect())
+}
+
+/// What places in trouble said, as far as people may see it.
+fn answers(engine: &Engine, name: &str) -> Vec<AnswerDoc> {
+    let board = engine.freshness.of(name).unwrap_or_default();
+    let safe = |line: &str| crate::base::sanitise::cell(&engine.filter.clean(line));
+    let one = |(place, p): (&String, &super::freshness::PlaceBoard)| {
+        let raw = p.raw.as_ref().map(|r| r.text()).unwrap_or_default();
+        AnswerDoc {
+            place: place.clone(),
+            at: p.observed.at.clone(),
+            why: p.observed.trouble.why().to_owned(),
+            raw: raw.lines().take(RAW_LINES).map(safe).collect(),
+        }
+    };
+    board.places.iter().filter(|(_, p)| !p.observed.trouble.why().is_empty()).map(one).collect()
 }
 
 /// What was wrong with it, in words.

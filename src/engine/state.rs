@@ -230,6 +230,8 @@ impl Engine {
             revision: position.revision,
             you: String::new(),
             armed: self.leases.armed(self.now_us()),
+            acks: super::acks::shown(self)?,
+            sources: super::sources::all(self),
             site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
         })
     }

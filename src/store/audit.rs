@@ -111,8 +111,16 @@ pub(super) fn seal(tx: &Transaction<'_>, note: Note) -> Result<Entry, StoreError
 }
 
 fn make(tx: &Transaction<'_>, new: NewDecision, author: &Actor, at_us: i64) -> Result<(), StoreError> {
-    if new.kind == Kind::Request {
-        close(tx, &new.subject, &["request", "approve", "deny"], at_us)?;
+    match new.kind {
+        Kind::Request => close(tx, &new.subject, &["request", "approve", "deny"], at_us)?,
+        // One person looks after it: who says so last.
+        Kind::Ack => {
+            tx.execute(
+                "UPDATE decision SET ended_us = ?2 WHERE kind = 'ack' AND subject = ?1 AND ended_us IS NULL",
+                params![new.subject, at_us],
+            )?;
+        }
+        _ => {}
     }
     let who = new.who.as_ref().unwrap_or(author);
     let detail = serde_json::to_string(&new.detail).map_err(|e| StoreError::Database(e.to_string()))?;
@@ -217,6 +225,16 @@ impl Store {
             let mut s =
                 c.prepare_cached(&format!("{DECISION} WHERE kind = ?1 AND subject = ?2 AND ended_us IS NULL ORDER BY id DESC LIMIT 1"))?;
             Ok(s.query_row(params![kind.as_str(), subject], decision).optional()?)
+        })
+    }
+
+    /// Decisions of this kind that are in force at `now_us`, newest first.
+    pub fn decisions_in_force(&self, kind: Kind, now_us: i64, limit: usize) -> Result<Vec<Decision>, StoreError> {
+        self.read(move |c| {
+            let mut s = c.prepare_cached(&format!(
+                "{DECISION} WHERE kind = ?1 AND ended_us IS NULL AND (until_us IS NULL OR until_us > ?2) ORDER BY id DESC LIMIT ?3"
+            ))?;
+            Ok(s.query_map(params![kind.as_str(), now_us, limit], decision)?.collect::<Result<_, _>>()?)
         })
     }
 

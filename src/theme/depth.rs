@@ -13,6 +13,31 @@ pub enum Depth {
 }
 
 impl Depth {
+    /// As people write it: in `--color`, and in the site file.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "none" => Self::None,
+            "16" => Self::Ansi16,
+            "256" => Self::Ansi256,
+            "true" => Self::True,
+            _ => return None,
+        })
+    }
+
+    /// From the environment, and what the terminfo entry of `TERM` says: a name alone tells little of a terminal.
+    pub fn of_terminal(var: impl Fn(&str) -> Option<String>, entry: impl FnOnce(&str) -> Option<Self>) -> Self {
+        let named = Self::of_environment(&var);
+        // What is plain, or says itself that it has all colours, is believed.
+        if matches!(named, Self::None | Self::True) {
+            return named;
+        }
+        match entry(&var("TERM").unwrap_or_default()) {
+            Some(found) if named == Self::Ansi16 => found,
+            Some(found) => named.max(found),
+            None => named,
+        }
+    }
+
     /// From `NO_COLOR`, `COLORTERM` and `TERM`; nothing is asked of the terminal.
     pub fn of_environment(var: impl Fn(&str) -> Option<String>) -> Self {
         if var("NO_COLOR").is_some_and(|v| !v.is_empty()) {
@@ -83,6 +108,19 @@ mod tests {
         assert_eq!(depth(&[("TERM", "xterm"), ("NO_COLOR", "")]), Depth::Ansi16);
         assert_eq!(depth(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]), Depth::None);
         assert_eq!(depth(&[]), Depth::None);
+    }
+
+    #[test]
+    fn terminfo_knows_terminals_whose_name_says_nothing() {
+        let depth = |pairs: &[(&str, &str)], entry: Option<Depth>| {
+            Depth::of_terminal(|n| pairs.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned()), |_| entry)
+        };
+        assert_eq!(depth(&[("TERM", "alacritty")], Some(Depth::Ansi256)), Depth::Ansi256);
+        assert_eq!(depth(&[("TERM", "xterm-kitty")], Some(Depth::True)), Depth::True);
+        assert_eq!(depth(&[("TERM", "adm3a")], Some(Depth::None)), Depth::None);
+        assert_eq!(depth(&[("TERM", "xterm-256color")], Some(Depth::Ansi16)), Depth::Ansi256, "the name says more");
+        assert_eq!(depth(&[("TERM", "new")], None), Depth::Ansi16, "as before");
+        assert_eq!(depth(&[("TERM", "xterm-kitty"), ("NO_COLOR", "1")], Some(Depth::True)), Depth::None);
     }
 
     #[test]

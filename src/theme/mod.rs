@@ -7,6 +7,7 @@ mod glyph;
 mod role;
 mod sheet;
 mod table;
+pub mod terminfo;
 
 pub use builtin::{BUILT_IN, built_in, unknown};
 pub use depth::Depth;

@@ -1,8 +1,10 @@
 //! HTTP for reading: deadlines on everything, bounded redirects, certificates checked, failures sorted into kinds that say what to do.
 //!
-//! No error carries a body; addresses in errors are shown without passwords and query values.
+//! No error's text has anything of a body; addresses in errors are shown without passwords and query values. What a server said in place of
+//! what was asked for is kept beside the error, in part, for people who want to see it.
 
 mod post;
+mod raw;
 
 use std::sync::Once;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use super::address::shown;
 use super::excerpt;
 
 pub use post::Trust;
+pub use raw::Raw;
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -34,7 +37,7 @@ pub enum HttpError {
     #[error("{url}: the TLS handshake failed ({cause})")]
     Tls { url: String, cause: String },
     #[error("{url}: {}", status_words(*.status))]
-    Status { url: String, status: u16, retry_after: Option<Duration> },
+    Status { url: String, status: u16, retry_after: Option<Duration>, raw: Option<Box<Raw>> },
     #[error("{url}: stalled: nothing came for {} s", .after.as_secs())]
     Stalled { url: String, after: Duration },
     #[error("{url}: too slow: not done after {} s", .after.as_secs())]
@@ -190,7 +193,7 @@ impl Client {
             // Not what reqwest says of the body: that of a HEAD is empty.
             StatusCode::OK => Ok(response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse().ok())),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(self.get(url, Ask::Whole, budget).await?.length),
-            status => Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(response.headers()) }),
+            status => Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(response.headers()), raw: None }),
         }
     }
 
@@ -228,10 +231,12 @@ impl Client {
             Ask::IfChanged(_) => status == StatusCode::OK || status == StatusCode::NOT_MODIFIED,
             Ask::From(..) => status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT,
         };
-        let headers = inner.headers();
         if !good {
-            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers) });
+            let retry_after = retry_after(inner.headers());
+            let raw = Raw::of(inner, deadline.min(Instant::now() + self.patience.stall)).await;
+            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after, raw: Some(Box::new(raw)) });
         }
+        let headers = inner.headers();
         let text = |name| short_header(headers, name);
         Ok(Response {
             validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
@@ -402,7 +407,7 @@ mod tests {
 
     #[test]
     fn only_what_may_heal_is_asked_again() {
-        let status = |status| HttpError::Status { url: "u".into(), status, retry_after: None };
+        let status = |status| HttpError::Status { url: "u".into(), status, retry_after: None, raw: None };
         for s in [408, 429, 500, 502, 503, 504] {
             assert!(status(s).is_transient(), "{s}");
         }

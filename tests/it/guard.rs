@@ -89,6 +89,7 @@ fn a_read_only_site_refuses_each_action_there_is() {
             "OS major" => request["target"] = json!("el9"),
             "hold" => request["target"] = json!("1"),
             "repository" => request["target"] = json!("base9"),
+            "problem" => request["target"] = json!("hello"),
             _ => {}
         }
         refused(act(&home.socket(), request), "read-only");

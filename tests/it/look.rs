@@ -49,6 +49,68 @@ fn mono_sends_attributes_and_no_colour() {
     assert!(codes.iter().flat_map(|c| c.split(';')).all(|n| n.parse::<u8>().is_ok_and(|n| n < 10)), "{codes:?}");
 }
 
+/// Whether colours are sent by their three parts, by their number of 256, and by their number of 16.
+fn sent(text: &str) -> (bool, bool, bool) {
+    let codes: Vec<&str> = text.split("\u{1b}[").skip(1).filter_map(|s| s.split_once('m')).map(|(c, _)| c).collect();
+    let few = |c: &&str| {
+        c.split(';').filter_map(|n| n.parse::<u8>().ok()).any(|n| matches!(n, 30..=37 | 40..=47 | 90..=107))
+            && !c.contains("8;5;")
+            && !c.contains("8;2;")
+    };
+    (codes.iter().any(|c| c.contains("8;2;")), codes.iter().any(|c| c.contains("8;5;")), codes.iter().any(few))
+}
+
+#[test]
+fn colours_are_as_many_as_is_said_by_the_command_then_by_the_site() {
+    let home = Home::new();
+    let frame = |colour: &[&str]| {
+        let args: Vec<&str> = colour.iter().copied().chain(["screen", "home", "--format", "ansi", "--theme", "dark"]).collect();
+        sent(&home.qd(args).expect(0).stdout)
+    };
+    assert_eq!(frame(&["--color", "true"]), (true, false, false));
+    assert_eq!(frame(&["--color", "256"]), (false, true, false));
+    assert_eq!(frame(&["--color", "16"]), (false, false, true));
+    assert_eq!(frame(&["--color", "never"]), (false, false, false));
+    home.site("[console]\ncolors = \"true\"\n");
+    assert_eq!(frame(&[]), (true, false, false));
+    assert_eq!(frame(&["--color", "256"]), (false, true, false), "the command goes first");
+    home.site("[console]\ncolors = \"many\"\n");
+    let out = home.qd(["site", "check"]).expect(1);
+    assert!(out.stderr.contains("2:10") || out.stdout.contains("2:10"), "{} {}", out.stdout, out.stderr);
+    home.qd(["--color", "17", "screen", "home"]).expect(2);
+}
+
+#[test]
+fn a_console_sends_the_colours_it_is_told_and_those_that_terminfo_knows() {
+    let home = Home::new();
+    home.site("");
+    let shown = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = home.command(args.iter().copied());
+        command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
+        command.envs(env.iter().copied());
+        let mut pty = Pty::start(command, 100, 24);
+        pty.shows("READ-ONLY");
+        let text = String::from_utf8_lossy(&pty.since(0)).into_owned();
+        pty.command("quit");
+        assert_eq!(pty.wait().code(), Some(0));
+        sent(&text)
+    };
+    assert_eq!(shown(&[], &[]), (false, true, false));
+    assert_eq!(shown(&["--color", "true"], &[]), (true, false, false));
+    assert_eq!(shown(&["--color", "true"], &[("NO_COLOR", "1")]), (true, false, false), "who types it means it");
+    assert_eq!(shown(&["--color", "never"], &[]), (false, false, false));
+    // A terminal whose name says nothing; its entry says what it takes.
+    let entry = home.root().join("q").join("qd-test");
+    std::fs::create_dir_all(entry.parent().unwrap()).unwrap();
+    let mut bytes: Vec<u8> = [0o432u16, 8, 0, 14, 0, 0].iter().flat_map(|n| n.to_le_bytes()).collect();
+    bytes.extend(b"qd-test\0");
+    (0..14).for_each(|n| bytes.extend(if n == 13 { 256i16 } else { -1 }.to_le_bytes()));
+    std::fs::write(&entry, bytes).unwrap();
+    let root = home.root().display().to_string();
+    assert_eq!(shown(&[], &[("TERM", "qd-test")]), (false, false, true));
+    assert_eq!(shown(&[], &[("TERM", "qd-test"), ("TERMINFO", &root)]), (false, true, false));
+}
+
 #[test]
 fn a_running_console_reads_its_theme_again_and_a_broken_one_stops_nothing() {
     let home = Home::new();

@@ -1,6 +1,7 @@
 //! Every integration test of the binary, in one test program; one module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod acks;
 mod api;
 mod arming;
 mod artifacts;
@@ -61,6 +62,7 @@ mod service;
 mod service_live;
 mod shim;
 mod signatures;
+mod sources;
 mod support;
 mod surroundings;
 mod umbrella;

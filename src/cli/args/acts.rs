@@ -83,7 +83,7 @@ pub struct Replay {
 pub struct Do {
     /// Id of the action
     pub action: String,
-    /// Runs or pipelines
+    /// What it is done to, as `quarterdeck actions` says: pipelines, runs, promotions, repositories, holds, OS majors; none for the engine
     pub target: Vec<String>,
     /// An argument of the action, or a parameter of the pipeline
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]

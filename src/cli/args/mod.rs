@@ -59,8 +59,8 @@ pub struct Global {
     /// Print JSON, errors too
     #[arg(long, global = true, overrides_with = "json", help_heading = "Global")]
     pub json: bool,
-    /// Colours
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Global")]
+    /// Colours: auto, always, never; or how many the terminal has, where that is known better here: 16, 256, true
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Global", hide_possible_values = true)]
     pub color: Color,
     /// What the engine logs: error, warn, info, debug, trace, or tracing's filter language
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL", value_parser = level, help_heading = "Global")]
@@ -72,6 +72,12 @@ pub enum Color {
     Auto,
     Always,
     Never,
+    #[value(name = "16")]
+    Sixteen,
+    #[value(name = "256")]
+    Many,
+    #[value(name = "true", alias = "truecolor", alias = "24bit")]
+    True,
 }
 
 #[derive(Debug, Subcommand)]

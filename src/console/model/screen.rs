@@ -74,6 +74,8 @@ pub enum Side {
     Used,
     History,
     Graph,
+    /// What places in trouble answered, as it came.
+    Raw,
 }
 
 /// Which part of a promotion has the page below its head.

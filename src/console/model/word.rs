@@ -65,7 +65,7 @@ pub fn problem(row: &Row) -> bool {
         || is("change", &["down", "gone"])
         || !text(row, "calendar").is_empty() && row.contains_key("dst")
         || is_slow(row)
-        || row.contains_key("severity")
+        || !matches!(text(row, "severity").as_str(), "" | "ack")
         || text(row, "result").starts_with("refused")
         || row.get("single_person").and_then(Value::as_bool).unwrap_or(false)
 }

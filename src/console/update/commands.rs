@@ -1,6 +1,6 @@
 //! What each command does.
 
-use super::{arm, contents, lists, log_keys, open, page, promotions, prompt, run_keys, saved_views, travel};
+use super::{arm, contents, lists, log_keys, open, own, page, promotions, prompt, run_keys, saved_views, travel};
 use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
@@ -69,6 +69,9 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         }
         // As fingers know it.
         "w" => Ok(run(model, "edit-save")),
+        "ack" | "do-ack" if !rest.is_empty() => own::typed(model, "ack", rest),
+        "unack" | "do-unack" if !rest.is_empty() => own::typed(model, "unack", rest),
+        "ack" | "unack" => Ok(own::open(model, word)),
         _ if !rest.is_empty() && word.starts_with("do-") => match command::find(word) {
             Some(Meaning::Do(action)) if matches!(action.target, Target::Os | Target::Hold | Target::Repo) => {
                 open::open_on(model, action, rest)
@@ -157,6 +160,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             Some(id) => return vec![Effect::Copy(model.to_type(&format!("quarterdeck evidence {id}")))],
             None => model.complain("there is no promotion under the cursor"),
         },
+        "log" if contents::run(model, id) => {}
         "log" => log(model),
         "pipeline" => pipeline(model),
         "open" if matches!(model.screen().kind, Kind::Run(_)) => match run_keys::goal(model) {
@@ -235,7 +239,7 @@ pub fn ids(model: &Model) -> Vec<String> {
 /// Whether a line of the palette arms, or begins a change.
 pub fn careful(line: &str) -> bool {
     let word = line.trim().split(' ').next().unwrap_or_default();
-    word == "arm" || word.starts_with("do-")
+    matches!(word, "arm" | "ack" | "unack") || word.starts_with("do-")
 }
 
 fn open(model: &mut Model) {

@@ -9,6 +9,8 @@ use crate::console::model::screen::PAGE;
 use crate::console::model::{Model, PromptKind, word};
 use crate::console::question::Question;
 
+/// Fewer letters are about everything.
+const SOUGHT: usize = 3;
 /// More would be read by nobody.
 const MOST: usize = 200;
 
@@ -28,8 +30,18 @@ pub fn offers(model: &Model, kind: PromptKind, before: &str) -> (usize, Vec<Offe
     if before.is_empty() {
         return (0, Vec::new());
     }
-    let fits = all.into_iter().filter(|o| o.text.starts_with(begun) && o.text != begun).take(MOST).collect();
+    let names = kind == PromptKind::Command && !before.contains(' ');
+    let (fits, rest): (Vec<Offer>, Vec<Offer>) = all.into_iter().filter(|o| o.text != begun).partition(|o| o.text.starts_with(begun));
+    // Who does not know how a command begins knows what it does.
+    let sought = rest.into_iter().filter(|o| names && begun.chars().count() >= SOUGHT && is_about(o, begun));
+    let fits = fits.into_iter().chain(sought).take(MOST).collect();
     (begun.chars().count(), fits)
+}
+
+/// A command has the word in its name or its title.
+fn is_about(offer: &Offer, word: &str) -> bool {
+    let title = command::find(&offer.text).map(|m| m.title().to_lowercase()).unwrap_or_default();
+    offer.text.contains(word) || title.contains(&word.to_lowercase())
 }
 
 /// As much as all of them begin with.
@@ -81,6 +93,19 @@ fn filters(model: &Model, begun: &str) -> Vec<Offer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_found_by_what_it_does() {
+        let m = super::super::tests::connected();
+        let of = |typed: &str| offers(&m, PromptKind::Command, typed).1.into_iter().map(|o| o.text).collect::<Vec<_>>();
+        assert_eq!(of("halt"), ["do-promote-halt"]);
+        assert!(
+            of("freez")[0] == "freeze" && of("freez").contains(&"do-freeze".to_owned()),
+            "what begins so comes first: {:?}",
+            of("freez")
+        );
+        assert!(of("acknow").contains(&"do-ack".to_owned()) && of("arm x").is_empty() && of("zz").is_empty());
+    }
 
     #[test]
     fn what_all_begin_with_ends_between_characters() {

@@ -36,6 +36,8 @@ pub fn run(model: &mut Model, id: &str) -> bool {
         ("used-by", Kind::Mirrors) => side(model, Side::Used),
         ("history", Kind::Mirrors) => side(model, Side::History),
         ("graph", Kind::Mirrors) => side(model, Side::Graph),
+        // What a place in trouble said comes before the log; the same key again shows that.
+        ("log", Kind::Mirrors) if model.screen().side != Side::Raw && in_trouble(model) => side(model, Side::Raw),
         _ => return false,
     }
     true
@@ -93,6 +95,12 @@ fn to_holds(model: &mut Model, os: Option<String>) {
     if let (Some(list), Some(os)) = (screen.lists.get_mut(1), os) {
         list.filter = format!("os={os} state!=ENDED");
     }
+}
+
+/// Whether a place of the repository under the cursor answered something else than it was asked.
+fn in_trouble(model: &Model) -> bool {
+    let repo = content::current(model).map(|r| word::text(r, "repo"));
+    repo.and_then(|r| model.repo(&r)).is_some_and(|d| !d.answers.is_empty())
 }
 
 /// One part beside the list; the same key again shows all.

@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::api::types::Ack;
 use crate::base::{count, duration, size};
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Link, Model};
 use crate::console::model::{when, word};
 use crate::console::question::Question;
+use crate::domain::problem::{self, Problem};
+use crate::domain::run::RunState;
 
 /// Less room than this, and somebody should look; runs need it for workspaces and logs.
 const ROOM_BYTES: u64 = 5 << 30;
@@ -31,6 +34,10 @@ pub struct Fact {
     pub go: &'static str,
     /// What to press or do.
     pub press: String,
+    /// What somebody may say to look after; none where nobody can.
+    pub problem: Option<Problem>,
+    /// Who does.
+    pub ack: Option<Ack>,
 }
 
 fn fact(weight: u8, text: impl Into<String>) -> Fact {
@@ -57,6 +64,7 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     }
     out.extend(model.key_reports.iter().map(|r| fact(1, format!("keys: {r}"))));
     engine(model, &mut out);
+    sources(model, &mut out);
     for row in of(model, "pipelines") {
         pipeline(model, row, &mut out);
     }
@@ -77,11 +85,26 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     if let Some(broken) = audit {
         out.push(Fact { go: "audit", why: broken.clone(), ..fact(3, format!("AUDIT CHAIN BROKEN: {broken}")) });
     }
-    out.sort_by_key(|f| std::cmp::Reverse(f.weight));
+    for f in &mut out {
+        f.ack = f.problem.as_ref().and_then(|p| ack_of(model, p)).cloned();
+        if let Some(a) = &f.ack {
+            f.weight = f.weight.min(1);
+            f.text = format!("{} (ack {})", f.text, a.who);
+        }
+    }
+    // Of equal weight, what nobody looks after comes first.
+    out.sort_by_key(|f| (std::cmp::Reverse(f.weight), f.ack.is_some()));
     if !out.iter().any(|f| f.weight > 0) {
         out.insert(0, quiet(model));
     }
     out
+}
+
+/// Who looks after this, as far as the engine has told.
+pub fn ack_of<'a>(model: &'a Model, problem: &Problem) -> Option<&'a Ack> {
+    let holds = |a: &&Ack| a.until.parse::<Timestamp>().is_ok_and(|t| t > model.now);
+    let all = model.status()?.acks.iter();
+    all.filter(holds).find(|a| a.subject == problem.subject && a.problems.contains(&problem.what))
 }
 
 fn quiet(model: &Model) -> Fact {
@@ -160,13 +183,43 @@ fn engine(model: &Model, out: &mut Vec<Fact>) {
     }
 }
 
+/// A far end that has said nothing for twice the time that its answers may be old. One that is not asked by the clock is told where it is asked.
+fn sources(model: &Model, out: &mut Vec<Fact>) {
+    if model.link != Link::Up {
+        return;
+    }
+    for s in model.status().map(|s| s.sources.as_slice()).unwrap_or_default() {
+        let Some(budget) = s.budget_ms.and_then(|b| i64::try_from(b).ok()).filter(|_| matches!(s.state.as_str(), "silent" | "stale"))
+        else {
+            continue;
+        };
+        let since: Option<Timestamp> = s.answered.as_deref().and_then(|t| t.parse().ok());
+        if since.is_some_and(|t| model.now.duration_since(t).as_millis() <= 2 * i128::from(budget)) {
+            continue;
+        }
+        let (word, age) = (s.state.to_uppercase(), since.map(|t| format!(" for {}", age(model, t))).unwrap_or_default());
+        let what = format!("source {} {word}", crate::base::sanitise::cell(&s.source));
+        out.push(Fact {
+            what: what.clone(),
+            why: if s.error.is_empty() { format!("{} was not asked in time", s.at) } else { s.error.clone() },
+            since,
+            affects: format!("{} places", s.places),
+            press: "3".into(),
+            problem: Some(problem::source(&s.source)),
+            go: "mirrors",
+            ..fact(1, format!("{what}{age}"))
+        });
+    }
+}
+
 fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let name = word::text(row, "pipeline");
     if row.get("errors").and_then(Value::as_u64).unwrap_or(0) > 0 {
         let affects = "its starts".into();
         let why = "nothing starts it before they are mended".into();
         let text = format!("{name}: ERRORS in its file");
-        out.push(Fact { target: name.clone(), why, affects, press: "p".into(), go: "jobs", ..fact(2, text) });
+        let problem = problem::errors(row);
+        out.push(Fact { target: name.clone(), why, affects, problem, press: "p".into(), go: "jobs", ..fact(2, text) });
     }
     let verdict = word::text(row, "last_verdict");
     let red = row.get("red_runs").and_then(Value::as_u64).unwrap_or(0);
@@ -203,6 +256,7 @@ fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
             go: "run",
             press: "enter, l".into(),
             affects: word::text(row, "views"),
+            problem: problem::red(row),
             ..fact(2, format!("{name} {word}{times}{at}"))
         });
     }
@@ -217,7 +271,8 @@ fn waits(model: &Model, row: &Row, out: &mut Vec<Fact>) {
         let time = since.map(|t| format!(" {}", age(model, t))).unwrap_or_default();
         let press = if people { "enter, A V".into() } else { "enter".into() };
         let target = run.clone();
-        out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
+        let problem = problem::waits(&run, if people { RunState::Waiting } else { RunState::Queued });
+        out.push(Fact { what: text.clone(), why, since, target, go: "run", press, problem, ..fact(1, format!("{text}{time}")) });
     }
 }
 
@@ -228,8 +283,8 @@ fn slow(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let text = format!("{run} SLOW: past its p95");
     let why = "it takes longer than nearly all good runs of its pipeline".to_owned();
     let time = format!(" for {}", age(model, since));
-    let (since, target, press) = (Some(since), run, "enter, l".into());
-    out.push(Fact { what: text.clone(), why, since, target, go: "run", press, ..fact(1, format!("{text}{time}")) });
+    let (since, problem, target, press) = (Some(since), Some(problem::slow(&run)), run, "enter, l".into());
+    out.push(Fact { what: text.clone(), why, since, target, problem, go: "run", press, ..fact(1, format!("{text}{time}")) });
 }
 
 /// A repository that is not what it should be, in one datacentre or all. No target: it is no pipeline that could be run.
@@ -243,8 +298,8 @@ fn mirror(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let time = since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default();
     let what = format!("{} {}", word::text(row, "repo"), word::text(row, "freshness").to_uppercase());
     let (why, affects) = (word::text(row, "detail"), format!("{} DCs", word::text(row, "dcs")));
-    let press = "3".to_owned();
-    out.push(Fact { what: what.clone(), why, since, affects, press, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
+    let (press, problem) = ("3".to_owned(), problem::repo(row));
+    out.push(Fact { what: what.clone(), why, since, affects, press, problem, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
 }
 
 /// A promotion that people keep waiting, or that stands still half-way.
@@ -273,6 +328,7 @@ fn promotion(row: &Row, out: &mut Vec<Fact>) {
         target: String::new(),
         affects: word::text(row, "os"),
         press: "6".into(),
+        problem: problem::promotion(row),
         go: "promotions",
         ..fact(weight, text)
     });
@@ -287,23 +343,30 @@ fn missed(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let at = since.map(|t| format!(" {}", when::show(model, t))).unwrap_or_default();
     let text = format!("{pipeline} did not start{at}");
     let press = "enter: make it up".into();
-    out.push(Fact { what: text.clone(), why, since, target: pipeline, go: "schedule", press, ..fact(1, text) });
+    let problem = problem::missed(row);
+    out.push(Fact { what: text.clone(), why, since, target: pipeline, go: "schedule", press, problem, ..fact(1, text) });
 }
 
 /// What needs the person, as the rows of a list.
 pub fn rows(model: &Model) -> Vec<Row> {
     let row = |f: &Fact| {
         let since = f.since.map(|t| t.to_string());
-        let severity = format!("S{}", 4 - f.weight.min(3));
+        let own = |a: &Ack| format!("{} until {}", a.who, a.until.parse().map(|t| when::show(model, t)).unwrap_or_default());
+        let affects = f.ack.as_ref().map_or_else(|| f.affects.clone(), own);
+        let severity = if f.ack.is_some() { "ack".to_owned() } else { format!("S{}", 4 - f.weight.min(3)) };
         let id = format!("{} {}", f.go, if f.target.is_empty() { &f.what } else { &f.target });
         let value = json!({
-            "id": id, "severity": severity, "since": since, "what": f.what, "why": f.why, "affects": f.affects, "target": f.target,
-            "go": f.go, "press": f.press,
+            "id": id, "severity": severity, "since": since, "what": f.what, "why": f.why, "affects": affects, "target": f.target,
+            "go": f.go, "press": f.press, "subject": f.problem.as_ref().map(|p| &p.subject),
+            "ack": f.ack.as_ref().map(|a| &a.who), "ack_until": f.ack.as_ref().map(|a| &a.until), "ack_why": f.ack.as_ref().map(|a| &a.why),
         });
         match value {
             Value::Object(map) => map,
             _ => Row::new(),
         }
     };
-    facts(model).iter().filter(|f| f.weight > 0).take(PAGE).map(row).collect()
+    // What somebody looks after comes behind everything that nobody does.
+    let mut all = facts(model);
+    all.sort_by_key(|f| f.ack.is_some());
+    all.iter().filter(|f| f.weight > 0).take(PAGE).map(row).collect()
 }

@@ -1,5 +1,7 @@
 //! The only code that changes the model: a message in, effects out. Pure: no clock, no terminal, no engine.
 
+#[cfg(test)]
+mod any_tests;
 mod arm;
 pub mod beside;
 mod commands;
@@ -15,6 +17,7 @@ mod lists;
 pub mod log;
 mod log_keys;
 mod open;
+mod own;
 pub mod page;
 mod page_save;
 #[cfg(test)]
@@ -41,13 +44,15 @@ mod tests;
 #[cfg(test)]
 mod view_tests;
 
-pub use facts::{Fact, facts, looked_at};
+pub use facts::{Fact, ack_of, facts, looked_at};
 pub use idle::idle;
 pub use lists::tabs;
 pub use open::{command as command_of, why_not};
 
 /// A promotion on the screen is asked for again after this.
 const AGAIN_S: i64 = 60;
+/// How the engine's sources answer is asked for again after this, whatever else happens.
+const SOURCES_S: i64 = 300;
 /// Notices go after this.
 const NOTICE_S: i64 = 20;
 
@@ -153,6 +158,10 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
         arm::read_only(model);
         model.say("no longer armed: the time is over");
     }
+    // That a far end has not answered for long is told by nobody.
+    if let Some(k) = model.known.get_mut(&Question::Status).filter(|k| k.error.is_none()) {
+        k.old |= k.at.is_some_and(|at| now.duration_since(at).as_secs() >= SOURCES_S);
+    }
     // Ages and gates move by themselves, and nobody tells: what is looked at is computed again.
     let shown: Vec<Question> = needs(model).into_iter().filter(|q| matches!(q, Question::Promotion(_))).collect();
     for q in shown {
@@ -174,7 +183,11 @@ fn on_link(model: &mut Model, link: LinkMsg) {
         }
         LinkMsg::Down(why) => {
             if !matches!(model.link, Link::Down { .. }) {
-                if matches!(model.mode, Mode::Armed { .. }) {
+                if let Mode::Armed { lease, .. } = model.mode {
+                    // What the engine said last of who is armed stands, but for this console itself.
+                    if let Some(Answer::Status(s)) = model.known.get_mut(&Question::Status).and_then(|k| k.answer.as_mut()) {
+                        s.armed.retain(|a| a.lease != lease);
+                    }
                     model.complain("the connection is gone, and the arming with it");
                 }
                 model.link = Link::Down { since: model.now, why };

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{commands, promotions};
+use super::{commands, own, promotions};
 use crate::action::{Action, Target};
 use crate::api::types::{Do, PlanDoc, Rule, RunDoc};
 use crate::base::duration;
@@ -20,6 +20,9 @@ use crate::domain::reason::{Asked, Reason};
 pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
     if action.always() {
         return at_once(model, action);
+    }
+    if action.owns() {
+        return own::open(model, action.id);
     }
     let action = turned(model, action);
     match begin(model, action, None) {
@@ -77,6 +80,9 @@ fn opened(model: &mut Model, opening: Opening) -> Vec<Effect> {
 
 /// Why this key does nothing now; none where it does.
 pub fn why_not(model: &Model, action: &Action) -> Option<String> {
+    if action.owns() {
+        return own::why_not(model);
+    }
     let off = if action.always() { model.nobody() } else { model.hands_off() };
     if off.is_some() {
         return off;
@@ -395,7 +401,7 @@ fn touches(model: &Model, o: &Opening) -> String {
         (_, [one]) => one.clone(),
         (Target::Promotion, _) => several("promotions"),
         (Target::Os | Target::Hold | Target::Repo, _) => several("objects"),
-        (Target::Run | Target::Secret, _) => several("runs"),
+        (Target::Run | Target::Secret | Target::Problem, _) => several("runs"),
     }
 }
 

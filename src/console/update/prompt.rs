@@ -194,7 +194,8 @@ fn complete(model: &Model, prompt: &mut Prompt, forward: bool) {
     if all.is_empty() {
         return;
     }
-    if shared.chars().count() > begun {
+    let word: String = before.chars().skip(before.chars().count() - begun).collect();
+    if shared.chars().count() > begun && shared.starts_with(&word) {
         prompt.line.replace_before(begun, &shared);
         return;
     }

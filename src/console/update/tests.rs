@@ -2,7 +2,6 @@
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use proptest::prelude::*;
 use serde_json::json;
 
 use super::update;
@@ -171,6 +170,18 @@ fn arming_ends_with_its_time_the_connection_and_the_engine_s_word() {
 }
 
 #[test]
+fn a_console_that_has_lost_its_arming_does_not_count_itself_among_the_others() {
+    let mut m = armed();
+    let mut s = status();
+    s.armed = vec![Armed { lease: 7, who: "ann".into(), reason: "night".into(), until: at(900).to_string() }];
+    s.armed.push(Armed { lease: 8, who: "bob".into(), reason: "day".into(), until: at(900).to_string() });
+    answer(&mut m, Question::Status, Answer::Status(Box::new(s)));
+    update(&mut m, Msg::Link(LinkMsg::Down("gone".into())));
+    let left: Vec<&str> = m.status().unwrap().armed.iter().map(|a| a.who.as_str()).collect();
+    assert_eq!(left, ["bob"], "the first row would say: also armed: ann");
+}
+
+#[test]
 fn a_saved_state_changes_nothing() {
     let mut m = armed();
     m.link = Link::Saved { at: now() };
@@ -318,7 +329,7 @@ fn l2_wants_the_name_typed_and_begins_at_cancel() {
     assert!(m.dialog.unwrap().facts.iter().any(|(_, t)| t.contains("second person")));
 }
 
-fn parameter(name: &str, default: Option<&str>) -> ParameterDoc {
+pub(super) fn parameter(name: &str, default: Option<&str>) -> ParameterDoc {
     ParameterDoc {
         name: name.into(),
         kind: "text".into(),
@@ -491,102 +502,4 @@ fn prompts_complete_names_arguments_and_filters() {
     key(&mut m, "esc :");
     typed(&mut m, "theme light");
     assert_eq!(key(&mut m, "enter"), [Effect::Theme("light".into())]);
-}
-
-/// Anything that can happen, but for the whole dialogue: the frame is never said to be shown.
-fn anything() -> impl Strategy<Value = Msg> {
-    let keys = prop::sample::select(vec![
-        "j",
-        "k",
-        "g",
-        "G",
-        "n",
-        "N",
-        "enter",
-        "esc",
-        "q",
-        "/",
-        "\\",
-        "s",
-        "S",
-        "space",
-        "tab",
-        "y",
-        "c",
-        "C-c",
-        "B",
-        "R",
-        "X",
-        "A",
-        "V",
-        "0",
-        "8",
-        "?",
-        ":",
-        "z",
-        "r",
-        "a",
-        "#",
-        "3",
-        "up",
-        "down",
-        "pgdn",
-        "backspace",
-        "C-u",
-        "l",
-        "w",
-        "9",
-    ]);
-    let key = (keys, any::<bool>()).prop_map(|(k, repeat)| Msg::Key { key: k.parse().unwrap(), repeat });
-    let burst = any::<char>().prop_map(|c| Msg::Burst(Key::char(c)));
-    let runs = prop::collection::vec((0u8..3, 1u8..4), 0..5).prop_map(|all| {
-        let rows: Vec<_> = all.iter().map(|(p, n)| json!({"run": format!("{}#{n}", (b'a' + p) as char), "state": "running"})).collect();
-        Msg::Answer { question: table("runs"), result: Ok(super::tests::rows("runs", json!(rows))) }
-    });
-    let read = (0u8..3, 1u8..4, any::<bool>()).prop_map(|(p, n, moved)| {
-        let run = format!("{}#{n}", (b'a' + p) as char);
-        let doc = run_doc(&run, if moved { "two" } else { "one" });
-        Msg::Answer { question: Question::Run(run.parse().unwrap()), result: Ok(Answer::Run(Box::new(doc))) }
-    });
-    let planned = (0u8..3).prop_map(|p| Msg::Answer {
-        question: Question::Plan(((b'a' + p) as char).to_string()),
-        result: Ok(Answer::Plan(Box::new(plan(Level::L1, Vec::new())))),
-    });
-    let link = prop::sample::select(vec![true, false]).prop_map(|up| Msg::Link(if up { LinkMsg::Up } else { LinkMsg::Down("x".into()) }));
-    let size = (0u16..200, 0u16..60).prop_map(|(width, height)| Msg::Resize { width, height });
-    prop_oneof![20 => key, 2 => burst, 2 => ".*".prop_map(Msg::Paste), 2 => runs, 4 => read, 2 => planned, 1 => link, 1 => size]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn nothing_is_done_without_a_dialog_that_was_seen(all in prop::collection::vec(anything(), 0..60)) {
-        let mut m = armed();
-        for msg in all {
-            let effects = update(&mut m, msg);
-            prop_assert!(done(&effects).is_empty());
-            prop_assert!(!effects.iter().any(|e| matches!(e, Effect::Arm(_))));
-        }
-    }
-
-    /// With frames that are shown too: each change needs an open dialog that was seen, and one press that is no repeat.
-    #[test]
-    fn the_stack_is_never_empty_and_the_cursor_is_on_a_row(all in prop::collection::vec((anything(), any::<bool>()), 0..60)) {
-        let mut m = armed();
-        for (msg, show) in all {
-            let asked = m.dialog.as_ref().is_some_and(|d| d.shown);
-            let by_hand = matches!(msg, Msg::Key { repeat: false, .. });
-            let effects = update(&mut m, msg);
-            prop_assert!(done(&effects).is_empty() || (asked && by_hand && m.link == Link::Up));
-            prop_assert!(!m.stack.is_empty());
-            let ids = super::commands::ids(&m);
-            if let Some(id) = super::commands::current(&m).filter(|_| m.screen().pane().is_some()) {
-                prop_assert!(ids.contains(&id), "{id} {ids:?}");
-            }
-            if show {
-                shown(&mut m);
-            }
-        }
-    }
 }

@@ -75,8 +75,14 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     // The way back gives way to the clock, and the day to what the screen is called.
     let (title, crumbs) = (model.screen().kind.title(), crumbs(model, area.width));
     let needs = x + paint::width(&title) as u16 + 2;
+    // How many sources answer stands behind the clock, and gives way last but for the time itself.
+    let answers = answering(model);
+    let behind = answers.as_ref().map(|(text, _)| format!(" {text}")).unwrap_or_default();
+    let room = area.width.saturating_sub(paint::width(&behind) as u16);
+    let behind_fits = needs + paint::width(&clock(model, "%H:%M %Z")) as u16 <= room;
+    let (behind, room) = if behind_fits { (behind, room) } else { (String::new(), area.width) };
     let [long, short] = ["%a %d %b %H:%M %Z", "%H:%M %Z"].map(|form| clock(model, form));
-    let fits = |clock: &str, crumbs: &str| needs + paint::width(crumbs) as u16 + paint::width(clock) as u16 <= area.width;
+    let fits = |clock: &str, crumbs: &str| needs + paint::width(crumbs) as u16 + paint::width(clock) as u16 <= room;
     let (clock, crumbs) = match (fits(&long, &crumbs), fits(&long, "")) {
         (true, _) => (long, crumbs),
         (false, true) if fits(&short, &crumbs) => (short, crumbs),
@@ -92,10 +98,25 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         put(&crumbs, Role::Identity);
     }
     put(&title, Role::Strong);
-    let at = area.width.saturating_sub(paint::width(&clock) as u16);
+    let at = room.saturating_sub(paint::width(&clock) as u16);
     if at > x {
-        paint::text(buf, area, at, 0, &clock, base, "");
+        let end = paint::text(buf, area, at, 0, &clock, base, "");
+        let role = if answers.is_some_and(|(_, all)| all) { Role::Identity } else { Role::Alarm };
+        paint::text(buf, area, end, 0, &behind, base.patch(look.style(role)), "");
     }
+}
+
+/// `src 3/4`: how many far ends answer, of those that the engine asks by itself, and whether all do. Without an engine nobody knows.
+fn answering(model: &Model) -> Option<(String, bool)> {
+    let all = &model.status()?.sources;
+    if all.is_empty() {
+        return None;
+    }
+    let good = all.iter().filter(|s| s.state == "answers").count();
+    Some(match model.link {
+        Link::Up | Link::Saved { .. } => (format!("src {good}/{}", all.len()), good == all.len()),
+        Link::Down { .. } | Link::Connecting => (format!("src ?/{}", all.len()), false),
+    })
 }
 
 /// Who else is armed now, as far as the engine has told.
@@ -250,6 +271,15 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             ("next-problem", "next finding"),
             ("do-run", "run"),
             ("back", "back"),
+        ],
+        Kind::Home => &[
+            ("open", "open"),
+            ("log", "log"),
+            ("do-ack", "ack"),
+            ("why", "why"),
+            ("filter", "filter"),
+            ("do-run", "run"),
+            ("do-cancel", "cancel"),
         ],
         Kind::Jobs => {
             &[("open", "open"), ("pipeline", "file"), ("log", "log"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")]

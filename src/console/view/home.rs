@@ -109,7 +109,9 @@ fn totals(model: &Model) -> String {
     let Some(s) = model.status() else { return String::new() };
     let waits = rows(model, "queue").iter().filter(|r| word::text(r, "state") != "running").count();
     let executors = if s.executors > 0 { format!("   executors {}/{} busy", s.executors_busy, s.executors) } else { String::new() };
-    format!("running {}   waiting {waits}{executors}", s.runs_running)
+    let acked = model.needs.iter().filter(|r| !word::text(r, "ack").is_empty()).count();
+    let acked = if acked > 0 { format!("acked {acked}   ") } else { String::new() };
+    format!("{acked}running {}   waiting {waits}{executors}", s.runs_running)
 }
 
 /// What was looked at, where nothing is wrong.
@@ -124,7 +126,12 @@ fn quiet(model: &Model) -> String {
 
 fn need(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let severity = word::text(row, "severity");
-    let role = if severity == "S3" { Role::Warn } else { Role::Bad };
+    let ack = word::text(row, "ack");
+    let role = match severity.as_str() {
+        _ if !ack.is_empty() => Role::Dim,
+        "S3" => Role::Warn,
+        _ => Role::Bad,
+    };
     let age = when::roughly(model, row, "since", "what").unwrap_or_default();
     let press = match word::text(row, "press") {
         p if paint::width(&p) > usize::from(PRESS) => "enter".to_owned(),
@@ -136,7 +143,7 @@ fn need(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
         Cell::new(age, Role::Dim),
         Cell::new(word::text(row, "what"), role),
         Cell::new(press, Role::Key),
-        Cell::new(word::text(row, "affects"), Role::Dim),
+        Cell::new(word::text(row, "affects"), if ack.is_empty() { Role::Dim } else { Role::Text }),
     ]
 }
 
@@ -153,6 +160,10 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
         Role::Text,
     );
     out.put("WHY", word::text(row, "why"), Role::Text);
+    let who = word::text(row, "ack");
+    if !who.is_empty() {
+        out.put("ACK", format!("{who} until {}: {}", list::at(model, row, "ack_until"), word::text(row, "ack_why")), Role::Strong);
+    }
     out.put("AFFECTS", word::text(row, "affects"), Role::Text);
     if let Some(run) = rows(model, "runs").iter().take(PAGE).find(|r| word::text(r, "run") == target) {
         out.put("DETAIL", word::text(run, "detail"), Role::Bad);
@@ -252,6 +263,18 @@ fn data(model: &Model) -> Text {
             (Trust::None(why), _) => (why, Role::Bad),
         };
         out.put(what, text, role);
+    }
+    let mut mute = Vec::new();
+    let all = model.status().map(|s| s.sources.as_slice()).unwrap_or_default();
+    for s in all.iter().filter(|s| s.state != "answers") {
+        let since = s.answered.as_deref().and_then(|t| t.parse().ok());
+        let since = since.map(|t| format!(" since {}", when::show(model, t))).unwrap_or_default();
+        mute.push(format!("{} {}{since}", crate::base::sanitise::cell(&s.source), s.state.to_uppercase()));
+    }
+    match (all.is_empty(), mute.is_empty()) {
+        (true, _) => {}
+        (_, true) => out.put("sources", format!("all {} answer", all.len()), Role::Text),
+        (_, false) => out.put("sources", mute.join(", "), Role::Warn),
     }
     out
 }

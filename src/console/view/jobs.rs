@@ -15,6 +15,7 @@ use crate::console::question::Question;
 use crate::console::update;
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
+use crate::domain::problem;
 use crate::theme::{Glyphs, Look, Role};
 
 /// Runs that are looked through for those of one pipeline: a frame costs the same however many there are.
@@ -200,6 +201,13 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     let red = row.get("red_runs").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if red > 0 {
         out.put("RED", format!("{red} in a row, since {}", list::at(model, row, "red_since")), Role::Bad);
+    }
+    if let Some(a) = problem::red(row).and_then(|p| update::ack_of(model, &p)) {
+        out.put(
+            "ACK",
+            format!("{} until {}: {}", a.who, a.until.parse().map(|t| when::show(model, t)).unwrap_or_default(), a.why),
+            Role::Strong,
+        );
     }
     out.put("CHANGES", word::changes(row), Role::Text);
     if word::is_moved(row) {

@@ -267,6 +267,26 @@ pub fn replicas(model: &Model, row: &Row) -> Text {
     out
 }
 
+/// What places in trouble answered, as it came.
+pub fn raw(model: &Model, row: &Row) -> Text {
+    let mut out = title(model, row);
+    let Some(doc) = doc(model, row, &mut out) else { return out };
+    if doc.answers.is_empty() {
+        out.say("every place answered what it was asked", Role::Dim);
+    }
+    for a in &doc.answers {
+        out.title(a.place.clone(), "");
+        out.put("AT", a.at.clone(), Role::Dim);
+        out.put("WHY", a.why.clone(), Role::Bad);
+        match a.raw.is_empty() {
+            true => out.put("RAW", "no answer came", Role::Dim),
+            false => a.raw.iter().enumerate().for_each(|(i, l)| out.put(if i == 0 { "RAW" } else { "" }, l.clone(), Role::Text)),
+        }
+    }
+    out.put("", "l shows the log of its last run", Role::Dim);
+    out
+}
+
 /// Who uses it, where it lies and how much room there is.
 pub fn used(model: &Model, row: &Row) -> Text {
     let mut out = title(model, row);

@@ -95,6 +95,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             Side::Used => parts::used(model, row),
             Side::History => parts::history(model, row),
             Side::Graph => parts::graph(model, look, row),
+            Side::Raw => parts::raw(model, row),
         };
         text.draw(look, area, buf);
     }

@@ -27,7 +27,7 @@ fn look(ascii: bool) -> Look {
     Look { theme: Theme::plain(), glyphs: if ascii { Glyphs::ASCII } else { Glyphs::UTF8 } }
 }
 
-fn kinds() -> Vec<Kind> {
+pub(in crate::console) fn kinds() -> Vec<Kind> {
     Kind::NAMED
         .into_iter()
         .map(|(_, k)| k)

@@ -7,7 +7,7 @@ use crate::config::site::Repo;
 use crate::domain::freshness::{self, Agreement, Compose, DOUBT_US, Judged, Observed, Rules, Trouble, Up, Verified};
 use crate::domain::rows::ObservationRow;
 use crate::systems::repo::probe::{Contents, differences};
-use crate::wire::http::Validators;
+use crate::wire::http::{Raw, Validators};
 use crate::wire::location::Location;
 
 pub const UPSTREAM: &str = "upstream";
@@ -15,7 +15,7 @@ pub const TREE: &str = "tree";
 pub const STABLE: &str = "stable";
 
 /// Between two looks, microseconds: as a rule, and while something is on its way.
-const IDLE_US: i64 = 300 * 1_000_000;
+pub const IDLE_US: i64 = 300 * 1_000_000;
 const BUSY_US: i64 = 15 * 1_000_000;
 
 /// What is kept of a content that some place has.
@@ -40,6 +40,8 @@ pub struct PlaceBoard {
     pub sampled_us: Option<i64>,
     /// Its package list is needed again.
     pub reread: bool,
+    /// What it said in place of what was asked for, in the look that its trouble is of.
+    pub raw: Option<Arc<Raw>>,
 }
 
 #[derive(Debug, Clone, Default)]

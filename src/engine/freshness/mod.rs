@@ -25,7 +25,9 @@ use crate::domain::report::Fact;
 use crate::domain::run::{RunRef, RunState};
 use crate::systems::repo::probe::{self, Meter};
 
-pub use board::RepoBoard;
+pub use board::{IDLE_US, PlaceBoard, RepoBoard, STABLE, TREE, UPSTREAM};
+pub use sweep::far_end;
+
 pub use rows::{Given, mirror, repo, why};
 
 /// What is due so soon after a sweep is swept along with it: one wake-up instead of two.
@@ -68,6 +70,11 @@ impl Freshness {
     /// What is known of a repository; none where it is not looked at, or not yet.
     pub fn of(&self, repo: &str) -> Option<RepoBoard> {
         self.lock().repos.get(repo).cloned()
+    }
+
+    /// All that is known.
+    pub fn all(&self) -> BTreeMap<String, RepoBoard> {
+        self.lock().repos.clone()
     }
 
     /// Looks at a repository (at all of them without a name) as soon as may be.

@@ -19,7 +19,7 @@ use crate::engine::state::Engine;
 use crate::systems::repo::RepoError;
 use crate::systems::repo::probe::{self, Contents, Head, Meter, Place};
 use crate::systems::repo::read::sha256;
-use crate::wire::http::Client;
+use crate::wire::http::{Client, Raw};
 use crate::wire::{HttpError, address};
 
 /// Places of one far end at the same time; each asks two questions at once.
@@ -209,6 +209,9 @@ impl Sweep {
                 if let RepoError::Http(HttpError::Connect { .. } | HttpError::Dns { .. } | HttpError::Stalled { .. }) = &e {
                     self.mark_down(&end, &e);
                 }
+                if let RepoError::Http(HttpError::Status { raw: Some(raw), .. }) = &e {
+                    board.raw = Some(Arc::new((**raw).clone()));
+                }
                 // It was seen to move: what its files said meanwhile says nothing.
                 if board.observed.trouble != Trouble::Moved {
                     board.observed.trouble = probe::trouble(&e, head);
@@ -243,7 +246,10 @@ impl Sweep {
         let listed = board.observed.fp.as_ref().is_some_and(|fp| known.board.shelf.contains_key(fp));
         let whole = matches!(trouble, Trouble::None | Trouble::Silent(_)) && listed && !board.reread;
         let validators = board.validators.as_ref().filter(|(of, _)| of == at && whole).map(|(_, v)| v);
-        let head = end.head(validators).await.map_err(|e| (e, true))?;
+        board.raw = None;
+        let head = end.head(validators).await;
+        board.raw = end.refused().map(Arc::new);
+        let head = head.map_err(|e| (e, true))?;
         let raw = match head {
             Head::Same => None,
             Head::Read { raw, validators } => {
@@ -254,7 +260,11 @@ impl Sweep {
         let moved = raw.as_ref().filter(|raw| !whole || Some(sha256(raw)) != board.observed.md);
         let mut contents = None;
         if let Some(raw) = moved {
-            contents = self.read(&end, name, place, repo, board, known, raw).await?;
+            let found = self.read(&end, name, place, repo, board, known, raw).await;
+            if let Err((RepoError::Wire { .. }, _)) = &found {
+                board.raw = Some(Arc::new(Raw::whole("repodata/repomd.xml", raw)));
+            }
+            contents = found?;
         }
         board.reread = false;
         let suspect = board.observed.missing + board.observed.short > 0;
@@ -388,7 +398,7 @@ impl Sweep {
 }
 
 /// Host and port, or a directory.
-fn far_end(at: &str) -> String {
+pub fn far_end(at: &str) -> String {
     match Url::parse(at) {
         Ok(url) if url.has_host() => format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)),
         _ => at.to_owned(),

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ use super::read::{fold, sha256};
 use super::{Origin, RepoError, Tree, origin, owner};
 use crate::domain::content::{CONTENT_TYPES, Collector, content_type};
 use crate::domain::freshness::Trouble;
-use crate::wire::http::{Ask, Client, HttpError, Patience, Validators};
+use crate::wire::http::{Ask, Client, HttpError, Patience, Raw, Validators};
 use crate::wire::location::Location;
 use crate::wire::metalink::{self, Metalink};
 use crate::wire::primary::Package;
@@ -67,6 +67,8 @@ pub fn client() -> Result<Client, HttpError> {
 pub struct Place {
     origin: Origin,
     meter: Arc<Meter>,
+    /// What came in place of `repomd.xml`, last.
+    refused: Mutex<Option<Raw>>,
 }
 
 /// The answer to "has it changed?".
@@ -109,7 +111,12 @@ impl Place {
         } else {
             Origin::open(at)?
         };
-        Ok(Self { origin, meter: meter.clone() })
+        Ok(Self { origin, meter: meter.clone(), refused: Mutex::default() })
+    }
+
+    /// What came in place of `repomd.xml`, where something did.
+    pub fn refused(&self) -> Option<Raw> {
+        self.refused.lock().ok().and_then(|mut r| r.take())
     }
 
     /// Whether a writer of ours holds it. Only known of a directory.
@@ -138,6 +145,9 @@ impl Place {
                     Ok(r) => r,
                     Err(e) => {
                         self.meter.count(0);
+                        if let (HttpError::Status { raw: Some(raw), .. }, Ok(mut refused)) = (&e, self.refused.lock()) {
+                            *refused = Some((**raw).clone());
+                        }
                         let gone = matches!(e.status(), Some(404 | 410));
                         return Err(if gone { RepoError::Absent { at: self.origin.shown() } } else { e.into() });
                     }
@@ -484,7 +494,7 @@ mod tests {
 
     #[test]
     fn errors_are_sorted_into_what_they_say_of_the_place() {
-        let status = |status| RepoError::Http(HttpError::Status { url: "u".into(), status, retry_after: None });
+        let status = |status| RepoError::Http(HttpError::Status { url: "u".into(), status, retry_after: None, raw: None });
         let absent = || RepoError::Absent { at: "u".into() };
         for (e, head, want) in [
             (absent(), true, "gone"),

@@ -58,7 +58,7 @@ impl Client {
             return Err(HttpError::Redirect { url: at, why });
         }
         if status != StatusCode::OK {
-            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers) });
+            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers), raw: None });
         }
         Ok(Response {
             validators: Validators::default(),
