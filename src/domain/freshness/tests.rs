@@ -22,7 +22,7 @@ fn history(upto: u64) -> Vec<Compose> {
 }
 
 fn rules() -> Rules<'static> {
-    Rules { now_us: HOUR, frozen: None, compared: true, writer: "quarterdeck", repo: "base9" }
+    Rules { now_us: HOUR, frozen: None, compared: true, writer: "quarterdeck", repo: "base9", keys: false }
 }
 
 fn against(o: &Observed, upstream: &Observed, history: &[Compose]) -> Judged {
