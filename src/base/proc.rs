@@ -1,7 +1,7 @@
 //! What `/proc` says about processes: identity, children, environment, command line. Nothing here signals anybody.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,15 @@ pub struct Stat {
 
 /// Reads `/proc/PID/stat`; `None` where there is no such process (any more).
 pub fn stat(pid: i32) -> Option<Stat> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    parse_stat(&read_once(Path::new(&format!("/proc/{pid}/stat"))).ok()?)
+}
+
+/// A file that the kernel makes up when it is read, of 1 KiB at most: one read is all of it.
+pub fn read_once(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 1_024];
+    let n = fs::File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(n);
+    Ok(bytes)
 }
 
 /// The name in brackets is the process's own choice and may hold anything, so the fields are counted from the last `)`.

@@ -16,12 +16,17 @@ pub(super) const NO_TEXT: &str = "is not UTF-8";
 
 /// Refuses a directory, and every directory above it, that somebody else could swap under us.
 pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
+    open(path, uid).map(drop)
+}
+
+/// As [`directory`]; what is in it.
+fn open(path: &Path, uid: u32) -> Result<std::fs::ReadDir, ConfigError> {
     let meta = stat(path)?;
     if !meta.is_dir() {
         return Err(refuse(path, "it is not a directory", "move it away"));
     }
     judge(path, &meta, uid)?;
-    std::fs::read_dir(path).map_err(|e| denied(path, &e))?;
+    let entries = std::fs::read_dir(path).map_err(|e| denied(path, &e))?;
     let whole = path.canonicalize().map_err(|e| denied(path, &e))?;
     for above in whole.ancestors().skip(1) {
         let mode = stat(above)?.permissions().mode();
@@ -30,20 +35,20 @@ pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
             return Err(refuse(path, &why, &format!("chmod o-w {}", above.display())));
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
 /// Names of the files `NAMEsuffix` of a directory that may be trusted, sorted; none where there is no directory. Files whose name is no name
 /// of ours are left out.
 pub fn names(dir: &Path, suffix: &str, uid: u32) -> Result<Vec<String>, ConfigError> {
-    match directory(dir, uid) {
-        Ok(()) => {}
+    let entries = match open(dir, uid) {
+        Ok(entries) => entries,
         Err(ConfigError::Missing { .. }) => return Ok(Vec::new()),
         Err(e) => return Err(e),
-    }
+    };
     let unreadable = |e: std::io::Error| ConfigError::Unreadable { path: dir.to_owned(), why: e.to_string() };
     let mut out = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+    for entry in entries {
         let name = entry.map_err(unreadable)?.file_name();
         if let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(suffix)).filter(|s| valid_name(s)) {
             out.push(stem.to_owned());

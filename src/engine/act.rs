@@ -48,7 +48,17 @@ enum Subject {
 }
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
-pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, mut request: Do) -> Result<Done, ApiError> {
+pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, request: Do) -> Result<Done, ApiError> {
+    act_as(engine, move |_| caller, link, request).await
+}
+
+/// As [`act`], for whoever `who` says; asked where it may block.
+pub async fn act_as(
+    engine: &Arc<Engine>,
+    who: impl FnOnce(&Engine) -> Caller + Send + 'static,
+    link: Connection,
+    mut request: Do,
+) -> Result<Done, ApiError> {
     if let Some(action) = promotion::translated(&request) {
         request.action = action.to_owned();
     }
@@ -56,14 +66,19 @@ pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, mut req
         Ok(pair) => pair,
         Err(e) => {
             // Who may not even look learns nothing of what the engine knows.
-            let (engine, caller) = (engine.clone(), caller.clone());
-            blocking(move || guard::may_view(engine.ground(&engine.watch.current().unwrap_or_default()), &caller)).await?;
+            let engine = engine.clone();
+            blocking(move || guard::may_view(engine.ground(&engine.watch.current().unwrap_or_default()), &who(&engine))).await?;
             return Err(e);
         }
     };
-    let judged = {
-        let (engine, caller, request) = (engine.clone(), caller.clone(), request.clone());
-        blocking(move || Ok(judge(&engine, &caller, link, action, &request))).await?
+    let (caller, request, judged) = {
+        let engine = engine.clone();
+        blocking(move || {
+            let caller = who(&engine);
+            let judged = judge(&engine, &caller, link, action, &request);
+            Ok((caller, request, judged))
+        })
+        .await?
     };
     let (pass, subject, site) = match judged {
         Ok(found) => found,
@@ -327,7 +342,8 @@ async fn perform(
         let record = record(caller, action, subject, why, result.into(), single);
         Note { at_us: engine.now_us(), record, decision }
     };
-    let held = format!("waits for a second person until {}", approvals::until(engine));
+    // The zone of the site is in a file: asked only where it is told.
+    let held = || format!("waits for a second person until {}", approvals::until(engine));
     let take = |kind, subject: &str| Some(DecisionEdit::Take { kind, subject: subject.to_owned(), why: why.to_owned() });
     let take_back = |kind, subject: &str| Some(DecisionEdit::TakeBack { kind, subject: subject.to_owned() });
     match subject {
@@ -366,7 +382,7 @@ async fn perform(
             if run.pipeline != pipeline {
                 return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
             }
-            Ok(done(Some(&run), if pass.waits { format!("{run} {held}") } else { format!("{run} is queued") }))
+            Ok(done(Some(&run), if pass.waits { format!("{run} {}", held()) } else { format!("{run} is queued") }))
         }
         Subject::Missed(missed) => {
             let time = engine.told(missed.occurrence.scheduled_us);
@@ -382,7 +398,7 @@ async fn perform(
             };
             let note = note(&missed.plan.pipeline, hold);
             let run = scheduler::start_missed(engine, *missed, who, why, request.key.as_deref(), note).await?;
-            let how = if pass.waits { held } else { "is queued".to_owned() };
+            let how = if pass.waits { held() } else { "is queued".to_owned() };
             Ok(done(Some(&run), format!("{run} {how}: it makes up the start of {time}")))
         }
         Subject::Run(row) => {
@@ -412,7 +428,7 @@ async fn perform(
                 "cancel" if force => format!("{run} is being cancelled, without grace"),
                 "cancel" => format!("{run} is being cancelled"),
                 "force-finish" => format!("{run} is being ended as lost; its processes are killed first"),
-                _ if pass.waits => format!("{run} {held}"),
+                _ if pass.waits => format!("{run} {}", held()),
                 "resume" => format!("{run} goes on"),
                 "retry" => format!("{run} runs its failed cells again"),
                 "pin" => format!("{run} is kept"),

@@ -16,7 +16,8 @@ use crate::store::{RunsQuery, StoreError};
 
 /// Changes that make one set at most: a set is one event of the stream.
 const SET: usize = 256;
-/// Sets follow each other no faster, but for one that tells of an end: a matrix of a thousand cells is not read anew at each of them.
+/// Sets follow each other no faster, but for one that tells of an end to somebody who listens: a matrix of a thousand cells is not read anew
+/// at each of them, nor a thousand runs at the end of each.
 const PACE: Duration = Duration::from_millis(25);
 
 /// Feeds the model until the engine stops.
@@ -40,7 +41,7 @@ pub async fn feed(engine: Arc<Engine>) {
                     seen.insert((c.table, c.id));
                 }
                 Err(TryRecvError::Lagged(_)) => lagged = true,
-                Err(TryRecvError::Empty) if Instant::now() < next && !seen.iter().any(|(table, _)| *table == "ends") => {
+                Err(TryRecvError::Empty) if Instant::now() < next && !(engine.model.is_heard() && tells_of_an_end(&seen)) => {
                     tokio::select! {
                         change = changes.recv() => match change {
                             Ok(c) => drop(seen.insert((c.table, c.id))),
@@ -66,6 +67,10 @@ pub async fn feed(engine: Arc<Engine>) {
         }
         next = Instant::now() + PACE;
     }
+}
+
+fn tells_of_an_end(seen: &BTreeSet<(&'static str, String)>) -> bool {
+    seen.iter().any(|(table, _)| *table == "ends")
 }
 
 fn edits(engine: &Engine, seen: &BTreeSet<(&'static str, String)>, lagged: bool) -> Result<Vec<Edit>, StoreError> {

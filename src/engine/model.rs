@@ -102,6 +102,11 @@ impl Model {
         Position { epoch: self.epoch, revision: self.lock().revision }
     }
 
+    /// Whether anybody would hear of a change set at once.
+    pub fn is_heard(&self) -> bool {
+        self.lock().listeners.receiver_count() > 0
+    }
+
     /// Makes one change set of `edits`, holds it and sends it. The new revision.
     pub fn publish(&self, edits: Vec<Edit>) -> u64 {
         let mut inner = self.lock();

@@ -170,9 +170,7 @@ async fn change(
 ) -> Result<Response, Fault> {
     let request: Do = serde_json::from_slice(&whole(body)?)
         .map_err(|e| ApiError::bad(format!("this is no request: {e}"), "send {\"action\",\"target\",…}"))?;
-    let e = engine.clone();
-    let caller = blocking(move || Ok(e.caller(peer, e.watch.uid()))).await?;
-    Ok(answer(&act::act(&engine, caller, link, request).await?))
+    Ok(answer(&act::act_as(&engine, move |e| e.caller(peer, e.watch.uid()), link, request).await?))
 }
 
 async fn arm(

@@ -73,7 +73,7 @@ pub fn observe(dir: &Path, clock: &dyn Clock) -> Result<Evidence, AttemptError> 
         Err(e) => return Err(io_error("open", &lock_path)(e)),
     };
     let started = read_json::<Started>(&dir.join(file::STARTED))?;
-    let status = read_json::<Status>(&dir.join(file::STATUS))?;
+    let status = read_status(dir)?;
     let booted_at = clock.now().checked_sub(Duration::from_micros(clock.boot_us())).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     Ok(Evidence { lock_held, started, status, boot_id: clock.boot_id(), booted_at })
 }
@@ -101,6 +101,11 @@ pub fn read_spec(dir: &Path) -> Result<Found<Spec>, AttemptError> {
 /// Reads the evidence that the command may have run.
 pub fn read_started(dir: &Path) -> Result<Found<Started>, AttemptError> {
     read_json(&dir.join(file::STARTED))
+}
+
+/// Reads the verdict. Where it is whole it wins over whatever else there is: see [`super::recovery::decide`].
+pub fn read_status(dir: &Path) -> Result<Found<Status>, AttemptError> {
+    read_json(&dir.join(file::STATUS))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Found<T>, AttemptError> {

@@ -31,6 +31,7 @@ use crate::base::crash;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
+use crate::pipeline::plan::OnConflict;
 use crate::store::{CancelMark, Drain, ForceMark, Note, Op, RunId, Store, StoreError};
 
 /// Open attempts without a task of ours are looked for this often.
@@ -41,6 +42,8 @@ const SECRET_AGAIN_US: i64 = 15_000_000;
 pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 /// Free disk space is looked at again after this, while it holds something back.
 pub(super) const DISK_AGAIN: Duration = Duration::from_secs(5);
+/// At the end, attempts that are being made get so long; they hold the store open beyond that.
+const LAST_BEGINS: Duration = Duration::from_secs(3);
 /// With less than this free, a write of the store that failed is taken to have failed for want of space.
 const NEXT_TO_NOTHING: u64 = 1 << 20;
 
@@ -213,13 +216,7 @@ impl Dispatcher {
         // Bounded by its own trial; runs can be queued meanwhile, for that needs only the store.
         let launcher = super::scope::launcher(self.shared.cfg.exe.clone()).await;
         let _ = self.shared.scopes.set(!launcher.prefix.is_empty());
-        self.shared = Arc::new(Shared {
-            cfg: self.shared.cfg.clone(),
-            launcher,
-            events: self.shared.events.clone(),
-            named: self.shared.named.clone(),
-            scopes: self.shared.scopes.clone(),
-        });
+        self.shared = Arc::new(Shared { launcher, ..(*self.shared).clone() });
         self.rebuild();
         self.force_again();
         let mut reconcile = tokio::time::Instant::now() + RECONCILE;
@@ -259,6 +256,9 @@ impl Dispatcher {
             }
         }
         self.tasks.shutdown().await;
+        // Not to be aborted: whoever opens the store next must find what they make.
+        self.shared.begins.close();
+        let _ = tokio::time::timeout(LAST_BEGINS, self.shared.begins.wait()).await;
     }
 
     pub(super) fn run_mut(&mut self, id: RunId) -> Option<&mut ActiveRun> {
@@ -282,8 +282,11 @@ impl Dispatcher {
                 // While the store is at fault, or after a rebuild that saw it already, the store knows it best.
                 if self.fault.is_none() && !self.priorities.contains_key(&run.id) {
                     let id = run.id;
+                    let newer = run.plan.concurrency.as_ref().is_some_and(|g| g.on_conflict == OnConflict::CancelOlder);
                     self.insert(*run);
-                    self.supersede();
+                    if newer {
+                        self.supersede();
+                    }
                     self.settle(id, Vec::new(), Vec::new());
                 }
             }
@@ -378,13 +381,7 @@ impl Dispatcher {
     fn with_config(&mut self, change: impl FnOnce(&mut super::RunnerConfig)) {
         let mut cfg = self.shared.cfg.clone();
         change(&mut cfg);
-        self.shared = Arc::new(Shared {
-            cfg,
-            launcher: self.shared.launcher.clone(),
-            events: self.shared.events.clone(),
-            named: self.shared.named.clone(),
-            scopes: self.shared.scopes.clone(),
-        });
+        self.shared = Arc::new(Shared { cfg, ..(*self.shared).clone() });
     }
 
     /// Writes `ops` as one transaction and then tells the world; a failure ends the generation.

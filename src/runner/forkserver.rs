@@ -146,16 +146,27 @@ impl Forkserver {
         Self { orders, idle }
     }
 
+    /// Orders the attempt in `dir` from a shim that waits, where there is one. Does not block.
+    pub fn order(&self, dir: &Path) -> Option<Forked> {
+        // One that died a moment ago, the order in its hand, is seen by its line: it never started.
+        while let Some(line) = self.idle.take() {
+            if line.order(dir).is_ok() {
+                return Some(self.forked(line));
+            }
+        }
+        None
+    }
+
+    fn forked(&self, line: Line) -> Forked {
+        Forked { pid: line.pid, line: Some(line), idle: self.idle.clone() }
+    }
+
     /// Has a shim for the attempt in `dir`, one that waits or a new one; `secrets` becomes its standard input, and always that of a new one.
     pub async fn fork(&self, dir: &Path, secrets: Option<OwnedFd>) -> Result<Forked, ForkError> {
-        let forked = |line: Line| Forked { pid: line.pid, line: Some(line), idle: self.idle.clone() };
-        if secrets.is_none() {
-            // One that died a moment ago, the order in its hand, is seen by its line: it never started.
-            while let Some(line) = self.idle.take() {
-                if line.order(dir).is_ok() {
-                    return Ok(forked(line));
-                }
-            }
+        if secrets.is_none()
+            && let Some(forked) = self.order(dir)
+        {
+            return Ok(forked);
         }
         let gone = || ForkError::Not(io::Error::other("there is none"));
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(ForkError::Not)?;
@@ -164,7 +175,7 @@ impl Forkserver {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order { dir: dir.to_owned(), line: theirs.into(), secrets, answer }).await.map_err(|_| gone())?;
         match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => answer.map(|pid| forked(Line { pid, socket, _counted: self.idle.alive.clone() })),
+            Ok(Ok(answer)) => answer.map(|pid| self.forked(Line { pid, socket, _counted: self.idle.alive.clone() })),
             Ok(Err(_)) => Err(ForkError::Unknown("it ended")),
             Err(_) => Err(ForkError::Unknown("it does not react")),
         }

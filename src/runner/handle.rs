@@ -74,6 +74,8 @@ impl Runner {
             launcher: Launcher { exe: cfg.exe.clone(), prefix: Vec::new(), forkserver: None },
             events: events.clone(),
             named: Default::default(),
+            begins: Default::default(),
+            stop: stop.clone(),
             scopes: Default::default(),
         };
         let scopes = shared.scopes.clone();

@@ -6,13 +6,16 @@ use std::collections::HashSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::attempt::{self, AttemptError, Launcher};
+use super::attempt::{self, AttemptError, Launcher, Spawned};
 use super::config::RunnerConfig;
 use super::dispatch::{Again, Event};
 use super::ingest::{self, Job};
@@ -23,17 +26,28 @@ use crate::base::mask::Masker;
 use crate::base::{crash, durable};
 use crate::domain::attempt::{Spec, file};
 use crate::domain::run::Verdict;
-use crate::store::Known;
+use crate::store::{Known, Store, StoreError};
 
 /// Values of secrets, by name.
 pub type Secrets = Vec<(String, Zeroizing<Vec<u8>>)>;
 
+/// A thread of the pool waits so long at most for the commit of a claim: a few milliseconds are usual, and a disk that hangs must not take
+/// the whole pool.
+const COMMIT: Duration = Duration::from_millis(20);
+/// After that it is looked for again.
+const COMMIT_AGAIN: Duration = Duration::from_millis(10);
+
 /// What every attempt's task shares.
+#[derive(Clone)]
 pub struct Shared {
     pub cfg: RunnerConfig,
     pub launcher: Launcher,
     pub events: mpsc::Sender<Event>,
     pub named: Arc<Named>,
+    /// Attempts that are being made on a thread of the pool, which no abort of their task stops.
+    pub begins: TaskTracker,
+    /// Nothing is started any more.
+    pub stop: CancellationToken,
     /// Whether shims are started in scopes of systemd; unset until it was tried.
     pub scopes: Arc<std::sync::OnceLock<bool>>,
 }
@@ -80,32 +94,106 @@ impl Shared {
     }
 }
 
-/// A claimed attempt, from its directory to its end.
-pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets: Secrets) {
-    crash::point("runner.claimed");
-    let (fence, dir) = (job.fence, live.dir.clone());
-    let made = {
-        let (shared, live, spec, journal) = (shared.clone(), live.clone(), spec.clone(), PathBuf::from(&spec.journal));
-        let inputs = job.inputs.clone();
-        tokio::task::spawn_blocking(move || {
-            give(&spec, &inputs, fence, &live.cancelled)?;
-            Ok(make(&shared, &live.dir, &spec, &journal)?)
-        })
-        .await
-    };
-    let failure = match made {
-        Ok(Ok(())) => None,
-        Ok(Err(Unmade::Dir(e))) => Some((again_after(&e), e.to_string())),
-        Ok(Err(Unmade::Input(InputError::Io { place, source }))) => {
-            Some((Again::after(&source), InputError::Io { place, source }.to_string()))
+/// An attempt that is about to be made, and what comes with the claim.
+pub struct Claimed {
+    pub live: Live,
+    pub spec: Arc<Spec>,
+    pub job: Job,
+    /// How the commit of the claim went.
+    pub written: Receiver<Result<(), StoreError>>,
+    /// Held for as long as the attempt is being made: no other engine opens the store before.
+    pub store: Store,
+}
+
+/// What became of a claim.
+pub struct Begun(Result<Option<Spawned>, Unmade>);
+
+/// What a thread of the pool came to.
+enum Looked {
+    /// The claim is not committed yet.
+    Waits(Receiver<Result<(), StoreError>>),
+    Refused(StoreError),
+    Begun(Begun),
+}
+
+/// Makes the attempt once its claim is committed, and orders it from a shim that is at hand. What the attempt's directory will be in is made
+/// while the commit waits for the disk; it belongs to the run, and means nothing. An error: the claim was not committed, and nothing of the
+/// attempt exists.
+pub async fn begin(shared: &Arc<Shared>, claimed: Claimed) -> Result<Begun, StoreError> {
+    let Claimed { live, spec, job, mut written, store } = claimed;
+    let mut patience = COMMIT;
+    loop {
+        let (shared, live, spec, job, store) = (shared.clone(), live.clone(), spec.clone(), job.clone(), store.clone());
+        let at_work = shared.begins.token();
+        let looked = tokio::task::spawn_blocking(move || {
+            let looked = begin_here(&shared, &live, &spec, &job, written, patience);
+            drop((store, at_work));
+            looked
+        });
+        match looked.await {
+            Ok(Looked::Begun(begun)) => return Ok(begun),
+            Ok(Looked::Refused(e)) => return Err(e),
+            Ok(Looked::Waits(again)) => {
+                (written, patience) = (again, Duration::ZERO);
+                tokio::time::sleep(COMMIT_AGAIN).await;
+            }
+            // It may be committed, and its directory may be there: as where no directory can be made.
+            Err(e) => return Ok(Begun(Err(Unmade::Task(e.to_string())))),
         }
-        Ok(Err(Unmade::Input(e))) => {
+    }
+}
+
+fn begin_here(
+    shared: &Shared,
+    live: &Live,
+    spec: &Spec,
+    job: &Job,
+    written: Receiver<Result<(), StoreError>>,
+    patience: Duration,
+) -> Looked {
+    let above = make_above(shared, &live.dir, spec);
+    match written.recv_timeout(patience) {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => return Looked::Refused(e),
+        Err(RecvTimeoutError::Timeout) => return Looked::Waits(written),
+        Err(RecvTimeoutError::Disconnected) => return Looked::Refused(StoreError::Closed),
+    }
+    crash::point("runner.claimed");
+    let made = give(spec, &job.inputs, job.fence, &live.cancelled).and_then(|()| {
+        above?;
+        Ok(make(&live.dir, spec)?)
+    });
+    if let Err(e) = made {
+        return Looked::Begun(Begun(Err(e)));
+    }
+    crash::point("runner.spec");
+    let now = spec.secrets.is_empty() && !live.cancelled.load(Ordering::SeqCst) && !shared.stop.is_cancelled();
+    let spawned = if now { shared.launcher.order(&live.dir) } else { None };
+    if spawned.is_some() {
+        live.begun.store(true, Ordering::SeqCst);
+        crash::point("runner.spawned");
+    }
+    Looked::Begun(Begun(Ok(spawned)))
+}
+
+/// A claimed attempt, from its directory to its end.
+pub async fn run(shared: Arc<Shared>, live: Live, spec: Arc<Spec>, job: Job, secrets: Secrets, begun: Begun) {
+    let (fence, dir) = (job.fence, live.dir.clone());
+    let mut ordered = None;
+    let failure = match begun.0 {
+        Ok(spawned) => {
+            ordered = spawned;
+            None
+        }
+        Err(Unmade::Dir(e)) => Some((again_after(&e), e.to_string())),
+        Err(Unmade::Input(InputError::Io { place, source })) => Some((Again::after(&source), InputError::Io { place, source }.to_string())),
+        Err(Unmade::Input(e)) => {
             // Nothing of the attempt exists but its row, and no try can cure it.
             let verdict = if matches!(e, InputError::Cancelled) { Verdict::Cancelled } else { Verdict::Failure };
             let ended = ingest::unstarted(&job, verdict, &e.to_string(), shared.now_us());
             return shared.send(Event::Ended { fence, ended: Box::new(ended) }).await;
         }
-        Err(e) => Some((Again::Later, format!("the directory's task ended: {e}"))),
+        Err(e @ Unmade::Task(_)) => Some((Again::Later, e.to_string())),
     };
     if let Some((again, why)) = failure {
         // Nothing was spawned, so nothing can have run; closed all the same, in case the directory is there.
@@ -115,15 +203,19 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
         }
         return shared.send(Event::NotStarted { fence, why, again }).await;
     }
-    crash::point("runner.spec");
-    if live.cancelled.load(Ordering::SeqCst) {
+    if ordered.is_none() && live.cancelled.load(Ordering::SeqCst) {
         if matches!(attempt::retire(&dir), Ok(true)) {
             let ended = ingest::unstarted(&job, Verdict::Cancelled, "cancelled before it began", shared.now_us());
             return shared.send(Event::Ended { fence, ended: Box::new(ended) }).await;
         }
         return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
     }
-    let mut spawned = match shared.launcher.spawn(&dir, secrets.clone()).await {
+    let by_hand = ordered.is_none();
+    let spawned = match ordered {
+        Some(spawned) => Ok(spawned),
+        None => shared.launcher.spawn(&dir, secrets.clone()).await,
+    };
+    let mut spawned = match spawned {
         Ok(spawned) => spawned,
         Err(e @ AttemptError::Spawn { .. }) => {
             let closed = attempt::retire(&dir);
@@ -139,8 +231,10 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
             return conclude(shared, live, job, spec_secrets(&spec), Some(secrets)).await;
         }
     };
-    live.begun.store(true, Ordering::SeqCst);
-    crash::point("runner.spawned");
+    if by_hand {
+        live.begun.store(true, Ordering::SeqCst);
+        crash::point("runner.spawned");
+    }
     // Short steps end before anybody needs to know that they run; that saves them a commit.
     let mut told = false;
     let (refused, in_order): (Option<Refusal>, bool);
@@ -162,12 +256,15 @@ pub async fn run(shared: Arc<Shared>, live: Live, spec: Spec, job: Job, secrets:
         }
     }
     // Its supervisor has written all of it a moment ago, so that nothing of it comes from the disk: as quick as handing it to another thread.
-    if in_order && is_small(&job) && spec.secrets.is_empty() {
-        let seen = look(&shared, &live, &job, &[], None, None);
-        if let Seen::Event(event) = seen {
-            crash::point("runner.ingest");
-            return shared.send(*event).await;
-        }
+    if in_order
+        && is_small(&job)
+        && spec.secrets.is_empty()
+        && let Ok(Found::Whole(status)) = attempt::read_status(&dir)
+        && status.fence == fence
+    {
+        crash::point("runner.ingest");
+        let ended = Box::new(ingest::finished(&job, &status, &str::to_owned));
+        return shared.send(Event::Ended { fence, ended }).await;
     }
     conclude_refused(shared, live, job, spec_secrets(&spec), Some(secrets), refused).await;
 }
@@ -229,6 +326,8 @@ enum Unmade {
     Dir(#[from] AttemptError),
     #[error(transparent)]
     Input(#[from] InputError),
+    #[error("the directory's task ended: {0}")]
+    Task(String),
 }
 
 /// Puts what other runs have kept into the workspace, before the attempt has a directory: until then it never started.
@@ -244,23 +343,23 @@ fn give(spec: &Spec, wanted: &[Wanted], fence: u64, cancelled: &AtomicBool) -> R
     Ok(())
 }
 
-fn make(shared: &Shared, dir: &Path, spec: &Spec, journal: &Path) -> Result<(), AttemptError> {
-    let io = |what: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| AttemptError::Io { what, path, source }
-    };
-    let workspace = Path::new(&spec.workspace);
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> AttemptError {
+    let path = path.to_owned();
+    move |source| AttemptError::Io { what, path, source }
+}
+
+/// What an attempt's directory will be in, and what its step will work in, durable.
+fn make_above(shared: &Shared, dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
+    let (workspace, journal) = (Path::new(&spec.workspace), Path::new(&spec.journal));
     if !workspace.is_dir() {
         std::fs::create_dir_all(workspace).map_err(io("make", workspace))?;
     }
     for d in [dir.parent(), journal.parent()].into_iter().flatten().filter(|d| !d.is_dir()) {
         std::fs::DirBuilder::new().mode(0o700).recursive(true).create(d).map_err(io("make", d))?;
     }
-    attempt::create(dir, spec)?;
     // Without its name in the parent a power cut could take away a directory whose command has run, and so on upwards: everything is made
     // first and synced then, which is one commit of the file system's journal and not one for each level. That a directory is there says
     // nothing: another attempt of the run may have made it a moment ago and not synced it yet.
-    durable::sync_parent(dir).map_err(io("sync the parent of", dir))?;
     let above = dir.ancestors().skip(1).take_while(|d| *d != shared.cfg.state_dir && d.starts_with(&shared.cfg.state_dir));
     let unnamed: Vec<&Path> = above.take_while(|d| !shared.named.has(d)).collect();
     for d in &unnamed {
@@ -268,6 +367,12 @@ fn make(shared: &Shared, dir: &Path, spec: &Spec, journal: &Path) -> Result<(), 
     }
     unnamed.into_iter().for_each(|d| shared.named.add(d));
     Ok(())
+}
+
+/// The attempt's directory with its spec, durable; then its name.
+fn make(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
+    attempt::create(dir, spec)?;
+    durable::sync_parent(dir).map_err(io("sync the parent of", dir))
 }
 
 fn again_after(e: &AttemptError) -> Again {

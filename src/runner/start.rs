@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::active::{ActiveRun, CellState, Now};
 use super::dispatch::{Dispatcher, Event, PERMIT_AGAIN_US};
 use super::follow::job;
-use super::live::{self, Live, Secrets};
+use super::live::{self, Claimed, Live, Secrets};
 use super::moves::Ticket;
 use super::queue::{self, Decision, Site};
 use super::settle::Effect;
@@ -112,10 +112,8 @@ impl Dispatcher {
             held: &self.held,
             groups: &groups,
         };
-        // Without a free executor only those that ask people can move: thousands may wait.
-        let full = busy.len() >= cfg.executors.max(1);
-        let runs = self.runs.values().filter(|r| explain || !full || (0..r.stages.len()).any(|i| r.asks(i) || r.stages[i].builds));
-        queue::decide(&site, runs.map(|r| r.view(explain)), explain)
+        let needs_none = |r: &&ActiveRun| (0..r.stages.len()).any(|i| r.asks(i) || r.stages[i].builds);
+        queue::decide(&site, self.runs.values(), needs_none, |r| r.view(explain), explain)
     }
 
     pub(super) fn low_disk(&self) -> Option<Reason> {
@@ -220,15 +218,17 @@ impl Dispatcher {
         let live = Live { dir: state_dir.join(&dir), cancelled: Arc::default(), begun: Arc::default() };
         self.live.insert(fence, live.clone());
         self.follow_locks(id, &ops);
-        let written = self.store.apply(self.generation, ops);
+        let written = self.store.apply_heard(self.generation, ops);
+        let spec = Arc::new(spec);
+        let claimed = Claimed { live: live.clone(), spec: spec.clone(), job: job.clone(), written, store: self.store.clone() };
         let (generation, tell) = (self.generation, self.changes.clone());
         self.tasks.spawn(async move {
-            match written.await {
-                Ok(()) => {
+            match live::begin(&shared, claimed).await {
+                Ok(begun) => {
                     for c in changes {
                         let _ = tell.send(c);
                     }
-                    live::run(shared, live, spec, job, secrets).await;
+                    live::run(shared, live, spec, job, secrets, begun).await;
                 }
                 Err(error) => drop(shared.events.send(Event::StoreFailed { generation, error }).await),
             }

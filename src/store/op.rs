@@ -231,6 +231,11 @@ impl Store {
 }
 
 impl Store {
+    /// As `apply`, for a thread that waits for the commit; a channel that closes without a word is [`StoreError::Closed`].
+    pub fn apply_heard(&self, generation: u64, ops: Vec<Op>) -> std::sync::mpsc::Receiver<Result<(), StoreError>> {
+        self.inner.writer.queue_heard(Some(generation), move |tx| ops.iter().try_for_each(|op| apply(tx, op)))
+    }
+
     /// As `apply`, standing alone and with an entry: a batch that is refused takes nothing else along.
     pub async fn apply_alone(&self, ops: Vec<Op>, note: Option<Note>) -> Result<(), StoreError> {
         self.write(move |tx| {

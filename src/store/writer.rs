@@ -103,7 +103,7 @@ impl Writer {
         let (tx, rx) = oneshot::channel();
         let slot = Arc::new(Mutex::new(None));
         let fill = slot.clone();
-        let job = Job {
+        self.send(Job {
             run: Box::new(move |t| {
                 let value = job(t)?;
                 if let Ok(mut slot) = fill.lock() {
@@ -116,13 +116,30 @@ impl Writer {
                 let _ = tx.send(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
             }),
             generation,
+        });
+        rx
+    }
+
+    /// As `queue`, for a thread that waits: it hears of the commit from the writer itself. A channel that closes without a word: `Closed`.
+    pub(super) fn queue_heard(
+        &self,
+        generation: Option<u64>,
+        job: impl FnOnce(&Transaction<'_>) -> Outcome + Send + 'static,
+    ) -> Receiver<Outcome> {
+        let (tx, rx) = sync_channel(1);
+        let done = move |outcome| {
+            let _ = tx.try_send(outcome);
         };
+        self.send(Job { run: Box::new(job), done: Box::new(done), generation });
+        rx
+    }
+
+    fn send(&self, job: Job) {
         if let Err(e) = self.tx.send(Message::Job(job))
             && let Message::Job(job) = e.0
         {
             (job.done)(Err(StoreError::Closed));
         }
-        rx
     }
 
     /// Writes what is queued, then ends the thread.
@@ -180,11 +197,11 @@ fn commit(conn: &mut Connection, group: Vec<Job>, epoch: u64, poisoned: &mut Opt
                 Some(e) => Err(e),
                 None => {
                     if many {
-                        tx.execute_batch("SAVEPOINT job")?;
+                        tx.prepare_cached("SAVEPOINT job")?.execute([])?;
                     }
                     let outcome = run(&tx);
                     match (&outcome, many) {
-                        (Ok(()), true) => tx.execute_batch("RELEASE job")?,
+                        (Ok(()), true) => drop(tx.prepare_cached("RELEASE job")?.execute([])?),
                         (Err(_), true) => tx.execute_batch("ROLLBACK TO job; RELEASE job")?,
                         _ => {}
                     }

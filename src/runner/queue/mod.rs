@@ -116,15 +116,21 @@ pub enum Decision {
     },
 }
 
-/// Decides. With `explain` every part that does not start gets its reason; without, it stops when the executors are used up.
-pub fn decide<'a>(site: &Site<'_>, runs: impl IntoIterator<Item = RunView<'a>>, explain: bool) -> Vec<Decision> {
+/// Decides. With `explain` every part that does not start gets its reason; without, it stops when the executors are used up: from then on runs
+/// are looked at (`view`) only where they may go on without one (`needs_none`), for thousands may wait.
+pub fn decide<'a, R>(
+    site: &Site<'_>,
+    runs: impl IntoIterator<Item = R>,
+    needs_none: impl Fn(&R) -> bool,
+    view: impl Fn(R) -> RunView<'a>,
+    explain: bool,
+) -> Vec<Decision> {
     let mut pass =
         Pass { site, busy: site.busy.to_vec(), taken: Vec::new(), reserved: Vec::new(), started: BTreeMap::new(), out: Vec::new() };
     for run in runs {
-        if !explain && pass.busy.len() >= site.executors && !run.stages.iter().any(|s| s.asks || s.builds) {
-            continue;
+        if explain || pass.busy.len() < site.executors || needs_none(&run) {
+            pass.run(&view(run), explain);
         }
-        pass.run(&run, explain);
     }
     pass.out
 }

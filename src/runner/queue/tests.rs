@@ -113,7 +113,8 @@ impl W {
                 .collect(),
             other: vec![],
         });
-        super::decide(&site, views, explain)
+        let needs_none = |run: &RunView<'_>| run.stages.iter().any(|s| s.asks || s.builds);
+        super::decide(&site, views, needs_none, |run| run, explain)
     }
 
     fn starts(&self) -> Vec<(RunId, u32)> {

@@ -92,7 +92,7 @@ pub fn kill_all(dir: &Path) {
 
 /// Whether the kernel says that nobody is in the cgroup or below it; the dead that nobody has reaped count as nobody.
 pub fn is_empty(dir: &Path) -> bool {
-    fs::read_to_string(dir.join("cgroup.events")).is_ok_and(|text| text.lines().any(|l| l == "populated 0"))
+    proc::read_once(&dir.join("cgroup.events")).is_ok_and(|text| text.split(|b| *b == b'\n').any(|l| l == b"populated 0"))
 }
 
 /// Pids in the cgroup and below it.

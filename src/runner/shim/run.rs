@@ -18,7 +18,7 @@ use super::evidence::{self, StatusFile};
 use super::logfile::LogFile;
 use super::supervise::{Output, Supervisor, stamp};
 use super::sweep::Sweep;
-use super::{child, contain, scrub, secrets, status};
+use super::{child, contain, scrub, secrets, status, supervise};
 
 /// The command did not run, and nothing says that it did: the engine may start again.
 pub struct Refused {
@@ -40,6 +40,11 @@ fn refuse<'a>(what: &'a str) -> impl FnOnce(io::Error) -> Refused + 'a {
 /// What a process finds out and makes once, however many attempts it serves.
 #[derive(Default)]
 pub struct Kept {
+    /// What its signals come by, from the first attempt on.
+    pub signals: Option<OwnedFd>,
+    /// `/dev/null`, which its standard input and output lead to from the first attempt on.
+    null: Option<std::fs::File>,
+    timer: Option<OwnedFd>,
     /// Where attempts' cgroups are made, and what they are then held by.
     cgroups: Option<(PathBuf, Containment)>,
     /// This process.
@@ -55,11 +60,14 @@ const SMALL_LOG: u64 = 1 << 20;
 /// process nor behind it.
 pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
     crash::point("shim.begin");
-    // Fails for a group leader, as when tried by hand from a shell: no reason to stop.
-    let _ = rustix::process::setsid();
-    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    // Values of secrets are in this memory: no core, no ptrace by others of the same user.
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let first = kept.null.is_none();
+    if first {
+        // Fails for a group leader, as when tried by hand from a shell: no reason to stop.
+        let _ = rustix::process::setsid();
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        // Values of secrets are in this memory: no core, no ptrace by others of the same user.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
 
     let Some(_lock) = evidence::lock(dir).map_err(refuse("cannot lock the attempt"))? else {
         return Err(Refused::because("another supervisor holds the lock of this attempt"));
@@ -76,17 +84,27 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
         return Err(Refused::because(format!("spec.json has format {}, this version reads up to {FORMAT}", spec.format)));
     }
     let clock = ShiftedClock::by(spec.clock_shift_us);
-    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(refuse("cannot watch signals"))?;
+    let signals = match kept.signals.take() {
+        Some(known) => known,
+        None => sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map_err(refuse("cannot watch signals"))?,
+    };
     // From here on there is room for the verdict, whatever the step does to the disk.
     let status_file = StatusFile::reserve(dir).map_err(refuse("no room for the verdict"))?;
     let log = LogFile::create(dir, spec.log.max_bytes).map_err(refuse("cannot make the log"))?;
     crash::point("shim.reserved");
 
     let values = receive_secrets(&spec).map_err(refuse("the secrets did not arrive"))?;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(refuse("cannot open /dev/null"))?;
-    for place in 0..=2 {
+    let null = match kept.null.take() {
+        Some(known) => known,
+        None => std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").map_err(refuse("cannot open /dev/null"))?,
+    };
+    for place in (0..=2).filter(|_| first) {
         sys::replace_stdio(null.as_fd(), place).map_err(refuse("cannot leave the terminal"))?;
     }
+    let timer = match kept.timer.take() {
+        Some(known) => known,
+        None => supervise::timer().map_err(refuse("cannot make a timer"))?,
+    };
     crash::point("shim.secrets");
     let masker = match Masker::new(values.iter().map(|s| (s.name.as_str(), s.value.as_slice()))) {
         Ok(m) => m,
@@ -179,13 +197,14 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
         pipe: Some(output),
         child,
         signals: &signals,
+        timer: &timer,
         clock: &clock,
         output: Output::new(log, masker),
         buffer: std::mem::take(&mut kept.buffer),
         started_us,
     };
     // The loop only fails when the kernel refuses to poll; the sweep below then ends the step, and the verdict names the reason.
-    let mut end = supervisor.run().unwrap_or_else(|e| super::supervise::End {
+    let mut end = supervisor.run().unwrap_or_else(|e| supervise::End {
         why: Some(EndedBy::Setup),
         detail: format!("the supervisor could not go on: {e}"),
         setup: None,
@@ -227,6 +246,7 @@ pub fn run(dir: &Path, kept: &mut Kept) -> Result<bool, Refused> {
     let verdict = status::of(&spec, status::Facts { started_us, end, swept, oom, totals }, &masker, &clock);
     status::write(&status_file, &verdict).map_err(refuse("cannot write status.json"))?;
     crash::point("shim.done");
+    (kept.signals, kept.null, kept.timer) = (Some(signals), Some(null), Some(timer));
     Ok(clean)
 }
 

@@ -78,6 +78,8 @@ pub struct Supervisor<'a> {
     /// The leader, until its exec.
     pub child: HeldChild,
     pub signals: &'a OwnedFd,
+    /// Of [`timer`].
+    pub timer: &'a OwnedFd,
     pub clock: &'a dyn Clock,
     pub output: Output,
     /// For output on its way from the pipe; kept, so that its memory is touched only as far as there is output.
@@ -119,7 +121,6 @@ pub fn stamp(clock: &dyn Clock) -> Stamp {
 impl Supervisor<'_> {
     /// Runs until the leader has ended and its output is drained, or nothing more can be done.
     pub fn run(&mut self) -> io::Result<End> {
-        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         let mut ladder = Ladder::new(self.spec.grace_ms.saturating_mul(1_000));
         let mut end = End { why: None, detail: String::new(), setup: None, unkillable: false };
         let same_boot = self.spec.boot_id.is_empty() || self.spec.boot_id == self.clock.boot_id();
@@ -158,8 +159,8 @@ impl Supervisor<'_> {
                 self.output.pause(stamp(self.clock));
             }
             self.output.log.retry(stamp(self.clock));
-            arm(&timer, self.next_moment(&t, &ladder))?;
-            self.sleep(&timer, &mut t, &mut end)?;
+            arm(self.timer, self.next_moment(&t, &ladder))?;
+            self.sleep(&mut t, &mut end)?;
         }
         // Written before the child ended, and perhaps not looked at since.
         self.read_failure(&mut end);
@@ -316,26 +317,35 @@ impl Supervisor<'_> {
         }
     }
 
-    fn sleep(&mut self, timer: &OwnedFd, t: &mut Times, end: &mut End) -> io::Result<()> {
-        let mut fds =
-            vec![PollFd::from_borrowed_fd(timer.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+    fn sleep(&mut self, t: &mut Times, end: &mut End) -> io::Result<()> {
+        let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = vec![watched(self.timer.as_fd()), watched(self.signals.as_fd())];
         fds.extend(self.pipe.as_ref().map(|f| PollFd::new(f, PollFlags::IN)));
         fds.extend(self.child.failure().map(|f| PollFd::from_borrowed_fd(f, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-        let _ = rustix::io::read(timer, &mut [0u8; 8]);
+        let (rang, signalled) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
+        if rang {
+            let _ = rustix::io::read(self.timer, &mut [0u8; 8]);
+        }
         // SIGHUP only wakes: the engine sends it when it has written a wish to cancel. Not inotify, whose end costs every step up to
         // 20 ms (the kernel waits for a grace period); without the signal the glance once a second finds the wish.
-        let seen = sys::read_signals(self.signals.as_fd())?;
+        let seen = if signalled { sys::read_signals(self.signals.as_fd())? } else { Vec::new() };
         t.terms += seen.iter().filter(|s| matches!(**s, libc::SIGTERM | libc::SIGINT)).count() as u32;
-        if seen.contains(&libc::SIGCHLD) {
+        // The leader's own end is seen by the loop, and what is left then is the sweep's.
+        if seen.contains(&libc::SIGCHLD) && !sweep::has_ended(self.leader) {
             sweep::reap_orphans(self.leader);
         }
         self.read_failure(end);
         Ok(())
     }
+}
+
+/// A timer for [`Supervisor`], which may be used by one after the other.
+pub fn timer() -> io::Result<OwnedFd> {
+    Ok(timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?)
 }
 
 /// Absolute time on `CLOCK_BOOTTIME`, which also fires right after a suspend.

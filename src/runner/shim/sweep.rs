@@ -50,6 +50,17 @@ impl Sweep<'_> {
         let deadline = self.clock.boot_us() + AFTER_KILL_US;
         let mut killed = self.thorough;
         let mut leader = None;
+        // Nearly always there is nobody but the leader, and the kernel can say so without a list.
+        if !self.thorough && self.cgroup.is_none_or(contain::is_empty) {
+            signal_group(self.leader, Signal::KILL);
+            leader = sys::reap(self.leader).ok().flatten();
+            if leader.is_some() {
+                crash::point("shim.sweeping");
+                if no_child_left() {
+                    return Swept { leader, left: Vec::new() };
+                }
+            }
+        }
         loop {
             let others: Vec<i32> = proc::own_children().into_iter().filter(|p| *p != self.leader).collect();
             let crowded = self.cgroup.is_some_and(|c| !contain::is_empty(c) && contain::members(c).iter().any(|p| *p != self.leader));

@@ -9,16 +9,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::forkserver::{self, Ended, Forked};
+use super::forkserver::{self, Ended, Forked, Title};
 use super::run::Kept;
 use crate::base::sys;
 
 /// At most so many attempts, so that nothing grows without end.
 const MOST: u32 = 200;
-/// What stands in the place of the attempt between two of them.
+/// What stands in the place of the attempt between two of them …
 const IDLE: &str = "--idle";
+/// … unless the next one comes at once.
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Serves until the end of this process.
 pub fn serve(forked: Forked) -> ExitCode {
@@ -31,8 +33,7 @@ pub fn serve(forked: Forked) -> ExitCode {
         if forkserver::tell_end(line.as_fd(), Ended { code, more }).is_err() || !more {
             return ExitCode::from(code);
         }
-        title.show(OsStr::new(IDLE));
-        match next(line.as_fd()) {
+        match next(line.as_fd(), &kept, &mut title) {
             Some(next) => dir = next,
             None => break,
         }
@@ -41,12 +42,18 @@ pub fn serve(forked: Forked) -> ExitCode {
 }
 
 /// The directory of the next attempt; `None` when the engine is gone or somebody wants this process to end.
-fn next(line: BorrowedFd<'_>) -> Option<PathBuf> {
+fn next(line: BorrowedFd<'_>, kept: &Kept, title: &mut Title) -> Option<PathBuf> {
     // Blocked since the first attempt, so they wait here if they came a moment ago.
-    let signals = sys::signal_fd(&[libc::SIGTERM, libc::SIGINT]).ok()?;
+    let signals = kept.signals.as_ref()?;
+    let mut patience = Some(&AT_ONCE);
     loop {
         let mut fds = [PollFd::from_borrowed_fd(line, PollFlags::IN), PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        match poll(&mut fds, None) {
+        match poll(&mut fds, patience) {
+            Ok(0) => {
+                patience = None;
+                title.show(OsStr::new(IDLE));
+                continue;
+            }
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(_) => return None,
@@ -56,7 +63,8 @@ fn next(line: BorrowedFd<'_>) -> Option<PathBuf> {
         if called {
             return forkserver::next_dir(line).ok().flatten();
         }
-        if ended {
+        // What is left of the last attempt (a child's end, a wish that came too late) ends nobody.
+        if ended && sys::read_signals(signals.as_fd()).ok()?.iter().any(|s| matches!(*s, libc::SIGTERM | libc::SIGINT)) {
             return None;
         }
     }
