@@ -65,7 +65,8 @@ impl Dirs {
             return Err(ConfigError::BadSite { name: name.to_owned() });
         }
         let absolute = |p: &PathBuf| {
-            let whole = around.cwd.join(p);
+            // `.` in it would stand in every path that is shown.
+            let whole: PathBuf = around.cwd.join(p).components().collect();
             if whole.is_absolute() { Ok(whole) } else { Err(ConfigError::NoCwd { path: p.clone() }) }
         };
         let under = |base: PathBuf| match &wanted.site {

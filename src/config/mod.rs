@@ -49,6 +49,7 @@ impl ConfigError {
         match self {
             Self::Untrusted { help, .. } | Self::NoPipeline { help, .. } | Self::NoTheme { help, .. } => help.clone(),
             Self::Unreadable { why, .. } if why.ends_with(trust::NO_TEXT) => "save it as UTF-8; is this a text file?".into(),
+            Self::Unreadable { why, .. } if why.starts_with("Not a directory") => "a part of this path is a file: name a directory".into(),
             Self::Unreadable { .. } => "make it readable for the user who runs quarterdeck".into(),
             Self::Broken { .. } => "correct the file; `quarterdeck site check` shows all of it".into(),
             Self::Calendar { .. } => "correct the file; until then the calendar holds as it was last read".into(),

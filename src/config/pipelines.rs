@@ -26,7 +26,9 @@ pub fn read(dirs: &Dirs, name: &str, uid: u32) -> Result<PipelineFile, ConfigErr
     let absent = |known: &[String]| {
         let twin = |(p, _): &(PathBuf, String)| p.file_stem().is_some_and(|s| s.to_string_lossy() == name || *p == dir.join(name));
         let over = passed_over(dirs, uid).ok().and_then(|all| all.into_iter().find(twin));
-        let help = match suggest::nearest(name, known.iter().map(String::as_str)) {
+        // A file is named as often as its pipeline.
+        let stem = Path::new(name).file_name().and_then(|n| n.to_str()).map_or(name, |n| n.trim_end_matches(".yml"));
+        let help = match suggest::nearest(stem, known.iter().map(String::as_str)) {
             _ if over.is_some() => over.map(|(p, why)| format!("{} is there, but {why}: rename it", p.display())).unwrap_or_default(),
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => format!("there is none; put NAME.yml into {}, or run `quarterdeck site init`", dir.display()),
@@ -111,7 +113,9 @@ mod tests {
         assert!(e.to_string().contains("leads nowhere") && !e.help().contains("did you mean"), "{e}: {}", e.help());
         std::fs::remove_file(p.join("gone.yml")).unwrap();
         assert_eq!(read(&dirs, "nightly", uid).unwrap().text, "nightly.yml");
-        assert!(read(&dirs, "nihgtly", uid).unwrap_err().help().contains("did you mean `nightly`?"));
+        for near in ["nihgtly", "nightly.yml", "../pipelines/nightly.yml"] {
+            assert!(read(&dirs, near, uid).unwrap_err().help().contains("did you mean `nightly`?"), "{near}");
+        }
         assert!(read(&dirs, "../nightly", uid).is_err());
         std::fs::set_permissions(p.join("nightly.yml"), std::fs::Permissions::from_mode(0o666)).unwrap();
         assert!(read(&dirs, "nightly", uid).unwrap_err().to_string().contains("everybody may write"));
