@@ -1,8 +1,8 @@
 //! The filter language of `get --filter` and the console: words, `col=value`, `!=`, `<`, `<=`, `>`, `>=`, `~regex`, `!`; blank = and.
 //!
 //! Case is ignored. `"…"` keeps blanks and operators in a value. A word matches anywhere in any column. In columns that end in `_ms`
-//! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date, or `-2h` (before now). An empty value
-//! (`verdict=`) means that the column is empty.
+//! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date in UTC (`=` means that day,
+//! else its first moment), or `-2h` (before now). An empty value (`verdict=`) means that the column is empty.
 
 mod parse;
 #[cfg(test)]
@@ -11,6 +11,8 @@ mod tests;
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -66,6 +68,8 @@ struct Operand {
     text: String,
     number: Option<f64>,
     time: Option<Timestamp>,
+    /// It is a date: a time equals it that is on that day.
+    day: Option<Date>,
 }
 
 impl Filter {
@@ -110,6 +114,9 @@ fn compare(value: &Value, op: Op, operand: &Operand) -> bool {
     if text.is_empty() || operand.text.is_empty() {
         // Nothing is neither before nor after anything.
         return op == Op::Equal && text.is_empty() && operand.text.is_empty();
+    }
+    if let (Op::Equal, Some(day), Ok(at)) = (op, operand.day, text.parse::<Timestamp>()) {
+        return at.to_zoned(TimeZone::UTC).date() == day;
     }
     let order = match (value.as_f64().or_else(|| text.parse().ok()), operand.number, operand.time) {
         (Some(a), Some(b), _) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),

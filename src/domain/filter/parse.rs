@@ -126,6 +126,14 @@ fn term(token: &[Char], columns: &[&str], now: Timestamp) -> Result<Term, Filter
     if operand.text.is_empty() && op != Op::Equal {
         return Err(error(body[i].at, format!("a value is missing after `{}`", body[i].c), "only = and != compare with nothing"));
     }
+    if op != Op::Equal && operand.time.is_none() && !column.ends_with("_ms") && !column.ends_with("_bytes") && is_near_time(&operand.text) {
+        let at = value.first().map_or(body[i].at, |c| c.at);
+        return Err(error(
+            at,
+            format!("`{}` is no time", text_of(value)),
+            "write -1h for an hour ago, a date (2026-11-26), or a time in RFC 3339",
+        ));
+    }
     let typed = if column.ends_with("_ms") { "a duration, such as 90s or 5m" } else { "a size, such as 200MiB" };
     if operand.number.is_none() && !operand.text.is_empty() && (column.ends_with("_ms") || column.ends_with("_bytes")) {
         return Err(error(value.first().map_or(body[i].at, |c| c.at), format!("`{}` is not {typed}", text_of(value)), ""));
@@ -169,7 +177,15 @@ fn operand(column: &str, text: &str, now: Timestamp) -> Operand {
     } else {
         number
     };
-    Operand { text: text.to_lowercase(), number, time: time(text, now) }
+    let day = text.parse::<Date>().ok().filter(|_| text.len() == DAY.len());
+    Operand { text: text.to_lowercase(), number, time: time(text, now), day }
+}
+
+const DAY: &str = "2026-11-26";
+
+/// What a person writes who means a moment, and this language does not take for one: as a text it would be before or after every time.
+fn is_near_time(text: &str) -> bool {
+    matches!(text, "now" | "today" | "yesterday" | "tomorrow") || text.trim_start_matches('+').parse::<Span>().is_ok_and(|_| text != "0")
 }
 
 fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
@@ -182,5 +198,5 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
     }
     let date: Date = text.parse().ok()?;
     // The text of a date may carry a time after it; without an offset that would be read as midnight.
-    (text.len() == 10).then(|| date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())).flatten()
+    (text.len() == DAY.len()).then(|| date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())).flatten()
 }

@@ -53,6 +53,8 @@ fn terms_mean_what_the_manual_says() {
         "started<-20m",
         "started>=2026-11-25T11:30:00Z",
         "started=2026-11-25T12:30:00+01:00",
+        "started=2026-11-25",
+        "started!=2026-11-24",
         "\"exit 7\"",
         "detail=\"exit 7 in \\\"sync\\\"\"",
         "\"\"",
@@ -146,5 +148,21 @@ proptest! {
         let word = Filter::parse(&quoted, &COLUMNS, now()).unwrap();
         let equal = Filter::parse(&format!("detail={quoted}"), &COLUMNS, now()).unwrap();
         prop_assert!(word.matches(&r) && equal.matches(&r));
+    }
+}
+
+#[test]
+fn what_is_meant_as_a_time_and_is_none_is_told() {
+    for bad in ["started>1h", "started<10m", "started>yesterday", "started<=NOW", "started>+2d"] {
+        let e = Filter::parse(bad, &COLUMNS, now()).unwrap_err();
+        assert!(
+            e.message.ends_with("is no time")
+                && e.help.contains("-1h")
+                && e.position == bad.find(['>', '<']).unwrap() + 2 + usize::from(bad.contains('=')),
+            "{bad}: {e}"
+        );
+    }
+    for good in ["duration_ms>1h", "log_bytes>5m", "verdict>a", "detail=1h", "started>2026-11"] {
+        assert!(Filter::parse(good, &COLUMNS, now()).is_ok(), "{good}");
     }
 }
