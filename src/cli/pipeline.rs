@@ -13,7 +13,7 @@ use super::shell::shell_check;
 use crate::config::{ConfigError, pipelines};
 use crate::domain::run::valid_name;
 use crate::pipeline::FreezeCtx;
-use crate::pipeline::cmd::{self, Output, Source, Style};
+use crate::pipeline::cmd::{self, Output, Source, Style, Unread};
 use crate::pipeline::lint::shell::Script;
 
 /// No pipeline file is larger; the reader says so again.
@@ -90,7 +90,7 @@ fn named(ctx: &Ctx, name: &str) -> Source {
         Ok(file) => Ok(file.text.into_bytes()),
         // A text that is no UTF-8 is shown with its place.
         Err(ConfigError::Unreadable { .. }) => read_any(&path),
-        Err(e) => Err(e.to_string()),
+        Err(e) => Err(unread(&e)),
     };
     Source { name: path.display().to_string(), bytes, must: Some(name.to_owned()) }
 }
@@ -99,22 +99,28 @@ fn named(ctx: &Ctx, name: &str) -> Source {
 fn source(ctx: &Ctx, file: &str) -> Source {
     if valid_name(file) && !Path::new(file).exists() {
         return match pipelines::read(&ctx.dirs, file, ctx.uid) {
-            Err(e @ ConfigError::NoPipeline { .. }) => {
-                Source { name: file.to_owned(), bytes: Err(format!("{e}; {}", e.help())), must: None }
-            }
+            Err(e @ ConfigError::NoPipeline { .. }) => Source { name: file.to_owned(), bytes: Err(unread(&e)), must: None },
             _ => named(ctx, file),
         };
     }
     Source { name: file.to_owned(), bytes: read_any(&PathBuf::from(file)), must: None }
 }
 
-fn read_any(path: &Path) -> Result<Vec<u8>, String> {
-    let meta = std::fs::metadata(path).map_err(|e| e.to_string())?;
+fn unread(e: &ConfigError) -> Unread {
+    Unread { message: e.to_string(), help: e.help() }
+}
+
+fn read_any(path: &Path) -> Result<Vec<u8>, Unread> {
+    let fail = |e: std::io::Error| Unread { message: format!("cannot read the file: {e}"), help: "check path and permissions".into() };
+    let meta = std::fs::metadata(path).map_err(fail)?;
     if !meta.is_file() {
-        return Err("it is not a regular file".into());
+        return Err(Unread {
+            message: "cannot read the file: it is not a regular file".into(),
+            help: "name a pipeline, or its file".into(),
+        });
     }
-    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let file = std::fs::File::open(path).map_err(fail)?;
     let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    file.take(MOST).read_to_end(&mut bytes).map_err(fail)?;
     Ok(bytes)
 }

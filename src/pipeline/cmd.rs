@@ -14,10 +14,17 @@ use super::{Catalog, Checker, File, NOT_TEXT, describe, graph, load_bytes, misna
 pub struct Source {
     /// Its name for messages.
     pub name: String,
-    /// Its bytes, or why it cannot be read.
-    pub bytes: Result<Vec<u8>, String>,
+    /// Its bytes, or why there are none.
+    pub bytes: Result<Vec<u8>, Unread>,
     /// The name that the pipeline must have: that of its file, where it is one of the site.
     pub must: Option<String>,
+}
+
+/// Why a file has no bytes to show, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub message: String,
+    pub help: String,
 }
 
 /// What a command says. `code`: 0 done, 1 errors in a file, 2 bad input or unreadable.
@@ -38,15 +45,15 @@ pub struct Style<'a> {
     pub check: Option<Checker<'a>>,
 }
 
-fn unreadable(source: &Source, why: &str) -> Diagnostic {
+fn unreadable(source: &Source, why: &Unread) -> Diagnostic {
     Diagnostic {
         file: source.name.clone(),
         line: 0,
         column: 0,
         severity: Severity::Error,
         code: "file.unreadable".into(),
-        message: format!("cannot read the file: {why}"),
-        help: "check path and permissions".into(),
+        message: why.message.clone(),
+        help: why.help.clone(),
         span: 0..0,
         also: None,
     }

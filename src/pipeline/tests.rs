@@ -354,7 +354,14 @@ fn commands_answer_with_text_json_and_exit_code() {
     let keys: Vec<&String> = broken.json["diagnostics"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["file", "line", "column", "severity", "code", "message", "help"]);
     let absent = cmd::lint(
-        &[cmd::Source { name: "gone.yml".into(), bytes: Err("No such file or directory".into()), must: None }],
+        &[cmd::Source {
+            name: "gone.yml".into(),
+            bytes: Err(cmd::Unread {
+                message: "cannot read the file: No such file or directory".into(),
+                help: "check path and permissions".into(),
+            }),
+            must: None,
+        }],
         &catalog(),
         style,
     );

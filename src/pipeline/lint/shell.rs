@@ -72,6 +72,7 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
         }
         let known = known(file, stage, step, text);
         deletions(node, text, &known, sink);
+        cells(node, text, stage, &known, sink);
         let secret = step.secrets.iter().chain(stage.iter().flat_map(|s| &s.secrets)).next();
         if let Some(secret) = secret {
             xtrace(node, text, &secret.name.value, sink);
@@ -259,6 +260,36 @@ fn deletions(node: &Node, text: &str, known: &BTreeSet<String>, sink: &mut Sink<
                 format!("`{verb}` deletes below `${0}`, which may be empty or unset", name.as_str()),
                 format!("write \"${{{0}:?}}\", which stops the script instead; or set {0} in `env:`", name.as_str()),
             );
+        }
+    }
+}
+
+/// `$matrix_KEY` of a key that the matrix has not. One with a value of its own for that case was meant so.
+fn cells(node: &Node, text: &str, stage: Option<&Stage>, known: &BTreeSet<String>, sink: &mut Sink<'_>) {
+    let Some(variable) = &*VARIABLE else { return };
+    let matrix = stage.and_then(|s| s.matrix.as_ref());
+    // A cell that is included may have a key of its own.
+    let mut keys = matrix.map(crate::pipeline::matrix::key_names).unwrap_or_default();
+    keys.extend(matrix.iter().flat_map(|m| &m.include).flat_map(|c| c.value.iter().map(|(w, _)| w.text.as_str())));
+    keys.sort_unstable();
+    keys.dedup();
+    for (offset, command) in commands(text) {
+        for c in variable.captures_iter(command) {
+            let (Some(whole), Some(name)) = (c.get(0), c.get(1).or(c.get(3))) else { continue };
+            let Some(key) = name.as_str().strip_prefix("matrix_") else { continue };
+            let guarded = c.get(2).is_some_and(|g| g.as_str().starts_with([':', '-', '=', '?', '+']));
+            if guarded || keys.contains(&key) || known.contains(name.as_str()) || sink.full() {
+                continue;
+            }
+            let (message, help) = match crate::base::suggest::nearest(key, keys.iter().copied()) {
+                Some(near) => (format!("the matrix has no key `{key}`"), format!("did you mean \"$matrix_{near}\"?")),
+                None if keys.is_empty() => (
+                    format!("this stage has no matrix, so `${name}` is empty", name = name.as_str()),
+                    format!("add `matrix: {{{key}: [...]}}` to the stage, or use another variable"),
+                ),
+                None => (format!("the matrix has no key `{key}`"), format!("its keys: {}", keys.join(", "))),
+            };
+            sink.error(node.locate(sink.text, offset + whole.start()..offset + whole.end()), "ref.matrix", message, help);
         }
     }
 }
