@@ -16,7 +16,8 @@ pub fn since(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
         return at.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
     }
-    if let Ok(time) = text.parse::<jiff::civil::Time>() {
+    // `10` alone is ten of what?
+    if let Some(time) = text.parse::<jiff::civil::Time>().ok().filter(|_| text.contains(':')) {
         let today = now.to_zoned(zone.clone()).date().to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp();
         // A time of day that is still to come was meant as yesterday's.
         return if today > now { today.checked_sub(SignedDuration::from_hours(24)).ok() } else { Some(today) };

@@ -182,8 +182,12 @@ impl Starting {
         }
         let message = if message.is_empty() { format!("the engine ended at once ({status})") } else { message };
         let (head, help) = message.split_once("\n  ").map_or((message.as_str(), ""), |(m, h)| (m, h));
-        let error = ApiError::no_engine(format!("the engine does not start: {head}"), help);
-        Some(Failure { exit: if code == 4 || code == 2 { code as u8 } else { 3 }, error, told: false })
+        let code = match code {
+            2 => Code::BadInput,
+            4 => Code::Refused,
+            _ => Code::NoEngine,
+        };
+        Some(ApiError::new(code, format!("the engine does not start: {head}"), help).into())
     }
 }
 

@@ -15,7 +15,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, id: &str, file: Option<PathBuf>) -> Outcome
         return Err(Failure::bad(format!("`{id}` is no promotion"), "quarterdeck get promotions lists them"));
     }
     let file = file.unwrap_or_else(|| PathBuf::from(format!("evidence-{id}.tar.gz")));
-    let there = |file: &PathBuf| Failure::bad(format!("{} is there already", file.display()), "give another name: -o FILE");
+    let there = |file: &PathBuf| {
+        Failure::from(ApiError::refused(format!("{} exists, and nothing was written", file.display()), "give another name: -o FILE"))
+    };
     if file.exists() {
         return Err(there(&file));
     }

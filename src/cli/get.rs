@@ -13,12 +13,16 @@ use super::view::{Row, View};
 use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::order::Page;
-use crate::api::types::{RawRows, Rows};
+use crate::api::types::{RawRows, Rows, TABLES};
 use crate::base::{count, duration, sanitise};
 use crate::domain::filter::cell;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
+    if get.what.is_empty() {
+        return Err(Failure::bad("say what to get", format!("there are: {}", TABLES.join(" "))));
+    }
     let site = ctx.site_to_look(out)?;
+    let view = get.view.clone();
     let get = &in_view(get)?;
     if let Some(name) = &get.name {
         return super::get_repo::run(ctx, out, &site, get, name);
@@ -39,7 +43,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
         return rows.error.map_or(Ok(()), |_| Err(Failure::told(1)));
     }
     let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
-    show(out, get, &rows);
+    match &view {
+        Some(view) if rows.rows.is_empty() => out.advice(format!(
+            "no pipeline of the view `{}`: `views:` of a pipeline's file names those that show it; quarterdeck --json get pipelines has them",
+            sanitise::cell(view)
+        )),
+        _ => show(out, get, &rows),
+    }
     match &rows.error {
         None => Ok(()),
         Some(e) => Err(ApiError::failed(
@@ -281,6 +291,7 @@ pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
             None => plain(&rows.rows),
         },
     };
+    let lines: Vec<Vec<String>> = lines.into_iter().map(|l| l.iter().map(|c| out.again(c)).collect()).collect();
     table::print(out, &columns, &lines);
     if let Some(page) = rows.page {
         out.line(out.paint(Tone::Dim, &shown_of(page, lines.len())));

@@ -59,7 +59,12 @@ impl Out {
 
     /// Prints one line for people that names commands to type next.
     pub fn advice(&self, text: impl AsRef<str>) {
-        self.line(again(text.as_ref(), &self.given));
+        self.line(self.again(text.as_ref()));
+    }
+
+    /// `text`, whose commands can be typed as they stand.
+    pub fn again(&self, text: &str) -> String {
+        again(text, &self.given)
     }
 
     /// Prints bytes as they are.
@@ -78,7 +83,7 @@ impl Out {
 
     /// A remark that is no result: to standard error, made safe.
     pub fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", sanitise::lines(&again(text, &self.given)));
+        let _ = writeln!(io::stderr().lock(), "{}", sanitise::lines(&self.again(text)));
     }
 
     /// Text in a tone, where colours are on.
@@ -114,13 +119,16 @@ impl Out {
             return;
         }
         if self.json {
-            self.value(&ErrorBody { error: failure.error.clone() });
+            let mut error = failure.error.clone();
+            error.message = shorten(&self.again(&error.message));
+            error.help = self.again(&error.help);
+            self.value(&ErrorBody { error });
             return;
         }
         let terminal = io::stderr().is_terminal() && self.colour;
         let mark = if terminal { "\u{1b}[31;1merror\u{1b}[0m" } else { "error" };
-        let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(again(failure.error.message.trim_end(), &self.given).as_str())));
-        for line in shorten(&sanitise::lines(&again(&failure.error.help, &self.given))).lines().filter(|l| !l.is_empty()) {
+        let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(&self.again(failure.error.message.trim_end()))));
+        for line in shorten(&sanitise::lines(&self.again(&failure.error.help))).lines().filter(|l| !l.is_empty()) {
             text.push_str(&format!("  {line}\n"));
         }
         let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -37,7 +37,7 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     let now = match &args.now {
         Some(text) => Some(
             text.parse::<Timestamp>()
-                .map_err(|e| ApiError::bad(format!("--now {text} is no time: {e}"), "write it as 2026-04-07T03:07:00Z"))?,
+                .map_err(|_| ApiError::bad(format!("--now {text} is no time in RFC 3339"), "write it as 2026-04-07T03:07:00Z"))?,
         ),
         None => None,
     };
@@ -79,6 +79,9 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
     // What was named and is not there is no frame: `why` and `log` say the same of it, with the same exit code.
     if let Some(e) = model.screen().about().and_then(|q| model.known(&q)).filter(|k| k.answer.is_none()).and_then(|k| k.error.clone()) {
         return Err(e.into());
+    }
+    if let Some(why) = console::view::log::no_such_place(&model) {
+        return Err(ApiError::bad(why, "").into());
     }
     model.now = now.unwrap_or(model.now);
     let buf = shot::draw(&model, &look);
@@ -276,7 +279,8 @@ fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, F
     }
     if name == "run" {
         let Some(target) = target else { return Err(ApiError::bad("`screen run` needs a run", "quarterdeck screen run NAME#N").into()) };
-        let run = target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))?;
+        let run =
+            target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), "quarterdeck get runs lists them"))?;
         return Ok(Kind::Run(run));
     }
     if name == "promotion" {

@@ -45,6 +45,7 @@ mod tests {
         assert_eq!(t("23:00").as_deref(), Some("2026-11-24T22:00:00Z"));
         assert_eq!(t("2026-11-25T01:00:00Z").as_deref(), Some("2026-11-25T01:00:00Z"));
         assert_eq!(t("2026-11-25 01:00").as_deref(), Some("2026-11-25T00:00:00Z"));
-        assert_eq!(t("soon"), None);
+        assert_eq!(t("-10m").as_deref(), Some("2026-11-25T11:50:00Z"));
+        assert_eq!((t("soon"), t("10"), t("1030")), (None, None, None));
     }
 }

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::Ctx;
 use super::args::{Cut, Get};
 use super::failure::{Failure, Outcome};
-use super::get;
 use super::out::Out;
+use super::{Ctx, connect, get};
+use crate::api::client::encode;
+use crate::api::types::Rows;
+use crate::base::sanitise;
 
 pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     let sha256 = match Path::new(what) {
@@ -27,7 +29,17 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     };
     let get =
         Get { what: "fingerprints".into(), name: None, view: None, cut: Cut { filter: format!("sha256={sha256}"), ..Cut::default() } };
-    get::run(ctx, out, &get)
+    let site = ctx.site_to_look(out)?;
+    let path = format!("/v1/get/fingerprints?filter={}", encode(&get.cut.filter));
+    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
+    if out.json {
+        out.value(&rows);
+    } else if rows.rows.is_empty() {
+        out.line(format!("no run that is kept made, used, read or left {}", sanitise::cell(what)));
+    } else {
+        get::show(out, &get, &rows);
+    }
+    Ok(())
 }
 
 fn digest(path: &Path) -> std::io::Result<String> {

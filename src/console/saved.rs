@@ -41,7 +41,7 @@ struct SavedSite {
 /// Why a file is no saved state.
 #[derive(Debug, thiserror::Error)]
 pub enum NoState {
-    #[error("it is no saved state of the console: {0}")]
+    #[error("it is no saved state of the console, or not all of one")]
     Broken(#[from] serde_json::Error),
     #[error("it is {0}, and no saved state of the console")]
     Other(String),

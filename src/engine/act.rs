@@ -24,6 +24,8 @@ use crate::runner::{RunnerError, Submit, approval};
 use crate::store::{DecisionEdit, Note};
 
 const MAX_REASON: usize = 1_000;
+/// What to do where a text names no run.
+pub const RUNS_ARE: &str = "quarterdeck get runs lists them";
 /// Subject of decisions about the engine as a whole.
 const ENGINE: &str = "engine";
 
@@ -266,7 +268,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         let level = plan.danger;
         return Ok((Subject::Plan(Box::new(plan)), level));
     }
-    let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))?;
+    let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))?;
     let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
     let ended = row.state == RunState::Done;
     if matches!(action.id, "resume" | "retry") && promotion::texts::owned(&run.pipeline) {

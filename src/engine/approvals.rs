@@ -201,7 +201,9 @@ pub fn words(engine: &Engine, site: &Site, run: &RunRef, reasons: &[Reason]) -> 
         }
         out.extend(asked.questions.iter().map(|(name, allowed)| format!("it asks: -p {name}=VALUE: {allowed}")));
         let stage = asked.stage.as_ref().map(|s| format!(" -p stage={}", quoted(s))).unwrap_or_default();
-        let answers: String = asked.questions.iter().map(|(name, _)| format!(" -p {name}=VALUE")).collect();
+        // Who comes later agrees with the answers of the first.
+        let first = asked.given.is_empty();
+        let answers: String = asked.questions.iter().filter(|_| first).map(|(name, _)| format!(" -p {name}=VALUE")).collect();
         out.push(format!(
             "quarterdeck approve {0}{stage} -p sha={1}{answers}; or quarterdeck do deny {0} --reason TEXT",
             quoted(&run.to_string()),

@@ -201,7 +201,7 @@ async fn plan(State(engine): Shared, Extension(peer): Extension<Peer>, Path(pipe
 
 /// The run that a path names.
 pub fn run_ref(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
-    format!("{pipeline}#{number}").parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), ""))
+    format!("{pipeline}#{number}").parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), act::RUNS_ARE))
 }
 
 async fn row(engine: &Arc<Engine>, run: &RunRef) -> Result<RunRow, ApiError> {

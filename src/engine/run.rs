@@ -256,8 +256,3 @@ async fn signals(engine: Arc<Engine>) {
     tracing::info!("asked to end by a signal");
     engine.stop();
 }
-
-/// Where the engine's log is.
-pub fn log_dir(dirs: &Dirs) -> PathBuf {
-    dirs.state.join("logs")
-}

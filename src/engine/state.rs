@@ -217,7 +217,7 @@ impl Engine {
             state_dir: self.watch.dirs().state.display().to_string(),
             private: self.private,
             draining: drain.is_some(),
-            drain_reason: drain.map(|d| format!("by {}: {}", d.by, d.why)).unwrap_or_default(),
+            drain_reason: drain.map(|d| drained_by(&d.by, &d.why)).unwrap_or_default(),
             scheduler: schedule.words(),
             scheduler_looked: schedule.beat_us.map(super::rows::time),
             next_due: schedule.next_us().map(super::rows::time),
@@ -235,6 +235,11 @@ impl Engine {
             site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
         })
     }
+}
+
+/// Who drained the engine and, where they said so, why.
+fn drained_by(who: &str, why: &str) -> String {
+    if why.trim().is_empty() { format!("by {who}") } else { format!("by {who}: {why}") }
 }
 
 /// Addresses of the site file, each once and without what a person logs in with.

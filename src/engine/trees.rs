@@ -197,7 +197,7 @@ pub fn why(engine: &Engine, name: &str) -> Result<Option<RepoWhy>, ApiError> {
     let (own, _) = of_repo(engine, &site, name, &last);
     let places: Vec<Row> = of_places(engine, &site, name, &last).into_iter().map(|(row, _)| row).collect();
     let text = |key: &str| own.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Some(RepoWhy { repo: name.to_owned(), state: text("freshness"), reasons: freshness::why(&own, &places), places }))
+    Ok(Some(RepoWhy { repo: name.to_owned(), state: text("freshness"), reasons: freshness::why(&own, &places, &engine.zone()), places }))
 }
 
 /// What `doctor` says of the repositories that are looked at: how many, and those that somebody should look at.

@@ -338,8 +338,9 @@ fn classify(error: &reqwest::Error, at: &str) -> HttpError {
         }
         source = e.source();
     }
-    let cause = excerpt(&chain(error));
-    if error.is_dns() || cause.contains("dns error") {
+    let causes = chain(error);
+    let cause = excerpt(&plain(&causes));
+    if error.is_dns() || causes.contains("dns error") {
         HttpError::Dns { url, cause }
     } else if error.is_connect() {
         HttpError::Connect { url, cause }
@@ -371,6 +372,13 @@ fn chain(error: &reqwest::Error) -> String {
         source = e.source();
     }
     if out.is_empty() { "the request failed".into() } else { out.join(": ") }
+}
+
+/// Without what the HTTP library calls its own layers: that says nothing of the far end.
+fn plain(causes: &str) -> String {
+    const LAYERS: [&str; 5] =
+        ["client error (Connect): ", "client error (SendRequest): ", "tcp connect error: ", "dns error: ", "error resolving DNS: "];
+    LAYERS.iter().fold(causes.to_owned(), |text, layer| text.replace(layer, ""))
 }
 
 /// Seconds only; a date would need the server's clock to be right.
@@ -426,6 +434,7 @@ mod tests {
         let client = Client::new(Patience::default(), None, 1).unwrap();
         let err = rt.block_on(client.get(&url, Ask::Whole, Duration::from_secs(20))).err().unwrap();
         assert!(matches!(err, HttpError::Connect { .. }), "{err}");
+        assert!(err.to_string().ends_with("no connection (Connection refused (os error 111))"), "no layers of a library: {err}");
         assert!(!err.to_string().contains("hunter2"), "{err}");
         let gone = Url::parse("http://no-such-host.invalid/").unwrap();
         let err = rt.block_on(client.get(&gone, Ask::Whole, Duration::from_secs(20))).err().unwrap();

@@ -68,3 +68,4 @@ mod surroundings;
 mod umbrella;
 mod upgrade;
 mod versions;
+mod words;

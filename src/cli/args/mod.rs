@@ -242,7 +242,7 @@ pub struct Demo {
     #[arg(long)]
     pub fresh: bool,
     /// Packages and their changes follow from this number; 1 where nothing is said
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Plain lines, and one nightly, in place of the console
     #[arg(long)]
@@ -308,10 +308,10 @@ pub struct Cut {
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
     pub sort: Option<String>,
     /// Rows at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
     pub limit: Option<usize>,
     /// Rows to leave out at the beginning; --json then says in `page` how many there are in all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
     pub offset: Option<usize>,
 }
 
@@ -359,22 +359,22 @@ pub struct Log {
     #[arg(short, long, requires = "grep")]
     pub ignore_case: bool,
     /// With --grep: so many lines around each hit
-    #[arg(short = 'C', long, value_name = "N", requires = "grep", value_parser = clap::value_parser!(u16).range(0..=100))]
+    #[arg(short = 'C', long, value_name = "N", requires = "grep", value_parser = within::<0, 100>, allow_negative_numbers = true)]
     pub context: Option<u16>,
     /// With --grep: the number of each line
     #[arg(long, requires = "grep")]
     pub line_number: bool,
     /// Only lines from then on: a time in RFC 3339, or 10m for ten minutes ago
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub since: Option<String>,
     /// Only the last lines of each step
-    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["grep", "since"], value_parser = clap::value_parser!(u16).range(1..=5000))]
+    #[arg(short = 'n', long, value_name = "N", conflicts_with_all = ["grep", "since"], value_parser = within::<1, 5_000>, allow_negative_numbers = true)]
     pub tail: Option<u16>,
     /// From this offset on, in bytes
-    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["since", "tail"])]
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["since", "tail"], value_parser = whole::<u64>, allow_negative_numbers = true)]
     pub from: Option<u64>,
     /// Only this attempt of each step: a number, or `last`
-    #[arg(long, value_name = "N", value_parser = attempt)]
+    #[arg(long, value_name = "N", value_parser = attempt, allow_negative_numbers = true)]
     pub attempt: Option<Attempt>,
     /// The time before each line
     #[arg(short, long)]
@@ -385,6 +385,23 @@ pub struct Log {
     /// Bytes instead of lines, as hexdump -C shows them
     #[arg(long, conflicts_with_all = ["grep", "since", "tail", "timestamps", "first_error"])]
     pub hex: bool,
+}
+
+/// Whole numbers from 0 on.
+fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| if digits { "it is too large" } else { "write a whole number, such as 20" }.to_owned())
+}
+
+fn within<const FROM: u16, const TO: u16>(text: &str) -> Result<u16, String> {
+    whole(text).ok().filter(|n| (FROM..=TO).contains(n)).ok_or_else(|| format!("write a whole number from {FROM} to {TO}"))
+}
+
+fn year(text: &str) -> Result<i16, String> {
+    whole(text).map_err(|_| "write a year, such as 2027".to_owned())
 }
 
 /// Which attempt of a step.
@@ -451,7 +468,7 @@ pub enum Schedule {
     /// List the starts to come, those where clocks change marked; from the files, no engine is asked
     Preview {
         /// A whole year: the next one, or the year N
-        #[arg(long, value_name = "N", num_args = 0..=1)]
+        #[arg(long, value_name = "N", num_args = 0..=1, value_parser = year, allow_negative_numbers = true)]
         year: Option<Option<i16>>,
         /// Only this pipeline
         #[arg(long, value_name = "NAME")]
@@ -537,6 +554,27 @@ mod tests {
             assert!(parse(&["--log-level", bad]).unwrap_err().to_string().contains("error, warn, info"), "{bad}");
         }
         assert!(parse(&["--json", "--json"]).unwrap().global.json);
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_told_in_words() {
+        let said = |words: &[&str]| Cli::try_parse_from([&["quarterdeck"], words].concat()).unwrap_err().to_string();
+        for words in [
+            &["get", "runs", "--limit", "-1"][..],
+            &["get", "runs", "--offset", "x"],
+            &["log", "a#1", "--from", "1.5"],
+            &["demo", "--seed", ""],
+        ] {
+            assert!(said(words).contains("write a whole number, such as 20"), "{}", said(words));
+        }
+        assert!(said(&["get", "runs", "--limit", &"9".repeat(30)]).contains("it is too large"));
+        assert!(said(&["log", "a#1", "-n", "-1"]).contains("write a whole number from 1 to 5000"));
+        assert!(said(&["log", "a#1", "--grep", "x", "-C", "101"]).contains("from 0 to 100"));
+        assert!(said(&["schedule", "preview", "--year", "next"]).contains("write a year"));
+        let Some(Command::Log(log)) = Cli::try_parse_from(["quarterdeck", "log", "a#1", "--since", "-10m"]).unwrap().command else {
+            panic!()
+        };
+        assert_eq!(log.since.as_deref(), Some("-10m"));
     }
 
     #[test]

@@ -56,6 +56,7 @@ fn secrets(ctx: &Ctx, site: &Site) -> Vec<Row> {
 fn print(out: &Out, rows: &[Row]) -> Outcome {
     let worst = doctor::worst(rows);
     if out.json {
+        let rows: Vec<Row> = rows.iter().map(|r| Row { help: out.again(&r.help), ..r.clone() }).collect();
         out.value(&json!({"what": "doctor", "state": worst, "rows": rows}));
     } else {
         let width = rows.iter().map(|r| sanitise::cell(&r.check).chars().count()).max().unwrap_or(0).min(40);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::word;
+use crate::api::log::AttemptsDoc;
 use crate::base::{duration, size};
 use crate::console::log::LogScreen;
 use crate::console::log::line::Line;
@@ -14,6 +15,7 @@ use crate::console::model::{Clock, Link, Model};
 use crate::console::question::{Answer, Question};
 use crate::console::update::log::attempts;
 use crate::console::widget::paint;
+use crate::domain::run::RunRef;
 use crate::theme::{Look, Role};
 
 /// Rows above the lines.
@@ -153,6 +155,21 @@ fn words(text: &str, width: usize) -> Vec<String> {
     rows
 }
 
+fn no_such(run: &RunRef, place: &str, doc: &AttemptsDoc) -> String {
+    let mut names: Vec<&str> = doc.attempts.iter().map(|a| a.stage.as_str()).collect();
+    names.dedup();
+    format!("{run} has run no `{place}`; it ran: {}", names.join(", "))
+}
+
+/// The log of a stage or step that the run has not, once the engine has said which it has.
+pub fn no_such_place(model: &Model) -> Option<String> {
+    let log = model.screen().log.as_deref().filter(|l| l.fence.is_none())?;
+    match model.known(&Question::Attempts(log.run.clone()))?.answer.as_ref()? {
+        Answer::Attempts(doc) if !doc.attempts.is_empty() => Some(no_such(&log.run, log.place.as_deref()?, doc)),
+        _ => None,
+    }
+}
+
 /// Why there are no lines, and what next.
 fn absent(model: &Model, log: &LogScreen) -> Option<String> {
     let known = model.known(&Question::Attempts(log.run.clone()));
@@ -169,11 +186,7 @@ fn absent(model: &Model, log: &LogScreen) -> Option<String> {
         return Some(match (&log.place, doc.attempts.is_empty(), doc.done) {
             (_, true, false) => "nothing has run yet; w says why. Its log opens here as soon as it begins".to_owned(),
             (_, true, true) => "nothing of this run was started; w says why".to_owned(),
-            (Some(place), false, _) => {
-                let mut names: Vec<&str> = doc.attempts.iter().map(|a| a.stage.as_str()).collect();
-                names.dedup();
-                format!("{} has run no `{place}`; it ran: {}", log.run, names.join(", "))
-            }
+            (Some(place), false, _) => no_such(&log.run, place, doc),
             (None, false, _) => "asking the engine".to_owned(),
         });
     }

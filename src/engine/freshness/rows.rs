@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::board::{PlaceBoard, RepoBoard, STABLE, UPSTREAM};
 use crate::config::site::Repo;
 use crate::domain::freshness::{self, Judged, Rules, Verified};
 use crate::domain::mirror::State;
+use crate::domain::reason;
 use crate::engine::rows::{Row, time_opt};
 
 /// What a judgement needs beside what was seen.
@@ -142,7 +145,7 @@ pub fn repo(given: &Given<'_>, board: &RepoBoard) -> Row {
 }
 
 /// The sentences of `why`, from the rows: the state first, then every place with its reason, then what to do.
-pub fn why(repo: &Row, places: &[Row]) -> Vec<String> {
+pub fn why(repo: &Row, places: &[Row], zone: &TimeZone) -> Vec<String> {
     let text = |row: &Row, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut said = Vec::new();
     let detail = text(repo, "detail");
@@ -159,9 +162,9 @@ pub fn why(repo: &Row, places: &[Row]) -> Vec<String> {
             (why, _) if !why.is_empty() => why,
             (_, detail) => detail,
         };
-        let since = match text(row, "since") {
-            since if since.is_empty() => String::new(),
-            since => format!(", since {since}"),
+        let since = match text(row, "since").parse::<Timestamp>() {
+            Ok(since) => format!(", since {}", reason::at(since.as_microsecond(), zone)),
+            Err(_) => String::new(),
         };
         let compose = match text(row, "compose") {
             c if c.is_empty() => String::new(),
