@@ -12,8 +12,6 @@ use super::order::Page;
 use super::sealed::Sealed;
 use crate::domain::level::Level;
 
-/// Path prefix of this version of the protocol.
-pub const V1: &str = "/v1";
 /// No request body is larger.
 pub const MAX_BODY: usize = 1 << 20;
 

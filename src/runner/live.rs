@@ -400,7 +400,7 @@ impl Refusal {
 
     /// What it left behind says why, but a full disk may have had no room for that.
     fn into_event(self, fence: u64, dir: &Path) -> Event {
-        let said = std::fs::read_to_string(dir.join(file::REFUSED)).unwrap_or_default();
+        let said = attempt::read_refusal(dir).unwrap_or_default();
         let (again, why) = match self {
             Self::NoRoom => (Again::WithRoom, "the supervisor found no room on the disk"),
             Self::Other => (Again::Later, "the supervisor refused to start"),

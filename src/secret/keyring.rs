@@ -5,7 +5,7 @@
 //! keeps a failure for ever, which would leave an engine without secrets that was started before its session bus.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use keyring::{Entry, Error};
@@ -142,10 +142,4 @@ fn told(e: &Error) -> String {
         Error::BadDataFormat(_, why) => format!("the value is not in the expected format: {why}"),
         other => other.to_string(),
     }
-}
-
-/// Whether a session bus can be there at all; cheap, and asks nobody.
-pub fn bus_is_named(env: impl Fn(&str) -> Option<std::ffi::OsString>, uid: u32) -> bool {
-    let runtime = env("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from(format!("/run/user/{uid}")), PathBuf::from);
-    env("DBUS_SESSION_BUS_ADDRESS").is_some_and(|a| !a.is_empty()) || Path::new(&runtime).join("bus").exists()
 }

@@ -1,6 +1,5 @@
 //! Names in a tree: hardlinks between trees, copies, pointers (symbolic links) that are exchanged atomically, directories that move.
 
-use std::fs::File;
 use std::io;
 
 use rustix::fs::{AtFlags, FileType, RenameFlags};
@@ -120,12 +119,6 @@ impl Tree {
         // Every part above is ours and no link: `dir` has just said so.
         self.dir(rel, false)?;
         Self::open(&self.path().join(rel))
-    }
-
-    /// Makes one file's bytes durable.
-    pub fn sync_file(&self, rel: &str) -> Result<(), TreeError> {
-        let file: File = self.open_read(rel)?;
-        file.sync_all().map_err(|e| TreeError::Io { what: "sync", at: self.shown(rel), cause: e.to_string(), kind: e.kind() })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Origin, RepoAt, RepoError};
 use crate::domain::changelog;
-use crate::domain::content::{CONTENT_TYPES, Fingerprint, content_type};
+use crate::domain::content::{CONTENT_TYPES, content_type};
 use crate::domain::packages::{Builder, Entry, PackageList, Stream};
 use crate::wire::repomd::{self, Data};
 use crate::wire::{modules, other, primary};
@@ -88,17 +88,6 @@ async fn streams(repo: &str, origin: &Origin, data: &Data, all: &mut Builder) ->
         })
     };
     origin.scan(data, "modules.yaml", read).await
-}
-
-/// The md of a set, without reading a package.
-pub async fn read_md(repos: &[RepoAt]) -> Result<Fingerprint, (String, RepoError)> {
-    let mut all = crate::domain::content::Collector::new();
-    for repo in repos {
-        let read = async { Origin::open(&repo.at)?.repomd().await };
-        let raw = read.await.map_err(|e| (repo.name.clone(), e))?;
-        all.repomd(&repo.name, &super::read::sha256(&raw));
-    }
-    Ok(all.finish().md)
 }
 
 /// Entries that are kept of one source package, and the bytes of all: a hostile file ends there, not in a full memory.

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use super::{Origin, RepoError, digest};
-use crate::domain::content::{CONTENT_TYPES, Collector, Fingerprint, Reading, content_type, hex};
+use crate::domain::content::{CONTENT_TYPES, Collector, Reading, content_type, hex};
 use crate::wire::primary::{self, Package};
 use crate::wire::repomd::{self, Repomd};
 use crate::wire::{WireError, decompress};
@@ -140,9 +140,4 @@ pub(super) fn open_checksum(open: &mut dyn BufRead) -> Result<String, WireError>
 /// Lower-case hex of some bytes' sha256: the md of a `repomd.xml`.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// Whether a tree still has the md of a reading: one small file is read.
-pub fn same_md(path: &Path, reading: &Reading) -> bool {
-    std::fs::read(path.join("repodata/repomd.xml")).is_ok_and(|bytes| Fingerprint::of(&bytes) == reading.md)
 }
