@@ -244,7 +244,9 @@ pub fn judge(facts: &Facts, rules: &Rules, waivers: &[Waiver]) -> Vec<Judged> {
 /// The value, where it is known and young enough.
 fn known<'a, T>(source: &'a Source<T>, what: &str, facts: &Facts, budget_us: i64) -> Result<&'a T, Found> {
     match source {
-        Source::Missing(add) => Err((Outcome::NoSource { add: add.clone(), accepted: None }, format!("{what}: no source"), Vec::new())),
+        Source::Missing(add) => {
+            Err((Outcome::NoSource { add: add.clone(), accepted: None }, format!("nothing looks at {what}"), Vec::new()))
+        }
         Source::Unknown(why) => Err((Outcome::Stale, format!("{what} is unknown: {why}"), Vec::new())),
         Source::Known { at_us, .. } if facts.now_us.saturating_sub(*at_us) > budget_us || *at_us > facts.now_us.saturating_add(HOUR_US) => {
             Err((Outcome::Stale, format!("{what} was seen {} ago", ago(facts.now_us, *at_us)), Vec::new()))
@@ -305,7 +307,11 @@ fn age(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
         Source::Known { value, .. } => *value,
         Source::Unknown(why) => return Err((Outcome::Stale, format!("nobody knows when it was first seen: {why}"), Vec::new())),
         Source::Missing(add) => {
-            return Err((Outcome::NoSource { add: add.clone(), accepted: None }, "first seen: no source".into(), Vec::new()));
+            return Err((
+                Outcome::NoSource { add: add.clone(), accepted: None },
+                "nothing looks at when it was first seen".into(),
+                Vec::new(),
+            ));
         }
     };
     let evidence = vec![format!("{fp} first seen {first}")];
@@ -414,11 +420,16 @@ fn formulas(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
 
 fn signatures(facts: &Facts) -> Result<Found, Found> {
     let s = known(&facts.signatures, "signatures", facts, SIGNED_US)?;
-    let evidence = vec![format!("{} packages, {} of metadata, keys {}", s.checked, s.metadata, s.keys.join(" "))];
+    // The other half of the gate, known-exploited CVE ids that are still open, is judged by nobody yet: said, and bound into the plan.
+    let cve = Outcome::NoSource { add: "[cve]".into(), accepted: None };
+    let evidence = vec![
+        format!("{} packages, {} of metadata, keys {}", s.checked, s.metadata, s.keys.join(" ")),
+        format!("known-exploited CVE ids: {cve}"),
+    ];
     Ok(match s.bad.first() {
         Some(first) => (Outcome::Fail, format!("{} without a good signature, {first} is the first", s.bad.len()), evidence),
         None if s.checked == 0 => (Outcome::Stale, "no package was checked".into(), evidence),
-        None => (Outcome::Ok, format!("{} signed by trusted keys", s.checked), evidence),
+        None => (Outcome::Ok, format!("{} signed by trusted keys; known-exploited CVE ids: {cve}", s.checked), evidence),
     })
 }
 
