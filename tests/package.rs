@@ -159,7 +159,7 @@ fn screenshots_are_what_the_console_draws() {
 /// Text alone does not show a theme that went wrong: below each row stand the styles of its cells.
 #[test]
 fn a_screen_keeps_its_styles_with_colours_and_without() {
-    let (screen, size) = ("run sync-mirrors#2", (80, 18));
+    let (screen, size) = ("run imgcanary#4", (80, 18));
     insta::assert_snapshot!("run_dark", shots::styled(screen, size, "dark"));
     insta::assert_snapshot!("run_mono", shots::styled(screen, size, "mono"));
 }

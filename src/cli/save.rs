@@ -169,6 +169,16 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
             model.stack = vec![Screen::of(Kind::Promotion(id))];
             fill(&mut model, &mut source).await?;
         }
+        // The last runs of each pipeline, stage by stage.
+        let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE });
+        let pipelines: Vec<String> =
+            rows.into_iter().flat_map(|r| &r.rows).filter_map(|r| Some(r.get("pipeline")?.as_str()?.to_owned())).take(RUNS).collect();
+        for pipeline in pipelines {
+            let mut screen = Screen::of(Kind::Jobs);
+            screen.lists.iter_mut().take(1).for_each(|l| l.selected = Some(pipeline.clone()));
+            model.stack = vec![screen];
+            fill(&mut model, &mut source).await?;
+        }
         // What stands beside each repository, and the comparison that content begins with.
         let rows = model.rows(&Question::Rows { what: "repos", limit: PAGE });
         let repos: Vec<String> =

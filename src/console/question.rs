@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::diff::DiffDoc;
-use crate::api::log::AttemptsDoc;
+use crate::api::log::{AttemptsDoc, LogPage};
 use crate::api::page::{About, History};
 use crate::api::repo::RepoDoc;
 use crate::api::types::{PlanDoc, RepoWhy, Rows, RunDoc, Status, Why};
@@ -16,6 +16,10 @@ use crate::domain::run::RunRef;
 pub const PAGE: usize = 500;
 /// Starts to come that the schedule shows.
 pub const NEXT: usize = 50;
+
+/// Lines and bytes of the end of a log that stand on a run's page: more than the largest screen has room for is not asked.
+const TAIL_LINES: usize = 80;
+const TAIL_BYTES: usize = 16 << 10;
 
 /// One row of an answer.
 pub type Row = Map<String, Value>;
@@ -60,6 +64,11 @@ pub enum Question {
     About(RunRef),
     /// What of a run has been started, for its logs.
     Attempts(RunRef),
+    /// The last lines of the log of one attempt.
+    Tail {
+        run: RunRef,
+        fence: u64,
+    },
     /// Why a repository is as it is: the engine looks at it first.
     WhyRepo(String),
     /// All about one promotion, with its plan computed for the question.
@@ -101,6 +110,7 @@ pub enum Answer {
     About(Box<About>),
     History(Box<History>),
     Attempts(Box<AttemptsDoc>),
+    Log(Box<LogPage>),
     WhyRepo(Box<RepoWhy>),
     /// As the engine wrote it: `GET /v1/promotions/ID`.
     Promotion(Box<Row>),
@@ -176,6 +186,9 @@ impl Question {
             Self::Plan(pipeline) => format!("/v1/plan/{pipeline}"),
             Self::About(run) => format!("/v1/about/{}/{}", run.pipeline, run.number),
             Self::Attempts(run) => format!("/v1/attempts/{}/{}", run.pipeline, run.number),
+            Self::Tail { run, fence } => {
+                format!("/v1/log/{}/{}/{fence}?at=tail&lines={TAIL_LINES}&bytes={TAIL_BYTES}", run.pipeline, run.number)
+            }
         }
     }
 
@@ -196,6 +209,7 @@ impl Question {
             Self::Why(_) => Answer::Why(parse(body)?),
             Self::Plan(_) => Answer::Plan(Box::new(parse(body)?)),
             Self::Attempts(_) => Answer::Attempts(Box::new(parse(body)?)),
+            Self::Tail { .. } => Answer::Log(Box::new(parse(body)?)),
             Self::WhyRepo(_) => Answer::WhyRepo(Box::new(parse(body)?)),
             Self::Promotion(_) => Answer::Promotion(Box::new(parse(body)?)),
             Self::Diff { .. } | Self::Brief { .. } | Self::Source { .. } => Answer::Diff(Box::new(parse(body)?)),
@@ -232,7 +246,9 @@ impl Question {
                 let own = || id.split_once('#').is_some_and(|(p, _)| promotion::RUNS.contains(&p));
                 (table == "promotions" && id == name) || table == "holds" || (table == "runs" && own())
             }
-            Self::Run(run) | Self::Why(run) | Self::About(run) | Self::Attempts(run) => table == "runs" && id == run.to_string(),
+            Self::Run(run) | Self::Why(run) | Self::About(run) | Self::Attempts(run) | Self::Tail { run, .. } => {
+                table == "runs" && id == run.to_string()
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     ann.sees("the pipeline", |s| s.contains("[8]JOBS") && s.contains("grave"));
     ann.keys("B");
     let asked = ann.shows("type grave:");
-    for wanted in ["second person", "grave --reason kernel", "--confirm grave", "[ Cancel ]"] {
+    for wanted in ["second person", "grave --reason kernel", "--confirm grave", "[ No ]"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
     // `y` is not enough here, and neither is a wrong name.

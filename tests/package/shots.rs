@@ -15,10 +15,10 @@ use ratatui::buffer::Buffer;
 /// File, screen, columns and rows, theme.
 pub const SHOTS: [(&str, &str, (u16, u16), &str); 8] = [
     ("home.svg", "home", (100, 30), "dark"),
-    ("jobs.svg", "jobs", (100, 26), "dark"),
+    ("jobs.svg", "jobs", (120, 36), "dark"),
     ("mirrors.svg", "mirrors", (120, 38), "dark"),
     ("content.svg", "content", (120, 34), "light"),
-    ("run.svg", "run sync-mirrors#2", (100, 24), "dark"),
+    ("run.svg", "run imgcanary#4", (120, 36), "dark"),
     ("audit.svg", "audit", (100, 24), "light"),
     ("promotions.svg", "promotions", (140, 40), "dark"),
     ("schedule.svg", "schedule", (100, 14), "deuteranopia"),
@@ -63,9 +63,7 @@ pub fn styled(screen: &str, size: (u16, u16), theme: &str) -> String {
 }
 
 fn frame(screen: &str, size: (u16, u16), theme: &str) -> (Buffer, Look) {
-    // What is promoted is of another day than those nights.
-    let state = if screen == "promotions" { "promotions.json" } else { "state.json" };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(state);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/state.json");
     let saved = Saved::read(&std::fs::read(path).unwrap()).unwrap();
     let mut model = saved.model(Keymap::default_keys(), size);
     // Drawn as the console on its engine shows it.

@@ -233,14 +233,18 @@ impl LogScreen {
 
     /// The attempt to show where nobody chose: what runs, else what failed, else what ran last.
     pub fn pick(&self, doc: &AttemptsDoc) -> Option<u64> {
-        let all = self.choices(doc);
-        let running = all.iter().rev().find(|a| a.state == "running");
-        let red = all.iter().rev().find(|a| matches!(a.verdict.as_deref(), Some("failure" | "lost")));
-        running.or(red).or(all.last()).map(|a| a.fence)
+        pick(&self.choices(doc))
     }
 
     /// The attempt that is shown.
     pub fn attempt<'a>(&self, doc: &'a AttemptsDoc) -> Option<&'a AttemptDoc> {
         doc.attempts.iter().find(|a| Some(a.fence) == self.fence)
     }
+}
+
+/// Of attempts, oldest first, the one that matters most: what runs, else what failed, else what ran last.
+pub fn pick(all: &[&AttemptDoc]) -> Option<u64> {
+    let running = all.iter().rev().find(|a| a.state == "running");
+    let red = all.iter().rev().find(|a| matches!(a.verdict.as_deref(), Some("failure" | "lost")));
+    running.or(red).or(all.last()).map(|a| a.fence)
 }

@@ -3,9 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::content;
+use super::{content, excerpt};
 use crate::console::model::list::{List, Row};
-use crate::console::model::screen::{Kind, Pane, Place};
+use crate::console::model::screen::{Kind, PAST, Pane, Place};
 use crate::console::model::{Link, Model, word};
 use crate::console::question::Question;
 
@@ -16,12 +16,21 @@ const ASK: SignedDuration = SignedDuration::from_millis(400);
 /// An answer that takes longer is shown as one that is asked for.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
 
+/// Where the cursor of a page without lists stands.
+const SPOT: &str = "spot";
+/// From this size on the screen of jobs has room for the last runs of the pipeline under the cursor, stage by stage.
+pub const STAGES: (u16, u16) = (120, 30);
+
 /// Screens whose lists have a page of its own beside each row. Elsewhere a detail is a few words of the row itself, and follows at once.
 fn follows(kind: &Kind) -> bool {
-    matches!(kind, Kind::Promotions | Kind::Content | Kind::Diff(_) | Kind::Mirrors)
+    matches!(kind, Kind::Promotions | Kind::Content | Kind::Diff(_) | Kind::Mirrors | Kind::Jobs | Kind::Run(_))
 }
 
 fn here(model: &Model) -> Option<Place> {
+    // The cursor of a run's page stands on no row.
+    if let Kind::Run(_) = model.screen().kind {
+        return Some((SPOT, model.screen().spot.clone().unwrap_or_default()));
+    }
     let (pane, list) = model.screen().pane()?;
     list.current(model.table(&pane).0).map(|row| (pane.what, pane.id(row)))
 }
@@ -65,6 +74,11 @@ fn is_due(model: &Model, here: &Place) -> bool {
 /// Whether what would stand there can be told, so that nothing is drawn only to be drawn over.
 fn is_known(model: &Model) -> bool {
     let told = |q: &Question| model.known(q).is_some_and(|k| k.answer.is_some() || k.error.is_some());
+    match &model.screen().kind {
+        Kind::Run(run) => return excerpt::next(model, run).as_ref().is_none_or(told),
+        Kind::Jobs => return history(model, true).as_ref().is_none_or(told),
+        _ => {}
+    }
     let Some(row) = content::current(model) else { return true };
     match &model.screen().kind {
         Kind::Promotions => told(&Question::Promotion(word::text(row, "promotion"))),
@@ -88,6 +102,36 @@ pub fn row<'a>(model: &'a Model, pane: &Pane, list: &List) -> Option<&'a Row> {
 pub fn front(model: &Model) -> Option<&Row> {
     let (pane, list) = model.screen().pane()?;
     row(model, &pane, list)
+}
+
+/// What the excerpt of a run's page is of: what the cursor stands on, or stood on before it moved on.
+pub fn spot(model: &Model) -> Option<&str> {
+    let beside = model.screen().rest.beside.as_ref().filter(|(what, _)| *what == SPOT).map(|(_, id)| id.as_str());
+    beside.or(model.screen().spot.as_deref())
+}
+
+/// The last runs of the pipeline that stands beside the list of pipelines; with `here` of the one under the cursor.
+fn history(model: &Model, here: bool) -> Option<Question> {
+    let screen = model.screen();
+    if screen.wide || model.size.0 < STAGES.0 || model.size.1 < STAGES.1 {
+        return None;
+    }
+    let (pane, list) = (screen.kind.panes().first()?, screen.lists.first()?);
+    let row = if here { list.current(model.table(pane).0) } else { row(model, pane, list) }?;
+    Some(Question::History { pipeline: word::text(row, "pipeline"), limit: PAST })
+}
+
+/// What the screen of jobs asks for beside its lists.
+pub fn histories(model: &Model) -> Vec<Question> {
+    let next = history(model, true).filter(|_| rests(model));
+    let mut all: Vec<Question> = history(model, false).into_iter().chain(next).collect();
+    all.dedup();
+    all
+}
+
+/// Whether the cursor has rested long enough for what it is on to be asked for.
+pub fn rests(model: &Model) -> bool {
+    passed(model) >= REST
 }
 
 /// Rows that the engine is asked about: the one that stands beside the list, and the one under the cursor once that rests.

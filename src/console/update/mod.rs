@@ -9,6 +9,7 @@ mod complete;
 pub mod content;
 mod contents;
 mod dialog;
+pub mod excerpt;
 mod facts;
 pub mod help;
 mod idle;
@@ -140,6 +141,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     };
     // What is under the cursor is known before what it needs is asked.
     lists::settle(model);
+    excerpt::forget(model);
     effects.extend(asks(model));
     effects.extend(log::orders(model));
     effects.extend(page::orders(model));
@@ -162,6 +164,7 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
     if let Some(k) = model.known.get_mut(&Question::Status).filter(|k| k.error.is_none()) {
         k.old |= k.at.is_some_and(|at| now.duration_since(at).as_secs() >= SOURCES_S);
     }
+    excerpt::grow_old(model);
     // Ages and gates move by themselves, and nobody tells: what is looked at is computed again.
     let shown: Vec<Question> = needs(model).into_iter().filter(|q| matches!(q, Question::Promotion(_))).collect();
     for q in shown {
@@ -271,6 +274,8 @@ pub fn needs(model: &Model) -> Vec<Question> {
         // Reading both contents takes a while: for the page of its own only.
         Kind::Promotion(id) => all.extend(model.promotion(id).and_then(Question::of_promotion)),
         Kind::Content | Kind::Diff(_) | Kind::Mirrors => all.extend(content::needs(model)),
+        Kind::Run(_) => all.extend(excerpt::needs(model)),
+        Kind::Jobs => all.extend(beside::histories(model)),
         _ => {}
     }
     all
@@ -282,7 +287,7 @@ fn held_back(model: &Model, question: &Question, known: &Known) -> Option<jiff::
     let gap = match question {
         Question::Rows { what: "pipelines" | "audit" | "versions", .. } | Question::History { .. } => 1_000,
         Question::Changes { .. } | Question::Source { .. } | Question::Repo(_) => 1_000,
-        Question::Rows { .. } | Question::Page(_) | Question::About(_) => 250,
+        Question::Rows { .. } | Question::Page(_) | Question::About(_) | Question::Attempts(_) | Question::Tail { .. } => 250,
         _ => return None,
     };
     let since = model.now.duration_since(known.asked_at?);

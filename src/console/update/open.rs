@@ -252,6 +252,7 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
         | Answer::About(_)
         | Answer::History(_)
         | Answer::Attempts(_)
+        | Answer::Log(_)
         | Answer::WhyRepo(_)
         | Answer::Diff(_) => return None,
     })

@@ -13,21 +13,20 @@ const AROUND: u16 = 4;
 pub fn run(model: &mut Model, id: &str) -> bool {
     let Kind::Run(run) = &model.screen().kind else { return false };
     let run = run.clone();
-    let page = model.size.1.saturating_sub(AROUND).max(1);
     match id {
         "down" => step(model, &run, true),
         "up" => step(model, &run, false),
         "left" => sideways(model, &run, false),
         "right" => sideways(model, &run, true),
-        "page-down" => scroll(model, &run, |at| at.saturating_add(page.saturating_sub(1).max(1))),
-        "page-up" => scroll(model, &run, |at| at.saturating_sub(page.saturating_sub(1).max(1))),
+        "page-down" => scroll(model, &run, |at, seen| at.saturating_add(seen.saturating_sub(1).max(1))),
+        "page-up" => scroll(model, &run, |at, seen| at.saturating_sub(seen.saturating_sub(1).max(1))),
         "top" => {
             model.screen_mut().spot = all(model, &run).first().map(|s| s.id.clone());
             model.screen_mut().scroll = 0;
         }
         "bottom" => {
             model.screen_mut().spot = all(model, &run).last().map(|s| s.id.clone());
-            scroll(model, &run, |_| u16::MAX);
+            scroll(model, &run, |_, _| u16::MAX);
         }
         "next-problem" => problem(model, &run, true),
         "previous-problem" => problem(model, &run, false),
@@ -54,16 +53,15 @@ fn now(model: &Model, all: &[Spot]) -> Option<usize> {
 
 fn put(model: &mut Model, run: &RunRef, spot: &Spot) {
     model.screen_mut().spot = Some(spot.id.clone());
-    let page = model.size.1.saturating_sub(AROUND).max(1);
-    let (used, at) = run::measure(model, run, model.size.0);
+    let run::Measure { rows, at, seen } = measure(model, run);
     let Some(at) = at else { return };
-    let last = used.saturating_sub(page);
+    let last = rows.saturating_sub(seen);
     let scroll = model.screen().scroll.min(last);
     // The title above a spot and a row below it stay in sight.
     model.screen_mut().scroll = if at < scroll.saturating_add(1) {
         at.saturating_sub(1)
-    } else if at + 2 > scroll + page {
-        (at + 2 - page).min(last)
+    } else if at + 2 > scroll + seen {
+        (at + 2 - seen).min(last)
     } else {
         scroll
     };
@@ -74,7 +72,7 @@ fn step(model: &mut Model, run: &RunRef, down: bool) {
     let Some(at) = now(model, &all) else {
         return match all.first().filter(|_| down) {
             Some(first) => put(model, run, first),
-            None => scroll(model, run, |at| if down { at.saturating_add(1) } else { at.saturating_sub(1) }),
+            None => scroll(model, run, |at, _| if down { at.saturating_add(1) } else { at.saturating_sub(1) }),
         };
     };
     let Some(here) = all.get(at) else { return };
@@ -82,7 +80,7 @@ fn step(model: &mut Model, run: &RunRef, down: bool) {
     let lines = all.iter().filter(|s| if down { s.line > here.line } else { s.line < here.line });
     let Some(line) = (if down { lines.map(|s| s.line).min() } else { lines.map(|s| s.line).max() }) else {
         // Beyond the last spot the page goes on.
-        return scroll(model, run, |at| if down { at.saturating_add(1) } else { 0 });
+        return scroll(model, run, |at, _| if down { at.saturating_add(1) } else { 0 });
     };
     let to = all.iter().filter(|s| s.line == line).min_by_key(|s| s.column.abs_diff(here.column));
     if let Some(to) = to {
@@ -115,9 +113,14 @@ fn problem(model: &mut Model, run: &RunRef, forward: bool) {
     }
 }
 
-fn scroll(model: &mut Model, run: &RunRef, to: impl FnOnce(u16) -> u16) {
-    let page = model.size.1.saturating_sub(AROUND).max(1);
-    let last = run::measure(model, run, model.size.0).0.saturating_sub(page);
+fn measure(model: &Model, run: &RunRef) -> run::Measure {
+    run::measure(model, run, (model.size.0, model.size.1.saturating_sub(AROUND)))
+}
+
+/// `to`: from where it is scrolled to, and the rows that show at once.
+fn scroll(model: &mut Model, run: &RunRef, to: impl FnOnce(u16, u16) -> u16) {
+    let run::Measure { rows, seen, .. } = measure(model, run);
+    let last = rows.saturating_sub(seen);
     let screen = model.screen_mut();
-    screen.scroll = to(screen.scroll.min(last)).min(last);
+    screen.scroll = to(screen.scroll.min(last), seen).min(last);
 }

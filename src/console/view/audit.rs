@@ -52,7 +52,9 @@ fn alone(row: &Row) -> bool {
 fn cells(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let result = word::text(row, "result");
     let role = if alone(row) || result.starts_with("refused") { Role::Bad } else { Role::Text };
-    let result = if alone(row) { format!("SINGLE PERSON {result}") } else { result };
+    // Why it was refused is told beside the list.
+    let result = result.split(':').next().unwrap_or_default();
+    let result = if alone(row) { format!("SINGLE PERSON {result}") } else { result.to_owned() };
     vec![
         Cell::new(word::text(row, "seq"), Role::Dim),
         Cell::new(list::at(model, row, "at"), Role::Dim),

@@ -79,7 +79,8 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         page.line(x, &format!("{}{}", dialog.typed, if here { "_" } else { "" }), Role::Prompt);
     }
     page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
-    let cancel = if dialog.focus == Focus::Cancel { "[ Cancel ]" } else { "  Cancel  " };
+    // `Cancel` would say the opposite in the question about cancelling a run.
+    let cancel = if dialog.focus == Focus::Cancel { "[ No ]" } else { "  No  " };
     let x = page.at(0, cancel, if dialog.focus == Focus::Cancel { Role::Key } else { Role::KeyText });
     page.line(x + 2, hint(dialog), role);
 }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::home::strip;
 use super::list::{self, Shape};
+use super::stages::{self, Page};
 use super::text::Text;
 use super::{beside, split, third, when, word};
 use crate::base::{count, duration};
@@ -12,7 +13,7 @@ use crate::console::model::list::{List, Row};
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Model, Pane};
 use crate::console::question::Question;
-use crate::console::update;
+use crate::console::update::{self, beside as follow};
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::domain::problem;
@@ -20,6 +21,8 @@ use crate::theme::{Glyphs, Look, Role};
 
 /// Runs that are looked through for those of one pipeline: a frame costs the same however many there are.
 const SEARCHED: usize = 2_000;
+/// Rows of the stages of a pipeline: title, heading, five stages, and three below them.
+const STAGES: u16 = 10;
 /// Runs of the weather strip.
 const NIGHTS: u16 = 14;
 
@@ -71,9 +74,16 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let (above, below) = split(area, rows);
     let above = below_tabs(model, look, above, buf);
     let (left, detail) = beside(model, look, above, buf, 6);
+    let (left, stages) = split(left, stage_rows(model, left.height, of_pipelines.len()));
     list::draw(model, look, left, buf, &shape);
-    if let (Some(area), Some(row)) = (detail, list::current(model, pipelines, of_pipelines)) {
+    // It follows the cursor once that rests: a held key costs the cursor alone.
+    let row = follow::row(model, pipelines, of_pipelines);
+    if let (Some(area), Some(row)) = (detail, row) {
         about(model, &look.glyphs, row).draw(look, area, buf);
+    }
+    if let (true, Some(row)) = (stages.height > 0, row) {
+        let mut page = Page { look, area: stages, buf, y: 0, cursor: None, found: None, old: false };
+        stages::history(model, &mut page, &word::text(row, "pipeline"), is_umbrella(row));
     }
     if let Some(column) = column {
         let (above, below) = split(column, column.height / 2);
@@ -97,6 +107,20 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     list::draw(model, look, Rect { width: half, ..below }, buf, &queue_shape(*queue, of_queue, screen.focus));
     let rest = Rect { x: below.x + half, width: below.width - half, ..below };
     list::draw(model, look, rest, buf, &executors_shape(model, *executors, of_executors, screen.focus));
+}
+
+/// Rows of the last runs of the pipeline, stage by stage, below the list: what the list leaves, and enough for most pipelines where it leaves less.
+fn stage_rows(model: &Model, height: u16, pipelines: usize) -> u16 {
+    let (width, rows) = model.size;
+    if width < follow::STAGES.0 || rows < follow::STAGES.1 || height < 2 * STAGES {
+        return 0;
+    }
+    let list = u16::try_from(pipelines).unwrap_or(u16::MAX).saturating_add(2).min(height);
+    (height - list).max(STAGES)
+}
+
+fn is_umbrella(row: &Row) -> bool {
+    row.get("umbrella").and_then(serde_json::Value::as_bool).unwrap_or(false)
 }
 
 fn queue_shape(pane: Pane, list: &List, focus: usize) -> Shape<'_> {
@@ -187,8 +211,7 @@ fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
 fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     let mut out = Text::new();
     let name = word::text(row, "pipeline");
-    let umbrella = row.get("umbrella").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    let kind = if umbrella { "umbrella: as the runs it set off" } else { "" };
+    let kind = if is_umbrella(row) { "umbrella: as the runs it set off" } else { "" };
     out.title(name.clone(), format!("{} {kind}", word::text(row, "danger")).trim().to_owned());
     let broken = !matches!(word::text(row, "errors").as_str(), "" | "0");
     if broken {

@@ -172,12 +172,14 @@ pub fn no_such_place(model: &Model) -> Option<String> {
 
 /// Why there are no lines, and what next.
 fn absent(model: &Model, log: &LogScreen) -> Option<String> {
+    if matches!(model.link, Link::Saved { .. }) && log.window.is_empty() {
+        return Some("a saved state holds no logs, but for the last lines on the page of a run: open the console on its engine".to_owned());
+    }
     let known = model.known(&Question::Attempts(log.run.clone()));
     let doc = known.and_then(|k| k.answer.as_ref()).and_then(|a| if let Answer::Attempts(d) = a { Some(d) } else { None });
     let Some(doc) = doc else {
         return Some(match (known.and_then(|k| k.error.as_ref()), &model.link) {
-            (Some(e), link) if !matches!(link, Link::Saved { .. }) => format!("{e}. {}", e.help),
-            (_, Link::Saved { .. }) => "a saved state holds no logs: open the console on its engine".to_owned(),
+            (Some(e), _) => format!("{e}. {}", e.help),
             (None, Link::Down { why, .. }) => format!("no engine: {why}. It is asked when it is back"),
             (_, _) => "asking the engine which steps ran".to_owned(),
         });

@@ -7,6 +7,7 @@ mod debug;
 mod dialog;
 mod diff;
 mod doctor;
+mod excerpt;
 mod form;
 mod frame;
 mod help;

@@ -1,13 +1,13 @@
 //! One run: its head, the stage view beside the runs before it, the matrix, why it stands as it does, and what belongs to it.
 //!
-//! The page is drawn as long as it is, and shown from where it is scrolled to.
+//! The page is drawn as long as it is, and shown from where it is scrolled to. Below it stand the last lines of the log that matters most.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::list::{self, Trust};
 use super::text::Text;
-use super::{run_parts, spots, stages, when, word};
+use super::{excerpt, run_parts, spots, stages, when, word};
 use crate::api::page::About;
 use crate::api::types::RunDoc;
 use crate::base::duration;
@@ -34,9 +34,10 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunR
         text.draw(look, area, buf);
         return;
     };
-    let page = Rect::new(0, 0, area.width, LONGEST);
-    let mut whole = Buffer::empty(page);
+    let mut whole = Buffer::empty(Rect::new(0, 0, area.width, LONGEST));
     let (used, _) = draw_page(model, look, &mut whole, doc, run, &trust);
+    let (area, below) = super::split(area, excerpt::rows(model, run, used, area.height));
+    excerpt::draw(model, look, below, buf, run);
     let top = model.screen().scroll.min(used.saturating_sub(area.height));
     for y in 0..area.height.min(used.saturating_sub(top)) {
         for x in 0..area.width {
@@ -50,12 +51,24 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunR
     }
 }
 
-/// The rows of the page at this width, and the one where its cursor stands: what scrolling needs to know.
-pub fn measure(model: &Model, run: &RunRef, width: u16) -> (u16, Option<u16>) {
-    let Some(doc) = model.run(run) else { return (0, None) };
+/// What scrolling needs to know of a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// Its rows.
+    pub rows: u16,
+    /// The one where its cursor stands.
+    pub at: Option<u16>,
+    /// Rows that show of it at once: the excerpt has the others.
+    pub seen: u16,
+}
+
+/// The page on a screen with room for `height` rows of it and its excerpt.
+pub fn measure(model: &Model, run: &RunRef, (width, height): (u16, u16)) -> Measure {
+    let Some(doc) = model.run(run) else { return Measure { seen: height.max(1), ..Measure::default() } };
     let look = Look { theme: crate::theme::Theme::plain(), glyphs: crate::theme::Glyphs::ASCII };
     let mut whole = Buffer::empty(Rect::new(0, 0, width, LONGEST));
-    draw_page(model, &look, &mut whole, doc, run, &Trust::Now)
+    let (rows, at) = draw_page(model, &look, &mut whole, doc, run, &Trust::Now);
+    Measure { rows, at, seen: height.saturating_sub(excerpt::rows(model, run, rows, height)).max(1) }
 }
 
 /// Draws the whole page; returns its rows, and the one where the cursor stands.

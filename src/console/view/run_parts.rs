@@ -39,17 +39,28 @@ pub fn all(model: &Model, doc: &RunDoc, run: &RunRef, glyphs: &Glyphs) -> Text {
     tests(&mut out, about, glyphs);
     artifacts(&mut out, about, run);
     facts(&mut out, about);
-    out.title("RUN", about.danger.clone());
-    let row = &about.run;
-    out.put("REASON", word::text(row, "reason"), Role::Text);
-    // The number of a request that a client made says nothing to people.
-    out.put("CAUSE", Some(word::text(row, "cause")).filter(|c| !c.starts_with("client:")).unwrap_or_default(), Role::Dim);
-    out.put("REPLAYS", word::text(row, "replay_of"), Role::Text);
-    out.put("CANCEL", word::text(row, "cancel_by"), Role::Warn);
-    if row.get("pinned").and_then(serde_json::Value::as_bool).unwrap_or(false) {
-        out.put("KEPT", "pinned: it is kept whatever retention says", Role::Text);
-    }
+    row(&mut out, about);
     out
+}
+
+/// What its own row says, where that is anything.
+fn row(out: &mut Text, about: &About) {
+    let row = &about.run;
+    let pinned = row.get("pinned").and_then(serde_json::Value::as_bool).unwrap_or(false);
+    // The number of a request that a client made says nothing to people.
+    let cause = Some(word::text(row, "cause")).filter(|c| !c.starts_with("client:")).unwrap_or_default();
+    let said = [
+        ("REASON", word::text(row, "reason"), Role::Text),
+        ("CAUSE", cause, Role::Dim),
+        ("REPLAYS", word::text(row, "replay_of"), Role::Text),
+        ("CANCEL", word::text(row, "cancel_by"), Role::Warn),
+        ("KEPT", if pinned { "pinned: it is kept whatever retention says".to_owned() } else { String::new() }, Role::Text),
+    ];
+    // A title with nothing below it says that something is missing.
+    if said.iter().any(|(_, text, _)| !text.is_empty()) {
+        out.title("RUN", about.danger.clone());
+        said.into_iter().for_each(|(label, text, role)| out.put(label, text, role));
+    }
 }
 
 /// Runs that belong to this one, each to be opened by Enter.
@@ -173,7 +184,8 @@ fn facts(out: &mut Text, about: &About) {
     for fact in about.facts.iter().take(SHOWN) {
         let serde_json::Value::Object(map) = fact else { continue };
         let short = |v: &serde_json::Value| match v {
-            serde_json::Value::String(s) if s.len() == 64 => word::short(s),
+            // Digests and commits.
+            serde_json::Value::String(s) if matches!(s.len(), 40 | 64) && s.bytes().all(|b| b.is_ascii_hexdigit()) => word::short(s),
             serde_json::Value::String(s) => s.clone(),
             other => other.to_string(),
         };

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::list::{self, Trust};
 use super::text::rule;
 use super::{matrix, spots, when, word};
 use crate::api::page::{History, PastRun};
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
-use crate::base::duration;
+use crate::base::{count, duration};
 use crate::console::model::Model;
+use crate::console::model::screen::PAST;
+use crate::console::question::Question;
 use crate::console::widget::paint;
 use crate::domain::run::RunRef;
 use crate::theme::{Look, Role};
@@ -18,6 +21,8 @@ use crate::theme::{Look, Role};
 const RUN: u16 = 9;
 /// Columns of a time.
 const TIME: u16 = 7;
+/// Rows below the stages: how long the runs took, when they were, what moved.
+const FOOT: u16 = 3;
 
 pub struct Page<'a> {
     pub look: &'a Look,
@@ -118,20 +123,77 @@ fn table(model: &Model, page: &mut Page<'_>, doc: &RunDoc, history: Option<&Hist
         let strip = format!("{}{}", page.look.glyphs.bar[2].repeat(full), page.look.glyphs.bar[0].repeat(usize::from(bar) - full));
         page.at(times + 1, &strip, role);
         page.before(average, &usual.map(duration::short).unwrap_or_else(|| "-".into()), Role::Dim);
-        for (i, r) in past.iter().enumerate() {
-            let Some(s) = r.stages.iter().find(|s| s.name == stage.name) else {
-                page.before(column(i), "N/A", Role::Dim);
-                continue;
-            };
-            let (sign, role) = page.verdict(s.verdict.as_deref().unwrap_or(&s.state));
-            let time = s.duration_ms.map(duration::short).unwrap_or_default();
-            page.before(column(i), &format!("{time}{sign}"), role);
-        }
+        past_stage(page, past, &stage.name, &column);
         page.y += 1;
         words(page, stage, &outcome);
     }
     if !past.is_empty() {
-        footer(model, page, past, &column);
+        footer(model, page, past, &column, false);
+    }
+}
+
+/// The last runs of a pipeline side by side, newest first, where no run has the screen. `umbrella`: how long its runs took says nothing.
+pub fn history(model: &Model, page: &mut Page<'_>, pipeline: &str, umbrella: bool) {
+    let trust = list::trust(model, &Question::History { pipeline: pipeline.to_owned(), limit: PAST });
+    page.old = matches!(trust, Trust::Old(_));
+    let right = if let Trust::Old(why) = &trust { format!("STALE {why}") } else { "enter opens the newest".to_owned() };
+    rule(page.look, page.area, page.buf, page.y, &format!("STAGE VIEW {pipeline}"), &right);
+    page.y += 1;
+    let Some(history) = model.history(pipeline).filter(|h| !h.runs.is_empty()) else {
+        let (text, role) = match trust {
+            Trust::None(why) => (why, Role::Bad),
+            Trust::Asking => ("asking the engine".to_owned(), Role::Dim),
+            Trust::Now | Trust::Old(_) => ("no run yet: B starts one".to_owned(), Role::Dim),
+        };
+        page.at(2, &text, role);
+        return;
+    };
+    // The stages of the newest run, then those that only older ones have.
+    let mut names: Vec<&str> = Vec::new();
+    for stage in history.runs.iter().flat_map(|r| &r.stages) {
+        if !names.contains(&stage.name.as_str()) {
+            names.push(&stage.name);
+        }
+    }
+    let width = page.area.width;
+    let longest = names.iter().map(|n| paint::width(n)).max().unwrap_or(5).max(7) as u16;
+    let name = longest.min((width / 3).max(7));
+    let average = 2 + name + 1 + TIME;
+    let past: Vec<&PastRun> = history.runs.iter().take(usize::from(width.saturating_sub(average + 1) / RUN)).collect();
+    let column = |i: usize| average + 1 + RUN * (i as u16 + 1);
+    page.before(average, "USUAL", Role::Heading);
+    for (i, r) in past.iter().enumerate() {
+        let (sign, role) = page.verdict(r.verdict.as_deref().unwrap_or(&r.state));
+        page.before(column(i), &format!("#{}{sign}", r.number), role);
+    }
+    page.y += 1;
+    let room = usize::from(page.area.height.saturating_sub(page.y + FOOT));
+    let shown = if names.len() > room { room.saturating_sub(1) } else { names.len() };
+    for stage in &names[..shown] {
+        let text = paint::cut(stage, usize::from(name), page.look.glyphs.ellipsis);
+        page.at(2, &text, Role::Text);
+        let usual = history.averages.iter().find(|a| a.stage == *stage).and_then(|a| a.average_ms);
+        page.before(average, &usual.map(duration::short).unwrap_or_else(|| "-".into()), Role::Dim);
+        past_stage(page, &past, stage, &column);
+        page.y += 1;
+    }
+    if shown < names.len() {
+        page.at(2, &format!("and {}", count::s((names.len() - shown) as u64, "more stage")), Role::Dim);
+        page.y += 1;
+    }
+    footer(model, page, &past, &column, umbrella);
+}
+
+/// What a stage was in the runs before.
+fn past_stage(page: &mut Page<'_>, past: &[&PastRun], stage: &str, column: &dyn Fn(usize) -> u16) {
+    for (i, r) in past.iter().enumerate() {
+        let Some(s) = r.stages.iter().find(|s| s.name == stage) else {
+            page.before(column(i), "N/A", Role::Dim);
+            continue;
+        };
+        let (sign, role) = page.verdict(s.verdict.as_deref().unwrap_or(&s.state));
+        let time = s.duration_ms.map(duration::short).unwrap_or_default();
+        page.before(column(i), &format!("{time}{sign}"), role);
     }
 }
 
@@ -162,10 +224,11 @@ fn said(detail: &str, step: &StepDoc) -> bool {
 }
 
 /// When the runs before it were, how long they took, and what moved.
-fn footer(model: &Model, page: &mut Page<'_>, past: &[&PastRun], column: &dyn Fn(usize) -> u16) {
+fn footer(model: &Model, page: &mut Page<'_>, past: &[&PastRun], column: &dyn Fn(usize) -> u16, umbrella: bool) {
     page.at(2, "run", Role::Label);
     for (i, r) in past.iter().enumerate() {
-        page.before(column(i), &r.duration_ms.map(duration::short).unwrap_or_else(|| "-".into()), Role::Strong);
+        let took = if umbrella { "N/A".to_owned() } else { r.duration_ms.map(duration::short).unwrap_or_else(|| "-".into()) };
+        page.before(column(i), &took, if umbrella { Role::Dim } else { Role::Strong });
     }
     page.y += 1;
     page.at(2, "when", Role::Label);

@@ -18,6 +18,7 @@ use crate::theme::{Glyphs, Look, Theme};
 
 mod bytes;
 mod content;
+mod excerpt;
 mod help;
 mod promotion;
 
@@ -192,7 +193,24 @@ pub(in crate::console) fn said(question: &Question) -> Value {
             "stages": stages(None),
         }),
         // Only dialogs ask that, and the log screen has tests of its own.
-        Question::Plan(_) | Question::Attempts(_) | Question::WhyRepo(_) => Value::Null,
+        Question::Plan(_) | Question::WhyRepo(_) => Value::Null,
+        Question::Attempts(run) => json!({"run": run.to_string(), "done": false, "attempts": [
+            {"fence": 31, "stage": "Checkout", "cell": "", "step": "git", "number": 1, "state": "done", "verdict": "success",
+             "started": "2026-04-07T08:05:50Z", "ended": "2026-04-07T08:05:51Z", "log_bytes": 310},
+            {"fence": 32, "stage": "Koji Build", "cell": "", "step": "kiwi", "number": 1, "state": "running", "verdict": null,
+             "started": "2026-04-07T08:06:00Z", "ended": null, "log_bytes": 5_120},
+        ]}),
+        Question::Tail { fence, .. } => {
+            let text = |i: u64| match (fence, i) {
+                (31, _) => format!("object {i} of 7 was fetched"),
+                (_, 39) => "\u{1b}[33mwarning:\u{1b}[0m the key of ops-release expires in 12 days".to_owned(),
+                _ => format!("installing package {i} of 412"),
+            };
+            let lines: Vec<Value> = (0..if *fence == 31 { 7 } else { 40 })
+                .map(|i| json!({"offset": i * 40, "at": "2026-04-07T08:06:30Z", "text": text(i)}))
+                .collect();
+            json!({"lines": lines, "next_offset": 1_600, "complete": *fence == 31, "size": 5_120})
+        }
         Question::Promotion(_) => promotion::document(),
         Question::Diff { .. } => promotion::diff(),
         Question::Brief { .. } => promotion::brief(),
