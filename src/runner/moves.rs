@@ -219,6 +219,7 @@ impl ActiveRun {
         let Some(st) = self.stages.get_mut(stage as usize) else { return };
         if st.cells.get(cell as usize).is_some_and(|c| c.state == CellState::Preparing) {
             st.put(cell, CellState::Ready);
+            st.cells[cell as usize].hold = None;
             st.cells[cell as usize].secrets = Some((now_us, secrets));
         }
     }

@@ -6,6 +6,7 @@
 use super::active::{ActiveRun, Around, CellState, Now, Outcome, StageState};
 use super::content;
 use crate::base::duration::Span;
+use crate::domain::reason::Reason;
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::pipeline::expr;
 use crate::pipeline::plan::{PostWhen, StageKind, Step};
@@ -157,7 +158,9 @@ impl ActiveRun {
                 break;
             }
             stage.put(cell, CellState::Ready);
-            stage.cells[cell as usize].hold = None;
+            // A secret that could not be had is what it waits for until somebody has answered otherwise.
+            let hold = &mut stage.cells[cell as usize].hold;
+            *hold = hold.take().filter(|h| matches!(h, Reason::Secret { .. }));
             moved = true;
         }
         moved

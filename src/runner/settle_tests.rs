@@ -1,10 +1,11 @@
 //! A run's way through its plan, without files or processes: graph, `when`, post stages, retries, cancel, content.
 
-use super::active::{ActiveRun, Around};
+use super::active::{ActiveRun, Around, CellState};
 use super::content::{Reading, Readings};
 use super::settle::Effect;
 use super::testing::*;
 use crate::base::duration::Span;
+use crate::domain::reason::Reason;
 use crate::domain::run::{RunState, Verdict};
 use crate::pipeline::plan::{PostWhen, Retry, RetryOn, Stage};
 use crate::store::{CancelMark, Limit, Op};
@@ -330,4 +331,24 @@ fn an_attempt_that_never_started_does_not_count() {
     assert!(!r.ended(0, 0, &old, &now(3), &mut ops, &mut Vec::new()), "a late word of the old fence changes nothing");
     assert!(r.ended(0, 0, &stale, &now(3), &mut ops, &mut Vec::new()));
     assert!(!r.ended(0, 0, &stale, &now(3), &mut ops, &mut Vec::new()), "I2: one end");
+}
+
+#[test]
+fn a_secret_that_is_asked_for_again_is_still_what_the_run_waits_for() {
+    let mut r = run(1, plan(vec![stage("a", &[])]));
+    let mut ops = Vec::new();
+    r.settle(&now(0), &mut ops);
+    let told = |r: &ActiveRun| r.view(true).other.iter().map(|(_, why)| why.to_string()).collect::<Vec<_>>();
+    r.stages[0].put(0, CellState::Preparing);
+    assert_eq!(told(&r), ["starts: stage `a`"], "asked for the first time");
+    let why = "secret `key`: command `pass` gave no answer within 10 s";
+    r.hold(0, 0, Reason::Secret { name: "key".into(), why: why.into() }, 15_000_000);
+    assert_eq!(told(&r), [why]);
+    r.settle(&now(15), &mut ops);
+    assert_eq!(r.stages[0].cells[0].state, CellState::Ready);
+    r.stages[0].put(0, CellState::Preparing);
+    assert_eq!(told(&r), [why], "nobody has answered otherwise yet");
+    r.prepared(0, 0, Vec::new(), 15_000_000);
+    r.stages[0].put(0, CellState::Preparing);
+    assert_eq!(told(&r), ["starts: stage `a`"]);
 }

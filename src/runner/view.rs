@@ -101,7 +101,7 @@ impl ActiveRun {
                     since_us: c.since_us.unwrap_or(self.created_us),
                     ending: self.cancel.is_some() || c.asked > 0,
                 },
-                CellState::Preparing => Reason::Starting { stage: plan.name.clone() },
+                CellState::Preparing => c.hold.clone().unwrap_or_else(|| Reason::Starting { stage: plan.name.clone() }),
                 CellState::Waiting(until_us) => c.hold.clone().unwrap_or_else(|| Reason::Retry {
                     step: step(),
                     attempt: c.attempts + 1,
