@@ -404,5 +404,5 @@ fn rows_are_left_out_at_the_beginning_as_many_as_were_said() {
             assert_eq!((answer["rows"].as_array().map(Vec::len), &answer["page"]["total"]), (Some(rows), &json!(3)), "{all:?}: {answer}");
         }
     }
-    assert!(home.qd(["get", "runs", "--offset", "3"]).expect(0).stdout.contains("leaves them all out"));
+    assert!(home.qd(["get", "runs", "--offset", "3"]).expect(0).stdout.contains("there are 3 rows, and --offset leaves all out"));
 }

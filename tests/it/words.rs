@@ -18,7 +18,8 @@ fn commands_in_json_can_be_typed_as_they_stand_too() {
 #[test]
 fn the_code_of_an_error_is_that_of_its_exit() {
     let home = Home::new();
-    std::fs::create_dir_all(home.state()).unwrap();
+    home.qd(["engine", "start"]).expect(0);
+    home.qd(["engine", "stop"]).expect(0);
     std::fs::set_permissions(home.state(), std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
     let told = home.qd(["--json", "get", "runs"]).expect(4).json();
     assert_eq!(told["error"]["code"], "refused", "{told}");
