@@ -34,7 +34,7 @@ struct Seen {
 /// All of them, by name. A directory of this machine is none.
 pub fn all(engine: &Engine) -> Vec<Source> {
     let Ok(site) = engine.site() else { return Vec::new() };
-    let mut out = mirrors(&site, &engine.freshness.all(), engine.now_us());
+    let mut out = engine.freshness.with(|boards| mirrors(&site, boards, engine.now_us()));
     for (name, known) in engine.promotions.uses.known().into_iter().filter(|(n, _)| site.cobblers.contains_key(n)) {
         let silent = !known.silent.is_empty();
         if !silent && known.at_us == 0 {

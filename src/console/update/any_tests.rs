@@ -286,7 +286,7 @@ fn who_means_it_gets_through() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// Any actions on any screen, with dialogs that open, are shown, and are gone through.
     #[test]

@@ -370,3 +370,64 @@ pub fn rows(model: &Model) -> Vec<Row> {
     all.sort_by_key(|f| f.ack.is_some());
     all.iter().filter(|f| f.weight > 0).take(PAGE).map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connected;
+    use super::super::update;
+    use super::*;
+    use crate::api::types::Source;
+    use crate::console::msg::{LinkMsg, Msg};
+    use crate::console::question::Answer;
+    use crate::console::shot;
+    use crate::theme::{Glyphs, Look, Theme};
+
+    fn source(name: &str, state: &str, minutes_ago: i64, m: &Model) -> Source {
+        let answered = Some((m.now - jiff::SignedDuration::from_mins(minutes_ago)).to_string());
+        Source {
+            source: name.into(),
+            state: state.into(),
+            answered,
+            budget_ms: Some(330_000),
+            error: "HTTP 503".into(),
+            ..Source::default()
+        }
+    }
+
+    fn hears(m: &mut Model, sources: Vec<Source>) {
+        let mut s = m.status().unwrap().clone();
+        s.sources = sources;
+        update(m, Msg::Answer { question: Question::Status, result: Ok(Answer::Status(Box::new(s))) });
+    }
+
+    fn first_row(m: &Model) -> String {
+        let all = shot::text(&shot::draw(m, &Look { theme: Theme::plain(), glyphs: Glyphs::ASCII }));
+        all.lines().next().unwrap_or_default().trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_source_that_is_silent_for_twice_its_budget_is_told_and_the_first_row_counts() {
+        let mut m = connected();
+        assert!(!first_row(&m).contains("src"), "nobody is asked: {}", first_row(&m));
+        let all = vec![source("alder", "answers", 1, &m), source("birch", "silent", 5, &m), source("cedar", "silent", 12, &m)];
+        hears(&mut m, all);
+        let told: Vec<String> = facts(&m).into_iter().filter(|f| f.text.contains("source")).map(|f| f.text).collect();
+        assert_eq!(told, ["source cedar SILENT for 12m"], "birch may still answer in time");
+        assert!(first_row(&m).ends_with("src 1/3"), "{}", first_row(&m));
+        // Without an engine nobody knows.
+        update(&mut m, Msg::Link(LinkMsg::Down("gone".into())));
+        assert!(first_row(&m).ends_with("src ?/3"), "{}", first_row(&m));
+        assert!(facts(&m).iter().all(|f| !f.text.contains("source cedar")));
+    }
+
+    #[test]
+    fn where_there_is_little_room_the_time_stays() {
+        let mut m = connected();
+        let all = vec![source("alder", "answers", 1, &m)];
+        hears(&mut m, all);
+        for (width, want) in [(80, "src 1/1"), (48, "src 1/1"), (42, "UTC")] {
+            m.size = (width, 24);
+            assert!(first_row(&m).ends_with(want), "{width}: {}", first_row(&m));
+        }
+    }
+}

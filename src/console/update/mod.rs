@@ -161,7 +161,8 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
         model.say("no longer armed: the time is over");
     }
     // That a far end has not answered for long is told by nobody.
-    if let Some(k) = model.known.get_mut(&Question::Status).filter(|k| k.error.is_none()) {
+    let any = model.status().is_some_and(|s| !s.sources.is_empty());
+    if let Some(k) = model.known.get_mut(&Question::Status).filter(|k| any && k.error.is_none()) {
         k.old |= k.at.is_some_and(|at| now.duration_since(at).as_secs() >= SOURCES_S);
     }
     excerpt::grow_old(model);

@@ -72,9 +72,9 @@ impl Freshness {
         self.lock().repos.get(repo).cloned()
     }
 
-    /// All that is known.
-    pub fn all(&self) -> BTreeMap<String, RepoBoard> {
-        self.lock().repos.clone()
+    /// Looks at all that is known; nothing is told to the board meanwhile.
+    pub fn with<T>(&self, look: impl FnOnce(&BTreeMap<String, RepoBoard>) -> T) -> T {
+        look(&self.lock().repos)
     }
 
     /// Looks at a repository (at all of them without a name) as soon as may be.
