@@ -197,7 +197,7 @@ fn sources(model: &Model, out: &mut Vec<Fact>) {
         if since.is_some_and(|t| model.now.duration_since(t).as_millis() <= 2 * i128::from(budget)) {
             continue;
         }
-        let (word, age) = (s.state.to_uppercase(), since.map(|t| format!(" for {}", age(model, t))).unwrap_or_default());
+        let (word, age) = (s.state.to_uppercase(), since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default());
         let what = format!("source {} {word}", crate::base::sanitise::cell(&s.source));
         out.push(Fact {
             what: what.clone(),
@@ -412,7 +412,7 @@ mod tests {
         let all = vec![source("alder", "answers", 1, &m), source("birch", "silent", 5, &m), source("cedar", "silent", 12, &m)];
         hears(&mut m, all);
         let told: Vec<String> = facts(&m).into_iter().filter(|f| f.text.contains("source")).map(|f| f.text).collect();
-        assert_eq!(told, ["source cedar SILENT for 12m"], "birch may still answer in time");
+        assert_eq!(told, ["source cedar SILENT, since 02:55:00"], "birch may still answer in time");
         assert!(first_row(&m).ends_with("src 1/3"), "{}", first_row(&m));
         // Without an engine nobody knows.
         update(&mut m, Msg::Link(LinkMsg::Down("gone".into())));
