@@ -81,6 +81,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
+    ("rpminspector", include_str!("../../pipelines/rpminspector.yml")),
     ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
 ];
 

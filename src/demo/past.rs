@@ -15,8 +15,9 @@ use crate::base::durable;
 
 /// The OS that is promoted.
 pub const OS: &str = "el9";
-/// The pipeline that judged the candidates.
+/// The pipelines that judged the candidates: whether they install, and what their packages are.
 pub const CANARY: &str = "quarter-canary";
+pub const INSPECTOR: &str = "quarter-inspector";
 /// What people say in a promotion behind its switches.
 pub const STAGES: [&str; 3] = ["Images", "ISO and bundles", "Waves"];
 /// When the last of it was over: seconds since the epoch. A machine whose clock is before that gets no past.
@@ -99,7 +100,9 @@ pub fn story() -> Vec<Turn> {
             }
         } else {
             out.extend([Turn::Until("GATED"), Turn::Hours(150)]);
-            out.push(ask(OPS, "run", Of::Pipeline(CANARY), "the candidate of the quarter"));
+            for pipeline in [CANARY, INSPECTOR] {
+                out.push(ask(OPS, "run", Of::Pipeline(pipeline), "the candidate of the quarter"));
+            }
         }
         out.extend([Turn::Until("READY"), Turn::Hours(14)]);
         out.push(promotion(OPS, "promote-approve", "a week in the lab without news"));
@@ -173,7 +176,8 @@ impl<'a> Past<'a> {
             pairs::replica_dir(&self.places.replicas_dir(), pairs::DATACENTRES[0]).join(name)
         };
         let text = site::of_past(self.places, owner, &served) + &promotion::site(&self.places.replicas_dir(), key.as_deref());
-        for (path, text) in [(dir.join("site.toml"), text), (dir.join("pipelines").join(format!("{CANARY}.yml")), canary())] {
+        let pipeline = |name: &str| dir.join("pipelines").join(format!("{name}.yml"));
+        for (path, text) in [(dir.join("site.toml"), text), (pipeline(CANARY), canary()), (pipeline(INSPECTOR), inspector())] {
             durable::replace(&path, text.as_bytes(), 0o600).map_err(Error::io("writing", &path))?;
         }
         Ok(())
@@ -212,12 +216,19 @@ pub(super) fn forget(places: &Places) -> Result<(), Error> {
 }
 
 fn canary() -> String {
+    judge(CANARY, "Every requirement of el9-latest has a provider", "rpm", "Closure", "content/closure")
+}
+
+fn inspector() -> String {
+    judge(INSPECTOR, "Every package of el9-latest is what its metadata says", "inspector", "Inspect", "content/inspect")
+}
+
+fn judge(name: &str, description: &str, kind: &str, stage: &str, uses: &str) -> String {
     let tree = Repo::ALL.map(|r| format!("\"${{repos.{}.tree}}\"", r.id())).join(", ");
     format!(
-        "# What judged the candidates of the demo's past.\nformat: 1\nname: {CANARY}\n\
-         description: Every requirement of el9-latest has a provider\nviews: [canaries]\nlabels: {{canary: rpm}}\noptions:\n  timeout: 90m\n  \
-         keep: {{runs: 1000, days: 3650}}\nstages:\n  - name: Closure\n    reads: el9-latest\n    idempotent: true\n    timeout: 30m\n    \
-         uses: content/closure\n    with:\n      tree: [{tree}]\n      set: {}\n",
+        "# What judged the candidates of the demo's past.\nformat: 1\nname: {name}\ndescription: {description}\nviews: [canaries]\n\
+         labels: {{canary: {kind}}}\noptions:\n  timeout: 90m\n  keep: {{runs: 1000, days: 3650}}\nstages:\n  - name: {stage}\n    \
+         reads: el9-latest\n    idempotent: true\n    timeout: 30m\n    uses: {uses}\n    with:\n      tree: [{tree}]\n      set: {}\n",
         quoted("el9-latest")
     )
 }

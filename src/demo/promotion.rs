@@ -41,7 +41,6 @@ pub fn site(replicas: &Path, key: Option<&Path>) -> String {
          [promotion.el9]\nset = \"el9-latest\"\nage = \"1ms\"\nstreak = 1\napart = \"1ms\"\n\n\
          [promotion.el9.without]\n\
          G3 = \"the demo builds no images\"\n\
-         G4 = \"the demo has no inspector; its rpm canary is judged\"\n\
          G5 = \"the demo has no formulas\"\n\
          G6 = \"the demo has no sandbox hosts\"\n\
          G7 = \"the packages of the demo are not signed\"\n\

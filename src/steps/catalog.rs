@@ -200,6 +200,18 @@ const UNPACK: StepKind = StepKind {
     ],
 };
 
+const INSPECT: StepKind = StepKind {
+    kind: "content/inspect",
+    doc: "Holds every package's header against what packages of a distribution may be: BAD and VERIFY fail unless they are waived",
+    touches: Touches::Local,
+    with: &[
+        field("tree", FieldType::List, true, "directory of a repository; several are read one after the other"),
+        field("before", FieldType::List, false, "directories of what is served: a package that goes back behind it is VERIFY"),
+        field("waive", FieldType::List, false, "findings that somebody has looked at: PACKAGE/INSPECTION, such as cronie/permissions"),
+        SET,
+    ],
+};
+
 const CHECKOUT: StepKind = StepKind {
     kind: "git/checkout",
     doc: "Checks a git reference out into a directory and reports the commit",
@@ -258,13 +270,15 @@ pub const ENTRIES: &[Entry] = &[
     Entry { kind: CLOSURE, run: super::content::closure::run },
     Entry { kind: SIGNATURES, run: super::content::signatures::run },
     Entry { kind: UNPACK, run: super::content::unpack::run },
+    Entry { kind: INSPECT, run: super::content::inspect::run },
     Entry { kind: CHECKOUT, run: super::git::run },
     Entry { kind: REPOSYNC, run: super::cobbler::run },
 ];
 
 /// Kinds of this version, for lint, plan and explain.
 pub fn catalog() -> &'static [StepKind] {
-    const KINDS: &[StepKind] = &[SYNC, VERIFY, SNAPSHOT, OVERLAY, SWITCH, ROLLBACK, GC, CLOSURE, SIGNATURES, UNPACK, CHECKOUT, REPOSYNC];
+    const KINDS: &[StepKind] =
+        &[SYNC, VERIFY, SNAPSHOT, OVERLAY, SWITCH, ROLLBACK, GC, CLOSURE, SIGNATURES, UNPACK, INSPECT, CHECKOUT, REPOSYNC];
     KINDS
 }
 

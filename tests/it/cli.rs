@@ -237,12 +237,13 @@ fn a_site_that_was_just_made_is_clean_and_its_pipelines_have_a_plan() {
         let trees = mirror.map_or_else(|| home.state().join("mirror").display().to_string(), str::to_owned);
         assert_eq!(home.qd(args).expect(0).json()["mirror"], json!(trees));
         let checked = home.json(&["site", "check"]);
-        assert_eq!((&checked["diagnostics"], checked["fine"].as_array().unwrap().len()), (&json!([]), 7), "{checked}");
+        assert_eq!((&checked["diagnostics"], checked["fine"].as_array().unwrap().len()), (&json!([]), 8), "{checked}");
         let told = home.qd(["site", "check"]).expect(0).stdout;
         for name in [
             "site.toml",
             "nightly-repo-updates.yml",
             "rpmcanary.yml",
+            "rpminspector.yml",
             "promote-latest.yml",
             "repo-updates.yml",
             "rollback-stable.yml",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use quarterdeck::demo::catalogue::Repo as DemoRepo;
-use quarterdeck::demo::{Estate, publish};
+use quarterdeck::demo::{Estate, estate, publish};
 
 use crate::demo_tools::{dnf, have};
 use crate::mirror::{step, told};
@@ -224,4 +224,65 @@ fn closure_says_what_dnf_repoclosure_says() {
         said.lines().filter_map(|l| l.strip_prefix("package: ")?.split("-1.5-").next()).collect();
     assert_eq!(ours, theirs, "{out:?}\n{said}");
     assert_eq!(ours.into_iter().collect::<Vec<_>>(), ["both", "epoch", "old", "pathless", "rich"], "`newer` is met: 1.5 < 1:0.1");
+}
+
+#[test]
+fn the_inspector_passes_what_a_distribution_may_have_and_holds_back_what_nobody_waives() {
+    let j = Judge::new();
+    let demo = Estate::start(&j.dir.path().join("d"), 21).unwrap();
+    let dir = |r: DemoRepo| publish::repo_dir(&demo.places().upstream_dir(), r);
+    let trees = DemoRepo::ALL.map(|r| format!("tree={}={}", r.id(), dir(r).display()));
+    j.run("content/inspect", &[&trees[0], &trees[1], "set=el9"]).expect(0);
+    let (detail, outputs) = told(&j.report());
+    assert!(detail.contains("packages inspected: 0 BAD, 0 VERIFY"), "{detail}");
+    assert_eq!((outputs["fact.set"].as_str(), outputs["open"].as_str()), ("el9", "0"));
+    let fp = outputs["fp"].clone();
+    j.run("content/closure", &[&trees[0], &trees[1]]).expect(0);
+    assert_eq!(told(&j.report()).1["fp"], fp, "every judge is of the same content");
+    // What goes back behind what is served is asked about.
+    let old = j.dir.path().join("old");
+    let copied = Command::new("cp").arg("-a").arg(dir(DemoRepo::ALL[0])).arg(&old).status().unwrap();
+    assert!(copied.success());
+    estate::advance(&j.dir.path().join("d")).unwrap();
+    let (new, old) = (dir(DemoRepo::ALL[0]), old.display().to_string());
+    j.run("content/inspect", &[&format!("tree=b={}", new.display()), &format!("before=b={old}")]).expect(0);
+    let out = j.run("content/inspect", &[&format!("tree=b={old}"), &format!("before=b={}", new.display())]).expect(1);
+    assert!(out.stderr.contains("VERIFY") && out.stderr.contains("is older than") && out.stderr.contains("/upgrade"), "{out:?}");
+    // A package that is another one than its metadata says.
+    let packages = |of: &Path| {
+        let mut all: Vec<_> = std::fs::read_dir(of.join("Packages")).unwrap().map(|e| e.unwrap().path()).collect();
+        all.sort();
+        all
+    };
+    let all = packages(Path::new(&old));
+    std::fs::copy(&all[1], &all[0]).unwrap();
+    let out = j.run("content/inspect", &[&format!("tree=b={old}")]).expect(1);
+    assert!(out.stderr.contains("BAD its header says that it is"), "{out:?}");
+    std::fs::write(&all[0], b"no package").unwrap();
+    let out = j.run("content/inspect", &[&format!("tree=b={old}")]).expect(1);
+    assert!(out.stderr.contains("BAD it is too short for a package"), "{out:?}");
+}
+
+#[test]
+fn the_inspector_sees_rights_and_places_in_packages_of_rpmbuild() {
+    if !have("content.inspect", &["rpmbuild", "createrepo_c"]) {
+        return;
+    }
+    let j = Judge::new();
+    let (work, tree) = (j.dir.path().join("w"), j.dir.path().join("tree"));
+    std::fs::create_dir_all(&work).unwrap();
+    rpmbuild(&work, &tree.join("Packages"), "open", "w1.gzdio", "", "%attr(0666, root, root) /usr/share/open/f1");
+    rpmbuild(&work, &tree.join("Packages"), "fine", "w1.gzdio", "", "");
+    rpmbuild(&work, &tree.join("Packages"), "owned", "w1.gzdio", "", "%attr(4755, daemon, daemon) /usr/share/owned/f2");
+    createrepo(&tree);
+    let at = format!("tree={}", tree.display());
+    let out = j.run("content/inspect", &[&at]).expect(1);
+    let said = &out.stderr;
+    assert!(said.contains("everybody may write /usr/share/open/f1") && said.contains("2 of 1 BAD, 1 VERIFY"), "{out:?}");
+    assert!(out.stderr.contains("waive: [\"open/permissions\"]"), "{out:?}");
+    j.run("content/inspect", &[&at, "waive=open/permissions"]).expect(1);
+    j.run("content/inspect", &[&at, "waive=open/permissions", "waive=owned/permissions"]).expect(0);
+    let (detail, outputs) = told(&j.report());
+    assert!(detail.contains("1 BAD, 1 VERIFY") && detail.ends_with("waived"), "{detail}");
+    assert_eq!((outputs["bad"].as_str(), outputs["open"].as_str()), ("1", "0"));
 }

@@ -95,7 +95,8 @@ fn a_demo_begins_with_five_promotions_that_are_over_and_anybody_verifies_their_e
         "{}",
         doc["gates"]
     );
-    assert_eq!(doc["gates"][3]["evidence"][0], "canary:rpm green quarter-canary#1", "{}", doc["gates"][3]);
+    let canaries = ["canary:rpm green quarter-canary#1", "canary:inspector green quarter-inspector#1"];
+    assert_eq!((&doc["gates"][3]["result"], &doc["gates"][3]["evidence"]), (&serde_json::json!("OK"), &serde_json::json!(canaries)));
     // And what it changed is told by what was served before it, not by what is served now.
     let led = |id: &str, side: &str| crate::api::raw(&socket, "GET", &format!("/v1/promotions/{id}"), "").1["changes"][side].clone();
     assert!(led("PR-2025Q3-el9", "to_fp").is_string());

@@ -33,7 +33,10 @@ fn el9_of_the_demo_goes_from_its_canary_to_stable_and_back() {
     // The canary judges what the nightly has mirrored; the replicas have the same compose.
     demo.qd(&["demo", "advance"]).expect(0);
     demo.nightly();
-    until_some("the canary to be green", || (!demo.runs("pipeline=rpmcanary verdict=success").is_empty()).then_some(()));
+    for canary in ["rpmcanary", "rpminspector"] {
+        let green = || (!demo.runs(&format!("pipeline={canary} verdict=success")).is_empty()).then_some(());
+        until_some(&format!("{canary} to be green"), green);
+    }
 
     demo.qd(&["do", "promote", "el9", "--reason", "quarter"]).expect(0);
     let id = row(&demo)["promotion"].as_str().unwrap().to_owned();
@@ -49,9 +52,12 @@ fn el9_of_the_demo_goes_from_its_canary_to_stable_and_back() {
     let doc = crate::api::raw(&socket, "GET", &format!("/v1/promotions/{id}"), "").1;
     let result = |n: usize| doc["gates"][n - 1]["result"].as_str().unwrap().to_owned();
     assert_eq!([1, 2, 10].map(result), ["OK"; 3], "{:#}", doc["gates"]);
-    // The half that nobody judges here has a reason in the site file; the other half is judged.
-    let detail = doc["gates"][3]["detail"].as_str().unwrap();
-    assert!(result(4) == "N/A" && detail.contains("(OK: "), "{detail}");
+    // Both halves of it are judged by runs of their own.
+    let rests_on = doc["gates"][3]["evidence"].to_string();
+    assert!(
+        result(4) == "OK" && rests_on.contains("canary:rpm green rpmcanary#") && rests_on.contains("canary:inspector green rpminspector#"),
+        "{rests_on}"
+    );
 
     // Two people: whoever sits at the demo, and one who lives in it. Neither stands for the other, and none for both.
     let said = demo.qd(&["approve", &id, "--comment", "looked"]).expect(0).stdout;

@@ -7,13 +7,14 @@ use quarterdeck::pipeline::catalog::Repo;
 use quarterdeck::pipeline::{Catalog, FreezeCtx, freeze, load};
 use quarterdeck::steps;
 
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 7] = [
     ("nightly-repo-updates", include_str!("../../pipelines/nightly-repo-updates.yml")),
     ("promote-latest", include_str!("../../pipelines/promote-latest.yml")),
     ("repo-updates", include_str!("../../pipelines/repo-updates.yml")),
     ("rollback-stable", include_str!("../../pipelines/rollback-stable.yml")),
     ("snapshot-latest", include_str!("../../pipelines/snapshot-latest.yml")),
     ("rpmcanary", include_str!("../../pipelines/rpmcanary.yml")),
+    ("rpminspector", include_str!("../../pipelines/rpminspector.yml")),
 ];
 
 fn catalog() -> Catalog {

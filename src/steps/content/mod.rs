@@ -2,6 +2,7 @@
 
 pub mod closure;
 mod cpio;
+pub mod inspect;
 pub mod signatures;
 pub mod unpack;
 

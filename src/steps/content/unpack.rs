@@ -149,7 +149,7 @@ fn check(tree: &Tree, item: &Item, counts: &Counts) -> Result<(), String> {
 }
 
 /// The sizes that lead, signature and header state, against the file's own: a parser would allocate what they ask for.
-fn sane_headers(file: &mut File) -> io::Result<()> {
+pub(super) fn sane_headers(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut at = 96u64;
     for last in [false, true] {
