@@ -139,7 +139,13 @@ fn hidden(all: u64) -> String {
 pub fn doubt(cell: &mut Cell) {
     if cell.role == Role::Good {
         cell.role = Role::Unknown;
-        cell.text = if cell.text.chars().count() == 1 { "~".into() } else { format!("~{}", cell.text) };
+        // The sign takes the place of the blank before the text, where there is one: a strip of signs keeps its width.
+        let blanks = cell.text.bytes().take_while(|b| *b == b' ').count();
+        cell.text = match (cell.text.chars().count(), blanks) {
+            (1, _) => "~".into(),
+            (_, 0) => format!("~{}", cell.text),
+            (_, n) => format!("{}~{}", " ".repeat(n - 1), &cell.text[n..]),
+        };
     } else if cell.role == Role::Text {
         cell.role = Role::Dim;
     }
