@@ -47,8 +47,8 @@ fn hand_over(model: &mut Model) {
     let screen = model.screen_mut();
     let (Kind::Home, [needs, runs]) = (&screen.kind, screen.lists.as_slice()) else { return };
     match screen.focus {
-        0 if needs.len() == 0 && runs.len() > 0 => (screen.focus, screen.lent) = (1, true),
-        1 if screen.lent && needs.len() > 0 && runs.selected.is_none() => (screen.focus, screen.lent) = (0, false),
+        0 if needs.is_empty() && !runs.is_empty() => (screen.focus, screen.lent) = (1, true),
+        1 if screen.lent && !needs.is_empty() && runs.selected.is_none() => (screen.focus, screen.lent) = (0, false),
         _ => {}
     }
 }
