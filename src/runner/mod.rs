@@ -27,6 +27,8 @@ mod junit;
 pub mod launch;
 pub mod leftovers;
 mod live;
+#[cfg(test)]
+mod live_tests;
 pub mod log;
 mod moves;
 pub mod paths;
