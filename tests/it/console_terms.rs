@@ -173,7 +173,7 @@ fn a_dumb_terminal_is_told_what_to_do() {
     let mut pty = Pty::start(command, 100, 24);
     assert_eq!(pty.wait().code(), Some(2), "{}", pty.text());
     let text = pty.text();
-    assert!(text.contains("TERM is dumb") && text.contains("quarterdeck get runs") && text.contains("quarterdeck screen home"), "{text}");
+    assert!(text.contains("TERM is dumb") && text.contains(" get runs") && text.contains(" screen home"), "{text}");
     let raw = pty.since(0);
     assert!(!raw.contains(&0x1b), "no sequence reaches it: {:?}", String::from_utf8_lossy(&raw));
 }

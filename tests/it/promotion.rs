@@ -262,7 +262,7 @@ fn screens(e: &Estate, id: &str) {
 fn evidence(e: &Estate, test: &str, id: &str, signed: bool) {
     let file = e.home.root().join("pack.tar.gz");
     e.qd(&["evidence", id, "-o", &file.display().to_string()]).expect(0);
-    e.qd(&["evidence", id, "-o", &file.display().to_string()]).expect(2);
+    e.qd(&["evidence", id, "-o", &file.display().to_string()]).expect(4);
     let sh = |dir: &Path, script: &str| Command::new("sh").arg("-ec").arg(script).current_dir(dir).stdin(Stdio::null()).output().unwrap();
     let out = sh(e.home.root(), "tar xzf pack.tar.gz");
     assert!(out.status.success(), "{out:?}");
