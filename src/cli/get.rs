@@ -246,6 +246,23 @@ pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
                 })
                 .collect(),
         ),
+        "sources" => (
+            vec![left("SOURCE"), left("KIND"), left("STATE"), left("ANSWERED"), right("PLACES"), left("AT"), left("ERROR")],
+            rows.rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        view.text(r, "source"),
+                        view.text(r, "kind"),
+                        view.text(r, "state"),
+                        view.age(r, "answered"),
+                        view.text(r, "places"),
+                        view.text(r, "at"),
+                        view.text(r, "error"),
+                    ]
+                })
+                .collect(),
+        ),
         "executors" => (
             vec![right("EXECUTOR"), left("STATE"), left("RUN"), left("STAGE"), left("STEP"), left("CELL"), left("SINCE")],
             rows.rows
@@ -346,6 +363,7 @@ fn empty(get: &Get, page: Option<Page>) -> String {
         "fingerprints" => "no run has kept a file or read a content set yet",
         "tests" | "failures" | "flaky" | "slowest" => tested::empty(&get.what),
         "repos" | "mirrors" => "no repositories: add [repos.NAME] to site.toml",
+        "sources" => "no far end is asked: [repos.NAME] and [cobbler.NAME] of site.toml name them",
         "schedule" => "no pipeline has a trigger: `triggers:` in its file says what starts it",
         "due" => "no clock starts anything: `cron:` or `every:` below `triggers:` of a pipeline says when",
         "occurrences" => "nothing was due yet: quarterdeck get schedule shows what will be",

@@ -57,6 +57,8 @@ fn who_answers_is_counted_and_what_was_said_instead_is_shown_as_it_came_and_harm
     assert_eq!((of(&up)["state"].as_str(), of(&up)["places"].as_u64()), (Some("answers"), Some(2)), "{all:?}");
     assert_eq!((of("cedar")["state"].as_str(), of("cedar")["at"].as_str()), (Some("silent"), Some(cedar.as_str())));
     assert!(of("cedar")["error"].as_str().unwrap().contains("HTTP 503") && of("cedar")["budget_ms"].is_u64(), "{all:?}");
+    let table = home.qd(["get", "sources"]).expect(0).stdout;
+    assert!(table.starts_with("SOURCE ") && !table.contains("state="), "a table, and no row as it came: {table}");
     assert_eq!(home.json(&["engine", "status"])["sources"].as_array().map(Vec::len), Some(2));
 
     let answers = home.json(&["get", "mirrors", "base9"])["answers"].as_array().unwrap().clone();
