@@ -19,7 +19,7 @@ pub struct Column {
     pub give: u8,
     /// It is cut in the middle: the end of a name tells it from the others.
     pub name: bool,
-    /// It is left out where its field holds nothing in any row.
+    /// It is left out where its field holds nothing in any row, and takes no more than what its field holds.
     pub if_any: bool,
 }
 
@@ -172,6 +172,8 @@ fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
         match (c.if_any && held == 0, c.give) {
             (true, _) => 0,
             (false, 0) => c.least.max(title),
+            // Room that nothing stands in is better spent on what would be cut.
+            (false, _) if c.if_any => held.max(title),
             (false, _) => held.max(title).max(c.least),
         }
     };
