@@ -11,16 +11,14 @@ use rpm::{FileFlags, PackageMetadata};
 use serde_json::json;
 
 use super::unpack::sane_headers;
-use super::{repos, tell};
+use super::{packages, repos, tell};
 use crate::domain::content::Collector;
 use crate::domain::nevra::Nevra;
 use crate::steps::report::Report;
 use crate::steps::{StepEnv, StepError, With};
-use crate::systems::repo::read::{fold, sha256};
-use crate::systems::repo::{Origin, RepoError, Tree};
+use crate::systems::repo::{Origin, Tree};
 use crate::wire::primary::Package;
-use crate::wire::repomd;
-use crate::wire::{WireError, excerpt, location};
+use crate::wire::{excerpt, location};
 
 const SHOWN: usize = 100;
 /// Findings that the document of a run keeps.
@@ -85,7 +83,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     let (mut trees, mut items, mut all, mut own) = (Vec::new(), Vec::new(), Collector::new(), Newest::new());
     for repo in repos(with, "tree", env) {
         let tree = open(&repo.at)?;
-        list(&repo.name, &tree, &mut all, &mut |p| {
+        packages(&repo.name, &tree, &mut all, |p| {
             let at = location::check(&p.href).map_err(|e| e.to_string())?.to_string();
             items.push(Item { tree: trees.len(), at, name: p.name.clone(), nevra: p.nevra() });
             newest(&mut own, p);
@@ -95,7 +93,7 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     }
     let (mut served, mut unjudged) = (Newest::new(), Collector::new());
     for repo in repos(with, "before", env) {
-        list(&repo.name, &open(&repo.at)?, &mut unjudged, &mut |p| {
+        packages(&repo.name, &open(&repo.at)?, &mut unjudged, |p| {
             newest(&mut served, p);
             Ok(())
         })?;
@@ -131,20 +129,6 @@ fn open(at: &str) -> Result<Tree, StepError> {
             "content/inspect reads packages on disk: sync the tree first",
         )),
     }
-}
-
-fn list(name: &str, tree: &Tree, all: &mut Collector, take: &mut dyn FnMut(&Package) -> Result<(), String>) -> Result<(), StepError> {
-    let at = tree.path().display().to_string();
-    let wire = |source: WireError| RepoError::Wire { at: at.clone(), source };
-    let raw = tree.read_small("repodata/repomd.xml", repomd::MAX_BYTES)?.ok_or_else(|| RepoError::Absent { at: at.clone() })?;
-    let repomd = repomd::parse(&raw).map_err(wire)?;
-    all.repomd(name, &sha256(&raw));
-    let open = |i: usize| {
-        let file = tree.open_read(repomd.data[i].location.as_str())?;
-        Ok(Box::new(BufReader::with_capacity(64 << 10, file)) as Box<dyn std::io::BufRead>)
-    };
-    fold(name, &at, &repomd, open, all, take)?;
-    Ok(())
 }
 
 /// Newest package of each name and architecture.

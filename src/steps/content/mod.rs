@@ -6,13 +6,18 @@ pub mod inspect;
 pub mod signatures;
 pub mod unpack;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::report::Report;
 use super::{StepEnv, StepError, With};
-use crate::domain::content::Reading;
+use crate::domain::content::{Collector, Reading};
 use crate::domain::report::Fact;
-use crate::systems::repo::{RepoAt, RepoError};
+use crate::systems::repo::read::{fold, sha256};
+use crate::systems::repo::{RepoAt, RepoError, Tree};
+use crate::wire::WireError;
+use crate::wire::primary::Package;
+use crate::wire::repomd;
 
 /// The repositories of a list field. An item is a path or an address, or `NAME=` and one of these; without a name the last part
 /// of the path is the name.
@@ -27,6 +32,26 @@ pub(super) fn repos(with: &With, key: &str, env: &StepEnv) -> Vec<RepoAt> {
             RepoAt { name: name.unwrap_or_else(last), at }
         })
         .collect()
+}
+
+/// Hands each package of a tree's metadata to `take`, and all of them to `all`; a word of `take` against one ends it.
+pub(super) fn packages(
+    name: &str,
+    tree: &Tree,
+    all: &mut Collector,
+    take: impl FnMut(&Package) -> Result<(), String>,
+) -> Result<(), StepError> {
+    let at = tree.path().display().to_string();
+    let wire = |source: WireError| RepoError::Wire { at: at.clone(), source };
+    let raw = tree.read_small("repodata/repomd.xml", repomd::MAX_BYTES)?.ok_or_else(|| RepoError::Absent { at: at.clone() })?;
+    let repomd = repomd::parse(&raw).map_err(wire)?;
+    all.repomd(name, &sha256(&raw));
+    let open = |i: usize| {
+        let file = tree.open_read(repomd.data[i].location.as_str())?;
+        Ok(Box::new(BufReader::with_capacity(64 << 10, file)) as Box<dyn BufRead>)
+    };
+    fold(name, &at, &repomd, open, all, take)?;
+    Ok(())
 }
 
 /// Outputs of what was judged, and the fact where the step names a set.

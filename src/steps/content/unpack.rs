@@ -10,17 +10,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use rpm::{DigestAlgorithm, FileFlags, IndexTag, PackageMetadata};
 
 use super::cpio::{self, Head};
-use super::{repos, tell};
+use super::{packages, repos, tell};
 use crate::base::size::short;
 use crate::domain::content::Collector;
 use crate::steps::report::Report;
 use crate::steps::{StepEnv, StepError, With};
 use crate::systems::repo::digest::{self, Hasher};
-use crate::systems::repo::read::{fold, sha256};
-use crate::systems::repo::{Origin, RepoError, Tree};
+use crate::systems::repo::{Origin, Tree};
 use crate::wire::decompress::{self, Codec};
-use crate::wire::repomd::{self, Checksum};
-use crate::wire::{WireError, excerpt, location};
+use crate::wire::repomd::Checksum;
+use crate::wire::{excerpt, location};
 
 /// No header of a real package is larger; the count and the size in its head are checked before anything is allocated.
 const MAX_HEADER: u64 = 256 << 20;
@@ -54,7 +53,11 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
                 "content/unpack reads a tree on disk: sync it first",
             ));
         };
-        list(&repo.name, &tree, trees.len(), &mut items, &mut all)?;
+        packages(&repo.name, &tree, &mut all, |p| {
+            let location = location::check(&p.href).map_err(|e| e.to_string())?;
+            items.push(Item { tree: trees.len(), at: location.to_string(), checksum: p.checksum.clone() });
+            Ok(())
+        })?;
         trees.push(tree);
     }
     let threads =
@@ -108,24 +111,6 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
     report.detail(&detail);
     report.summary(&detail);
     report.finish()
-}
-
-fn list(name: &str, tree: &Tree, index: usize, items: &mut Vec<Item>, all: &mut Collector) -> Result<(), StepError> {
-    let at = tree.path().display().to_string();
-    let wire = |source: WireError| RepoError::Wire { at: at.clone(), source };
-    let raw = tree.read_small("repodata/repomd.xml", repomd::MAX_BYTES)?.ok_or_else(|| RepoError::Absent { at: at.clone() })?;
-    let repomd = repomd::parse(&raw).map_err(wire)?;
-    all.repomd(name, &sha256(&raw));
-    let open = |i: usize| {
-        let file = tree.open_read(repomd.data[i].location.as_str())?;
-        Ok(Box::new(BufReader::with_capacity(64 << 10, file)) as Box<dyn BufRead>)
-    };
-    fold(name, &at, &repomd, open, all, |p| {
-        let location = location::check(&p.href).map_err(|e| e.to_string())?;
-        items.push(Item { tree: index, at: location.to_string(), checksum: p.checksum.clone() });
-        Ok(())
-    })?;
-    Ok(())
 }
 
 fn check(tree: &Tree, item: &Item, counts: &Counts) -> Result<(), String> {
