@@ -5,6 +5,7 @@ pub mod count;
 pub mod crash;
 pub mod durable;
 pub mod duration;
+pub mod instant;
 pub mod mask;
 pub mod natural;
 pub mod proc;

@@ -132,7 +132,8 @@ pub fn approve(ctx: &Ctx, out: &mut Out, args: Approve) -> Outcome {
     Ok(())
 }
 
-/// An action by its id, on each target in turn; the first refusal ends it.
+/// An action by its id, on each target in turn. What is refused for one target says nothing about the others, so they are asked for all the
+/// same; only where no engine answers they are not. The exit code is the worst of them: the highest.
 pub fn act(ctx: &Ctx, out: &mut Out, args: DoArgs) -> Outcome {
     if action::find(&args.action).is_none() {
         let help = match action::nearest(&args.action) {
@@ -145,12 +146,33 @@ pub fn act(ctx: &Ctx, out: &mut Out, args: DoArgs) -> Outcome {
     if targets.len() > 1 && args.consent.confirm.is_some() {
         return Err(Failure::bad("--confirm names one target, and there are several", "do them one by one"));
     }
-    for target in targets {
-        let request = Request::new(&args.action, &target, args.consent.clone()).with(args.with.clone())?;
-        let done = ask(ctx, out, request, Start::OnDemand)?;
-        out.done(&done);
+    let mut worst = None;
+    let (mut done, mut left) = (0, targets.iter());
+    for target in left.by_ref() {
+        let request = Request::new(&args.action, target, args.consent.clone()).with(args.with.clone())?;
+        match ask(ctx, out, request, Start::OnDemand) {
+            Ok(answer) => {
+                out.done(&answer);
+                done += 1;
+            }
+            Err(e) if targets.len() == 1 => return Err(e),
+            Err(mut e) => {
+                if !e.error.message.contains(target.as_str()) {
+                    e.error.message = format!("{target}: {}", e.error.message);
+                }
+                out.failure(&e);
+                worst = worst.max(Some(e.exit));
+                if e.error.code == Code::NoEngine {
+                    break;
+                }
+            }
+        }
     }
-    Ok(())
+    let Some(worst) = worst else { return Ok(()) };
+    let rest: Vec<&str> = left.map(String::as_str).collect();
+    let unasked = if rest.is_empty() { String::new() } else { format!("; not asked for: {}", rest.join(" ")) };
+    out.note(&format!("{}: done for {done} of {} targets{unasked}", args.action, targets.len()));
+    Err(Failure::told(worst))
 }
 
 impl Out {

@@ -8,6 +8,7 @@ use super::args::Schedule as Command;
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, left};
+use crate::base::instant;
 use crate::engine::catalog;
 use crate::pipeline::preview::{self, Row};
 
@@ -45,8 +46,7 @@ fn show(ctx: &Ctx, out: &mut Out, year: Option<Option<i16>>, wanted: &[String]) 
     }
     if out.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        let time = |t: Timestamp| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        out.value(&json!({"what": "schedule-preview", "from": time(from), "to": time(to), "rows": rows}));
+        out.value(&json!({"what": "schedule-preview", "from": instant::utc(from), "to": instant::utc(to), "rows": rows}));
         return Ok(());
     }
     if rows.is_empty() {

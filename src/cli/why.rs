@@ -10,7 +10,7 @@ use super::failure::{Failure, Outcome};
 use super::out::Out;
 use crate::api::client::encode;
 use crate::api::types::{RepoWhy, Why};
-use crate::base::sanitise;
+use crate::base::{instant, sanitise};
 use crate::domain::promotion;
 use crate::domain::run::{BadRunRef, RunRef, valid_name};
 
@@ -72,7 +72,7 @@ fn instants(value: &mut Value) {
             let names: Vec<String> = map.keys().filter(|k| k.ends_with("_us")).cloned().collect();
             for name in names {
                 let at = map.remove(&name).and_then(|v| v.as_i64()).and_then(|us| Timestamp::from_microsecond(us).ok());
-                let text = at.map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string());
+                let text = at.map(instant::utc);
                 map.insert(name.trim_end_matches("_us").to_owned(), text.map_or(Value::Null, Value::String));
             }
             map.values_mut().for_each(instants);

@@ -94,7 +94,8 @@ impl Dirs {
             return Err(ConfigError::NoHome("there is no home directory to keep configuration and state in".into()));
         };
         let (own, system) = (under(user_config.clone()), under(around.system.clone()));
-        let config = if !own.join(FILE).exists() && system.join(FILE).exists() { system } else { own };
+        // A site for everybody that may not be looked at is no reason to go on as if there were none.
+        let config = if !own.join(FILE).exists() && system.join(FILE).try_exists().unwrap_or(true) { system } else { own };
         Ok(Self { explicit: wanted.site.is_some(), config, state: under(user_state.clone()) })
     }
 
@@ -213,6 +214,17 @@ mod tests {
         assert_eq!(found(both, &env), pair("/k", "/t"));
         let env = Surroundings { env_state: Some("/s".into()), ..around() };
         assert_eq!(found(Wanted::default(), &env), pair("/s/config", "/s"));
+    }
+
+    #[test]
+    fn a_site_for_everybody_that_may_not_be_looked_at_is_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let system = dir.path().join("system");
+        let around = Surroundings { system: system.clone(), ..around() };
+        assert_eq!(found(Wanted::default(), &around).0, "/home/u/.config/quarterdeck");
+        // Whoever is root may look into everything but this.
+        std::os::unix::fs::symlink(&system, &system).unwrap();
+        assert_eq!(found(Wanted::default(), &around).0, system.display().to_string());
     }
 
     #[test]

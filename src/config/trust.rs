@@ -21,15 +21,15 @@ pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {
 
 /// As [`directory`]; what is in it.
 fn open(path: &Path, uid: u32) -> Result<std::fs::ReadDir, ConfigError> {
-    let meta = stat(path)?;
+    let meta = stat(path, uid)?;
     if !meta.is_dir() {
         return Err(refuse(path, "it is not a directory", "move it away"));
     }
     judge(path, &meta, uid)?;
-    let entries = std::fs::read_dir(path).map_err(|e| denied(path, &e))?;
-    let whole = path.canonicalize().map_err(|e| denied(path, &e))?;
+    let entries = std::fs::read_dir(path).map_err(|e| denied(path, uid, &e))?;
+    let whole = path.canonicalize().map_err(|e| denied(path, uid, &e))?;
     for above in whole.ancestors().skip(1) {
-        let mode = stat(above)?.permissions().mode();
+        let mode = stat(above, uid)?.permissions().mode();
         if mode & 0o002 != 0 && mode & 0o1000 == 0 {
             let why = format!("everybody may write {} above it (mode {:04o}), and so replace it", above.display(), mode & 0o7777);
             return Err(refuse(path, &why, &format!("chmod o-w {}", above.display())));
@@ -61,12 +61,12 @@ pub fn names(dir: &Path, suffix: &str, uid: u32) -> Result<Vec<String>, ConfigEr
 /// Reads a configuration file after the same questions. The file that was judged is the file that is read.
 pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
     let unreadable = |why: String| ConfigError::Unreadable { path: path.into(), why };
-    let meta = stat(path)?;
+    let meta = stat(path, uid)?;
     if !meta.is_file() {
         // Looked at before it is opened: opening a pipe would wait for ever.
         return Err(refuse(path, "it is not a regular file", "move it away"));
     }
-    let mut file = std::fs::File::open(path).map_err(|e| denied(path, &e))?;
+    let mut file = std::fs::File::open(path).map_err(|e| denied(path, uid, &e))?;
     let meta = file.metadata().map_err(|e| unreadable(e.to_string()))?;
     judge(path, &meta, uid)?;
     if meta.len() > MAX_BYTES {
@@ -80,20 +80,39 @@ pub fn read(path: &Path, uid: u32) -> Result<String, ConfigError> {
     })
 }
 
-fn stat(path: &Path) -> Result<Metadata, ConfigError> {
+fn stat(path: &Path, uid: u32) -> Result<Metadata, ConfigError> {
     std::fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.into() },
-        _ => denied(path, &e),
+        _ => denied(path, uid, &e),
     })
 }
 
 /// What may not be read is refused like what may not be trusted: nobody knows what it says, and no default may stand in for it.
-fn denied(path: &Path, e: &std::io::Error) -> ConfigError {
+fn denied(path: &Path, uid: u32, e: &std::io::Error) -> ConfigError {
     if e.kind() != std::io::ErrorKind::PermissionDenied {
         return ConfigError::Unreadable { path: path.into(), why: e.to_string() };
     }
-    let help = "make it readable for yourself (chmod u+r, a directory u+rx), or use your own: --config-dir DIR, --state-dir DIR";
-    refuse(path, &format!("it cannot be read: {e}"), help)
+    // The deepest place that can be looked at is the one that keeps us out.
+    let Some((at, meta)) = path.ancestors().find_map(|p| Some((p, std::fs::metadata(p).ok()?))) else {
+        return ConfigError::Unreadable { path: path.into(), why: e.to_string() };
+    };
+    let what = if at == path { String::new() } else { format!("{} has ", at.display()) };
+    let (mode, owner, group) = (meta.permissions().mode() & 0o7777, meta.uid(), meta.gid());
+    let why = format!("it cannot be read by uid {uid}: {e}: {what}mode {mode:04o}, uid {owner}, gid {group}");
+    let rights = match (meta.is_dir(), owner == uid) {
+        (true, true) => "u+rx",
+        (true, false) => "g+rx",
+        (false, true) => "u+r",
+        (false, false) => "g+r",
+    };
+    let place = shell_words::quote(&at.to_string_lossy()).into_owned();
+    let help = match owner == uid {
+        true => format!("chmod {rights} {place}, or use another: --config-dir DIR, --state-dir DIR"),
+        false => format!(
+            "its owner lets a group of uid {uid} read it: chgrp GROUP {place}; chmod {rights} {place}\nor use another: --config-dir DIR, --state-dir DIR"
+        ),
+    };
+    refuse(path, &why, &help)
 }
 
 fn judge(path: &Path, meta: &Metadata, uid: u32) -> Result<(), ConfigError> {

@@ -71,6 +71,9 @@ pub enum Reason {
     Secret {
         name: String,
         why: String,
+        /// Its source is silent, and is asked again then; 0 = it is missing, and looked for every 15 s.
+        #[serde(default)]
+        until_us: i64,
     },
     LowDisk {
         path: String,
@@ -295,9 +298,17 @@ impl Reason {
             Self::Retry { step, attempt, of, until_us } => {
                 write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
             }
-            // The chain's own words name the secret.
-            Self::Secret { name, why } if why.contains(&format!("`{name}`")) => f.write_str(why),
-            Self::Secret { name, why } => write!(f, "secret `{name}` cannot be had: {why}"),
+            Self::Secret { name, why, until_us } => {
+                // The chain's own words name the secret.
+                match why.contains(&format!("`{name}`")) {
+                    true => f.write_str(why)?,
+                    false => write!(f, "secret `{name}` cannot be had: {why}")?,
+                }
+                match until_us {
+                    0 => Ok(()),
+                    _ => write!(f, "; asked again at {}, or at once by: quarterdeck secret test {name}", at(*until_us)),
+                }
+            }
             Self::LowDisk { path, free_bytes, floor_bytes, free_inodes, floor_inodes } => {
                 if free_bytes < floor_bytes {
                     write!(f, "low disk: {} free of the {} that {path} must have", size::short(*free_bytes), size::short(*floor_bytes))
@@ -396,8 +407,11 @@ mod tests {
         let slow = Reason::Slow { limit_ms: 480_000, since_us: 0 };
         assert_eq!(slow.to_string(), "slow: at 1970-01-01 00:00:00 UTC it passed 8m00s; nearly all good runs of its pipeline took less");
         assert!(!slow.blocks());
-        let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into() }.to_string();
+        let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into(), until_us: 0 }.to_string();
         assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");
         assert_eq!(secret("the keyring is locked"), "secret `key` cannot be had: the keyring is locked");
+        let silent = Reason::Secret { name: "key".into(), why: "secret `key`: locked".into(), until_us: 60_000_000 }.to_string();
+        let words = "secret `key`: locked; asked again at 1970-01-01 00:01:00 UTC, or at once by: quarterdeck secret test key";
+        assert_eq!(silent, words);
     }
 }

@@ -477,7 +477,7 @@ fn entries(doc: &mut DiffDoc, sources: &[Source], was: &Changelogs, is: &Changel
                 date: (e.date > 0)
                     .then(|| jiff::Timestamp::from_second(i64::try_from(e.date).unwrap_or(0)).ok())
                     .flatten()
-                    .map(|t| t.to_string()),
+                    .map(crate::base::instant::utc),
                 author: e.author,
                 text: e.text,
             })

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
+use crate::base::instant;
 use crate::domain::audit::Entry;
 use crate::domain::decision::Decision;
 use crate::domain::rows::{BusyRow, LockRow, QueueRow, RunRow, Summary};
@@ -75,7 +76,7 @@ pub const CONTENT: &[&str] = &["set", "os", "repos", "fp", "md", "packages", "si
 
 /// Microseconds since 1970 as RFC 3339 UTC, to the millisecond.
 pub fn time(us: i64) -> String {
-    Timestamp::from_microsecond(us).map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()).unwrap_or_default()
+    Timestamp::from_microsecond(us).map(instant::utc).unwrap_or_default()
 }
 
 pub fn time_opt(us: Option<i64>) -> Option<String> {

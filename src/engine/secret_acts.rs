@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::act::from_runner;
 use super::guard::{self, Caller};
 use super::routes::blocking;
 use super::state::Engine;
@@ -37,13 +38,15 @@ pub fn entry_of(engine: &Engine, site: &Site, request: &Do) -> Result<String, Ap
 pub async fn write(engine: &Arc<Engine>, request: &Do, entry: String) -> Result<(), ApiError> {
     let (engine, name) = (engine.clone(), request.target.clone());
     let Some(value) = request.value.clone() else { return Err(ApiError::bad("no value was given", "")) };
+    let (e, n) = (engine.clone(), name.clone());
     blocking(move || {
-        engine.secrets.write(&name, &entry, &value.0).map_err(|e| {
-            let by_hand = engine.secrets.now().map(|s| s.by_hand(&name)).unwrap_or_default();
-            unwritten(&e, &by_hand)
+        e.secrets.write(&n, &entry, &value.0).map_err(|no| {
+            let by_hand = e.secrets.now().map(|s| s.by_hand(&n)).unwrap_or_default();
+            unwritten(&no, &by_hand)
         })
     })
-    .await
+    .await?;
+    engine.runner.secret_again(name).await.map_err(|e| from_runner(&e))
 }
 
 fn unwritten(e: &SecretError, by_hand: &[String]) -> ApiError {
@@ -59,21 +62,24 @@ fn unwritten(e: &SecretError, by_hand: &[String]) -> ApiError {
     ApiError::no_engine(e.to_string(), help)
 }
 
-/// Whether the engine can have this secret now.
+/// Whether the engine can have this secret now; who waits for it asks at once then.
 pub async fn test(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<SecretTest, ApiError> {
-    let engine = engine.clone();
-    blocking(move || {
-        let site = engine.site()?;
-        let may = (engine.private && caller.owner) || TESTERS.iter().any(|r| guard::has_role(&site, &caller, r));
+    let (e, n) = (engine.clone(), name.clone());
+    let error = blocking(move || {
+        let site = e.site()?;
+        let may = (e.private && caller.owner) || TESTERS.iter().any(|r| guard::has_role(&site, &caller, r));
         if !may {
             let help = format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", TESTERS.join(", "));
             return Err(ApiError::refused(format!("test secrets: {} may not", caller.actor.name), help));
         }
-        known(&site, &name)?;
-        let error = engine.secrets.resolve(&name).err().map(|e| e.to_string());
-        Ok(SecretTest { secret: name, ok: error.is_none(), error })
+        known(&site, &n)?;
+        Ok(e.secrets.resolve(&n).err().map(|no| no.to_string()))
     })
-    .await
+    .await?;
+    if error.is_none() {
+        engine.runner.secret_again(name.clone()).await.map_err(|e| from_runner(&e))?;
+    }
+    Ok(SecretTest { secret: name, ok: error.is_none(), error })
 }
 
 fn known(site: &Site, name: &str) -> Result<(), ApiError> {

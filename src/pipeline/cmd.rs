@@ -8,6 +8,7 @@ use super::diagnostic::{Diagnostic, Severity, render_with};
 use super::freeze::{FreezeCtx, freeze};
 use super::schema::explain::Unknown;
 use super::{Catalog, Checker, File, NOT_TEXT, describe, graph, load_bytes, misnamed, schema};
+use crate::base::instant;
 
 /// A pipeline file as the caller found it.
 #[derive(Debug, Clone)]
@@ -193,7 +194,7 @@ pub fn list(sources: &[Source], catalog: &Catalog, now: Timestamp) -> Output {
                     "danger": f.level(),
                     "stages": f.stages.len(),
                     "triggers": f.triggers.iter().map(|t| describe::trigger(t, &catalog.time_zone)).collect::<Vec<_>>(),
-                    "next": next.first().map(|n| n.at.to_string()),
+                    "next": next.first().map(|n| instant::utc(n.at)),
                     "next_local": next.first().map(|n| n.local.clone()),
                     "errors": 0,
                     "warnings": found.len(),

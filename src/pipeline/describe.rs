@@ -11,7 +11,7 @@ use super::diagnostic::{show, show_to};
 use super::model::{CatchUp, File, Trigger, TriggerKind, UpstreamOn};
 use super::plan::{Action, Approve, LockMode, OnConflict, Plan, PostWhen, Stage, StageKind, Step};
 use super::schedule;
-use crate::base::count;
+use crate::base::{count, instant};
 
 /// Cells listed by name; of more, only how many there are.
 const SHOWN_CELLS: usize = 12;
@@ -20,6 +20,7 @@ const SHOWN_CELLS: usize = 12;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fire {
     pub trigger: String,
+    #[serde(serialize_with = "instant::serialize")]
     pub at: Timestamp,
     /// Wall clock of the trigger's zone, such as `Sun 2026-03-29 03:00 CEST`.
     pub local: String,

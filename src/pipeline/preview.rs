@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::Catalog;
 use super::model::File;
 use super::schedule::{self, Dst, Due, Timer};
+use crate::base::instant;
 
 /// Starts of one trigger at most: a minute's interval over a year is more than anybody reads, but a script may want it.
 pub const MOST: usize = 600_000;
@@ -100,7 +101,7 @@ impl Row {
         let mut map = Map::new();
         map.insert("pipeline".into(), json!(self.pipeline));
         map.insert("trigger".into(), json!(self.trigger));
-        map.insert("scheduled_for".into(), json!(self.scheduled_for.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+        map.insert("scheduled_for".into(), json!(instant::utc(self.scheduled_for)));
         map.insert("local".into(), json!(self.local));
         map.insert("dst".into(), json!(self.dst.as_str()));
         if let Some(from) = &self.from {

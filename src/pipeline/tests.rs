@@ -381,7 +381,7 @@ fn commands_answer_with_text_json_and_exit_code() {
     assert_eq!(bad.code, 2);
     assert!(bad.text.contains("did you mean `shrink`?"), "{}", bad.text);
     let plan = cmd::plan(&source("n.yml", NIGHTLY), &catalog(), &given(&[]), &WITH_GIT, now, style);
-    assert_eq!((plan.code, plan.json["next"][0]["at"].as_str()), (0, Some("2026-11-25T01:29:00Z")));
+    assert_eq!((plan.code, plan.json["next"][0]["at"].as_str()), (0, Some("2026-11-25T01:29:00.000Z")));
     let list = cmd::list(&[source("n.yml", NIGHTLY), source("b.yml", "x")], &catalog(), now);
     assert_eq!(
         (list.code, list.json["pipelines"][0]["pipeline"].as_str(), list.json["pipelines"][1]["errors"].as_u64()),

@@ -24,6 +24,7 @@ use super::people::Answer;
 use super::queue::Held;
 use super::rebuild::PlanCache;
 use super::settle::Effect;
+use super::silent::{NoSecret, Silent};
 use super::slow::Measure;
 use super::timers::sleep;
 use super::unreadable::Unreadable;
@@ -36,8 +37,8 @@ use crate::store::{CancelMark, Drain, ForceMark, Note, Op, RunId, Store, StoreEr
 
 /// Open attempts without a task of ours are looked for this often.
 const RECONCILE: Duration = Duration::from_secs(10);
-/// A missing secret is looked up again after this.
-const SECRET_AGAIN_US: i64 = 15_000_000;
+/// What else a step waits for from outside is looked at again after this.
+const OUTSIDE_AGAIN_US: i64 = 15_000_000;
 /// Leave that was refused is asked for again after this.
 pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 /// Free disk space is looked at again after this, while it holds something back.
@@ -46,6 +47,13 @@ pub(super) const DISK_AGAIN: Duration = Duration::from_secs(5);
 const LAST_BEGINS: Duration = Duration::from_secs(3);
 /// With less than this free, a write of the store that failed is taken to have failed for want of space.
 const NEXT_TO_NOTHING: u64 = 1 << 20;
+
+/// Why a step is not ready after all.
+#[derive(Debug)]
+pub enum Unready {
+    Secret(NoSecret),
+    Else(Reason),
+}
 
 /// What the dispatcher is told.
 pub enum Event {
@@ -63,6 +71,8 @@ pub enum Event {
     Drain(Option<Drain>),
     Executors(usize),
     LockSlots(BTreeMap<String, u32>),
+    /// This secret can be had now.
+    SecretAgain(String),
     Why {
         run: RunRef,
         answer: oneshot::Sender<Option<Vec<Reason>>>,
@@ -79,7 +89,7 @@ pub enum Event {
         stage: u32,
         cell: u32,
         generation: u64,
-        result: Result<Secrets, Box<Reason>>,
+        result: Result<Secrets, Box<Unready>>,
     },
     Started {
         fence: u64,
@@ -201,6 +211,7 @@ pub struct Dispatcher {
     pub(super) fence: u64,
     pub(super) tasks: JoinSet<()>,
     pub(super) disk_holds: bool,
+    pub(super) silent: Silent,
     /// Wall minus boot time at the last look.
     pub(super) wall_offset_us: Option<i64>,
 }
@@ -310,19 +321,27 @@ impl Dispatcher {
             }
             Event::Executors(n) => self.with_config(|c| c.executors = n.max(1)),
             Event::LockSlots(slots) => self.with_config(|c| c.lock_slots = slots),
+            Event::SecretAgain(name) => self.secret_again(&name),
             Event::Why { run, answer } => drop(answer.send(self.why(&run))),
             Event::Queue { answer } => drop(answer.send(self.queue())),
             Event::Busy { answer } => drop(answer.send((self.open.len(), self.runs.len() + self.unreadable.len()))),
             Event::Prepared { run, stage, cell, generation, result } if generation == self.generation => {
                 let now_us = self.now().us;
-                let Some(r) = self.run_mut(run) else { return };
-                match result {
-                    // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
-                    Ok(secrets) => r.prepared(stage, cell, secrets, now_us),
-                    Err(reason) => {
-                        let again_us = if let Reason::Withheld { .. } = *reason { PERMIT_AGAIN_US } else { SECRET_AGAIN_US };
-                        r.hold(stage, cell, *reason, now_us + again_us);
+                // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
+                let (reason, until_us) = match result.map_err(|e| *e) {
+                    Ok(secrets) => {
+                        secrets.iter().for_each(|(name, _)| self.silent.forget(name));
+                        if let Some(r) = self.run_mut(run) {
+                            r.prepared(stage, cell, secrets, now_us);
+                        }
+                        return;
                     }
+                    Err(Unready::Secret(no)) => self.no_secret(no, now_us),
+                    Err(Unready::Else(reason @ Reason::Withheld { .. })) => (reason, now_us + PERMIT_AGAIN_US),
+                    Err(Unready::Else(reason)) => (reason, now_us + OUTSIDE_AGAIN_US),
+                };
+                if let Some(r) = self.run_mut(run) {
+                    r.hold(stage, cell, reason, until_us);
                 }
             }
             Event::Started { fence } => {

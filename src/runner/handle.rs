@@ -100,6 +100,7 @@ impl Runner {
             fence: 0,
             tasks: Default::default(),
             disk_holds: false,
+            silent: Default::default(),
             wall_offset_us: None,
         };
         let task = Mutex::new(Some(tokio::spawn(dispatcher.serve(inbox))));

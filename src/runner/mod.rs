@@ -44,6 +44,7 @@ mod settle;
 #[cfg(test)]
 mod settle_tests;
 pub mod shim;
+mod silent;
 mod slow;
 mod spec;
 mod start;

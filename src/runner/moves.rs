@@ -233,6 +233,18 @@ impl ActiveRun {
         }
     }
 
+    /// A secret can be had now: the cells that wait for it need not wait longer.
+    pub fn ask_again(&mut self, secret: &str) {
+        for stage in &mut self.stages {
+            let cells: Vec<u32> = stage.waiting.iter().map(|(_, cell)| *cell).collect();
+            for cell in cells {
+                if matches!(&stage.cells[cell as usize].hold, Some(Reason::Secret { name, .. }) if name == secret) {
+                    stage.put(cell, CellState::Ready);
+                }
+            }
+        }
+    }
+
     /// The step at hand cannot even be put together; it fails without an attempt.
     pub fn refuse(&mut self, stage: u32, cell: u32, why: &str, now: &Now, ops: &mut Vec<Op>) {
         let i = stage as usize;

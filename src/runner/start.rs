@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::active::{ActiveRun, CellState, Now};
-use super::dispatch::{Dispatcher, Event, PERMIT_AGAIN_US};
+use super::dispatch::{Dispatcher, Event, PERMIT_AGAIN_US, Unready};
 use super::follow::job;
 use super::live::{self, Claimed, Live, Secrets};
 use super::moves::Ticket;
 use super::queue::{self, Decision, Site};
 use super::settle::Effect;
+use super::silent::NoSecret;
 use super::{paths, spec};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
@@ -18,6 +19,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, RunState, StepKey};
 use crate::pipeline::plan::{Action, OnConflict};
+use crate::secret::Kind;
 use crate::store::{CancelMark, Note, RunId};
 
 /// Values of secrets that wait longer for their step are looked up again.
@@ -150,8 +152,13 @@ impl Dispatcher {
         if (names.is_empty() && trees.is_empty() && !asked) || at_hand.is_some() {
             return self.claim(id, stage, cell, at_hand.map(|(_, s)| s).unwrap_or_default(), now);
         }
+        let may_ask = self.silent.may_ask(&names, now.us);
         let Some(run) = self.run_mut(id) else { return };
         run.stages[stage as usize].put(cell, CellState::Preparing);
+        if let Err(reason) = may_ask {
+            let until_us = if let Reason::Secret { until_us, .. } = reason { until_us } else { now.us };
+            return run.hold(stage, cell, reason, until_us);
+        }
         let permit = asked.then(|| self.shared.cfg.permit.clone());
         let until_us = now.us + PERMIT_AGAIN_US;
         let (source, events) = (self.shared.cfg.secrets.clone(), self.shared.events.clone());
@@ -160,24 +167,23 @@ impl Dispatcher {
             if !trees.is_empty()
                 && let Some(reason) = content.busy(&[], &trees).await
             {
-                let _ = events.send(Event::Prepared { run: id, stage, cell, generation, result: Err(Box::new(reason)) }).await;
+                let _ =
+                    events.send(Event::Prepared { run: id, stage, cell, generation, result: Err(Box::new(Unready::Else(reason))) }).await;
                 return;
             }
             let looked = tokio::task::spawn_blocking(move || {
                 if let Some(Err(why)) = permit.map(|p| p.may_start(&name, &at_stage)) {
-                    return Err(Box::new(Reason::Withheld { stage: at_stage, why, until_us }));
+                    return Err(Box::new(Unready::Else(Reason::Withheld { stage: at_stage, why, until_us })));
                 }
                 names
                     .into_iter()
                     .map(|n| match source.resolve(&n) {
                         Ok(v) => Ok((n, v)),
-                        Err(e) => Err(Box::new(Reason::Secret { name: n, why: e.to_string() })),
+                        Err(e) => Err(no_secret(n, e.to_string(), e.kind() == Kind::Silent)),
                     })
-                    .collect::<Result<Secrets, Box<Reason>>>()
+                    .collect::<Result<Secrets, Box<Unready>>>()
             });
-            let result = looked
-                .await
-                .unwrap_or_else(|e| Err(Box::new(Reason::Secret { name: String::new(), why: format!("the look-up ended early: {e}") })));
+            let result = looked.await.unwrap_or_else(|e| Err(no_secret(String::new(), format!("the look-up ended early: {e}"), false)));
             let _ = events.send(Event::Prepared { run: id, stage, cell, generation, result }).await;
         });
     }
@@ -277,4 +283,8 @@ impl Dispatcher {
             });
         }
     }
+}
+
+fn no_secret(name: String, why: String, silent: bool) -> Box<Unready> {
+    Box::new(Unready::Secret(NoSecret { name, why, silent }))
 }

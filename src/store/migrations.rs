@@ -28,13 +28,19 @@ pub(super) fn newest() -> i64 {
 /// Brings the schema up to this version, each step in a transaction of its own. A newer schema is refused untouched.
 pub(super) fn run(conn: &mut Connection, path: &std::path::Path) -> Result<(), StoreError> {
     let found: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0))?;
-    if found > newest() {
-        let wrote = conn
-            .query_row("SELECT version FROM epoch ORDER BY id DESC LIMIT 1", [], |r| r.get::<_, String>(0))
-            .unwrap_or_else(|_| "a newer version".to_owned());
-        return Err(StoreError::Newer { path: path.to_owned(), found, ours: newest(), wrote });
-    }
+    known(conn, found, path)?;
     up_to(conn, found, newest())
+}
+
+/// Refuses a schema that is newer than this version.
+pub(super) fn known(conn: &Connection, found: i64, path: &std::path::Path) -> Result<(), StoreError> {
+    if found <= newest() {
+        return Ok(());
+    }
+    let wrote = conn
+        .query_row("SELECT version FROM epoch ORDER BY id DESC LIMIT 1", [], |r| r.get::<_, String>(0))
+        .unwrap_or_else(|_| "a newer version".to_owned());
+    Err(StoreError::Newer { path: path.to_owned(), found, ours: newest(), wrote })
 }
 
 fn up_to(conn: &mut Connection, from: i64, to: i64) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ pub(super) const LOCK: &str = "engine.lock";
 /// SQLite knows paths of 512 bytes, with the names of its files and what it puts behind them.
 const MOST_OF_A_PATH: usize = 480;
 /// "QDK1" as SQLite's application id.
-const APPLICATION_ID: i64 = 0x5144_4B31;
+pub(super) const APPLICATION_ID: i64 = 0x5144_4B31;
 
 /// What the caller decides about a store.
 #[derive(Debug, Clone)]
@@ -158,24 +158,30 @@ fn hold(dir: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
+/// Refuses a store that is no file, or that others can read.
+pub(super) fn private_file(path: &Path, meta: &std::fs::Metadata) -> Result<(), StoreError> {
+    let refuse = |problem: String, fix: String| Err(StoreError::Permissions { path: path.to_owned(), problem, fix });
+    if !meta.is_file() {
+        return refuse("it is no regular file".into(), "move it away".into());
+    }
+    if meta.mode() & 0o077 != 0 {
+        return refuse(format!("it has mode {:o}: others can read it", meta.mode() & 0o7777), format!("chmod 600 {}", path.display()));
+    }
+    Ok(())
+}
+
+/// A file that lost its content is no new store: a new one has no runs yet.
+pub(super) fn emptied(dir: &Path, size: u64) -> bool {
+    size == 0 && std::fs::read_dir(dir.join("runs")).is_ok_and(|mut d| d.next().is_some())
+}
+
+pub(super) const EMPTIED: &str = "it is empty, but there are runs";
+
 /// After damage nothing starts empty unasked: while the report is there and the file is not, opening fails as before.
 fn refuse_silent_restart(dir: &Path, path: &Path, now_us: i64) -> Result<(), StoreError> {
     let size = match std::fs::symlink_metadata(path) {
-        Ok(meta) if !meta.is_file() => {
-            return Err(StoreError::Permissions {
-                path: path.to_owned(),
-                problem: "it is no regular file".into(),
-                fix: "move it away".into(),
-            });
-        }
         Ok(meta) => {
-            if meta.mode() & 0o077 != 0 {
-                return Err(StoreError::Permissions {
-                    path: path.to_owned(),
-                    problem: format!("it has mode {:o}: others can read it", meta.mode() & 0o7777),
-                    fix: format!("chmod 600 {}", path.display()),
-                });
-            }
+            private_file(path, &meta)?;
             Some(meta.len())
         }
         Err(_) => None,
@@ -186,10 +192,7 @@ fn refuse_silent_restart(dir: &Path, path: &Path, now_us: i64) -> Result<(), Sto
             let kept = std::fs::read_to_string(&report).ok().and_then(|t| t.lines().nth(1).map(PathBuf::from)).unwrap_or_default();
             Err(StoreError::Damaged { path: path.to_owned(), kept, report, why: "found at an earlier start".into() })
         }
-        // A file that lost its content is no new store: a new one has no runs yet.
-        Some(0) if std::fs::read_dir(dir.join("runs")).is_ok_and(|mut d| d.next().is_some()) => {
-            Err(quarantine(dir, path, "it is empty, but there are runs", now_us))
-        }
+        Some(size) if emptied(dir, size) => Err(quarantine(dir, path, EMPTIED, now_us)),
         _ => Ok(()),
     }
 }
@@ -199,7 +202,7 @@ fn report_path(dir: &Path) -> PathBuf {
 }
 
 /// Where an engine found the store of `dir` damaged and nobody has said since what is to be done: the report, and what was wrong.
-pub fn damage(dir: &Path) -> Option<(PathBuf, String)> {
+pub(super) fn damage(dir: &Path) -> Option<(PathBuf, String)> {
     let report = report_path(dir);
     if dir.join(DB).exists() {
         return None;

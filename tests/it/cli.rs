@@ -318,6 +318,27 @@ fn a_closed_pipe_is_quiet() {
 }
 
 #[test]
+fn what_is_refused_for_one_target_is_done_for_the_others() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    for _ in 0..2 {
+        home.qd(["run", "hello", "--wait"]).expect(0);
+    }
+    let with = ["--reason", "kept"];
+    let out = home.qd(["do", "pin", "hello#9", "hello#1", "nobody#1", "hello#2"].iter().chain(&with)).expect(2);
+    assert!(out.stderr.contains("hello#9") && out.stderr.contains("nobody#1") && out.stderr.contains("done for 2 of 4"), "{out:?}");
+    assert!(out.stdout.contains("hello#1") && out.stdout.contains("hello#2"), "{out:?}");
+    let rows = home.json(&["get", "runs", "--filter", "pinned=true"])["rows"].clone();
+    assert_eq!(rows.as_array().map(Vec::len), Some(2), "{rows}");
+    // The worst of a refusal and a slip.
+    let out = home.qd(["--json", "do", "cancel", "hello#1", "hello#9"]).expect(4);
+    let told: Vec<serde_json::Value> = out.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(told.iter().map(|v| v["error"]["code"].as_str().unwrap()).collect::<Vec<_>>(), ["refused", "bad-input"]);
+    assert!(told[0]["error"]["message"].as_str().unwrap().contains("hello#1"), "{told:?}");
+    home.qd(["do", "unpin", "hello#1", "hello#2"]).expect(0);
+}
+
+#[test]
 fn a_slip_in_a_name_or_a_number_is_told_with_what_there_is() {
     let home = Home::new();
     home.pipeline("hello", HELLO);

@@ -41,6 +41,16 @@ fn a_store_that_was_found_damaged_is_told_until_somebody_decides() {
     home.qd(["engine", "stop"]).expect(0);
     let db = home.state().join("state.db");
     until("the engine has ended", || !home.socket().exists());
+    // Before any engine has met it, and without one.
+    says(&rows(&home, 0), "store", "ok", "whole");
+    let whole = std::fs::read(&db).unwrap();
+    rusqlite::Connection::open(&db).unwrap().execute_batch("PRAGMA user_version = 9999").unwrap();
+    says(&rows(&home, 1), "store", "fail", "schema 9999");
+    std::fs::write(&db, &whole[..whole.len() / 2]).unwrap();
+    let all = rows(&home, 1);
+    says(&all, "store", "fail", "is damaged");
+    says(&all, "store", "fail", "backups/");
+    assert_eq!(std::fs::read(&db).unwrap(), &whole[..whole.len() / 2], "it is left where it is");
     std::fs::write(&db, "no database").unwrap();
     let no = home.qd(["get", "runs"]).expect(3);
     assert!(no.stderr.contains("is damaged"), "{no:?}");

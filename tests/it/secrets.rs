@@ -10,7 +10,7 @@ use quarterdeck::secret::{Cache, KernelCache};
 use serde_json::json;
 
 use crate::support::home::run;
-use crate::support::{Home, skip, until_some};
+use crate::support::{Home, skip, until, until_some};
 
 /// A pipeline that keeps what it was given where the test can read it, and prints nothing of it.
 const KEEP: &str = "format: 1\nname: keep\nsecrets: [token]\nstages:\n  - name: a\n    secrets: [token]\n    run: cp \"$QD_SECRETS_DIR/token\" \"$QD_WORKSPACE/../seen.$QD_RUN_NUMBER\"\n";
@@ -152,8 +152,14 @@ fn a_source_that_is_silent_is_bridged_by_the_kernel_and_one_that_answers_never_i
     std::fs::remove_file(&value).unwrap();
     home.qd(["engine", "stop"]).expect(0);
     home.qd(["run", "keep"]).expect(0);
-    assert!(blocked(&home, "keep#4").contains("exit code 7"));
-    home.qd(["cancel", "keep#4"]).expect(0);
+    let why = blocked(&home, "keep#4");
+    assert!(why.contains("exit code 7") && why.contains("; asked again at "), "{why}");
+    // What `why` says to do is done.
+    assert!(why.contains(&home.named("secret test token")), "{why}");
+    home.qd(["secret", "test", "token"]).expect(1);
+    std::fs::write(&value, "the-third-value\n").unwrap();
+    home.qd(["secret", "test", "token"]).expect(0);
+    until("the run to go on", || seen(&home, 4).as_deref() == Some("the-third-value"));
     let all = home.qd(["--json", "doctor"]).json()["rows"].to_string();
     assert!(all.contains("secret-cache"), "{all}");
     home.site(&site(""));

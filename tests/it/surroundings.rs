@@ -86,6 +86,13 @@ fn a_configuration_that_cannot_be_read_is_refused_and_never_taken_for_none() {
         chmod(&whole, 0o700);
     }
     assert!(!other.state().join("engine.sock").exists(), "nothing was started");
+    // Root's, as a package installs it, and closed: who, which place and which rights are said, and what opens it.
+    chown(&config, Some(0), Some(0)).unwrap();
+    let no = other.qd(&other.state(), &["engine", "run"]).expect(4).stderr;
+    for part in ["by uid 65534: Permission denied", "mode 0700, uid 0, gid 0", "chgrp GROUP", "chmod g+rx"] {
+        assert!(no.contains(part), "{part}: {no}");
+    }
+    chown(&config, Some(other.uid), Some(other.uid)).unwrap();
     // A pipeline, under an engine that runs.
     for path in ["pipelines/hello.yml", "pipelines"] {
         chmod(&config.join(path), 0o000);

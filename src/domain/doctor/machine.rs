@@ -90,11 +90,54 @@ pub fn state_directory(f: &DirFacts, me: u32) -> Row {
     Row::ok("state-directory", format!("{path}, mode {:04o}", mode & 0o7777))
 }
 
-/// A store that was found damaged: its path, the report beside it, and what was wrong. No row where nothing is known to be.
-pub fn store(path: &str, damage: Option<(String, String)>) -> Option<Row> {
-    let (report, why) = damage?;
-    let help = format!("put a good copy (see backups/) back as {path}, or delete {report} to start with an empty history");
-    Some(Row::new("store", State::Fail, format!("{path} was damaged ({why}) and moved aside: no engine starts"), help))
+/// The store, as it looks from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreFacts {
+    /// There is none: the first engine makes it.
+    Absent,
+    Whole {
+        bytes: u64,
+    },
+    /// An engine found it damaged and moved it aside: the report beside it, and what was wrong.
+    Aside {
+        report: String,
+        why: String,
+    },
+    Damaged {
+        why: String,
+    },
+    /// No engine of this version takes it; the words say what to do.
+    Refused {
+        why: String,
+    },
+    /// It was not read through.
+    Unread {
+        why: String,
+    },
+}
+
+/// No row where there is none.
+pub fn store(path: &str, f: &StoreFacts) -> Option<Row> {
+    let row = |state, found: String, help: String| Some(Row::new("store", state, found, help));
+    match f {
+        StoreFacts::Absent => None,
+        StoreFacts::Whole { bytes } => Some(Row::ok("store", format!("{path}, {}, read through and whole", size::short(*bytes)))),
+        StoreFacts::Aside { report, why } => {
+            let help = format!("put a good copy (see backups/) back as {path}, or delete {report} to start with an empty history");
+            row(State::Fail, format!("{path} was damaged ({why}) and moved aside: no engine starts"), help)
+        }
+        StoreFacts::Damaged { why } => row(
+            State::Fail,
+            format!("{path} is damaged: {why}"),
+            "put a good copy (see backups/) in its place; an engine that starts moves it aside, whole, and says how to go on".into(),
+        ),
+        StoreFacts::Refused { why } => row(State::Fail, why.clone(), "no engine of this version starts here until then".into()),
+        StoreFacts::Unread { why } => row(
+            State::Unknown,
+            format!("{path} was not read through: {why}"),
+            "ask again as the user who owns it, while no engine runs".into(),
+        ),
+    }
 }
 
 /// The file system below the state directory.

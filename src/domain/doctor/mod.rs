@@ -7,7 +7,7 @@ mod site;
 use serde::{Deserialize, Serialize};
 
 pub use cobbler::{CobblerFacts, cobbler};
-pub use machine::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, TerminalFacts, ZoneFacts};
+pub use machine::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, StoreFacts, TerminalFacts, ZoneFacts};
 pub use machine::{clock, containment, disk_space, file_system, inodes, linger, skew, state_directory, store, terminal, time_zone};
 pub use site::{EngineFacts, Far, FarFacts, SocketFacts, SocketState};
 pub use site::{command, configuration, engine, far_end, mirrors, pipeline, pipelines_fine, secret, secret_cache, socket};

@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::base::{sys, zone};
-use crate::domain::doctor::{self, ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, Row, ZoneFacts};
+use crate::domain::doctor::{self, ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, Row, StoreFacts, ZoneFacts};
 use crate::runner::RunnerConfig;
 use crate::runner::shim::contain;
 use crate::store::{FsKind, classify};
@@ -25,18 +26,26 @@ pub fn state_directory(path: &Path) -> DirFacts {
     }
 }
 
-/// What an engine that could not start left for people to decide.
-pub fn store(state: &Path) -> Option<Row> {
-    let (report, why) = crate::store::damage(state)?;
-    doctor::store(&state.join("state.db").display().to_string(), Some((report.display().to_string(), why)))
+/// The store, which no engine has. A large one on a slow disk is not read to its end.
+pub fn store(state: &Path, uid: u32) -> Option<Row> {
+    let dir = state.to_owned();
+    let facts = within(STORE_LIMIT, move || crate::store::look(&dir, uid));
+    let facts = facts.unwrap_or_else(|| StoreFacts::Unread { why: format!("it took more than {} s", STORE_LIMIT.as_secs()) });
+    doctor::store(&state.join("state.db").display().to_string(), &facts)
 }
 
-/// A network mount that hangs would hang us too, so the question gets a thread and two seconds.
+const STORE_LIMIT: Duration = Duration::from_secs(5);
+
 pub fn file_system(path: &Path) -> Option<FsFacts> {
     let path = path.to_owned();
+    within(Duration::from_secs(2), move || ask_file_system(&path)).flatten()
+}
+
+/// A network mount that hangs would hang us too, so a question gets a thread and a time; none = it took longer.
+fn within<T: Send + 'static>(limit: Duration, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
-    std::thread::spawn(move || drop(tell.send(ask_file_system(&path))));
-    told.recv_timeout(std::time::Duration::from_secs(2)).ok().flatten()
+    std::thread::spawn(move || drop(tell.send(ask())));
+    told.recv_timeout(limit).ok()
 }
 
 fn ask_file_system(path: &Path) -> Option<FsFacts> {

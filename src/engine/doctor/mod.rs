@@ -47,7 +47,10 @@ fn surroundings(state: &Path, site: &Site, uid: u32, engine: Option<Option<bool>
     if site.secrets.values().any(|s| s.cache.is_some()) {
         rows.push(doctor::secret_cache(KernelCache::start().is_some()));
     }
-    rows.extend(machine::store(state));
+    // An engine has read its own when it opened it.
+    if engine.is_none() {
+        rows.extend(machine::store(state, uid));
+    }
     rows
 }
 

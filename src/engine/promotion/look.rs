@@ -342,7 +342,7 @@ pub fn calendar_ahead(engine: &Engine, table: &config::Promotion, now_us: i64) -
     let closed = calendars::closed(&all, &[name], engine.clock.now());
     let turn = |(at, closed): (jiff::Timestamp, Option<crate::pipeline::calendar::Closed>)| {
         serde_json::json!({
-            "at": at.to_string(), "open": closed.is_none(), "freeze": closed.as_ref().is_some_and(|c| c.freeze),
+            "at": crate::base::instant::utc(at), "open": closed.is_none(), "freeze": closed.as_ref().is_some_and(|c| c.freeze),
             "why": closed.map(|c| c.reason).unwrap_or_default(),
         })
     };

@@ -1,0 +1,142 @@
+//! When a secret whose source is silent is asked for again. A locked keyring may show a person its question for a password each time, so it is
+//! asked less and less often, and by one step for all that wait for it; at once when somebody says that it can be had.
+
+use std::collections::BTreeMap;
+
+use super::config::RunnerError;
+use super::dispatch::{Dispatcher, Event};
+use super::handle::Runner;
+use crate::domain::reason::Reason;
+
+/// What is missing, and not silent, costs nobody anything to look for.
+const AGAIN_US: i64 = 15_000_000;
+const MOST_US: i64 = 300_000_000;
+
+/// The secrets that were not to be had at the last question for each.
+#[derive(Debug, Default)]
+pub struct Silent(BTreeMap<String, Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    /// Why there is no value.
+    why: String,
+    until_us: i64,
+    wait_us: i64,
+    /// Somebody asks just now.
+    asking: bool,
+}
+
+impl Silent {
+    /// Whether a step that needs these may ask now, and then it is the one that asks; else what it waits for.
+    pub fn may_ask(&mut self, names: &[String], now_us: i64) -> Result<(), Reason> {
+        for name in names {
+            let Some(a) = self.0.get(name) else { continue };
+            // A clock that was set back keeps nobody waiting for longer.
+            if (1..=MOST_US).contains(&(a.until_us - now_us)) {
+                return Err(a.reason(name));
+            }
+        }
+        for name in names {
+            if let Some(a) = self.0.get_mut(name) {
+                (a.asking, a.until_us) = (true, now_us + AGAIN_US);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its source was silent.
+    pub fn heard(&mut self, name: &str, why: String, now_us: i64) -> Reason {
+        let a = self.0.entry(name.to_owned()).or_insert(Asked { why: String::new(), until_us: 0, wait_us: AGAIN_US / 2, asking: true });
+        a.why = why;
+        // Steps that asked at the same moment heard the same.
+        if std::mem::take(&mut a.asking) {
+            a.wait_us = (a.wait_us * 2).min(MOST_US);
+            a.until_us = now_us + a.wait_us;
+        }
+        a.reason(name)
+    }
+
+    /// They were had, or are absent, which is another thing than silent; or a person says so.
+    pub fn forget(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+}
+
+impl Asked {
+    fn reason(&self, name: &str) -> Reason {
+        Reason::Secret { name: name.to_owned(), why: self.why.clone(), until_us: self.until_us }
+    }
+}
+
+/// What a look-up heard instead of a value.
+#[derive(Debug)]
+pub struct NoSecret {
+    pub name: String,
+    pub why: String,
+    pub silent: bool,
+}
+
+impl Dispatcher {
+    /// What the step waits for, and until when.
+    pub(super) fn no_secret(&mut self, no: NoSecret, now_us: i64) -> (Reason, i64) {
+        if no.silent {
+            let reason = self.silent.heard(&no.name, no.why, now_us);
+            let until_us = if let Reason::Secret { until_us, .. } = reason { until_us } else { now_us + AGAIN_US };
+            return (reason, until_us);
+        }
+        self.silent.forget(&no.name);
+        (Reason::Secret { name: no.name, why: no.why, until_us: 0 }, now_us + AGAIN_US)
+    }
+
+    /// Steps that wait for this secret ask now.
+    pub(super) fn secret_again(&mut self, name: &str) {
+        self.silent.forget(name);
+        self.runs.values_mut().for_each(|r| r.ask_again(name));
+    }
+}
+
+impl Runner {
+    /// A secret can be had now, as a person has found: what waits for it asks at once.
+    pub async fn secret_again(&self, name: String) -> Result<(), RunnerError> {
+        self.tell(Event::SecretAgain(name)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = 1_000_000;
+
+    fn names(all: &[&str]) -> Vec<String> {
+        all.iter().map(|n| (*n).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_silent_source_is_asked_less_and_less_often_and_by_one_for_all() {
+        let mut silent = Silent::default();
+        let (key, both) = (names(&["key"]), names(&["other", "key"]));
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            silent.may_ask(&key, now).unwrap();
+            let Reason::Secret { name, why, until_us } = silent.heard("key", "locked".into(), now + 5 * S) else { panic!() };
+            assert_eq!((name.as_str(), why.as_str()), ("key", "locked"));
+            waits.push((until_us - now - 5 * S) / S);
+            // A hundred runs that need it ask nobody meanwhile.
+            assert!(silent.may_ask(&both, now + 6 * S).is_err() && silent.may_ask(&key, until_us - 1).is_err());
+            now = until_us;
+        }
+        assert_eq!(waits, [15, 30, 60, 120, 240, 300, 300]);
+        // One asks; the others hear what it heard, and that makes nothing longer.
+        silent.may_ask(&key, now).unwrap();
+        assert!(silent.may_ask(&both, now + 1).is_err());
+        silent.may_ask(&names(&["other"]), now).unwrap();
+        silent.forget("key");
+        silent.may_ask(&both, now + 2).unwrap();
+        silent.heard("key", "locked".into(), now);
+        let Reason::Secret { until_us, .. } = silent.heard("key", "locked".into(), now + S) else { panic!() };
+        assert_eq!(until_us, now + 15 * S, "two that asked at the same moment");
+        silent.may_ask(&key, now - 3_600 * S).unwrap();
+    }
+}
