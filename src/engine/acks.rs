@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::model::Edit;
 use super::promotion;
 use super::rows;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use super::{jobs, scheduler, sources, trees};
 use crate::action::Action;
 use crate::api::ApiError;
@@ -49,7 +49,7 @@ fn all(engine: &Engine) -> Result<Vec<Problem>, ApiError> {
         out.extend(problem::red(row));
     }
     let open = vec![RunState::Queued, RunState::Running, RunState::Waiting];
-    for run in engine.store.runs(&RunsQuery { states: open, limit: OPEN, ..RunsQuery::default() }).map_err(|e| from_store(&e))? {
+    for run in engine.store.runs(&RunsQuery { states: open, limit: OPEN, ..RunsQuery::default() })? {
         let name = run.run.to_string();
         out.extend(problem::waits(&name, run.state));
         out.extend(run.slow_us.map(|_| problem::slow(&name)));
@@ -67,7 +67,7 @@ pub fn check(engine: &Engine, action: &Action, request: &Do) -> Result<Wish, Api
     let subject = request.target.clone();
     let shown = sanitise::cell(&subject);
     if action.id == "unack" {
-        let open = engine.store.open_decision(Kind::Ack, &subject).map_err(|e| from_store(&e))?;
+        let open = engine.store.open_decision(Kind::Ack, &subject)?;
         return match open.filter(|d| in_force(d, engine.now_us())) {
             Some(_) => Ok(Wish { subject, problems: Vec::new(), until_us: 0 }),
             None => Err(ApiError::refused(format!("nobody looks after {shown}"), "there is nothing to give back")),
@@ -141,7 +141,7 @@ pub async fn perform(engine: &Arc<Engine>, action: &Action, request: &Do, wish: 
         note.decision = Some(DecisionEdit::TakeBack { kind: Kind::Ack, subject: wish.subject });
         format!("nobody looks after {subject} any more")
     };
-    engine.store.audit(note).await.map_err(|e| from_store(&e))?;
+    engine.store.audit(note).await?;
     let row = shown(engine)?.into_iter().find(|a| a.subject == subject).and_then(|a| serde_json::to_value(a).ok());
     engine.model.publish(vec![match row {
         Some(Value::Object(row)) => Edit::Upsert { table: TABLE.into(), id: subject, row },
@@ -152,7 +152,7 @@ pub async fn perform(engine: &Arc<Engine>, action: &Action, request: &Do, wish: 
 
 /// Those in force, for the status. Blocks.
 pub fn shown(engine: &Engine) -> Result<Vec<Ack>, ApiError> {
-    let all = engine.store.decisions_in_force(Kind::Ack, engine.now_us(), TOLD).map_err(|e| from_store(&e))?;
+    let all = engine.store.decisions_in_force(Kind::Ack, engine.now_us(), TOLD)?;
     let one = |d: Decision| Ack {
         subject: d.subject,
         problems: d.detail.problems,

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use super::blocking::blocking;
 use super::guard::{self, Ask, Caller, Pass};
 use super::lease::Connection;
-use super::routes::blocking;
 use super::scheduler::{self, Missed};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use super::{acks, approvals, plan, preview, promotion, repo_acts, secret_acts};
 use crate::action::{self, Action, Target};
 use crate::api::types::{Do, Done};
@@ -20,7 +20,7 @@ use crate::domain::level::Level;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::plan::Plan;
-use crate::runner::{RunnerError, Submit, approval};
+use crate::runner::{Submit, approval};
 use crate::store::{DecisionEdit, Note};
 
 const MAX_REASON: usize = 1_000;
@@ -235,7 +235,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         return Err(ApiError::no_engine("the engine is ending", "ask again: the next one takes it up"));
     }
     if action.target == Target::Engine {
-        let drained = engine.store.drain().map_err(|e| from_store(&e))?;
+        let drained = engine.store.drain()?;
         return match (action.id, drained) {
             ("undrain", None) => Err(ApiError::refused("the engine is not drained", "nothing to do")),
             ("drain", Some(d)) => {
@@ -269,7 +269,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         return Ok((Subject::Plan(Box::new(plan)), level));
     }
     let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))?;
-    let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
+    let row = engine.store.run(&run)?;
     let ended = row.state == RunState::Done;
     if matches!(action.id, "resume" | "retry") && promotion::texts::owned(&run.pipeline) {
         return Err(ApiError::refused(
@@ -288,7 +288,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         }
         "cancel" => {
             // By uid: a name may be a trigger's too, or an account's that was made anew.
-            let author = || engine.store.load_run(&run).map_err(|e| from_store(&e)).map(|r| r.requested_by.uid);
+            let author = || engine.store.load_run(&run).map_err(ApiError::from).map(|r| r.requested_by.uid);
             let own = (engine.private && caller.owner) || (caller.actor.uid.is_some() && author()? == caller.actor.uid);
             Ok((Subject::Run(Box::new(row)), if own { Level::L1 } else { Level::L2 }))
         }
@@ -357,7 +357,7 @@ async fn perform(
             let single = ballot.alone && approve;
             let record = record(caller, action, &ballot.wait.subject, why, "done".into(), single);
             let vote = approvals::vote(request, &ballot, record);
-            let voted = runner.decide(&ballot.row.run, vote).await.map_err(|e| from_runner(&e))?;
+            let voted = runner.decide(&ballot.row.run, vote).await?;
             Ok(Done { run: Some(ballot.row.run.to_string()), message: approvals::told(&voted, approve), single_person: single })
         }
         Subject::Plan(plan) => {
@@ -380,7 +380,7 @@ async fn perform(
                 replay_of: if action.id == "replay" { request.target.parse().ok() } else { None },
             };
             let pipeline = submit.plan.pipeline.clone();
-            let run = runner.submit(submit).await.map_err(|e| from_runner(&e))?;
+            let run = runner.submit(submit).await?;
             if run.pipeline != pipeline {
                 return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
             }
@@ -425,7 +425,7 @@ async fn perform(
                 "pin" => runner.pin(run, who, why, true, Some(note(&name, take(Kind::Pin, &name)))).await,
                 _ => runner.pin(run, who, why, false, Some(note(&name, take_back(Kind::Pin, &name)))).await,
             };
-            made.map_err(|e| from_runner(&e))?;
+            made?;
             let message = match action.id {
                 "cancel" if force => format!("{run} is being cancelled, without grace"),
                 "cancel" => format!("{run} is being cancelled"),
@@ -449,30 +449,30 @@ async fn perform(
             let mut begun = note(name, None);
             begun.record.result = "begun".into();
             // Before the act: a service that takes the value and an engine that dies then must not leave nothing behind.
-            engine.store.audit(begun).await.map_err(|e| from_store(&e))?;
+            engine.store.audit(begun).await?;
             let written = secret_acts::write(engine, request, entry).await;
             let mut ended = note(name, None);
             if let Err(e) = &written {
                 ended.record.result = format!("failed: {}", e.message);
             }
-            engine.store.audit(ended).await.map_err(|e| from_store(&e))?;
+            engine.store.audit(ended).await?;
             written.map(|()| done(None, format!("secret `{name}` is set: the next attempts get it")))
         }
         Subject::Engine => {
             let message = match action.id {
                 "drain" => {
                     let note = note(ENGINE, take(Kind::Drain, ENGINE));
-                    runner.drain(Some((who, why)), Some(note)).await.map_err(|e| from_runner(&e))?;
+                    runner.drain(Some((who, why)), Some(note)).await?;
                     "drained: nothing new starts, what runs goes on to its end"
                 }
                 "undrain" => {
                     let note = note(ENGINE, take_back(Kind::Drain, ENGINE));
-                    runner.drain(None, Some(note)).await.map_err(|e| from_runner(&e))?;
+                    runner.drain(None, Some(note)).await?;
                     "queued runs start again"
                 }
                 _ => {
                     // No row of the store says that an engine is to end, so the entry comes first.
-                    engine.store.audit(note(ENGINE, None)).await.map_err(|e| from_store(&e))?;
+                    engine.store.audit(note(ENGINE, None)).await?;
                     engine.stop();
                     "the engine ends; steps that run go on under their shims"
                 }
@@ -485,15 +485,4 @@ async fn perform(
 pub fn record(caller: &Caller, action: &Action, subject: &str, reason: &str, result: String, single_person: bool) -> Record {
     let subject: String = if subject.is_empty() { ENGINE.into() } else { sanitise::cell(subject).chars().take(200).collect() };
     Record { who: caller.actor.clone(), action: action.id.to_owned(), subject, reason: reason.to_owned(), result, single_person }
-}
-
-/// The runner's own words.
-pub fn from_runner(e: &RunnerError) -> ApiError {
-    match e {
-        RunnerError::Store(e) => from_store(e),
-        RunnerError::BadPlan { .. } => ApiError::bad(e.to_string(), ""),
-        RunnerError::BadAnswer { message, help } => ApiError::bad(message.clone(), help.clone()),
-        RunnerError::Refused { .. } => ApiError::refused(e.to_string(), ""),
-        RunnerError::Stopped => ApiError::no_engine(e.to_string(), ""),
-    }
 }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::guard::{self, Caller};
 use super::plan;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::Do;
 use crate::base::{sanitise, suggest};
@@ -84,7 +84,7 @@ fn elsewhere(run: &RunRef, name: &str, waits: &[Wait]) -> Result<(), ApiError> {
 }
 
 fn read(store: &Store, run: &RunRef) -> Result<(crate::store::OpenRun, Plan), ApiError> {
-    let open = store.load_run(run).map_err(|e| from_store(&e))?;
+    let open = store.load_run(run)?;
     let plan = serde_json::from_str(&open.plan_json)
         .map_err(|e| ApiError::failed(format!("the plan of {run} cannot be read: {e}"), "was it made by a newer version?"))?;
     Ok((open, plan))
@@ -96,7 +96,7 @@ fn none(engine: &Engine, row: &RunRow, plan: &Plan) -> Result<String, ApiError> 
         let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
         return Ok(format!("{} has ended: {verdict}{detail}", row.run));
     }
-    let stages = engine.store.stages(&row.run).map_err(|e| from_store(&e))?;
+    let stages = engine.store.stages(&row.run)?;
     let asked = stages.iter().zip(&plan.stages).rev().find(|(now, s)| s.approve.is_some() && now.verdict.is_some());
     Ok(match asked {
         Some((s, _)) => {
@@ -113,7 +113,7 @@ pub async fn unmoved(engine: &Arc<Engine>, ballot: &Ballot) -> Result<(), ApiErr
     // A run that goes on keeps its plan, whatever became of the file.
     if wait.stage.is_none() && ballot.row.round == 0 {
         let (engine, run, wanted) = (engine.clone(), run.clone(), wait.plan.clone());
-        super::routes::blocking(move || {
+        super::blocking::blocking(move || {
             let frozen = plan::frozen(&engine, &run)?;
             let site = engine.site()?;
             let now = plan::of_pipeline(&engine, &site, &run.pipeline, &frozen.parameters);

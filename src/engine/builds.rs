@@ -50,7 +50,7 @@ fn judged(engine: &Engine, wish: &Wish) -> Result<Plan, ApiError> {
             "",
         ));
     }
-    let parent = engine.store.run(&wish.parent).map_err(|e| super::state::from_store(&e))?;
+    let parent = engine.store.run(&wish.parent)?;
     let Some(uid) = wish.who.uid else {
         if plan.danger == Level::L3 {
             return Err(ApiError::refused("it is L3: nothing starts it but people", ""));

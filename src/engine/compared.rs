@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use super::blocking::blocking;
 use super::contents::{Found, Places, compare};
-use super::routes::blocking;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::diff::DiffDoc;

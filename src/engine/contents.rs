@@ -131,7 +131,7 @@ impl Places<'_> {
 
     fn by_fp(&self, word: &str, all: &[snapshots::Snapshot]) -> Result<Found, ApiError> {
         let prefix = word.to_ascii_lowercase();
-        let mut fps = Lists::new(self.state).find(&prefix).map_err(|e| super::state::from_store(&e))?;
+        let mut fps = Lists::new(self.state).find(&prefix)?;
         fps.extend(all.iter().filter(|s| s.fp.starts_with(&prefix)).map(|s| s.fp.clone()));
         fps.sort();
         fps.dedup();
@@ -309,7 +309,7 @@ impl Found {
     async fn list(&self, state: &Path) -> Result<PackageList, ApiError> {
         match &self.held {
             Held::Repos(repos) => read_list(repos).await.map_err(|(name, e)| from_repo(&name, &e)),
-            Held::List(fp) => match Lists::new(state).get(fp).map_err(|e| super::state::from_store(&e))? {
+            Held::List(fp) => match Lists::new(state).get(fp)? {
                 Some(list) => Ok(list),
                 None => Err(ApiError::failed(format!("the list of {} went away", self.word), "ask again")),
             },

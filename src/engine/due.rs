@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::catalog;
 use super::rows::Row;
-use super::state::{Engine, from_config};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::pipeline::preview;
 
@@ -17,7 +17,7 @@ pub fn rows(engine: &Engine, limit: usize) -> Result<Vec<Row>, ApiError> {
     let limit = limit.min(MOST);
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, &site, uid)?;
     let mut found = preview::Soonest::new(engine.clock.now(), limit);
     for name in &catalog.pipelines {
         if let Some(file) = catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::Instant;
 
+use super::blocking::blocking;
 use super::model::Edit;
-use super::routes::blocking;
 use super::rows;
-use super::state::{Engine, from_store};
+use super::state::Engine;
+use crate::api::ApiError;
 use crate::domain::run::{RunRef, RunState};
 use crate::store::{RunsQuery, StoreError};
 
@@ -57,7 +58,7 @@ pub async fn feed(engine: Arc<Engine>) {
         }
         let read = {
             let engine = engine.clone();
-            blocking(move || edits(&engine, &seen, lagged).map_err(|e| from_store(&e))).await
+            blocking(move || edits(&engine, &seen, lagged).map_err(ApiError::from)).await
         };
         match read {
             Ok(edits) => {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::blocking::blocking;
 use super::rows::{self, Row};
-use super::state::{Engine, from_store};
-use super::{act, doctor, due, jobs, paging, promotion, routes, scheduler, sources, tested, trees, versions};
+use super::state::Engine;
+use super::{doctor, due, jobs, paging, promotion, scheduler, sources, tested, trees, versions};
 use crate::api::ApiError;
 use crate::api::order::sort_by;
 use crate::api::types::{Rows, TABLES};
@@ -114,14 +115,14 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
         "versions" => return versions::table(engine).await,
         "doctor" => return Ok((doctor::table(engine).await?, 0, None)),
         "queue" => {
-            let queue = engine.runner.queue().await.map_err(|e| act::from_runner(&e))?;
+            let queue = engine.runner.queue().await?;
             let zone = engine.zone();
             return Ok((queue.iter().map(|r| rows::queue(r, &zone)).collect(), 0, None));
         }
         _ => {}
     }
     let (engine, what) = (engine.clone(), what.to_owned());
-    routes::blocking(move || {
+    blocking(move || {
         let store = &engine.store;
         Ok(match what.as_str() {
             "due" => (due::rows(&engine, cut)?, 0, None),
@@ -132,10 +133,10 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
                 (rows, age_ms, None)
             }
             "artifacts" | "failures" | "fingerprints" | "flaky" | "slowest" | "tests" => {
-                (tested::rows(store, &what, narrow.as_ref(), cut).map_err(|e| from_store(&e))?, 0, None)
+                (tested::rows(store, &what, narrow.as_ref(), cut)?, 0, None)
             }
             "audit" => {
-                let view = store.audit_view(cut).map_err(|e| from_store(&e))?;
+                let view = store.audit_view(cut)?;
                 (view.entries.iter().map(rows::audit).collect(), 0, view.chain.err().map(|b| b.to_string()))
             }
             "holds" => (promotion::holds::table(&engine)?, 0, None),
@@ -146,7 +147,7 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
                 let (rows, error) = scheduler::schedule(&engine)?;
                 (rows, 0, error)
             }
-            "decisions" => (store.decisions(cut).map_err(|e| from_store(&e))?.iter().map(rows::decision).collect(), 0, None),
+            "decisions" => (store.decisions(cut)?.iter().map(rows::decision).collect(), 0, None),
             _ => (jobs::rows(&engine)?, 0, None),
         })
     })
@@ -155,14 +156,14 @@ async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Na
 
 /// Every executor: those that work first, then those that are free.
 fn executors(engine: &Engine) -> Result<Vec<Row>, ApiError> {
-    let busy = engine.store.busy().map_err(|e| from_store(&e))?;
+    let busy = engine.store.busy()?;
     let all = (engine.executors() as usize).max(busy.len());
     Ok((0..all).map(|i| rows::executor(i + 1, busy.get(i))).collect())
 }
 
 /// Held locks, and those of the site that nobody holds.
 fn locks(engine: &Engine) -> Result<Vec<Row>, ApiError> {
-    let held = engine.store.locks().map_err(|e| from_store(&e))?;
+    let held = engine.store.locks()?;
     let site = engine.site()?;
     let mut out: Vec<Row> = held.iter().map(rows::lock).collect();
     for (name, slots) in site.locks.iter().filter(|(n, _)| !held.iter().any(|h| h.name == **n)) {
@@ -183,7 +184,7 @@ fn locks(engine: &Engine) -> Result<Vec<Row>, ApiError> {
 async fn content(engine: &Arc<Engine>) -> Result<Found, ApiError> {
     let site = {
         let engine = engine.clone();
-        routes::blocking(move || engine.site()).await?
+        blocking(move || engine.site()).await?
     };
     let (mut out, mut age) = (Vec::new(), 0);
     for (name, set) in &site.content {
@@ -197,7 +198,7 @@ async fn content(engine: &Arc<Engine>) -> Result<Found, ApiError> {
         }
         let known = {
             let (engine, name) = (engine.clone(), name.clone());
-            routes::blocking(move || engine.store.contents(Some(&name), MOST).map_err(|e| from_store(&e))).await?
+            blocking(move || engine.store.contents(Some(&name), MOST).map_err(ApiError::from)).await?
         };
         let fp = reading.and_then(|r| r.fp.known());
         let seen = known.iter().find(|c| Some(c.fp.as_str()) == fp);

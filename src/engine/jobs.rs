@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::rows::{self, Row};
-use super::state::{Engine, from_config, from_store};
+use super::state::Engine;
 use super::{catalog, triggers};
 use crate::api::ApiError;
 use crate::domain::rows::RunRow;
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, &site, uid)?;
     let mut out = Vec::new();
     for name in &catalog.pipelines {
         let judged = catalog::judge(dirs, name, uid, &catalog);
@@ -25,7 +25,7 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             Err(_) => (dirs.pipelines().join(format!("{name}.yml")).display().to_string(), 1, None),
         };
         let umbrella = parsed.is_some_and(|f| f.umbrella);
-        let last = past(engine, name, umbrella).map_err(|e| from_store(&e))?;
+        let last = past(engine, name, umbrella)?;
         let name_of = |r: &Option<RunRow>| r.as_ref().map(|r| r.run.to_string());
         let end_of = |r: &Option<RunRow>| rows::time_opt(r.as_ref().and_then(|r| r.ended_us));
         let row = json!({

@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::act;
+use super::blocking::blocking;
 use super::guard::{self, Ask, Caller, Lease as Standing};
 use super::model::Edit;
-use super::routes::blocking;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::action::{self, Action};
 use crate::api::ApiError;
 use crate::api::types::{Arm, Armed, Done};
@@ -197,7 +197,7 @@ pub async fn closed(engine: &Engine, at: Connection) {
 
 async fn record(engine: &Engine, action: &Action, lease: &Lease, result: String) -> Result<(), ApiError> {
     let record = act::record(&lease.caller, action, "console", &lease.reason, result, false);
-    engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await.map_err(|e| from_store(&e))?;
+    engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await?;
     Ok(())
 }
 

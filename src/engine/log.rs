@@ -1,13 +1,13 @@
 //! Logs over the API: the attempts of a run, pages of one attempt's log, and the first error of a red step.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::routes::blocking;
+use super::asked::{Params, instant, patience, whole_number};
+use super::blocking::blocking;
 use super::rows;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::log::{AttemptDoc, AttemptsDoc, Elsewhere, FirstErrorDoc, LogLine, LogPage};
 use crate::domain::rows::{AttemptRow, RunRow, StepRow};
@@ -22,8 +22,6 @@ const LINES: usize = 5_000;
 const BYTES: usize = 1 << 20;
 /// Bytes of a page of hexadecimal digits.
 const HEX: usize = 64 << 10;
-/// A long question may take so long; the client asks again.
-const LONGEST_WAIT: u64 = 60;
 
 /// Where a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,45 +48,26 @@ pub struct Ask {
     file: u64,
 }
 
-/// The parameters of a question.
-pub type Params = BTreeMap<String, String>;
-
-pub fn number(q: &Params, name: &str) -> Result<Option<u64>, ApiError> {
-    q.get(name).map(|v| v.parse::<u64>().map_err(|_| ApiError::bad(format!("`{name}` must be a whole number"), ""))).transpose()
-}
-
-pub fn instant(q: &Params, name: &str) -> Result<Option<i64>, ApiError> {
-    let parse = |text: &String| {
-        let time: Result<jiff::Timestamp, _> = text.parse();
-        time.map(|t| t.as_microsecond()).map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))
-    };
-    q.get(name).map(parse).transpose()
-}
-
-pub fn patience(q: &Params) -> Result<Duration, ApiError> {
-    Ok(Duration::from_secs(number(q, "wait")?.unwrap_or(0).min(LONGEST_WAIT)))
-}
-
 impl Ask {
     pub fn of(q: &Params) -> Result<Self, ApiError> {
-        let lines = number(q, "lines")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX).min(LINES));
+        let lines = whole_number(q, "lines")?.map(|n: usize| n.min(LINES));
         let from = match q.get("at").map_or("offset", String::as_str) {
-            "offset" => From::Offset(number(q, "offset")?.unwrap_or(0)),
-            "before" => {
-                From::Before(number(q, "offset")?.ok_or_else(|| ApiError::bad("`offset` is missing", "where to read backwards from"))?)
-            }
+            "offset" => From::Offset(whole_number(q, "offset")?.unwrap_or(0)),
+            "before" => From::Before(
+                whole_number(q, "offset")?.ok_or_else(|| ApiError::bad("`offset` is missing", "where to read backwards from"))?,
+            ),
             "tail" => From::Tail(lines.unwrap_or(100)),
             "time" => From::Time(instant(q, "time")?.ok_or_else(|| ApiError::bad("`time` is missing", "a time in RFC 3339"))?),
             other => return Err(ApiError::bad(format!("`at` cannot be `{other}`"), "offset, before, tail or time")),
         };
-        let bytes = number(q, "bytes")?.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let bytes = whole_number(q, "bytes")?;
         let hex = match q.get("as").map(String::as_str) {
             None | Some("lines") => None,
             Some("hex") => Some(bytes.unwrap_or(HEX).clamp(1, BYTES)),
             Some(other) => return Err(ApiError::bad(format!("`as` cannot be `{other}`"), "lines or hex")),
         };
         let (lines, bytes) = (lines.unwrap_or(LINES), bytes.unwrap_or(BYTES).clamp(1, BYTES));
-        Ok(Self { from, lines, bytes, hex, patience: patience(q)?, file: number(q, "file")?.unwrap_or(0) })
+        Ok(Self { from, lines, bytes, hex, patience: patience(q)?, file: whole_number(q, "file")?.unwrap_or(0) })
     }
 }
 
@@ -97,9 +76,9 @@ pub async fn attempts(engine: &Arc<Engine>, run: &RunRef, errors: bool) -> Resul
     let of = |engine: &Arc<Engine>| {
         let (engine, run) = (engine.clone(), run.clone());
         blocking(move || {
-            let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
-            let elsewhere = elsewhere(&engine.store, &run).map_err(|e| from_store(&e))?;
-            Ok((row.state == RunState::Done, engine.store.attempts(&run).map_err(|e| from_store(&e))?, elsewhere))
+            let row = engine.store.run(&run)?;
+            let elsewhere = elsewhere(&engine.store, &run)?;
+            Ok((row.state == RunState::Done, engine.store.attempts(&run)?, elsewhere))
         })
     };
     let (done, mut attempts, elsewhere) = of(engine).await?;
@@ -134,7 +113,7 @@ async fn first_error_of(engine: &Arc<Engine>, a: &AttemptRow) -> Result<Option<c
     }
     let found = {
         let (engine, fence) = (engine.clone(), a.fence);
-        blocking(move || care::first_error(&engine.store, &engine.patterns(), fence).map_err(|e| from_store(&e))).await?
+        blocking(move || care::first_error(&engine.store, &engine.patterns(), fence).map_err(ApiError::from)).await?
     };
     let Some(found) = found else { return Ok(None) };
     let error = found.first_error.clone();
@@ -152,7 +131,7 @@ pub async fn first_error(engine: &Arc<Engine>, row: &RunRow) -> Option<FirstErro
     }
     let attempts = {
         let (engine, run) = (engine.clone(), row.run.clone());
-        blocking(move || engine.store.attempts(&run).map_err(|e| from_store(&e))).await.ok()?
+        blocking(move || engine.store.attempts(&run).map_err(ApiError::from)).await.ok()?
     };
     let failed = |a: &&AttemptRow| {
         row.failed_stage.as_ref().is_none_or(|s| *s == a.stage) && row.failed_step.as_ref().is_none_or(|s| *s == a.step || *s == label(a))
@@ -208,11 +187,11 @@ pub struct Attempt {
 pub async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<Attempt, ApiError> {
     let (engine, run) = (engine.clone(), run.clone());
     blocking(move || {
-        if let Some(p) = engine.store.log_place(&run, fence).map_err(|e| from_store(&e))? {
+        if let Some(p) = engine.store.log_place(&run, fence)? {
             return Ok(Attempt { dir: engine.watch.dirs().state.join(&p.dir), done: p.done, log_bytes: p.log_bytes });
         }
         // No such run, or no such attempt of it.
-        engine.store.run(&run).map_err(|e| from_store(&e))?;
+        engine.store.run(&run)?;
         Err(ApiError::bad(format!("{run} has no attempt {fence}"), format!("quarterdeck log '{run}'")))
     })
     .await

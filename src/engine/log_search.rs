@@ -12,7 +12,8 @@ use futures_util::stream::unfold;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::log::{Params, find, instant, line, number, patience, unreadable};
+use super::asked::{Params, instant, patience, whole_number};
+use super::log::{find, line, unreadable};
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::log::Found;
@@ -47,16 +48,22 @@ impl Ask {
             let why = e.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
             ApiError::bad(format!("`{text}` is no regular expression: {why}"), "put a \\ before signs that are meant as themselves")
         })?;
-        let context = |name| Ok::<_, ApiError>(usize::try_from(number(q, name)?.unwrap_or(0)).unwrap_or(CONTEXT).min(CONTEXT));
+        let context = |name| Ok::<_, ApiError>(whole_number(q, name)?.unwrap_or(0).min(CONTEXT));
         let search = Search {
-            from: number(q, "offset")?.unwrap_or(0),
+            from: whole_number(q, "offset")?.unwrap_or(0),
             invert: flag("invert"),
             before: context("before")?,
             after: context("after")?,
             number: flag("number").then_some(0),
             live: false,
         };
-        Ok(Self { pattern, search, since_us: instant(q, "since")?, limit: number(q, "limit")?.unwrap_or(u64::MAX), patience: patience(q)? })
+        Ok(Self {
+            pattern,
+            search,
+            since_us: instant(q, "since")?,
+            limit: whole_number(q, "limit")?.unwrap_or(u64::MAX),
+            patience: patience(q)?,
+        })
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod acks;
 pub mod act;
+mod answer;
 mod approvals;
+mod asked;
+mod blocking;
 mod builds;
 pub mod catalog;
 mod cobbler;
@@ -13,6 +16,7 @@ pub mod contents;
 mod crowd;
 pub mod doctor;
 mod due;
+mod errors;
 mod events;
 mod feed;
 mod freshness;

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
+use super::asked::{Params, whole_number};
 use super::get::MOST;
 use super::rows::{self, Row, RunOut};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::order::Page;
 use crate::domain::filter::{self, Filter};
@@ -27,17 +28,14 @@ pub struct Ask {
 
 impl Ask {
     /// From the parameters of a request; none where it asks for no page.
-    pub fn of(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, ApiError> {
-        if ["offset", "around", "count"].iter().all(|n| get(n).is_none()) {
+    pub fn of(q: &Params) -> Result<Option<Self>, ApiError> {
+        if ["offset", "around", "count"].iter().all(|n| !q.contains_key(*n)) {
             return Ok(None);
         }
-        let offset = match get("offset").map(|o| o.parse::<usize>()) {
-            None => 0,
-            Some(Ok(n)) => n,
-            Some(Err(_)) => return Err(ApiError::bad("`offset` must be a whole number", "")),
-        };
-        let exact = get("exact").is_some_and(|v| v == "1");
-        Ok(Some(Self { offset, around: get("around"), by: get("by").unwrap_or_default(), exact }))
+        let word = |name: &str| q.get(name).cloned();
+        let exact = q.get("exact").is_some_and(|v| v == "1");
+        let offset = whole_number(q, "offset")?.unwrap_or(0);
+        Ok(Some(Self { offset, around: word("around"), by: word("by").unwrap_or_default(), exact }))
     }
 
     /// Where the page begins, of `total` rows; `at` is where `around` stands among them.
@@ -82,13 +80,12 @@ pub fn runs(
     let limit = limit.min(MOST);
     let around = ask.around.as_deref().and_then(|r| r.parse::<RunRef>().ok());
     let store = &engine.store;
-    let fail = |e: StoreError| from_store(&e);
     if filter.is_empty() && sort.is_none() {
-        let total = store.count_runs().map_err(fail)?;
+        let total = store.count_runs()?;
         let at = around.and_then(|r| store.newer_runs(&r).ok());
         let from = ask.begin(at, limit, total);
         let q = RunsQuery { limit, offset: from, ..query.clone() };
-        let rows = if limit == 0 { Vec::new() } else { store.runs(&q).map_err(fail)? };
+        let rows = if limit == 0 { Vec::new() } else { store.runs(&q)? };
         return Ok((write(head, rows.iter())?, Page { offset: from as u64, total: total as u64 }));
     }
     // Names and cells of all that match; whole rows are read of the page alone.
@@ -101,7 +98,7 @@ pub fn runs(
         }
         ControlFlow::Continue(())
     });
-    let mut all = folded.map_err(fail)?;
+    let mut all = folded?;
     if let Some((_, backwards)) = sort {
         all.sort_by(|a, b| filter::order_column(&a.0, &b.0, backwards));
     }
@@ -113,7 +110,7 @@ pub fn runs(
             Ok(row) => page.push(row),
             // It went away in between; whoever asked is told of that and asks again.
             Err(StoreError::NoRun(_)) => {}
-            Err(e) => return Err(fail(e)),
+            Err(e) => return Err(e.into()),
         }
     }
     Ok((write(head, page.iter())?, Page { offset: from as u64, total: all.len() as u64 }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::state::{Engine, from_config, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::rows::ArtifactRow;
@@ -37,8 +37,8 @@ pub fn of_trigger(
         ));
     }
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = engine.memo.catalog(dirs, site, uid).map_err(|e| from_config(&e))?;
-    let judged = engine.memo.judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
+    let catalog = engine.memo.catalog(dirs, site, uid)?;
+    let judged = engine.memo.judge(dirs, name, uid, &catalog)?;
     let Some(file) = &judged.file else {
         let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
         return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
@@ -165,7 +165,7 @@ impl Runs for Others<'_> {
 
 /// The plan that a run was frozen with.
 pub fn frozen(engine: &Engine, run: &RunRef) -> Result<Plan, ApiError> {
-    let json = engine.store.plan_json(run).map_err(|e| from_store(&e))?;
+    let json = engine.store.plan_json(run)?;
     serde_json::from_str(&json)
         .map_err(|e| ApiError::failed(format!("the plan of {run} cannot be read: {e}"), "was it made by a newer version?"))
 }

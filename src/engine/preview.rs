@@ -1,7 +1,7 @@
 //! What somebody sees before they ask for a change: what a start would be, and the token that tells whether it has moved since.
 
 use super::catalog;
-use super::state::{Engine, from_config, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::{ParameterDoc, PlanDoc, Rule};
 use crate::base::sanitise;
@@ -26,8 +26,8 @@ pub fn basis(row: &RunRow) -> String {
 pub fn of(engine: &Engine, name: &str) -> Result<PlanDoc, ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
-    let judged = catalog::judge(dirs, name, uid, &catalog).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, &site, uid)?;
+    let judged = catalog::judge(dirs, name, uid, &catalog)?;
     let Some(file) = &judged.file else {
         let first = judged.first_error().unwrap_or_else(|| format!("{} cannot be used", judged.source.path.display()));
         return Err(ApiError::bad(format!("pipeline `{name}` has errors: {first}"), format!("quarterdeck pipeline lint {name}")));
@@ -123,7 +123,7 @@ fn usual(engine: &Engine, pipeline: &str) -> Result<Option<u64>, ApiError> {
         limit: LAST,
         ..RunsQuery::default()
     };
-    let mut took: Vec<u64> = engine.store.runs(&query).map_err(|e| from_store(&e))?.iter().filter_map(RunRow::duration_ms).collect();
+    let mut took: Vec<u64> = engine.store.runs(&query)?.iter().filter_map(RunRow::duration_ms).collect();
     took.sort_unstable();
     Ok(took.get(took.len() / 2).copied())
 }

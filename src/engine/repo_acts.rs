@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::promotion;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use super::{rows, trees};
 use crate::action::Action;
 use crate::api::ApiError;
@@ -13,7 +13,7 @@ use crate::base::sanitise;
 use crate::base::suggest;
 use crate::config::Site;
 use crate::domain::decision::{Detail, Kind, NewDecision};
-use crate::engine::routes::blocking;
+use crate::engine::blocking::blocking;
 use crate::store::{DecisionEdit, Note, Store};
 
 /// Nothing is open-ended: 90 days.
@@ -102,7 +102,7 @@ pub async fn perform(engine: &Arc<Engine>, action: &Action, request: &Do, name: 
         note.decision = Some(DecisionEdit::TakeBack { kind: Kind::Freeze, subject: subject(name) });
         format!("{name} moves again: its next sync brings what upstream has")
     };
-    engine.store.audit(note).await.map_err(|e| from_store(&e))?;
+    engine.store.audit(note).await?;
     told(engine, name).await;
     Ok(Done { run: None, message, single_person: false })
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::blocking::blocking;
 use super::places::{self, Root};
-use super::routes::blocking;
 use super::rows::{self, time, time_opt};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use super::{catalog, cobbler_uses, promotion, trees};
 use crate::api::ApiError;
 use crate::api::repo::{AnswerDoc, RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncDoc, UseDoc};
@@ -81,7 +81,7 @@ fn history(engine: &Engine, name: &str, repo: &Repo) -> Result<Vec<SeenDoc>, Api
     let places = ["upstream", "tree", "stable"].into_iter().chain(repo.replicas.iter().map(|r| r.dc.as_str()));
     let mut out = Vec::new();
     for place in places {
-        for row in engine.store.observations_of(name, place, SEEN).map_err(|e| from_store(&e))? {
+        for row in engine.store.observations_of(name, place, SEEN)? {
             let o = &row.observed;
             let seen = SeenDoc {
                 at: time(row.at_us),
@@ -166,7 +166,7 @@ fn keeps(file: &File) -> bool {
 fn syncs(engine: &Engine, writer: Option<&str>) -> Result<(Vec<SyncDoc>, Option<u64>), ApiError> {
     let Some(pipeline) = writer else { return Ok((Vec::new(), None)) };
     let q = RunsQuery { pipeline: Some(pipeline.to_owned()), limit: OF, ..RunsQuery::default() };
-    let runs = engine.store.runs(&q).map_err(|e| from_store(&e))?;
+    let runs = engine.store.runs(&q)?;
     let good: Vec<u64> = runs.iter().filter(|r| r.verdict == Some(Verdict::Success)).filter_map(|r| r.duration_ms()).collect();
     let usual = (!good.is_empty()).then(|| good.iter().sum::<u64>() / good.len() as u64);
     let doc = |r: &crate::domain::rows::RunRow| SyncDoc {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::blocking::blocking;
 use super::get::{MOST, Question};
 use super::paging;
-use super::routes;
 use super::rows::{self, RunOut};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::order::sort_by;
 use crate::domain::filter::{self, Filter};
@@ -27,7 +27,7 @@ pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError
     // Read before the rows: a client that follows the stream from here may see a change twice, and misses none.
     let head = format!("{{\"what\":\"runs\",\"revision\":{},\"age_ms\":0,\"rows\":[", engine.model.position().revision).into_bytes();
     let engine = engine.clone();
-    let (mut text, page) = routes::blocking(move || match (q.page, sort) {
+    let (mut text, page) = blocking(move || match (q.page, sort) {
         (Some(ask), _) => paging::runs(&engine, &query(&filter), &filter, sort, limit, &ask, head).map(|(t, p)| (t, Some(p))),
         (None, None) => newest(&engine, &filter, limit, head).map(|t| (t, None)),
         (None, Some(by)) => sorted(&engine, &filter, by, limit, head).map(|t| (t, None)),
@@ -82,7 +82,7 @@ fn newest(engine: &Engine, filter: &Filter, limit: usize, head: Vec<u8>) -> Resu
         found += 1;
         if found >= limit || text.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    folded.map_err(|e| from_store(&e))?.map_err(|e| ApiError::failed(format!("a row cannot be written: {e}"), ""))
+    folded?.map_err(|e| ApiError::failed(format!("a row cannot be written: {e}"), ""))
 }
 
 fn write(text: &mut Vec<u8>, more: bool, row: &crate::domain::rows::RunRow) -> Result<(), serde_json::Error> {
@@ -114,7 +114,7 @@ fn sorted(
         }
         ControlFlow::Continue(())
     });
-    let mut all = folded.map_err(|e| from_store(&e))?;
+    let mut all = folded?;
     all.sort_by(|a, b| filter::order_column(&a.0, &b.0, backwards));
     all.truncate(limit);
     for (i, (_, row)) in all.iter().enumerate() {

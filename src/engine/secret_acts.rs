@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::act::from_runner;
+use super::blocking::blocking;
 use super::guard::{self, Caller};
-use super::routes::blocking;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::{Do, SecretTest};
@@ -19,7 +18,7 @@ const TESTERS: [&str; 3] = ["operator", "security", "admin"];
 pub fn entry_of(engine: &Engine, site: &Site, request: &Do) -> Result<String, ApiError> {
     let name = request.target.as_str();
     known(site, name)?;
-    let secrets = engine.secrets.now().map_err(|e| super::state::from_config(&e))?;
+    let secrets = engine.secrets.now()?;
     let Some(entry) = secrets.keyring_entry(name) else {
         let origin = secrets.origin(name).unwrap_or_default();
         let help = secrets.by_hand(name).join("\n");
@@ -46,7 +45,7 @@ pub async fn write(engine: &Arc<Engine>, request: &Do, entry: String) -> Result<
         })
     })
     .await?;
-    engine.runner.secret_again(name).await.map_err(|e| from_runner(&e))
+    engine.runner.secret_again(name).await.map_err(ApiError::from)
 }
 
 fn unwritten(e: &SecretError, by_hand: &[String]) -> ApiError {
@@ -77,7 +76,7 @@ pub async fn test(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<
     })
     .await?;
     if error.is_none() {
-        engine.runner.secret_again(name.clone()).await.map_err(|e| from_runner(&e))?;
+        engine.runner.secret_again(name.clone()).await?;
     }
     Ok(SecretTest { secret: name, ok: error.is_none(), error })
 }

@@ -24,12 +24,12 @@ use super::site_watch::SiteWatch;
 use crate::api::ApiError;
 use crate::api::types::Status;
 use crate::base::clock::Clock;
-use crate::config::{ConfigError, SecondPerson, Site};
+use crate::config::{SecondPerson, Site};
 use crate::domain::actor::Actor;
 use crate::domain::log::Patterns;
 use crate::domain::run::RunState;
 use crate::runner::Runner;
-use crate::store::{RunsQuery, Store, StoreError};
+use crate::store::{RunsQuery, Store};
 
 /// Two lists of 20,000 packages are ten megabytes; each comparison has two.
 const DIFFS: usize = 2;
@@ -126,7 +126,7 @@ impl Engine {
             _ => false,
         };
         if changed {
-            self.runner.configure(wanted.0 as usize, wanted.1).await.map_err(|e| super::act::from_runner(&e))?;
+            self.runner.configure(wanted.0 as usize, wanted.1).await?;
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Engine {
 
     /// The site as its file says it now. A broken file stops every change, and hides nothing.
     pub fn site(&self) -> Result<Arc<Site>, ApiError> {
-        self.watch.current().map_err(|e| from_config(&e))
+        self.watch.current().map_err(ApiError::from)
     }
 
     /// What the site says about first errors; nothing where its file is broken.
@@ -207,13 +207,13 @@ impl Engine {
         let position = self.model.position();
         let site = self.watch.current();
         let schedule = self.schedule.state();
-        let drain = self.store.drain().map_err(|e| from_store(&e))?;
+        let drain = self.store.drain()?;
         Ok(Status {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             socket: self.socket.display().to_string(),
             started: super::rows::time(self.started_us),
-            runs_running: self.store.runs(&running).map_err(|e| from_store(&e))?.len() as u64,
+            runs_running: self.store.runs(&running)?.len() as u64,
             state_dir: self.watch.dirs().state.display().to_string(),
             private: self.private,
             draining: drain.is_some(),
@@ -222,7 +222,7 @@ impl Engine {
             scheduler_looked: schedule.beat_us.map(super::rows::time),
             next_due: schedule.next_us().map(super::rows::time),
             executors: self.executors(),
-            executors_busy: self.store.busy().map_err(|e| from_store(&e))?.len() as u64,
+            executors_busy: self.store.busy()?.len() as u64,
             free_bytes: self.store.space().ok().map(|s| s.free_bytes),
             read_only: site.as_ref().is_ok_and(|s| s.read_only),
             links: site.as_ref().map(|s| links(s)).unwrap_or_default(),
@@ -249,23 +249,4 @@ fn links(site: &crate::config::Site) -> Vec<String> {
     out.sort();
     out.dedup();
     out
-}
-
-/// The configuration's own words; what others can write is refused.
-pub fn from_config(e: &ConfigError) -> ApiError {
-    let code = if matches!(e, ConfigError::Untrusted { .. }) { crate::api::Code::Refused } else { crate::api::Code::BadInput };
-    ApiError::new(code, e.to_string().trim_end(), e.help())
-}
-
-/// The store's own words.
-pub fn from_store(e: &StoreError) -> ApiError {
-    match e {
-        StoreError::NoRun(_) => ApiError::bad(e.to_string(), e.help()),
-        StoreError::Stale { .. } => ApiError::refused(
-            "somebody else changed it at the same moment, and nothing was written",
-            "look at it again: quarterdeck why RUN",
-        ),
-        StoreError::GroupFull { .. } => ApiError::refused(e.to_string(), "wait for it, or cancel it: quarterdeck cancel RUN"),
-        _ => ApiError::failed(e.to_string(), e.help()),
-    }
 }

@@ -10,7 +10,7 @@ use super::freshness::{self, Given, RepoBoard};
 use super::model::Edit;
 use super::repo_acts;
 use super::rows::{self, Row};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::RepoWhy;
 use crate::config::Site;
@@ -266,7 +266,7 @@ pub fn adds_to(site: &Site, name: &str, source: &str) -> bool {
 
 /// Additions that are served beside what was promoted, for each repository that has some.
 fn additions(engine: &Engine, site: &Site) -> Result<BTreeMap<String, u64>, ApiError> {
-    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let all = engine.store.holds()?;
     let served = all.iter().filter(|h| h.kind == Kind::Oob && h.served_us.is_some() && h.ended_us.is_none());
     let mut out = BTreeMap::new();
     for h in served {
@@ -348,7 +348,7 @@ fn key(tree: &str) -> String {
 /// The newest look at each tree.
 fn newest(engine: &Engine) -> Result<BTreeMap<String, Last>, ApiError> {
     let mut out = BTreeMap::new();
-    for fact in engine.store.facts_of_kind("mirror", LOOKS).map_err(|e| from_store(&e))? {
+    for fact in engine.store.facts_of_kind("mirror", LOOKS)? {
         if let Ok(Fact::Mirror(seen)) = serde_json::from_str(&fact.json) {
             out.entry(key(&seen.tree)).or_insert(Last { seen, run: fact.run.to_string(), at_us: fact.at_us });
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::blocking::blocking;
 use super::catalog::Judged;
-use super::state::{Engine, from_config};
-use super::{on_failure, plan, routes};
+use super::state::Engine;
+use super::{on_failure, plan};
 use crate::api::{ApiError, Code};
 use crate::config::Site;
 use crate::domain::actor::Actor;
@@ -70,7 +71,7 @@ async fn sweep(engine: &Arc<Engine>) -> bool {
     loop {
         let waiting = {
             let engine = engine.clone();
-            routes::blocking(move || engine.store.unoffered(BATCH).map_err(|e| super::state::from_store(&e))).await
+            blocking(move || engine.store.unoffered(BATCH).map_err(ApiError::from)).await
         };
         let waiting = match waiting {
             Ok(w) if w.is_empty() => return true,
@@ -83,7 +84,7 @@ async fn sweep(engine: &Arc<Engine>) -> bool {
         // After the ends: a file that was edited before one of them is seen by it.
         let files = {
             let engine = engine.clone();
-            routes::blocking(move || Files::read(&engine)).await
+            blocking(move || Files::read(&engine)).await
         };
         let files = match files {
             Ok(files) => Arc::new(files),
@@ -122,7 +123,7 @@ async fn offer(engine: &Arc<Engine>, files: &Arc<Files>, ended: &EndedRun) -> Re
         None => Vec::new(),
         Some(_) => {
             let (engine, files, ended) = (engine.clone(), files.clone(), ended.clone());
-            routes::blocking(move || downstream(&engine, &files, &ended)).await?
+            blocking(move || downstream(&engine, &files, &ended)).await?
         }
     };
     let reason = format!("{} ended: {}", ended.run, ended.verdict);
@@ -152,7 +153,7 @@ async fn offer(engine: &Arc<Engine>, files: &Arc<Files>, ended: &EndedRun) -> Re
                     replay_of: None,
                     note: Some(note(&pipeline, "done".into())),
                 };
-                match engine.runner.submit(submit).await.map_err(|e| super::act::from_runner(&e)) {
+                match engine.runner.submit(submit).await.map_err(ApiError::from) {
                     Ok(run) => {
                         acted = true;
                         tracing::info!(upstream = %ended.run, %run, "upstream trigger");
@@ -178,7 +179,7 @@ async fn offer(engine: &Arc<Engine>, files: &Arc<Files>, ended: &EndedRun) -> Re
     if !acted {
         return Ok(Some(refused));
     }
-    engine.store.offered(ended, refused).await.map(|()| None).map_err(|e| super::state::from_store(&e))
+    engine.store.offered(ended, refused).await.map(|()| None).map_err(ApiError::from)
 }
 
 type Downstream = Vec<(String, Result<Plan, ApiError>)>;
@@ -194,7 +195,7 @@ impl Files {
     fn read(engine: &Engine) -> Result<Self, ApiError> {
         let site = engine.site()?;
         let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-        let catalog = engine.memo.catalog(dirs, &site, uid).map_err(|e| from_config(&e))?;
+        let catalog = engine.memo.catalog(dirs, &site, uid)?;
         let judge = |name: &String| engine.memo.judge(dirs, name, uid, &catalog).inspect_err(|e| tracing::warn!("{e}")).ok();
         let judged = catalog.pipelines.iter().filter_map(judge).collect();
         Ok(Self { site, judged })
@@ -210,7 +211,7 @@ impl Files {
 
 /// Pipelines that name this end, each with its plan or why it has none. Blocks.
 fn downstream(engine: &Engine, files: &Files, ended: &EndedRun) -> Result<Downstream, ApiError> {
-    let stages = engine.store.stages(&ended.run).map_err(|e| super::state::from_store(&e))?;
+    let stages = engine.store.stages(&ended.run)?;
     let verdict_of = |stage: &str| stages.iter().find(|s| s.name == stage).and_then(|s| s.verdict);
     let mut out = Vec::new();
     for (name, file) in files.about(&ended.run.pipeline) {
@@ -242,9 +243,9 @@ fn fires(kind: &TriggerKind, pipeline: &str, verdict: Verdict, verdict_of: &dyn 
 /// How many runs set each other off before this one.
 async fn chain(engine: &Arc<Engine>, run: &RunRef) -> Result<usize, ApiError> {
     let (engine, mut run) = (engine.clone(), run.clone());
-    routes::blocking(move || {
+    blocking(move || {
         for length in 1..=CHAIN {
-            let row = engine.store.run(&run).map_err(|e| super::state::from_store(&e))?;
+            let row = engine.store.run(&run)?;
             let before = row
                 .cause
                 .as_deref()

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use super::blocking::blocking;
 use super::content::reading_age;
 use super::contents;
 use super::freshness::RepoBoard;
 use super::get::{Found, LOOK, MOST};
 use super::places::{self, Root};
-use super::routes::blocking;
 use super::rows::{self, Row};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::base::sanitise;
 use crate::config::Site;
@@ -127,7 +127,7 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
 /// What the store has seen.
 fn known(engine: &Engine) -> Result<All, ApiError> {
     let mut all = All::new();
-    for c in engine.store.contents(None, MOST).map_err(|e| from_store(&e))? {
+    for c in engine.store.contents(None, MOST)? {
         let v = all.entry((c.set, c.fp)).or_default();
         (v.os, v.compose, v.first_us) = (c.os, c.compose, Some(c.first_seen_us));
         (v.packages, v.bytes) = (Some(c.packages), Some(c.bytes));

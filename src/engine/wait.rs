@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 
-use super::act::from_runner;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::domain::rows::Summary;
@@ -41,14 +40,10 @@ pub async fn summary(engine: &Arc<Engine>, run: &RunRef, patience: Duration, end
 /// Whether the run has ended, and how many of its stages have. Asked at every change: without the steps, of which there may be thousands.
 async fn glance(engine: &Arc<Engine>, run: &RunRef) -> Result<(bool, usize), ApiError> {
     let (engine, run) = (engine.clone(), run.clone());
-    super::routes::blocking(move || {
-        let look = || Ok((engine.store.run(&run)?.state == RunState::Done, engine.store.ended_stages(&run)?));
-        look().map_err(|e: crate::store::StoreError| super::state::from_store(&e))
-    })
-    .await
+    super::blocking::blocking(move || Ok((engine.store.run(&run)?.state == RunState::Done, engine.store.ended_stages(&run)?))).await
 }
 
 async fn look(engine: &Arc<Engine>, run: &RunRef) -> Result<Summary, ApiError> {
     let (engine, run) = (engine.clone(), run.clone());
-    super::routes::blocking(move || engine.runner.run_summary(&run).map_err(|e| from_runner(&e))).await
+    super::blocking::blocking(move || engine.runner.run_summary(&run).map_err(ApiError::from)).await
 }

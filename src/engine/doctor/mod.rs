@@ -8,7 +8,7 @@ mod site;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::routes;
+use super::blocking::blocking;
 use super::rows;
 use super::state::Engine;
 use super::trees;
@@ -58,7 +58,7 @@ fn surroundings(state: &Path, site: &Site, uid: u32, engine: Option<Option<bool>
 /// that may start commands, and needs a role.
 pub async fn table(engine: &Arc<Engine>) -> Result<Vec<rows::Row>, ApiError> {
     let e = engine.clone();
-    let (mut out, site) = routes::blocking(move || Ok(own(&e))).await?;
+    let (mut out, site) = blocking(move || Ok(own(&e))).await?;
     let (far, ahead) = far::ask(&site).await;
     if !far.is_empty() {
         out.push(doctor::skew(&ahead));

@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::routes::blocking;
+use super::blocking::blocking;
 use super::scheduler::alarm::Alarm;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use super::trees;
 use crate::config::Site;
 use crate::domain::report::Fact;
@@ -178,11 +178,11 @@ async fn changed_content(engine: &Arc<Engine>, run: String) -> bool {
     let engine = engine.clone();
     let look = move || {
         let Ok(run) = run.parse::<RunRef>() else { return Ok(false) };
-        let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
+        let row = engine.store.run(&run)?;
         if row.state != RunState::Done {
             return Ok(false);
         }
-        let facts = engine.store.facts(&run).map_err(|e| from_store(&e))?;
+        let facts = engine.store.facts(&run)?;
         Ok(facts.iter().any(|(_, json)| !matches!(serde_json::from_str(json), Ok(Fact::Commit { .. }) | Err(_))))
     };
     blocking(look).await.unwrap_or(false)
@@ -203,10 +203,10 @@ async fn take_in(engine: &Arc<Engine>, site: &Arc<Site>) {
     let read = {
         let engine = engine.clone();
         let load = move || {
-            let newest = engine.store.observations().map_err(|e| from_store(&e))?;
+            let newest = engine.store.observations()?;
             let mut out = Vec::new();
             for name in new {
-                let past = engine.store.observations_of(&name, "upstream", PAST).map_err(|e| from_store(&e))?;
+                let past = engine.store.observations_of(&name, "upstream", PAST)?;
                 let own = newest.iter().filter(|o| o.repo == name).cloned().collect();
                 out.push((name, RepoBoard::remembered(own, past)));
             }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 pub use text::CONTENT_TYPE;
 use text::{Kind, Text};
 
-use super::routes::blocking;
+use super::blocking::blocking;
 use super::scheduler::State;
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::api::ApiError;
 use crate::domain::rows::QueueRow;
 use crate::domain::run::RunState;
@@ -41,21 +41,21 @@ struct Facts {
 
 /// The page.
 pub async fn page(engine: &Arc<Engine>) -> Result<String, ApiError> {
-    let queue = engine.runner.queue().await.map_err(|e| super::act::from_runner(&e))?;
-    let (busy, _) = engine.runner.busy().await.map_err(|e| super::act::from_runner(&e))?;
+    let queue = engine.runner.queue().await?;
+    let (busy, _) = engine.runner.busy().await?;
     let engine = engine.clone();
     blocking(move || {
         let site = engine.watch.current().ok();
         let facts = Facts {
             version: env!("CARGO_PKG_VERSION"),
             started_us: engine.started_us,
-            totals: engine.store.totals().map_err(|e| from_store(&e))?,
+            totals: engine.store.totals()?,
             sizes: engine.store.size_bytes(),
             free_bytes: engine.store.space().ok().map(|s| s.free_bytes),
             queue,
             busy: busy as u64,
             executors: site.as_ref().map(|s| s.executors),
-            draining: engine.store.drain().map_err(|e| from_store(&e))?.is_some(),
+            draining: engine.store.drain()?.is_some(),
             read_only: site.as_ref().map(|s| s.read_only),
             schedule: engine.schedule.state(),
             looks: (engine.freshness.meter.requests(), engine.freshness.meter.bytes()),

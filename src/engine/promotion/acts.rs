@@ -16,9 +16,9 @@ use crate::domain::promotion::hold;
 use crate::domain::promotion::state::{Act, Refusal, State};
 use crate::domain::promotion::{Approval, Before, Lane, Pending, Promotion, Waiver, Work, name};
 use crate::engine::act;
+use crate::engine::blocking::blocking;
 use crate::engine::guard::Caller;
-use crate::engine::routes::blocking;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::Engine;
 use crate::store::{DecisionEdit, Note, Save};
 
 const DAY_US: i64 = 86_400 * 1_000_000;
@@ -95,7 +95,7 @@ impl Job<'_> {
             let site = engine.site()?;
             let set = super::look::table(&site, &os)?.set.clone();
             let zone = crate::base::zone::named(&site.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-            let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+            let all = engine.store.promotions()?;
             Ok((set, name(now.to_zoned(zone).date(), &os, |n| all.iter().any(|p| p.id == n))))
         })
         .await?;
@@ -147,7 +147,7 @@ impl Job<'_> {
     async fn closed(&self, p: &Promotion, retake: bool) -> Result<(), ApiError> {
         let (engine, p) = (self.engine.clone(), p.clone());
         blocking(move || {
-            let holds = engine.store.holds().map_err(|e| from_store(&e))?;
+            let holds = engine.store.holds()?;
             let lines = hold::lines(&holds, &p, engine.now_us());
             if p.lane == Lane::Oob {
                 return super::oob::closed(&*engine.site()?, &p.os, &lines);
@@ -277,7 +277,7 @@ impl Job<'_> {
             return Err(ApiError::refused(format!("{} is {}", p.id, p.state), format!("quarterdeck why {}", p.id)));
         }
         wanted_sha(&p, &self.request.with)?;
-        let all = self.engine.store.promotions().map_err(|e| from_store(&e))?;
+        let all = self.engine.store.promotions()?;
         if let Some(other) = all.iter().find(|o| o.os == p.os && o.id != p.id && o.is_half_way()) {
             return Err(ApiError::refused(
                 format!("{} is {}: its pointers are on their way", other.id, other.state),
@@ -362,7 +362,7 @@ impl Job<'_> {
         if pending.round.is_some() {
             return Ok(p.run.clone());
         }
-        let run = self.engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?;
+        let run = self.engine.store.run_of_cause(&pending.cause)?;
         Ok(run.map(|r| r.to_string()))
     }
 
@@ -375,7 +375,7 @@ impl Job<'_> {
         let was = p.version;
         let mut pending = self.pending(&p, Work::Switch);
         if let Some(run) = p.run.as_ref().and_then(|r| r.parse::<crate::domain::run::RunRef>().ok()) {
-            pending.round = Some(self.engine.store.run(&run).map_err(|e| from_store(&e))?.round);
+            pending.round = Some(self.engine.store.run(&run)?.round);
         }
         p.go(Act::Resume, self.who(), format!("resumed: {}", self.request.reason), self.engine.now_us()).map_err(refused(&p.clone()))?;
         p.pending = Some(pending);

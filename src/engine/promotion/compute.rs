@@ -11,7 +11,7 @@ use crate::domain::promotion::plan::{self, Addition, Blast, FORMAT, Led, Move, P
 use crate::domain::promotion::state::State;
 use crate::domain::promotion::{Lane, Promotion};
 use crate::engine::contents;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::Engine;
 use crate::store::{GateRow, PlanRow, PointerRow};
 use crate::systems::repo::list::read_list;
 
@@ -36,8 +36,8 @@ pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, 
     let facts = look::facts(engine, table, p, &roots, look::labels(&pipelines))?;
     let mut gates = judge(&facts, &look::rules(table), &p.waivers);
     gates.retain(|j| !p.lane.skips().contains(&j.gate));
-    let holds = engine.store.holds().map_err(|e| from_store(&e))?;
-    let last = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    let holds = engine.store.holds()?;
+    let last = engine.store.promotion_plans(&p.id)?;
     let last = last.last().and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
     let mut plan = assemble(table, p, &roots, &gates, &holds, facts.now_us);
     plan.blast = blast::of(engine, site, table, p, &roots, &pipelines, last.as_ref());
@@ -47,7 +47,7 @@ pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, 
 
 /// Once its pointers have moved, an addition may be laid over what it serves: for its own plan that is what is below the addition.
 fn under(engine: &Engine, p: &Promotion, roots: &mut [Dc]) -> Result<(), ApiError> {
-    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    let all = engine.store.promotions()?;
     // Newest first, so that one upon the other is taken off in order.
     for lane in all.iter().filter(|o| o.lane == Lane::Oob && o.os == p.os && o.started_us > p.started_us) {
         for dc in roots.iter_mut() {
@@ -202,7 +202,7 @@ pub fn left(engine: &Engine, p: &Promotion, now: &Computed) -> Result<Option<Vec
 
 /// The newest plan with the sha that was agreed to.
 fn agreed(engine: &Engine, p: &Promotion) -> Result<Option<Plan>, ApiError> {
-    let old = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+    let old = engine.store.promotion_plans(&p.id)?;
     Ok(old.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok()))
 }
 

@@ -11,7 +11,7 @@ use crate::domain::promotion::plan::{GateLine, Plan};
 use crate::domain::promotion::state::State;
 use crate::engine::model::Edit;
 use crate::engine::rows::{self, Row};
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::Engine;
 use crate::store::{GateRow, PlanRow};
 
 pub const PROMOTIONS: &[&str] = &[
@@ -92,10 +92,10 @@ pub fn row(p: &Promotion, plan: Option<&Plan>, now_us: i64) -> Row {
 
 /// Newest first. Blocks.
 pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
-    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    let all = engine.store.promotions()?;
     all.iter()
         .map(|p| {
-            let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+            let plans = engine.store.promotion_plans(&p.id)?;
             Ok(row(p, last_plan(p, &plans).as_ref(), engine.now_us()))
         })
         .collect()
@@ -142,8 +142,8 @@ fn gates(judged: &[Judged]) -> Value {
 pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     let site = engine.site()?;
     let now = compute(engine, &site, p)?;
-    let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
-    let results = engine.store.gate_results(&p.id).map_err(|e| from_store(&e))?;
+    let plans = engine.store.promotion_plans(&p.id)?;
+    let results = engine.store.gate_results(&p.id)?;
     let then = then(p, &plans, &results);
     let (plan, judged) = then.as_ref().map_or((&now.plan, &now.gates), |(plan, gates, _)| (plan, gates));
     let moves: Vec<Value> = plan
@@ -189,7 +189,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         .collect();
     let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| plan.moves.iter().find_map(f).cloned();
     let compose = |fp: Option<&str>| -> Result<Option<String>, ApiError> {
-        let known = fp.map(|fp| engine.store.content(&p.set, fp)).transpose().map_err(|e| from_store(&e))?;
+        let known = fp.map(|fp| engine.store.content(&p.set, fp)).transpose()?;
         Ok(known.flatten().map(|c| c.compose).filter(|c| !c.is_empty()))
     };
     let from_compose = compose(fp(|m| m.from_fp.as_ref()).as_deref())?;

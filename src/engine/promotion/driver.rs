@@ -25,9 +25,8 @@ use crate::domain::promotion::{EXPIRES_US, Lane, Pending, Promotion, Taken, Work
 use crate::domain::report::Fact;
 use crate::domain::rows::{RunRow, StageRow};
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
-use crate::engine::act::from_runner;
-use crate::engine::routes::blocking;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::blocking::blocking;
+use crate::engine::state::Engine;
 use crate::pipeline::plan::Plan;
 use crate::runner::Submit;
 use crate::runner::approval::Vote;
@@ -88,7 +87,7 @@ async fn round(engine: &Arc<Engine>) -> Result<usize, ApiError> {
     let open = {
         let engine = engine.clone();
         blocking(move || {
-            let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+            let all = engine.store.promotions()?;
             Ok(all.into_iter().filter(|p| !p.state.is_over() || p.pending.is_some() || p.watching.is_some()).collect::<Vec<_>>())
         })
         .await?
@@ -129,7 +128,7 @@ pub async fn differs(engine: &Arc<Engine>, p: &Promotion, now: &Computed) -> Res
 
 /// Writes it, and puts what it is now in the place of what it was.
 pub async fn save(engine: &Arc<Engine>, save: Save) -> Result<Promotion, ApiError> {
-    let saved = engine.store.save_promotion(save).await.map_err(|e| super::from_stale(&e))?;
+    let saved = engine.store.save_promotion(save).await.map_err(super::from_stale)?;
     engine.promotions.wake.notify_one();
     super::doc::publish(engine, &saved);
     Ok(saved)
@@ -194,7 +193,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     if let (Some(round), Some(run)) = (pending.round, p.run.clone()) {
         return again(engine, p, round, run).await;
     }
-    let holds = engine.store.holds().map_err(|e| from_store(&e))?;
+    let holds = engine.store.holds()?;
     let lines = hold::lines(&holds, &p, engine.now_us());
     let overlay = hold::overlay(&lines);
     let looked = {
@@ -202,7 +201,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
         blocking(move || planned(&engine, &p, &pending, &lines)).await
     };
     // Its run may be there already: then nothing is judged here, it is known by its cause and goes on.
-    let there = engine.store.run_of_cause(&pending.cause).map_err(|e| from_store(&e))?;
+    let there = engine.store.run_of_cause(&pending.cause)?;
     let was = p.version;
     let (plan, roots) = match looked {
         Ok(Planned::Run(plan, roots)) => (*plan, roots),
@@ -255,7 +254,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
         replay_of: None,
         note: None,
     };
-    let run = engine.runner.submit(submit).await.map_err(|e| from_runner(&e))?.to_string();
+    let run = engine.runner.submit(submit).await?.to_string();
     crash::point("promotion.begun");
     match pending.what {
         Work::Soak => {
@@ -266,7 +265,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
             }
             if !overlay.is_empty() {
                 let text = serde_json::to_string(&lines).unwrap_or_default();
-                engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await.map_err(|e| from_store(&e))?;
+                engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await?;
             }
         }
         Work::Switch => p.run = Some(run.clone()),
@@ -281,7 +280,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
 /// Takes up the run of a promotion that was halted. `round`: the pass of it that had ended when that was decided.
 async fn again(engine: &Arc<Engine>, mut p: Promotion, round: u32, run: String) -> Result<Promotion, ApiError> {
     let name: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
-    let row = engine.store.run(&name).map_err(|e| from_store(&e))?;
+    let row = engine.store.run(&name)?;
     let was = p.version;
     p.pending = None;
     if row.round == round && row.state == RunState::Done {
@@ -291,7 +290,7 @@ async fn again(engine: &Arc<Engine>, mut p: Promotion, round: u32, run: String) 
             return send_back(engine, p, &now).await;
         }
         if let Err(e) = engine.runner.resume(&name, None).await {
-            let e = from_runner(&e);
+            let e = ApiError::from(e);
             p.note("engine", format!("not resumed: {e}"), engine.now_us());
             let _ = p.go(Act::Halt, "engine", e.message, engine.now_us());
             return save(engine, Save::new(Some(was), p)).await;
@@ -327,9 +326,9 @@ async fn looked(engine: &Arc<Engine>, name: &str) -> Result<Looked, ApiError> {
     let (engine, name) = (engine.clone(), name.to_owned());
     blocking(move || {
         let run: RunRef = name.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
-        let row = engine.store.run(&run).map_err(|e| from_store(&e))?;
-        let stages = engine.store.stages(&run).map_err(|e| from_store(&e))?;
-        let facts = engine.store.facts_of_kind("snapshot", 10_000).map_err(|e| from_store(&e))?;
+        let row = engine.store.run(&run)?;
+        let stages = engine.store.stages(&run)?;
+        let facts = engine.store.facts_of_kind("snapshot", 10_000)?;
         let facts = facts.into_iter().filter(|f| f.run == run).filter_map(|f| serde_json::from_str(&f.json).ok()).collect();
         Ok((row, stages, facts))
     })

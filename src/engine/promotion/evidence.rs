@@ -17,8 +17,8 @@ use super::{doc, find, holds, logs, tar};
 use crate::api::ApiError;
 use crate::config::Evidence;
 use crate::domain::promotion::Promotion;
-use crate::engine::routes::blocking;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::blocking::blocking;
+use crate::engine::state::Engine;
 use crate::engine::{contents, rows};
 
 /// What the signature is for: a signature of anything else does not verify as evidence.
@@ -60,11 +60,10 @@ fn pretty(value: &Value) -> Vec<u8> {
 }
 
 fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> {
-    let store = |e| from_store(&e);
     let p = find(engine, id)?;
     let mut out = vec![("promotion.json".to_owned(), pretty(&serde_json::to_value(&p).unwrap_or_default()))];
     out.push(("shown.json".into(), pretty(&doc::document(engine, &p)?)));
-    let plans = engine.store.promotion_plans(id).map_err(store)?;
+    let plans = engine.store.promotion_plans(id)?;
     for r in &plans {
         // The very bytes that the sha is of: `sha256sum` says it again.
         if let Ok(plan) = serde_json::from_str::<crate::domain::promotion::plan::Plan>(&r.json) {
@@ -74,7 +73,7 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
     let gates: Vec<Value> = engine
         .store
         .gate_results(id)
-        .map_err(store)?
+        ?
         .into_iter()
         .map(|(v, g)| {
             let evidence: Value = serde_json::from_str(&g.evidence).unwrap_or_default();
@@ -84,18 +83,18 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
     out.push(("gates.json".into(), pretty(&gates.into())));
     let about = |subject: &str| subject == id || subject.starts_with(&format!("{id}/"));
     // Every run of it, those that were sent back too.
-    let runs = engine.store.runs_of_causes(&format!("promotion:{id}:")).map_err(store)?;
+    let runs = engine.store.runs_of_causes(&format!("promotion:{id}:"))?;
     let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
     let ours = |subject: &str| about(subject) || runs.iter().any(|r| subject == r.as_str() || subject.starts_with(&format!("{r}/")));
-    let decisions = engine.store.decisions(AUDIT).map_err(store)?;
+    let decisions = engine.store.decisions(AUDIT)?;
     let decisions: Vec<Value> = decisions.iter().rev().filter(|d| ours(&d.subject)).map(|d| rows::decision(d).into()).collect();
     out.push(("decisions.json".into(), pretty(&decisions.into())));
-    let view = engine.store.audit_view(AUDIT).map_err(store)?;
+    let view = engine.store.audit_view(AUDIT)?;
     let entries: Vec<Value> = view.entries.iter().rev().filter(|e| ours(&e.record.subject)).map(|e| rows::audit(e).into()).collect();
     let chain = view.chain.map_or_else(|b| b.to_string(), |n| format!("whole: {n} entries"));
     out.push(("audit.json".into(), pretty(&json!({"chain": chain, "entries": entries}))));
     if let Some(fp) = p.base_fp() {
-        out.push(("verdicts.json".into(), pretty(&serde_json::to_value(engine.store.verdicts(fp).map_err(store)?).unwrap_or_default())));
+        out.push(("verdicts.json".into(), pretty(&serde_json::to_value(engine.store.verdicts(fp)?).unwrap_or_default())));
     }
     out.push(("changes.json".into(), pretty(&changes(engine, &p))));
     let brought = plans.iter().filter_map(|r| serde_json::from_str::<crate::domain::promotion::plan::Plan>(&r.json).ok());
@@ -116,11 +115,11 @@ fn files(engine: &Engine, id: &str) -> Result<Vec<(String, Vec<u8>)>, ApiError> 
         let stages: Vec<Value> = engine
             .store
             .stages(&run)
-            .map_err(store)?
+            ?
             .iter()
             .map(|s| json!({"stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us), "ended": rows::time_opt(s.ended_us)}))
             .collect();
-        let (logs, texts) = logs::of_run(engine, &run, &file, &mut left).map_err(store)?;
+        let (logs, texts) = logs::of_run(engine, &run, &file, &mut left)?;
         out.extend(texts);
         out.push((format!("{file}.json"), pretty(&json!({"run": rows::run(&row), "stages": stages, "logs": logs}))));
         out.push((format!("{file}.plan.json"), plan.into_bytes()));

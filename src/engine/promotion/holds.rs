@@ -17,10 +17,10 @@ use crate::domain::level::Level;
 use crate::domain::promotion::Lane;
 use crate::domain::promotion::hold::{self, Hold, Kind, Terms};
 use crate::engine::act;
+use crate::engine::blocking::blocking;
 use crate::engine::guard::Caller;
-use crate::engine::routes::blocking;
 use crate::engine::rows::{self, Row};
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::Engine;
 use crate::store::{DecisionEdit, HoldSave, Note};
 
 pub const HOLDS: &[&str] = &[
@@ -58,7 +58,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             _ => Map::new(),
         }
     };
-    Ok(engine.store.holds().map_err(|e| from_store(&e))?.iter().map(row).collect())
+    Ok(engine.store.holds()?.iter().map(row).collect())
 }
 
 /// What speaks against it. Blocks.
@@ -73,7 +73,7 @@ pub fn check(engine: &Engine, site: &Site, action: &Action, request: &Do) -> Res
 }
 
 fn find(engine: &Engine, number: &str) -> Result<Hold, ApiError> {
-    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let all = engine.store.holds()?;
     let held = all.into_iter().find(|h| h.id.to_string() == number);
     let held = held.ok_or_else(|| ApiError::bad(format!("there is no hold {}", sanitise::cell(number)), "quarterdeck get holds"))?;
     match held.ended_us {
@@ -136,7 +136,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
     };
     let record = act::record(caller, action, &subject, &request.reason, "done".into(), false);
     let note = Note { at_us: now_us, record, decision: Some(decision) };
-    let saved = engine.store.save_hold(HoldSave { hold: held, was_until_us: was, note }).await.map_err(|e| from_stale(&e))?;
+    let saved = engine.store.save_hold(HoldSave { hold: held, was_until_us: was, note }).await.map_err(from_stale)?;
     // What is open may have to be taken again.
     engine.promotions.wake.notify_one();
     let message = match action.id {
@@ -154,19 +154,14 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
 
 /// Whether the next candidate still installs with it. Blocks.
 fn closed(engine: &Engine, held: &Hold) -> Result<(), ApiError> {
-    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let all = engine.store.holds()?;
     if let Some(old) = all.iter().find(|h| h.kind == held.kind && h.os == held.os && h.package == held.package && h.ended_us.is_none()) {
         let message = format!("{} of {} is held already: hold {}", held.package, held.os, old.id);
         return Err(ApiError::refused(message, format!("quarterdeck do hold-extend {} gives it more time", old.id)));
     }
     let names =
         all.iter().filter(|h| h.kind == Kind::Hold && h.os == held.os && h.holds(held.made_us)).map(|h| h.package.clone()).collect();
-    let open = engine
-        .store
-        .promotions()
-        .map_err(|e| from_store(&e))?
-        .into_iter()
-        .find(|p| p.os == held.os && p.lane == Lane::Quarter && p.state.is_before_start());
+    let open = engine.store.promotions()?.into_iter().find(|p| p.os == held.os && p.lane == Lane::Quarter && p.state.is_before_start());
     super::closed::holds(&*engine.site()?, &held.os, open.as_ref(), false, &names, Some(&held.package))
 }
 

@@ -13,7 +13,7 @@ use crate::domain::promotion::plan::Led;
 use crate::domain::report::Fact;
 use crate::engine::catalog;
 use crate::engine::scheduler::calendars;
-use crate::engine::state::{Engine, from_config, from_store};
+use crate::engine::state::Engine;
 use crate::systems::repo::links::Named;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Tree, TreeError};
@@ -163,7 +163,7 @@ pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &
     let known = |v| Source::Known { value: v, at_us: now_us };
     let fp = p.base_fp().map(str::to_owned);
     let verdicts = match &fp {
-        Some(fp) => Source::Known { value: engine.store.verdicts(fp).map_err(|e| from_store(&e))?, at_us: now_us },
+        Some(fp) => Source::Known { value: engine.store.verdicts(fp)?, at_us: now_us },
         None => Source::Unknown("no candidate was taken yet".into()),
     };
     Ok(Facts {
@@ -208,8 +208,7 @@ fn replica(dc: &Dc, p: &Promotion, now_us: i64) -> Source<Replica> {
 
 fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) -> Result<Source<FirstSeen>, ApiError> {
     let Some(fp) = fp else { return Ok(Source::Unknown("no candidate was taken yet".into())) };
-    let store = |e| from_store(&e);
-    let stored = engine.store.first_seen(fp).map_err(store)?;
+    let stored = engine.store.first_seen(fp)?;
     // A snapshot says itself when it was made: that is seen too.
     let bases = || roots.iter().filter_map(|dc| dc.snapshots.get(&p.taken_of(&dc.name)?.base)).filter(|m| m.fp == fp);
     let made = bases().map(|m| m.made_us).filter(|us| *us > 0).min();
@@ -217,7 +216,7 @@ fn first_seen(engine: &Engine, fp: Option<&str>, roots: &[Dc], p: &Promotion) ->
     let mut observed = Vec::new();
     for m in bases() {
         let mds: Vec<String> = m.repos.iter().map(|r| r.md.clone()).collect();
-        observed.extend(engine.store.first_observed(&mds).map_err(store)?);
+        observed.extend(engine.store.first_observed(&mds)?);
     }
     let by_others = stored.into_iter().chain(observed).min();
     Ok(match by_others.into_iter().chain(made).min() {
@@ -265,7 +264,7 @@ pub struct Known {
 /// Every pipeline of the site.
 pub fn pipelines(engine: &Engine, site: &Site) -> Result<Vec<Known>, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, site, uid)?;
     let mut out = Vec::new();
     for name in &catalog.pipelines {
         out.push(match catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
@@ -304,7 +303,7 @@ fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Resu
         Ok(trusted) => trusted,
         Err(e) => return Ok(Source::Unknown(e.to_string())),
     };
-    for row in engine.store.facts_of_kind("signatures", CHECKS).map_err(|e| from_store(&e))? {
+    for row in engine.store.facts_of_kind("signatures", CHECKS)? {
         if let Ok(Fact::Signatures { fp, checked, metadata, bad, keys, tool, .. }) = serde_json::from_str(&row.json)
             && fps.contains(&fp.as_str())
         {

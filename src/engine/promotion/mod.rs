@@ -19,7 +19,7 @@ pub mod texts;
 use indexmap::IndexMap;
 
 use super::guard::{self, Caller};
-use super::state::{Engine, from_store};
+use super::state::Engine;
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::Do;
@@ -71,17 +71,17 @@ pub fn confirm_name(engine: &Engine, request: &Do) -> Option<String> {
 
 /// The promotion of a name.
 pub fn find(engine: &Engine, id: &str) -> Result<Promotion, ApiError> {
-    let found = engine.store.promotion(id).map_err(|e| from_store(&e))?;
+    let found = engine.store.promotion(id)?;
     found.ok_or_else(|| ApiError::bad(format!("there is no promotion {}", crate::base::sanitise::cell(id)), "quarterdeck get promotions"))
 }
 
 /// The store's words, where two acted at once.
-pub fn from_stale(e: &StoreError) -> ApiError {
+pub fn from_stale(e: StoreError) -> ApiError {
     match e {
         StoreError::Stale { what } => {
             ApiError::refused(format!("{what}: somebody else was faster, nothing was written"), "look at it as it is now, and ask again")
         }
-        e => from_store(e),
+        e => e.into(),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
     if matches!(action.id, "promote" | "oob-add") {
         look::table(site, &request.target)?;
         let lane = if action.id == "oob-add" { Lane::Oob } else { Lane::Quarter };
-        let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+        let all = engine.store.promotions()?;
         let open = all.into_iter().find(|p| p.os == request.target && p.lane == lane && !p.state.is_over());
         if let Some(open) = open {
             let what = if lane == Lane::Oob { "one addition" } else { "one" };
@@ -155,7 +155,7 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
 
 /// Only the newest that moved anything is taken back: an older one's way back is not what is served before it any more.
 fn newest(engine: &Engine, p: &Promotion) -> Result<(), ApiError> {
-    let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+    let all = engine.store.promotions()?;
     let after = |o: &&Promotion| match o.started_us {
         Some(started) => o.has_switched() && started > p.started_us.unwrap_or(p.created_us),
         // Of another lane, what has not begun rests on nothing that moves here.

@@ -24,11 +24,11 @@ use crate::domain::promotion::plan::{Fate, Line, Plan};
 use crate::domain::promotion::state::State;
 use crate::domain::promotion::{Lane, Promotion, Taken, Work, name};
 use crate::engine::act;
+use crate::engine::blocking::blocking;
 use crate::engine::contents::{from_repo, read};
 use crate::engine::guard::Caller;
-use crate::engine::routes::blocking;
 use crate::engine::rows;
-use crate::engine::state::{Engine, from_store};
+use crate::engine::state::Engine;
 use crate::store::{DecisionEdit, Note, Save};
 use crate::systems::repo::list::read_list;
 use crate::systems::repo::{RepoAt, snapshots};
@@ -248,7 +248,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             let site = engine.site()?;
             let found = found(&site, &os, &wanted, &word)?;
             let zone = crate::base::zone::named(&site.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-            let all = engine.store.promotions().map_err(|e| from_store(&e))?;
+            let all = engine.store.promotions()?;
             let id = name(clock.to_zoned(zone).date(), &format!("{os}-oob"), |n| all.iter().any(|p| p.id == n));
             Ok((id, look::table(&site, &os)?.set.clone(), found))
         })
@@ -299,7 +299,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
 }
 
 fn own(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
-    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let all = engine.store.holds()?;
     Ok(all.into_iter().filter(|h| p.lane == Lane::Oob && h.kind == Kind::Oob && h.promotion == p.id).collect())
 }
 
@@ -323,9 +323,9 @@ pub async fn moved_on(engine: &Arc<Engine>, before: &Promotion, p: &mut Promotio
         return Ok(own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none()).map(|h| Hold { served_us: Some(now_us), ..h }).collect());
     }
     if p.lane == Lane::Quarter && before.state != State::Closed && p.state == State::Closed {
-        let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+        let plans = engine.store.promotion_plans(&p.id)?;
         let agreed = plans.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
-        let all = engine.store.holds().map_err(|e| from_store(&e))?;
+        let all = engine.store.holds()?;
         let mut out = Vec::new();
         for a in agreed.iter().flat_map(|plan| &plan.additions) {
             let how = fate(a.fate, &p.id, &a.by);
@@ -356,7 +356,7 @@ pub fn taken_back(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError>
         return ended(engine, p, &format!("taken out by the way back of {}", p.id));
     }
     let by = [format!("absorbed by {}:", p.id), format!("dropped by {}", p.id), format!("ended by {}", p.id)];
-    let all = engine.store.holds().map_err(|e| from_store(&e))?;
+    let all = engine.store.holds()?;
     let ours = all.into_iter().filter(|h| h.kind == Kind::Oob && h.os == p.os && by.iter().any(|b| h.ended.starts_with(b.as_str())));
     Ok(ours.map(|h| Hold { ended_us: None, ended: String::new(), ..h }).collect())
 }
@@ -381,7 +381,7 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         out.push(format!("the security lane skips {}", skipped.join("; ")));
     }
     if p.lane == Lane::Quarter && !p.state.is_over() {
-        let plans = engine.store.promotion_plans(&p.id).map_err(|e| from_store(&e))?;
+        let plans = engine.store.promotion_plans(&p.id)?;
         let plan = plans.last().and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
         for a in plan.iter().flat_map(|p| &p.additions) {
             let by = match (a.fate, a.by.as_str()) {

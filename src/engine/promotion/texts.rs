@@ -8,7 +8,7 @@ use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::plan::{Led, Line, Move};
 use crate::domain::promotion::{Lane, Promotion, RUNS, Work};
-use crate::engine::state::{Engine, from_config};
+use crate::engine::state::Engine;
 use crate::engine::{catalog, plan};
 use crate::pipeline::freeze::FreezeCtx;
 use crate::pipeline::plan::Plan;
@@ -273,7 +273,7 @@ pub fn frozen(engine: &Engine, site: &Site, lane: Lane, what: Work, text: &str) 
         Work::Switch => SWITCH,
         Work::Undo => UNDO,
     };
-    let mut catalog = catalog::of_site(engine.watch.dirs(), site, engine.watch.uid()).map_err(|e| from_config(&e))?;
+    let mut catalog = catalog::of_site(engine.watch.dirs(), site, engine.watch.uid())?;
     catalog.roles.push(ENGINE.to_owned());
     let (file, found) = load(text, name, &catalog);
     let bad = |texts: Vec<String>| {

@@ -11,8 +11,9 @@ use crate::config::pipelines;
 use crate::domain::actor::Actor;
 use crate::domain::occurrence::{Occurrence, Outcome};
 use crate::domain::run::RunRef;
-use crate::engine::state::{Engine, from_config, from_store};
-use crate::engine::{act, routes, rows};
+use crate::engine::blocking::blocking;
+use crate::engine::rows;
+use crate::engine::state::Engine;
 use crate::pipeline::plan::Plan;
 use crate::runner::{RunnerError, Submit};
 use crate::store::{Ledger, Note, StoreError};
@@ -26,14 +27,14 @@ pub struct Missed {
 /// The occurrence that `scheduled_for` (and `trigger`, where two were due at once) names. Blocks.
 pub fn find(engine: &Engine, pipeline: &str, with: &IndexMap<String, String>) -> Result<Occurrence, ApiError> {
     // The name first: nothing else that was given means anything for a pipeline that is not there.
-    pipelines::read(engine.watch.dirs(), pipeline, engine.watch.uid()).map_err(|e| from_config(&e))?;
+    pipelines::read(engine.watch.dirs(), pipeline, engine.watch.uid())?;
     let wanted = with.get("scheduled_for").map(String::as_str).unwrap_or_default();
     let list = format!("quarterdeck get occurrences --filter 'pipeline={pipeline} outcome=skipped'");
     let at: Timestamp = wanted.parse().map_err(|_| {
         let what = if wanted.is_empty() { "`scheduled_for` is missing".to_owned() } else { format!("`{wanted}` is no time in RFC 3339") };
         ApiError::bad(what, format!("give one of the times of: {list}"))
     })?;
-    let mut found = engine.store.occurrences_at(pipeline, at.as_microsecond()).map_err(|e| from_store(&e))?;
+    let mut found = engine.store.occurrences_at(pipeline, at.as_microsecond())?;
     if let Some(trigger) = with.get("trigger") {
         found.retain(|o| o.trigger == *trigger);
     }
@@ -88,11 +89,11 @@ pub async fn start(
         RunnerError::Store(StoreError::Stale { .. }) => {
             ApiError::refused("somebody else has made it up meanwhile", "look at: quarterdeck get occurrences")
         }
-        e => act::from_runner(&e),
+        e => e.into(),
     })?;
     let now = {
         let (engine, (pipeline, trigger), at) = (engine.clone(), key.clone(), o.scheduled_us);
-        routes::blocking(move || engine.store.occurrence(&pipeline, &trigger, at).map_err(|e| from_store(&e))).await
+        blocking(move || engine.store.occurrence(&pipeline, &trigger, at).map_err(ApiError::from)).await
     };
     // It is done; only who looks on would not be told.
     if let Ok(Some(now)) = now {

@@ -17,8 +17,9 @@ use crate::domain::audit::Record;
 use crate::domain::level::Level;
 use crate::domain::occurrence::{Cause, Occurrence, Outcome};
 use crate::domain::run::RunRef;
-use crate::engine::state::{Engine, from_store};
-use crate::engine::{act, on_failure, plan, routes};
+use crate::engine::blocking::blocking;
+use crate::engine::state::Engine;
+use crate::engine::{on_failure, plan};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::schedule::{Due, Timer, When};
 use crate::runner::{RunnerError, Submit};
@@ -78,7 +79,7 @@ pub async fn settle(g: &Ground<'_>, debt: &Debt) -> Result<(), ApiError> {
     let (Some(first), Some(last)) = (debt.owed.first(), debt.owed.last().map(|j| j.due)) else { return Ok(()) };
     let decided = {
         let (engine, pipeline, key, from) = (g.engine.clone(), debt.pipeline.clone(), debt.key.clone(), us(first.due.at));
-        routes::blocking(move || engine.store.decided_since(&pipeline, &key, from).map_err(|e| from_store(&e))).await?
+        blocking(move || engine.store.decided_since(&pipeline, &key, from).map_err(ApiError::from)).await?
     };
     let mut rows = Vec::new();
     let mut open = Vec::new();
@@ -111,7 +112,7 @@ pub async fn settle(g: &Ground<'_>, debt: &Debt) -> Result<(), ApiError> {
         moved = whole;
     }
     if !moved {
-        g.engine.store.record(Vec::new(), vec![debt.cursor(&last)]).await.map_err(|e| from_store(&e))?;
+        g.engine.store.record(Vec::new(), vec![debt.cursor(&last)]).await?;
     }
     Ok(())
 }
@@ -175,13 +176,13 @@ async fn start(
             let rows = rows(Outcome::Skipped, Cause::Pipeline, &e.to_string(), None);
             record(g, rows, cursor).await
         }
-        Err(e) => Err(act::from_runner(&e)),
+        Err(e) => Err(e.into()),
     }
 }
 
 /// Rows that start nothing.
 async fn record(g: &Ground<'_>, rows: Vec<Occurrence>, cursor: Option<Cursor>) -> Result<(), ApiError> {
-    g.engine.store.record(rows.clone(), cursor.into_iter().collect()).await.map_err(|e| from_store(&e))?;
+    g.engine.store.record(rows.clone(), cursor.into_iter().collect()).await?;
     news::wrote(g.engine, &rows);
     Ok(())
 }
@@ -216,8 +217,8 @@ pub async fn ready(g: &Ground<'_>, pipeline: &str, calendars: &[&str], at: Times
         return Ok(Err((Cause::Calendar, closed.to_string())));
     }
     let (engine, site, pipeline) = (g.engine.clone(), g.site.clone(), pipeline.to_owned());
-    routes::blocking(move || {
-        if let Some(d) = engine.store.drain().map_err(|e| from_store(&e))? {
+    blocking(move || {
+        if let Some(d) = engine.store.drain()? {
             let why = if d.why.is_empty() { String::new() } else { format!(": {}", d.why) };
             return Ok(Err((Cause::Drained, format!("the engine is drained by {}{why}", d.by))));
         }
@@ -235,5 +236,5 @@ pub async fn ready(g: &Ground<'_>, pipeline: &str, calendars: &[&str], at: Times
 /// A run of this trigger that has not begun.
 pub async fn waiting(engine: &Arc<Engine>, pipeline: &str, key: &str) -> Result<Option<RunRef>, ApiError> {
     let (engine, pipeline, key) = (engine.clone(), pipeline.to_owned(), key.to_owned());
-    routes::blocking(move || engine.store.waiting_run(&pipeline, &key).map_err(|e| from_store(&e))).await
+    blocking(move || engine.store.waiting_run(&pipeline, &key).map_err(ApiError::from)).await
 }

@@ -7,7 +7,7 @@ use crate::api::ApiError;
 use crate::config::{Site, calendars};
 use crate::domain::level::Level;
 use crate::engine::catalog;
-use crate::engine::state::{Engine, from_config};
+use crate::engine::state::Engine;
 use crate::pipeline::calendar::Closed;
 
 /// The freeze that holds for a pipeline now. Blocks.
@@ -19,10 +19,10 @@ pub fn frozen(engine: &Engine, site: &Site, pipeline: &str) -> Result<Option<Clo
 pub fn closed_now(engine: &Engine, site: &Site, pipeline: &str, freezes: bool) -> Result<Option<Closed>, ApiError> {
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
     // Most sites have none, and this is asked at every start.
-    if calendars::names(dirs, uid).map_err(|e| from_config(&e))?.is_empty() {
+    if calendars::names(dirs, uid)?.is_empty() {
         return Ok(None);
     }
-    let catalog = catalog::of_site(dirs, site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, site, uid)?;
     // A run that goes on may be of a pipeline that is in no file any more.
     let Some(file) = catalog::judge(dirs, pipeline, uid, &catalog).ok().and_then(|j| j.file) else { return Ok(None) };
     let mut names: Vec<&str> = file.triggers.iter().flat_map(|t| file.calendars_of(Some(t))).chain(file.calendars_of(None)).collect();

@@ -15,8 +15,8 @@ use super::news;
 use crate::api::ApiError;
 use crate::base::duration::Span;
 use crate::domain::occurrence::{Cause, Occurrence, Outcome};
-use crate::engine::state::{Engine, from_config, from_store};
-use crate::engine::{act, routes};
+use crate::engine::blocking::blocking;
+use crate::engine::state::Engine;
 use crate::runner::RunnerError;
 use crate::store::{Cursor, Ledger, StoreError};
 use crate::systems::git::{self, GitError};
@@ -130,9 +130,9 @@ fn short(commit: &str) -> &str {
 async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Result<String, ApiError> {
     let (state, site, calendars) = {
         let (engine, key) = (engine.clone(), key.clone());
-        routes::blocking(move || {
-            let states = engine.store.trigger_states().map_err(|e| from_store(&e))?;
-            let site = engine.watch.current().map_err(|e| from_config(&e))?;
+        blocking(move || {
+            let states = engine.store.trigger_states()?;
+            let site = engine.watch.current()?;
             let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
             let calendars = engine.schedule.calendars.now(dirs, uid, &engine.store, engine.now_us());
             Ok((states.into_iter().find(|t| (&t.pipeline, &t.trigger) == (&key.0, &key.1)), site, calendars))
@@ -148,7 +148,7 @@ async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Re
         return Ok(at);
     }
     if state.note.is_empty() {
-        engine.store.record(Vec::new(), vec![cursor]).await.map_err(|e| from_store(&e))?;
+        engine.store.record(Vec::new(), vec![cursor]).await?;
         return Ok(at);
     }
     let why = format!("{} moved from {} to {}", look.reference, short(&state.note), short(commit));
@@ -170,7 +170,7 @@ async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Re
     };
     if let Some(run) = fire::waiting(engine, &key.0, &key.1).await? {
         let row = row(Outcome::Coalesced, Some(run));
-        engine.store.record(vec![row.clone()], vec![cursor]).await.map_err(|e| from_store(&e))?;
+        engine.store.record(vec![row.clone()], vec![cursor]).await?;
         news::wrote(engine, &[row]);
         return Ok(at);
     }
@@ -183,6 +183,6 @@ async fn moved(engine: &Arc<Engine>, key: &Key, look: &Look, commit: &str) -> Re
             Ok(at)
         }
         Err(RunnerError::Store(e @ StoreError::GroupFull { .. })) => Ok(format!("{why}; held: {e}")),
-        Err(e) => Err(act::from_runner(&e)),
+        Err(e) => Err(e.into()),
     }
 }

@@ -14,8 +14,9 @@ use super::{board, news};
 use crate::api::ApiError;
 use crate::config::{Scheduler as Mode, Site};
 use crate::domain::occurrence::TriggerState;
-use crate::engine::state::{Engine, from_config, from_store};
-use crate::engine::{catalog, routes, triggers};
+use crate::engine::blocking::blocking;
+use crate::engine::state::Engine;
+use crate::engine::{catalog, triggers};
 use crate::pipeline::model::TriggerKind;
 use crate::pipeline::schedule::{Ticker, Timer};
 
@@ -97,7 +98,7 @@ impl Scheduler {
     async fn try_look(&mut self, engine: &Arc<Engine>, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         let files = {
             let engine = engine.clone();
-            routes::blocking(move || read(&engine)).await
+            blocking(move || read(&engine)).await
         };
         let files = match files {
             Ok(f) => f,
@@ -161,11 +162,11 @@ impl Scheduler {
     async fn rest(&mut self, engine: &Arc<Engine>, why: &str) -> Result<Option<Timestamp>, ApiError> {
         let known = {
             let engine = engine.clone();
-            routes::blocking(move || engine.store.trigger_states().map_err(|e| from_store(&e))).await?
+            blocking(move || engine.store.trigger_states().map_err(ApiError::from)).await?
         };
         if !known.is_empty() {
             let gone = known.into_iter().map(|t| (t.pipeline, t.trigger)).collect();
-            engine.store.know(Vec::new(), gone).await.map_err(|e| from_store(&e))?;
+            engine.store.know(Vec::new(), gone).await?;
         }
         self.polls = Polls::default();
         engine.schedule.change(|s| {
@@ -211,7 +212,7 @@ fn off(site: &Site, private: bool) -> Option<&'static str> {
 fn read(engine: &Engine) -> Result<Files, ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, &site, uid)?;
     let calendars = engine.schedule.calendars.now(dirs, uid, &engine.store, engine.now_us());
     let mut files = Files { site: site.clone(), found: BTreeMap::new(), broken: BTreeSet::new(), calendars };
     for name in &catalog.pipelines {
@@ -264,7 +265,7 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) 
     let now_us = now.as_microsecond();
     let known = {
         let engine = engine.clone();
-        routes::blocking(move || engine.store.trigger_states().map_err(|e| from_store(&e))).await?
+        blocking(move || engine.store.trigger_states().map_err(ApiError::from)).await?
     };
     let mut states: BTreeMap<Key, TriggerState> = known.into_iter().map(|t| ((t.pipeline.clone(), t.trigger.clone()), t)).collect();
     let gone: Vec<Key> = states.keys().filter(|k| !files.found.contains_key(*k) && !files.broken.contains(&k.0)).cloned().collect();
@@ -297,7 +298,7 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) 
         states.insert(key.clone(), state);
     }
     if !news.is_empty() || !gone.is_empty() {
-        engine.store.know(news, gone).await.map_err(|e| from_store(&e))?;
+        engine.store.know(news, gone).await?;
         crate::base::crash::point("scheduler.known");
     }
     for (key, state) in states.iter_mut().filter(|(_, t)| first || t.cursor_us > now_us) {
@@ -306,7 +307,7 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) 
             continue;
         }
         tracing::warn!(pipeline = %key.0, trigger = %key.1, "the clock was set back: what ran does not run again");
-        engine.store.wind_back(&key.0, &key.1, now_us).await.map_err(|e| from_store(&e))?;
+        engine.store.wind_back(&key.0, &key.1, now_us).await?;
         let left = ahead(engine, key, now_us).await?;
         news::took_back(engine, key, &before.difference(&left).copied().collect());
         state.cursor_us = state.cursor_us.min(now_us);
@@ -317,5 +318,5 @@ async fn know(engine: &Arc<Engine>, files: &Files, now: Timestamp, first: bool) 
 /// Times of the ledger that have not come.
 async fn ahead(engine: &Arc<Engine>, key: &Key, now_us: i64) -> Result<BTreeSet<i64>, ApiError> {
     let (engine, (pipeline, trigger)) = (engine.clone(), key.clone());
-    routes::blocking(move || engine.store.decided_since(&pipeline, &trigger, now_us).map_err(|e| from_store(&e))).await
+    blocking(move || engine.store.decided_since(&pipeline, &trigger, now_us).map_err(ApiError::from)).await
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::board::{Key, State};
 use super::rows;
 use crate::domain::occurrence::Occurrence;
+use crate::engine::blocking::blocking;
 use crate::engine::model::Edit;
-use crate::engine::routes;
 use crate::engine::rows::time;
 use crate::engine::state::Engine;
 
@@ -57,7 +57,7 @@ pub async fn changed(engine: &Arc<Engine>, keys: BTreeSet<Key>) {
     let pipelines: BTreeSet<String> = keys.iter().map(|k| k.0.clone()).collect();
     let read = {
         let engine = engine.clone();
-        routes::blocking(move || rows::schedule_of(&engine, Some(&pipelines))).await
+        blocking(move || rows::schedule_of(&engine, Some(&pipelines))).await
     };
     let found = match read {
         Ok((found, _)) => found,

@@ -12,7 +12,7 @@ use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::occurrence::Occurrence;
 use crate::engine::rows::{Row, time};
-use crate::engine::state::{Engine, from_config, from_store};
+use crate::engine::state::Engine;
 use crate::engine::{catalog, triggers};
 use crate::pipeline::model::{CatchUp, File, Trigger, TriggerKind};
 use crate::pipeline::schedule::{self, Timer};
@@ -39,7 +39,7 @@ pub const OCCURRENCES: &[&str] = &["pipeline", "trigger", "scheduled_for", "outc
 
 /// The ledger, the latest time first.
 pub fn occurrences(engine: &Engine, limit: usize) -> Result<Vec<Row>, ApiError> {
-    Ok(engine.store.occurrences(limit).map_err(|e| from_store(&e))?.iter().map(occurrence).collect())
+    Ok(engine.store.occurrences(limit)?.iter().map(occurrence).collect())
 }
 
 pub(super) fn occurrence(o: &Occurrence) -> Row {
@@ -65,7 +65,7 @@ pub fn schedule(engine: &Engine) -> Result<(Vec<Row>, Option<String>), ApiError>
 pub(super) fn schedule_of(engine: &Engine, only: Option<&BTreeSet<String>>) -> Result<(Vec<Row>, Option<String>), ApiError> {
     let site = engine.site()?;
     let (dirs, uid) = (engine.watch.dirs(), engine.watch.uid());
-    let catalog = catalog::of_site(dirs, &site, uid).map_err(|e| from_config(&e))?;
+    let catalog = catalog::of_site(dirs, &site, uid)?;
     let calendars = engine.schedule.calendars.now(dirs, uid, &engine.store, engine.now_us());
     let state = engine.schedule.state();
     let ground = Ground { engine, site: &site, state: &state, calendars: &calendars, now: engine.clock.now() };
@@ -153,7 +153,7 @@ impl Ground<'_> {
     /// A pipeline whose file is broken: its triggers as they were known last go on being accounted for.
     fn broken(&self, pipeline: &str, why: &str) -> Result<Vec<Row>, ApiError> {
         let mut out = Vec::new();
-        for t in self.engine.store.trigger_states().map_err(|e| from_store(&e))?.into_iter().filter(|t| t.pipeline == pipeline) {
+        for t in self.engine.store.trigger_states()?.into_iter().filter(|t| t.pipeline == pipeline) {
             // Only the clock's triggers have more than their name.
             let timer = serde_json::from_str::<Timer>(&t.spec).ok();
             let seen = self.state.seen.get(&(t.pipeline.clone(), t.trigger.clone())).cloned().unwrap_or_default();
@@ -175,7 +175,7 @@ impl Ground<'_> {
         seen: &Seen,
         policy: Option<String>,
     ) -> Result<Row, ApiError> {
-        let last = self.engine.store.last_occurrence(pipeline, key).map_err(|e| from_store(&e))?;
+        let last = self.engine.store.last_occurrence(pipeline, key)?;
         let (state, detail) = self.word();
         let local = seen.next_us.and_then(|us| Timestamp::from_microsecond(us).ok()).map(|t| {
             let name = zone.as_deref().unwrap_or(&self.site.time_zone);

@@ -10,8 +10,9 @@ use super::alarm::Alarm;
 use super::board::Key;
 use crate::api::ApiError;
 use crate::domain::occurrence::Occurrence;
-use crate::engine::state::{Engine, from_store};
-use crate::engine::{act, on_failure, routes};
+use crate::engine::blocking::blocking;
+use crate::engine::on_failure;
+use crate::engine::state::Engine;
 
 /// So long after its time a run is late.
 pub const LATE: SignedDuration = SignedDuration::from_mins(10);
@@ -78,7 +79,7 @@ impl Watch {
         let from_us = now.checked_sub(NEWS).map_or(i64::MIN, |t| t.as_microsecond());
         let open = {
             let engine = engine.clone();
-            routes::blocking(move || engine.store.not_begun(from_us).map_err(|e| from_store(&e))).await?
+            blocking(move || engine.store.not_begun(from_us).map_err(ApiError::from)).await?
         };
         for o in open {
             match overdue(o.scheduled_us) {
@@ -91,11 +92,11 @@ impl Watch {
     }
 
     async fn tell(&self, engine: &Arc<Engine>, o: &Occurrence) -> Result<(), ApiError> {
-        if !engine.store.told(o).await.map_err(|e| from_store(&e))? {
+        if !engine.store.told(o).await? {
             return Ok(());
         }
         let Some(run) = &o.run else { return Ok(()) };
-        let reasons = engine.runner.why(run).await.map_err(|e| act::from_runner(&e))?;
+        let reasons = engine.runner.why(run).await?;
         let why = reasons.first().map(ToString::to_string).unwrap_or_default();
         tracing::warn!(%run, trigger = %o.trigger, "ten minutes late, and not begun: {why}");
         on_failure::late(engine, o, &why);

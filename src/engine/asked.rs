@@ -1,0 +1,144 @@
+//! What a request asks, read out of it: who asks, what its path names, its parameters, its body. What cannot be read is refused as the API
+//! refuses anything.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::act;
+use super::answer::Fault;
+use super::blocking::blocking;
+use super::guard::{self, Caller};
+use super::identity::Peer;
+use super::state::Engine;
+use crate::api::ApiError;
+use crate::api::types::MAX_BODY;
+use crate::base::size;
+use crate::domain::run::{BadRunRef, RunRef};
+
+/// A long question may take so many seconds; the client asks again.
+const LONGEST_WAIT: u64 = 60;
+
+/// The words behind the `?` of a path.
+pub type Params = BTreeMap<String, String>;
+
+/// A whole number among the parameters.
+pub fn whole_number<N: FromStr>(q: &Params, key: &str) -> Result<Option<N>, ApiError> {
+    q.get(key).map(|n| n.parse().map_err(|_| ApiError::bad(format!("`{key}` must be a whole number"), ""))).transpose()
+}
+
+/// An instant among the parameters, microseconds since 1970 UTC.
+pub fn instant(q: &Params, key: &str) -> Result<Option<i64>, ApiError> {
+    let parse = |text: &String| {
+        let time: Result<jiff::Timestamp, _> = text.parse();
+        time.map(|t| t.as_microsecond()).map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))
+    };
+    q.get(key).map(parse).transpose()
+}
+
+/// How long an answer may wait for news.
+pub fn patience(q: &Params) -> Result<Duration, ApiError> {
+    Ok(Duration::from_secs(whole_number(q, "wait")?.unwrap_or(0).min(LONGEST_WAIT)))
+}
+
+/// Who asks, once it is clear that they may look at all.
+pub struct Viewer(pub Caller);
+
+impl FromRequestParts<Arc<Engine>> for Viewer {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Arc<Engine>) -> Result<Self, Fault> {
+        let peer = Extension::<Peer>::from_request_parts(parts, engine).await;
+        let Extension(peer) = peer.map_err(|e| ApiError::failed(e.body_text(), ""))?;
+        let engine = engine.clone();
+        let look = move || {
+            let caller = engine.caller(peer, engine.watch.uid());
+            // A broken site file must not hide what runs; who may look is then what a site without roles says.
+            let site = engine.watch.current().unwrap_or_default();
+            guard::may_view(engine.ground(&site), &caller)?;
+            Ok(Self(caller))
+        };
+        Ok(blocking(look).await?)
+    }
+}
+
+/// The one name in a path.
+pub struct Name(pub String);
+
+/// The run that a path names, `{pipeline}/{number}`.
+pub struct Run(pub RunRef);
+
+/// The attempt of a run that a path names by its fence, `{pipeline}/{number}/{fence}`.
+pub struct Attempt(pub RunRef, pub u64);
+
+async fn segments<T: DeserializeOwned + Send>(parts: &mut Parts) -> Result<T, ApiError> {
+    let path = Path::<T>::from_request_parts(parts, &()).await;
+    path.map(|p| p.0).map_err(|e| ApiError::bad(format!("this is no path of the API: {}", e.body_text()), ""))
+}
+
+fn run(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
+    format!("{pipeline}#{number}").parse().map_err(|e: BadRunRef| ApiError::bad(e.to_string(), act::RUNS_ARE))
+}
+
+impl<S: Sync> FromRequestParts<S> for Name {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Ok(Self(segments(parts).await?))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Run {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let (pipeline, number): (String, String) = segments(parts).await?;
+        Ok(Self(run(&pipeline, &number)?))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Attempt {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        let (pipeline, number, fence): (String, String, String) = segments(parts).await?;
+        let no_fence = |_| ApiError::bad(format!("`{fence}` is no attempt"), "an attempt is named by its fence, a whole number");
+        Ok(Self(run(&pipeline, &number)?, fence.parse().map_err(no_fence)?))
+    }
+}
+
+/// A JSON document that came to its end within the limit.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Shape> FromRequest<S> for Body<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        let whole = Bytes::from_request(request, state).await.map_err(|e: BytesRejection| {
+            ApiError::bad(format!("this is no request: {}", e.body_text()), format!("send one of {} at most", size::short(MAX_BODY as u64)))
+        })?;
+        let read = serde_json::from_slice(&whole);
+        Ok(Self(read.map_err(|e| ApiError::bad(format!("this is no request: {e}"), format!("send {}", T::SHAPE)))?))
+    }
+}
+
+/// How a document is to look, for who sent another.
+pub trait Shape {
+    const SHAPE: &'static str;
+}
+
+impl Shape for crate::api::types::Do {
+    const SHAPE: &'static str = r#"{"action","target",…}"#;
+}
+
+impl Shape for crate::api::types::Arm {
+    const SHAPE: &'static str = r#"{"seconds","reason"}"#;
+}
