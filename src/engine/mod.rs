@@ -56,6 +56,8 @@ pub mod site_watch;
 mod sources;
 pub mod state;
 mod tested;
+#[cfg(test)]
+mod testing;
 mod trees;
 pub mod triggers;
 mod upkeep;

@@ -1,7 +1,5 @@
 //! Promotions against a clock that is turned by hand: what passes with time alone, and what moves a plan between its start and a switch.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +8,6 @@ use jiff::Timestamp;
 use super::driver::{advance, halts, judge, look_again};
 use super::permit::Checks;
 use crate::base::clock::{Clock, ManualClock};
-use crate::config::Dirs;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::promotion::gate::Gate;
@@ -18,13 +15,10 @@ use crate::domain::promotion::hold::{self, Hold, Kind};
 use crate::domain::promotion::state::{Act, State};
 use crate::domain::promotion::{APPROVED_US, Approval, Before, Lane, Promotion, SIDES, Taken, Waiver, Work};
 use crate::domain::run::RunRef;
-use crate::engine::content::SiteContent;
-use crate::engine::identity::Machine;
-use crate::engine::secrets::FilteredSecrets;
-use crate::engine::site_watch::SiteWatch;
-use crate::engine::state::{Engine, Parts};
-use crate::runner::{NoChildren, NoPermit, Permit, Runner, RunnerConfig};
-use crate::store::{HoldSave, Note, OpenOptionsStore, Save, Store};
+use crate::engine::state::Engine;
+use crate::engine::testing;
+use crate::runner::Permit;
+use crate::store::{HoldSave, Note, Save};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -45,11 +39,7 @@ struct Bench {
 
 impl Bench {
     fn new(more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        for d in ["config/pipelines", "config/calendars"] {
-            std::fs::create_dir_all(dir.path().join(d)).unwrap();
-        }
+        let dir = testing::directory();
         let clock = Arc::new(ManualClock::new("2026-04-10T09:30:00Z".parse::<Timestamp>().unwrap(), "boot"));
         let without: String = ["G3", "G4", "G5", "G6", "G7", "G8"].map(|g| format!("{g} = \"none in this test\"\n")).concat();
         let dcs: String = DCS
@@ -62,7 +52,7 @@ impl Bench {
             dir.path().display()
         );
         std::fs::write(dir.path().join("config/site.toml"), site).unwrap();
-        let engine = engine(&dir, &clock);
+        let engine = testing::engine(dir.path(), &clock);
         let bench = Self { dir, clock, engine };
         bench.calendar("");
         for dc in DCS {
@@ -216,50 +206,6 @@ fn taken(dc: &str, base: &str) -> Taken {
 async fn ask(checks: &Arc<Checks>, stage: &'static str) -> Result<(), String> {
     let checks = checks.clone();
     tokio::task::spawn_blocking(move || checks.may_start(&RUN.parse::<RunRef>().unwrap(), stage)).await.unwrap()
-}
-
-/// An engine that starts no step.
-fn engine(dir: &tempfile::TempDir, clock: &Arc<ManualClock>) -> Arc<Engine> {
-    let dirs = Dirs { config: dir.path().join("config"), state: dir.path().into(), explicit: true };
-    let uid = rustix::process::getuid().as_raw();
-    let clock: Arc<dyn Clock> = clock.clone();
-    let filter = crate::engine::logging::SecretFilter::default();
-    let content = Arc::new(SiteContent::new(Box::new(|| None), clock.clone()));
-    let secrets = Arc::new(FilteredSecrets::new(dirs.clone(), uid, filter.clone()).unwrap());
-    let options =
-        OpenOptionsStore { dir: dir.path().into(), network_state: false, now_us: clock.now().as_microsecond(), boot_id: "boot".into() };
-    let store = Store::open(&options).unwrap();
-    let config = RunnerConfig {
-        children: Arc::new(NoChildren),
-        permit: Arc::new(NoPermit),
-        state_dir: dir.path().into(),
-        exe: "/bin/false".into(),
-        executors: 1,
-        lock_slots: BTreeMap::new(),
-        env: BTreeMap::new(),
-        clock: clock.clone(),
-        secrets: secrets.clone(),
-        content: content.clone(),
-        min_free_bytes: 0,
-        min_free_inodes: u64::MAX,
-        slow_from: crate::runner::RunnerConfig::SLOW_FROM,
-        network_state: false,
-    };
-    let runner = Runner::start(config, store.clone());
-    Arc::new(Engine::new(Parts {
-        watch: SiteWatch::open(dirs, uid).unwrap(),
-        store,
-        runner,
-        content,
-        filter,
-        secrets,
-        clock,
-        people: Arc::new(Machine::default()),
-        socket: dir.path().join("engine.sock"),
-        private: true,
-        socket_gid: None,
-        configured: (1, BTreeMap::new()),
-    }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

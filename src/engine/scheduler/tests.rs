@@ -1,7 +1,6 @@
 //! The scheduler against a clock that is turned by hand: outages, jumps, gates, and one row for each time at which something was due.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::look::Scheduler;
 use super::watch::Watch;
 use crate::base::clock::{Clock, ManualClock};
-use crate::config::Dirs;
 use crate::domain::occurrence::{Cause, Occurrence, Outcome};
 use crate::domain::run::RunState;
-use crate::engine::content::SiteContent;
-use crate::engine::identity::Machine;
-use crate::engine::secrets::FilteredSecrets;
-use crate::engine::site_watch::SiteWatch;
-use crate::engine::state::{Engine, Parts};
+use crate::engine::state::Engine;
+use crate::engine::testing;
 use crate::pipeline::schedule::{Timer, When};
-use crate::runner::{Runner, RunnerConfig};
-use crate::store::{OpenOptionsStore, RunsQuery, Store};
+use crate::store::RunsQuery;
 
 const BEGIN: &str = "2026-03-23T00:00:30Z";
 
@@ -36,12 +30,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        for d in ["config/pipelines", "config/calendars"] {
-            std::fs::create_dir_all(dir.path().join(d)).unwrap();
-        }
-        let bench = Self { dir, clock: Arc::new(ManualClock::new(at(BEGIN), "boot")) };
+        let bench = Self { dir: testing::directory(), clock: Arc::new(ManualClock::new(at(BEGIN), "boot")) };
         bench.site("");
         bench
     }
@@ -58,56 +47,8 @@ impl Bench {
         self.put(&format!("pipelines/{name}.yml"), &format!("format: 1\nname: {name}\n{head}stages:\n  - name: a\n    run: echo a\n"));
     }
 
-    fn dirs(&self) -> Dirs {
-        Dirs { config: self.dir.path().join("config"), state: self.dir.path().into(), explicit: true }
-    }
-
-    /// An engine that starts no step: what it queues stays queued until it is cancelled.
     fn engine(&self) -> Arc<Engine> {
-        let (dirs, uid) = (self.dirs(), rustix::process::getuid().as_raw());
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        let filter = crate::engine::logging::SecretFilter::default();
-        let content = Arc::new(SiteContent::new(Box::new(|| None), clock.clone()));
-        let secrets = Arc::new(FilteredSecrets::new(dirs.clone(), uid, filter.clone()).unwrap());
-        let store = Store::open(&OpenOptionsStore {
-            dir: self.dir.path().into(),
-            network_state: false,
-            now_us: clock.now().as_microsecond(),
-            boot_id: "boot".into(),
-        })
-        .unwrap();
-        let config = RunnerConfig {
-            children: Arc::new(crate::runner::NoChildren),
-            permit: Arc::new(crate::runner::NoPermit),
-            state_dir: self.dir.path().into(),
-            exe: "/bin/false".into(),
-            executors: 1,
-            lock_slots: BTreeMap::new(),
-            env: BTreeMap::new(),
-            clock: clock.clone(),
-            secrets: secrets.clone(),
-            content: content.clone(),
-            min_free_bytes: 0,
-            // No disk has so many: nothing that is queued begins.
-            min_free_inodes: u64::MAX,
-            slow_from: crate::runner::RunnerConfig::SLOW_FROM,
-            network_state: false,
-        };
-        let runner = Runner::start(config, store.clone());
-        Arc::new(Engine::new(Parts {
-            watch: SiteWatch::open(dirs, uid).unwrap(),
-            store,
-            runner,
-            content,
-            filter,
-            secrets,
-            clock,
-            people: Arc::new(Machine::default()),
-            socket: self.dir.path().join("engine.sock"),
-            private: true,
-            socket_gid: None,
-            configured: (1, BTreeMap::new()),
-        }))
+        testing::engine(self.dir.path(), &self.clock)
     }
 
     fn now(&self) -> Timestamp {
