@@ -33,7 +33,7 @@ mod site;
 mod stages;
 mod step;
 mod table;
-mod tested;
+mod tables;
 mod times;
 mod view;
 mod where_used;
