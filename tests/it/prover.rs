@@ -37,28 +37,77 @@ pub(crate) struct Counts {
     pub(crate) advances: AtomicU64,
 }
 
+pub(crate) fn count(of: &AtomicU64) -> u64 {
+    of.load(Ordering::SeqCst)
+}
+
 /// What the passes under way hold: by reader, the repository and the sha256 of the repomd.xml that it got, if it has one yet.
-pub(crate) type Held = Mutex<HashMap<usize, (Repo, Option<String>)>>;
+type Held = Mutex<HashMap<usize, (Repo, Option<String>)>>;
 
 /// Href, size and sha256 of each package.
-pub(crate) type Listed = Vec<(String, u64, String)>;
+type Listed = Vec<(String, u64, String)>;
 
 pub(crate) struct World {
     pub(crate) mirror_url: String,
     pub(crate) mirror_dir: PathBuf,
     /// A pass waits up to so many milliseconds between repomd.xml and the rest.
-    pub(crate) delay_ms: u64,
+    delay_ms: u64,
     pub(crate) counts: Counts,
-    pub(crate) held: Held,
+    held: Held,
     pub(crate) torn: Mutex<Vec<String>>,
     pub(crate) stop: AtomicBool,
     /// Packages of a primary by its checksum: href, size, sha256.
-    pub(crate) listed: Mutex<BTreeMap<String, Arc<Listed>>>,
+    listed: Mutex<BTreeMap<String, Arc<Listed>>>,
 }
 
 impl World {
+    pub(crate) fn new(mirror_url: String, mirror_dir: PathBuf, delay_ms: u64) -> Self {
+        Self {
+            mirror_url,
+            mirror_dir,
+            delay_ms,
+            counts: Counts::default(),
+            held: Held::default(),
+            torn: Mutex::default(),
+            stop: AtomicBool::new(false),
+            listed: Mutex::default(),
+        }
+    }
+
     pub(crate) fn repomd(&self, repo: Repo) -> Vec<u8> {
         std::fs::read(self.mirror_dir.join(repo.id()).join("repodata/repomd.xml")).unwrap_or_default()
+    }
+
+    /// No pass holds metadata older than the present.
+    pub(crate) fn is_level(&self) -> bool {
+        let [base, app] = [Repo::BaseOS, Repo::AppStream].map(|repo| files::sha256(&self.repomd(repo)));
+        self.held.lock().unwrap().values().all(|(repo, sha)| sha.as_ref() == Some(if *repo == Repo::BaseOS { &base } else { &app }))
+    }
+
+    /// Lets readers read, until they have made so many passes together or `mover`, which moves what they read, has ended.
+    pub(crate) fn read_while(&self, readers: usize, wanted: u64, mover: impl FnOnce() + Send) {
+        std::thread::scope(|s| {
+            let mover = s.spawn(|| {
+                // However it ends, nobody reads on.
+                let _stop = StopAtEnd(&self.stop);
+                mover();
+            });
+            let readers: Vec<_> = (0..readers).map(|id| s.spawn(move || reader(self, id, wanted))).collect();
+            let mut failed: Vec<_> = readers.into_iter().filter_map(|r| r.join().err()).collect();
+            self.stop.store(true, Ordering::SeqCst);
+            failed.extend(mover.join().err());
+            if let Some(panic) = failed.pop() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -149,7 +198,7 @@ fn pass(world: &World, id: usize, rng: &mut Rng) -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn reader(world: &World, id: usize, wanted: u64) {
+fn reader(world: &World, id: usize, wanted: u64) {
     let mut rng = Rng::new(77, "reader", id as u64);
     while !world.stop.load(Ordering::SeqCst) && world.counts.passes.load(Ordering::SeqCst) < wanted {
         let result = pass(world, id, &mut rng);
@@ -226,11 +275,7 @@ fn syncer(world: &World, estate: &Estate, home: &Path, usual: Usual) {
         }
         // Upstream moves on when the mirror has caught up, and no reader is more than that one step behind.
         let caught_up = Repo::ALL.iter().all(|r| world.repomd(*r) == upstream(*r));
-        let current = |repo: Repo| files::sha256(&world.repomd(repo));
-        let (base, app) = (current(Repo::BaseOS), current(Repo::AppStream));
-        let level =
-            world.held.lock().unwrap().values().all(|(repo, sha)| sha.as_ref() == Some(if *repo == Repo::BaseOS { &base } else { &app }));
-        if caught_up && level {
+        if caught_up && world.is_level() {
             advance(home).unwrap();
             world.counts.advances.fetch_add(1, Ordering::SeqCst);
         }
@@ -249,16 +294,7 @@ fn no_reader_ever_sees_a_torn_repository() {
     let mirror_dir = dir.path().join("mirror");
     std::fs::create_dir(&mirror_dir).unwrap();
     let server = Upstream::start(&mirror_dir, Options::default()).unwrap();
-    let world = World {
-        mirror_url: server.url(),
-        mirror_dir,
-        delay_ms: 3000,
-        counts: Counts::default(),
-        held: Held::default(),
-        torn: Mutex::default(),
-        stop: AtomicBool::new(false),
-        listed: Mutex::default(),
-    };
+    let world = World::new(server.url(), mirror_dir, 3000);
     for repo in Repo::ALL {
         assert_eq!(end(&mut sync(&estate, &world, repo), None).1, Some(0), "the first sync of {repo:?}");
     }
@@ -269,26 +305,7 @@ fn no_reader_ever_sees_a_torn_repository() {
         start.elapsed()
     };
     let usual = Usual { changed: timed(), unchanged: timed() };
-    std::thread::scope(|s| {
-        let syncer = s.spawn(|| syncer(&world, &estate, &home, usual));
-        let all: Vec<_> = (0..readers)
-            .map(|id| {
-                s.spawn({
-                    let world = &world;
-                    move || reader(world, id, wanted)
-                })
-            })
-            .collect();
-        let mut failed = Vec::new();
-        for reader in all {
-            failed.extend(reader.join().err());
-        }
-        world.stop.store(true, Ordering::SeqCst);
-        failed.extend(syncer.join().err());
-        if let Some(panic) = failed.pop() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    world.read_while(readers, wanted, || syncer(&world, &estate, &home, usual));
     // Left alone, the mirror ends as what upstream is.
     for repo in Repo::ALL {
         assert_eq!(end(&mut sync(&estate, &world, repo), None).1, Some(0));
@@ -298,17 +315,16 @@ fn no_reader_ever_sees_a_torn_repository() {
     }
     let torn = world.torn.into_inner().unwrap();
     let c = &world.counts;
-    let n = |a: &AtomicU64| a.load(Ordering::SeqCst);
     let report = format!(
         "proving reader: {} passes ({} files), {} straddling a publish, {} torn; {} syncs of which {} killed -9; {} composes, {} publishes; {} readers, 0-3 s\n",
-        n(&c.passes),
-        n(&c.files),
-        n(&c.straddling),
+        count(&c.passes),
+        count(&c.files),
+        count(&c.straddling),
         torn.len(),
-        n(&c.syncs),
-        n(&c.kills),
-        n(&c.advances),
-        n(&c.publishes),
+        count(&c.syncs),
+        count(&c.kills),
+        count(&c.advances),
+        count(&c.publishes),
         readers
     );
     println!("{report}");
@@ -316,7 +332,7 @@ fn no_reader_ever_sees_a_torn_repository() {
         std::fs::write(path, &report).unwrap();
     }
     assert!(torn.is_empty(), "torn: {:#?}", &torn[..torn.len().min(20)]);
-    assert!(n(&c.passes) >= wanted && n(&c.kills) >= 20 && n(&c.straddling) >= 20 && n(&c.publishes) >= 4, "{report}");
+    assert!(count(&c.passes) >= wanted && count(&c.kills) >= 20 && count(&c.straddling) >= 20 && count(&c.publishes) >= 4, "{report}");
 }
 
 #[test]
@@ -339,16 +355,7 @@ fn the_proving_reader_knows_a_torn_repository_when_it_sees_one() {
     copy("Packages", &|_| true);
     copy("repodata", &|_| true);
     let server = Upstream::start(&mirror_dir, Options::default()).unwrap();
-    let world = World {
-        mirror_url: server.url(),
-        mirror_dir: mirror_dir.clone(),
-        delay_ms: 10,
-        counts: Counts::default(),
-        held: Held::default(),
-        torn: Mutex::default(),
-        stop: AtomicBool::new(false),
-        listed: Mutex::default(),
-    };
+    let world = World::new(server.url(), mirror_dir.clone(), 10);
     let mut rng = Rng::new(1, "x", 0);
     pass(&world, 0, &mut rng).expect("the honest copy is whole");
     // The next compose: repomd.xml first, everything else later.

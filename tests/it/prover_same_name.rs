@@ -3,17 +3,15 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use quarterdeck::demo::catalogue::Repo;
-use quarterdeck::demo::files;
 use quarterdeck::demo::seed::Rng;
 use quarterdeck::demo::upstream::{Options, Upstream};
 
 use crate::mirror::Repo as Made;
-use crate::prover::{Counts, Held, World, end, reader, setting};
+use crate::prover::{World, count, end, setting};
 use crate::support::home::EXE;
 
 /// Thirty packages; two in three have other bytes than in the compose before, the others stay.
@@ -43,11 +41,7 @@ fn syncer(world: &World, up: &Path, upstream: &str, usual: Duration) {
     let (mut n, usual) = (1, usual.as_micros() as u64);
     while !world.stop.load(Ordering::SeqCst) {
         // A reader that holds metadata of two cycles ago may find nothing: what a mirror keeps is one.
-        let current = |repo: Repo| files::sha256(&world.repomd(repo));
-        let (base, app) = (current(Repo::BaseOS), current(Repo::AppStream));
-        let level =
-            world.held.lock().unwrap().values().all(|(repo, sha)| sha.as_ref() == Some(if *repo == Repo::BaseOS { &base } else { &app }));
-        if !level {
+        if !world.is_level() {
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }
@@ -82,16 +76,7 @@ fn no_reader_sees_a_torn_repository_where_upstream_keeps_names_and_changes_bytes
     }
     std::fs::create_dir(&mirror_dir).unwrap();
     let (upstream, server) = (Upstream::start(&up, Options::default()).unwrap(), Upstream::start(&mirror_dir, Options::default()).unwrap());
-    let world = World {
-        mirror_url: server.url(),
-        mirror_dir,
-        delay_ms: 200,
-        counts: Counts::default(),
-        held: Held::default(),
-        torn: Mutex::default(),
-        stop: AtomicBool::new(false),
-        listed: Mutex::default(),
-    };
+    let world = World::new(server.url(), mirror_dir, 200);
     let mut usual = Duration::ZERO;
     for n in 0..2 {
         for repo in Repo::ALL {
@@ -101,38 +86,21 @@ fn no_reader_sees_a_torn_repository_where_upstream_keeps_names_and_changes_bytes
             usual = start.elapsed();
         }
     }
-    std::thread::scope(|s| {
-        let syncer = s.spawn(|| syncer(&world, &up, &upstream.url(), usual));
-        let all: Vec<_> = (0..readers)
-            .map(|id| {
-                s.spawn({
-                    let world = &world;
-                    move || reader(world, id, wanted)
-                })
-            })
-            .collect();
-        let mut failed: Vec<_> = all.into_iter().filter_map(|r| r.join().err()).collect();
-        world.stop.store(true, Ordering::SeqCst);
-        failed.extend(syncer.join().err());
-        if let Some(panic) = failed.pop() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    world.read_while(readers, wanted, || syncer(&world, &up, &upstream.url(), usual));
     let torn = world.torn.into_inner().unwrap();
-    let n = |a: &AtomicU64| a.load(Ordering::SeqCst);
     let c = &world.counts;
     let report = format!(
         "proving reader, same names and other bytes: {} passes ({} files), {} straddling a publish, {} torn; {} syncs of which {} killed -9, \
          {} publishes; {readers} readers, 0-0.2 s",
-        n(&c.passes),
-        n(&c.files),
-        n(&c.straddling),
+        count(&c.passes),
+        count(&c.files),
+        count(&c.straddling),
         torn.len(),
-        n(&c.syncs),
-        n(&c.kills),
-        n(&c.publishes)
+        count(&c.syncs),
+        count(&c.kills),
+        count(&c.publishes)
     );
     println!("{report}");
     assert!(torn.is_empty(), "torn: {:#?}\n{report}", &torn[..torn.len().min(20)]);
-    assert!(n(&c.passes) >= wanted && n(&c.kills) >= 5 && n(&c.straddling) >= 20 && n(&c.publishes) >= 6, "{report}");
+    assert!(count(&c.passes) >= wanted && count(&c.kills) >= 5 && count(&c.straddling) >= 20 && count(&c.publishes) >= 6, "{report}");
 }

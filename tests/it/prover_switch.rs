@@ -6,16 +6,15 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quarterdeck::demo::catalogue::Repo;
 use quarterdeck::demo::seed::Rng;
 use quarterdeck::demo::upstream::{Options, Upstream};
-use quarterdeck::demo::{Estate, advance, files};
+use quarterdeck::demo::{Estate, advance};
 
-use crate::prover::{Counts, Held, World, end, reader, setting};
+use crate::prover::{World, count, end, setting};
 use crate::support::home::EXE;
 
 const POINTS: [&str; 6] = ["switch.intended", "switch.prepared", "switch.switched", "switch.durable", "switch.previous", "switch.recorded"];
@@ -55,11 +54,7 @@ fn switcher(world: &World, root: &Path, ids: &[String], wanted: u64) {
     let root = format!("root={}", root.display());
     let lead = || std::fs::read_link(&world.mirror_dir).unwrap();
     while world.counts.publishes.load(Ordering::SeqCst) < wanted {
-        let current = |repo: Repo| files::sha256(&world.repomd(repo));
-        let (base, app) = (current(Repo::BaseOS), current(Repo::AppStream));
-        let level =
-            world.held.lock().unwrap().values().all(|(repo, sha)| sha.as_ref() == Some(if *repo == Repo::BaseOS { &base } else { &app }));
-        if !level {
+        if !world.is_level() {
             std::thread::sleep(Duration::from_millis(1));
             continue;
         }
@@ -89,7 +84,6 @@ fn switcher(world: &World, root: &Path, ids: &[String], wanted: u64) {
             world.counts.publishes.fetch_add(1, Ordering::SeqCst);
         }
     }
-    world.stop.store(true, Ordering::SeqCst);
 }
 
 #[test]
@@ -105,50 +99,24 @@ fn no_reader_sees_a_torn_repository_through_switches_rollbacks_and_kills() {
     // Twice: there is a way back from the start.
     assert_eq!((switch(&ids[0]), switch(&ids[1])), (Some(0), Some(0)));
     let server = Upstream::start(&root, Options::default()).unwrap();
-    let world = World {
-        mirror_url: format!("{}/stable", server.url()),
-        mirror_dir: root.join("stable"),
-        delay_ms: 400,
-        counts: Counts::default(),
-        held: Held::default(),
-        torn: Mutex::default(),
-        stop: AtomicBool::new(false),
-        listed: Mutex::default(),
-    };
-    std::thread::scope(|s| {
-        let switcher = s.spawn(|| switcher(&world, &root, &ids, wanted));
-        let all: Vec<_> = (0..readers)
-            .map(|id| {
-                s.spawn({
-                    let world = &world;
-                    move || reader(world, id, u64::MAX)
-                })
-            })
-            .collect();
-        let mut failed: Vec<_> = switcher.join().err().into_iter().collect();
-        world.stop.store(true, Ordering::SeqCst);
-        failed.extend(all.into_iter().filter_map(|r| r.join().err()));
-        if let Some(panic) = failed.pop() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    let world = World::new(format!("{}/stable", server.url()), root.join("stable"), 400);
+    world.read_while(readers, u64::MAX, || switcher(&world, &root, &ids, wanted));
     let torn = world.torn.into_inner().unwrap();
-    let n = |a: &AtomicU64| a.load(Ordering::SeqCst);
     let c = &world.counts;
     let report = format!(
         "proving reader on a pointer: {} passes ({} files), {} straddling a switch, {} torn; {} switches and rollbacks of which {} killed -9, \
          the pointer moved {} times; {readers} readers, 0-0.4 s",
-        n(&c.passes),
-        n(&c.files),
-        n(&c.straddling),
+        count(&c.passes),
+        count(&c.files),
+        count(&c.straddling),
         torn.len(),
-        n(&c.syncs),
-        n(&c.kills),
-        n(&c.publishes)
+        count(&c.syncs),
+        count(&c.kills),
+        count(&c.publishes)
     );
     println!("{report}");
     assert!(torn.is_empty(), "torn: {:#?}", &torn[..torn.len().min(20)]);
-    assert!(n(&c.kills) >= 8 && n(&c.straddling) >= wanted && n(&c.publishes) >= wanted, "{report}");
+    assert!(count(&c.kills) >= 8 && count(&c.straddling) >= wanted && count(&c.publishes) >= wanted, "{report}");
     // What is left can be read, and the next one ends what was cut off.
     assert_eq!(switch(&ids[0]), Some(0));
     assert!(std::fs::read_link(root.join("stable")).unwrap().ends_with(&ids[0]));
