@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
 use crate::console::update;
-pub use crate::console::widget::paint::wrapped;
+use crate::console::widget::paint::wrapped;
 use crate::console::widget::{input, paint};
 use crate::domain::level::Level;
 use crate::theme::{Look, Role};

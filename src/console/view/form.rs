@@ -3,11 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::dialog::{Page, boxed, inside, wrapped};
+use super::dialog::{Page, boxed, inside};
 use crate::console::form;
 use crate::console::model::dialog::{Field, Focus};
 use crate::console::model::{Dialog, Model};
 use crate::console::update;
+use crate::console::widget::paint::wrapped;
 use crate::console::widget::{input, paint};
 use crate::theme::{Look, Role};
 

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 
 use super::home::strip;
 use super::list::{self, Shape};
-use super::stages::{self, Page};
+use super::stage_page::Page;
+use super::stages;
 use super::text::Text;
 use super::{beside, split, third, when, word};
 use crate::base::{count, duration};

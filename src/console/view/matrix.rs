@@ -1,7 +1,7 @@
 //! Matrices as grids. The cursor moves in them.
 
 use super::spots;
-use super::stages::Page;
+use super::stage_page::Page;
 use super::text::rule;
 use crate::api::page::CellDoc;
 use crate::base::{count, duration};

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::freshness::{age, drift, light};
 use super::list::{self, Trust};
-use super::mirrors::{age, drift, light};
 use super::text::Text;
 use super::{when, word};
 use crate::api::repo::{RepoDoc, SyncDoc};

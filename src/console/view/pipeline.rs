@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::dialog::wrapped;
+use super::pipeline_text::mark;
 use super::text::rule;
-use super::{pipeline_text, split, when};
+use super::{pipeline_text, scrolled, split, when};
 use crate::console::edit::diff::{self, Side};
 use crate::console::edit::page::{Other, Page, State, Tab};
 use crate::console::model::Model;
 use crate::console::update::page::tabs;
-use crate::console::widget::paint;
+use crate::console::widget::paint::{self, wrapped};
 use crate::pipeline::Diagnostic;
 use crate::theme::{Look, Role};
 
@@ -172,11 +172,6 @@ fn lead(look: &Look, area: Rect, buf: &mut Buffer, y: u16, d: &Diagnostic, here:
     paint::text(buf, area, 0, y, &lead, style(role), "");
 }
 
-/// Errors and warnings are told apart without colour.
-pub fn mark(look: &Look, d: &Diagnostic) -> (&'static str, Role) {
-    if d.is_error() { (look.glyphs.bad, Role::Bad) } else { ("!", Role::Warn) }
-}
-
 /// Every finding with what to do about it.
 fn lint(look: &Look, area: Rect, buf: &mut Buffer, page: &Page) {
     let found = page.findings();
@@ -230,15 +225,7 @@ fn lines(look: &Look, area: Rect, buf: &mut Buffer, text: &str, scroll: usize) {
         let role = if title { Role::Section } else { Role::Text };
         paint::text(buf, area, 0, y as u16, line, look.style(role), look.glyphs.ellipsis);
     }
-    more(look, area, buf, all.saturating_sub(first + usize::from(area.height)));
-}
-
-fn more(look: &Look, area: Rect, buf: &mut Buffer, rows: usize) {
-    if rows > 0 {
-        let text = format!(" {} {rows} more rows ", look.glyphs.down);
-        let from = area.width.saturating_sub(paint::width(&text) as u16);
-        paint::text(buf, area, from, area.height.saturating_sub(1), &text, look.style(Role::Dim), "");
-    }
+    scrolled::more(look, area, buf, all.saturating_sub(first + usize::from(area.height)), "");
 }
 
 /// What the text on this page has that the other one lacks, and the other way round.
@@ -264,5 +251,5 @@ pub fn difference(look: &Look, area: Rect, buf: &mut Buffer, all: &diff::Lines, 
         let x = paint::text(buf, area, 0, y as u16, side.sign(), look.style(role), "");
         paint::text(buf, area, x + 1, y as u16, text, look.style(role), look.glyphs.ellipsis);
     }
-    more(look, area, buf, all.len().saturating_sub(first + usize::from(area.height)));
+    scrolled::more(look, area, buf, all.len().saturating_sub(first + usize::from(area.height)), "");
 }

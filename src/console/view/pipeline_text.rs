@@ -6,7 +6,6 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthChar;
 
-use super::pipeline::mark;
 use crate::base::sanitise;
 use crate::console::edit::find;
 use crate::console::edit::page::{Page, cursor};
@@ -20,6 +19,11 @@ use crate::theme::{Look, Role};
 const TAB: usize = 8;
 /// Lines before the first that are read for what it is made of: a script that began earlier is taken for plain text.
 const CONTEXT: usize = 300;
+
+/// Errors and warnings are told apart without colour.
+pub fn mark(look: &Look, d: &Diagnostic) -> (&'static str, Role) {
+    if d.is_error() { (look.glyphs.bad, Role::Bad) } else { ("!", Role::Warn) }
+}
 
 pub fn draw(_model: &Model, look: &Look, area: Rect, buf: &mut Buffer, page: &Page) {
     let lines = page.area.lines();

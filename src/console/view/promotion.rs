@@ -8,7 +8,7 @@ use super::list::{self, Trust};
 use super::promotion_more as more;
 use super::promotion_parts::{self as parts, Shown};
 use super::text::Text;
-use super::{promotions, when, word};
+use super::{promotion_state, scrolled, when, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::Part;
@@ -46,17 +46,7 @@ pub fn page(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, id: &str) 
     let Some((doc, trust)) = known(model, look, area, buf, id) else { return };
     let mut whole = Buffer::empty(Rect::new(0, 0, area.width, LONGEST));
     let used = draw(model, look, &mut whole, doc, &trust, true);
-    let top = model.screen().scroll.min(used.saturating_sub(area.height));
-    for y in 0..area.height.min(used.saturating_sub(top)) {
-        for x in 0..area.width {
-            buf[(area.x + x, area.y + y)] = whole[(x, top + y)].clone();
-        }
-    }
-    if used > top + area.height {
-        let text = format!(" {} {} more rows ", look.glyphs.down, used - top - area.height);
-        let at = area.width.saturating_sub(paint::width(&text) as u16);
-        paint::text(buf, area, at, area.height - 1, &text, look.style(Role::Dim), "");
-    }
+    scrolled::draw(look, area, buf, &whole, used, model.screen().scroll, "");
 }
 
 /// As much of it as there is room for.
@@ -64,16 +54,7 @@ pub fn summary(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, id: &st
     let Some((doc, trust)) = known(model, look, area, buf, id) else { return };
     let mut whole = Buffer::empty(Rect::new(0, 0, area.width, LONGEST));
     let used = draw(model, look, &mut whole, doc, &trust, false);
-    for y in 0..area.height.min(used) {
-        for x in 0..area.width {
-            buf[(area.x + x, area.y + y)] = whole[(x, y)].clone();
-        }
-    }
-    if used > area.height {
-        let text = format!(" {} {} more rows: enter ", look.glyphs.down, used - area.height);
-        let at = area.width.saturating_sub(paint::width(&text) as u16);
-        paint::text(buf, area, at, area.height - 1, &text, look.style(Role::Dim), "");
-    }
+    scrolled::draw(look, area, buf, &whole, used, 0, ": enter");
 }
 
 /// Draws all of it; returns its rows. `full`: each gate with its reason, also those that pass.
@@ -156,7 +137,7 @@ fn head(model: &Model, doc: &Row, trust: &Trust) -> Text {
     out.hang(
         2,
         vec![
-            (format!("{state}  "), promotions::role(&state)),
+            (format!("{state}  "), promotion_state::role(&state)),
             (format!("{} -> {}{held}  ", name(doc, "from_compose", "from"), name(doc, "to_compose", "to")), Role::Strong),
             (format!("fp {} -> {}", fp("from_fp"), fp("to_fp")), Role::Text),
         ],

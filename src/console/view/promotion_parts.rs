@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::text::Text;
-use super::{when, word};
+use super::{promotion_state, when, word};
 use crate::api::diff::SourceDoc;
 use crate::base::{count, size};
 use crate::console::model::Model;
@@ -315,7 +315,7 @@ pub fn datacentres(doc: &Row, old: bool) -> Text {
         });
         if now != from && now != to {
             // Where it is over, others have moved it since.
-            let over = super::promotions::is_over(&word::text(doc, "state"));
+            let over = promotion_state::is_over(&word::text(doc, "state"));
             spans.push(if over { (format!("  now {now}"), Role::Dim) } else { (format!("  NOW {now}"), Role::Bad) });
         } else if now == from && flag(m, "switched") {
             spans.push(("  taken back".to_owned(), Role::Warn));
@@ -418,7 +418,7 @@ pub fn story(model: &Model, doc: &Row, most: usize) -> Text {
             4,
             vec![
                 (format!("{at:<9} "), Role::Dim),
-                (format!("{state:<11} "), super::promotions::role(&state)),
+                (format!("{state:<11} "), promotion_state::role(&state)),
                 (format!("{}  ", word::text(n, "who")), Role::Label),
                 (word::text(n, "text"), Role::Text),
             ],

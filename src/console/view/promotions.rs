@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use serde_json::Value;
 
 use super::list::{self, Shape};
+use super::promotion_state::{is_over, role};
 use super::{promotion, word};
 use crate::console::model::Model;
 use crate::console::model::list::Row;
@@ -66,24 +67,6 @@ fn counts(rows: &[Row]) -> String {
     let over = |r: &&Row| is_over(&word::text(r, "state"));
     let done = rows.iter().filter(over).count();
     if rows.is_empty() { String::new() } else { format!("open {}  over {done}", rows.len() - done) }
-}
-
-/// Nothing of it is to come.
-pub fn is_over(state: &str) -> bool {
-    matches!(state, "CLOSED" | "ROLLED-BACK" | "VETOED" | "EXPIRED")
-}
-
-/// How a state is drawn.
-pub fn role(state: &str) -> Role {
-    match state {
-        "READY" | "GATED" => Role::Waiting,
-        "APPROVED" | "CLOSED" => Role::Good,
-        "SWITCHING" | "IMAGING" | "WAVING" => Role::Running,
-        "HALTED" => Role::Bad,
-        "ROLLED-BACK" => Role::Warn,
-        "DRAFT" | "VETOED" | "EXPIRED" => Role::Dim,
-        _ => Role::Unknown,
-    }
 }
 
 /// A snapshot in its column: `20260407-bb4871154584`, or the day of it; how many, where the datacentres differ.

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 use super::list::{self, Trust};
 use super::text::Text;
-use super::{excerpt, run_parts, spots, stages, when, word};
+use super::{excerpt, run_parts, scrolled, spots, stage_page, stages, when, word};
 use crate::api::page::About;
 use crate::api::types::RunDoc;
 use crate::base::duration;
@@ -38,17 +38,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, run: &RunR
     let (used, _) = draw_page(model, look, &mut whole, doc, run, &trust);
     let (area, below) = super::split(area, excerpt::rows(model, run, used, area.height));
     excerpt::draw(model, look, below, buf, run);
-    let top = model.screen().scroll.min(used.saturating_sub(area.height));
-    for y in 0..area.height.min(used.saturating_sub(top)) {
-        for x in 0..area.width {
-            buf[(area.x + x, area.y + y)] = whole[(x, top + y)].clone();
-        }
-    }
-    if used > top + area.height {
-        let text = format!(" {} {} more rows ", look.glyphs.down, used - top - area.height);
-        let at = area.width.saturating_sub(paint::width(&text) as u16);
-        paint::text(buf, area, at, area.height - 1, &text, look.style(Role::Dim), "");
-    }
+    scrolled::draw(look, area, buf, &whole, used, model.screen().scroll, "");
 }
 
 /// What scrolling needs to know of a page.
@@ -79,8 +69,9 @@ fn draw_page(model: &Model, look: &Look, buf: &mut Buffer, doc: &RunDoc, run: &R
     let facts = run_parts::all(model, doc, run, &look.glyphs);
     let old = matches!(trust, Trust::Old(_)) || !moved(model, run).is_empty();
     let cursor = model.screen().spot.as_deref();
-    let page =
-        |buf: &mut Buffer, area: Rect| stages::draw(model, &mut stages::Page { look, area, buf, y: 0, cursor, found: None, old }, doc, run);
+    let page = |buf: &mut Buffer, area: Rect| {
+        stages::draw(model, &mut stage_page::Page { look, area, buf, y: 0, cursor, found: None, old }, doc, run)
+    };
     let down = |y: Option<u16>, by: u16| y.map(|y| y + by);
     if area.width >= spots::BESIDE {
         let left = spots::left(area.width) + 1;

@@ -1,12 +1,11 @@
 //! The stage view: a row a stage, with this run's time, a bar, the usual time, and the runs before it side by side.
 
 use jiff::Timestamp;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 
 use super::list::{self, Trust};
+use super::stage_page::Page;
 use super::text::rule;
-use super::{matrix, spots, when, word};
+use super::{matrix, spots, when};
 use crate::api::page::{History, PastRun};
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
 use crate::base::{count, duration};
@@ -15,7 +14,7 @@ use crate::console::model::screen::PAST;
 use crate::console::question::Question;
 use crate::console::widget::paint;
 use crate::domain::run::RunRef;
-use crate::theme::{Look, Role};
+use crate::theme::Role;
 
 /// Columns of one run before this one, with its gap.
 const RUN: u16 = 9;
@@ -23,47 +22,6 @@ const RUN: u16 = 9;
 const TIME: u16 = 7;
 /// Rows below the stages: how long the runs took, when they were, what moved.
 const FOOT: u16 = 3;
-
-pub struct Page<'a> {
-    pub look: &'a Look,
-    pub area: Rect,
-    pub buf: &'a mut Buffer,
-    pub y: u16,
-    /// What the cursor stands on, and the row where that was drawn.
-    pub cursor: Option<&'a str>,
-    pub found: Option<u16>,
-    /// What is shown is not known to be so any more: nothing is good.
-    pub old: bool,
-}
-
-impl Page<'_> {
-    /// How a verdict is drawn.
-    pub fn verdict(&self, word: &str) -> (&'static str, Role) {
-        let (sign, role) = word::verdict(word, &self.look.glyphs);
-        if self.old && role == Role::Good { ("~", Role::Unknown) } else { (sign, role) }
-    }
-
-    /// Whether the cursor stands on this, in the row that is being drawn; its sign is put at column `x`.
-    pub fn here(&mut self, spot: &str, x: u16) -> bool {
-        let here = self.cursor == Some(spot);
-        if here {
-            self.found = Some(self.y);
-            let sign = self.look.glyphs.cursor;
-            self.at(x, sign, Role::Selected);
-        }
-        here
-    }
-
-    pub fn at(&mut self, x: u16, text: &str, role: Role) -> u16 {
-        paint::text(self.buf, self.area, x, self.y, text, self.look.style(role), self.look.glyphs.ellipsis)
-    }
-
-    /// Text that ends before column `x`.
-    fn before(&mut self, x: u16, text: &str, role: Role) {
-        let wide = paint::width(text) as u16;
-        self.at(x.saturating_sub(wide), text, role);
-    }
-}
 
 /// Draws stages and matrices; returns the rows that were used, and the one where the cursor stands.
 pub fn draw(model: &Model, page: &mut Page<'_>, doc: &RunDoc, run: &RunRef) -> (u16, Option<u16>) {
