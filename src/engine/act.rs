@@ -1,11 +1,12 @@
-//! Doing what was asked: through the guard, then the runner, whose store writes each act and its audit entry in one transaction.
-//! The only caller of anything that changes.
+//! What was asked, taken through the guard; what that lets pass is carried out by `perform`, and what it refuses is recorded. There is no
+//! other way to a change.
 
 use std::sync::Arc;
 
 use super::blocking::blocking;
 use super::guard::{self, Ask, Caller, Pass};
 use super::lease::Connection;
+use super::perform::Act;
 use super::scheduler::{self, Missed};
 use super::state::Engine;
 use super::{acks, approvals, plan, preview, promotion, repo_acts, secret_acts};
@@ -15,22 +16,20 @@ use crate::api::{ApiError, Code};
 use crate::base::sanitise;
 use crate::config::{SecondPerson, Site};
 use crate::domain::audit::Record;
-use crate::domain::decision::Kind;
 use crate::domain::level::Level;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::plan::Plan;
-use crate::runner::{Submit, approval};
-use crate::store::{DecisionEdit, Note};
+use crate::store::Note;
 
 const MAX_REASON: usize = 1_000;
 /// What to do where a text names no run.
 pub const RUNS_ARE: &str = "quarterdeck get runs lists them";
 /// Subject of decisions about the engine as a whole.
-const ENGINE: &str = "engine";
+pub const ENGINE: &str = "engine";
 
 /// What is known of the target once the guard has let it pass.
-enum Subject {
+pub enum Subject {
     Engine,
     Run(Box<RunRow>),
     /// A new run is to be made of this plan.
@@ -94,7 +93,8 @@ pub async fn act_as(
     // and what follows it must not leave half of it undone.
     let engine = engine.clone();
     let work = tokio::spawn(async move {
-        match perform(&engine, &caller, action, &request, pass, subject).await {
+        let act = Act { engine: &engine, caller: &caller, action, request: &request, pass };
+        match act.perform(subject).await {
             Ok(done) => Ok(done),
             Err(e) => Err(told(&engine, &caller, action, &request.target, &request.reason, e).await),
         }
@@ -268,6 +268,11 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         let level = plan.danger;
         return Ok((Subject::Plan(Box::new(plan)), level));
     }
+    why_not_run(engine, site, caller, action, request)
+}
+
+/// The same for what is done to one run.
+fn why_not_run(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, request: &Do) -> Result<(Subject, Level), ApiError> {
     let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))?;
     let row = engine.store.run(&run)?;
     let ended = row.state == RunState::Done;
@@ -322,163 +327,6 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
         "pin" if row.pinned => Err(ApiError::refused(format!("{run} is pinned already"), "")),
         "unpin" if !row.pinned => Err(ApiError::refused(format!("{run} is not pinned"), "")),
         _ => Ok((Subject::Run(Box::new(row)), Level::L1)),
-    }
-}
-
-async fn perform(
-    engine: &Arc<Engine>,
-    caller: &Caller,
-    action: &'static Action,
-    request: &Do,
-    pass: Pass,
-    subject: Subject,
-) -> Result<Done, ApiError> {
-    let single = pass.single_person;
-    let done = |run: Option<&RunRef>, message: String| Done { run: run.map(ToString::to_string), message, single_person: single };
-    let who = &caller.actor;
-    let why = request.reason.as_str();
-    let runner = &engine.runner;
-    // What two people must want is written down, and waits for the second.
-    let result = if pass.waits { "waits for a second person" } else { "done" };
-    let note = |subject: &str, decision: Option<DecisionEdit>| {
-        let record = record(caller, action, subject, why, result.into(), single);
-        Note { at_us: engine.now_us(), record, decision }
-    };
-    // The zone of the site is in a file: asked only where it is told.
-    let held = || format!("waits for a second person until {}", approvals::until(engine));
-    let take = |kind, subject: &str| Some(DecisionEdit::Take { kind, subject: subject.to_owned(), why: why.to_owned() });
-    let take_back = |kind, subject: &str| Some(DecisionEdit::TakeBack { kind, subject: subject.to_owned() });
-    match subject {
-        Subject::Ballot(ballot) => {
-            let approve = action.id == "approve";
-            if approve {
-                approvals::unmoved(engine, &ballot).await?;
-            }
-            let single = ballot.alone && approve;
-            let record = record(caller, action, &ballot.wait.subject, why, "done".into(), single);
-            let vote = approvals::vote(request, &ballot, record);
-            let voted = runner.decide(&ballot.row.run, vote).await?;
-            Ok(Done { run: Some(ballot.row.run.to_string()), message: approvals::told(&voted, approve), single_person: single })
-        }
-        Subject::Plan(plan) => {
-            let hold = match pass.waits {
-                true => {
-                    let json = serde_json::to_string(&plan).map_err(|e| ApiError::failed(format!("the plan cannot be kept: {e}"), ""))?;
-                    let inputs = approvals::inputs(engine, &plan).await?;
-                    Some(DecisionEdit::Make(Box::new(runner.hold(None, &approval::sha_of(&json), inputs, why))))
-                }
-                false => None,
-            };
-            let submit = Submit {
-                // The store puts the new run in the place of the pipeline.
-                note: Some(note(&plan.pipeline, hold)),
-                plan: *plan,
-                requested_by: who.clone(),
-                reason: why.to_owned(),
-                trigger: if action.id == "replay" { "replay" } else { "manual" }.to_owned(),
-                cause: request.key.as_ref().map(|k| format!("client:{k}")),
-                replay_of: if action.id == "replay" { request.target.parse().ok() } else { None },
-            };
-            let pipeline = submit.plan.pipeline.clone();
-            let run = runner.submit(submit).await?;
-            if run.pipeline != pipeline {
-                return Err(ApiError::bad(format!("the `key` of this request has started {run}"), "give each wish a key of its own"));
-            }
-            Ok(done(Some(&run), if pass.waits { format!("{run} {}", held()) } else { format!("{run} is queued") }))
-        }
-        Subject::Missed(missed) => {
-            let time = engine.told(missed.occurrence.scheduled_us);
-            // What two people must want waits for the second here too.
-            let hold = match pass.waits {
-                true => {
-                    let json =
-                        serde_json::to_string(&missed.plan).map_err(|e| ApiError::failed(format!("the plan cannot be kept: {e}"), ""))?;
-                    let inputs = approvals::inputs(engine, &missed.plan).await?;
-                    Some(DecisionEdit::Make(Box::new(runner.hold(None, &approval::sha_of(&json), inputs, why))))
-                }
-                false => None,
-            };
-            let note = note(&missed.plan.pipeline, hold);
-            let run = scheduler::start_missed(engine, *missed, who, why, request.key.as_deref(), note).await?;
-            let how = if pass.waits { held() } else { "is queued".to_owned() };
-            Ok(done(Some(&run), format!("{run} {how}: it makes up the start of {time}")))
-        }
-        Subject::Run(row) => {
-            let run = &row.run;
-            let name = run.to_string();
-            // The second request for the same run skips the grace of its steps.
-            let force = row.cancel_by.is_some();
-            let hold = match pass.waits {
-                true => {
-                    let plan = plan::frozen(engine, run)?;
-                    let json = serde_json::to_string(&plan).map_err(|e| ApiError::failed(format!("the plan cannot be read: {e}"), ""))?;
-                    let inputs = approvals::inputs(engine, &plan).await?;
-                    Some(DecisionEdit::Make(Box::new(runner.hold(Some(run), &approval::sha_of(&json), inputs, why))))
-                }
-                false => None,
-            };
-            let made = match action.id {
-                "cancel" => runner.cancel(run, who, why, force, Some(note(&name, None))).await,
-                "force-finish" => runner.force_finish(run, who, why, note(&name, None)).await,
-                "resume" => runner.resume(run, Some(note(&name, hold))).await.map(|_| ()),
-                "retry" => runner.retry(run, Some(note(&name, hold))).await.map(|_| ()),
-                "pin" => runner.pin(run, who, why, true, Some(note(&name, take(Kind::Pin, &name)))).await,
-                _ => runner.pin(run, who, why, false, Some(note(&name, take_back(Kind::Pin, &name)))).await,
-            };
-            made?;
-            let message = match action.id {
-                "cancel" if force => format!("{run} is being cancelled, without grace"),
-                "cancel" => format!("{run} is being cancelled"),
-                "force-finish" => format!("{run} is being ended as lost; its processes are killed first"),
-                _ if pass.waits => format!("{run} {}", held()),
-                "resume" => format!("{run} goes on"),
-                "retry" => format!("{run} runs its failed cells again"),
-                "pin" => format!("{run} is kept"),
-                _ => format!("{run} is given back to retention"),
-            };
-            Ok(done(Some(run), message))
-        }
-        Subject::Repo(name) => repo_acts::perform(engine, action, request, &name, note(&repo_acts::subject(&name), None)).await,
-        Subject::Ack(wish) => {
-            let note = note(&request.target, None);
-            acks::perform(engine, action, request, wish, note).await
-        }
-        Subject::Promotion(wish) => promotion::perform(engine, caller, action, request, *wish).await,
-        Subject::Secret(entry) => {
-            let name = request.target.as_str();
-            let mut begun = note(name, None);
-            begun.record.result = "begun".into();
-            // Before the act: a service that takes the value and an engine that dies then must not leave nothing behind.
-            engine.store.audit(begun).await?;
-            let written = secret_acts::write(engine, request, entry).await;
-            let mut ended = note(name, None);
-            if let Err(e) = &written {
-                ended.record.result = format!("failed: {}", e.message);
-            }
-            engine.store.audit(ended).await?;
-            written.map(|()| done(None, format!("secret `{name}` is set: the next attempts get it")))
-        }
-        Subject::Engine => {
-            let message = match action.id {
-                "drain" => {
-                    let note = note(ENGINE, take(Kind::Drain, ENGINE));
-                    runner.drain(Some((who, why)), Some(note)).await?;
-                    "drained: nothing new starts, what runs goes on to its end"
-                }
-                "undrain" => {
-                    let note = note(ENGINE, take_back(Kind::Drain, ENGINE));
-                    runner.drain(None, Some(note)).await?;
-                    "queued runs start again"
-                }
-                _ => {
-                    // No row of the store says that an engine is to end, so the entry comes first.
-                    engine.store.audit(note(ENGINE, None)).await?;
-                    engine.stop();
-                    "the engine ends; steps that run go on under their shims"
-                }
-            };
-            Ok(done(None, message.to_owned()))
-        }
     }
 }
 

@@ -37,6 +37,7 @@ mod on_failure;
 mod pace;
 mod pages;
 mod paging;
+mod perform;
 mod places;
 pub mod plan;
 mod presence;
