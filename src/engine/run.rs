@@ -131,6 +131,9 @@ fn make(options: &Options, site: &Site, clock: Arc<dyn Clock>) -> Result<Made, S
         boot_id: config.clock.boot_id(),
     })
     .map_err(RunnerError::Store)?;
+    if store.was_unclean() {
+        tracing::warn!("the engine before this one did not end in order: its store was checked, and is whole");
+    }
     content.keep_in(store.clone());
     Ok(Made { config, store, content, filter, secrets, children, permit })
 }

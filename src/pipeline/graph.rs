@@ -1,4 +1,4 @@
-//! The stages as a graph: text for a terminal, DOT for graphviz. Drawn from the file, or from the frozen plan.
+//! The stages of a file as a graph: text for a terminal, DOT for graphviz.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::diagnostic::show;
 use super::lint::needs;
 use super::matrix;
 use super::model::File;
-use super::plan::{Action, Plan, PostWhen, StageKind};
+use super::plan::PostWhen;
 use crate::base::count;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,35 +74,6 @@ pub fn of_file(file: &File) -> Graph {
     }
     end(&mut nodes, file.post.parts.iter().map(|(w, _)| *w).collect());
     Graph { title: file.name.value.clone(), nodes }
-}
-
-/// The graph of a frozen plan.
-pub fn of_plan(plan: &Plan) -> Graph {
-    let mut nodes = Vec::new();
-    for stage in plan.stages.iter().filter(|s| s.kind == StageKind::Work) {
-        let mut notes = Vec::new();
-        if stage.cells.iter().any(|c| !c.key.is_empty()) {
-            notes.push(count::s(stage.cells.len() as u64, "cell"));
-        }
-        notes.extend(
-            stage.when.as_ref().map(|w| if w == "false" { "never with these values".to_owned() } else { format!("when {}", show(w)) }),
-        );
-        notes.extend(stage.approve.as_ref().map(people));
-        notes.extend(stage.cells.first().and_then(|c| c.steps.first()).and_then(|s| match &s.action {
-            Action::Build { pipeline, wait, .. } => Some(builds(pipeline, *wait)),
-            _ => None,
-        }));
-        if !stage.locks.is_empty() {
-            notes.push(format!("locks {}", stage.locks.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")));
-        }
-        nodes.push(Node { name: stage.name.clone(), notes, needs: stage.needs.iter().map(|n| *n as usize).collect(), post: false });
-    }
-    let post = plan.stages.iter().filter_map(|s| match s.kind {
-        StageKind::Post { when, of: None } => Some(when),
-        _ => None,
-    });
-    end(&mut nodes, post.collect());
-    Graph { title: plan.pipeline.clone(), nodes }
 }
 
 /// The post section, behind every stage that nothing waits for.

@@ -332,7 +332,7 @@ fn pictures_and_descriptions() {
     insta::assert_snapshot!(
         [
             graph::ascii(&graph::of_file(&file)),
-            graph::ascii(&graph::of_plan(&nightly_plan)),
+            graph::ascii(&graph::of_file(&nightly)),
             graph::dot(&graph::of_file(&file)),
             describe::text(&plan, &file, &catalog(), now),
             describe::text(&nightly_plan, &nightly, &catalog(), now),

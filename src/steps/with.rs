@@ -1,7 +1,6 @@
 //! The `with` of a step: `key=value` pairs, a key repeated for a list, checked against the kind's fields before anything happens.
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
 
 use super::StepError;
 use crate::base::duration::Span;
@@ -28,26 +27,8 @@ impl With {
         Ok(with)
     }
 
-    /// From a frozen plan: scalars become text, lists repeat their key, null is absent.
-    pub fn from_json(map: &Map<String, Value>) -> Self {
-        let mut with = Self::default();
-        for (key, value) in map {
-            match value {
-                Value::Null => {}
-                Value::Array(items) => items.iter().for_each(|v| with.push(key, &scalar(v))),
-                other => with.push(key, &scalar(other)),
-            }
-        }
-        with
-    }
-
     pub fn push(&mut self, key: &str, value: &str) {
         self.0.entry(key.to_owned()).or_default().push(value.to_owned());
-    }
-
-    /// The `--with` items that give this again.
-    pub fn to_args(&self) -> Vec<String> {
-        self.0.iter().flat_map(|(k, values)| values.iter().map(move |v| format!("{k}={v}"))).collect()
     }
 
     /// Unknown keys, missing ones, repeated scalars and values of the wrong type are input errors.
@@ -106,13 +87,6 @@ impl With {
     }
 }
 
-fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(s) => s.clone(),
-        other => other.to_string(),
-    }
-}
-
 fn check_type(field: &Field, value: &str) -> Result<(), StepError> {
     let good = match field.ty {
         FieldType::Text | FieldType::List | FieldType::FarEnd(_) => true,
@@ -149,7 +123,6 @@ mod tests {
         with.check(FIELDS).unwrap();
         assert_eq!(with.list("url"), ["http://a/?x=1", "http://b/"]);
         assert_eq!(with.int("parallel"), Some(4));
-        assert_eq!(With::from_args(&with.to_args()).unwrap(), with);
     }
 
     #[test]
@@ -161,12 +134,5 @@ mod tests {
         assert!(err(&["url=x", "parallel=1", "parallel=2"]).contains("2 times"));
         assert!(err(&["parallel=1"]).contains("`url` is required"));
         assert!(err(&["url="]).contains("`url` is required"));
-    }
-
-    #[test]
-    fn a_plan_s_values_become_text() {
-        let map = serde_json::json!({"url": ["a", "b"], "parallel": 4, "x": null, "y": true});
-        let with = With::from_json(map.as_object().unwrap());
-        assert_eq!(with.to_args(), ["url=a", "url=b", "parallel=4", "y=true"]);
     }
 }

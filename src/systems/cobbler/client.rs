@@ -9,9 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::of_fault;
 use super::reader::{PIECES, Pieces};
-use super::{
-    CobblerError, Distro, Event, NONE, Profile, Repo, Settings, System, distro, event, events, is_secret, profile, repo, settings, system,
-};
+use super::{CobblerError, Distro, Event, NONE, Profile, Repo, Settings, distro, event, events, is_secret, profile, repo, settings};
 use crate::wire::HttpError;
 use crate::wire::address::shown;
 use crate::wire::http::{Client, Patience, Trust};
@@ -115,15 +113,6 @@ impl Cobbler {
         }
     }
 
-    /// Names of all systems: 50 bytes a host, where the records are 7 kB each.
-    pub async fn system_names(&self) -> Result<Vec<String>, CobblerError> {
-        let one = |v: &Value| match v.text() {
-            Some(name) => Ok(crate::base::sanitise::cell(name)),
-            None => Err(shape("get_item_names", "a list of names", v)),
-        };
-        self.rows("get_item_names", &["system".into()], one).await
-    }
-
     /// Names of the systems of one profile. A name with signs that Cobbler takes for a pattern is an error: it would find other systems too.
     pub async fn systems_of(&self, profile: &str) -> Result<Vec<String>, CobblerError> {
         if profile.starts_with('~') || profile.contains(['*', '?', '[']) {
@@ -135,17 +124,6 @@ impl Cobbler {
         };
         let wanted = Value::Struct(vec![("profile".to_owned(), profile.into())]);
         self.rows("find_system", &[wanted, Value::Bool(false)], one).await
-    }
-
-    /// Systems that changed since then (epoch seconds): the cheap poll. Deletions show in [`system_names`](Self::system_names) only.
-    pub async fn systems_since(&self, seconds: f64) -> Result<Vec<System>, CobblerError> {
-        self.rows("get_systems_since", &[Value::Double(seconds)], system).await
-    }
-
-    /// When anything was changed last, epoch seconds.
-    pub async fn last_modified(&self) -> Result<f64, CobblerError> {
-        let value = self.read("last_modified_time", &[]).await?;
-        value.number().ok_or_else(|| shape("last_modified_time", "a number", &value))
     }
 
     pub async fn settings(&self) -> Result<Settings, CobblerError> {

@@ -13,7 +13,7 @@ mod tasklog;
 pub use client::{Cobbler, Server};
 pub use error::{CobblerError, Said, said};
 pub use events::{Event, TaskState, event, events};
-pub use records::{Distro, NONE, Profile, Repo, Settings, System, distro, is_secret, profile, repo, settings, system};
+pub use records::{Distro, NONE, Profile, Repo, Settings, distro, is_secret, profile, repo, settings};
 pub use tasklog::{Ended, TaskLog, own_lines, read_log};
 
 #[cfg(test)]

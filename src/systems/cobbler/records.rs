@@ -68,18 +68,6 @@ pub struct Profile {
     pub modified_us: i64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct System {
-    pub name: String,
-    pub hostname: String,
-    pub profile: String,
-    pub status: String,
-    pub netboot: bool,
-    /// Interface, MAC address, IP address.
-    pub interfaces: Vec<(String, String, String)>,
-    pub modified_us: i64,
-}
-
 /// What of the settings matters to a mirror.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -94,10 +82,6 @@ impl Settings {
         let words: Vec<&str> = self.reposync_flags.split_whitespace().collect();
         let named = words.windows(2).any(|w| matches!(w[0], "-a" | "--arch") && w[1] == "noarch");
         !matches!(arch, "none" | "noarch" | "") && !named && !words.iter().any(|w| matches!(*w, "--arch=noarch" | "-anoarch"))
-    }
-
-    pub fn newest_only(&self) -> bool {
-        self.reposync_flags.split_whitespace().any(|w| matches!(w, "--newest-only" | "-n"))
     }
 }
 
@@ -190,21 +174,6 @@ pub fn profile(value: &Value) -> Result<Profile, CobblerError> {
         distro: f.text("distro"),
         repos: f.list("repos"),
         autoinstall: f.text("autoinstall"),
-        modified_us: f.modified_us(),
-    })
-}
-
-pub fn system(value: &Value) -> Result<System, CobblerError> {
-    let f = Fields::of("get_systems", value)?;
-    let interfaces = value.get("interfaces").and_then(Value::members).unwrap_or_default();
-    let of = |v: &Value, name: &str| v.get(name).and_then(Value::text).filter(|t| *t != NONE).map(sanitise::cell).unwrap_or_default();
-    Ok(System {
-        name: f.name()?,
-        hostname: f.text("hostname"),
-        profile: f.text("profile"),
-        status: f.text("status"),
-        netboot: f.flag("netboot_enabled"),
-        interfaces: interfaces.iter().map(|(n, v)| (sanitise::cell(n), of(v, "mac_address"), of(v, "ip_address"))).collect(),
         modified_us: f.modified_us(),
     })
 }
