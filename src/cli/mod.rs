@@ -30,6 +30,7 @@ mod screen;
 mod secret;
 mod shell;
 mod site;
+mod site_check;
 mod stages;
 mod step;
 mod table;

@@ -1,4 +1,4 @@
-//! `site init` and `site check`: make the files of a site, and say everything that is wrong with them.
+//! `site init`: makes the files of a site; what is there stays.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -8,17 +8,15 @@ use serde_json::json;
 
 use super::Ctx;
 use super::args::Site as Command;
-use super::failure::{Failure, Outcome, from_config};
-use super::out::{Out, Tone};
-use crate::base::{count, sanitise};
-use crate::config::{ConfigError, calendars, pipelines, problem, template, trust};
-use crate::engine::catalog;
-use crate::pipeline::render_with;
+use super::failure::{Failure, Outcome};
+use super::out::Out;
+use super::site_check;
+use crate::config::{template, trust};
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: &Command) -> Outcome {
     match command {
         Command::Init { mirror } => init(ctx, out, mirror.as_deref()),
-        Command::Check => check(ctx, out),
+        Command::Check => site_check::run(ctx, out),
     }
 }
 
@@ -130,113 +128,4 @@ fn unwritable(path: &Path, e: &std::io::Error) -> Failure {
         _ => "is the directory yours? Another is named with --config-dir DIR",
     };
     Failure::bad(format!("cannot write {}: {e}", path.display()), help)
-}
-
-const RENAME: &str = "rename it to NAME.yml in lower case, or move it away";
-
-/// Everything that is wrong, in one go; exit 1 when something is.
-fn check(ctx: &Ctx, out: &mut Out) -> Outcome {
-    let path = ctx.dirs.site_file();
-    let mut rows = Vec::new();
-    let mut fine = Vec::new();
-    let mut text = String::new();
-    let now = jiff::Timestamp::now();
-    match ctx.dirs.read_site(ctx.uid) {
-        Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
-        Err(e) => rows.push((path.display().to_string(), 0, 0, "site.refused".to_owned(), e.to_string(), e.help())),
-        Ok(None) => out.note(&format!("note: no site file at {}: every default holds; `quarterdeck site init` writes one", path.display())),
-        Ok(Some(t)) => {
-            if let Err(problems) = crate::config::Site::parse(&t) {
-                text = problem::render(&problems, &path.display().to_string(), &t, out.colour);
-                let file = path.display().to_string();
-                rows.extend(problems.into_iter().map(|p| (file.clone(), p.line, p.column, "site.bad".into(), p.message, p.help)));
-            } else {
-                fine.push(path.display().to_string());
-            }
-        }
-    }
-    let broken = !rows.is_empty();
-    let site = ctx.dirs.load(ctx.uid).unwrap_or_default();
-    match calendars::names(&ctx.dirs, ctx.uid) {
-        Err(e) => rows.push((ctx.dirs.calendars().display().to_string(), 0, 0, "calendars.refused".into(), e.to_string(), e.help())),
-        Ok(names) => {
-            for name in names {
-                let path = ctx.dirs.calendars().join(format!("{name}.toml")).display().to_string();
-                match calendars::read(&ctx.dirs, &name, ctx.uid) {
-                    Ok(c) if c.opens(now).is_none() => {
-                        let message = format!("calendar `{name}` never opens again: nothing that names it starts any more");
-                        rows.push((path, 0, 0, "calendar.closed".into(), message, "look at its windows and freezes".into()));
-                    }
-                    Ok(_) => fine.push(path),
-                    Err(ConfigError::Calendar { problems, rendered, .. }) => {
-                        text.push_str(&rendered);
-                        rows.extend(
-                            problems.into_iter().map(|p| (path.clone(), p.line, p.column, "calendar.bad".into(), p.message, p.help)),
-                        );
-                    }
-                    Err(e) => rows.push((path, 0, 0, "calendar.refused".into(), e.to_string(), e.help())),
-                }
-            }
-        }
-    }
-    match catalog::of_site_now(&ctx.dirs, &site, ctx.uid, now) {
-        Err(e) => rows.push((ctx.dirs.pipelines().display().to_string(), 0, 0, "pipelines.refused".into(), e.to_string(), e.help())),
-        // What a pipeline refers to is known only once the site file is right: its errors would bury the one that causes them.
-        Ok(_) if broken => out.note("note: the pipelines are not checked while the site file has errors"),
-        Ok(catalog) => {
-            for name in &catalog.pipelines {
-                match catalog::judge(&ctx.dirs, name, ctx.uid, &catalog) {
-                    Err(e) => rows.push((name.clone(), 0, 0, "pipeline.refused".into(), e.to_string(), from_config(&e).help)),
-                    Ok(judged) => {
-                        if judged.file.is_some() {
-                            fine.push(judged.source.path.display().to_string());
-                        }
-                        for d in judged.diagnostics.into_iter().filter(|d| d.is_error()) {
-                            text.push_str(&render_with(&d, &judged.source.text, out.colour));
-                            text.push('\n');
-                            rows.push((d.file, d.line as usize, d.column as usize, d.code, d.message, d.help));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    let over = pipelines::passed_over(&ctx.dirs, ctx.uid).unwrap_or_default();
-    let over: Vec<_> = over.into_iter().map(|(path, why)| (path.display().to_string(), format!("this file never runs: {why}"))).collect();
-    if out.json {
-        let list: Vec<_> = rows
-            .iter()
-            .map(|(file, line, column, code, message, help)| {
-                json!({"file": file, "line": line, "column": column, "severity": "error", "code": code, "message": message, "help": help})
-            })
-            .chain(over.iter().map(|(file, why)| {
-                json!({"file": file, "line": 0, "column": 0, "severity": "warning", "code": "pipeline.name", "message": why, "help": RENAME})
-            }))
-            .collect();
-        out.value(&json!({"diagnostics": list, "fine": fine}));
-    } else {
-        out.raw(text.as_bytes());
-        for (_, _, _, _, message, help) in rows.iter().filter(|r| r.1 == 0) {
-            out.line(format!("{}: {}\n  {}", out.paint(Tone::Bad, "error"), sanitise::lines(message), sanitise::lines(help)));
-        }
-        for (file, why) in &over {
-            out.line(format!("{}: {}: {why}\n  {RENAME}", out.paint(Tone::Warn, "warning"), sanitise::cell(file)));
-        }
-        for file in &fine {
-            out.line(format!("{}: {file}", out.paint(Tone::Good, "ok")));
-        }
-        if rows.is_empty() {
-            let (repos, sets) = (site.repos.len(), site.content.len());
-            out.line(format!(
-                "{}: {}: {}, {}",
-                out.paint(Tone::Good, "ok"),
-                ctx.dirs.config.display(),
-                count::of(repos as u64, "repository", "repositories"),
-                count::s(sets as u64, "content set")
-            ));
-        } else {
-            out.line(problem::count(rows.len()));
-        }
-    }
-    if rows.is_empty() { Ok(()) } else { Err(Failure::told(1)) }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::pair;
+use super::values::pair;
 
 #[derive(Debug, Args)]
 pub struct Run {

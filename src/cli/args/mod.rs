@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::base::duration::Span;
 
 mod acts;
+mod values;
 
 pub use acts::{Again, Approve, Change, Consent, Do, OnlyConsent, Replay, Run};
+pub use values::Attempt;
+use values::{attempt, level, pair, whole, within, year};
 
 /// Run pipelines, watch the estate. Every change to it is a run of the embedded runner.
 #[derive(Debug, Parser)]
@@ -387,38 +390,6 @@ pub struct Log {
     pub hex: bool,
 }
 
-/// Whole numbers from 0 on.
-fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|_| digits)
-        .ok_or_else(|| if digits { "it is too large" } else { "write a whole number, such as 20" }.to_owned())
-}
-
-fn within<const FROM: u16, const TO: u16>(text: &str) -> Result<u16, String> {
-    whole(text).ok().filter(|n| (FROM..=TO).contains(n)).ok_or_else(|| format!("write a whole number from {FROM} to {TO}"))
-}
-
-fn year(text: &str) -> Result<i16, String> {
-    whole(text).map_err(|_| "write a year, such as 2027".to_owned())
-}
-
-/// Which attempt of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
-    Number(u32),
-    Last,
-}
-
-fn attempt(text: &str) -> Result<Attempt, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(Attempt::Number(n)),
-        _ if text == "last" => Ok(Attempt::Last),
-        _ => Err("write a number from 1, or `last`".into()),
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Pipeline {
     /// Check pipeline files; exit 1 on errors, 2 where one cannot be read
@@ -514,24 +485,6 @@ pub struct Step {
     /// A field of the step
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub with: Vec<(String, String)>,
-}
-
-/// A bare word would be the name of a target, of which nothing is ever logged: a slip in a level would switch the log off.
-fn level(text: &str) -> Result<String, String> {
-    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let bare = !text.contains(['=', ',', '[', ':']);
-    if bare && !LEVELS.contains(&text.to_ascii_lowercase().as_str()) {
-        let near = crate::base::suggest::nearest(text, LEVELS).map(|l| format!("; did you mean `{l}`?")).unwrap_or_default();
-        return Err(format!("write {}, or such as quarterdeck::engine=debug{near}", LEVELS.join(", ")));
-    }
-    Ok(text.to_owned())
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), v.to_owned())),
-        _ => Err("write NAME=VALUE".into()),
-    }
 }
 
 #[cfg(test)]

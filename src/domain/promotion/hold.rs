@@ -87,15 +87,14 @@ impl Hold {
     /// A new one, which nothing brings yet.
     pub fn new(kind: Kind, package: String, terms: Terms) -> Self {
         let Terms { os, owner, reason, who, made_us, until_us, recheck_us } = terms;
-        let (nevra, source, promotion, ended) = Default::default();
         Self {
             id: 0,
             kind,
             os,
             package,
-            nevra,
-            source,
-            promotion,
+            nevra: String::new(),
+            source: String::new(),
+            promotion: String::new(),
             served_us: None,
             owner,
             reason,
@@ -104,7 +103,7 @@ impl Hold {
             until_us,
             recheck_us,
             ended_us: None,
-            ended,
+            ended: String::new(),
         }
     }
 
