@@ -166,6 +166,33 @@ pub struct Stage {
     pub inputs: Vec<Input>,
 }
 
+impl Stage {
+    /// One that runs its cells once those before it have succeeded, and asks for nothing else.
+    pub fn bare(name: impl Into<String>, kind: StageKind, cells: Vec<Cell>) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            needs: Vec::new(),
+            when: None,
+            cells,
+            max_parallel: None,
+            fail_fast: false,
+            locks: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            allow_failure: false,
+            danger: Level::default(),
+            idempotent: false,
+            uninterruptible: false,
+            retry: None,
+            timeout: None,
+            stall: None,
+            approve: None,
+            inputs: Vec::new(),
+        }
+    }
+}
+
 /// What people must agree to before the run goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approve {

@@ -30,25 +30,8 @@ pub fn step(name: &str, script: &str) -> Step {
 
 pub fn stage(name: &str, needs: &[u32]) -> Stage {
     Stage {
-        name: name.into(),
-        kind: StageKind::Work,
         needs: needs.to_vec(),
-        when: None,
-        cells: vec![Cell { key: String::new(), matrix: IndexMap::new(), steps: vec![step("do", "true")] }],
-        max_parallel: None,
-        fail_fast: false,
-        locks: Vec::new(),
-        reads: Vec::new(),
-        writes: Vec::new(),
-        allow_failure: false,
-        danger: Level::L1,
-        idempotent: false,
-        uninterruptible: false,
-        retry: None,
-        timeout: None,
-        stall: None,
-        approve: None,
-        inputs: Vec::new(),
+        ..Stage::bare(name, StageKind::Work, vec![Cell { key: String::new(), matrix: IndexMap::new(), steps: vec![step("do", "true")] }])
     }
 }
 

@@ -175,27 +175,7 @@ pub fn cell(key: &str, steps: Vec<Step>) -> Cell {
 }
 
 pub fn stage(name: &str, needs: &[u32], script: &str) -> Stage {
-    Stage {
-        name: name.into(),
-        kind: StageKind::Work,
-        needs: needs.to_vec(),
-        when: None,
-        cells: vec![cell("", vec![step("do", script)])],
-        max_parallel: None,
-        fail_fast: false,
-        locks: Vec::new(),
-        reads: Vec::new(),
-        writes: Vec::new(),
-        allow_failure: false,
-        danger: Level::L1,
-        idempotent: false,
-        uninterruptible: false,
-        retry: None,
-        timeout: None,
-        stall: None,
-        approve: None,
-        inputs: Vec::new(),
-    }
+    Stage { needs: needs.to_vec(), ..Stage::bare(name, StageKind::Work, vec![cell("", vec![step("do", script)])]) }
 }
 
 pub fn matrix(name: &str, needs: &[u32], keys: &[&str], script: &str) -> Stage {

@@ -185,26 +185,12 @@ fn post(
             .collect();
         let steps = steps.iter().map(|s| step(s, stage, &env, file, catalog, frozen)).collect::<Result<Vec<_>, _>>()?;
         let index = out.len() as u32;
+        let kind = StageKind::Post { when: *when, of: of.map(|(i, _)| i as u32) };
+        let cell = Cell { key: String::new(), matrix: matrix::Values::new(), steps };
         out.push(Stage {
-            name,
-            kind: StageKind::Post { when: *when, of: of.map(|(i, _)| i as u32) },
             needs: before.into_iter().collect(),
-            when: None,
-            cells: vec![Cell { key: String::new(), matrix: matrix::Values::new(), steps }],
-            max_parallel: None,
-            fail_fast: false,
-            locks: Vec::new(),
-            reads: Vec::new(),
-            writes: Vec::new(),
-            allow_failure: false,
             danger: stage.map_or_else(|| file.level(), |s| s.level(file)),
-            idempotent: false,
-            uninterruptible: false,
-            retry: None,
-            timeout: None,
-            stall: None,
-            approve: None,
-            inputs: Vec::new(),
+            ..Stage::bare(name, kind, vec![cell])
         });
         before = Some(index);
     }
