@@ -1,8 +1,8 @@
-//! `evidence PROMOTION`: fetches the archive from the engine and writes it, whole or not at all, to a file that does not exist yet.
+//! `evidence PROMOTION`: fetches the archive from the engine and writes it, whole or not at all, to a file that does not exist yet, or to standard output.
 
 use std::path::PathBuf;
 
-use super::Ctx;
+use super::{Ctx, dash};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
@@ -18,7 +18,10 @@ pub fn run(ctx: &Ctx, out: &mut Out, id: &str, file: Option<PathBuf>) -> Outcome
     let there = |file: &PathBuf| {
         Failure::from(ApiError::refused(format!("{} exists, and nothing was written", file.display()), "give another name: -o FILE"))
     };
-    if file.exists() {
+    let stream = dash::is(&file);
+    if stream {
+        dash::may_write(out)?;
+    } else if file.symlink_metadata().is_ok() {
         return Err(there(&file));
     }
     let site = ctx.site_to_look(out)?;
@@ -26,6 +29,10 @@ pub fn run(ctx: &Ctx, out: &mut Out, id: &str, file: Option<PathBuf>) -> Outcome
         let mut client = connect::connect(ctx, &site, Start::OnDemand).await?;
         client.bytes(&format!("/v1/promotions/{}/evidence", encode(id)), ANSWER).await.map_err(|e| Failure::from(ApiError::from(e)))
     })?;
+    if stream {
+        out.raw(&bytes);
+        return Ok(());
+    }
     create(&file, &bytes).map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => there(&file),
         _ => Failure::from(ApiError::failed(format!("{} cannot be written: {e}", file.display()), "give another place: -o FILE")),

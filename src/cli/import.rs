@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::Ctx;
+use super::{Ctx, dash};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::shell::shell_check;
@@ -32,11 +32,15 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
             let help = format!("write --name {}: a-z, 0-9, `.`, `_`, `-`, at most 64 characters", import::name_of(&n));
             return Err(Failure::bad(format!("`{}` is not a name", show(&n)), help));
         }
+        // A stream has no name, and the directory that we stand in is not its own.
+        None if dash::is(&ask.file) => "imported".to_owned(),
         None => import::name_of(&guess(&ask.file)),
     };
-    let origin = ask.file.file_name().map_or_else(|| "stdin".to_owned(), |n| n.to_string_lossy().into_owned());
+    // Standard output is where it goes anyway.
+    let output = ask.output.filter(|to| !dash::is(to));
+    let origin = ask.file.file_name().filter(|_| !dash::is(&ask.file)).map_or_else(|| "stdin".to_owned(), |n| n.to_string_lossy().into_owned());
     let bytes = read(&ask.file)?;
-    if let Some(to) = &ask.output
+    if let Some(to) = &output
         && to.symlink_metadata().is_ok()
     {
         return Err(taken(to));
@@ -56,13 +60,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
             return Err(Failure::told(2));
         }
     };
-    if let Some(to) = &ask.output {
+    if let Some(to) = &output {
         write(to, &made.text)?;
     }
     if out.json {
         out.value(&json!({
             "name": name,
-            "file": ask.output.as_ref().map(|p| p.display().to_string()),
+            "file": output.as_ref().map(|p| p.display().to_string()),
             "pipeline": made.text,
             "report": made.report,
             "summary": import::summary(&made.report),
@@ -71,7 +75,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
         return Ok(());
     }
     let report = import::report_text(&made.report, &show(&origin));
-    if ask.output.is_some() {
+    if output.is_some() {
         out.raw(report.as_bytes());
     } else {
         out.raw(made.text.as_bytes());
@@ -95,13 +99,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let fail = |why: String| {
         Failure::bad(format!("cannot read {}: {why}", show(&path.display().to_string())), "name a Jenkinsfile, or the config.xml of a job")
     };
+    // One byte more than is allowed: the importer says the limit.
+    if dash::is(path) {
+        return dash::read(import::MAX_BYTES as u64).map_err(|e| fail(e.to_string()));
+    }
     let meta = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
     if !meta.is_file() {
         return Err(fail("it is not a regular file".into()));
     }
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| fail(e.to_string()))?;
-    // One byte more than is allowed: the importer says the limit.
     file.take(import::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
     Ok(bytes)
 }

@@ -5,6 +5,7 @@ mod again;
 mod args;
 mod connect;
 mod console_log;
+mod dash;
 mod demo;
 mod diff;
 mod doctor;

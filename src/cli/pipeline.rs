@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::Ctx;
+use super::{Ctx, dash};
 use super::args::Pipeline as Command;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
@@ -95,8 +95,12 @@ fn named(ctx: &Ctx, name: &str) -> Source {
     Source { name: path.display().to_string(), bytes, must: Some(name.to_owned()) }
 }
 
-/// A file that is there, else a pipeline of the site.
+/// Standard input, a file that is there, else a pipeline of the site.
 fn source(ctx: &Ctx, file: &str) -> Source {
+    if dash::is(Path::new(file)) {
+        let bytes = dash::read(MOST - 1).map_err(|e| Unread { message: format!("cannot read standard input: {e}"), help: String::new() });
+        return Source { name: "standard input".to_owned(), bytes, must: None };
+    }
     if valid_name(file) && !Path::new(file).exists() {
         return match pipelines::read(&ctx.dirs, file, ctx.uid) {
             Err(e @ ConfigError::NoPipeline { .. }) => Source { name: file.to_owned(), bytes: Err(unread(&e)), must: None },

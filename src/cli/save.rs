@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::Ctx;
+use super::{Ctx, dash};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::look;
@@ -126,15 +126,20 @@ pub async fn fill(model: &mut Model, source: &mut Source<'_>) -> Result<(), Fail
     Ok(())
 }
 
-/// Reads a file of `save`.
+/// Reads a file of `save`, or standard input.
 pub fn read(path: &Path) -> Result<Saved, Failure> {
     let fail = |e: &dyn std::fmt::Display| Failure::bad(format!("{}: {e}", path.display()), "write one with: quarterdeck save FILE");
-    let file = std::fs::File::open(path).map_err(|e| fail(&e))?;
-    if !file.metadata().is_ok_and(|m| m.is_file()) {
-        return Err(fail(&"it is no file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+    let bytes = if dash::is(path) {
+        dash::read(MOST_BYTES).map_err(|e| fail(&e))?
+    } else {
+        let file = std::fs::File::open(path).map_err(|e| fail(&e))?;
+        if !file.metadata().is_ok_and(|m| m.is_file()) {
+            return Err(fail(&"it is no file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| fail(&e))?;
+        bytes
+    };
     if bytes.len() as u64 > MOST_BYTES {
         return Err(fail(&format!("it is larger than {} MiB, and no saved state is", MOST_BYTES >> 20)));
     }
@@ -144,7 +149,9 @@ pub fn read(path: &Path) -> Result<Saved, Failure> {
 pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
     let site = ctx.site(out)?;
     // Before the engine is asked for anything: a name that is taken is the most likely mistake.
-    if path.symlink_metadata().is_ok() {
+    if dash::is(path) {
+        dash::may_write(out)?;
+    } else if path.symlink_metadata().is_ok() {
         return Err(taken(path));
     }
     let now = SystemClock.now();
@@ -201,6 +208,10 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
         }
     })?;
     let bytes = saved.write().map_err(|e| ApiError::failed(e.to_string(), ""))?;
+    if dash::is(path) {
+        out.raw(&bytes);
+        return Ok(());
+    }
     write(path, &bytes)?;
     if out.json {
         out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.len(), "size_bytes": bytes.len()}));

@@ -9,15 +9,17 @@ use sha2::{Digest, Sha256};
 use super::args::{Cut, Get};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
-use super::{Ctx, connect, get};
+use super::{Ctx, connect, dash, get};
 use crate::api::client::encode;
 use crate::api::types::Rows;
 use crate::base::sanitise;
 
 pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     let sha256 = match Path::new(what) {
+        path if dash::is(path) => digest(std::io::stdin().lock())
+            .map_err(|e| Failure::bad(format!("standard input cannot be read: {e}"), "give a file, or its sha256"))?,
         path if path.exists() => {
-            digest(path).map_err(|e| Failure::bad(format!("{what} cannot be read: {e}"), "give a file that you may read, or its sha256"))?
+            open(path).and_then(digest).map_err(|e| Failure::bad(format!("{what} cannot be read: {e}"), "give a file that you may read, or its sha256"))?
         }
         _ if what.len() == 64 && what.bytes().all(|b| b.is_ascii_hexdigit()) => what.to_ascii_lowercase(),
         _ => {
@@ -42,14 +44,18 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     Ok(())
 }
 
-fn digest(path: &Path) -> std::io::Result<String> {
+fn open(path: &Path) -> std::io::Result<File> {
     // Before it is opened: a pipe would hold us there.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
-    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0u8; 1 << 16]);
+    File::open(path)
+}
+
+fn digest(mut from: impl Read) -> std::io::Result<String> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0u8; 1 << 16]);
     loop {
-        match file.read(&mut buffer)? {
+        match from.read(&mut buffer)? {
             0 => return Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()),
             n => hash.update(&buffer[..n]),
         }

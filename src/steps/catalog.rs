@@ -45,6 +45,7 @@ const SYNC: StepKind = StepKind {
             "readers may straddle one publish for so long before files of the cycle before are removed; default 5s",
         ),
         field("credentials", FieldType::Text, false, "name of a declared secret that holds user:password for the upstream"),
+        field("signature", FieldType::Text, false, "repomd.xml.asc of upstream: `mirror` it, or `none`; default mirror"),
     ],
 };
 

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::address::shown;
 use super::excerpt;
+use crate::base::size;
 
 pub use post::Trust;
 pub use raw::Raw;
@@ -42,7 +43,7 @@ pub enum HttpError {
     Stalled { url: String, after: Duration },
     #[error("{url}: too slow: not done after {} s", .after.as_secs())]
     Budget { url: String, after: Duration },
-    #[error("{url}: the answer is larger than {max} bytes")]
+    #[error("{url}: the answer is larger than {}, and no more is read of it", size::short(*.max))]
     TooLarge { url: String, max: u64 },
     #[error("{url}: the answer was cut off ({cause})")]
     Truncated { url: String, cause: String },
@@ -73,6 +74,11 @@ impl HttpError {
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Tls { .. } | Self::Budget { .. } | Self::TooLarge { .. } | Self::Redirect { .. } => false,
         }
+    }
+
+    /// The far end answered, and with something that cannot be right: it is not unreachable.
+    pub const fn is_wrong(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
     }
 
     pub const fn status(&self) -> Option<u16> {

@@ -13,19 +13,75 @@ const END: &str = "-----END PGP SIGNATURE-----";
 const TAG_SIGNATURE: u8 = 2;
 const CREATED_BY: u8 = 16;
 const FINGERPRINT: u8 = 33;
+/// Of a signature over the bytes as they are.
+const BINARY: u8 = 0;
 
 /// The id of the key that the first signature names: sixteen hexadecimal digits, lower case. Armoured or binary.
 pub fn issuer(bytes: &[u8]) -> Result<String, WireError> {
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(WireError::Limit { what: WHAT, limit: format!("{MAX_BYTES} bytes") });
-    }
-    let packets = match std::str::from_utf8(bytes).ok().and_then(|t| t.find(BEGIN).map(|at| &t[at + BEGIN.len()..])) {
-        Some(block) => dearmoured(block)?,
-        None => bytes.to_vec(),
-    };
+    let packets = packets(bytes)?;
     let body = first(&packets).ok_or_else(|| broken("it is no OpenPGP signature"))?;
     let id = named(body).ok_or_else(|| broken("it names no key"))?;
     Ok(id.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// What a signature says of the bytes that it signs. Whoever digests `salt`, the bytes and `trailer` and gets another beginning than `left`
+/// knows, without any key, that it signs others; the same beginning proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub algorithm: &'static str,
+    pub salt: Vec<u8>,
+    pub trailer: Vec<u8>,
+    pub left: [u8; 2],
+}
+
+/// The claim of the first signature; none where it is of a kind that says nothing so simple.
+pub fn claim(bytes: &[u8]) -> Option<Claim> {
+    let packets = packets(bytes).ok()?;
+    let body = first(&packets)?;
+    let (&version, rest) = body.split_first()?;
+    if version == 3 {
+        let (&algorithm, left) = (rest.get(15)?, rest.get(16..18)?);
+        let trailer = rest.get(1..6)?.to_vec();
+        return (trailer[0] == BINARY).then_some(Claim { algorithm: digest(algorithm)?, salt: Vec::new(), trailer, left: left.try_into().ok()? });
+    }
+    let width = match version {
+        4 => 2,
+        6 => 4,
+        _ => return None,
+    };
+    let (&[ty, _, algorithm], rest) = rest.split_first_chunk()?;
+    let (hashed, rest) = number(rest, width)?;
+    let (plain, rest) = number(rest.get(hashed..)?, width)?;
+    let (left, rest) = rest.get(plain..)?.split_first_chunk()?;
+    let signed = body.get(..4 + width + hashed)?;
+    let salt = match (version, rest.split_first()) {
+        (6, Some((len, rest))) => rest.get(..usize::from(*len))?.to_vec(),
+        (6, None) => return None,
+        _ => Vec::new(),
+    };
+    let trailer = [signed, &[version, 0xff], &u32::try_from(signed.len()).ok()?.to_be_bytes()].concat();
+    (ty == BINARY).then_some(Claim { algorithm: digest(algorithm)?, salt, trailer, left: *left })
+}
+
+const fn digest(id: u8) -> Option<&'static str> {
+    Some(match id {
+        2 => "sha1",
+        8 => "sha256",
+        9 => "sha384",
+        10 => "sha512",
+        11 => "sha224",
+        _ => return None,
+    })
+}
+
+fn packets(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(WireError::Limit { what: WHAT, limit: format!("{MAX_BYTES} bytes") });
+    }
+    match std::str::from_utf8(bytes).ok().and_then(|t| t.find(BEGIN).map(|at| &t[at + BEGIN.len()..])) {
+        Some(block) => dearmoured(block),
+        None => Ok(bytes.to_vec()),
+    }
 }
 
 fn broken(why: &str) -> WireError {
@@ -172,13 +228,13 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            let _ = issuer(&bytes);
+            let _ = (issuer(&bytes), claim(&bytes));
             let mut one = version_4();
             for (i, b) in bytes.iter().enumerate().take(8) {
                 let at = usize::from(*b) % one.len();
                 one[at] ^= (i as u8).wrapping_mul(37) | 1;
             }
-            let _ = issuer(&one);
+            let _ = (issuer(&one), claim(&one));
         }
     }
 }

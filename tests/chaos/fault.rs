@@ -22,7 +22,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, and `tests/it/mirror` kills there, as it does at
+    /// Reached by no pipeline here: `mirror.piece` needs a file of more than 256 KiB, `mirror.paired` a signed one, and `tests/it/mirror` kills there, as it does at
     /// every point of a snapshot, a switch and a collection; `tests/it/cobbler` kills a reposync;
     /// the acts of people between commit and effect are killed by `tests/it/audit` and `tests/it/runner/force`, promotions by `tests/it/promotion_kills`.
     pub fn elsewhere(&self) -> bool {
@@ -97,6 +97,7 @@ pub const POINTS: &[Point] = &[
     point("mirror.packages", Target::Step, Doing::Publish, "push"),
     point("mirror.metadata", Target::Step, Doing::Publish, "push"),
     point("mirror.replaced", Target::Step, Doing::Publish, "push"),
+    point("mirror.paired", Target::Step, Doing::Publish, "-"),
     point("mirror.published", Target::Step, Doing::Publish, "push"),
     point("mirror.confirmed", Target::Step, Doing::Publish, "push"),
     point("mirror.sweep", Target::Step, Doing::Publish, "push"),

@@ -439,3 +439,37 @@ fn whoever_is_interrupted_while_waiting_is_told_that_the_run_goes_on() {
     std::fs::write(&go, "").unwrap();
     until("the run has ended", || home.json(&["get", "runs"])["rows"][0]["verdict"] == "success");
 }
+
+/// Runs with this on standard input, in an empty directory of its own.
+fn piped(home: &Home, args: &[&str], input: &[u8]) -> (i32, Vec<u8>, String) {
+    use std::io::Write;
+    let at = home.root().join("nothing");
+    std::fs::create_dir_all(&at).unwrap();
+    let mut child = home.command(args).current_dir(&at).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Who does not read it has ended before.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(std::fs::read_dir(&at).unwrap().count(), 0, "{args:?}: no file is called `-`");
+    (out.status.code().unwrap_or(-1), out.stdout, String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn a_dash_is_standard_input_or_output_and_never_a_file() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    let (code, out, _) = piped(&home, &["pipeline", "lint", "-"], b"format: 1\nname: x\nstages:\n  - name: a\n    rum: y\n");
+    assert!(code == 1 && String::from_utf8_lossy(&out).contains("rum"), "{out:?}");
+    assert_eq!(piped(&home, &["pipeline", "plan", "-"], HELLO.as_bytes()).0, 0);
+    let jenkins = b"pipeline { agent any\n stages { stage('a') { steps { sh 'true' } } } }\n";
+    let (code, out, said) = piped(&home, &["pipeline", "import", "-", "-o", "-"], jenkins);
+    assert!(code == 0 && String::from_utf8_lossy(&out).contains("name: imported"), "{out:?} {said}");
+    let (code, saved, said) = piped(&home, &["save", "-"], b"");
+    assert!(code == 0 && !saved.is_empty(), "{said}");
+    let (code, out, said) = piped(&home, &["screen", "jobs", "--from", "-", "--size", "80x24"], &saved);
+    assert!(code == 0 && String::from_utf8_lossy(&out).contains("hello"), "{said}");
+    assert_eq!(piped(&home, &["--json", "save", "-"], b"").0, 2);
+    let (code, out, _) = piped(&home, &["where-used", "-"], b"bytes");
+    assert!(code == 0 && String::from_utf8_lossy(&out).contains("no run that is kept"), "{out:?}");
+    let id = "PR-20260101-el9";
+    assert_eq!(piped(&home, &["--json", "evidence", id, "-o", "-"], b"").0, 2);
+}

@@ -110,7 +110,7 @@ pub enum Command {
     Evidence {
         /// PR-…
         promotion: String,
-        /// A file that does not exist yet; default: evidence-PROMOTION.tar.gz here
+        /// A file that does not exist yet, or - for standard output; default: evidence-PROMOTION.tar.gz here
         #[arg(short = 'o', long = "output", value_name = "FILE")]
         file: Option<PathBuf>,
     },
@@ -135,7 +135,7 @@ pub enum Command {
     Run(Run),
     /// Save all that the console shows in a file: `quarterdeck --from FILE` opens it anywhere
     Save {
-        /// A file that does not exist yet
+        /// A file that does not exist yet, or - for standard output
         file: PathBuf,
     },
     /// Print one frame of the console, without a terminal
@@ -162,7 +162,7 @@ pub enum Command {
     Step(Step),
     /// Show which runs made, used, read or left something: a file here, a sha256, or the fingerprint of a content set
     WhereUsed {
-        /// A file, or 64 hexadecimal digits
+        /// A file, - for standard input, or 64 hexadecimal digits
         what: String,
     },
     /// Say why a run does not run or how it ended, what a promotion waits for, or why a repository is fresh, behind, torn or frozen
@@ -220,7 +220,7 @@ pub struct Screen {
     /// The moment that the frame shows as now, RFC 3339
     #[arg(long, value_name = "TIME")]
     pub now: Option<String>,
-    /// A state that `quarterdeck save` wrote, in place of the engine; its moment is now
+    /// A state that `quarterdeck save` wrote (- reads it from standard input), in place of the engine; its moment is now
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -394,7 +394,7 @@ pub struct Log {
 pub enum Pipeline {
     /// Check pipeline files; exit 1 on errors, 2 where one cannot be read
     Lint {
-        /// Names or files; none = all of the site
+        /// Names or files, - for standard input; none = all of the site
         file: Vec<String>,
     },
     /// Show what would run, with everything expanded
@@ -419,7 +419,7 @@ pub enum Pipeline {
     /// Convert a declarative Jenkinsfile or the config.xml of a job; the report says what became of each line
     #[command(after_help = "The file goes to standard output and the report to standard error; with -o, the report to standard output.")]
     Import {
-        /// Jenkinsfile or config.xml
+        /// Jenkinsfile or config.xml; - reads standard input
         file: PathBuf,
         /// Write the pipeline file there; what exists stays
         #[arg(short, long, value_name = "FILE")]

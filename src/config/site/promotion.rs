@@ -28,6 +28,8 @@ pub struct Promotion {
     pub stale: Option<Span>,
     /// Why the site accepts that a gate has no source.
     pub without: BTreeMap<Gate, String>,
+    /// What somebody should do where a gate does not pass: the page of a runbook, the name of a team.
+    pub help: BTreeMap<Gate, String>,
     /// Public keys (ASCII armour) that packages must be signed with.
     pub keys: Vec<PathBuf>,
 }
@@ -91,7 +93,8 @@ pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -
             streak: table.int("streak", 1..=100),
             apart: span(&table, "apart", notes),
             stale: span(&table, "stale", notes),
-            without: without(&table, notes),
+            without: of_gates(&table, notes, "without", "say why it is accepted that this gate has no source"),
+            help: of_gates(&table, notes, "help", "say what somebody should do where this gate does not pass"),
             keys: table.texts("keys").unwrap_or_default().into_iter().filter_map(|k| absolute(k, notes)).map(|k| k.value.into()).collect(),
         };
         table.close();
@@ -191,13 +194,13 @@ fn trees(table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Vec<String> {
     out
 }
 
-fn without(table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> BTreeMap<Gate, String> {
+fn of_gates(table: &Table<'_, '_, '_>, notes: &Notes<'_>, key: &'static str, what: &str) -> BTreeMap<Gate, String> {
     let mut out = BTreeMap::new();
-    for entry in table.named("without") {
-        let Some(reason) = entry.text(notes, "a text that says why") else { continue };
+    for entry in table.named(key) {
+        let Some(reason) = entry.text(notes, "a text") else { continue };
         match entry.name.value.parse::<Gate>() {
             Ok(_) if reason.value.trim().is_empty() => {
-                notes.add(reason.span, "the reason is empty", "say why it is accepted that this gate has no source");
+                notes.add(reason.span, "the text is empty", what);
             }
             Ok(gate) => {
                 out.insert(gate, reason.value);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Waiver;
+use super::next::{self, Judge};
 use super::streak::{self, Verdict};
 use crate::base::duration;
 
@@ -136,11 +137,13 @@ pub struct Rules {
     pub stale_us: i64,
     /// Gate to the reason why the site accepts that it has no source.
     pub without: BTreeMap<Gate, String>,
+    /// Gate to what the site says that somebody should do where it does not pass.
+    pub help: BTreeMap<Gate, String>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { age_us: 72 * HOUR_US, streak: 3, apart_us: 2 * HOUR_US, stale_us: 26 * HOUR_US, without: BTreeMap::new() }
+        Self { age_us: 72 * HOUR_US, streak: 3, apart_us: 2 * HOUR_US, stale_us: 26 * HOUR_US, without: BTreeMap::new(), help: BTreeMap::new() }
     }
 }
 
@@ -148,6 +151,9 @@ impl Default for Rules {
 #[derive(Debug, Clone)]
 pub struct Facts {
     pub now_us: i64,
+    /// The promotion, and its OS major: for words.
+    pub id: String,
+    pub os: String,
     /// Datacentre to what it would serve; empty = no datacentre.
     pub replicas: BTreeMap<String, Source<Replica>>,
     pub fp: Source<String>,
@@ -155,6 +161,8 @@ pub struct Facts {
     pub verdicts: Source<Vec<Verdict>>,
     /// Kinds that a pipeline of the site is labelled with: `canary:image`, `formula:ops-base`.
     pub labels: Vec<String>,
+    /// The pipelines that are labelled so: for words.
+    pub judges: Vec<Judge>,
     pub soak: Source<()>,
     pub signatures: Source<Signatures>,
     pub agents: Source<()>,
@@ -236,6 +244,9 @@ pub fn judge(facts: &Facts, rules: &Rules, waivers: &[Waiver]) -> Vec<Judged> {
                 evidence.push(format!("waived {} by {} until {}: {}", outcome.word(), w.who.name, w.until_us, w.reason));
                 outcome = Outcome::Waived;
             }
+            if let Some(lead) = next::next(gate, &outcome, facts, rules) {
+                detail = format!("{detail}; next: {lead}");
+            }
             Judged { gate, outcome, detail, evidence }
         })
         .collect()
@@ -255,7 +266,7 @@ fn known<'a, T>(source: &'a Source<T>, what: &str, facts: &Facts, budget_us: i64
     }
 }
 
-fn ago(now_us: i64, at_us: i64) -> String {
+pub(super) fn ago(now_us: i64, at_us: i64) -> String {
     duration::short(u64::try_from(now_us.saturating_sub(at_us) / 1_000).unwrap_or(0))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod gate;
 pub mod hold;
+pub mod next;
 pub mod plan;
 pub mod state;
 pub mod streak;

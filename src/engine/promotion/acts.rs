@@ -140,7 +140,7 @@ impl Job<'_> {
             let why = p.notes.last().map(|n| n.text.clone()).unwrap_or_default();
             return Err(ApiError::failed(format!("{}: {why}", p.id), ""));
         }
-        Ok(Self::done(&p, format!("{} takes its candidate: {run}", p.id)))
+        Ok(Self::done(&p, format!("{0} takes its candidate: {run}; what it waits for behind that: quarterdeck why {0}", p.id)))
     }
 
     /// With what is held, the candidate must install: its run would say so too, but late.

@@ -36,7 +36,7 @@ pub fn of(
         let label = format!("{what}:");
         k.labels.iter().filter_map(|l| l.strip_prefix(&label)).map(|name| format!("{name} (pipeline {})", k.name)).collect()
     };
-    for k in pipelines.iter().filter(|k| k.sets.contains(&p.set)) {
+    for k in pipelines.iter().filter(|k| k.works_on(&p.set)) {
         let (images, isos) = (makes(k, "image"), makes(k, "iso"));
         if images.is_empty() && isos.is_empty() {
             out.pipelines.push(k.name.clone());

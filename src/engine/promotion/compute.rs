@@ -33,7 +33,7 @@ pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, 
         under(engine, p, &mut roots)?;
     }
     let pipelines = look::pipelines(engine, site)?;
-    let facts = look::facts(engine, table, p, &roots, look::labels(&pipelines))?;
+    let facts = look::facts(engine, table, p, &roots, &pipelines)?;
     let mut gates = judge(&facts, &look::rules(table), &p.waivers);
     gates.retain(|j| !p.lane.skips().contains(&j.gate));
     let holds = engine.store.holds()?;

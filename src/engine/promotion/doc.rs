@@ -238,7 +238,17 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
             Some((_, run)) => out.push(format!("{run} takes its candidate: quarterdeck why '{run}'")),
             None => out.push(format!("its candidate is not taken: {last}; quarterdeck do promote-soak {}", p.id)),
         },
-        State::Gated => out.extend(compute(engine, &*engine.site()?, p)?.hindrances()),
+        State::Gated => {
+            let now = compute(engine, &*engine.site()?, p)?;
+            out.extend(now.hindrances());
+            let gates: Vec<String> = now.gates.iter().filter(|j| !j.outcome.passes()).map(|j| j.gate.to_string()).collect();
+            if let Some(first) = gates.first() {
+                out.push(format!(
+                    "a gate that cannot pass is waived by its owner and a second person: quarterdeck do promote-waive {} --with gate={first} --reason T",
+                    p.id
+                ));
+            }
+        }
         State::Ready => {
             let sides = p.missing(&p.sha, engine.now_us()).join(" and ");
             out.push(format!(

@@ -1,6 +1,6 @@
 //! What the plan of a promotion rests on, looked at now: pointers and snapshots on the disks, verdicts, calendars. Blocks; decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,11 +9,13 @@ use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::gate::{Back, Calendar, Facts, FirstSeen, Replica, Rules, Signatures, Source};
+use crate::domain::promotion::next::Judge;
 use crate::domain::promotion::plan::Led;
 use crate::domain::report::Fact;
 use crate::engine::catalog;
 use crate::engine::scheduler::calendars;
 use crate::engine::state::Engine;
+use crate::pipeline::model::{At, Stage};
 use crate::systems::repo::links::Named;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Tree, TreeError};
@@ -158,7 +160,13 @@ fn manifest(tree: &Tree, id: &str) -> Option<Manifest> {
 }
 
 /// What the gates look at.
-pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &[Dc], labels: Vec<String>) -> Result<Facts, ApiError> {
+pub fn facts(
+    engine: &Engine,
+    table: &config::Promotion,
+    p: &Promotion,
+    roots: &[Dc],
+    pipelines: &[Known],
+) -> Result<Facts, ApiError> {
     let now_us = engine.now_us();
     let known = |v| Source::Known { value: v, at_us: now_us };
     let fp = p.base_fp().map(str::to_owned);
@@ -168,15 +176,18 @@ pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &
     };
     Ok(Facts {
         now_us,
+        id: p.id.clone(),
+        os: p.os.clone(),
         replicas: roots.iter().map(|dc| (dc.name.clone(), replica(dc, p, now_us))).collect(),
         first_seen: first_seen(engine, fp.as_deref(), roots, p)?,
-        fp: fp.clone().map_or_else(|| Source::Unknown("no candidate was taken yet: promote-soak".into()), known),
+        fp: fp.clone().map_or_else(|| Source::Unknown(format!("no candidate was taken yet: quarterdeck do promote-soak {}", p.id)), known),
         verdicts,
-        labels,
+        labels: labels(pipelines),
+        judges: judges(engine, pipelines, fp.as_deref()),
         soak: Source::Missing("[salt]".into()),
         signatures: signatures(engine, table, p)?,
         agents: Source::Missing("[agents]".into()),
-        calendar: calendar(engine, table, now_us),
+        calendar: calendar(engine, table, &p.os, now_us),
         back: roots.iter().map(|dc| (dc.name.clone(), way_back(dc, p, now_us))).collect(),
     })
 }
@@ -193,6 +204,7 @@ pub fn rules(table: &config::Promotion) -> Rules {
         apart_us: us(table.apart, d.apart_us),
         stale_us: us(table.stale, d.stale_us),
         without: table.without.clone(),
+        help: table.help.clone(),
     }
 }
 
@@ -257,8 +269,15 @@ pub struct Known {
     pub name: String,
     /// `canary:KIND`, `formula:NAME`, `image:NAME`, `iso:NAME`.
     pub labels: Vec<String>,
-    /// Content sets that its stages read or write.
-    pub sets: Vec<String>,
+    /// Content sets that its stages read, and that they write.
+    pub reads: Vec<String>,
+    pub writes: Vec<String>,
+}
+
+impl Known {
+    pub fn works_on(&self, set: &str) -> bool {
+        self.reads.iter().chain(&self.writes).any(|s| s == set)
+    }
 }
 
 /// Every pipeline of the site.
@@ -269,25 +288,45 @@ pub fn pipelines(engine: &Engine, site: &Site) -> Result<Vec<Known>, ApiError> {
     for name in &catalog.pipelines {
         out.push(match catalog::judge(dirs, name, uid, &catalog).ok().and_then(|j| j.file) {
             Some(file) => {
-                let mut sets: Vec<String> =
-                    file.stages.iter().flat_map(|s| s.reads.iter().chain(&s.writes)).map(|t| t.value.clone()).collect();
-                sets.sort();
-                sets.dedup();
-                Known { name: name.clone(), labels: file.labels, sets }
+                let sets = |of: fn(&Stage) -> &Vec<At<String>>| {
+                    file.stages.iter().flat_map(of).map(|t| t.value.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+                };
+                Known { name: name.clone(), reads: sets(|s| &s.reads), writes: sets(|s| &s.writes), labels: file.labels }
             }
             // What it would be labelled with nobody knows: a canary that is broken must not look like none.
             None => Known {
                 name: name.clone(),
                 labels: ["canary:image", "canary:inspector", "canary:rpm"].map(str::to_owned).to_vec(),
-                sets: Vec::new(),
+                ..Known::default()
             },
         });
     }
     Ok(out)
 }
 
+/// Who brings the verdicts that gates count, and whether what each would read now is what is to be judged.
+fn judges(engine: &Engine, pipelines: &[Known], fp: Option<&str>) -> Vec<Judge> {
+    let other = |set: &String| match engine.content.last(set) {
+        Some((_, now)) if fp.is_some() && now.fp.known() == fp => None,
+        Some((_, now)) if now.fp.known().is_some() => Some(format!("{set}, which holds {} now", now.fp.short())),
+        Some(_) => Some(format!("{set}, which cannot be read now (quarterdeck get content)")),
+        // Since the engine started nobody has asked.
+        None => None,
+    };
+    let judge = |k: &Known| {
+        let writers = pipelines.iter().filter(|w| k.reads.iter().any(|set| w.writes.contains(set)));
+        Judge {
+            pipeline: k.name.clone(),
+            labels: k.labels.clone(),
+            other: k.reads.iter().find_map(other),
+            writers: writers.map(|w| w.name.clone()).collect(),
+        }
+    };
+    pipelines.iter().filter(|k| !k.labels.is_empty()).map(judge).collect()
+}
+
 /// What their verdicts are about.
-pub fn labels(pipelines: &[Known]) -> Vec<String> {
+fn labels(pipelines: &[Known]) -> Vec<String> {
     let mut out: Vec<String> = pipelines.iter().flat_map(|k| k.labels.clone()).collect();
     out.sort();
     out.dedup();
@@ -319,8 +358,8 @@ fn signatures(engine: &Engine, table: &config::Promotion, p: &Promotion) -> Resu
     Ok(Source::Unknown("nothing has checked the signatures of this candidate".into()))
 }
 
-fn calendar(engine: &Engine, table: &config::Promotion, now_us: i64) -> Source<Calendar> {
-    let Some(name) = &table.calendar else { return Source::Missing("calendar to [promotion.OS]".into()) };
+fn calendar(engine: &Engine, table: &config::Promotion, os: &str, now_us: i64) -> Source<Calendar> {
+    let Some(name) = &table.calendar else { return Source::Missing(format!("calendar to [promotion.{os}]")) };
     let all = engine.schedule.calendars.now(engine.watch.dirs(), engine.watch.uid(), &engine.store, now_us);
     let value = match calendars::closed(&all, &[name], engine.clock.now()) {
         None => Calendar::Open { calendar: name.clone() },

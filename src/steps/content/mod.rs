@@ -70,6 +70,7 @@ impl From<RepoError> for StepError {
         let text = e.to_string();
         match e {
             RepoError::Tree(e) => e.into(),
+            RepoError::Http(e) if e.is_wrong() => Self::failed(text, "no real repository says so: look at what the far end sends (curl)"),
             RepoError::Http(_) => Self::far_end(text, "look at the far end (curl -I shows what it answers), then retry"),
             RepoError::Absent { .. } => Self::failed(text, "sync it first, or give the directory that holds repodata/"),
             RepoError::Address(_) => Self::input(text, "give a directory or an http(s) address"),

@@ -9,12 +9,12 @@ use super::guard::{self, Extent};
 use super::packages::{self, Failed};
 use super::places;
 use super::publish;
+use super::signature::{self, ASC, Beside, Signature};
 use super::state::{REPOMD, State};
 use super::{Outcome, Sync, listing};
 use crate::base::crash;
 use crate::domain::content::Collector;
 use crate::steps::StepError;
-use crate::systems::repo::origin::REPOMD_BUDGET;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::tree::Mark;
 use crate::systems::repo::{Origin, digest, inventory};
@@ -36,6 +36,10 @@ pub struct Offer {
     pub validators: Validators,
     /// As `repomd.data`.
     pub files: Vec<Metadata>,
+    /// What signs `raw`.
+    pub signature: Option<Signature>,
+    /// The upstream is signed, or was: it is asked for its signature also where nothing else has changed.
+    pub signed: bool,
 }
 
 /// A metadata file on our disk.
@@ -69,7 +73,7 @@ impl From<StepError> for Stop {
 
 impl From<HttpError> for Stop {
     fn from(e: HttpError) -> Self {
-        Self::Next { text: e.to_string(), unreachable: true }
+        Self::Next { text: e.to_string(), unreachable: !e.is_wrong() }
     }
 }
 
@@ -152,7 +156,7 @@ async fn upstream(sync: &Arc<Sync>, index: usize, before: &Before) -> Result<Out
             sync.report.say(&format!("{last}: the upstream may be in the middle of a push, looking again"));
             tokio::time::sleep(PUSH_PAUSES[round - 1]).await;
         }
-        match once(sync, index, before, round > 0).await {
+        match once(sync, index, before, round).await {
             Err(Stop::Moved(text)) => last = text,
             other => return other,
         }
@@ -161,31 +165,38 @@ async fn upstream(sync: &Arc<Sync>, index: usize, before: &Before) -> Result<Out
     Err(Stop::Next { text, unreachable: false })
 }
 
-async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> Result<Outcome, Stop> {
+async fn once(sync: &Arc<Sync>, index: usize, before: &Before, round: usize) -> Result<Outcome, Stop> {
+    let whole = round > 0;
     let shown = sync.shown(index);
     let from = sync.options.urls.get(index).map(|u| sha256(u.as_str().as_bytes())).unwrap_or_default();
     let known = before.state.as_ref().filter(|s| before.intact && s.from == from && !whole);
     let Some((raw, validators)) = get_repomd(sync, index, known.map(|s| &s.validators)).await? else {
         return match known {
-            Some(state) => Ok(unchanged(state.clone(), shown)),
+            Some(state) => same(sync, index, state, state.clone(), round).await,
             None => Err(Stop::Next { text: format!("{shown}: HTTP 304 to a question without a condition"), unreachable: true }),
         };
     };
     let repomd = repomd::parse(&raw).map_err(|e| Stop::Next { text: format!("{shown}repodata/repomd.xml: {e}"), unreachable: false })?;
     let origin_md = sha256(&raw);
     if let Some(state) = before.state.as_ref().filter(|s| before.intact && s.origin_md == origin_md) {
-        let now = State { from, validators, ..state.clone() };
-        if now != *state {
-            now.write(&sync.tree)?;
-        }
-        return Ok(unchanged(now, shown));
+        return same(sync, index, state, State { from, validators, ..state.clone() }, round).await;
     }
     // The first upstream may go back on purpose; a stand-in that lags must not take the mirror back with it.
     let lags = before.state.as_ref().and_then(|s| s.newest).zip(repomd.newest()).is_some_and(|(ours, theirs)| theirs < ours);
     if index > 0 && lags {
         return Err(Stop::Next { text: format!("{shown}: it is older than what is already here"), unreachable: false });
     }
+    let signature = match beside(sync, index, None, &raw).await? {
+        Beside::Signed(signature) => Some(signature),
+        Beside::Unsigned | Beside::Same => None,
+    };
+    let was_signed = before.state.as_ref().is_some_and(|s| s.signed == Some(true));
+    if signature.is_none() && before.state.as_ref().is_some_and(|s| !s.signature.is_empty()) {
+        gone(sync, index, round)?;
+    }
     let mut offer = get_metadata(sync, index, before, raw, repomd, origin_md, validators).await?;
+    offer.signed = was_signed || signature.is_some();
+    offer.signature = signature;
     let mut listing =
         tokio::task::block_in_place(|| listing::read(sync, &offer)).map_err(|e| Stop::Next { text: e.to_string(), unreachable: false })?;
     guard::shrink(&sync.options.repo, before.extent, listing.extent, sync.options.shrink)?;
@@ -208,6 +219,10 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> R
     };
     crash::point("mirror.downloaded");
     tokio::task::block_in_place(|| places::rewrite(sync, &mut offer, &listing))?;
+    if offer.signature.is_some() && sha256(&offer.raw) != offer.origin_md {
+        sync.report.say(&format!("{ASC} is left out: files lie in other places here, and upstream has not signed the repomd.xml that says so"));
+        offer.signature = None;
+    }
     let published = publish::publish(sync, before.state.as_ref(), &offer, &listing, &stock, from).await?;
     Ok(Outcome {
         state: published.state,
@@ -220,39 +235,66 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, whole: bool) -> R
     })
 }
 
-fn unchanged(state: State, from: String) -> Outcome {
-    Outcome { state, unchanged: true, downloaded: 0, downloaded_bytes: 0, new: 0, gone: 0, from }
+/// Nothing has changed but, perhaps, the signature: it was made anew, came late, or was taken away.
+async fn same(sync: &Sync, index: usize, before: &State, mut now: State, round: usize) -> Result<Outcome, Stop> {
+    // What is served is upstream's own document, or its signature is of no use here.
+    if now.signed != Some(false) && now.md == now.origin_md {
+        let raw = sync.tree.read_small(REPOMD, repomd::MAX_BYTES).map_err(StepError::from)?.unwrap_or_default();
+        let known = (now.from == before.from && !before.signature.is_empty()).then_some(&before.signature_validators);
+        match beside(sync, index, known, &raw).await? {
+            Beside::Same => {}
+            Beside::Unsigned => {
+                if !before.signature.is_empty() {
+                    gone(sync, index, round)?;
+                }
+                signature::lay(sync, None, &mut now)?;
+                now.signed.get_or_insert(false);
+            }
+            Beside::Signed(found) => {
+                signature::lay(sync, Some(&found), &mut now)?;
+                now.signed = Some(true);
+            }
+        }
+        if now.signature != before.signature {
+            sync.report.say(&format!("{ASC} changed upstream, around the same metadata: it is served as it is there now"));
+            signature::replace(sync, before, &now)?;
+            signature::tidy(&sync.tree);
+        }
+    }
+    if now != *before {
+        now.write(&sync.tree)?;
+    }
+    let from = sync.shown(index);
+    Ok(Outcome { state: now, unchanged: true, downloaded: 0, downloaded_bytes: 0, new: 0, gone: 0, from })
+}
+
+/// What an upstream has beside this `repomd.xml`. A signature of another one is of a push that is on its way: both would be taken torn.
+async fn beside(sync: &Sync, index: usize, known: Option<&Validators>, raw: &[u8]) -> Result<Beside, Stop> {
+    if !sync.options.signature {
+        return Ok(Beside::Unsigned);
+    }
+    let found = signature::get(sync, index, known).await?;
+    match &found {
+        Beside::Signed(s) if digest::may_sign(&s.asc, raw) == Some(false) => {
+            Err(Stop::Moved(format!("{}{ASC} is not the signature of its repomd.xml (`signature: none` mirrors without it)", sync.shown(index))))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// A signature that was there and is not is looked for again before it is believed to be gone for good.
+fn gone(sync: &Sync, index: usize, round: usize) -> Result<(), Stop> {
+    let shown = sync.shown(index);
+    if sync.options.signature && round < PUSH_PAUSES.len() {
+        return Err(Stop::Moved(format!("{shown}{ASC} is gone")));
+    }
+    sync.report.say(&format!("{shown} is not signed any more: hosts with repo_gpgcheck=1 will refuse it"));
+    Ok(())
 }
 
 /// The upstream's repomd, or `None` where it has not changed since these validators.
 async fn get_repomd(sync: &Sync, index: usize, known: Option<&Validators>) -> Result<Option<(Vec<u8>, Validators)>, Stop> {
-    let Some(base) = sync.options.urls.get(index) else { return Ok(None) };
-    let mut url = base.clone();
-    url.set_path(&format!("{}{REPOMD}", base.path()));
-    let ask = match known {
-        Some(v) if v.etag.is_some() || v.last_modified.is_some() => Ask::IfChanged(v),
-        _ => Ask::Whole,
-    };
-    let mut attempt = 1;
-    loop {
-        let got = async {
-            let response = sync.client.get(&url, ask, REPOMD_BUDGET).await?;
-            if response.status.as_u16() == 304 {
-                return Ok(None);
-            }
-            let validators = response.validators.clone();
-            Ok::<_, HttpError>(Some((response.collect(repomd::MAX_BYTES).await?, validators)))
-        };
-        match got.await {
-            Ok(answer) => return Ok(answer),
-            Err(e) if e.is_transient() && attempt < sync.options.attempts => {
-                sync.report.say(&format!("{e}; trying again"));
-                fetch::pause(attempt, e.retry_after()).await;
-                attempt += 1;
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
+    Ok(fetch::document(sync, index, REPOMD, known.map_or(Ask::Whole, Ask::IfChanged), repomd::MAX_BYTES).await?)
 }
 
 async fn moved(sync: &Sync, index: usize, md: &str) -> bool {
@@ -309,7 +351,7 @@ async fn get_metadata(
         sync.report.progress(i as u64 + 1, total, "files", "metadata");
     }
     let raw = if renamed.is_empty() { raw } else { repomd::relocate(&raw, &repomd, &renamed) };
-    Ok(Offer { shown, repomd, raw, origin_md, validators, files })
+    Ok(Offer { shown, repomd, raw, origin_md, validators, files, signature: None, signed: false })
 }
 
 /// The mark of a metadata file that is already served and good.

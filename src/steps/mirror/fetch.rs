@@ -10,6 +10,7 @@ use url::Url;
 use super::Sync;
 use crate::systems::repo::TreeError;
 use crate::systems::repo::digest::{self, Hasher};
+use crate::systems::repo::origin::REPOMD_BUDGET;
 use crate::systems::repo::tree::{Mark, mark_of_file};
 use crate::wire::HttpError;
 use crate::wire::http::{Ask, Validators};
@@ -120,6 +121,44 @@ pub async fn fetch(sync: &Sync, order: &[usize], job: &Job) -> Result<Mark, Fetc
         }
     }
     Err(last.unwrap_or_else(|| FetchError::Local(io("fetch", job.location.as_str(), &std::io::ErrorKind::NotFound.into()))))
+}
+
+/// A small document of one upstream, asked for several times where that may help. None: it has not changed.
+pub async fn document(
+    sync: &Sync,
+    index: usize,
+    at: &str,
+    ask: Ask<'_>,
+    max: u64,
+) -> Result<Option<(Vec<u8>, Validators)>, HttpError> {
+    let Some(base) = sync.options.urls.get(index) else { return Ok(None) };
+    let mut url = base.clone();
+    url.set_path(&format!("{}{at}", base.path()));
+    let ask = match ask {
+        // Without anything to compare, a condition is none.
+        Ask::IfChanged(v) if v.etag.is_none() && v.last_modified.is_none() => Ask::Whole,
+        ask => ask,
+    };
+    let mut attempt = 1;
+    loop {
+        let got = async {
+            let response = sync.client.get(&url, ask, REPOMD_BUDGET).await?;
+            if response.status.as_u16() == 304 {
+                return Ok(None);
+            }
+            let validators = response.validators.clone();
+            Ok::<_, HttpError>(Some((response.collect(max).await?, validators)))
+        };
+        match got.await {
+            Ok(answer) => return Ok(answer),
+            Err(e) if e.is_transient() && attempt < sync.options.attempts => {
+                sync.report.say(&format!("{e}; trying again"));
+                pause(attempt, e.retry_after()).await;
+                attempt += 1;
+            }
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// Waits before another try: 0.3, 0.9, 2.7 … seconds, or what the server asks for, never longer than half a minute.

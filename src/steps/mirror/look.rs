@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::crowd;
+use super::signature::ASC;
 use super::state::{self, REPOMD};
 use crate::base::count;
 use crate::base::size::short;
@@ -19,10 +20,12 @@ use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Origin, RepoAt, RepoError, Tree, TreeError, digest, owner};
 use crate::wire::http::{Ask, Client};
 use crate::wire::repomd::{self, Checksum, Data};
-use crate::wire::{HttpError, address, excerpt};
+use crate::wire::{HttpError, address, excerpt, openpgp};
 
 /// One package over HTTP; a stall has its own, shorter limit.
 const BUDGET: Duration = Duration::from_secs(3600);
+/// A few kB.
+const SMALL_BUDGET: Duration = Duration::from_secs(60);
 /// Findings that are kept in words.
 const KEPT: usize = 1_000;
 
@@ -192,7 +195,7 @@ impl Looking<'_> {
                 self.probe.missing += 1;
                 self.say(h.to_string());
             }
-            RepoError::Http(h) => self.silent(h.to_string()),
+            RepoError::Http(h) if !h.is_wrong() => self.silent(h.to_string()),
             RepoError::Absent { at } => {
                 self.probe.missing += 1;
                 self.say(format!("{} is missing", excerpt(at)));
@@ -245,6 +248,12 @@ impl Looking<'_> {
             let verdict =
                 if let Verdict::Size(n) = verdict { Verdict::Bad(format!("it has {n} bytes, not those stated")) } else { verdict };
             self.count(data.location.as_str(), verdict);
+        }
+        if let Some(asc) = self.runtime.block_on(signature(&self.origin))
+            && digest::may_sign(&asc, raw) == Some(false)
+        {
+            self.probe.damaged += 1;
+            self.say(format!("{ASC} is not the signature of its repomd.xml: hosts with repo_gpgcheck=1 refuse it"));
         }
         if !primary {
             if repomd.find("primary").is_none() {
@@ -328,7 +337,11 @@ impl Looking<'_> {
     fn relate(&mut self, tree: &RepoAt, upstreams: &[&RepoAt], ours: &Inventory, fp: Option<&str>) -> u64 {
         for upstream in upstreams {
             match self.runtime.block_on(compare(tree, upstream, &self.origin, ours, fp)) {
-                Ok(relation) => {
+                Ok((relation, unsigned)) => {
+                    if unsigned {
+                        self.probe.missing += 1;
+                        self.say(format!("{ASC} is missing: upstream has signed the same metadata"));
+                    }
                     let behind = if let Relation::Differs { lacking, .. } = relation { lacking } else { 0 };
                     self.probe.relation = relation;
                     return behind;
@@ -420,25 +433,50 @@ async fn remote(client: &Client, base: &url::Url, w: &Wanted, hash: bool) -> Ver
     }
 }
 
-async fn compare(tree: &RepoAt, upstream: &RepoAt, here: &Origin, ours: &Inventory, fp: Option<&str>) -> Result<Relation, RepoError> {
+/// The signature of a tree's metadata, where there is one that can be had.
+async fn signature(origin: &Origin) -> Option<Vec<u8>> {
+    match origin {
+        Origin::Local(tree) => tree.read_small(ASC, openpgp::MAX_BYTES).ok()?,
+        Origin::Http { client, base } => {
+            let mut url = base.clone();
+            url.set_path(&format!("{}{ASC}", base.path()));
+            client.get(&url, Ask::Whole, SMALL_BUDGET).await.ok()?.collect(openpgp::MAX_BYTES).await.ok()
+        }
+    }
+    .filter(|asc| openpgp::issuer(asc).is_ok())
+}
+
+/// With whether the tree lacks the signature of metadata that it has from upstream as it is.
+async fn compare(
+    tree: &RepoAt,
+    upstream: &RepoAt,
+    here: &Origin,
+    ours: &Inventory,
+    fp: Option<&str>,
+) -> Result<(Relation, bool), RepoError> {
     let origin = Origin::open(&upstream.at)?;
     let md = sha256(&origin.repomd().await?);
-    if md == ours.md || origin_md(here, &ours.md).await.is_some_and(|kept| kept == md) {
-        return Ok(Relation::Same);
+    if md == ours.md {
+        let unsigned = signature(here).await.is_none() && signature(&origin).await.is_some();
+        return Ok((Relation::Same, unsigned));
+    }
+    if origin_md(here, &ours.md).await.is_some_and(|kept| kept == md) {
+        return Ok((Relation::Same, false));
     }
     let mut all = Collector::new();
     let theirs = inventory::read(&tree.name, &origin, &mut all).await?;
     if fp.is_some() && all.finish().fp.known() == fp {
-        return Ok(Relation::Same);
+        return Ok((Relation::Same, false));
     }
     let sums = |i: &Inventory| i.shelf.packages.iter().map(|w| w.checksum.hex.clone()).collect::<HashSet<_>>();
     let (mine, other) = (sums(ours), sums(&theirs));
-    Ok(Relation::Differs {
+    let differs = Relation::Differs {
         lacking: other.difference(&mine).count() as u64,
         surplus: mine.difference(&other).count() as u64,
         ours: ours.repomd.newest(),
         theirs: theirs.repomd.newest(),
-    })
+    };
+    Ok((differs, false))
 }
 
 /// The md of the upstream metadata that a tree's own was made from: kept by Cobbler in `.origin/`, by our sync in its state.
@@ -451,7 +489,7 @@ async fn origin_md(here: &Origin, md: &str) -> Option<String> {
         Origin::Http { client, base } => {
             let mut url = base.clone();
             url.set_path(&format!("{}.origin/{REPOMD}", base.path()));
-            let response = client.get(&url, Ask::Whole, Duration::from_secs(60)).await.ok()?;
+            let response = client.get(&url, Ask::Whole, SMALL_BUDGET).await.ok()?;
             response.collect(repomd::MAX_BYTES).await.ok().map(|b| sha256(&b))
         }
     }

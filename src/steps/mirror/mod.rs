@@ -26,6 +26,7 @@ mod places;
 mod publish;
 mod refs;
 mod root;
+mod signature;
 pub(super) mod snapshot;
 mod splice;
 mod state;
@@ -56,7 +57,7 @@ pub(super) struct Sync {
 /// How a sync ended.
 pub(super) struct Outcome {
     pub state: State,
-    /// Nothing that is served was touched.
+    /// Nothing that is served was touched, but perhaps the signature around it.
     pub unchanged: bool,
     pub downloaded: u64,
     pub downloaded_bytes: u64,

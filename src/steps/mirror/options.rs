@@ -29,6 +29,8 @@ pub struct Options {
     pub attempts: u32,
     pub settle: Duration,
     pub credentials: Option<Credentials>,
+    /// The signature of `repomd.xml` is mirrored with it.
+    pub signature: bool,
 }
 
 impl Options {
@@ -73,6 +75,14 @@ impl Options {
             patience: Patience { connect: stall.min(Duration::from_secs(10)), stall },
             attempts: ranged("attempts", 3, 10)? as u32,
             settle: span("settle", Duration::from_secs(5)).min(Duration::from_secs(3600)),
+            signature: match with.text("signature").unwrap_or("mirror") {
+                "mirror" => true,
+                "none" => false,
+                other => {
+                    let what = format!("`signature` is `{}`", crate::wire::excerpt(other));
+                    return Err(StepError::input(what, "give mirror (as upstream has it) or none (the tree is served unsigned)"));
+                }
+            },
             credentials: with.text("credentials").map(|name| credentials(name, env)).transpose()?,
         })
     }

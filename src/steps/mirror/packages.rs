@@ -160,7 +160,7 @@ pub async fn download(sync: &Arc<Sync>, upstream: usize, listing: &Listing, stoc
     Err(Failed::Upstream {
         text: format!("package {name}: {first}{more}"),
         stale: failures.iter().any(|(_, e)| e.is_stale()),
-        unreachable: failures.iter().all(|(_, e)| matches!(e, FetchError::Http(_))),
+        unreachable: failures.iter().all(|(_, e)| matches!(e, FetchError::Http(e) if !e.is_wrong())),
     })
 }
 

@@ -10,11 +10,13 @@ use super::attempt::Offer;
 use super::fetch;
 use super::listing::Listing;
 use super::packages::{Stock, checksum_text};
+use super::signature;
 use super::state::{Held, REPOMD, State};
 use crate::base::crash;
 use crate::steps::StepError;
 use crate::systems::repo::TreeError;
 use crate::systems::repo::read::sha256;
+use crate::wire::http::Validators;
 
 /// Up to so many new files each is fsynced; beyond, one syncfs is cheaper, though it also writes what others left dirty.
 const FEW: usize = 16;
@@ -34,13 +36,13 @@ pub async fn publish(
     stock: &Stock,
     from: String,
 ) -> Result<Published, StepError> {
-    let state = next_state(before, offer, listing, stock, from);
+    let mut state = next_state(before, offer, listing, stock, from);
+    signature::lay(sync, offer.signature.as_ref(), &mut state)?;
     let old: HashSet<&str> = before.iter().flat_map(|s| s.packages.iter().map(|h| h.path.as_str())).collect();
     let new = state.packages.iter().filter(|h| !old.contains(h.path.as_str())).count() as u64;
     let now: HashSet<&str> = state.packages.iter().map(|h| h.path.as_str()).collect();
     let gone = old.iter().filter(|p| !now.contains(*p)).count() as u64;
-    tokio::task::block_in_place(|| commit(sync, &state, offer, listing, stock))?;
-    let mut state = state;
+    tokio::task::block_in_place(|| commit(sync, before, &state, offer, listing, stock))?;
     sweep(sync, &mut state).await?;
     tidy(sync);
     Ok(Published { state, new, gone })
@@ -86,6 +88,9 @@ fn next_state(before: Option<&State>, offer: &Offer, listing: &Listing, stock: &
         published: now_seconds(),
         packages,
         metadata,
+        signature: Vec::new(),
+        signature_validators: Validators::default(),
+        signed: Some(offer.signed),
         retired,
         doomed,
         md,
@@ -96,7 +101,14 @@ fn now_seconds() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
 }
 
-fn commit(sync: &Sync, state: &State, offer: &Offer, listing: &Listing, stock: &Stock) -> Result<(), StepError> {
+fn commit(
+    sync: &Sync,
+    before: Option<&State>,
+    state: &State,
+    offer: &Offer,
+    listing: &Listing,
+    stock: &Stock,
+) -> Result<(), StepError> {
     let tree = &sync.tree;
     // What takes the place of damaged bytes comes last. Good ones are never replaced: `places` gives new bytes another name.
     let (mut fresh, mut replacing) = (Vec::new(), Vec::new());
@@ -136,7 +148,7 @@ fn commit(sync: &Sync, state: &State, offer: &Offer, listing: &Listing, stock: &
         place(sync, from, to, *copy, &mut dirs)?;
     }
     crash::point("mirror.replaced");
-    tree.rename(NEW_REPOMD, REPOMD)?;
+    signature::turn(sync, before, state, NEW_REPOMD)?;
     crash::point("mirror.published");
     tree.sync_dir("repodata")?;
     State::confirm(tree)?;
@@ -211,4 +223,5 @@ fn tidy(sync: &Sync) {
             let _ = sync.tree.remove(&format!("{dir}/{name}"));
         }
     }
+    signature::tidy(&sync.tree);
 }

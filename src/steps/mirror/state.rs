@@ -47,6 +47,14 @@ pub struct State {
     pub published: i64,
     pub packages: Vec<Held>,
     pub metadata: Vec<Held>,
+    /// The signature of `repomd.xml` and the key beside it, where upstream has them and what is served is upstream's.
+    #[serde(default)]
+    pub signature: Vec<Held>,
+    #[serde(default)]
+    pub signature_validators: Validators,
+    /// Whether upstream is signed, or once was; none: nobody has asked.
+    #[serde(default)]
+    pub signed: Option<bool>,
     /// Files of the cycle before: they stay until the next publish.
     #[serde(default)]
     pub retired: Vec<String>,
@@ -118,7 +126,7 @@ impl State {
         if tree.read_small(REPOMD, repomd::MAX_BYTES)?.is_none_or(|b| sha256(&b) != self.md) {
             out.push(REPOMD.to_owned());
         }
-        for held in self.metadata.iter().chain(&self.packages) {
+        for held in self.signature.iter().chain(&self.metadata).chain(&self.packages) {
             if tree.mark(&held.path)? != Some(held.mark) {
                 out.push(held.path.clone());
             }
@@ -157,6 +165,9 @@ pub(super) mod tests {
             published: 0,
             packages: Vec::new(),
             metadata: Vec::new(),
+            signature: Vec::new(),
+            signature_validators: Validators::default(),
+            signed: None,
             retired: Vec::new(),
             doomed: Vec::new(),
         }

@@ -6,6 +6,7 @@ use sha1::Digest as _;
 use sha2::Digest as _;
 
 use crate::domain::content::hex;
+use crate::wire::openpgp;
 use crate::wire::repomd::Checksum;
 
 /// A running digest.
@@ -79,6 +80,15 @@ pub fn of_bytes(algorithm: &str, bytes: &[u8]) -> Option<String> {
 /// Whether the bytes have this checksum; an unsupported algorithm matches nothing.
 pub fn matches(checksum: &Checksum, bytes: &[u8]) -> bool {
     of_bytes(&checksum.algorithm, bytes).is_some_and(|got| got == checksum.hex)
+}
+
+/// Whether a detached signature can be of these bytes, as far as its digest's first two bytes tell: `Some(false)` is certain, and needs no key;
+/// `Some(true)` verifies nothing. None where it does not say.
+pub fn may_sign(signature: &[u8], bytes: &[u8]) -> Option<bool> {
+    let claim = openpgp::claim(signature)?;
+    let mut hasher = Hasher::new(claim.algorithm)?;
+    [&claim.salt, bytes, &claim.trailer].into_iter().for_each(|part| hasher.update(part));
+    Some(hasher.finish().starts_with(&hex(&claim.left)))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn every_fault_has_its_exit_code_and_its_words() {
         (repomd(), Fault::Stall { after: 10 }, 3, &["stalled"]),
         (repomd(), Fault::Hangup, 3, &["repomd.xml"]),
         (repomd(), Fault::Truncate { keep: 100 }, 3, &["cut off"]),
-        (repomd(), Fault::Endless { chunk: 65_536 }, 3, &["larger than"]),
+        (repomd(), Fault::Endless { chunk: 65_536 }, 1, &["repomd.xml: the answer is larger than 4.0 MiB"]),
         (primary(), Fault::Html, 1, &["primary.xml.gz", "push"]),
         (primary(), status(404), 1, &["primary.xml.gz", "push"]),
         (primary(), Fault::FlipBit { at: 20 }, 1, &["primary.xml.gz", "expected sha256"]),
@@ -52,7 +52,7 @@ fn every_fault_has_its_exit_code_and_its_words() {
         (package(), Fault::Html, 1, &["Packages/new.rpm", "web page"]),
         (package(), Fault::FlipBit { at: 450 }, 1, &["Packages/new.rpm", "expected sha256", "got"]),
         (package(), Fault::Truncate { keep: 400 }, 3, &["Packages/new.rpm", "cut off"]),
-        (package(), Fault::Endless { chunk: 4096 }, 3, &["larger than"]),
+        (package(), Fault::Endless { chunk: 4096 }, 1, &["larger than 900 B"]),
         (package(), Fault::Stall { after: 5 }, 3, &["Packages/new.rpm", "stalled"]),
         (package(), Fault::RedirectLoop, 3, &["redirect"]),
     ];

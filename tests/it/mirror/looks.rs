@@ -14,7 +14,7 @@ fn world() -> World {
 }
 
 /// Looks at the mirror of a world, or at what else is named.
-fn look(w: &World, with: &[&str]) -> (Out, BTreeMap<String, String>) {
+pub(super) fn look(w: &World, with: &[&str]) -> (Out, BTreeMap<String, String>) {
     let tree = format!("tree={}", w.dest().display());
     let mut all = vec![];
     if !with.iter().any(|x| x.starts_with("tree=")) {

@@ -5,6 +5,7 @@ mod crashes;
 mod cycles;
 mod looks;
 mod same_name;
+mod signed;
 mod snapshots;
 mod switches;
 mod tree_guards;

@@ -1,0 +1,89 @@
+//! What leads on from a gate that does not pass: which evidence is missing, and which command brings it. Words only; nothing is judged here.
+
+use super::gate::{Facts, Gate, Outcome, Rules, Source, ago};
+use super::streak;
+
+/// A pipeline whose verdicts a gate counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judge {
+    pub pipeline: String,
+    /// `canary:KIND`, `formula:NAME`.
+    pub labels: Vec<String>,
+    /// What it would read now, where that is not the candidate: `el9-latest, which holds 2b1c03d4e5f6 now`. A run of it would not count.
+    pub other: Option<String>,
+    /// Pipelines that write what it reads.
+    pub writers: Vec<String>,
+}
+
+/// The way on, in words with commands that can be typed; none where the detail says it, or nobody can know.
+pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Option<String> {
+    if outcome.passes() {
+        return None;
+    }
+    if let Some(own) = rules.help.get(&gate) {
+        return Some(own.clone());
+    }
+    let id = &facts.id;
+    let anew = format!("take the candidate anew: quarterdeck do promote-soak {id} --with retake=true");
+    let waive = format!("quarterdeck do promote-waive {id} --with gate={gate} --reason T");
+    match (gate, outcome) {
+        (_, Outcome::NoSource { .. }) => {
+            return Some(format!("or say why the site goes without: [promotion.{}.without] {gate} = \"reason\"", facts.os));
+        }
+        // The detail says that there is no candidate, and how it is taken.
+        _ if !matches!(facts.fp, Source::Known { .. }) => return None,
+        (Gate::G1, Outcome::Fail) => Some(format!("bring their trees to the same content (sync them), then {anew}")),
+        (Gate::G2, Outcome::Pending) => {
+            let Source::Known { value, .. } = &facts.first_seen else { return None };
+            let left = rules.age_us.saturating_sub(facts.now_us.saturating_sub(value.at_us));
+            Some(format!("it passes by itself in {}", ago(left, 0)))
+        }
+        (Gate::G3, _) => verdicts(facts, rules, |l| l == "canary:image"),
+        (Gate::G4, _) => verdicts(facts, rules, |l| l == "canary:rpm" || l == "canary:inspector"),
+        (Gate::G5, _) => verdicts(facts, rules, |l| l.starts_with("formula:")),
+        (Gate::G7, Outcome::Fail) => Some(format!(
+            "name its key in [promotion.{}] keys if it is trusted, or hold the package (quarterdeck do hold); then {anew}",
+            facts.os
+        )),
+        (Gate::G7, _) => Some(format!("its soak checks them: {anew}")),
+        (Gate::G9, Outcome::Pending | Outcome::Fail) => Some("it passes by itself when the calendar opens".to_owned()),
+        (Gate::G10, Outcome::Fail) => Some(format!("free space on its root; where nothing was served before, there is no way back: {waive}")),
+        _ => None,
+    }
+}
+
+/// What brings the verdicts that are missing: the first kind that is not green yet.
+fn verdicts(facts: &Facts, rules: &Rules, of: impl Fn(&str) -> bool) -> Option<String> {
+    let (Source::Known { value: fp, .. }, Source::Known { value: verdicts, .. }) = (&facts.fp, &facts.verdicts) else { return None };
+    for kind in facts.labels.iter().filter(|l| of(l)) {
+        let formula = kind.starts_with("formula:");
+        let s = streak::of(verdicts, kind, fp, if formula { 0 } else { rules.apart_us });
+        let wanted = if formula || kind == "canary:inspector" { 1 } else { rules.streak };
+        let stale = s.newest_us.is_none_or(|at| facts.now_us.saturating_sub(at) > rules.stale_us);
+        if s.red.is_none() && s.green.len() >= wanted && !stale {
+            continue;
+        }
+        let judge = facts.judges.iter().filter(|j| j.labels.contains(kind)).min_by_key(|j| j.other.is_some())?;
+        let why = s.red.as_ref().map(|red| format!("quarterdeck why '{red}'; once that is mended, ")).unwrap_or_default();
+        let times = match wanted.saturating_sub(s.green.len()) {
+            more @ 2.. => format!(", {more} times, {} apart", ago(rules.apart_us, 0)),
+            _ => String::new(),
+        };
+        let run = format!("quarterdeck run {}{times}", judge.pipeline);
+        return Some(match &judge.other {
+            None => format!("{why}{run}"),
+            Some(other) => {
+                let written = match judge.writers.is_empty() {
+                    true => String::new(),
+                    false => format!(" (written by {})", judge.writers.join(", ")),
+                };
+                format!(
+                    "{why}{} reads {other}{written}, not this candidate, and a run of it would not count. Bring it to what the candidate holds, or {}, then {run}",
+                    judge.pipeline,
+                    format_args!("take that as the candidate: quarterdeck do promote-soak {} --with retake=true", facts.id)
+                )
+            }
+        });
+    }
+    None
+}
