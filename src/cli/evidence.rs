@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Ctx, dash};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
+use super::{Ctx, dash};
 use crate::api::ApiError;
 use crate::api::client::{ANSWER, encode};
 use crate::domain::promotion;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Ctx, dash};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::shell::shell_check;
+use super::{Ctx, dash};
 use crate::api::{ApiError, Code};
 use crate::domain::run::valid_name;
 use crate::pipeline::diagnostic::show;
@@ -38,7 +38,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
     };
     // Standard output is where it goes anyway.
     let output = ask.output.filter(|to| !dash::is(to));
-    let origin = ask.file.file_name().filter(|_| !dash::is(&ask.file)).map_or_else(|| "stdin".to_owned(), |n| n.to_string_lossy().into_owned());
+    let origin =
+        ask.file.file_name().filter(|_| !dash::is(&ask.file)).map_or_else(|| "stdin".to_owned(), |n| n.to_string_lossy().into_owned());
     let bytes = read(&ask.file)?;
     if let Some(to) = &output
         && to.symlink_metadata().is_ok()

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::{Ctx, dash};
 use super::args::Pipeline as Command;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::shell::shell_check;
+use super::{Ctx, dash};
 use crate::config::{ConfigError, pipelines};
 use crate::domain::run::valid_name;
 use crate::pipeline::FreezeCtx;

@@ -7,11 +7,11 @@ use std::path::Path;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Ctx, dash};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::look;
 use super::out::Out;
+use super::{Ctx, dash};
 use crate::api::client::{ANSWER, Trouble};
 use crate::api::{ApiError, Client};
 use crate::base::clock::{Clock, SystemClock};

@@ -18,9 +18,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     let sha256 = match Path::new(what) {
         path if dash::is(path) => digest(std::io::stdin().lock())
             .map_err(|e| Failure::bad(format!("standard input cannot be read: {e}"), "give a file, or its sha256"))?,
-        path if path.exists() => {
-            open(path).and_then(digest).map_err(|e| Failure::bad(format!("{what} cannot be read: {e}"), "give a file that you may read, or its sha256"))?
-        }
+        path if path.exists() => open(path)
+            .and_then(digest)
+            .map_err(|e| Failure::bad(format!("{what} cannot be read: {e}"), "give a file that you may read, or its sha256"))?,
         _ if what.len() == 64 && what.bytes().all(|b| b.is_ascii_hexdigit()) => what.to_ascii_lowercase(),
         _ => {
             return Err(Failure::bad(

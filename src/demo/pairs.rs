@@ -172,6 +172,7 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
         for (dc, n) in DATACENTRES.iter().zip(pair.serve).filter(|(_, n)| *n > 0) {
             let dir = replica_dir(replicas, dc).join(pair.name);
             lay(pair, &composes, &pool, n, n, &dir)?;
+            sign(pair, seed, catalogue::compose_time(n), &dir)?;
             if matches!(pair.upstream, Upstream::At(up) if up > n) && *dc == "cedar" && pair.serve[0] > n {
                 half_way(pair, &composes, &pool, n, &dir)?;
             }
@@ -184,6 +185,7 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
         };
         for dir in stables {
             lay(pair, &composes, &pool, pair.stable, pair.stable, &dir)?;
+            sign(pair, seed, catalogue::compose_time(pair.stable), &dir)?;
         }
     }
     put(mark, b"{\"format\":1}\n", None)
@@ -191,16 +193,18 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
 
 /// What every datacentre serves of the promoted set at `compose`, in the place of what it served, before the pairs themselves are made.
 /// `stable`: what is stable too, as a plain directory.
-pub fn lay_past(compose: &Compose, pool: &Pool, replicas: &Path, stable: bool) -> Result<(), Error> {
+/// It is all that a mirror of then had: the signature, and the label of the compose.
+pub fn lay_past(compose: &Compose, seed: u64, pool: &Pool, replicas: &Path, stable: bool) -> Result<(), Error> {
     let composes = BTreeMap::from([(compose.number, compose.clone())]);
     for pair in &ALL {
         let Some(repo) = pair.promoted() else { continue };
         for dc in DATACENTRES {
-            let dir = replica_dir(replicas, dc).join(pair.name);
-            clear(&dir)?;
-            lay(pair, &composes, pool, compose.number, compose.number, &dir)?;
-            if stable {
-                lay(pair, &composes, pool, compose.number, compose.number, &promotion::stable(replicas, dc, repo))?;
+            let live = replica_dir(replicas, dc).join(pair.name);
+            clear(&live)?;
+            for dir in std::iter::once(live).chain(stable.then(|| promotion::stable(replicas, dc, repo))) {
+                lay(pair, &composes, pool, compose.number, compose.number, &dir)?;
+                sign(pair, seed, compose.time, &dir)?;
+                put(&dir.join("COMPOSE_ID"), compose.id.as_bytes(), Some(compose.time))?;
             }
         }
     }
@@ -330,7 +334,7 @@ fn lay(pair: &Pair, composes: &BTreeMap<u32, Compose>, pool: &Pool, metadata: u3
     put(&dir.join("repodata/repomd.xml"), &repodata.repomd, Some(told.time))
 }
 
-/// Signs what an upstream has published. What datacentres serve has no signature: syncs bring none.
+/// Signs what an upstream has published; who mirrors it has the signature too.
 fn sign(pair: &Pair, seed: u64, at: i64, dir: &Path) -> Result<(), Error> {
     let file = dir.join("repodata/repomd.xml");
     let repomd = std::fs::read(&file).map_err(Error::io("reading", &file))?;

@@ -159,7 +159,7 @@ impl<'a> Past<'a> {
         let compose = past::of(self.index.seed, back);
         let pool = self.places.own().join("pool");
         self.pool.add(self.index, &self.places.upstream_dir(), &pool, compose.packages.iter())?;
-        pairs::lay_past(&compose, &self.pool, &self.places.replicas_dir(), false)
+        pairs::lay_past(&compose, self.index.seed, &self.pool, &self.places.replicas_dir(), false)
     }
 
     /// Its site file and its pipeline, and what was stable before the first of its promotions.
@@ -167,7 +167,7 @@ impl<'a> Past<'a> {
         let oldest = past::of(self.index.seed, past::OLDEST);
         let pool = self.places.own().join("pool");
         self.pool.add(self.index, &self.places.upstream_dir(), &pool, oldest.packages.iter())?;
-        pairs::lay_past(&oldest, &self.pool, &self.places.replicas_dir(), true)?;
+        pairs::lay_past(&oldest, self.index.seed, &self.pool, &self.places.replicas_dir(), true)?;
         let dir = self.config_dir();
         mkdir_private(&dir.join("pipelines"))?;
         let key = promotion::key(&self.places.own())?;

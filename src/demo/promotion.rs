@@ -61,6 +61,15 @@ pub fn site(replicas: &Path, key: Option<&Path>) -> String {
     out
 }
 
+/// What somebody should do in the demo of today where a gate does not pass.
+pub fn help() -> &'static str {
+    "\n# What somebody should do where a gate does not pass; without these lines it says what it knows itself.\n\
+     [promotion.el9.help]\n\
+     G1 = \"cedar's last sync was ended half-way: quarterdeck run resync-replica, then do promote-soak again, --with retake=true\"\n\
+     G4 = \"canaries read el9-latest, which begins one compose behind the datacentres: quarterdeck demo advance, once, then quarterdeck run nightly-repo-updates; \
+     rpmcanary and rpminspector follow it\"\n"
+}
+
 /// The pipeline, for these directories.
 pub fn resync(replicas: &Path) -> String {
     let names: Vec<&str> = DATACENTRES.into_iter().rev().collect();
@@ -111,6 +120,8 @@ mod tests {
         assert_eq!(el9["dc"]["cedar"]["trees"][1].as_str(), Some("appstream=/x \"y\"/cedar/appstream9"));
         assert_eq!(parsed["evidence"]["key"].as_str(), Some("/k"));
         assert!(!site(Path::new("/x"), None).contains("[evidence]"));
+        let parsed: toml::Table = (site(Path::new("/x"), None) + help()).parse().unwrap();
+        assert_eq!(parsed["promotion"]["el9"]["help"].as_table().unwrap().len(), 2);
     }
 
     #[test]

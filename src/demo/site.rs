@@ -32,7 +32,8 @@ pub fn write(places: &Places, url: &str, owner: &str, replicas: &[(&str, String)
                 &(site(places, url, &|repo| places.tree(repo))
                     + &roles
                     + &pairs
-                    + &promotion::site(&places.replicas_dir(), key.as_deref())),
+                    + &promotion::site(&places.replicas_dir(), key.as_deref())
+                    + promotion::help()),
             )?
         }
         Err(e) => return Err(Error::io("reading", &path)(e)),

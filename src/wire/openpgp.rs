@@ -42,7 +42,12 @@ pub fn claim(bytes: &[u8]) -> Option<Claim> {
     if version == 3 {
         let (&algorithm, left) = (rest.get(15)?, rest.get(16..18)?);
         let trailer = rest.get(1..6)?.to_vec();
-        return (trailer[0] == BINARY).then_some(Claim { algorithm: digest(algorithm)?, salt: Vec::new(), trailer, left: left.try_into().ok()? });
+        return (trailer[0] == BINARY).then_some(Claim {
+            algorithm: digest(algorithm)?,
+            salt: Vec::new(),
+            trailer,
+            left: left.try_into().ok()?,
+        });
     }
     let width = match version {
         4 => 2,

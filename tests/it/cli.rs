@@ -445,7 +445,8 @@ fn piped(home: &Home, args: &[&str], input: &[u8]) -> (i32, Vec<u8>, String) {
     use std::io::Write;
     let at = home.root().join("nothing");
     std::fs::create_dir_all(&at).unwrap();
-    let mut child = home.command(args).current_dir(&at).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        home.command(args).current_dir(&at).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Who does not read it has ended before.
     let _ = child.stdin.take().unwrap().write_all(input);
     let out = child.wait_with_output().unwrap();

@@ -106,6 +106,11 @@ fn a_demo_begins_with_five_promotions_that_are_over_and_anybody_verifies_their_e
         let led = std::fs::read_link(demo.state().join("replicas").join(dc).join("el9/stable")).unwrap();
         assert!(led.to_string_lossy().contains("20260407"), "{}", led.display());
     }
+    // What was mirrored then had the label of its compose, and its signature, which the snapshot keeps.
+    let seen = demo.qd(&["--json", "get", "versions"]).expect(0).json();
+    let labels = texts(&seen["rows"], "compose");
+    assert!(labels.len() >= 5 && labels.iter().all(|l| l.starts_with("CentOS-Stream-9-202")), "{labels:?}");
+    assert!(demo.state().join("replicas/birch/el9/stable/baseos/repodata/repomd.xml.asc").is_file());
     // A pair is called otherwise in what is promoted: its snapshots are found all the same, and whose they are.
     let page = demo.qd(&["--json", "get", "mirrors", "base9"]).expect(0).json();
     let kept: Vec<(&str, bool)> = page["snapshots"]

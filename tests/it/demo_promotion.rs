@@ -44,6 +44,8 @@ fn el9_of_the_demo_goes_from_its_canary_to_stable_and_back() {
     until(&demo, "GATED");
     let why = demo.qd(&["why", &id]).expect(0).stdout;
     assert!(why.contains("G1") && why.contains("cedar"), "cedar's last sync was ended half-way: {why}");
+    let next = |command: &str| format!("quarterdeck --state-dir {} {command}", demo.state().display());
+    assert!(why.contains(&next("run resync-replica")) && why.contains(&next(&format!("do promote-waive {id}"))), "{why}");
     let run = demo.qd(&["--json", "run", "resync-replica", "--wait"]).expect(0).json();
     assert_eq!(run["verdict"], "success", "{run}");
     demo.qd(&["do", "promote-soak", &id, "--with", "retake=true"]).expect(0);

@@ -168,7 +168,9 @@ fn head(model: &Model, doc: &Row, trust: &Trust) -> Text {
 fn next(doc: &Row, state: &str) -> (String, Role) {
     let last = || parts::last(doc);
     let key = |text: String| (text, Role::Key);
+    let work = word::text(doc, "at_work");
     match state {
+        "DRAFT" | "GATED" if !work.is_empty() => (format!("{work} takes its candidate, and its gates are judged behind it"), Role::Dim),
         "DRAFT" => key("S takes its candidate: a snapshot in every datacentre".to_owned()),
         "GATED" => {
             let gates: Vec<String> = objects(doc, "gates").filter(|g| !flag(g, "passes")).map(|g| word::text(g, "gate")).collect();
@@ -189,7 +191,10 @@ fn next(doc: &Row, state: &str) -> (String, Role) {
         }
         "APPROVED" => key(format!("P starts it: type `{}`", word::text(doc, "start"))),
         "SWITCHING" => key("X halts at once; a switch that has begun is finished".to_owned()),
-        "IMAGING" | "WAVING" => key("its run waits for people: l shows it, and what it asks; X halts at once".to_owned()),
+        "IMAGING" | "WAVING" => match texts(doc, "asks").as_slice() {
+            [stage, what] => key(format!("people {what}, then say so: l shows the run, A there approves `{stage}`; X halts at once")),
+            _ => key("its run is at work: l shows it; X halts at once".to_owned()),
+        },
         "HALTED" => (format!("R goes on if nothing has moved, U rolls back. {}", last()), Role::Bad),
         "CLOSED" => key("e copies the command for the evidence; U rolls back".to_owned()),
         _ => (last(), Role::Dim),

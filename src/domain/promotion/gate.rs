@@ -143,7 +143,14 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { age_us: 72 * HOUR_US, streak: 3, apart_us: 2 * HOUR_US, stale_us: 26 * HOUR_US, without: BTreeMap::new(), help: BTreeMap::new() }
+        Self {
+            age_us: 72 * HOUR_US,
+            streak: 3,
+            apart_us: 2 * HOUR_US,
+            stale_us: 26 * HOUR_US,
+            without: BTreeMap::new(),
+            help: BTreeMap::new(),
+        }
     }
 }
 

@@ -47,7 +47,9 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
         )),
         (Gate::G7, _) => Some(format!("its soak checks them: {anew}")),
         (Gate::G9, Outcome::Pending | Outcome::Fail) => Some("it passes by itself when the calendar opens".to_owned()),
-        (Gate::G10, Outcome::Fail) => Some(format!("free space on its root; where nothing was served before, there is no way back: {waive}")),
+        (Gate::G10, Outcome::Fail) => {
+            Some(format!("free space on its root; where nothing was served before, there is no way back: {waive}"))
+        }
         _ => None,
     }
 }

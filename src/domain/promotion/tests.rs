@@ -549,11 +549,15 @@ fn a_gate_that_does_not_pass_says_what_leads_on() {
     f.judges = vec![Judge { pipeline: "rpmcanary".into(), labels: vec!["canary:rpm".into()], ..Judge::default() }];
     f.verdicts = known([greens("canary:inspector"), vec![verdict("canary:rpm", 1, 1, Colour::Green)]].concat());
     let text = told(&f, &rules(), Gate::G4);
-    assert!(text.ends_with("canary:rpm: 1 of 3 on this content; next: quarterdeck run rpmcanary, 2 times, 2h apart"), "{text}");
+    assert!(text.ends_with("canary:rpm: 1 of 3 on this content; next: quarterdeck run rpmcanary, 2 times, 2h00m apart"), "{text}");
     f.judges[0].other = Some("el9-latest, which holds 2b1c03d4e5f6 now".into());
     f.judges[0].writers = vec!["nightly".into()];
     let text = told(&f, &rules(), Gate::G4);
-    for words in ["rpmcanary reads el9-latest, which holds 2b1c03d4e5f6 now (written by nightly), not this candidate", "--with retake=true", "run rpmcanary"] {
+    for words in [
+        "rpmcanary reads el9-latest, which holds 2b1c03d4e5f6 now (written by nightly), not this candidate",
+        "--with retake=true",
+        "run rpmcanary",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
     f.verdicts = known([greens("canary:inspector"), vec![verdict("canary:rpm", 1, 1, Colour::Red)]].concat());
@@ -561,11 +565,15 @@ fn a_gate_that_does_not_pass_says_what_leads_on() {
     f.replicas.insert("cedar".into(), replica("bb"));
     assert!(told(&f, &rules(), Gate::G1).contains("other content in cedar; next: bring their trees to the same content"));
     f.first_seen = known(seen(NOW - 71 * H));
-    assert!(told(&f, &rules(), Gate::G2).ends_with("next: it passes by itself in 1h"), "{}", told(&f, &rules(), Gate::G2));
+    assert!(told(&f, &rules(), Gate::G2).ends_with("next: it passes by itself in 1h00m"), "{}", told(&f, &rules(), Gate::G2));
     assert!(told(&f, &Rules::default(), Gate::G8).ends_with("[promotion.el9.without] G8 = \"reason\""));
     // What the site says goes before what we can guess.
     let own = Rules { help: BTreeMap::from([(Gate::G4, "ask the canary team".to_owned())]), ..rules() };
     assert!(told(&f, &own, Gate::G4).ends_with("; next: ask the canary team"));
     f.fp = Source::Unknown("no candidate was taken yet: quarterdeck do promote-soak PR-2026Q2-el9".into());
-    assert!(GATES.iter().all(|g| matches!(g, Gate::G6 | Gate::G8 | Gate::G7 | Gate::G9 | Gate::G10) || !told(&f, &rules(), *g).contains("next:")));
+    assert!(
+        GATES
+            .iter()
+            .all(|g| matches!(g, Gate::G6 | Gate::G8 | Gate::G7 | Gate::G9 | Gate::G10) || !told(&f, &rules(), *g).contains("next:"))
+    );
 }

@@ -1,14 +1,18 @@
 //! What is shown of promotions: the rows of `get promotions` and `get holds`, the document of one (all that its screen shows), and `why`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::compute::compute;
-use super::look;
+use super::{look, texts};
 use crate::api::ApiError;
-use crate::domain::promotion::Promotion;
+use crate::config::Site;
 use crate::domain::promotion::gate::{Judged, Outcome};
 use crate::domain::promotion::plan::{GateLine, Plan};
 use crate::domain::promotion::state::State;
+use crate::domain::promotion::{Promotion, roles_of};
+use crate::domain::run::StepState;
 use crate::engine::model::Edit;
 use crate::engine::rows::{self, Row};
 use crate::engine::state::Engine;
@@ -207,6 +211,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
             "to_compose": to_compose},
         "blast": plan.blast, "undo": plan.undo, "not_undone": plan.not_undone,
         "approvals": approvals, "missing": p.missing(&p.sha, engine.now_us()), "waivers": waivers,
+        "at_work": p.watching.as_ref().map(|(_, run)| run), "asks": p.watching.as_ref().map(|(_, run)| asked(engine, run)).transpose()?.flatten(),
         "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": plan,
     });
     if let Value::Object(map) = &mut doc {
@@ -226,6 +231,24 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     Ok(doc)
 }
 
+/// A side of the approvals, with those whom the site file names for it.
+fn who(site: &Site, side: &str) -> String {
+    let roles = site.roles.iter().flatten().filter(|(role, _)| roles_of(side).contains(&role.as_str()));
+    let names: BTreeSet<&str> = roles.flat_map(|(_, who)| who).map(String::as_str).collect();
+    match names.is_empty() {
+        true => side.to_owned(),
+        false => format!("{side} ({})", names.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The stage at which the run of a promotion waits for people, and what they do there. Blocks.
+fn asked(engine: &Engine, run: &str) -> Result<Option<(String, &'static str)>, ApiError> {
+    let Ok(run) = run.parse() else { return Ok(None) };
+    let stages = engine.store.stages(&run).map_err(|e| from_store(&e))?;
+    let open = stages.into_iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && texts::by_hand(&s.name).is_some());
+    Ok(open.and_then(|s| texts::by_hand(&s.name).map(|what| (s.name, what))))
+}
+
 /// Why it is where it is, in sentences; the first matters most. Blocks.
 pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
     let mut out = Vec::new();
@@ -234,10 +257,11 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         out.push(format!("it has moved: {}", p.moved.join("; ")));
     }
     match p.state {
-        State::Draft => match &p.watching {
-            Some((_, run)) => out.push(format!("{run} takes its candidate: quarterdeck why '{run}'")),
-            None => out.push(format!("its candidate is not taken: {last}; quarterdeck do promote-soak {}", p.id)),
-        },
+        State::Draft | State::Gated if p.watching.is_some() => {
+            let run = p.watching.as_ref().map(|(_, run)| run.as_str()).unwrap_or_default();
+            out.push(format!("{run} takes its candidate, and its gates are judged behind it: quarterdeck why '{run}'"));
+        }
+        State::Draft => out.push(format!("its candidate is not taken: {last}; quarterdeck do promote-soak {}", p.id)),
         State::Gated => {
             let now = compute(engine, &*engine.site()?, p)?;
             out.extend(now.hindrances());
@@ -250,7 +274,9 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
             }
         }
         State::Ready => {
-            let sides = p.missing(&p.sha, engine.now_us()).join(" and ");
+            let site = engine.site()?;
+            let sides: Vec<String> = p.missing(&p.sha, engine.now_us()).into_iter().map(|side| who(&site, side)).collect();
+            let sides = sides.join(" and ");
             out.push(format!(
                 "every gate passes; it waits for the approval of {sides}, by two people, at least one of them not its author {}",
                 p.author.name
@@ -261,7 +287,10 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
             out.push(format!("it waits for its start: quarterdeck do promote-start {0} --confirm 'promote {1}' --reason T", p.id, p.os))
         }
         State::Switching | State::Imaging | State::Waving => match (&p.watching, &p.pending) {
-            (Some((_, run)), _) => out.push(format!("{run} is at work: quarterdeck why '{run}'")),
+            (Some((_, run)), _) => out.push(match asked(engine, run)? {
+                Some((stage, what)) => format!("it waits for people: {what}, then say so: quarterdeck approve '{run}' -p stage='{stage}'"),
+                None => format!("{run} is at work: quarterdeck why '{run}'"),
+            }),
             (None, Some(_)) => out.push("its run begins".to_owned()),
             (None, None) => out.push(last.clone()),
         },

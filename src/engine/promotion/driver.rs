@@ -413,12 +413,16 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
     let mut notes = Vec::new();
     let all = !p.before.is_empty() && p.before.iter().all(|b| b.switched);
     for (act, state, when, text) in [
-        (Act::Switched, State::Switching, all, "every pointer leads to the candidate"),
+        (Act::Switched, State::Switching, all, "every pointer leads to the candidate: people build its images, and say so"),
         (
             Act::Imaged,
             State::Imaging,
             p.lane == Lane::Oob || (ended_well(stages, texts::IMAGES) && ended_well(stages, texts::ISO)),
-            if p.lane == Lane::Oob { "an addition waits for no image" } else { "images and ISO are said to be done" },
+            if p.lane == Lane::Oob {
+                "an addition waits for no image: people take it to the hosts, and say so"
+            } else {
+                "images and ISO are said to be done: people take it to the hosts, and say so"
+            },
         ),
         (Act::Close, State::Waving, row.verdict == Some(Verdict::Success), "closed"),
     ] {

@@ -160,13 +160,7 @@ fn manifest(tree: &Tree, id: &str) -> Option<Manifest> {
 }
 
 /// What the gates look at.
-pub fn facts(
-    engine: &Engine,
-    table: &config::Promotion,
-    p: &Promotion,
-    roots: &[Dc],
-    pipelines: &[Known],
-) -> Result<Facts, ApiError> {
+pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &[Dc], pipelines: &[Known]) -> Result<Facts, ApiError> {
     let now_us = engine.now_us();
     let known = |v| Source::Known { value: v, at_us: now_us };
     let fp = p.base_fp().map(str::to_owned);

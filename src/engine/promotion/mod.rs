@@ -126,7 +126,7 @@ pub fn check(engine: &Engine, site: &Site, caller: &Caller, action: &Action, req
     {
         return Err(ApiError::refused(
             format!("{}: {run} is at work for {}", action.title, p.id),
-            format!("wait for it: quarterdeck why '{run}'"),
+            format!("what it waits for: quarterdeck why {}", p.id),
         ));
     }
     match action.id {

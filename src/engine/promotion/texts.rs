@@ -31,6 +31,16 @@ pub const IMAGES: &str = "Images";
 pub const ISO: &str = "ISO and bundles";
 pub const WAVES: &str = "Waves";
 
+/// What people do where the run of a promotion asks for them.
+pub fn by_hand(stage: &str) -> Option<&'static str> {
+    match stage {
+        IMAGES => Some("build the images of what is served now, and try them"),
+        ISO => Some("make ISO and bundles of it"),
+        WAVES => Some("take it to the hosts, wave by wave"),
+        _ => None,
+    }
+}
+
 /// Pipelines whose runs belong to a promotion: nobody resumes or replays them beside it.
 pub fn owned(pipeline: &str) -> bool {
     RUNS.contains(&pipeline)

@@ -99,7 +99,10 @@ pub async fn sync(sync: &Arc<Sync>) -> Result<Outcome, StepError> {
             Ok(outcome) => return Ok(outcome),
             Err(Stop::Fatal(e)) => return Err(e),
             Err(Stop::Next { text, unreachable }) => {
-                sync.report.say(&format!("upstream {} of {}: {text}", index + 1, sync.options.urls.len()));
+                // The only one is told by the error itself.
+                if sync.options.urls.len() > 1 {
+                    sync.report.say(&format!("upstream {} of {}: {text}", index + 1, sync.options.urls.len()));
+                }
                 failures.push((text, unreachable));
             }
             Err(Stop::Moved(text)) => failures.push((text, false)),
@@ -170,7 +173,8 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, round: usize) -> 
     let shown = sync.shown(index);
     let from = sync.options.urls.get(index).map(|u| sha256(u.as_str().as_bytes())).unwrap_or_default();
     let known = before.state.as_ref().filter(|s| before.intact && s.from == from && !whole);
-    let Some((raw, validators)) = get_repomd(sync, index, known.map(|s| &s.validators)).await? else {
+    let asked = get_repomd(sync, index, known.map(|s| &s.validators)).await;
+    let Some((raw, validators)) = asked.map_err(|e| left(e, before.state.as_ref().is_some_and(|s| s.from == from)))? else {
         return match known {
             Some(state) => same(sync, index, state, state.clone(), round).await,
             None => Err(Stop::Next { text: format!("{shown}: HTTP 304 to a question without a condition"), unreachable: true }),
@@ -220,7 +224,8 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, round: usize) -> 
     crash::point("mirror.downloaded");
     tokio::task::block_in_place(|| places::rewrite(sync, &mut offer, &listing))?;
     if offer.signature.is_some() && sha256(&offer.raw) != offer.origin_md {
-        sync.report.say(&format!("{ASC} is left out: files lie in other places here, and upstream has not signed the repomd.xml that says so"));
+        sync.report
+            .say(&format!("{ASC} is left out: files lie in other places here, and upstream has not signed the repomd.xml that says so"));
         offer.signature = None;
     }
     let published = publish::publish(sync, before.state.as_ref(), &offer, &listing, &stock, from).await?;
@@ -233,6 +238,17 @@ async fn once(sync: &Arc<Sync>, index: usize, before: &Before, round: usize) -> 
         gone: published.gone,
         from: shown,
     })
+}
+
+/// A repository that was there and is not: what has reached its end of life is moved away as a whole.
+fn left(e: HttpError, was_here: bool) -> Stop {
+    match e.status() {
+        Some(404 | 410) if was_here => {
+            let more = "it was there at the last sync: after an end of life repositories move to a vault. Give its url there, or freeze this one (do freeze)";
+            Stop::Next { text: format!("{e}; {more}"), unreachable: true }
+        }
+        _ => e.into(),
+    }
 }
 
 /// Nothing has changed but, perhaps, the signature: it was made anew, came late, or was taken away.
@@ -275,9 +291,10 @@ async fn beside(sync: &Sync, index: usize, known: Option<&Validators>, raw: &[u8
     }
     let found = signature::get(sync, index, known).await?;
     match &found {
-        Beside::Signed(s) if digest::may_sign(&s.asc, raw) == Some(false) => {
-            Err(Stop::Moved(format!("{}{ASC} is not the signature of its repomd.xml (`signature: none` mirrors without it)", sync.shown(index))))
-        }
+        Beside::Signed(s) if digest::may_sign(&s.asc, raw) == Some(false) => Err(Stop::Moved(format!(
+            "{}{ASC} is not the signature of its repomd.xml (`signature: none` mirrors without it)",
+            sync.shown(index)
+        ))),
         _ => Ok(found),
     }
 }
@@ -293,8 +310,8 @@ fn gone(sync: &Sync, index: usize, round: usize) -> Result<(), Stop> {
 }
 
 /// The upstream's repomd, or `None` where it has not changed since these validators.
-async fn get_repomd(sync: &Sync, index: usize, known: Option<&Validators>) -> Result<Option<(Vec<u8>, Validators)>, Stop> {
-    Ok(fetch::document(sync, index, REPOMD, known.map_or(Ask::Whole, Ask::IfChanged), repomd::MAX_BYTES).await?)
+async fn get_repomd(sync: &Sync, index: usize, known: Option<&Validators>) -> Result<Option<(Vec<u8>, Validators)>, HttpError> {
+    fetch::document(sync, index, REPOMD, known.map_or(Ask::Whole, Ask::IfChanged), repomd::MAX_BYTES).await
 }
 
 async fn moved(sync: &Sync, index: usize, md: &str) -> bool {
@@ -339,7 +356,7 @@ async fn get_metadata(
                     Some(mark) => mark,
                     None => fetch::fetch(sync, &[index], &job).await.map_err(|e| match e {
                         FetchError::Local(e) => Stop::Fatal(e.into()),
-                        e if e.is_stale() => Stop::Moved(format!("{} does not fit repomd.xml: {e}", data.location)),
+                        e if e.is_stale() => Stop::Moved(format!("{e}, so it does not fit repomd.xml")),
                         FetchError::Http(e) => e.into(),
                         e => Stop::Next { text: e.to_string(), unreachable: false },
                     })?,

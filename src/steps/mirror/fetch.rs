@@ -124,13 +124,7 @@ pub async fn fetch(sync: &Sync, order: &[usize], job: &Job) -> Result<Mark, Fetc
 }
 
 /// A small document of one upstream, asked for several times where that may help. None: it has not changed.
-pub async fn document(
-    sync: &Sync,
-    index: usize,
-    at: &str,
-    ask: Ask<'_>,
-    max: u64,
-) -> Result<Option<(Vec<u8>, Validators)>, HttpError> {
+pub async fn document(sync: &Sync, index: usize, at: &str, ask: Ask<'_>, max: u64) -> Result<Option<(Vec<u8>, Validators)>, HttpError> {
     let Some(base) = sync.options.urls.get(index) else { return Ok(None) };
     let mut url = base.clone();
     url.set_path(&format!("{}{at}", base.path()));

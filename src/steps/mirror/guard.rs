@@ -30,7 +30,10 @@ pub fn shrink(name: &str, before: Extent, after: Extent, limit: Shrink) -> Resul
         after.packages,
         short(after.bytes)
     );
-    Err(StepError::refused(what, "look at the upstream; if it is right, run once more with shrink=allow (or shrink=PERCENT)"))
+    Err(StepError::refused(
+        what,
+        "look at the upstream; if it is right, run once more with shrink=allow (or shrink=PERCENT); if it has reached its end of life, freeze the repository (do freeze)",
+    ))
 }
 
 pub fn disk(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepError> {

@@ -101,14 +101,7 @@ fn now_seconds() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
 }
 
-fn commit(
-    sync: &Sync,
-    before: Option<&State>,
-    state: &State,
-    offer: &Offer,
-    listing: &Listing,
-    stock: &Stock,
-) -> Result<(), StepError> {
+fn commit(sync: &Sync, before: Option<&State>, state: &State, offer: &Offer, listing: &Listing, stock: &Stock) -> Result<(), StepError> {
     let tree = &sync.tree;
     // What takes the place of damaged bytes comes last. Good ones are never replaced: `places` gives new bytes another name.
     let (mut fresh, mut replacing) = (Vec::new(), Vec::new());

@@ -204,7 +204,11 @@ fn real_dnf_verifies_the_mirror_as_it_verifies_upstream() {
     let root = world.dir.path().join("snapshots");
     let takes = |cache: &str, at: &Path| {
         let url = format!("file://{}/", at.display());
-        dnf(&world.dir.path().join(cache), &[("m", url)], &["-y", "--setopt=m.repo_gpgcheck=1", "--setopt=m.skip_if_unavailable=0", &key, "--refresh", "makecache"])
+        dnf(
+            &world.dir.path().join(cache),
+            &[("m", url)],
+            &["-y", "--setopt=m.repo_gpgcheck=1", "--setopt=m.skip_if_unavailable=0", &key, "--refresh", "makecache"],
+        )
     };
     publish(1);
     world.sync(&["shrink=allow"]).expect(0);
