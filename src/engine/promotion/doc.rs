@@ -244,7 +244,7 @@ fn who(site: &Site, side: &str) -> String {
 /// The stage at which the run of a promotion waits for people, and what they do there. Blocks.
 fn asked(engine: &Engine, run: &str) -> Result<Option<(String, &'static str)>, ApiError> {
     let Ok(run) = run.parse() else { return Ok(None) };
-    let stages = engine.store.stages(&run).map_err(|e| from_store(&e))?;
+    let stages = engine.store.stages(&run)?;
     let open = stages.into_iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && texts::by_hand(&s.name).is_some());
     Ok(open.and_then(|s| texts::by_hand(&s.name).map(|what| (s.name, what))))
 }
