@@ -1,11 +1,11 @@
 //! Decisions: what people have settled about a subject, with who, why and until when. Rows of one table, written through the guard.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use super::text_form::text_form;
 
 /// What was decided. Later kinds (exception) are added here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,33 +33,18 @@ pub enum Kind {
     Request,
 }
 
-impl Kind {
-    const ALL: [Self; 10] =
-        [Self::Ack, Self::Approve, Self::Deny, Self::Drain, Self::Freeze, Self::Hold, Self::Pin, Self::Request, Self::Veto, Self::Waive];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ack => "ack",
-            Self::Approve => "approve",
-            Self::Deny => "deny",
-            Self::Drain => "drain",
-            Self::Freeze => "freeze",
-            Self::Hold => "hold",
-            Self::Pin => "pin",
-            Self::Request => "request",
-            Self::Veto => "veto",
-            Self::Waive => "waive",
-        }
-    }
-}
-
-impl FromStr for Kind {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|k| k.as_str() == s).ok_or(())
-    }
-}
+text_form!(Kind {
+    Ack = "ack",
+    Approve = "approve",
+    Deny = "deny",
+    Drain = "drain",
+    Freeze = "freeze",
+    Hold = "hold",
+    Pin = "pin",
+    Request = "request",
+    Veto = "veto",
+    Waive = "waive",
+});
 
 /// What belongs to a decision beside its words.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,9 +1,8 @@
 //! The state of one tree of a repository, judged from probes: a pure function, the same for every tree and every level of looking.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+
+use super::text_form::text_form;
 
 /// How closely a tree was looked at; each level holds the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -47,59 +46,22 @@ pub enum State {
     Unknown,
 }
 
-/// Every state, as people write it.
-pub const STATES: [(&str, State); 12] = [
-    ("in-sync", State::InSync),
-    ("behind", State::Behind),
-    ("syncing", State::Syncing),
-    ("partial", State::Partial),
-    ("damaged", State::Damaged),
-    ("incoherent", State::Incoherent),
-    ("shrunk", State::Shrunk),
-    ("ahead", State::Ahead),
-    ("pinned", State::Pinned),
-    ("frozen", State::Frozen),
-    ("unreachable", State::Unreachable),
-    ("unknown", State::Unknown),
-];
+text_form!(State {
+    InSync = "in-sync",
+    Behind = "behind",
+    Syncing = "syncing",
+    Partial = "partial",
+    Damaged = "damaged",
+    Incoherent = "incoherent",
+    Shrunk = "shrunk",
+    Ahead = "ahead",
+    Pinned = "pinned",
+    Frozen = "frozen",
+    Unreachable = "unreachable",
+    Unknown = "unknown",
+});
 
-impl State {
-    pub fn as_str(self) -> &'static str {
-        STATES.iter().find(|(_, s)| *s == self).map_or("unknown", |(word, _)| word)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        STATES.iter().find(|(word, _)| *word == s).map(|(_, state)| *state).ok_or(())
-    }
-}
-
-impl Look {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Metadata => "metadata",
-            Self::Presence => "presence",
-            Self::Checksums => "checksums",
-        }
-    }
-}
-
-impl FromStr for Look {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        [Self::Metadata, Self::Presence, Self::Checksums].into_iter().find(|l| l.as_str() == s).ok_or(())
-    }
-}
+text_form!(Look { Metadata = "metadata", Presence = "presence", Checksums = "checksums" });
 
 /// How the upstream answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -268,7 +230,7 @@ mod tests {
 
     #[test]
     fn words_are_read_back() {
-        for (word, state) in STATES {
+        for &(word, state) in State::WORDS {
             assert_eq!(word.parse(), Ok(state));
             assert_eq!(state.to_string(), word);
             assert_eq!(serde_json::to_value(state).unwrap(), word);

@@ -31,4 +31,5 @@ pub mod report;
 pub mod rows;
 pub mod run;
 pub mod snapshot;
+mod text_form;
 pub mod version;

@@ -1,11 +1,9 @@
 //! What became of each time at which a trigger was due: one row for each, for ever one.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::run::RunRef;
+use super::text_form::text_form;
 
 /// How an occurrence ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,30 +19,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Outcome {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ran => "ran",
-            Self::Late => "late",
-            Self::Coalesced => "coalesced",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Outcome {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        [Self::Ran, Self::Late, Self::Coalesced, Self::Skipped].into_iter().find(|o| o.as_str() == s).ok_or(())
-    }
-}
+text_form!(Outcome { Ran = "ran", Late = "late", Coalesced = "coalesced", Skipped = "skipped" });
 
 /// Why nothing was started, as a word that rules can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,31 +40,16 @@ pub enum Cause {
     Pipeline,
 }
 
-impl Cause {
-    const ALL: [Self; 8] =
-        [Self::None, Self::Missed, Self::Calendar, Self::Drained, Self::ReadOnly, Self::Danger, Self::Group, Self::Pipeline];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Missed => "missed",
-            Self::Calendar => "calendar",
-            Self::Drained => "drained",
-            Self::ReadOnly => "read-only",
-            Self::Danger => "danger",
-            Self::Group => "group",
-            Self::Pipeline => "pipeline",
-        }
-    }
-}
-
-impl FromStr for Cause {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|c| c.as_str() == s).ok_or(())
-    }
-}
+text_form!(Cause {
+    None = "",
+    Missed = "missed",
+    Calendar = "calendar",
+    Drained = "drained",
+    ReadOnly = "read-only",
+    Danger = "danger",
+    Group = "group",
+    Pipeline = "pipeline",
+});
 
 /// One row of the ledger, unique by pipeline, trigger and time. Times are microseconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]

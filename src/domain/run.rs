@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text_form::text_form;
+
 /// `PIPELINE#NUMBER`, such as `nightly-repo-updates#165`. Numbers start at 1, and never repeat within a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunRef {
@@ -109,26 +111,6 @@ impl Verdict {
         };
         if rank(other) > rank(self) { other } else { self }
     }
-}
-
-macro_rules! text_form {
-    ($ty:ty { $($variant:ident = $text:literal),* $(,)? }) => {
-        impl $ty {
-            /// The stored and sent form.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-        }
-        impl fmt::Display for $ty {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(self.as_str()) }
-        }
-        impl FromStr for $ty {
-            type Err = ();
-            fn from_str(s: &str) -> Result<Self, ()> {
-                match s { $($text => Ok(Self::$variant),)* _ => Err(()) }
-            }
-        }
-    };
 }
 
 text_form!(RunState { Queued = "queued", Running = "running", Waiting = "waiting", Done = "done" });

@@ -1,9 +1,8 @@
 //! The states of a promotion, and the one table that says which act leads where.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+
+use crate::domain::text_form::text_form;
 
 /// In the words of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,26 +26,22 @@ pub enum State {
     Expired,
 }
 
-pub const STATES: [(&str, State); 12] = [
-    ("DRAFT", State::Draft),
-    ("GATED", State::Gated),
-    ("READY", State::Ready),
-    ("APPROVED", State::Approved),
-    ("SWITCHING", State::Switching),
-    ("IMAGING", State::Imaging),
-    ("WAVING", State::Waving),
-    ("CLOSED", State::Closed),
-    ("HALTED", State::Halted),
-    ("ROLLED-BACK", State::RolledBack),
-    ("VETOED", State::Vetoed),
-    ("EXPIRED", State::Expired),
-];
+text_form!(State {
+    Draft = "DRAFT",
+    Gated = "GATED",
+    Ready = "READY",
+    Approved = "APPROVED",
+    Switching = "SWITCHING",
+    Imaging = "IMAGING",
+    Waving = "WAVING",
+    Closed = "CLOSED",
+    Halted = "HALTED",
+    RolledBack = "ROLLED-BACK",
+    Vetoed = "VETOED",
+    Expired = "EXPIRED",
+});
 
 impl State {
-    pub fn as_str(self) -> &'static str {
-        STATES.iter().find(|(_, s)| *s == self).map_or("?", |(word, _)| word)
-    }
-
     /// No act but a way back leads out of it, and another promotion of the OS may begin.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Closed | Self::RolledBack | Self::Vetoed | Self::Expired)
@@ -60,20 +55,6 @@ impl State {
     /// Nothing of it has begun: its plan is computed again and again.
     pub const fn is_before_start(self) -> bool {
         matches!(self, Self::Draft | Self::Gated | Self::Ready | Self::Approved)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = ();
-
-    fn from_str(s: &str) -> Result<Self, ()> {
-        STATES.iter().find(|(word, _)| *word == s).map(|(_, s)| *s).ok_or(())
     }
 }
 

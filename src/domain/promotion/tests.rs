@@ -8,7 +8,7 @@ use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Outcome, Rules,
 use super::hold::{self, Hold, Kind};
 use super::next::Judge;
 use super::plan::{self, Blast, FORMAT, Led, Move, Plan};
-use super::state::{ACTS, Act, STATES, State, next};
+use super::state::{ACTS, Act, State, next};
 use super::streak::{self, Colour, Verdict};
 use super::*;
 
@@ -440,7 +440,7 @@ fn halting_remembers_where_and_the_story_is_kept() {
     assert_eq!((p.closed_us, p.notes.len()), (Some(5), 9));
     p.go(Act::RollBack, "ann", "x", 6).unwrap();
     assert_eq!(p.state, State::RolledBack);
-    for (word, state) in STATES {
+    for &(word, state) in State::WORDS {
         assert_eq!((word.parse(), serde_json::to_value(state).unwrap()), (Ok(state), word.into()));
     }
 }

@@ -52,7 +52,7 @@ impl Options {
         let look = look.map_err(|()| StepError::input("`level` is no level", "give metadata, presence or checksums"))?;
         let expect: Result<Vec<State>, ()> = with.list("expect").iter().filter(|e| !e.is_empty()).map(|e| e.parse()).collect();
         let expect = expect.map_err(|()| {
-            let words: Vec<&str> = crate::domain::mirror::STATES.iter().map(|(w, _)| *w).collect();
+            let words: Vec<&str> = State::WORDS.iter().map(|(w, _)| *w).collect();
             StepError::input("`expect` names no state", format!("states are {}", words.join(", ")))
         })?;
         let parallel = match with.int("parallel").unwrap_or(8) {
