@@ -165,51 +165,19 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     let persons = [("required", SecondPerson::Required), ("none", SecondPerson::None)];
     site.second_person = choice(&root, "second_person", &persons, notes).unwrap_or_default();
 
-    if let Some((engine, _)) = root.table("engine") {
-        site.socket = engine.text("socket").and_then(|s| absolute(s, notes)).map(|s| s.value.into());
-        if let Some(group) = engine.text("group") {
-            let named = !group.value.is_empty() && !group.value.starts_with('-') && !group.value.contains([':', '@', '/', ' ']);
-            if !named {
-                notes.add(group.span.clone(), format!("`{}` is no name of a group", group.value), "write group = \"ops\"");
-            } else if !engine.has("socket") {
-                let help = "add socket = \"/run/quarterdeck/engine.sock\"";
-                notes.add(group.span.clone(), "`group` is who may open the shared socket, and no socket is named", help);
-            }
-            site.socket_group = named.then_some(group.value);
-        }
-        engine.close();
-    }
+    engine(&root, notes, &mut site);
     if let Some((runner, _)) = root.table("runner") {
         site.executors = runner.int("executors", 1..=1024).unwrap_or(site.executors);
         runner.close();
     }
-    for entry in root.named("locks") {
-        name_of("lock", &entry.name, notes);
-        let Some(lock) = root.entry("locks", &entry) else { continue };
-        site.locks.insert(entry.name.value.clone(), lock.int("slots", 1..=10_000).unwrap_or(1));
-        lock.close();
-    }
+    site.locks = locks(&root, notes);
     for entry in root.named("secrets") {
         name_of("secret", &entry.name, notes);
         if let Some(secret) = secrets::read(&root, &entry, notes) {
             site.secrets.insert(entry.name.value, secret);
         }
     }
-    let roles = root.named("roles");
-    if !roles.is_empty() {
-        let mut map = BTreeMap::new();
-        for entry in roles {
-            role(&entry.name, notes);
-            let members = entry.texts(notes).unwrap_or_default();
-            for m in members.iter().filter(|m| m.value.trim_start_matches('@').is_empty() || m.value.contains(char::is_whitespace)) {
-                notes.add(m.span.clone(), format!("`{}` is no user or group", m.value), "write \"user\" or \"@group\"");
-            }
-            map.insert(entry.name.value, members.into_iter().map(|m| m.value).collect());
-        }
-        site.roles = Some(map);
-    } else if root.has("roles") {
-        site.roles = Some(BTreeMap::new());
-    }
+    site.roles = roles(&root, notes);
     for entry in root.named("repos") {
         name_of("repository", &entry.name, notes);
         if let Some(table) = root.entry("repos", &entry) {
@@ -218,24 +186,7 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
             site.repos.insert(entry.name.value, repo);
         }
     }
-    for entry in root.named("content") {
-        name_of("content set", &entry.name, notes);
-        let Some(table) = root.entry("content", &entry) else { continue };
-        let repos = table.texts("repos").unwrap_or_default();
-        if repos.is_empty() {
-            notes.add(entry.name.span.clone(), format!("content set `{}` has no repositories", entry.name.value), "add repos = [\"NAME\"]");
-        }
-        for r in repos.iter().filter(|r| !site.repos.contains_key(&r.value)) {
-            let help = match suggest::nearest(&r.value, site.repos.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add a table [repos.{}]", r.value),
-            };
-            notes.add(r.span.clone(), format!("no repository `{}` in this file", r.value), help);
-        }
-        let os = table.text("os").map(|t| t.value).unwrap_or_default();
-        table.close();
-        site.content.insert(entry.name.value, ContentSet { repos: repos.into_iter().map(|r| r.value).collect(), os });
-    }
+    site.content = content(&root, notes, &site.repos);
     for entry in root.named("cobbler") {
         name_of("Cobbler", &entry.name, notes);
         let Some(table) = root.entry("cobbler", &entry) else { continue };
@@ -256,14 +207,7 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     let sets: Vec<&str> = site.content.keys().map(String::as_str).collect();
     site.promotion = promotion::read(&root, notes, &sets);
     site.evidence = promotion::evidence(&root, notes);
-    if let Some((failure, span)) = root.table("on_failure") {
-        match failure.text("command") {
-            Some(command) => site.on_failure = argv(&command, notes),
-            None if !failure.has("command") => notes.add(span, "[on_failure] has no command", "add command = \"program argument …\""),
-            None => {}
-        }
-        failure.close();
-    }
+    site.on_failure = on_failure(&root, notes);
     for entry in root.named("notify") {
         name_of("notifier", &entry.name, notes);
         let Some(table) = root.entry("notify", &entry) else { continue };
@@ -272,22 +216,103 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         }
         table.close();
     }
-    if let Some((console, _)) = root.table("console") {
-        site.console_theme = console.text("theme").map(|t| t.value);
-        if let Some(colours) = console.text("colors") {
-            match COLOURS.contains(&colours.value.as_str()) {
-                true => site.console_colours = Some(colours.value),
-                false => notes.add(
-                    colours.span,
-                    "this is no number of colours",
-                    format!("write one of {}", COLOURS.map(|c| format!("\"{c}\"")).join(", ")),
-                ),
-            }
-        }
-        console.close();
-    }
+    console(&root, notes, &mut site);
     root.close();
     site
+}
+
+fn engine(root: &Table<'_, '_, '_>, notes: &Notes<'_>, site: &mut Site) {
+    let Some((engine, _)) = root.table("engine") else { return };
+    site.socket = engine.text("socket").and_then(|s| absolute(s, notes)).map(|s| s.value.into());
+    if let Some(group) = engine.text("group") {
+        let named = !group.value.is_empty() && !group.value.starts_with('-') && !group.value.contains([':', '@', '/', ' ']);
+        if !named {
+            notes.add(group.span.clone(), format!("`{}` is no name of a group", group.value), "write group = \"ops\"");
+        } else if !engine.has("socket") {
+            let help = "add socket = \"/run/quarterdeck/engine.sock\"";
+            notes.add(group.span.clone(), "`group` is who may open the shared socket, and no socket is named", help);
+        }
+        site.socket_group = named.then_some(group.value);
+    }
+    engine.close();
+}
+
+fn locks(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> BTreeMap<String, u32> {
+    let mut all = BTreeMap::new();
+    for entry in root.named("locks") {
+        name_of("lock", &entry.name, notes);
+        let Some(lock) = root.entry("locks", &entry) else { continue };
+        all.insert(entry.name.value.clone(), lock.int("slots", 1..=10_000).unwrap_or(1));
+        lock.close();
+    }
+    all
+}
+
+/// None where the site has no `[roles]`; an empty one gives nobody a role.
+fn roles(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<BTreeMap<String, Vec<String>>> {
+    let roles = root.named("roles");
+    if !roles.is_empty() {
+        let mut map = BTreeMap::new();
+        for entry in roles {
+            role(&entry.name, notes);
+            let members = entry.texts(notes).unwrap_or_default();
+            for m in members.iter().filter(|m| m.value.trim_start_matches('@').is_empty() || m.value.contains(char::is_whitespace)) {
+                notes.add(m.span.clone(), format!("`{}` is no user or group", m.value), "write \"user\" or \"@group\"");
+            }
+            map.insert(entry.name.value, members.into_iter().map(|m| m.value).collect());
+        }
+        return Some(map);
+    }
+    root.has("roles").then(BTreeMap::new)
+}
+
+fn content(root: &Table<'_, '_, '_>, notes: &Notes<'_>, known: &BTreeMap<String, Repo>) -> BTreeMap<String, ContentSet> {
+    let mut sets = BTreeMap::new();
+    for entry in root.named("content") {
+        name_of("content set", &entry.name, notes);
+        let Some(table) = root.entry("content", &entry) else { continue };
+        let repos = table.texts("repos").unwrap_or_default();
+        if repos.is_empty() {
+            notes.add(entry.name.span.clone(), format!("content set `{}` has no repositories", entry.name.value), "add repos = [\"NAME\"]");
+        }
+        for r in repos.iter().filter(|r| !known.contains_key(&r.value)) {
+            let help = match suggest::nearest(&r.value, known.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add a table [repos.{}]", r.value),
+            };
+            notes.add(r.span.clone(), format!("no repository `{}` in this file", r.value), help);
+        }
+        let os = table.text("os").map(|t| t.value).unwrap_or_default();
+        table.close();
+        sets.insert(entry.name.value, ContentSet { repos: repos.into_iter().map(|r| r.value).collect(), os });
+    }
+    sets
+}
+
+fn on_failure(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<Vec<String>> {
+    let (failure, span) = root.table("on_failure")?;
+    let command = failure.text("command");
+    if !failure.has("command") {
+        notes.add(span, "[on_failure] has no command", "add command = \"program argument …\"");
+    }
+    failure.close();
+    argv(&command?, notes)
+}
+
+fn console(root: &Table<'_, '_, '_>, notes: &Notes<'_>, site: &mut Site) {
+    let Some((console, _)) = root.table("console") else { return };
+    site.console_theme = console.text("theme").map(|t| t.value);
+    if let Some(colours) = console.text("colors") {
+        match COLOURS.contains(&colours.value.as_str()) {
+            true => site.console_colours = Some(colours.value),
+            false => notes.add(
+                colours.span,
+                "this is no number of colours",
+                format!("write one of {}", COLOURS.map(|c| format!("\"{c}\"")).join(", ")),
+            ),
+        }
+    }
+    console.close();
 }
 
 /// `[log.errors] NAME = "…"` and `[log] harmless = ["…"]`. One that cannot be built is told here, at its place, and never reaches a log.

@@ -4,7 +4,7 @@
 use quick_xml::events::Event;
 use url::Url;
 
-use super::xml::{Xml, attributes, push_text};
+use super::xml::{Xml, attribute, push_text};
 use super::{WireError, address};
 
 /// A document larger than this is neither.
@@ -42,24 +42,10 @@ pub fn parse(bytes: &[u8]) -> Result<Metalink, WireError> {
                 kind.clear();
                 match e.local_name().as_ref() {
                     "metalink" => rooted = true,
-                    "file" => {
-                        ours = false;
-                        attributes(e, WHAT, |k, v| ours |= k == "name" && v == "repomd.xml")?;
-                    }
+                    "file" => ours = attribute(e, WHAT, "name")?.is_some_and(|n| n == "repomd.xml"),
                     "alternate" => alternate = true,
-                    "hash" => attributes(e, WHAT, |k, v| {
-                        if k == "type" {
-                            v.clone_into(&mut kind);
-                        }
-                    })?,
-                    "url" => {
-                        preference = 0;
-                        attributes(e, WHAT, |k, v| {
-                            if k == "preference" {
-                                preference = v.parse().unwrap_or(0);
-                            }
-                        })?;
-                    }
+                    "hash" => kind = attribute(e, WHAT, "type")?.unwrap_or_default(),
+                    "url" => preference = attribute(e, WHAT, "preference")?.and_then(|v| v.parse().ok()).unwrap_or(0),
                     _ => {}
                 }
             }

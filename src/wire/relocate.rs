@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::Event;
 
 use super::WireError;
-use super::xml::{Xml, attributes};
+use super::xml::{Xml, attribute};
 
 const WHAT: &str = "primary.xml";
 
@@ -24,13 +24,7 @@ pub fn primary<R: BufRead, W: Write>(input: R, out: W, to: impl Fn(&str) -> Opti
             Event::Start(e) if e.local_name().as_ref() == "package" => inside = true,
             Event::End(e) if e.local_name().as_ref() == "package" => inside = false,
             Event::Start(e) | Event::Empty(e) if inside && e.local_name().as_ref() == "location" => {
-                let mut href = String::new();
-                attributes(e, WHAT, |k, v| {
-                    if k == "href" {
-                        v.clone_into(&mut href);
-                    }
-                })?;
-                if let Some(new) = to(&href) {
+                if let Some(new) = to(&attribute(e, WHAT, "href")?.unwrap_or_default()) {
                     let mut tag = e.to_owned();
                     tag.clear_attributes().push_attribute(("href", new.as_str()));
                     moved += 1;

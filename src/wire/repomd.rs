@@ -6,7 +6,7 @@ use std::ops::Range;
 use quick_xml::events::Event;
 
 use super::location::{self, Location};
-use super::xml::{Xml, attributes, push_text};
+use super::xml::{Xml, attribute, push_text};
 use super::{WireError, excerpt};
 
 /// Larger than any real one by a factor of a hundred.
@@ -80,7 +80,7 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
     let (mut buf, mut text) = (Vec::new(), String::new());
     let mut out = Repomd { revision: String::new(), data: Vec::new() };
     let mut current: Option<Draft> = None;
-    let mut open_algorithm = String::new();
+    let mut algorithm = String::new();
     let mut rooted = false;
     loop {
         let from = xml.position();
@@ -94,32 +94,17 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
                 match name.as_ref() {
                     "repomd" => rooted = true,
                     "data" => {
-                        let mut draft = Draft { element: from as usize..at as usize, ..Draft::default() };
-                        attributes(e, WHAT, |k, v| {
-                            if k == "type" {
-                                draft.ty = v.to_owned();
-                            }
-                        })?;
                         if out.data.len() >= 256 {
                             return Err(WireError::Limit { what: WHAT, limit: "more than 256 metadata files".into() });
                         }
-                        current = Some(draft);
+                        let ty = attribute(e, WHAT, "type")?.unwrap_or_default();
+                        current = Some(Draft { ty, element: from as usize..at as usize, ..Draft::default() });
                     }
-                    "checksum" | "open-checksum" => {
-                        open_algorithm.clear();
-                        attributes(e, WHAT, |k, v| {
-                            if k == "type" {
-                                v.clone_into(&mut open_algorithm);
-                            }
-                        })?;
-                    }
+                    "checksum" | "open-checksum" => algorithm = attribute(e, WHAT, "type")?.unwrap_or_default(),
                     "location" => {
                         if let Some(draft) = &mut current {
-                            attributes(e, WHAT, |k, v| match k {
-                                "href" => draft.href = Some(v.to_owned()),
-                                "base" => draft.base = Some(v.to_owned()),
-                                _ => {}
-                            })?;
+                            draft.href = attribute(e, WHAT, "href")?.or(draft.href.take());
+                            draft.base = attribute(e, WHAT, "base")?.or(draft.base.take());
                             draft.span = from as usize..at as usize;
                         }
                     }
@@ -136,8 +121,8 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
                         }
                     }
                     ("revision", None) => out.revision = excerpt(value),
-                    ("checksum", Some(d)) => d.checksum = Some(checksum(&open_algorithm, value)?),
-                    ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&open_algorithm, value)?),
+                    ("checksum", Some(d)) => d.checksum = Some(checksum(&algorithm, value)?),
+                    ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&algorithm, value)?),
                     ("size", Some(d)) => d.size = value.parse().ok(),
                     ("open-size", Some(d)) => d.open_size = value.parse().ok(),
                     // Old createrepo writes fractions of seconds.

@@ -71,6 +71,17 @@ pub(super) fn push_text(event: &Event<'_>, out: &mut String, what: &'static str,
     Ok(true)
 }
 
+/// The value of one attribute, by its name without prefix.
+pub(super) fn attribute(start: &BytesStart<'_>, what: &'static str, name: &str) -> Result<Option<String>, WireError> {
+    let mut found = None;
+    attributes(start, what, |k, v| {
+        if k == name {
+            found = Some(v.to_owned());
+        }
+    })?;
+    Ok(found)
+}
+
 /// Calls `f` with every attribute's name (without prefix) and its value.
 pub(super) fn attributes(start: &BytesStart<'_>, what: &'static str, mut f: impl FnMut(&str, &str)) -> Result<(), WireError> {
     for attribute in start.attributes().with_checks(false) {
