@@ -9,6 +9,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::problem::Problem;
 use crate::base::suggest;
 
+/// More problems than anybody reads at once are not noted: each costs a walk through the text, and one slip may make thousands.
+const MOST: usize = 100;
+
 /// Collects problems while one file is read.
 pub struct Notes<'t> {
     text: &'t str,
@@ -21,7 +24,15 @@ impl<'t> Notes<'t> {
     }
 
     pub fn add(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::at(self.text, span, message, help));
+        let mut all = self.problems.borrow_mut();
+        match all.len() {
+            n if n < MOST => all.push(Problem::at(self.text, span, message, help)),
+            MOST => {
+                let last = self.text.len();
+                all.push(Problem::at(self.text, last..last, format!("more than {MOST} errors: the others are not shown"), ""));
+            }
+            _ => {}
+        }
     }
 
     /// These, and what keeps the text from being TOML at all.

@@ -223,7 +223,7 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
 
 fn engine(root: &Table<'_, '_, '_>, notes: &Notes<'_>, site: &mut Site) {
     let Some((engine, _)) = root.table("engine") else { return };
-    site.socket = engine.text("socket").and_then(|s| absolute(s, notes)).map(|s| s.value.into());
+    site.socket = engine.text("socket").and_then(|s| socket_path(s, notes)).map(|s| s.value.into());
     if let Some(group) = engine.text("group") {
         let named = !group.value.is_empty() && !group.value.starts_with('-') && !group.value.contains([':', '@', '/', ' ']);
         if !named {
@@ -392,6 +392,24 @@ fn absolute(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
     notes.add(path.span, format!("`{}` is not an absolute path", path.value), "begin it with / and leave out ..");
     None
 }
+
+/// A path of any length can be reached through its directory, but the last name must fit into a socket's address.
+fn socket_path(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
+    let path = absolute(path, notes)?;
+    let name = path.value.rsplit('/').next().unwrap_or_default().len();
+    if name > MOST_OF_A_SOCKET {
+        notes.add(
+            path.span,
+            format!("the name of this socket has {name} bytes"),
+            format!("{MOST_OF_A_SOCKET} bytes at most: give it a shorter one"),
+        );
+        return None;
+    }
+    Some(path)
+}
+
+/// An address holds 108 bytes, and `/proc/self/fd/N/` stands before the name.
+const MOST_OF_A_SOCKET: usize = 80;
 
 fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
     match shell_words::split(&command.value) {

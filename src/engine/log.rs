@@ -181,6 +181,8 @@ pub struct Attempt {
     pub done: bool,
     /// Output that its supervisor counted in the log; 0 before the end.
     log_bytes: u64,
+    /// Nobody knows what became of it.
+    lost: bool,
 }
 
 /// The attempt of this fence, which must belong to the run: a path is never made from what a client says.
@@ -188,7 +190,7 @@ pub async fn find(engine: &Arc<Engine>, run: &RunRef, fence: u64) -> Result<Atte
     let (engine, run) = (engine.clone(), run.clone());
     blocking(move || {
         if let Some(p) = engine.store.log_place(&run, fence)? {
-            return Ok(Attempt { dir: engine.watch.dirs().state.join(&p.dir), done: p.done, log_bytes: p.log_bytes });
+            return Ok(Attempt { dir: engine.watch.dirs().state.join(&p.dir), done: p.done, log_bytes: p.log_bytes, lost: p.lost });
         }
         // No such run, or no such attempt of it.
         engine.store.run(&run)?;
@@ -232,7 +234,9 @@ fn look(attempt: &Attempt, ask: &Ask) -> Result<LogPage, ApiError> {
         // The step has not begun to write, or its log was removed.
         Err(e) if e.is_absent() => {
             let next_offset = if let From::Offset(n) = ask.from { n } else { 0 };
-            let note = (done && expected > 0).then(|| "its log is gone: was it removed by hand?".to_owned());
+            // Of a lost one nobody counted anything.
+            let gone = done && (expected > 0 || attempt.lost && !attempt.dir.exists());
+            let note = gone.then(|| "its log is gone: was it removed by hand?".to_owned());
             return Ok(LogPage { lines: Vec::new(), next_offset, complete: done, file: 0, reset: None, size: 0, note });
         }
         Err(e) => return Err(unreadable(&e)),

@@ -80,7 +80,14 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
             continue;
         }
         let Some(ticker) = catalog.ticker(file, t) else { continue };
-        let calendars: Vec<_> = file.calendars_of(Some(t)).into_iter().filter_map(|n| catalog.calendars.get(n)?.as_ref().ok()).collect();
+        let names = file.calendars_of(Some(t));
+        let calendars: Vec<_> = names.iter().filter_map(|n| catalog.calendars.get(*n)?.as_ref().ok()).collect();
+        // Whatever the times: nobody can say that it will be open then.
+        let unknown = names.iter().find_map(|n| match catalog.calendars.get(*n) {
+            Some(Ok(_)) => None,
+            Some(Err(why)) => Some(format!("calendar {n} cannot be read: it holds as it was whole last, or as closed: {why}")),
+            None => Some(format!("there is no calendar {n}: it counts as closed")),
+        });
         out.extend(ticker.starts_after(from).take_while(|d| wanted(d)).take(most).map(|d| Row {
             pipeline: file.name.value.clone(),
             trigger: key.clone(),
@@ -88,7 +95,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
             local: schedule::local(d.at, ticker.zone()),
             dst: d.dst,
             from: d.from.map(|f| schedule::local(f, ticker.zone())),
-            closed: calendars.iter().find_map(|c| c.closed(d.at)).map(|c| c.to_string()),
+            closed: unknown.clone().or_else(|| calendars.iter().find_map(|c| c.closed(d.at)).map(|c| c.to_string())),
         }));
         seen.push(key);
     }
@@ -127,6 +134,26 @@ pub fn words(dst: Dst) -> &'static str {
 mod tests {
     use super::*;
     use crate::pipeline::{Catalog, load};
+
+    #[test]
+    fn a_calendar_that_nobody_can_read_is_told_at_each_start() {
+        let text = |calendar: &str| {
+            format!("format: 1\nname: p\ntriggers: [{{cron: \"30 2 * * *\", calendar: {calendar}}}]\nstages:\n  - name: a\n    run: echo\n")
+        };
+        let catalog = Catalog {
+            calendars: [("torn".to_owned(), Err("torn.toml:1:1: no zone".to_owned()))].into(),
+            time_zone: "UTC".into(),
+            ..Catalog::default()
+        };
+        let from: Timestamp = "2026-10-24T20:00:00Z".parse().unwrap();
+        for (name, words) in
+            [("torn", "cannot be read: it holds as it was whole last, or as closed: torn.toml:1:1"), ("none", "no calendar none")]
+        {
+            let file = load(&text(name), "p.yml", &catalog).0.unwrap();
+            let rows = rows(&file, &catalog, from, from + jiff::SignedDuration::from_hours(72));
+            assert!(rows.len() == 3 && rows.iter().all(|r| r.closed.as_ref().is_some_and(|c| c.contains(words))), "{rows:?}");
+        }
+    }
 
     #[test]
     fn the_soonest_of_many_files_are_those_of_all_their_starts() {

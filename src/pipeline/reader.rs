@@ -116,7 +116,7 @@ pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
         sink.error(
             Loc::at(text, 0..0),
             "yaml.size",
-            format!("the file has {} bytes, the limit is {MAX_BYTES}", text.len()),
+            format!("the file is larger than {MAX_BYTES} bytes"),
             "move data out of the pipeline: scripts belong into files that `run:` calls",
         );
         return None;

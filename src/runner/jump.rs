@@ -34,7 +34,10 @@ impl ActiveRun {
                 stage.put(cell, CellState::Waiting(until.saturating_add(by_us)));
             }
             for cell in &mut stage.cells {
-                if let Some(Reason::Spawn { until_us, .. }) = &mut cell.hold {
+                // 0 = it names no time.
+                if let Some(Reason::Spawn { until_us, .. } | Reason::Secret { until_us, .. }) = &mut cell.hold
+                    && *until_us != 0
+                {
                     *until_us = until_us.saturating_add(by_us);
                 }
                 if let Some((at_us, _)) = &mut cell.secrets {

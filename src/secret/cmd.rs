@@ -44,26 +44,66 @@ pub fn converse(mut command: Command, input: Option<&[u8]>, limit: Duration) -> 
         let input = Zeroizing::new(input.to_vec());
         std::thread::spawn(move || drop(pipe.write_all(&input)));
     }
-    let (send, output) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        let mut value = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 2));
-        let read = stdout.take(MAX_BYTES as u64 + 2).read_to_end(&mut value);
-        let _ = send.send(read.map(|_| value));
-    });
-    let started = Instant::now();
-    let value = match output.recv_timeout(limit) {
-        Ok(read) => read.map_err(|e| Trouble::Other(format!("cannot be read: {e}"))),
-        Err(_) => Err(Trouble::TimedOut),
-    };
-    let value = match value {
-        Ok(v) => v,
-        Err(e) => {
+    let (send, chunks) = mpsc::sync_channel(4);
+    std::thread::spawn(move || pump(stdout, &send));
+    // Of its full size from the start: no copy of a secret is left behind where it grew.
+    let mut value = Zeroizing::new(Vec::with_capacity(MOST));
+    let (started, mut exited) = (Instant::now(), None);
+    let status = loop {
+        let trouble = match chunks.recv_timeout(LOOK) {
+            Ok(Ok(chunk)) => {
+                value.extend_from_slice(&chunk);
+                continue;
+            }
+            Ok(Err(e)) => Some(Trouble::Other(format!("cannot be read: {e}"))),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break wait(&mut child, started, limit).ok_or(Trouble::TimedOut)?,
+            Err(mpsc::RecvTimeoutError::Timeout) => (started.elapsed() >= limit).then_some(Trouble::TimedOut),
+        };
+        if let Some(trouble) = trouble {
             end(&mut child);
-            return Err(e);
+            return Err(trouble);
+        }
+        exited = exited.or_else(|| has_ended(&child).then(Instant::now));
+        if exited.is_some_and(|at| at.elapsed() >= DRAIN) {
+            end(&mut child);
+            break child.wait().map_err(|e| Trouble::Other(format!("cannot be waited for: {e}")))?;
         }
     };
-    let status = wait(&mut child, started, limit).ok_or(Trouble::TimedOut)?;
     Ok(Answer { code: status.code(), signal: status.signal().unwrap_or(0), value })
+}
+
+/// What is read of a program at most: more than a value may have, so that this shows.
+const MOST: usize = MAX_BYTES + 2;
+/// Between two looks whether a silent program has ended.
+const LOOK: Duration = Duration::from_millis(50);
+/// An agent that the program started may keep the output open for ever: what came so long after the program's own end is all.
+const DRAIN: Duration = Duration::from_secs(1);
+
+fn pump(mut from: impl Read, to: &mpsc::SyncSender<std::io::Result<Zeroizing<Vec<u8>>>>) {
+    let mut left = MOST;
+    while left > 0 {
+        let mut chunk = Zeroizing::new(vec![0; left.min(4096)]);
+        match from.read(&mut chunk) {
+            Ok(0) => return,
+            Ok(n) => {
+                left -= n;
+                chunk.truncate(n);
+                if to.send(Ok(chunk)).is_err() {
+                    return;
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return drop(to.send(Err(e))),
+        }
+    }
+}
+
+/// Looks without reaping: until that its number is its own, and so is its group's.
+fn has_ended(child: &Child) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_)))
 }
 
 /// Runs `argv` and takes the first line of its standard output.
@@ -80,6 +120,12 @@ pub fn read(name: &str, argv: &[String], limit: Duration) -> Result<Zeroizing<Ve
         }
         Trouble::Other(why) => refuse(Kind::Silent, why),
     })?;
+    if answer.value.len() > MAX_BYTES {
+        return Err(refuse(
+            Kind::Unfit,
+            format!("prints more than {} KiB: its first line is the value, and this is no credential", MAX_BYTES >> 10),
+        ));
+    }
     if answer.code != Some(0) {
         let how = match answer.code {
             Some(code) => format!("ended with exit code {code}"),
@@ -139,7 +185,15 @@ mod tests {
         assert!(run(&["/nonexistent/pass"], LIMIT).unwrap_err().to_string().contains("was not found"));
         assert!(run(&["true"], LIMIT).unwrap_err().to_string().contains("empty"));
         assert!(run(&["sh", "-c", "kill -9 $$"], LIMIT).unwrap_err().to_string().contains("signal 9"));
-        assert!(run(&["sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x"], LIMIT).is_err());
+        for flood in ["head -c 200000 /dev/zero | tr '\\0' x", "cat /dev/zero"] {
+            assert!(run(&["sh", "-c", flood], LIMIT).unwrap_err().to_string().contains("more than 64 KiB"), "{flood}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_keeps_the_output_open_holds_nothing_up() {
+        let value = run(&["sh", "-c", "sleep 1000 & echo s3cret-value"], Duration::from_secs(600)).unwrap();
+        assert_eq!(value.as_slice(), b"s3cret-value");
     }
 
     #[test]

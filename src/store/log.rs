@@ -31,6 +31,8 @@ pub struct LogPlace {
     pub done: bool,
     /// Output that its supervisor counted in it; 0 before the end.
     pub log_bytes: u64,
+    /// Nobody knows what became of it, so nobody counted anything either.
+    pub lost: bool,
 }
 
 /// What was done about one log.
@@ -71,11 +73,11 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let mut s = c.prepare_cached(
-                "SELECT a.dir, a.state = 'done', a.log_bytes FROM attempt a JOIN run r ON r.id = a.run_id
+                "SELECT a.dir, a.state = 'done', a.log_bytes, COALESCE(a.verdict = 'lost', 0) FROM attempt a JOIN run r ON r.id = a.run_id
                  WHERE a.fence = ?1 AND r.pipeline = ?2 AND r.number = ?3",
             )?;
             let found = s.query_row(params![fence, run.pipeline, run.number], |r| {
-                Ok(LogPlace { dir: r.get(0)?, done: r.get(1)?, log_bytes: r.get(2)? })
+                Ok(LogPlace { dir: r.get(0)?, done: r.get(1)?, log_bytes: r.get(2)?, lost: r.get(3)? })
             });
             Ok(found.optional()?)
         })

@@ -123,6 +123,7 @@ fn bad_requests_are_told_what_is_wrong_and_change_nothing() {
         ("GET", "/v1/runs/hello/1?wait=x", "", "`wait` must be a whole number"),
         ("GET", "/v1/get/%ff", "", "no path of the API"),
         ("GET", "/v1/get/runs?limit=x", "", "whole number"),
+        ("GET", "/v1/runs/%ff/1", "", "no path of the API"),
         ("GET", "/v1/nothing", "", "no `GET /v1/nothing`"),
         ("DELETE", "/v1/do", "", "no `DELETE /v1/do`"),
     ] {

@@ -158,6 +158,9 @@ fn a_step_whose_directory_is_taken_away_is_lost_and_not_run_again() {
     let row = until_some("the run has ended", || Some(home.json(&["get", "runs"])["rows"][0].clone()).filter(|r| r["state"] == "done"));
     assert_eq!((&row["verdict"], std::fs::read_to_string(&count).unwrap().as_str()), (&json!("lost"), "x\n"), "{row}");
     assert!(row["detail"].as_str().unwrap().contains("taken away"), "{row}");
+    // Nothing to read is no empty log.
+    let gone = home.qd(["log", "long#1"]).expect(1);
+    assert!(gone.stderr.contains("its log is gone"), "{gone:?}");
 }
 
 #[test]

@@ -146,6 +146,19 @@ fn every_slip_is_named_with_its_place() {
 }
 
 #[test]
+fn a_file_that_is_nothing_but_slips_is_answered_with_the_first_of_them() {
+    let slips: String = (0..60_000).map(|n| format!("slip{n} = 1\n")).collect();
+    for text in [slips, "no toml\n".repeat(100_000)] {
+        let all = Site::parse(&text).unwrap_err();
+        assert!(all.len() <= 101 && all.last().unwrap().message.contains("the others are not shown"), "{}", all.len());
+        assert!(crate::config::problem::render(&all, "site.toml", &text, false).len() < 200_000);
+    }
+    let socket = |name: usize| Site::parse(&format!("[engine]\nsocket = \"/{}/{}\"\n", "d".repeat(300), "s".repeat(name)));
+    assert!(socket(80).is_ok(), "a directory of any length is reached");
+    assert!(socket(81).unwrap_err()[0].message.contains("81 bytes"));
+}
+
+#[test]
 fn all_errors_come_at_once_and_a_secret_is_not_repeated() {
     let problems = Site::parse("read_onyl = true\ntime_zone = 5\n[secrets]\nt = \"hunter2hunter2\"\n").unwrap_err();
     assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [1, 2, 4]);

@@ -138,37 +138,75 @@ impl Converter<'_> {
     /// Jobs that the pipeline starts at its end: last stages with a condition, for a post section has no `build:`.
     pub fn post_builds(&mut self, post: &Call, ctx: &Ctx) -> Result<(), Bad> {
         let needs: Vec<String> = self.file.stages.iter().map(|s| s.name.clone()).collect();
+        for (when, s) in self.set_aside(post, ctx) {
+            self.afterwards(&s, ctx, "Afterwards", (when, when), &needs)?;
+        }
+        Ok(())
+    }
+
+    /// The same for the post section of the stage `of`: stages behind it, which those that follow wait for too. Their names.
+    pub fn stage_post_builds(&mut self, aside: Vec<(&'static str, Stmt)>, ctx: &Ctx, of: &str) -> Result<Vec<String>, Bad> {
+        let mut out = Vec::new();
+        for (when, s) in aside {
+            let verdict = format!("stages.\"{of}\".verdict");
+            // A stage that did not run has no post section, whatever became of those before it.
+            let condition = match when {
+                "always" => format!("always and {verdict} != \"skipped\""),
+                "failure" => format!("always and {verdict} != \"success\" and {verdict} != \"skipped\""),
+                _ => format!("{when} and {verdict} == \"success\""),
+            };
+            out.extend(self.afterwards(&s, ctx, &format!("{of} afterwards"), (when, &condition), &[of.to_owned()])?);
+        }
+        Ok(out)
+    }
+
+    /// The jobs that a post section starts and that can be stages: its steps leave them out from now on.
+    pub fn set_aside(&mut self, post: &Call, ctx: &Ctx) -> Vec<(&'static str, Stmt)> {
+        let mut out = Vec::new();
         for (when, part) in post.body().iter().filter_map(as_call).filter_map(|c| Some((occasion(c)?, c))) {
             for (s, c) in part.body().iter().filter_map(|s| Some((s, starts(s)?))) {
                 // What only a step knows, such as how the run ended, is left to the command line.
-                if self.build_parameters(c, ctx).is_err() {
-                    continue;
-                }
-                self.afterwards.insert(s.span.start);
-                let mut segments = Vec::new();
-                self.build(c, &s.span, ctx, &Attrs::default(), &mut segments);
-                for seg in segments.into_iter().filter(Segment::is_something) {
-                    if seg.build.is_some() {
-                        self.report.approximated(
-                            &s.span,
-                            "build",
-                            format!("a last stage with `when: {when}`, before the other steps of the post section"),
-                            "its verdict counts: write `allow_failure: true` where it must not",
-                        );
-                    }
-                    let stage = Stage {
-                        name: format!("Afterwards {when}"),
-                        when: Some(when.to_owned()),
-                        allow_failure: seg.attrs.allow_failure,
-                        build: seg.build,
-                        steps: seg.steps,
-                        ..Stage::default()
-                    };
-                    self.push(stage, &s.span, &needs)?;
+                if self.build_parameters(c, ctx).is_ok() {
+                    self.afterwards.insert(s.span.start);
+                    out.push((when, s.clone()));
                 }
             }
         }
-        Ok(())
+        out
+    }
+
+    /// One of them as a stage; the names of what was made.
+    fn afterwards(
+        &mut self,
+        s: &Stmt,
+        ctx: &Ctx,
+        name: &str,
+        (when, condition): (&str, &str),
+        needs: &[String],
+    ) -> Result<Vec<String>, Bad> {
+        let Some(c) = starts(s) else { return Ok(Vec::new()) };
+        let (mut segments, mut out) = (Vec::new(), Vec::new());
+        self.build(c, &s.span, ctx, &Attrs::default(), &mut segments);
+        for seg in segments.into_iter().filter(Segment::is_something) {
+            if seg.build.is_some() {
+                self.report.approximated(
+                    &s.span,
+                    "build",
+                    format!("a stage with `when: {condition}`, before the other steps of the post section"),
+                    "its verdict counts: write `allow_failure: true` where it must not",
+                );
+            }
+            let stage = Stage {
+                name: format!("{name} {when}"),
+                when: Some(condition.to_owned()),
+                allow_failure: seg.attrs.allow_failure,
+                build: seg.build,
+                steps: seg.steps,
+                ..Stage::default()
+            };
+            out.push(self.push(stage, &s.span, needs)?);
+        }
+        Ok(out)
     }
 
     /// In a post section, and beside other steps of a matrix' cell, a step starts the run.
@@ -202,12 +240,13 @@ impl Converter<'_> {
             words.push("--wait".into());
         }
         let place = if ctx.place == Place::Post { "a post section" } else { "a cell with other steps" };
+        let known = if self.catalog.pipelines.iter().any(|p| p == pipeline) { "" } else { "; the site has no such pipeline yet" };
         let body = words.join(" ");
         let step = self.script(&lean(ctx, &body), &body, &format!("run {pipeline}"));
         self.report.approximated(
             span,
             "build",
-            format!("{place} has no `build:` stage: the command line starts the run"),
+            format!("{place} has no `build:` stage: the command line starts the run{known}"),
             "the step must reach the engine: set QUARTERDECK_STATE_DIR in `env:` where it is not the default; each waiting run takes an executor",
         );
         add(segments, attrs, step);

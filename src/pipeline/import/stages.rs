@@ -54,6 +54,8 @@ impl Converter<'_> {
         self.report.converted(&steps.head, "steps", "the steps of the stage");
         let mut segments = vec![Segment { attrs: head.attrs.clone(), steps: head.first, ..Segment::default() }];
         self.steps(steps.body(), &head.ctx, &head.attrs, &mut segments);
+        // A name with a quote in it cannot stand in a condition.
+        let aside = part("post").filter(|_| !name.contains('"')).map(|p| self.set_aside(p, &head.ctx)).unwrap_or_default();
         let post = part("post").map(|p| self.post(p, &head.ctx, false)).unwrap_or_default();
         segments.retain(Segment::is_something);
         // The post section needs a stage to follow.
@@ -92,6 +94,10 @@ impl Converter<'_> {
                 "it became several stages; its post section belongs to the last one",
                 "look whether it must also follow the earlier ones",
             );
+        }
+        if let [of] = needs.as_slice() {
+            let of = of.clone();
+            needs.extend(self.stage_post_builds(aside, &head.ctx, &of)?);
         }
         Ok(needs)
     }

@@ -229,9 +229,10 @@ fn a_build_is_a_stage_that_is_a_run_of_the_other_pipeline() {
                 post { success { sh 'z'\n build job: 'locked', wait: false }\n fixed { build 'nope' } } }";
     let made = good(text);
     for part in [
-        "  - name: Afterwards success\n    needs: [a, b]\n    when: success\n    build:\n      pipeline: locked\n      wait: false\n",
-        "  - name: Afterwards fixed\n    needs: [a, b]\n    when: fixed\n    steps:\n",
-        "    post:\n      failure:\n        - name: run locked\n",
+        "  - name: Afterwards success\n    needs: [a, a afterwards failure, b]\n    when: success\n    build:\n      pipeline: locked\n      wait: false\n",
+        "  - name: Afterwards fixed\n    needs: [a, a afterwards failure, b]\n    when: fixed\n    steps:\n",
+        "  - name: a afterwards failure\n    when: 'always and stages.\"a\".verdict != \"success\" and stages.\"a\".verdict != \"skipped\"'\n    build: locked\n",
+        "  - name: b\n    needs: [a, a afterwards failure]\n",
         "post:\n  success:\n    - name: z\n      run: z\n",
     ] {
         assert!(made.text.contains(part), "{part}\n{}", made.text);
