@@ -90,3 +90,22 @@ fn real_dnf_clients_of_each_datacentre_see_a_promotion_and_its_way_back() {
         assert_eq!(again.expect(0).stdout.lines().map(str::to_owned).collect::<BTreeSet<_>>(), old, "{dc}");
     }
 }
+
+#[test]
+fn a_candidate_that_takes_back_a_fix_is_stopped_with_its_cve_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = composes(dir.path());
+    // Upstream goes back: what is served is the second compose, and the candidate the first.
+    let back = move |n: u8, name: &str, at: &Path| copy(&kept.join((3 - n).to_string()).join(name), at);
+    let e = Estate::of(Box::new(back), WITHOUT, "");
+    e.publish(2);
+    e.home.json(&["do", "promote", "el9", "--reason", "quarter"]);
+    let id = e.promotion()["promotion"].as_str().unwrap().to_owned();
+    e.qd(&["do", "promote-soak", &id]).expect(0);
+    e.until("GATED");
+    let gate = until_some("the gates to be judged", || Some(e.document(&id)["gates"][6].clone()).filter(|g| g["result"] == "FAIL"));
+    let said = gate["detail"].as_str().unwrap();
+    assert!(said.contains("goes back from") && said.contains("CVE-") && said.contains("would be open again"), "{gate}");
+    let why = e.qd(&["why", &id]).expect(0).stdout;
+    assert!(why.contains("G7 signed, no CVE fix lost: FAIL") && why.contains("next: hold it as it is served"), "{why}");
+}

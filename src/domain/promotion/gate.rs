@@ -10,6 +10,7 @@ use super::Waiver;
 use super::next::{self, Judge};
 use super::streak::{self, Verdict};
 use crate::base::duration;
+use crate::domain::changelog::Known;
 
 const HOUR_US: i64 = 3_600 * 1_000_000;
 /// What is read from disks and far ends for a plan is read for it; a look that is older says nothing.
@@ -42,7 +43,7 @@ impl Gate {
             Self::G4 => "rpm canary and inspector",
             Self::G5 => "required formula cells",
             Self::G6 => "sandbox soak",
-            Self::G7 => "signatures",
+            Self::G7 => "signed, no CVE fix lost",
             Self::G8 => "vendor agents certified",
             Self::G9 => "window open, no freeze",
             Self::G10 => "way back: snapshot, space",
@@ -94,6 +95,22 @@ pub struct Signatures {
     pub bad: Vec<String>,
     /// The keys that were trusted.
     pub keys: Vec<String>,
+}
+
+/// A source package that the candidate has older than what is served, and what only the changelog of the served build names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub source: String,
+    pub from: String,
+    pub to: String,
+    pub known: Known,
+    pub cves: Vec<String>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} goes back from {} to {}", self.source, self.from, self.to)
+    }
 }
 
 /// The calendar of the site that promotions keep.
@@ -172,6 +189,7 @@ pub struct Facts {
     pub judges: Vec<Judge>,
     pub soak: Source<()>,
     pub signatures: Source<Signatures>,
+    pub lost: Source<Vec<Lost>>,
     pub agents: Source<()>,
     pub calendar: Source<Calendar>,
     pub back: BTreeMap<String, Source<Back>>,
@@ -437,17 +455,35 @@ fn formulas(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
 }
 
 fn signatures(facts: &Facts) -> Result<Found, Found> {
+    // A fix that is taken back is told whatever else is known.
+    if let Ok(lost) = known(&facts.lost, "", facts, LOOK_US)
+        && let Some(first) = lost.iter().find(|l| !l.cves.is_empty())
+    {
+        let evidence = lost.iter().filter(|l| !l.cves.is_empty()).map(|l| format!("{l}: {}", l.cves.join(" "))).collect();
+        return Err((Outcome::Fail, format!("{first}, and {} would be open again", first.cves.join(" ")), evidence));
+    }
     let s = known(&facts.signatures, "signatures", facts, SIGNED_US)?;
-    // The other half of the gate, known-exploited CVE ids that are still open, is judged by nobody yet: said, and bound into the plan.
+    // Known-exploited CVE ids that are still open are judged by nobody yet: said, and bound into the plan.
     let cve = Outcome::NoSource { add: "[cve]".into(), accepted: None };
-    let evidence = vec![
+    let mut evidence = vec![
         format!("{} packages, {} of metadata, keys {}", s.checked, s.metadata, s.keys.join(" ")),
         format!("known-exploited CVE ids: {cve}"),
     ];
-    Ok(match s.bad.first() {
-        Some(first) => (Outcome::Fail, format!("{} without a good signature, {first} is the first", s.bad.len()), evidence),
-        None if s.checked == 0 => (Outcome::Stale, "no package was checked".into(), evidence),
-        None => (Outcome::Ok, format!("{} signed by trusted keys; known-exploited CVE ids: {cve}", s.checked), evidence),
+    if let Some(first) = s.bad.first() {
+        return Err((Outcome::Fail, format!("{} without a good signature, {first} is the first", s.bad.len()), evidence));
+    }
+    if s.checked == 0 {
+        return Err((Outcome::Stale, "no package was checked".into(), evidence));
+    }
+    let lost = known(&facts.lost, "what it takes back of fixes that are served", facts, LOOK_US)?;
+    evidence.extend(lost.iter().map(|l| format!("{l}: no CVE id, changelog {}", l.known.as_str())));
+    Ok(match lost.iter().find(|l| l.known != Known::Complete) {
+        Some(first) => (Outcome::Stale, format!("{first}, and its changelog does not tell what that one fixed"), evidence),
+        None => (
+            Outcome::Ok,
+            format!("{} signed by trusted keys; no CVE id is open again; known-exploited CVE ids: {cve}", s.checked),
+            evidence,
+        ),
     })
 }
 

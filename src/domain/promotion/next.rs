@@ -41,6 +41,9 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
         (Gate::G3, _) => verdicts(facts, rules, |l| l == "canary:image"),
         (Gate::G4, _) => verdicts(facts, rules, |l| l == "canary:rpm" || l == "canary:inspector"),
         (Gate::G5, _) => verdicts(facts, rules, |l| l.starts_with("formula:")),
+        (Gate::G7, Outcome::Fail | Outcome::Stale) if matches!(&facts.lost, Source::Known { value, .. } if !value.is_empty()) => {
+            Some(format!("hold it as it is served (quarterdeck do hold); where going back is meant, {waive}"))
+        }
         (Gate::G7, Outcome::Fail) => Some(format!(
             "name its key in [promotion.{}] keys if it is trusted, or hold the package (quarterdeck do hold); then {anew}",
             facts.os

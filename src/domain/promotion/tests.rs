@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Outcome, Rules, Signatures, Source, judge};
+use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Lost, Outcome, Rules, Signatures, Source, judge};
 use super::hold::{self, Hold, Kind};
 use super::next::Judge;
 use super::plan::{self, Blast, FORMAT, Led, Move, Plan};
 use super::state::{ACTS, Act, State, next};
 use super::streak::{self, Colour, Verdict};
 use super::*;
+use crate::domain::changelog::Known;
 
 const H: i64 = 3_600 * 1_000_000;
 const NOW: i64 = 2_000 * H;
@@ -60,6 +61,7 @@ fn facts() -> Facts {
         labels: kinds.iter().map(|k| (*k).to_owned()).collect(),
         soak: Source::Missing("[salt]".into()),
         signatures: known(Signatures { checked: 9, metadata: 1, bad: vec![], keys: vec!["8483c65d".into()] }),
+        lost: known(Vec::new()),
         agents: Source::Missing("[agents]".into()),
         calendar: known(Calendar::Open { calendar: "changes".into() }),
         back: dcs.iter().map(|d| ((*d).to_owned(), known(Back { snapshot: Some("20260101-ab".into()), room: true }))).collect(),
@@ -576,4 +578,38 @@ fn a_gate_that_does_not_pass_says_what_leads_on() {
             .iter()
             .all(|g| matches!(g, Gate::G6 | Gate::G8 | Gate::G7 | Gate::G9 | Gate::G10) || !told(&f, &rules(), *g).contains("next:"))
     );
+}
+
+#[test]
+fn a_fix_that_is_served_is_never_lost_in_silence() {
+    let lost = |known: Known, cves: &[&str]| Lost {
+        source: "sudo".into(),
+        from: "0:1.9.5p2-11".into(),
+        to: "0:1.9.5p2-10".into(),
+        known,
+        cves: cves.iter().map(|c| (*c).to_owned()).collect(),
+    };
+    let judged = |f: &Facts| judge(f, &rules(), &[]).remove(6);
+    let mut f = facts();
+    f.lost = known(vec![lost(Known::Partial, &["CVE-2026-90001"])]);
+    let j = judged(&f);
+    assert_eq!(j.outcome, Outcome::Fail);
+    assert!(
+        j.detail.starts_with("sudo goes back from 0:1.9.5p2-11 to 0:1.9.5p2-10, and CVE-2026-90001 would be open again; next: hold it"),
+        "{}",
+        j.detail
+    );
+    // Also where nobody looks at signatures, which the site accepts.
+    f.signatures = Source::Missing("keys to [promotion.el9]".into());
+    let without = Rules { without: BTreeMap::from([(Gate::G7, "unsigned".to_owned())]), ..rules() };
+    assert_eq!(judge(&f, &without, &[]).remove(6).outcome, Outcome::Fail);
+    // What goes back without a word of what it fixed is unknown; with the whole changelog and no CVE id in it, it is no loss.
+    let mut f = facts();
+    f.lost = known(vec![lost(Known::Partial, &[])]);
+    assert_eq!(judged(&f).outcome, Outcome::Stale);
+    f.lost = known(vec![lost(Known::Complete, &[])]);
+    let j = judged(&f);
+    assert!(j.outcome == Outcome::Ok && j.evidence.iter().any(|e| e.ends_with("no CVE id, changelog complete")), "{j:?}");
+    f.lost = Source::Unknown("snapshot x cannot be read".into());
+    assert_eq!(judged(&f).outcome, Outcome::Stale);
 }

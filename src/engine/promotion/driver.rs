@@ -44,6 +44,8 @@ pub struct Board {
     pub wake: Notify,
     /// What Cobblers said of who uses the content.
     pub uses: crate::engine::cobbler_uses::Uses,
+    /// What a candidate would take back, as it was read last.
+    pub lost: super::regress::Last,
 }
 
 /// Drives until the engine stops.

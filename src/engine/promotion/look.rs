@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::regress;
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
@@ -180,6 +181,7 @@ pub fn facts(engine: &Engine, table: &config::Promotion, p: &Promotion, roots: &
         judges: judges(engine, pipelines, fp.as_deref()),
         soak: Source::Missing("[salt]".into()),
         signatures: signatures(engine, table, p)?,
+        lost: regress::look(engine, p, roots, &table.pointer),
         agents: Source::Missing("[agents]".into()),
         calendar: calendar(engine, table, &p.os, now_us),
         back: roots.iter().map(|dc| (dc.name.clone(), way_back(dc, p, now_us))).collect(),

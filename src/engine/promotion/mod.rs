@@ -13,6 +13,7 @@ mod logs;
 mod look;
 mod oob;
 pub mod permit;
+mod regress;
 mod tar;
 pub mod texts;
 
