@@ -98,7 +98,6 @@ fn a_candidate_that_takes_back_a_fix_is_stopped_with_its_cve_id() {
     // Upstream goes back: what is served is the second compose, and the candidate the first.
     let back = move |n: u8, name: &str, at: &Path| copy(&kept.join((3 - n).to_string()).join(name), at);
     let e = Estate::of(Box::new(back), WITHOUT, "");
-    e.publish(2);
     e.home.json(&["do", "promote", "el9", "--reason", "quarter"]);
     let id = e.promotion()["promotion"].as_str().unwrap().to_owned();
     e.qd(&["do", "promote-soak", &id]).expect(0);

@@ -253,12 +253,11 @@ fn left(e: HttpError, was_here: bool) -> Stop {
 
 /// Nothing has changed but, perhaps, the signature: it was made anew, came late, or was taken away.
 async fn same(sync: &Sync, index: usize, before: &State, mut now: State, round: usize) -> Result<Outcome, Stop> {
-    // What is served is upstream's own document, or its signature is of no use here.
-    if now.signed != Some(false) && now.md == now.origin_md {
+    if signature::due(sync, before) {
         let raw = sync.tree.read_small(REPOMD, repomd::MAX_BYTES).map_err(StepError::from)?.unwrap_or_default();
         let known = (now.from == before.from && !before.signature.is_empty()).then_some(&before.signature_validators);
         match beside(sync, index, known, &raw).await? {
-            Beside::Same => {}
+            Beside::Same => now.signature_asked = publish::now_seconds(),
             Beside::Unsigned => {
                 if !before.signature.is_empty() {
                     gone(sync, index, round)?;
@@ -272,7 +271,7 @@ async fn same(sync: &Sync, index: usize, before: &State, mut now: State, round: 
             }
         }
         if now.signature != before.signature {
-            sync.report.say(&format!("{ASC} changed upstream, around the same metadata: it is served as it is there now"));
+            sync.report.say(&format!("{ASC} is another one now, around the same metadata"));
             signature::replace(sync, before, &now)?;
             signature::tidy(&sync.tree);
         }
@@ -302,7 +301,10 @@ async fn beside(sync: &Sync, index: usize, known: Option<&Validators>, raw: &[u8
 /// A signature that was there and is not is looked for again before it is believed to be gone for good.
 fn gone(sync: &Sync, index: usize, round: usize) -> Result<(), Stop> {
     let shown = sync.shown(index);
-    if sync.options.signature && round < PUSH_PAUSES.len() {
+    if !sync.options.signature {
+        return Ok(());
+    }
+    if round < PUSH_PAUSES.len() {
         return Err(Stop::Moved(format!("{shown}{ASC} is gone")));
     }
     sync.report.say(&format!("{shown} is not signed any more: hosts with repo_gpgcheck=1 will refuse it"));

@@ -90,6 +90,7 @@ fn next_state(before: Option<&State>, offer: &Offer, listing: &Listing, stock: &
         metadata,
         signature: Vec::new(),
         signature_validators: Validators::default(),
+        signature_asked: 0,
         signed: Some(offer.signed),
         retired,
         doomed,
@@ -97,7 +98,7 @@ fn next_state(before: Option<&State>, offer: &Offer, listing: &Listing, stock: &
     }
 }
 
-fn now_seconds() -> i64 {
+pub fn now_seconds() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
 }
 

@@ -3,6 +3,7 @@
 
 use super::Sync;
 use super::fetch;
+use super::publish::now_seconds;
 use super::state::{Held, REPOMD, State};
 use crate::base::crash;
 use crate::steps::StepError;
@@ -19,6 +20,20 @@ const KEY: &str = "repodata/repomd.xml.key";
 const MAX_KEY: u64 = 1 << 20;
 /// Where `repodata` is put together that will take the place of the one that is served.
 const PAIR: &str = ".quarterdeck/repodata";
+
+/// What signs metadata that stays is asked for again after so many seconds: it may be signed anew, with another key.
+const AGAIN: i64 = 24 * 3_600;
+
+/// Whether upstream is to be asked for the signature of metadata that has not changed. One that is here is of that metadata already.
+pub fn due(sync: &Sync, state: &State) -> bool {
+    if !sync.options.signature {
+        return !state.signature.is_empty();
+    }
+    // What is served is upstream's own document, or its signature is of no use here.
+    state.signed != Some(false)
+        && state.md == state.origin_md
+        && (state.signature.is_empty() || !(0..AGAIN).contains(&(now_seconds() - state.signature_asked)))
+}
 
 /// What an upstream has beside its `repomd.xml`.
 #[derive(Debug, Default)]
@@ -74,6 +89,7 @@ fn waiting(path: &str) -> String {
 pub fn lay(sync: &Sync, signature: Option<&Signature>, state: &mut State) -> Result<(), StepError> {
     state.signature.clear();
     state.signature_validators = Validators::default();
+    state.signature_asked = now_seconds();
     let Some(signature) = signature else { return Ok(()) };
     let files = [(ASC, Some(&signature.asc)), (KEY, signature.key.as_ref())];
     for (path, bytes) in files.into_iter().filter_map(|(path, bytes)| Some((path, bytes?))) {

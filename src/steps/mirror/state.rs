@@ -52,6 +52,9 @@ pub struct State {
     pub signature: Vec<Held>,
     #[serde(default)]
     pub signature_validators: Validators,
+    /// When upstream was asked for them last, epoch seconds.
+    #[serde(default)]
+    pub signature_asked: i64,
     /// Whether upstream is signed, or once was; none: nobody has asked.
     #[serde(default)]
     pub signed: Option<bool>,
@@ -167,6 +170,7 @@ pub(super) mod tests {
             metadata: Vec::new(),
             signature: Vec::new(),
             signature_validators: Validators::default(),
+            signature_asked: 0,
             signed: None,
             retired: Vec::new(),
             doomed: Vec::new(),

@@ -46,6 +46,14 @@ fn fits(dir: &Path) -> Option<bool> {
     Some(asc == signature(&std::fs::read(dir.join("repodata/repomd.xml")).unwrap()))
 }
 
+/// Upstream was asked for its signature a day ago.
+fn a_day_later(world: &World) {
+    let at = world.dest().join(".quarterdeck/state.json");
+    let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&at).unwrap()).unwrap();
+    state["signature_asked"] = (state["signature_asked"].as_i64().unwrap() - 86_400).into();
+    std::fs::write(&at, state.to_string()).unwrap();
+}
+
 #[test]
 fn a_signature_comes_with_what_it_signs_changes_with_it_and_goes_with_it() {
     let world = signed_world();
@@ -57,12 +65,18 @@ fn a_signature_comes_with_what_it_signs_changes_with_it_and_goes_with_it() {
     assert_eq!((fits(&world.dest()), read_whole(&world.dest(), || ())), (Some(true), Ok(2)));
     let files = snapshot(&world.dest());
     assert!(files.contains_key(KEY) && files.contains_key("repodata/notes") && files.contains_key("Packages/kernel-1.rpm"), "{files:?}");
-    // Nothing new: two questions, both answered without a body.
+    // Nothing new: one question.
+    world.upstream.counters().reset();
+    world.sync(&[]).expect(0);
+    assert_eq!((world.told().0.as_str(), world.upstream.counters().requests()), ("no-change", 1));
+    assert_eq!(snapshot(&world.dest()), files);
+    // A day later there are two, and neither answer has a body.
+    a_day_later(&world);
     world.upstream.counters().reset();
     world.sync(&[]).expect(0);
     assert_eq!((world.told().0.as_str(), world.upstream.counters().requests(), world.upstream.counters().status(304)), ("no-change", 2, 2));
-    assert_eq!(snapshot(&world.dest()), files);
     // The same metadata, signed anew.
+    a_day_later(&world);
     let repomd = std::fs::read(world.up().join("repodata/repomd.xml")).unwrap();
     let anew = Key::of(1, Signer::Site).unwrap().sign(&repomd, 1_700_000_001);
     std::fs::write(world.up().join(ASC), &anew).unwrap();
@@ -91,7 +105,7 @@ fn a_tree_of_a_version_that_mirrored_no_signature_gets_it_and_one_that_another_p
     world.sync(&[]).expect(0);
     let at = world.dest().join(".quarterdeck/state.json");
     let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&at).unwrap()).unwrap();
-    for key in ["signature", "signature_validators", "signed"] {
+    for key in ["signature", "signature_validators", "signature_asked", "signed"] {
         state.as_object_mut().unwrap().remove(key).unwrap();
     }
     std::fs::write(&at, state.to_string()).unwrap();
