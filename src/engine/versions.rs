@@ -20,6 +20,7 @@ use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::content::Reading;
 use crate::store::lists::Lists;
+use crate::systems::repo::probe::own_label;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::{RepoAt, Tree, read_set};
 use crate::wire::repomd;
@@ -245,8 +246,8 @@ fn point(v: &mut Version, root: &Root<'_>, name: &str) {
     }
 }
 
-/// What people call it, where it was read before its label was known: as upstream called the same metadata, whoever saw it there, and by its
-/// revision.
+/// What people call it, where it was read before its label was known: as upstream called the same metadata, whoever saw it there, as a snapshot
+/// of it says, and by its revision.
 fn called(engine: &Engine, v: &mut Version) {
     let mut labels = BTreeSet::new();
     let mut newest: (u64, String) = (0, String::new());
@@ -254,7 +255,8 @@ fn called(engine: &Engine, v: &mut Version) {
         let raw = Tree::open_to_read(Path::new(&repo.at)).and_then(|t| t.read_small("repodata/repomd.xml", repomd::MAX_BYTES));
         let Some((raw, parsed)) = raw.ok().flatten().and_then(|raw| repomd::parse(&raw).ok().map(|p| (raw, p))) else { continue };
         if v.compose.is_empty() {
-            labels.insert(engine.store.compose_of(&sha256(&raw)).unwrap_or_default());
+            let seen = engine.store.compose_of(&sha256(&raw)).unwrap_or_default();
+            labels.insert(if seen.is_empty() { own_label(Path::new(&repo.at)).unwrap_or_default() } else { seen });
         }
         let age = parsed.newest().unwrap_or(0);
         if newest.1.is_empty() || age > newest.0 {

@@ -43,7 +43,7 @@ impl Gate {
             Self::G4 => "rpm canary and inspector",
             Self::G5 => "required formula cells",
             Self::G6 => "sandbox soak",
-            Self::G7 => "signed, no CVE fix lost",
+            Self::G7 => "signatures",
             Self::G8 => "vendor agents certified",
             Self::G9 => "window open, no freeze",
             Self::G10 => "way back: snapshot, space",

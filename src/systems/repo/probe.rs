@@ -204,9 +204,7 @@ impl Place {
                     None => None,
                 },
             };
-            let text = bytes.map(|b| String::from_utf8_lossy(&b).trim().to_owned()).unwrap_or_default();
-            // A web page in its place is no label.
-            if !text.is_empty() && text.len() < 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+            if let Some(text) = bytes.and_then(|b| label_of(&b)) {
                 return text;
             }
         }
@@ -385,6 +383,18 @@ fn above(base: &Url, levels: usize) -> Option<Url> {
     url.set_path(&format!("{}/COMPOSE_ID", parts.join("/")));
     url.set_query(None);
     Some(url)
+}
+
+/// A web page in its place is no label.
+fn label_of(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes).trim().to_owned();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    (!text.is_empty() && text.len() < 128 && text.bytes().all(plain)).then_some(text)
+}
+
+/// The label that lies in the directory of a repository itself, as snapshots keep it.
+pub fn own_label(at: &Path) -> Option<String> {
+    label_of(&read_label(&at.join("COMPOSE_ID"))?)
 }
 
 fn read_label(path: &Path) -> Option<Vec<u8>> {
