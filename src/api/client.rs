@@ -1,5 +1,6 @@
 //! The client: HTTP/1.1 over one Unix socket, with a limit on every wait. It never starts an engine.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,7 +97,10 @@ impl Client {
         }
         let (sender, connection) = match timeout(CONNECT, handshake(TokioIo::new(stream))).await {
             Ok(Ok(pair)) => pair,
-            Ok(Err(e)) => return Err(NoConnection::Silent(format!("{at}: {e}"))),
+            Ok(Err(e)) => {
+                tracing::info!(error = %chain(&e), "no HTTP at the engine's socket");
+                return Err(NoConnection::Silent(format!("{at}: the engine ended the connection as soon as it was there")));
+            }
             Err(_) => return Err(NoConnection::Silent(format!("{at} did not answer within {} s", CONNECT.as_secs()))),
         };
         tokio::spawn(connection);
@@ -125,7 +129,7 @@ impl Client {
         let collected = timeout(limit, Limited::new(response.into_body(), MAX_ANSWER).collect()).await;
         let bytes = match collected {
             Ok(Ok(c)) => c.to_bytes(),
-            Ok(Err(e)) => return Err(Trouble::Lost(e.to_string())),
+            Ok(Err(e)) => return Err(cut(&*e)),
             Err(_) => return Err(silent(&self.socket, limit)),
         };
         if !ok {
@@ -154,7 +158,7 @@ impl Client {
         let body = self.stream(path).await?;
         let collected = timeout(limit, Limited::new(body, MAX_ANSWER).collect()).await;
         let collected = collected.map_err(|_| Trouble::Lost(format!("no whole answer within {} s", limit.as_secs())))?;
-        collected.map(|c| c.to_bytes()).map_err(|e| Trouble::Lost(e.to_string()))
+        collected.map(|c| c.to_bytes()).map_err(|e| cut(&*e))
     }
 
     /// As [`Client::stream`], for answers that come line by line. The connection serves nothing else until the last of them is read.
@@ -176,7 +180,7 @@ impl Client {
         });
         match answer.await {
             Ok(Ok(r)) => Ok(r),
-            Ok(Err(e)) => Err(Trouble::Lost(e.to_string())),
+            Ok(Err(e)) => Err(lost("the connection broke before an answer came", &e)),
             Err(_) => Err(silent(&self.socket, limit)),
         }
     }
@@ -209,13 +213,34 @@ impl Lines {
             }
             match timeout(limit, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => self.held.extend(frame.into_data().unwrap_or_default()),
-                Ok(Some(Err(e))) => return Err(Trouble::Lost(e.to_string())),
+                Ok(Some(Err(e))) => return Err(cut(&e)),
                 Ok(None) if self.held.is_empty() => return Ok(None),
                 Ok(None) => return Err(Trouble::Lost("its answer ends in the middle of a line".into())),
                 Err(_) => return Err(Trouble::Lost(format!("nothing came for {} s", limit.as_secs()))),
             }
         }
     }
+}
+
+/// The connection broke in the middle of an answer.
+fn cut(e: &dyn Error) -> Trouble {
+    lost("the connection broke in the middle of an answer", e)
+}
+
+/// What a library says of it is for the log: nobody at a terminal can do anything with its words.
+fn lost(what: &str, e: &dyn Error) -> Trouble {
+    tracing::info!(error = %chain(e), "{what}");
+    Trouble::Lost(what.to_owned())
+}
+
+fn chain(e: &dyn Error) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(e) = next {
+        text.push_str(&format!(": {e}"));
+        next = e.source();
+    }
+    text
 }
 
 fn silent(socket: &Path, limit: Duration) -> Trouble {

@@ -29,6 +29,8 @@ pub mod update;
 pub mod view;
 pub mod views;
 pub mod watch;
+#[cfg(test)]
+mod whole;
 pub mod widget;
 
 pub use model::{Model, Site};

@@ -20,6 +20,9 @@ pub struct Hit {
     pub row: usize,
 }
 
+/// Words of an error that tell a request which was not sent from one whose outcome nobody knows.
+pub const NOTHING_DONE: &str = "nothing was done";
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Msg {

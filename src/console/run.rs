@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::edge::{self, link, link::Address};
@@ -22,7 +21,8 @@ use super::saved::Saved;
 use super::session::Session;
 use super::term::attention::Attention;
 use super::term::keys::{Parser, Token};
-use super::term::tty;
+use super::term::signals::{Event, Signals};
+use super::term::tty::Terminal;
 use super::update;
 use super::views;
 use super::watch::Reload;
@@ -107,55 +107,28 @@ pub enum ConsoleError {
     Terminal(#[from] io::Error),
 }
 
-/// Signals, as the console takes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Event {
-    End,
-    /// From the keyboard: while another program has the terminal, it is for that.
-    Interrupt,
-    HangUp,
-    Stop,
-    Continue,
-    Size,
-}
-
-struct Signals([(Event, Signal); 7]);
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let on = |event, kind| Ok::<_, io::Error>((event, signal(kind)?));
-        Ok(Self([
-            on(Event::End, SignalKind::terminate())?,
-            on(Event::HangUp, SignalKind::hangup())?,
-            on(Event::Interrupt, SignalKind::interrupt())?,
-            on(Event::Interrupt, SignalKind::quit())?,
-            on(Event::Stop, SignalKind::from_raw(libc::SIGTSTP))?,
-            on(Event::Continue, SignalKind::from_raw(libc::SIGCONT))?,
-            on(Event::Size, SignalKind::window_change())?,
-        ]))
-    }
-
-    async fn next(&mut self) -> Event {
-        std::future::poll_fn(|cx| {
-            for (event, signal) in &mut self.0 {
-                if signal.poll_recv(cx).is_ready() {
-                    return std::task::Poll::Ready(*event);
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
-    }
+/// Where the loop stands whenever it waits, for who drives it without a person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Bytes that were read from the terminal, and that it has taken.
+    pub read: u64,
+    pub written: u64,
+    /// Answers, frames and moments that are still to come before the screen stands still.
+    pub busy: usize,
 }
 
 /// Opens the console and serves until it is quit or its terminal is gone. Needs a tokio runtime.
 pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, ConsoleError> {
-    let Opening { model, look, attention, links, asks, by_background, place, views, source, reload, choose, site, desk } = opening;
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
-    let mut signals = Signals::new()?;
-    let (input, output) = tty::open()?;
+    serve(opening, Terminal::own()?, clock, &|_| {}).await
+}
+
+/// The same on this terminal. `turn` is told where the loop stands whenever it waits.
+pub async fn serve(opening: Opening<'_>, terminal: Terminal, clock: &dyn Clock, turn: &dyn Fn(Turn)) -> Result<Left, ConsoleError> {
+    let Opening { model, look, attention, links, asks, by_background, place, views, source, reload, choose, site, desk } = opening;
+    let Terminal { input, output, mut signals, take: order } = terminal;
     let (mut address, mut prepare, archive) = match source {
         Source::Engine { address, prepare } => (Some(address), prepare, None),
         Source::File(saved) => (None, None, Some(saved)),
@@ -173,7 +146,7 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
     let (pages, page_inbox) = mpsc::channel(INBOX);
     tokio::spawn(edge::page::serve(desk.clone(), page_inbox, tell.clone()));
     let outward = Outward { orders, logs, pages, views };
-    let mut session = Session::open(model, look, attention, output)?;
+    let mut session = Session::open(model, look, attention, output, order)?;
     (session.links, session.asks) = (links, asks);
     if archive.is_some() {
         take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
@@ -207,6 +180,9 @@ pub async fn run(opening: Opening<'_>, clock: &dyn Clock) -> Result<Left, Consol
         typed.read(&mut session, clock, &mut waiting);
         if waiting.is_empty() {
             let (pause, draw_in, part) = (pause(&session.model, clock.now()), session.draw_in(), typed.parser.waits());
+            let soon = [draw_in.is_some(), part.is_some(), session.output.busy(), settled.is_some(), prepare.is_some()];
+            let busy = update::outstanding(&session.model) + told.len() + soon.into_iter().filter(|s| *s).count();
+            turn(Turn { read: typed.read, written: session.output.bytes, busy });
             let msg = tokio::select! {
                 biased;
                 event = signals.next() => match event {
@@ -413,6 +389,8 @@ async fn shown(settled: Option<(u64, tokio::time::Instant)>) -> u64 {
 #[derive(Debug, Default)]
 struct Typed {
     bytes: Vec<u8>,
+    /// How many there were in all.
+    read: u64,
     parser: Parser,
     tokens: Vec<Token>,
     rhythm: Rhythm,
@@ -422,6 +400,7 @@ impl Typed {
     /// Bytes as messages; what the terminal says of itself goes to the session.
     fn read(&mut self, session: &mut Session, clock: &dyn Clock, to: &mut Vec<Msg>) {
         self.parser.feed(&self.bytes, &mut self.tokens);
+        self.read += self.bytes.len() as u64;
         self.bytes.clear();
         for token in self.tokens.drain(..) {
             match token {

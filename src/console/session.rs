@@ -33,6 +33,9 @@ const PLAIN: &str = "\u{1b}[0m\u{1b}[?1049l\u{1b}[?25h";
 const SETTLED: Duration = Duration::from_millis(200);
 const END: &str = "\u{1b}[?2026l";
 
+/// Puts the terminal in order; what is returned puts it back.
+type Take = fn() -> io::Result<Option<Guard>>;
+
 pub struct Session {
     pub model: Model,
     pub output: Output,
@@ -44,6 +47,7 @@ pub struct Session {
     /// It was a person who made it happen.
     pub keyed: bool,
     look: Look,
+    take: Take,
     guard: Option<Guard>,
     shown: Option<Buffer>,
     pace: Pace,
@@ -67,10 +71,11 @@ pub struct Session {
 
 impl Session {
     /// Takes the terminal. Nothing is shown yet.
-    pub fn open(mut model: Model, look: Look, attention: Attention, output: Output) -> io::Result<Self> {
+    pub fn open(mut model: Model, look: Look, attention: Attention, output: Output, take: Take) -> io::Result<Self> {
         model.size = output.size().unwrap_or(SIZE);
-        let guard = Some(Guard::take()?);
+        let guard = take()?;
         Ok(Self {
+            take,
             model,
             output,
             probe: Probe::default(),
@@ -301,7 +306,7 @@ impl Session {
 
     /// Takes the terminal again.
     pub fn enter(&mut self) -> io::Result<()> {
-        self.guard = Some(Guard::take()?);
+        self.guard = (self.take)()?;
         self.entered = Instant::now();
         self.away = false;
         self.worst = None;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::api::client::{ANSWER, Client, Lines, NoConnection, Trouble};
 use crate::api::types::{Arm, Armed, ChangeSet, Do, Done};
 use crate::api::{ApiError, Code};
-use crate::console::msg::{Effect, LinkMsg, Msg};
+use crate::console::msg::{Effect, LinkMsg, Msg, NOTHING_DONE};
 use crate::console::question::Question;
 
 /// How the engine is reached.
@@ -40,13 +40,21 @@ pub async fn serve(address: Address, mut orders: mpsc::Receiver<Effect>, tell: m
                 if tell.send(Msg::Link(LinkMsg::Up)).await.is_err() {
                     return;
                 }
+                let mut under_way = None;
                 let why = tokio::select! {
-                    end = questions(client, &address, &mut orders, &tell) => match end {
+                    end = questions(client, &address, &mut orders, &tell, &mut under_way) => match end {
                         Some(why) => why,
                         None => return,
                     },
                     why = follow(changes, &tell) => why,
                 };
+                // The stream of changes may break first: whoever waits for what became of a request is told that nobody knows.
+                let left = under_way.take().and_then(|order| unknown(order, &why));
+                if let Some(msg) = left
+                    && tell.send(msg).await.is_err()
+                {
+                    return;
+                }
                 if tell.send(Msg::Link(LinkMsg::Down(why))).await.is_err() {
                     return;
                 }
@@ -75,9 +83,26 @@ async fn refuse(orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) {
     }
 }
 
+/// What is told of a request that was sent and has no answer. It is never sent again: whether it was done, the screen shows once the engine is
+/// back.
+fn unknown(order: Effect, why: &str) -> Option<Msg> {
+    match order {
+        Effect::Do(request) => Some(Msg::Done { request, result: Err(not_known(why)) }),
+        Effect::Arm(_) => Some(Msg::Armed(Err(not_known(why)))),
+        Effect::Disarm => Some(Msg::Disarmed(Err(not_known(why)))),
+        // A question is asked again by itself.
+        _ => None,
+    }
+}
+
+fn not_known(why: &str) -> ApiError {
+    let message = format!("the engine went away in the middle ({why}): whether it was done is not known");
+    ApiError::new(Code::NoEngine, message, "look before you try again")
+}
+
 /// What is told of an order that is not carried out; a question is asked again by itself.
 pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
-    let error = || ApiError::no_engine(format!("{why}, and nothing was done"), "try again when it is back");
+    let error = || ApiError::no_engine(format!("{why}, and {NOTHING_DONE}"), "try again when it is back");
     match order {
         Effect::Do(request) => Some(Msg::Done { request, result: Err(error()) }),
         Effect::Arm(_) => Some(Msg::Armed(Err(error()))),
@@ -100,8 +125,16 @@ pub fn refusal(order: Effect, why: &str) -> Option<Msg> {
 
 async fn both(address: &Address) -> Result<(Client, Lines), String> {
     let client = connect(address).await?;
-    let lines = connect(address).await?.lines("/v1/events").await.map_err(|e| ApiError::from(e).to_string())?;
+    let lines = connect(address).await?.lines("/v1/events").await.map_err(brief)?;
     Ok((client, lines))
+}
+
+/// Why, in so few words that the first rows have room for them.
+fn brief(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Lost(why) | Trouble::Silent(why) => why,
+        Trouble::Answer(e) => e.to_string(),
+    }
 }
 
 /// A connection of its own; else why there is none, in words.
@@ -112,12 +145,22 @@ pub(super) async fn connect(address: &Address) -> Result<Client, String> {
     })
 }
 
-/// Questions and requests, in order. None = nobody asks any more; else why the connection is of no use any more.
-async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Receiver<Effect>, tell: &mpsc::Sender<Msg>) -> Option<String> {
+/// Questions and requests, in order. None = nobody asks any more; else why the connection is of no use any more. `under_way`: what is sent and
+/// not answered, should this be dropped in the middle.
+async fn questions(
+    mut client: Client,
+    address: &Address,
+    orders: &mut mpsc::Receiver<Effect>,
+    tell: &mpsc::Sender<Msg>,
+    under_way: &mut Option<Effect>,
+) -> Option<String> {
     // What takes long must not keep a halt waiting behind it: it has a connection of its own. Dropped with this one.
     let mut slow = JoinSet::new();
     while let Some(order) = orders.recv().await {
         while slow.try_join_next().is_some() {}
+        if matches!(order, Effect::Do(_) | Effect::Arm(_) | Effect::Disarm) {
+            *under_way = Some(order.clone());
+        }
         let (msg, lost) = match order {
             Effect::Ask(question @ (Question::Diff { .. } | Question::Brief { .. })) => {
                 let (address, tell) = (address.clone(), tell.clone());
@@ -134,6 +177,7 @@ async fn questions(mut client: Client, address: &Address, orders: &mut mpsc::Rec
             // For the terminal: `refusal` names them all, so that a new one is thought of.
             _ => continue,
         };
+        *under_way = None;
         if tell.send(msg).await.is_err() {
             return None;
         }
@@ -167,16 +211,11 @@ async fn ask(client: &mut Client, question: Question) -> (Msg, Option<String>) {
 
 async fn act(client: &mut Client, request: Box<Do>) -> (Msg, Option<String>) {
     let answer: Result<Done, Trouble> = client.post("/v1/do", &*request, ANSWER).await;
-    let (result, lost) = match answer {
-        Ok(done) => (Ok(done), None),
-        // Never sent again: whether it was done, the screen shows once the engine is back.
-        Err(Trouble::Lost(why) | Trouble::Silent(why)) => {
-            let message = format!("the engine went away in the middle ({why}): whether it was done is not known");
-            (Err(ApiError::new(Code::NoEngine, message, "look at the run before you try again")), Some(why))
-        }
-        Err(trouble) => failed(trouble),
-    };
-    (Msg::Done { request, result }, lost)
+    match answer {
+        Ok(done) => (Msg::Done { request, result: Ok(done) }, None),
+        Err(Trouble::Answer(e)) => (Msg::Done { request, result: Err(e) }, None),
+        Err(Trouble::Lost(why) | Trouble::Silent(why)) => (Msg::Done { request, result: Err(not_known(&why)) }, Some(why)),
+    }
 }
 
 /// The lease belongs to this connection, on which every request goes.
@@ -207,7 +246,7 @@ async fn follow(mut lines: Lines, tell: &mpsc::Sender<Msg>) -> String {
         let line = match lines.next(QUIET).await {
             Ok(Some(line)) => line,
             Ok(None) => return "the engine ended the connection".into(),
-            Err(e) => return ApiError::from(e).to_string(),
+            Err(e) => return brief(e),
         };
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end_matches('\r');

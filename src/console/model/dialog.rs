@@ -2,7 +2,9 @@
 
 use indexmap::IndexMap;
 
+use super::screen::Kind;
 use crate::action::Action;
+use crate::api::ApiError;
 use crate::api::types::Rule;
 use crate::console::edit::{Line, Order, diff};
 use crate::console::question::Question;
@@ -61,6 +63,8 @@ impl Prompt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
     pub action: &'static Action,
+    /// Where the key was pressed: nobody is asked elsewhere.
+    pub on: Kind,
     /// Fixed when the key was pressed.
     pub targets: Vec<String>,
     /// Those of them that the filter hides.
@@ -119,6 +123,8 @@ pub struct Dialog {
     /// What a file would have more or less, shown below the facts from row `scroll` on.
     pub diff: diff::Lines,
     pub scroll: usize,
+    /// It tells what became of something, and asks nothing.
+    pub told: bool,
     /// What is done in the place of a request to the engine.
     pub order: Option<Box<Order>>,
     /// Arguments that nobody edits, such as the sha that was shown.
@@ -133,6 +139,14 @@ pub struct Dialog {
     pub since: u64,
     pub shown: bool,
     pub error: Option<String>,
+}
+
+/// The requests of one dialog about several objects: what became of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub action: &'static Action,
+    /// None = nothing was said to it yet.
+    pub told: Vec<(String, Option<Result<(), ApiError>>)>,
 }
 
 impl Dialog {

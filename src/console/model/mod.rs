@@ -24,7 +24,7 @@ use crate::api::diff::DiffDoc;
 use crate::api::page::{About, History};
 use crate::api::repo::RepoDoc;
 use crate::api::types::{Rows, RunDoc, Status, Why};
-pub use dialog::{Dialog, Opening, Prompt, PromptKind};
+pub use dialog::{Batch, Dialog, Opening, Prompt, PromptKind};
 pub use list::List;
 pub use screen::{Pane, Screen};
 
@@ -135,6 +135,10 @@ pub struct Model {
     pub size: (u16, u16),
     pub known: BTreeMap<Question, Known>,
     pub asked: BTreeSet<Question>,
+    /// Requests that change something, and have no answer yet.
+    pub acting: usize,
+    /// Dialogs about several objects, whose requests are not all answered, or whose outcome has not been seen yet.
+    pub batches: Vec<Batch>,
     /// What needs the person, derived from what is known.
     pub needs: Vec<list::Row>,
     pub needs_version: u64,
@@ -194,6 +198,8 @@ impl Model {
             size,
             known: BTreeMap::new(),
             asked: BTreeSet::new(),
+            acting: 0,
+            batches: Vec::new(),
             needs: Vec::new(),
             needs_version: 1,
             flights: Flights::default(),

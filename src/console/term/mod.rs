@@ -11,4 +11,5 @@ pub mod paint;
 mod paint_tests;
 mod pen;
 pub mod probe;
+pub mod signals;
 pub mod tty;

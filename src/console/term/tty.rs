@@ -8,20 +8,33 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{Mode, OFlags};
 use tokio::io::unix::AsyncFd;
 
-use super::guard;
+use super::guard::{self, Guard};
+use super::signals::Signals;
 use crate::base::sys;
 
 /// Read at once.
 const CHUNK: usize = 4 << 10;
 
+/// What the console is shown on, and what tells of it.
+pub struct Terminal {
+    pub input: Input,
+    pub output: Output,
+    pub signals: Signals,
+    /// Puts it in order; what is returned puts it back. None where nothing need be.
+    pub take: fn() -> io::Result<Option<Guard>>,
+}
+
 /// Where keys come from.
 #[derive(Debug)]
 pub struct Input(AsyncFd<OwnedFd>);
 
+/// Columns and rows, where they are known.
+pub type Size = Option<(u16, u16)>;
+
 /// Where frames go.
-#[derive(Debug)]
 pub struct Output {
     fd: AsyncFd<OwnedFd>,
+    size: Box<dyn Fn() -> Size>,
     pending: Vec<u8>,
     sent: usize,
     /// Bytes that the terminal took, and calls that it took.
@@ -29,13 +42,26 @@ pub struct Output {
     pub writes: u64,
 }
 
-/// Opens both ends of the terminal at standard input and output. Needs a tokio runtime.
-pub fn open() -> io::Result<(Input, Output)> {
-    let read = anew("/proc/self/fd/0", OFlags::RDONLY)?;
-    let write = anew("/proc/self/fd/1", OFlags::WRONLY)?;
-    guard::remember(write.try_clone()?);
-    let output = Output { fd: sys::watch_writable(write)?, pending: Vec::new(), sent: 0, bytes: 0, writes: 0 };
-    Ok((Input(sys::watch_readable(read)?), output))
+impl Terminal {
+    /// The one at standard input and output. Needs a tokio runtime.
+    pub fn own() -> io::Result<Self> {
+        let read = anew("/proc/self/fd/0", OFlags::RDONLY)?;
+        let write = anew("/proc/self/fd/1", OFlags::WRONLY)?;
+        guard::remember(write.try_clone()?);
+        let of = write.try_clone()?;
+        let size = move || {
+            let size = rustix::termios::tcgetwinsize(&of).ok()?;
+            (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+        };
+        let take = || Guard::take().map(Some);
+        Ok(Self { take, ..Self::of(read, write, Box::new(size), Signals::own()?)? })
+    }
+
+    /// These two ends, neither of which blocks, with nothing to be put in order. Needs a tokio runtime.
+    pub fn of(read: OwnedFd, write: OwnedFd, size: Box<dyn Fn() -> Size>, signals: Signals) -> io::Result<Self> {
+        let output = Output { fd: sys::watch_writable(write)?, size, pending: Vec::new(), sent: 0, bytes: 0, writes: 0 };
+        Ok(Self { input: Input(sys::watch_readable(read)?), output, signals, take: || Ok(None) })
+    }
 }
 
 /// After `su` the device belongs to somebody else; the name of the controlling terminal still opens it.
@@ -80,9 +106,8 @@ fn take(fd: &OwnedFd, to: &mut Vec<u8>) -> io::Result<bool> {
 
 impl Output {
     /// Columns and rows; none where the terminal does not know.
-    pub fn size(&self) -> Option<(u16, u16)> {
-        let size = rustix::termios::tcgetwinsize(self.fd.get_ref()).ok()?;
-        (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    pub fn size(&self) -> Size {
+        (self.size)()
     }
 
     /// Something is not written yet: no other frame may be begun.

@@ -70,6 +70,6 @@ pub fn agree(model: &mut Model) {
 /// Whatever ends it closes what it allowed.
 pub fn read_only(model: &mut Model) {
     model.mode = Mode::ReadOnly;
-    model.dialog = None;
+    model.dialog.take_if(|d| !d.told);
     model.opening = None;
 }

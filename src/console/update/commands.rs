@@ -244,13 +244,12 @@ pub fn careful(line: &str) -> bool {
 
 fn open(model: &mut Model) {
     let Some((pane, _)) = model.screen().pane() else { return };
-    let Some(id) = current(model) else { return model.complain("there is no row to open") };
     if pane.what == "needs"
         && let Some(row) = row(model).filter(|r| word::text(r, "go") != "run")
     {
-        view(model, &word::text(&row, "go"));
-        return;
+        return need(model, &row);
     }
+    let Some(id) = current(model) else { return model.complain("there is no row to open") };
     if contents::open(model, pane.what) {
         return;
     }
@@ -264,6 +263,22 @@ fn open(model: &mut Model) {
     match run_of(model, pane.what, &id) {
         Some(run) => travel::push(model, Kind::Run(run)),
         None => model.say(format!("`{id}` has no run yet")),
+    }
+}
+
+/// To where something can be done about what needs somebody: the screen, and on it the row.
+fn need(model: &mut Model, row: &Row) {
+    let (go, what) = (word::text(row, "go"), word::text(row, "what"));
+    if go.is_empty() {
+        return model.say(format!("{what}: {}", word::text(row, "press")));
+    }
+    view(model, &go);
+    let subject = word::text(row, "subject");
+    if let Some((pane, list)) = model.screen_mut().pane_mut()
+        && pane.what == if go == "mirrors" { "repos" } else { go.as_str() }
+        && !subject.is_empty()
+    {
+        list.selected = Some(subject);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of a dialog. It begins at cancel; keys count only once it was seen; a key that is held down, or part of a paste, confirms nothing.
 
-use super::open;
+use super::{batch, open};
 use crate::api::types::Do;
 use crate::api::types::Rule;
 use crate::api::{ApiError, Code as Refusal};
@@ -33,6 +33,13 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         return Vec::new();
     }
     dialog.error = None;
+    if dialog.told {
+        if matches!(key.code, Code::Enter | Code::Esc | Code::Char('q')) {
+            return Vec::new();
+        }
+        dialog.error = Some("Enter or Esc closes this".to_owned());
+        return keep(model, dialog);
+    }
     if key.code == Code::Esc || (key.code, key.ctrl) == (Code::Char('c'), true) {
         model.say("nothing was done");
         return Vec::new();
@@ -246,6 +253,7 @@ fn confirm(model: &mut Model, mut dialog: Dialog) -> Vec<Effect> {
         }))
     };
     let effects = dialog.targets.iter().map(request).collect();
+    batch::begin(model, &dialog);
     model.say(format!("{} {}: asked", dialog.action.title, dialog.subject()));
     // A value that the engine does not take is given back to the form.
     model.sent = (!dialog.fields.is_empty()).then_some(dialog);

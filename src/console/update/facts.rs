@@ -55,7 +55,7 @@ pub fn facts(model: &Model) -> Vec<Fact> {
                 what: "no engine answers".into(),
                 why: why.clone(),
                 since: Some(*since),
-                press: "wait".into(),
+                press: "wait: it is tried again by itself; quarterdeck engine status says more".into(),
                 ..fact(3, text)
             });
         }
@@ -204,7 +204,7 @@ fn sources(model: &Model, out: &mut Vec<Fact>) {
             why: if s.error.is_empty() { format!("{} was not asked in time", s.at) } else { s.error.clone() },
             since,
             affects: format!("{} places", s.places),
-            press: "3".into(),
+            press: "enter".into(),
             problem: Some(problem::source(&s.source)),
             go: "mirrors",
             ..fact(1, format!("{what}{age}"))
@@ -298,7 +298,7 @@ fn mirror(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let time = since.map(|t| format!(", since {}", when::show(model, t))).unwrap_or_default();
     let what = format!("{} {}", word::text(row, "repo"), word::text(row, "freshness").to_uppercase());
     let (why, affects) = (word::text(row, "detail"), format!("{} DCs", word::text(row, "dcs")));
-    let (press, problem) = ("3".to_owned(), problem::repo(row));
+    let (press, problem) = ("enter".to_owned(), problem::repo(row));
     out.push(Fact { what: what.clone(), why, since, affects, press, problem, go: "mirrors", ..fact(weight, format!("{what}{time}")) });
 }
 
@@ -327,7 +327,7 @@ fn promotion(row: &Row, out: &mut Vec<Fact>) {
         why,
         target: String::new(),
         affects: word::text(row, "os"),
-        press: "6".into(),
+        press: "enter".into(),
         problem: problem::promotion(row),
         go: "promotions",
         ..fact(weight, text)

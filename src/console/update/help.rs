@@ -69,11 +69,16 @@ fn ways(model: &Model, name: &str, meaning: Meaning) -> Vec<String> {
     if ways.is_empty() && typed { vec![format!(":{name}")] } else { ways }
 }
 
+/// Whether the command can mean anything on a screen of this kind: of tabs nothing is told where none can be.
+pub fn is_here(model: &Model, name: &str) -> bool {
+    super::idle::has_tabs(model) || !matches!(name, "next-tab" | "previous-tab")
+}
+
 /// What help says, in rows of this width.
 pub fn lines(model: &Model, width: usize) -> Vec<Line> {
     let mut all: Vec<(Group, Vec<String>, String, Meaning)> = Vec::new();
     for name in command::names() {
-        let Some(meaning) = command::find(&name) else { continue };
+        let Some(meaning) = command::find(&name).filter(|_| is_here(model, &name)) else { continue };
         let ways = ways(model, &name, meaning);
         if !ways.is_empty() {
             all.push((meaning.group(), ways, name, meaning));

@@ -67,7 +67,7 @@ pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
     }
     model.pressed.clear();
     // What its first keys began is not meant.
-    if model.opening.take().is_some() || model.dialog.as_ref().is_some_and(|d| !d.shown) {
+    if model.opening.take().is_some() || model.dialog.as_ref().is_some_and(|d| !d.shown && !d.told) {
         model.dialog = None;
     }
     dialog::burst(model);

@@ -271,7 +271,7 @@ pub fn tabs(model: &Model) -> Vec<String> {
 pub fn tab(model: &mut Model, forward: bool) {
     let tabs = tabs(model);
     if tabs.len() < 2 {
-        return model.say("no pipeline here names a view: `views:` in its file does");
+        return model.say(super::idle(model, "next-tab").unwrap_or_default());
     }
     let screen = model.screen_mut();
     let Some(list) = screen.lists.first_mut() else { return };

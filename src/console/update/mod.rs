@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod any_tests;
 mod arm;
+mod batch;
 pub mod beside;
 mod commands;
 mod complete;
@@ -33,6 +34,7 @@ mod travel;
 
 use super::keyfile::Report;
 use super::keymap::Keymap;
+use super::log::order::Lane;
 use super::model::screen::{Kind, Part};
 use super::model::{Known, Link, Mode, Model, word};
 use super::msg::{Effect, LinkMsg, Msg};
@@ -48,7 +50,7 @@ mod view_tests;
 pub use facts::{Fact, ack_of, facts, looked_at};
 pub use idle::idle;
 pub use lists::tabs;
-pub use open::{command as command_of, why_not};
+pub use open::{command as command_of, waits_for_people, why_not};
 
 /// A promotion on the screen is asked for again after this.
 const AGAIN_S: i64 = 60;
@@ -122,14 +124,17 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Armed(result) => {
+            model.acting = model.acting.saturating_sub(1);
             arm::armed(model, result);
             Vec::new()
         }
         Msg::Disarmed(result) => {
+            model.acting = model.acting.saturating_sub(1);
             arm::disarmed(model, result);
             Vec::new()
         }
         Msg::Done { request, result } => {
+            model.acting = model.acting.saturating_sub(1);
             done(model, &request, result);
             Vec::new()
         }
@@ -145,6 +150,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     effects.extend(asks(model));
     effects.extend(log::orders(model));
     effects.extend(page::orders(model));
+    model.acting += effects.iter().filter(|e| matches!(e, Effect::Do(_) | Effect::Arm(_) | Effect::Disarm)).count();
+    batch::show(model);
     model.frame += 1;
     effects
 }
@@ -239,6 +246,11 @@ pub fn keys_changed(model: &mut Model, keys: Keymap, reports: Vec<Report>) {
     lists::settle(model);
 }
 
+/// An error and its cure, on one line.
+fn words(e: &ApiError) -> String {
+    if e.help.is_empty() { e.to_string() } else { format!("{e}. {}", e.help) }
+}
+
 /// Everything is asked for again; what is known stays until the answers come.
 fn forget(model: &mut Model) {
     model.known.values_mut().for_each(|k| (k.old, k.asked_at) = (true, None));
@@ -248,9 +260,12 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
     if dialog::done(model, request, result.as_ref().err()) {
         return;
     }
+    if batch::done(model, request, &result) {
+        return forget(model);
+    }
     match result {
         Ok(done) => model.say(done.message),
-        Err(e) => model.complain(format!("{}: {e}. {}", request.action, e.help)),
+        Err(e) => model.complain(format!("{}: {}", request.action, words(&e))),
     }
     forget(model);
 }
@@ -308,6 +323,13 @@ pub fn asks_in(model: &Model) -> Option<std::time::Duration> {
     };
     let least = needs(model).iter().filter_map(held).min()?;
     std::time::Duration::try_from(least).ok()
+}
+
+/// Answers that are to come, and questions that are held back for a moment. A log that is followed always waits for more, and is none.
+pub fn outstanding(model: &Model) -> usize {
+    let logs = model.flights.under_way.keys().filter(|lane| **lane != Lane::Follow).count();
+    let soon = usize::from(asks_in(model).is_some()) + usize::from(beside::wakes_in(model).is_some());
+    model.asked.len() + model.acting + logs + soon + usize::from(model.link == Link::Connecting)
 }
 
 /// What the screen needs and is not there, or is old.

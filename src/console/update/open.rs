@@ -150,7 +150,7 @@ fn begin(model: &Model, action: &'static Action, named: Option<String>) -> Resul
     }
     reads.sort();
     reads.dedup();
-    Ok(Opening { action, targets, hidden, waits: reads.clone(), reads })
+    Ok(Opening { action, on: model.screen().kind.clone(), targets, hidden, waits: reads.clone(), reads })
 }
 
 fn asks_people(action: &Action) -> bool {
@@ -168,7 +168,7 @@ pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<Strin
     }
     let marks: Vec<String> = model.screen().pane().map(|(_, l)| l.marks.iter().cloned().collect()).unwrap_or_default();
     if marks.is_empty() {
-        let id = commands::current(model).ok_or_else(|| "there is no row under the cursor".to_owned())?;
+        let id = commands::current(model).ok_or_else(|| nothing(model, action))?;
         return Ok((vec![target(model, action, &id)?], Vec::new()));
     }
     let shown = commands::ids(model);
@@ -184,6 +184,25 @@ pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<Strin
         all.push(name);
     }
     Ok((all, hidden))
+}
+
+/// Why there is nothing to do it to: no row, or one that is about something else.
+fn nothing(model: &Model, action: &Action) -> String {
+    let row = model.screen().pane().and_then(|(pane, list)| list.current(model.table(&pane).0));
+    match (row, action.target) {
+        (None, _) => "there is no row under the cursor".to_owned(),
+        (Some(_), Target::Promotion | Target::Os | Target::Hold | Target::Repo) => {
+            promotions::target(model, action, "").err().unwrap_or_default()
+        }
+        (Some(row), of) => {
+            let what = [word::text(row, "what"), word::text(row, "id")].into_iter().find(|t| !t.is_empty()).unwrap_or_default();
+            format!("`{what}` has no {}: enter leads to where something can be done about it", kind_of(of))
+        }
+    }
+}
+
+fn kind_of(target: Target) -> &'static str {
+    if target == Target::Pipeline { "pipeline" } else { "run" }
 }
 
 fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
@@ -205,6 +224,7 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
             last.filter(|l| !l.is_empty()).ok_or_else(|| format!("`{id}` has no run"))
         }
         (Target::Run, _) if id.contains('#') || matches!(model.screen().kind, Kind::Run(_)) => Ok(id.to_owned()),
+        (of @ (Target::Run | Target::Pipeline), _) => Err(format!("`{id}` is no {}: 8 shows pipelines and what runs", kind_of(of))),
         _ => Err(format!("`{id}` is nothing that it could be done to")),
     }
 }
@@ -261,6 +281,9 @@ fn basis(model: &Model, question: &Question) -> Option<String> {
 fn ready(model: &mut Model) {
     let Some(opening) = model.opening.take_if(|o| o.waits.is_empty()) else { return };
     let title = opening.action.title;
+    if opening.on != model.screen().kind {
+        return model.complain(format!("{title}: its screen was left before the engine answered; nothing was done"));
+    }
     match dialog(model, opening) {
         Ok(d) => {
             model.notice = None;
@@ -335,7 +358,8 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     facts.push(("undo".to_owned(), undo));
     facts.push(("cost".to_owned(), cost(model, &o)));
     if level == Level::L3 {
-        facts.push(("level".to_owned(), "L3: it becomes a request, and starts once a second person agrees".to_owned()));
+        let what = "L3: this only asks for it: nothing is done before a second person agrees, with A on the page of the run";
+        facts.insert(0, ("level".to_owned(), what.to_owned()));
     }
     // What must be given is asked for first.
     let filling = (o.action.id == "run" && !fields.is_empty()) || (of_promotions(o.action) && fields.iter().any(|f| f.default.is_none()));
@@ -350,6 +374,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
         filling,
         diff: Vec::new(),
         scroll: 0,
+        told: false,
         order: None,
         with,
         basis,
@@ -425,6 +450,11 @@ fn cost(model: &Model, o: &Opening) -> String {
         Some(all) => format!("usually {} in all", duration::short(all.iter().sum())),
         None => "unknown: no run of it has succeeded yet".to_owned(),
     }
+}
+
+/// Whether this run stands still until people agree, as far as the engine has told: its start, or a stage of it.
+pub fn waits_for_people(model: &Model, run: &crate::domain::run::RunRef) -> bool {
+    model.run(run).is_some_and(|d| d.verdict.is_none()) && model.why(run).is_some_and(|w| asked(&w.detail).is_some())
 }
 
 /// The first thing that waits for people.

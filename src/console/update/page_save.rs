@@ -81,6 +81,7 @@ fn question(model: &Model) -> Result<Dialog, String> {
         ],
         diff: lines,
         scroll: 0,
+        told: false,
         order: Some(order),
         fields: Vec::new(),
         filling: false,

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::tests::{answer, armed, connected, done, key, now, plan, rows, run_doc, table, told, typed};
 use super::update;
 use crate::console::model::Model;
+use crate::console::model::Screen;
 use crate::console::model::screen::Kind;
 use crate::console::msg::Hit;
 use crate::console::msg::{Effect, Msg};
@@ -200,4 +201,62 @@ proptest! {
             }
         }
     }
+}
+
+/// A repository that needs somebody has no run: the keys of runs say so, and Enter leads to it.
+#[test]
+fn a_need_that_is_about_no_run_says_so_and_opens_where_it_can_be_mended() {
+    let mut m = armed();
+    m.stack = vec![Screen::home()];
+    update(&mut m, Msg::Tick(now()));
+    let repo =
+        |name: &str, light: &str| json!({"repo": name, "freshness": "behind-1", "light": light, "detail": "cedar is behind", "dcs": "2/3"});
+    answer(&mut m, table("repos"), rows("repos", json!([repo("appstream9", "good"), repo("base9", "amber")])));
+    for (keys, told) in [
+        ("X", "Cancel: `base9 BEHIND-1` has no run: enter leads to where something can be done about it"),
+        ("B", "Run: `base9 BEHIND-1` has no pipeline: enter leads to where something can be done about it"),
+    ] {
+        key(&mut m, keys);
+        assert!(super::tests::told(&m).ends_with(told.split_once(": ").unwrap().1), "{keys}: {}", super::tests::told(&m));
+        assert!(m.opening.is_none());
+    }
+    assert_eq!(super::idle(&m, "open"), None, "help says that Enter opens it");
+    key(&mut m, "enter");
+    assert_eq!(m.screen().kind, Kind::Mirrors);
+    answer(&mut m, table("repos"), rows("repos", json!([repo("appstream9", "good"), repo("base9", "amber")])));
+    assert_eq!(super::lists::current(&m).as_deref(), Some("base9"), "with the cursor on what needs somebody");
+}
+
+/// A pipeline that did not start has no run that could be cancelled, and the key says what it is.
+#[test]
+fn a_key_of_runs_on_a_pipeline_says_that_it_is_none() {
+    let mut m = armed();
+    m.stack = vec![Screen::of(Kind::Schedule)];
+    let due = json!([{"pipeline": "n", "trigger": "31 1 * * *", "scheduled_for": "2026-04-08T06:31:00Z"}]);
+    answer(&mut m, Question::Rows { what: "due", limit: crate::console::model::screen::NEXT }, rows("due", due));
+    key(&mut m, "X");
+    assert!(super::tests::told(&m).contains("`n` is no run: 8 shows pipelines and what runs"), "{}", super::tests::told(&m));
+}
+
+/// Of tabs nothing is told where there can be none.
+#[test]
+fn help_speaks_of_tabs_only_where_there_are_some() {
+    for kind in [Kind::Runs, Kind::Audit, Kind::Mirrors, Kind::Home] {
+        let mut m = connected();
+        m.stack = vec![Screen::of(kind)];
+        let text: String = super::help::lines(&m, 200).into_iter().map(|l| l.text + "\n").collect();
+        assert!(
+            !text.contains("Next view")
+                && !text.contains("View before")
+                && !text.contains("names a view")
+                && !text.contains("tab of pipelines"),
+            "{text}"
+        );
+        key(&mut m, "]");
+        assert_eq!(super::tests::told(&m), "there are no tabs here: 8 has them");
+    }
+    let mut m = connected();
+    m.stack = vec![Screen::of(Kind::Jobs)];
+    let text: String = super::help::lines(&m, 200).into_iter().map(|l| l.text + "\n").collect();
+    assert!(text.contains("The next tab of pipelines"), "{text}");
 }

@@ -18,9 +18,11 @@ const COLUMNS: &[Column] = &[
     Column::left("WHO", "who", 9, 1),
     Column::left("ACTION", "action", 12, 3),
     Column::left("SUBJECT", "subject", 15, 2).name(),
-    Column::left("RESULT", "result", 8, 4),
+    Column::left("RESULT", "result", 8, 0),
     Column::left("REASON", "reason", 12, 5).if_any(),
 ];
+/// The same, where one person stood for two somewhere.
+const ALONE: &[Column] = &[COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3], COLUMNS[4], Column::left("RESULT", "result", 18, 0), COLUMNS[6]];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
@@ -39,7 +41,8 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let whole = !model.table(&pane).0.is_empty() && broken.is_none();
     let more = if whole { "the chain is whole".into() } else { String::new() };
     let empty = "nobody has changed anything yet";
-    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more });
+    let columns = if model.table(&pane).0.iter().any(alone) { ALONE } else { COLUMNS };
+    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns, empty, cells: &cells, more });
     if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
         about(model, row).draw(look, area, buf);
     }

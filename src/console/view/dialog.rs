@@ -25,7 +25,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         .iter()
         .map(|(l, t)| (l.as_str(), t.as_str()))
         .chain(values.as_deref().map(|v| ("values", v)))
-        .chain([("same as", command.as_str())])
+        .chain((!dialog.told).then_some(("same as", command.as_str())))
     {
         for (i, line) in wrapped(text, width).into_iter().enumerate() {
             lines.push((if i == 0 { label.to_owned() } else { String::new() }, line, Role::Text));
@@ -43,7 +43,10 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         lines.truncate(room.saturating_sub(1));
         lines.push((String::new(), look.glyphs.ellipsis.to_owned(), Role::Dim));
     }
-    let title = format!("{}: {}", dialog.action.title, dialog.subject());
+    let title = match dialog.told {
+        true => format!("{}: what became of it", dialog.action.title),
+        false => format!("{}: {}", dialog.action.title, dialog.subject()),
+    };
     let inner = boxed(look, area, buf, (lines.len() + below) as u16, &title);
     let mut page = Page { look, inner, buf, y: 0 };
     for (label, text, role) in &lines {
@@ -80,7 +83,11 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     }
     page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
     // `Cancel` would say the opposite in the question about cancelling a run.
-    let cancel = if dialog.focus == Focus::Cancel { "[ No ]" } else { "  No  " };
+    let cancel = match dialog.focus {
+        _ if dialog.told => "[ Close ]",
+        Focus::Cancel => "[ No ]",
+        _ => "  No  ",
+    };
     let x = page.at(0, cancel, if dialog.focus == Focus::Cancel { Role::Key } else { Role::KeyText });
     page.line(x + 2, hint(dialog), role);
 }
@@ -96,6 +103,9 @@ fn values(dialog: &Dialog) -> Option<String> {
 
 /// What the keys do where the focus is.
 fn hint(dialog: &Dialog) -> &'static str {
+    if dialog.told {
+        return "Enter, Esc: close";
+    }
     if !dialog.diff.is_empty() {
         return "y does it   up, down: more   Enter, Esc: no   c copies";
     }

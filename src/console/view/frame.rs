@@ -82,7 +82,9 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let behind_fits = needs + paint::width(&clock(model, "%H:%M %Z")) as u16 <= room;
     let (behind, room) = if behind_fits { (behind, room) } else { (String::new(), area.width) };
     let [long, short] = ["%a %d %b %H:%M %Z", "%H:%M %Z"].map(|form| clock(model, form));
-    let fits = |clock: &str, crumbs: &str| needs + paint::width(crumbs) as u16 + paint::width(clock) as u16 <= room;
+    // The blank behind the way back is not there without it.
+    let wide = |crumbs: &str| paint::width(crumbs) as u16 + u16::from(!crumbs.is_empty());
+    let fits = |clock: &str, crumbs: &str| needs + wide(crumbs) + paint::width(clock) as u16 <= room;
     let (clock, crumbs) = match (fits(&long, &crumbs), fits(&long, "")) {
         (true, _) => (long, crumbs),
         (false, true) if fits(&short, &crumbs) => (short, crumbs),
@@ -311,7 +313,9 @@ fn of_run(model: &Model) -> Vec<(&'static str, &'static str)> {
     let acts: &[(&str, &str)] = match doc.and_then(|d| d.verdict.as_deref()) {
         Some("success") => &[],
         Some(_) => &[("do-resume", "resume")],
-        None if is("waiting") => &[("do-approve", "approve"), ("do-deny", "deny"), ("do-cancel", "cancel")],
+        None if is("waiting") || update::waits_for_people(model, run) => {
+            &[("do-approve", "approve"), ("do-deny", "deny"), ("do-cancel", "cancel")]
+        }
         None if doc.is_some() => &[("do-cancel", "cancel")],
         None => &[],
     };
@@ -430,7 +434,7 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if let Some(n) = &model.notice {
         paint::text(buf, area, 0, 0, &n.text, look.style(if n.bad { Role::PromptError } else { Role::Notice }), sign);
     } else if let Link::Down { since, .. } = &model.link {
-        let text = format!("what is shown is from {}; trying again by itself", when::relative(model.now, *since));
+        let text = format!("as of {}; tried again by itself; more: quarterdeck engine status", when::relative(model.now, *since));
         paint::text(buf, area, 0, 0, &text, look.style(Role::Dim), sign);
     }
 }

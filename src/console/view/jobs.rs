@@ -166,11 +166,14 @@ fn ended(model: &Model, row: &Row, run: &str, at: &str, form: fn(&Model, jiff::T
     when::instant(row, at).map_or_else(|| "N/A".to_owned(), |t| format!("{number}{}", form(model, t)))
 }
 
-fn standing(row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
+fn standing(model: &Model, row: &Row, glyphs: &Glyphs) -> (&'static str, Role) {
+    let last = word::text(row, "last_run");
     match word::text(row, "errors").as_str() {
-        // Its newest run has not ended.
-        "" | "0" if word::text(row, "last_verdict").is_empty() && !word::text(row, "last_run").is_empty() => {
-            word::verdict("running", glyphs)
+        // Its newest run has not ended, and may not even have begun.
+        "" | "0" if word::text(row, "last_verdict").is_empty() && !last.is_empty() => {
+            let queue = model.rows(&Question::Rows { what: "queue", limit: PAGE }).map_or(&[][..], |q| q.rows.as_slice());
+            let waits = queue.iter().find(|r| word::text(r, "run") == last).map(|r| word::text(r, "state")).filter(|s| s != "running");
+            word::verdict(waits.as_deref().unwrap_or("running"), glyphs)
         }
         // It was good, on content that is not there any more.
         "" | "0" if word::is_moved(row) && word::text(row, "last_verdict") == "success" => ("~", Role::Unknown),
@@ -191,7 +194,7 @@ fn errors(n: &str) -> String {
 }
 
 fn pipeline(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
-    let (sign, role) = standing(row, &look.glyphs);
+    let (sign, role) = standing(model, row, &look.glyphs);
     let changes = match word::text(row, "errors").as_str() {
         "" | "0" if word::is_moved(row) => Cell::new(format!("since then {}", word::text(row, "moved")), Role::Unknown),
         "" | "0" => Cell::new(word::changes(row), Role::Dim),

@@ -159,6 +159,7 @@ fn a_form_shows_what_may_be_picked_and_what_is_wrong() {
         filling: true,
         diff: Vec::new(),
         scroll: 0,
+        told: false,
         order: None,
         with: indexmap::IndexMap::new(),
         basis: Vec::new(),

@@ -281,6 +281,22 @@ fn every_screen_at_the_two_sizes_that_matter() {
     }
 }
 
+/// What was known before the engine went away, as such; the first rows say why nothing moves, in our own words, and the last what to do.
+#[test]
+fn without_an_engine_each_screen_says_how_old_it_is_and_what_to_do() {
+    for kind in [Kind::Home, Kind::Runs] {
+        for size in [(80, 24), (140, 40)] {
+            let mut model = filled(kind.clone(), size);
+            update(&mut model, Msg::Link(LinkMsg::Down("the connection broke in the middle of an answer".into())));
+            update(&mut model, Msg::Tick("2026-04-07T08:08:30Z".parse().unwrap()));
+            let shown = text(&model);
+            assert!(shown.contains("DISCONNECTED") && shown.contains("STALE") && shown.contains("quarterdeck engine status"), "{shown}");
+            let name = kind.title().replace(['[', ']', ' ', '#'], "").to_lowercase();
+            insta::assert_snapshot!(format!("disconnected_{name}_{}x{}", size.0, size.1), shown);
+        }
+    }
+}
+
 /// The run at work takes longer than nearly all before it: wherever it is shown, in words and not by colour alone.
 #[test]
 fn a_slow_run_is_marked_on_every_screen_that_shows_it() {

@@ -161,8 +161,9 @@ fn put<'a>(
     }
 }
 
-/// Widths that fit into `room`: what the fields hold; where that is too much, columns that give are cut down to their least, those with the
-/// largest `give` first; then columns go from the right, and what they leave goes back to the columns that were cut last.
+/// Widths that fit into `room`: what the fields hold. Where that is too much, columns that give are cut down to their least, those with the
+/// largest `give` first, and of those with the same the widest; then columns go from the right. What they leave goes back to the columns that
+/// were cut last. A column that need not be there is not, where a name would be cut for it.
 fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
     let columns = view.columns;
     let needed = |c: &Column| {
@@ -177,25 +178,46 @@ fn widths(view: &View<'_>, room: u16) -> Vec<u16> {
             (false, _) => held.max(title).max(c.least),
         }
     };
-    let all: Vec<u16> = columns.iter().map(needed).collect();
-    let mut out = all.clone();
+    let mut all: Vec<u16> = columns.iter().map(needed).collect();
+    loop {
+        let out = fitted(columns, &all, room);
+        let cut = |i: usize| columns[i].name && out[i] < all[i];
+        let extra = |i: &usize| columns[*i].if_any && columns[*i].give > 0 && out[*i] > 0;
+        let spare = (0..columns.len()).filter(extra).max_by_key(|i| columns[*i].give);
+        match spare.filter(|s| (0..columns.len()).any(|i| columns[i].give < columns[*s].give && cut(i))) {
+            Some(spare) => all[spare] = 0,
+            None => return out,
+        }
+    }
+}
+
+/// What is wanted, made to fit.
+fn fitted(columns: &[Column], all: &[u16], room: u16) -> Vec<u16> {
+    let room = u32::from(room);
     let total = |w: &[u16]| w.iter().filter(|w| **w > 0).map(|w| u32::from(*w + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
-    let mut order: Vec<usize> = (0..columns.len()).filter(|i| columns[*i].give > 0).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(columns[*i].give));
-    for &i in &order {
-        let over = total(&out).saturating_sub(u32::from(room)) as u16;
-        out[i] = out[i].saturating_sub(over).max(columns[i].least.min(out[i]));
+    let mut out = all.to_vec();
+    let mut gives: Vec<u8> = columns.iter().map(|c| c.give).filter(|g| *g > 0).collect();
+    gives.sort_unstable();
+    gives.dedup();
+    let of = |give: u8| (0..columns.len()).filter(move |i| columns[*i].give == give);
+    for &give in gives.iter().rev() {
+        let mut over = total(&out).saturating_sub(room);
+        while let Some(widest) = of(give).filter(|i| over > 0 && out[*i] > columns[*i].least).max_by_key(|i| out[*i]) {
+            out[widest] -= 1;
+            over -= 1;
+        }
     }
     for i in (1..columns.len()).rev() {
-        if total(&out) <= u32::from(room) {
+        if total(&out) <= room {
             break;
         }
         out[i] = 0;
     }
-    for &i in order.iter().rev() {
-        let left = u32::from(room).saturating_sub(total(&out)) as u16;
-        if out[i] > 0 {
-            out[i] = out[i].saturating_add(left).min(all[i]);
+    for &give in &gives {
+        let mut left = room.saturating_sub(total(&out));
+        while let Some(least) = of(give).filter(|i| left > 0 && out[*i] > 0 && out[*i] < all[*i]).min_by_key(|i| out[*i]) {
+            out[least] += 1;
+            left -= 1;
         }
     }
     out
@@ -232,6 +254,26 @@ mod tests {
         assert_eq!(widths(&view(&columns), 70), [20, 20, 20, 0], "a column that holds nothing is not there");
         assert_eq!(widths(&view(&columns), 24), [17, 6, 0, 0], "the last one goes, and the first gets what it leaves");
         assert_eq!(widths(&view(&columns), 34), [14, 6, 12, 0]);
+    }
+
+    #[test]
+    fn columns_that_give_alike_are_cut_alike_and_what_need_not_be_there_cuts_nothing() {
+        let columns = [
+            Column::left("SOURCE", "source", 14, 3).name(),
+            Column::left("WAS", "old", 14, 2),
+            Column::left("IS", "new", 14, 2),
+            Column::left("REASON", "why", 12, 5).if_any(),
+        ];
+        let wants = |field: &str| match field {
+            "source" => 16,
+            "why" => 30,
+            _ => 26,
+        };
+        let view = |columns| View { columns, sort: None, len: 1, at: 0, first: 0, focused: true, wants: &wants };
+        assert_eq!(widths(&view(&columns), 110), [16, 26, 26, 30]);
+        assert_eq!(widths(&view(&columns), 84), [16, 26, 26, 13], "a reason is cut first");
+        assert_eq!(widths(&view(&columns), 82), [16, 26, 26, 0], "and gone before anything else is cut");
+        assert_eq!(widths(&view(&columns), 60), [14, 22, 22, 0], "two versions have the same room");
     }
 
     #[test]
