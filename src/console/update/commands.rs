@@ -274,8 +274,13 @@ fn need(model: &mut Model, row: &Row) {
     }
     view(model, &go);
     let subject = word::text(row, "subject");
+    let table = match go.as_str() {
+        "mirrors" => "repos",
+        "jobs" => "pipelines",
+        other => other,
+    };
     if let Some((pane, list)) = model.screen_mut().pane_mut()
-        && pane.what == if go == "mirrors" { "repos" } else { go.as_str() }
+        && pane.what == table
         && !subject.is_empty()
     {
         list.selected = Some(subject);

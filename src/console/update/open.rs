@@ -358,7 +358,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     facts.push(("undo".to_owned(), undo));
     facts.push(("cost".to_owned(), cost(model, &o)));
     if level == Level::L3 {
-        let what = "L3: this only asks for it: nothing is done before a second person agrees, with A on the page of the run";
+        let what = "L3: this only asks for it: a second person must agree, with A on its page";
         facts.insert(0, ("level".to_owned(), what.to_owned()));
     }
     // What must be given is asked for first.

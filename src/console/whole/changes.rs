@@ -198,7 +198,7 @@ async fn what_needs_two_people_says_so_first_and_its_page_offers_the_answer() {
             p.enters("arm 15m kernel update").await;
             let shown = p.presses("8 B").await;
             let first = shown.lines().skip_while(|l| !l.contains("Run a pipeline: nightly")).nth(1).unwrap_or_default();
-            assert!(first.contains("L3: this only asks for it: nothing is done before a second"), "{shown}");
+            assert!(first.contains("L3: this only asks for it: a second person must agree"), "{shown}");
             let shown = p.presses("y").await;
             assert!(shown.contains("Tab goes to where nightly must be typed") && engine.done().is_empty(), "{shown}");
             p.presses("esc").await;
