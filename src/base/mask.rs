@@ -267,12 +267,10 @@ fn encodings(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
         add(percent(value, upper, plus, b"-._~!*'();/?:@&=+$,#"));
     }
     if let Ok(text) = std::str::from_utf8(value) {
-        if let Ok(json) = serde_json::to_string(text) {
-            let inner = &json[1..json.len() - 1];
-            add(inner.as_bytes().to_vec());
-            add(inner.replace('/', "\\/").into_bytes());
-            add(ascii_json(inner).into_bytes());
-        }
+        JSON.iter().for_each(|writer| add(json(text, writer)));
+        let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        add(xml.replace('"', "&quot;").into_bytes());
+        add(xml.into_bytes());
         add(text.replace('\'', "'\\''").into_bytes());
         add(text.replace('\'', "'\"'\"'").into_bytes());
         add(escape(text, |c| matches!(c, '"' | '\\' | '$' | '`')));
@@ -303,17 +301,48 @@ fn escape(text: &str, wants: impl Fn(char) -> bool) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn ascii_json(inner: &str) -> String {
-    let mut out = String::new();
-    for c in inner.chars() {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            let mut units = [0u16; 2];
-            c.encode_utf16(&mut units).iter().for_each(|u| out.push_str(&format!("\\u{u:04x}")));
+/// How a library writes a text as JSON: what it escapes that it need not, and how.
+struct Json {
+    /// As `\uXXXX`.
+    units: &'static str,
+    /// All that is not ASCII too.
+    ascii: bool,
+    slash: bool,
+    upper: bool,
+}
+
+const PLAIN: Json = Json { units: "", ascii: false, slash: false, upper: false };
+/// What is written into a page of HTML without care must not end it there: many escape its signs in all JSON.
+const JSON: [Json; 8] = [
+    PLAIN,
+    Json { slash: true, ..PLAIN },
+    // Python, jq -a.
+    Json { ascii: true, ..PLAIN },
+    // PHP.
+    Json { ascii: true, slash: true, ..PLAIN },
+    // Go, and so most tools of our trade; Rails.
+    Json { units: "&<>", ..PLAIN },
+    // PowerShell.
+    Json { units: "&<>'", ..PLAIN },
+    // Gson.
+    Json { units: "&<>'=", ..PLAIN },
+    // .NET.
+    Json { units: "\"&'+<>`", ascii: true, upper: true, ..PLAIN },
+];
+
+fn json(text: &str, writer: &Json) -> Vec<u8> {
+    let mut out = String::with_capacity(text.len() * 2);
+    for c in text.chars() {
+        if writer.units.contains(c) || writer.ascii && !c.is_ascii() {
+            let unit = |u: &u16| if writer.upper { format!("\\u{u:04X}") } else { format!("\\u{u:04x}") };
+            c.encode_utf16(&mut [0u16; 2]).iter().for_each(|u| out.push_str(&unit(u)));
+        } else if writer.slash && c == '/' {
+            out.push_str("\\/");
+        } else if let Ok(one) = serde_json::to_string(c.encode_utf8(&mut [0u8; 4])) {
+            out.push_str(&one[1..one.len() - 1]);
         }
     }
-    out
+    out.into_bytes()
 }
 
 fn percent(value: &[u8], upper: bool, plus: bool, keep: &[u8]) -> Vec<u8> {

@@ -1,14 +1,21 @@
 //! "Did you mean …?": the nearest known word to a mistyped one.
 
-/// The candidate nearest to `word` by edit distance (swaps count one), if it is near enough to be what was meant.
+/// So much of the beginning of a word is enough to know it by.
+const BEGUN: usize = 4;
+
+/// The candidate nearest to `word` by edit distance (swaps count one), if it is near enough to be what was meant; else the only one that
+/// begins with it.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .map(|k| (distance(&word.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(d, _)| *d <= limit)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, k)| k)
+    let (word, known) = (word.to_lowercase(), known.into_iter().collect::<Vec<_>>());
+    let length = word.chars().count();
+    // One letter has nothing in common with another one.
+    let limit = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
+    let distances = known.iter().map(|k| (distance(&word, &k.to_lowercase()), *k));
+    let near = distances.filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, k)| k);
+    near.or_else(|| {
+        let mut begun = known.iter().filter(|k| length >= BEGUN && k.to_lowercase().starts_with(&word));
+        begun.next().copied().filter(|first| begun.all(|k| k == first))
+    })
 }
 
 /// Optimal string alignment distance: insert, delete, replace, swap neighbours.
@@ -41,5 +48,22 @@ mod tests {
         assert_eq!(nearest("Stages", keys), Some("stages"));
         assert_eq!(nearest("banana", keys), None);
         assert_eq!(nearest("x", keys), None);
+    }
+
+    #[test]
+    fn one_letter_is_no_slip_of_another() {
+        assert_eq!(nearest("x", ["s", "i"]), None);
+        assert_eq!(nearest("S", ["s", "i"]), Some("s"));
+        assert_eq!(nearest("", ["s"]), None);
+    }
+
+    #[test]
+    fn the_beginning_of_one_word_alone_finds_it() {
+        let names = ["nightly-repo-updates", "duration_ms", "repo-updates", "repo-checks"];
+        assert_eq!(nearest("nightly", names), Some("nightly-repo-updates"));
+        assert_eq!(nearest("DURATION", names), Some("duration_ms"));
+        assert_eq!(nearest("repo-", names), None, "two begin so");
+        assert_eq!(nearest("nig", names), None, "too short to know it by");
+        assert_eq!(nearest("nightly", ["nightly-x", "nightly-x"]), Some("nightly-x"), "it is one word");
     }
 }

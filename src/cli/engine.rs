@@ -37,16 +37,18 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
             ask_at(ctx, &site, &Request::new("stop", "", c.consent), Start::Never)?;
             wait_for_end(&status)?;
-            if out.json {
-                out.value(&serde_json::json!({"message": format!("the engine (pid {}) has ended", status.pid)}));
-            }
+            tell(out, &format!("the engine (pid {}) has ended", status.pid));
             Ok(())
         }
         Command::Drain { off, until_idle, deadline, consent } => {
-            // Who only waits asks for nothing that is already so.
+            // Said twice it is as said once: nobody asks for what is already so.
             let site = ctx.site(out)?;
-            let held = until_idle && connect::block_on(connect::read::<Status>(ctx, &site, "/v1/status"))?.draining;
-            if !held {
+            let status = connect::block_on(connect::read::<Status>(ctx, &site, "/v1/status"))?;
+            if status.draining != off {
+                if !until_idle {
+                    tell(out, if off { "it was not drained" } else { "it was drained already" });
+                }
+            } else {
                 let done = ask(ctx, out, Request::new(if off { "undrain" } else { "drain" }, "", consent), Start::OnDemand)?;
                 if !until_idle || !out.json {
                     out.done(&done);
@@ -54,6 +56,15 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             }
             if until_idle { idle(ctx, out, &site, deadline) } else { Ok(()) }
         }
+    }
+}
+
+/// What became of a command that has no more to say than this.
+fn tell(out: &Out, message: &str) {
+    if out.json {
+        out.value(&serde_json::json!({"message": message}));
+    } else {
+        out.line(message);
     }
 }
 
@@ -67,12 +78,7 @@ fn idle(ctx: &Ctx, out: &Out, site: &Site, deadline: Option<Span>) -> Outcome {
         let path = "/v1/get/runs?filter=state%3Drunning&limit=1000";
         let rows = connect::block_on(connect::read::<Rows>(ctx, site, path))?.rows;
         if rows.is_empty() {
-            let message = "nothing runs";
-            if out.json {
-                out.value(&serde_json::json!({"message": message}))
-            } else {
-                out.line(message)
-            }
+            tell(out, "nothing runs");
             return Ok(());
         }
         if let Some(limit) = deadline.filter(|d| began.elapsed() >= std::time::Duration::from_millis(d.ms())) {

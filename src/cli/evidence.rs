@@ -1,5 +1,6 @@
 //! `evidence PROMOTION`: fetches the archive from the engine and writes it, whole or not at all, to a file that does not exist yet, or to standard output.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::connect::{self, Start};
@@ -34,8 +35,12 @@ pub fn run(ctx: &Ctx, out: &mut Out, id: &str, file: Option<PathBuf>) -> Outcome
         return Ok(());
     }
     create(&file, &bytes).map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => there(&file),
-        _ => Failure::from(ApiError::failed(format!("{} cannot be written: {e}", file.display()), "give another place: -o FILE")),
+        ErrorKind::AlreadyExists => there(&file),
+        kind => {
+            let (message, help) = (format!("{} cannot be written: {e}", file.display()), "give another place: -o FILE");
+            let theirs = matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory);
+            if theirs { Failure::bad(message, help) } else { ApiError::failed(message, help).into() }
+        }
     })?;
     if out.json {
         out.value(&serde_json::json!({"promotion": id, "file": file, "size_bytes": bytes.len()}));

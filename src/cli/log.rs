@@ -117,7 +117,8 @@ impl Reader<'_> {
                 format!("no step of {run} failed")
             });
         } else if none && !self.print.json() {
-            self.print.note(&format!("nothing has run yet: quarterdeck why '{run}'"));
+            let never = if doc.done { "none of its steps has run" } else { "nothing has run yet" };
+            self.print.note(&format!("{never}: quarterdeck why '{run}'"));
         }
     }
 

@@ -43,8 +43,8 @@ mod why;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 
 use crate::config::dirs::{Surroundings, Wanted};
@@ -64,7 +64,7 @@ fn program() -> ExitCode {
     // What we make is for us: a umask that closes our own files to ourselves would only break later, and elsewhere.
     let closed = rustix::process::umask(Mode::RWXU);
     rustix::process::umask(closed & !Mode::RWXU);
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_process() {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
@@ -167,6 +167,10 @@ impl Ctx {
                     "note: {}: nothing can be changed until it is mended: quarterdeck site check",
                     told.lines().next().unwrap_or_default()
                 ));
+                let text = self.dirs.read_site(self.uid).ok().flatten().unwrap_or_default();
+                if let Some(zone) = crate::config::dirs::zone_in(&text).and_then(|z| crate::base::zone::named(&z)) {
+                    out.zone = zone;
+                }
                 Ok(Site::default())
             }
             _ => self.site(out),
@@ -280,6 +284,7 @@ fn usage(e: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn the_commands_that_are_named_are_those_of_the_place() {

@@ -54,7 +54,12 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             for (path, why) in pipelines::passed_over(&ctx.dirs, ctx.uid)? {
                 out.note(&format!("note: {} never runs: {why}", path.display()));
             }
-            cmd::list(&by_name(all(ctx)?), &ctx.catalog(out)?, jiff::Timestamp::now())
+            let sources = by_name(all(ctx)?);
+            if sources.is_empty() && !out.json {
+                out.advice(super::tables::NO_PIPELINES);
+                return Ok(());
+            }
+            cmd::list(&sources, &ctx.catalog(out)?, jiff::Timestamp::now())
         }
     };
     print(out, &output)

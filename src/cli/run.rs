@@ -212,6 +212,9 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
             ended = until_ended(ctx, out, &site, client, &run) => ended.map(Some),
             // Whoever waits leaves; the run does not.
             Ok(()) = tokio::signal::ctrl_c() => {
+                if out.json {
+                    out.value(&serde_json::json!({"run": run.to_string()}));
+                }
                 out.note(&format!("\n{run} goes on: quarterdeck log '{run}' --follow; quarterdeck cancel '{run}' ends it"));
                 Err(Failure::told(INTERRUPTED))
             }
@@ -315,7 +318,8 @@ impl Shown {
 /// The end of a run: its document, and the exit code of its verdict.
 fn ended(out: &Out, doc: &RunDoc) -> Outcome {
     if out.json {
-        out.value(doc);
+        // What voids a request is between the console and the engine.
+        out.value(&RunDoc { basis: String::new(), ..doc.clone() });
     } else {
         let rows: Vec<Vec<String>> = doc
             .stages

@@ -258,6 +258,11 @@ fn configured(ctx: &Ctx, site: &crate::config::Site) -> bool {
     ctx.dirs.site_file().exists() || ctx.dirs.socket(site).0.exists() || pipelines()
 }
 
+/// The words that `screen` knows.
+pub fn names() -> Vec<&'static str> {
+    Kind::NAMED.iter().map(|(n, _)| *n).chain(["diff", "run", "promotion", "log"]).collect()
+}
+
 fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, Failure> {
     if name == "diff" {
         let (Some(a), Some(b)) = (target, other) else {
@@ -300,7 +305,7 @@ fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, F
         }
         return Ok(kind);
     }
-    let names: Vec<&str> = Kind::NAMED.iter().map(|(n, _)| *n).chain(["diff", "run", "promotion", "log"]).collect();
+    let names = names();
     let near = suggest::nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
     Err(ApiError::bad(format!("no screen `{name}`"), format!("{near}There are: {}", names.join(" "))).into())
 }

@@ -45,13 +45,16 @@ fn known(secrets: &SiteSecrets, name: &str) -> Result<String, Failure> {
     })
 }
 
+/// A site without a secret says how it gets one.
+const NONE: &str = "no secrets: add NAME = \"env:…|file:…|cmd:…|credential:…|keyring:…\" under [secrets] in site.toml";
+
 fn list(out: &Out, secrets: &SiteSecrets) -> Outcome {
     let rows: Vec<(String, String)> = secrets.names().into_iter().filter_map(|n| secrets.origin(&n).map(|o| (n, o))).collect();
     if out.json {
         let rows: Vec<_> = rows.iter().map(|(n, o)| json!({"secret": n, "source": o})).collect();
         out.value(&json!({"what": "secrets", "rows": rows}));
     } else if rows.is_empty() {
-        out.line("no secrets: add NAME = \"env:…|file:…|cmd:…|credential:…|keyring:…\" under [secrets] in site.toml");
+        out.line(NONE);
     } else {
         table::print(out, &[left("SECRET"), left("SOURCE")], &rows.into_iter().map(|(n, o)| vec![n, o]).collect::<Vec<_>>());
     }
@@ -118,6 +121,8 @@ fn test(ctx: &Ctx, out: &Out, site: &Site, secrets: &SiteSecrets, names: Vec<Str
         let rows: Vec<_> =
             results.iter().map(|t| json!({"secret": t.name, "ok": t.error.is_none(), "error": t.error, "asked": asked(t)})).collect();
         out.value(&json!({"what": "secrets", "rows": rows}));
+    } else if results.is_empty() {
+        out.line(NONE);
     } else {
         for t in &results {
             match &t.error {

@@ -72,6 +72,8 @@ pub fn find(what: &str) -> Option<&'static Table> {
 
 const RAN_NO_TEST: &str = "no run has a test report yet: `artifacts: [{path: junit.xml, type: junit}]` in a pipeline takes them in";
 const NO_REPOS: &str = "no repositories: add [repos.NAME] to site.toml";
+/// A site without a pipeline says what makes one.
+pub const NO_PIPELINES: &str = "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init";
 const NO_SETS: &str = "no content sets: add [content.NAME] to site.toml";
 
 const TABLES: &[Table] = &[
@@ -252,7 +254,7 @@ const TABLES: &[Table] = &[
             left("CHANGES", |v, r| v.changes(r)),
             left("TRIGGERS", triggers),
         ],
-        empty: "no pipelines: put NAME.yml into CONFIG/pipelines, or run quarterdeck site init",
+        empty: NO_PIPELINES,
     },
     Table {
         what: "promotions",
@@ -359,7 +361,7 @@ const TABLES: &[Table] = &[
             text("STANDS", "stands"),
             text("SNAPSHOTS", "snapshots"),
         ],
-        empty: NO_SETS,
+        empty: "no content of any set was seen yet: quarterdeck get content says what is known of each",
     },
 ];
 

@@ -166,6 +166,11 @@ pub fn sites(around: &Surroundings) -> Vec<String> {
     all
 }
 
+/// The zone that the text of a site file names, whatever else in it is wrong.
+pub fn zone_in(text: &str) -> Option<String> {
+    text.parse::<toml::Table>().ok()?.get("time_zone")?.as_str().map(str::to_owned)
+}
+
 /// Parses the text of the site file at `path`.
 pub fn parse(path: &Path, text: &str) -> Result<Site, ConfigError> {
     Site::parse(text).map_err(|problems| {

@@ -121,10 +121,11 @@ impl Places<'_> {
             "latest" => some(&repo.tree).or_else(first).or_else(|| repo.upstream.first().cloned()),
             dc => repo.replicas.iter().find(|r| r.dc == dc).map(|r| r.at.clone()),
         };
-        let dcs: Vec<&str> = repo.replicas.iter().map(|r| r.dc.as_str()).collect();
         let missing = || {
-            let help = format!("places of a repository: latest, upstream, tree, stable, or a datacentre ({})", dcs.join(", "));
-            ApiError::bad(format!("[repos.{name}] says no `{place}`"), help)
+            let own = [("upstream", repo.upstream.is_empty()), ("tree", repo.tree.is_empty()), ("stable", repo.stable.is_empty())];
+            let own = own.into_iter().filter(|(_, none)| !none).map(|(place, _)| place);
+            let places: Vec<&str> = ["latest"].into_iter().chain(own).chain(repo.replicas.iter().map(|r| r.dc.as_str())).collect();
+            ApiError::bad(format!("[repos.{name}] says no `{place}`"), format!("its places: {}", places.join(" ")))
         };
         Ok(RepoAt { name: name.to_owned(), at: at.ok_or_else(missing)? })
     }
@@ -254,12 +255,13 @@ impl Places<'_> {
 
 /// The words of a far end or of a tree that cannot be read.
 pub(super) fn from_repo(name: &str, e: &RepoError) -> ApiError {
+    let said = e.to_string();
+    // A directory that was given as it is needs no other name.
+    let said = if said.starts_with(name) { said } else { format!("{name}: {said}") };
     match e {
-        RepoError::Http(_) => ApiError::no_engine(format!("{name}: {e}"), "look at the far end: curl -I shows what it answers"),
-        RepoError::Absent { .. } | RepoError::Address(_) => {
-            ApiError::bad(format!("{name}: {e}"), "give a directory that holds repodata/, or its address")
-        }
-        _ => ApiError::failed(format!("{name}: {e}"), "what cannot be read is unknown, and cannot be compared: sync it again"),
+        RepoError::Http(_) => ApiError::no_engine(said, "look at the far end: curl -I shows what it answers"),
+        RepoError::Absent { .. } | RepoError::Address(_) => ApiError::bad(said, "give a directory that holds repodata/, or its address"),
+        _ => ApiError::failed(said, "what cannot be read is unknown, and cannot be compared: sync it again"),
     }
 }
 

@@ -8,7 +8,10 @@ use crate::store::StoreError;
 impl From<StoreError> for ApiError {
     fn from(e: StoreError) -> Self {
         match e {
-            StoreError::NoRun(_) => Self::bad(e.to_string(), e.help()),
+            StoreError::NoRun { ref newest, .. } => {
+                let newest = newest.as_ref().map(|n| format!("the newest of `{}` is {n}; ", n.pipeline)).unwrap_or_default();
+                Self::bad(e.to_string(), format!("{newest}quarterdeck get runs lists those that are kept"))
+            }
             StoreError::Stale { .. } => Self::refused(
                 "somebody else changed it at the same moment, and nothing was written",
                 "look at it again: quarterdeck why RUN",

@@ -91,7 +91,7 @@ fn edits(engine: &Engine, seen: &BTreeSet<(&'static str, String)>, lagged: bool)
                 let Ok(run) = id.parse::<RunRef>() else { continue };
                 match engine.store.run(&run) {
                     Ok(row) => out.push(Edit::Upsert { table: "runs".into(), id: id.clone(), row: rows::run(&row) }),
-                    Err(StoreError::NoRun(_)) => out.push(Edit::Delete { table: "runs".into(), id: id.clone() }),
+                    Err(StoreError::NoRun { .. }) => out.push(Edit::Delete { table: "runs".into(), id: id.clone() }),
                     Err(e) => return Err(e),
                 }
             }

@@ -31,7 +31,7 @@ pub fn history(engine: &Engine, pipeline: &str, limit: usize) -> Result<History,
     let mut names: Vec<String> = Vec::new();
     for r in store.runs(&q)? {
         let stages = match store.stages(&r.run) {
-            Err(StoreError::NoRun(_)) => continue,
+            Err(StoreError::NoRun { .. }) => continue,
             found => found?,
         };
         for s in &stages {

@@ -109,7 +109,7 @@ pub fn runs(
         match store.run(run) {
             Ok(row) => page.push(row),
             // It went away in between; whoever asked is told of that and asks again.
-            Err(StoreError::NoRun(_)) => {}
+            Err(StoreError::NoRun { .. }) => {}
             Err(e) => return Err(e.into()),
         }
     }

@@ -77,7 +77,7 @@ pub fn rows(store: &Store, what: &str, narrow: Option<&Narrow>, cut: usize) -> R
 
 fn none<T>(e: StoreError) -> Result<Vec<T>, StoreError> {
     match e {
-        StoreError::NoRun(_) => Ok(Vec::new()),
+        StoreError::NoRun { .. } => Ok(Vec::new()),
         e => Err(e),
     }
 }

@@ -21,12 +21,12 @@ pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String
     let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
     let mut said = vec![format!("it has ended: {verdict}{detail}")];
     said.extend(more);
-    if let Some(stage) = &row.failed_stage {
-        let step = row.failed_step.as_ref().map(|s| format!("/{s}")).unwrap_or_default();
+    // A stage that failed without a step (its approval was denied) has written nothing.
+    if let (Some(stage), Some(step)) = (&row.failed_stage, &row.failed_step) {
         if let Some(e) = first_error {
             said.push(format!("its first error ({}): {}", e.how, e.text));
         }
-        said.push(format!("its log: quarterdeck log {}", quoted(&format!("{}/{stage}{step}", row.run))));
+        said.push(format!("its log: quarterdeck log {}", quoted(&format!("{}/{stage}/{step}", row.run))));
     }
     let run = quoted(&row.run.to_string());
     match verdict {

@@ -310,10 +310,11 @@ impl ActiveRun {
             .filter(|(_, now)| now.state == StageState::Done)
             .map(|(s, now)| (s.name.clone(), StageFacts { verdict: now.verdict, outputs: now.outputs.clone() }))
             .collect();
+        let so_far = self.so_far();
         Facts {
             run: Some(self.run.clone()),
-            run_verdict: self.outcome.as_ref().map(|o| o.verdict),
-            run_failed_stage: self.outcome.as_ref().and_then(|o| o.failed_stage.clone()).unwrap_or_default(),
+            run_verdict: so_far.as_ref().map(|o| o.verdict),
+            run_failed_stage: so_far.and_then(|o| o.failed_stage).unwrap_or_default(),
             stages,
             approve: self.answers(),
             needs_ok,

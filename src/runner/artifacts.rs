@@ -33,7 +33,7 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             continue;
         }
         match Pattern::new(text) {
-            Ok(pattern) => wanted.push((p, pattern, 0usize)),
+            Ok(pattern) => wanted.push((p, pattern, 0usize, false)),
             Err(e) => notes.push(format!("artifact `{p}` is no pattern: {e}")),
         }
     }
@@ -55,12 +55,13 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
                 dirs.push(rel);
                 continue;
             }
-            let Some(text) = rel.to_str().filter(|_| meta.is_file()) else { continue };
+            let Some(text) = rel.to_str() else { continue };
             let mut hit = false;
-            for (_, pattern, n) in &mut wanted {
+            for (_, pattern, n, other) in &mut wanted {
                 if pattern.matches_with(text, MATCH) {
-                    *n += 1;
-                    hit = true;
+                    *n += usize::from(meta.is_file());
+                    *other |= !meta.is_file();
+                    hit |= meta.is_file();
                 }
             }
             if !hit {
@@ -78,10 +79,10 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             }
         }
     }
-    for (p, _, n) in &wanted {
-        if *n == 0 {
-            notes.push(format!("no file matches artifact `{p}`"));
-        }
+    for (p, _, _, other) in wanted.iter().filter(|(_, _, n, _)| *n == 0) {
+        // Whoever names a link means what is behind it, which may lie anywhere.
+        let but = if *other { ": links, pipes and the like are not kept" } else { "" };
+        notes.push(format!("no file matches artifact `{p}`{but}"));
     }
     (kept, notes)
 }
@@ -148,5 +149,21 @@ mod tests {
         // The original may go on changing; what was kept does not.
         fs::write(ws.join("out/a.iso"), "xyz").unwrap();
         assert_eq!(fs::read(to.join("out/a.iso")).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_link_that_is_named_is_not_kept_and_the_note_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (work, to) = (dir.path().join("work"), dir.path().join("kept"));
+        fs::create_dir_all(&work).unwrap();
+        fs::write(work.join("report.txt"), "x").unwrap();
+        std::os::unix::fs::symlink("report.txt", work.join("latest.txt")).unwrap();
+        let keep = |pattern: &str| keep(&work, &[pattern.to_owned()], &to, "");
+        let (kept, notes) = keep("latest.txt");
+        assert!(kept.is_empty() && notes.len() == 1 && notes[0].contains("links, pipes"), "{notes:?}");
+        let (kept, notes) = keep("*.txt");
+        assert_eq!((kept.len(), notes.len()), (1, 0), "a file was found: {notes:?}");
+        let (kept, notes) = keep("*.log");
+        assert_eq!((kept.len(), notes), (0, vec!["no file matches artifact `*.log`".to_owned()]));
     }
 }

@@ -110,7 +110,7 @@ async fn start(
     match enqueue::submit(&parts, submit, None, Some(link)).await {
         Ok(run) => Ok(run),
         Err(RunnerError::Store(
-            e @ (StoreError::GroupFull { .. } | StoreError::Stale { .. } | StoreError::NoRun(_) | StoreError::Doomed(_)),
+            e @ (StoreError::GroupFull { .. } | StoreError::Stale { .. } | StoreError::NoRun { .. } | StoreError::Doomed(_)),
         )) => Err(NoChild::Never(e.to_string())),
         Err(RunnerError::Store(e)) => Err(later(&e)),
         Err(RunnerError::Stopped) => Err(NoChild::Later("the engine ends".into())),
@@ -225,7 +225,7 @@ impl Dispatcher {
             }
             // Queued a moment ago: its own event is on its way.
             Ok(_) => return,
-            Err(StoreError::NoRun(_)) => {
+            Err(StoreError::NoRun { .. }) => {
                 ChildEnd { run: child.clone(), verdict: Verdict::Lost, detail: "it is not there any more".into(), exit_code: None }
             }
             Err(e) => return tracing::error!(run = %child, error = %e, "a run that a stage waits for cannot be looked at"),

@@ -9,7 +9,7 @@ use crate::base::duration::Span;
 use crate::domain::reason::Reason;
 use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::pipeline::expr;
-use crate::pipeline::plan::{PostWhen, StageKind, Step};
+use crate::pipeline::plan::{PostWhen, Stage, StageKind, Step};
 use crate::store::{Limit, Op, RunSet, StageSet};
 
 /// The limit of a post stage that names none.
@@ -339,8 +339,12 @@ impl ActiveRun {
                 let ok = self.unbroken(i);
                 match expr::decide(stage.when.as_deref(), &self.facts(ok)) {
                     Ok(true) => self.ready(i, now, ops),
-                    Ok(false) if ok => self.skip_stage(i, false, "its `when` says no", now, ops),
-                    Ok(false) => self.skip_stage(i, true, "a stage that it needs did not succeed", now, ops),
+                    Ok(false) => {
+                        // It is the stages before it that keep it back where it would run had all of them succeeded.
+                        let theirs = !ok && expr::decide(stage.when.as_deref(), &self.facts(true)).unwrap_or(true);
+                        let why = if theirs { "a stage that it needs did not succeed" } else { "its `when` says no" };
+                        self.skip_stage(i, !ok, why, now, ops);
+                    }
                     Err(e) => {
                         self.skip_stage(i, true, &format!("its `when` cannot be answered: {e}"), now, ops);
                         self.stages[i].verdict = Some(Verdict::Failure);
@@ -427,6 +431,50 @@ impl ActiveRun {
         true
     }
 
+    /// The verdict of the work, which decides what post stages run, and of those that have ended: what the next one is told, and at last
+    /// that of the run.
+    pub fn so_far(&self) -> Option<Outcome> {
+        let mut out = self.outcome.clone()?;
+        if out.verdict == Verdict::Success {
+            let bad = self.plan.stages.iter().zip(&self.stages).position(|(s, n)| {
+                matches!(s.kind, StageKind::Post { .. })
+                    && n.state == StageState::Done
+                    && !matches!(n.verdict, Some(Verdict::Success | Verdict::Skipped))
+                    && !(s.allow_failure && n.verdict == Some(Verdict::Failure))
+            });
+            if let Some(i) = bad {
+                out.verdict = self.stages[i].verdict.unwrap_or(Verdict::Failure);
+                let verdict = out.verdict;
+                self.blame(&mut out, "post stage", i, verdict);
+            }
+        }
+        Some(out)
+    }
+
+    /// What a post stage is told of what it stands behind, a stage or the run: how that ended, and which stage brought it there, if it is red.
+    pub fn told(&self, stage: &Stage) -> Option<(Verdict, String)> {
+        let StageKind::Post { of, .. } = stage.kind else { return None };
+        let Some(of) = of else { return self.so_far().map(|o| (o.verdict, o.failed_stage.unwrap_or_default())) };
+        let verdict = self.stages[of as usize].verdict?;
+        let red = !matches!(verdict, Verdict::Success | Verdict::Skipped);
+        Some((verdict, if red { self.plan.stages[of as usize].name.clone() } else { String::new() }))
+    }
+
+    /// Says in `out` which stage brought the run its verdict, and which step of it.
+    fn blame(&self, out: &mut Outcome, what: &str, i: usize, verdict: Verdict) {
+        let (plan, now) = (&self.plan.stages[i], &self.stages[i]);
+        let red = now.cells.iter().position(|c| !c.collateral && c.verdict == Some(verdict));
+        out.failed_step = red.and_then(|c| {
+            let (cell, at) = (&plan.cells[c], &now.cells[c]);
+            out.exit_code = at.exit_code;
+            let named = |s: &Step| if cell.key.is_empty() { s.name.clone() } else { format!("{} ({})", s.name, cell.key) };
+            cell.steps.get(at.step as usize).map(named)
+        });
+        let name = format!("{what} `{}`", plan.name);
+        out.detail = if now.detail.is_empty() { name } else { format!("{name}: {}", now.detail) };
+        out.failed_stage = Some(plan.name.clone());
+    }
+
     fn verdict_of_work(&self) -> Outcome {
         let mut out = Outcome { verdict: Verdict::Success, detail: String::new(), exit_code: None, failed_stage: None, failed_step: None };
         let mut any = false;
@@ -443,19 +491,7 @@ impl ActiveRun {
             // Of a run that nobody cancelled, a stage was: the run that it waited for.
             let own = v != Verdict::Cancelled || !self.stopping();
             if out.failed_stage.is_none() && own {
-                let cell = self.stages[i].cells.iter().position(|c| !c.collateral && c.verdict == Some(v));
-                let step = cell.and_then(|c| {
-                    let (cell, at) = (&plan.cells[c], &self.stages[i].cells[c]);
-                    out.exit_code = at.exit_code;
-                    let named = |s: &Step| if cell.key.is_empty() { s.name.clone() } else { format!("{} ({})", s.name, cell.key) };
-                    cell.steps.get(at.step as usize).map(named)
-                });
-                out.detail = [format!("stage `{}`", plan.name), now.detail.clone()]
-                    .into_iter()
-                    .filter(|t| !t.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(": ");
-                (out.failed_stage, out.failed_step) = (Some(plan.name.clone()), step);
+                self.blame(&mut out, "stage", i, v);
             }
         }
         let left_out = self.plan.stages.iter().zip(&self.stages).any(|(s, n)| matches!(s.kind, StageKind::Work) && n.blocked);
@@ -529,24 +565,7 @@ impl ActiveRun {
         if self.outcome.is_none() || self.stages.iter().any(|s| s.state != StageState::Done) {
             return;
         }
-        if let Some(out) = &mut self.outcome
-            && out.verdict == Verdict::Success
-        {
-            let bad = self.plan.stages.iter().zip(&self.stages).find(|(s, n)| {
-                matches!(s.kind, StageKind::Post { .. })
-                    && !matches!(n.verdict, Some(Verdict::Success | Verdict::Skipped))
-                    && !(s.allow_failure && n.verdict == Some(Verdict::Failure))
-            });
-            if let Some((stage, now)) = bad {
-                out.verdict = now.verdict.unwrap_or(Verdict::Failure);
-                out.detail = [format!("post stage `{}`", stage.name), now.detail.clone()]
-                    .into_iter()
-                    .filter(|t| !t.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(": ");
-                out.failed_stage = Some(stage.name.clone());
-            }
-        }
+        self.outcome = self.so_far();
         let verdict = self.outcome.as_ref().map_or(Verdict::Failure, |o| o.verdict);
         let was = std::mem::replace(&mut self.state, RunState::Done);
         ops.push(self.run_op(was, Some(now.us), Some(verdict)));

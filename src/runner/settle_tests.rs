@@ -122,6 +122,62 @@ fn post_stages_see_the_verdict_and_run_one_after_the_other() {
 }
 
 #[test]
+fn a_post_stage_is_told_how_those_before_it_ended() {
+    let mut r = run(
+        1,
+        plan(vec![
+            stage("a", &[]),
+            post("tell", PostWhen::Success, None),
+            post("sorry", PostWhen::Failure, None),
+            post("always", PostWhen::Always, None),
+        ]),
+    );
+    let (mut ops, mut effects) = (Vec::new(), Vec::new());
+    for (i, verdict, code) in [(0, Verdict::Success, 0), (1, Verdict::Failure, 4)] {
+        r.settle(&now(i64::from(i)), &mut ops);
+        r.claim((i, 0), &ticket(10 + u64::from(i)), &now(i64::from(i)), &mut ops).unwrap();
+        let e = ended(&r, i, 0, verdict, Some(code));
+        assert!(r.ended(i, 0, &e, &now(i64::from(i)), &mut ops, &mut effects));
+    }
+    r.settle(&now(3), &mut ops);
+    let told = r.so_far().unwrap();
+    assert_eq!(r.facts(true).run_verdict, Some(Verdict::Failure));
+    assert_eq!((told.verdict, told.failed_stage.as_deref(), told.exit_code), (Verdict::Failure, Some("tell"), Some(4)));
+    let ran = drive(&mut r, &mut 4, &mut |_, _| Verdict::Success);
+    assert_eq!(ran, ["always"], "the work was a success: that decides which post stages run");
+    let end = r.outcome.unwrap();
+    assert_eq!((end.verdict, end.failed_step.as_deref(), end.exit_code), (Verdict::Failure, Some("do"), Some(4)));
+    assert_eq!(end.detail, "post stage `tell`: exit code 4");
+}
+
+#[test]
+fn a_post_stage_of_a_stage_is_told_how_that_one_ended() {
+    let stages = || vec![stage("a", &[]), post("a: post", PostWhen::Always, Some(0)), stage("b", &[])];
+    for (verdict, failed) in [(Verdict::Failure, "a"), (Verdict::Success, "")] {
+        let mut r = run(1, plan(stages()));
+        let (mut ops, mut effects) = (Vec::new(), Vec::new());
+        r.settle(&now(0), &mut ops);
+        assert_eq!(r.told(&r.plan.stages[1]), None, "nothing has ended yet");
+        r.claim((0, 0), &ticket(10), &now(1), &mut ops).unwrap();
+        let e = ended(&r, 0, 0, verdict, Some(i32::from(verdict == Verdict::Failure)));
+        assert!(r.ended(0, 0, &e, &now(2), &mut ops, &mut effects));
+        assert_eq!(r.told(&r.plan.stages[1]), Some((verdict, failed.to_owned())));
+        assert_eq!(r.told(&r.plan.stages[2]), None, "work is told nothing");
+    }
+}
+
+#[test]
+fn a_stage_that_is_left_out_says_whether_its_own_condition_did_it() {
+    let when = |name: &str, text: &str| Stage { when: Some(text.into()), ..stage(name, &[0]) };
+    let stages = vec![stage("a", &[]), when("asked", "failure and not failure"), when("good", "success"), stage("plain", &[0])];
+    let mut r = run(1, plan(stages));
+    drive(&mut r, &mut 0, &mut |_, _| Verdict::Failure);
+    let said: Vec<&str> = r.stages[1..].iter().map(|s| s.detail.as_str()).collect();
+    let needs = "a stage that it needs did not succeed";
+    assert_eq!(said, ["its `when` says no", needs, needs]);
+}
+
+#[test]
 fn fail_fast_ends_the_siblings_and_the_stage_says_failure() {
     let mut r = run(1, plan(vec![Stage { fail_fast: true, ..matrix("m", 4) }]));
     let mut ops = Vec::new();

@@ -67,9 +67,9 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
     if at.clock_shift_us != 0 {
         env.insert("QD_CLOCK_SHIFT_US".to_owned(), at.clock_shift_us.to_string());
     }
-    if let Some(out) = &run.outcome {
-        env.insert("QD_VERDICT".to_owned(), out.verdict.as_str().to_owned());
-        env.insert("QD_FAILED_STAGE".to_owned(), out.failed_stage.clone().unwrap_or_default());
+    if let Some((verdict, failed_stage)) = run.told(stage) {
+        env.insert("QD_VERDICT".to_owned(), verdict.as_str().to_owned());
+        env.insert("QD_FAILED_STAGE".to_owned(), failed_stage);
     }
     let deadline = deadline(run, stage, key.stage, now);
     Ok(Spec {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::domain::run::RunRef;
+
 /// Every failure of this room. Cloneable: one failed commit answers every writer that was in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -48,8 +50,9 @@ pub enum StoreError {
     Superseded { found: u64, ours: u64 },
     #[error("the store is closed")]
     Closed,
-    #[error("there is no run {0}")]
-    NoRun(String),
+    /// `newest`: the newest run of its pipeline, or of the one whose name is nearest.
+    #[error("there is no run {run}")]
+    NoRun { run: RunRef, newest: Option<RunRef> },
     #[error("`{pipeline}` cannot use run {run}: it is not there any more; name another: `quarterdeck get runs`")]
     UseGone { pipeline: String, run: String },
     #[error("{0} is being removed by retention; pin a run before its time is over")]
@@ -68,7 +71,6 @@ impl StoreError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Io { no_space: true, .. } => "free some space on its disk",
-            Self::NoRun(_) => "quarterdeck get runs lists those that are kept",
             Self::Io { .. } => "is it yours, and may it be written? Another directory is named with --state-dir DIR",
             _ => "",
         }

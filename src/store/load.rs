@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::children::{ChildRow, ParentLink};
+use super::control::id_of;
 use super::forced::ForceMark;
 use super::op::Limit;
 use super::{RunId, Store, StoreError};
@@ -149,13 +150,7 @@ impl Store {
     /// One run with its parts, open or ended.
     pub fn load_run(&self, run: &RunRef) -> Result<OpenRun, StoreError> {
         let run = run.clone();
-        self.read(move |conn| {
-            let id = conn
-                .query_row("SELECT id FROM run WHERE pipeline = ?1 AND number = ?2", (&run.pipeline, run.number), |r| r.get::<_, RunId>(0))
-                .optional()?
-                .ok_or_else(|| StoreError::NoRun(run.to_string()))?;
-            one(conn, id)
-        })
+        self.read(move |conn| one(conn, id_of(conn, &run)?))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::control::id_of;
+use super::control::{id_of, no_run};
 use super::load::{word, word_opt};
 use super::{Store, StoreError};
 use crate::domain::rows::{AttemptRow, FactRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
@@ -181,7 +181,7 @@ impl Store {
             c.prepare_cached(&format!("{RUN} WHERE r.pipeline = ?1 AND r.number = ?2"))?
                 .query_row(params![run.pipeline, run.number], run_row)
                 .optional()?
-                .ok_or_else(|| StoreError::NoRun(run.to_string()))
+                .ok_or_else(|| no_run(c, &run))
         })
     }
 

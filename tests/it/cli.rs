@@ -352,7 +352,10 @@ fn a_slip_in_a_name_or_a_number_is_told_with_what_there_is() {
         (doc["error"]["message"].as_str().unwrap_or_default().to_owned(), doc["error"]["help"].as_str().unwrap_or_default().to_owned())
     };
     let told = |message: &str, help: &str| (message.to_owned(), help.to_owned());
-    assert_eq!(error(&["why", "hello#7"]), told("there is no run hello#7", &home.named("get runs lists those that are kept")));
+    assert_eq!(
+        error(&["why", "hello#7"]),
+        told("there is no run hello#7", &format!("the newest of `hello` is hello#1; {}", home.named("get runs lists those that are kept")))
+    );
     assert_eq!(error(&["log", "hello#1", "--attempt", "5"]), told("hello#1 has no attempt 5", "there is one: --attempt 1"));
     let (message, _) = error(&["log", "hello#1", "--from", "99999999"]);
     assert!(message.contains("offset 99999999 lies behind the end of this log"), "{message}");

@@ -88,3 +88,93 @@ fn the_approval_that_why_names_has_all_that_is_asked() {
     assert_eq!(done["verdict"], "success", "{done}");
     assert!(home.qd(["log", "ask#1/go"]).expect(0).stdout.contains("CHG7"));
 }
+
+#[test]
+fn what_never_ran_has_no_log_to_look_at() {
+    let home = Home::new();
+    home.pipeline(
+        "ask",
+        "format: 1\nname: ask\nstages:\n  - name: gate\n    approve: {roles: [admin]}\n  - name: go\n    run: echo went\n",
+    );
+    home.site("second_person = \"none\"\n");
+    home.qd(["run", "ask"]).expect(0);
+    until_some("the question", || (home.json(&["get", "runs"])["rows"][0]["state"] == "waiting").then_some(()));
+    home.qd(["do", "deny", "ask#1", "--reason", "not tonight"]).expect(0);
+    let why = until_some("the end", || {
+        let why = home.json(&["why", "ask#1"]);
+        (why["state"] == "done").then_some(why)
+    });
+    assert!(why["reasons"][0].as_str().unwrap().contains("denied"), "{why}");
+    assert!(!why.to_string().contains("quarterdeck log"), "{why}");
+    let told = home.qd(["log", "ask#1"]).expect(0).stderr;
+    assert!(told.starts_with("none of its steps has run: "), "{told}");
+}
+
+#[test]
+fn a_run_that_is_not_there_names_the_newest_of_its_pipeline_or_of_the_nearest() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    for (asked, command) in [("hello#9", "why"), ("helo#1", "log"), ("hello#7", "cancel"), ("helo#2", "resume")] {
+        let told = home.qd([command, asked]).expect(2).stderr;
+        assert!(told.contains(&format!("there is no run {asked}")) && told.contains("the newest of `hello` is hello#2; "), "{told}");
+    }
+    let told = home.qd(["why", "nothing-like-it#1"]).expect(2).stderr;
+    assert!(!told.contains("newest") && told.contains(&home.named("get runs")), "{told}");
+}
+
+#[test]
+fn what_is_so_already_is_done_and_said() {
+    let home = Home::new();
+    assert!(home.qd(["pipeline", "list"]).expect(0).stdout.contains(&home.named("site init")));
+    for command in ["list", "test"] {
+        assert!(home.qd(["secret", command]).expect(0).stdout.starts_with("no secrets: add "));
+    }
+    home.qd(["engine", "drain", "--reason", "kernel"]).expect(0);
+    assert_eq!(home.qd(["engine", "drain"]).expect(0).stdout, "it was drained already\n");
+    assert_eq!(home.json(&["get", "decisions"])["rows"].as_array().unwrap().len(), 1, "nothing was decided again");
+    home.qd(["engine", "drain", "--off"]).expect(0);
+    assert_eq!(home.qd(["--json", "engine", "drain", "--off"]).expect(0).json()["message"], "it was not drained");
+    let told = home.qd(["engine", "stop"]).expect(0).stdout;
+    assert!(told.starts_with("the engine (pid ") && told.ends_with("has ended\n"), "{told}");
+}
+
+#[test]
+fn whoever_stops_waiting_is_told_the_run_in_json_too() {
+    let home = Home::new();
+    home.pipeline("slow", &HELLO.replace("name: hello", "name: slow").replace("echo hello", "sleep 600"));
+    let mut command = home.command(["--json", "run", "slow", "--wait"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let running = || home.json(&["get", "runs"])["rows"].as_array().is_some_and(|r| r.iter().any(|r| r["state"] == "running"));
+    crate::support::until("the run to begin", running);
+    // The client listens for the signal from the moment that it waits; before, it would end by it, and say nothing.
+    let pid = rustix::process::Pid::from_child(&child);
+    until_some("the client to listen", || {
+        let listens = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let caught = listens.lines().find_map(|l| l.strip_prefix("SigCgt:"))?.trim().to_owned();
+        (u64::from_str_radix(&caught, 16).ok()? & 0b10 != 0).then_some(())
+    });
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130));
+    let said: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(said, serde_json::json!({"run": "slow#1"}));
+    home.qd(["cancel", "slow#1"]).expect(0);
+    let end = home.qd(["--json", "run", "slow", "-p", "no=1", "--wait"]).expect(2).json();
+    assert_eq!(end["error"]["code"], "bad-input");
+}
+
+#[test]
+fn times_are_those_of_the_site_also_while_its_file_is_broken() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.site("time_zone = \"Asia/Kolkata\"\n");
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    let whole = home.qd(["get", "runs"]).expect(0).stdout;
+    home.site("time_zone = \"Asia/Kolkata\"\n[runnner]\nexecutors = 2\n");
+    let broken = home.qd(["get", "runs"]).expect(0);
+    assert!(broken.stderr.contains("site check"), "{}", broken.stderr);
+    assert_eq!(broken.stdout, whole);
+}

@@ -29,6 +29,14 @@ fn every_form_is_hidden() {
         json.clone(),
         json.replace('/', "\\/"),
         "pa'ss \\\"w\\\\rd$/\\u00fc&x".to_owned(),
+        // PHP; Go and Rails; PowerShell; Gson; .NET.
+        "pa'ss \\\"w\\\\rd$\\/\\u00fc&x".to_owned(),
+        "pa'ss \\\"w\\\\rd$/ü\\u0026x".to_owned(),
+        "pa\\u0027ss \\\"w\\\\rd$/ü\\u0026x".to_owned(),
+        "pa\\u0027ss \\u0022w\\\\rd$/\\u00FC\\u0026x".to_owned(),
+        // XML-RPC, and an attribute of HTML.
+        "pa'ss \"w\\rd$/ü&amp;x".to_owned(),
+        "pa'ss &quot;w\\rd$/ü&amp;x".to_owned(),
         shell_words::quote(value).into_owned(),
         "pa%27ss%20%22w%5Crd%24%2F%C3%BC%26x".to_owned(),
         "pa%27ss+%22w%5crd%24%2f%c3%bc%26x".to_owned(),

@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::base::duration::Span;
 
 mod acts;
+mod examples;
 mod values;
 
 pub use acts::{Again, Approve, Change, Consent, Do, OnlyConsent, Replay, Run};
+pub use examples::HEADING as EXAMPLES_HEADING;
 pub use values::Attempt;
 use values::{attempt, level, pair, whole, within, year};
 
@@ -92,7 +94,10 @@ pub enum Command {
     /// Cancel a run: its steps are stopped in order, its post stages run
     Cancel(Change),
     /// Print the completion script of a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// The shell that reads it
+        shell: clap_complete::Shell,
+    },
     /// The demo estate: a yum upstream, its mirror and an engine, in one command
     Demo(Demo),
     /// Compare two contents: packages, sources, module streams, and the CVE ids between them
@@ -223,6 +228,7 @@ pub struct Screen {
     /// A state that `quarterdeck save` wrote (- reads it from standard input), in place of the engine; its moment is now
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// What is printed: plain text, text with the terminal's colours, or a picture
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
 }
@@ -399,6 +405,7 @@ pub enum Pipeline {
     },
     /// Show what would run, with everything expanded
     Plan {
+        /// A pipeline of the site by its name, or a file
         file: String,
         /// A parameter
         #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = pair)]
@@ -406,6 +413,7 @@ pub enum Pipeline {
     },
     /// Draw the stages and what they need
     Graph {
+        /// A pipeline of the site by its name, or a file
         file: String,
         /// For graphviz
         #[arg(long)]
@@ -452,9 +460,13 @@ pub enum Secret {
     /// List the names and where their values come from
     List,
     /// Show where a value comes from; never the value
-    Get { name: String },
+    Get {
+        /// A name of [secrets] in the site file
+        name: String,
+    },
     /// Read a value from standard input, or without echo from the terminal, and write it to the Secret Service
     Set {
+        /// A name of [secrets] in the site file
         name: String,
         #[command(flatten)]
         consent: Consent,
@@ -494,7 +506,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_sound() {
-        Cli::command().debug_assert();
+        Cli::tree().debug_assert();
     }
 
     #[test]

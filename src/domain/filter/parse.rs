@@ -1,7 +1,7 @@
 //! Text to `Filter`, with the place of every error.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
@@ -131,7 +131,7 @@ fn term(token: &[Char], columns: &[&str], now: Timestamp) -> Result<Term, Filter
         return Err(error(
             at,
             format!("`{}` is no time", text_of(value)),
-            "write -1h for an hour ago, a date (2026-11-26), or a time in RFC 3339",
+            "write -1h for an hour ago, a date (2026-11-26), or a time in RFC 3339 (2026-11-26T14:00Z)",
         ));
     }
     let typed = if column.ends_with("_ms") { "a duration, such as 90s or 5m" } else { "a size, such as 200MiB" };
@@ -183,9 +183,12 @@ fn operand(column: &str, text: &str, now: Timestamp) -> Operand {
 
 const DAY: &str = "2026-11-26";
 
-/// What a person writes who means a moment, and this language does not take for one: as a text it would be before or after every time.
+/// What a person writes who means a moment, and this language does not take for one: as a text it would be before or after every time,
+/// or, without a zone, in whichever one the reader has in mind.
 fn is_near_time(text: &str) -> bool {
-    matches!(text, "now" | "today" | "yesterday" | "tomorrow") || text.trim_start_matches('+').parse::<Span>().is_ok_and(|_| text != "0")
+    matches!(text, "now" | "today" | "yesterday" | "tomorrow")
+        || text.trim_start_matches('+').parse::<Span>().is_ok_and(|_| text != "0")
+        || text.contains(':') && (text.parse::<DateTime>().is_ok() || [text, &format!("0{text}")].iter().any(|t| t.parse::<Time>().is_ok()))
 }
 
 fn time(text: &str, now: Timestamp) -> Option<Timestamp> {

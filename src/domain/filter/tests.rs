@@ -158,7 +158,18 @@ proptest! {
 
 #[test]
 fn what_is_meant_as_a_time_and_is_none_is_told() {
-    for bad in ["started>1h", "started<10m", "started>yesterday", "started<=NOW", "started>+2d"] {
+    for bad in [
+        "started>1h",
+        "started<10m",
+        "started>yesterday",
+        "started<=NOW",
+        "started>+2d",
+        "started>14:00",
+        "started<9:30",
+        "started>=14:00:05",
+        "started>2026-11-25T11:00",
+        "started<2026-11-25T11:00:00.5",
+    ] {
         let e = Filter::parse(bad, &COLUMNS, now()).unwrap_err();
         assert!(
             e.message.ends_with("is no time")
@@ -167,7 +178,16 @@ fn what_is_meant_as_a_time_and_is_none_is_told() {
             "{bad}: {e}"
         );
     }
-    for good in ["duration_ms>1h", "log_bytes>5m", "verdict>a", "detail=1h", "started>2026-11"] {
+    for good in [
+        "duration_ms>1h",
+        "log_bytes>5m",
+        "verdict>a",
+        "detail=1h",
+        "started>2026-11",
+        "started>2026-11-25T11:00Z",
+        "run>a:1",
+        "detail=14:00",
+    ] {
         assert!(Filter::parse(good, &COLUMNS, now()).is_ok(), "{good}");
     }
 }
