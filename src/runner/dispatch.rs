@@ -328,7 +328,7 @@ impl Dispatcher {
             Event::Prepared { run, stage, cell, generation, result } if generation == self.generation => {
                 let now_us = self.now().us;
                 // Locks and groups may have gone to others meanwhile: the queue decides again, with the values at hand.
-                let (reason, until_us) = match result.map_err(|e| *e) {
+                let (reason, until_us) = match result {
                     Ok(secrets) => {
                         secrets.iter().for_each(|(name, _)| self.silent.forget(name));
                         if let Some(r) = self.run_mut(run) {
@@ -336,9 +336,11 @@ impl Dispatcher {
                         }
                         return;
                     }
-                    Err(Unready::Secret(no)) => self.no_secret(no, now_us),
-                    Err(Unready::Else(reason @ Reason::Withheld { .. })) => (reason, now_us + PERMIT_AGAIN_US),
-                    Err(Unready::Else(reason)) => (reason, now_us + OUTSIDE_AGAIN_US),
+                    Err(e) => match *e {
+                        Unready::Secret(no) => self.no_secret(no, now_us),
+                        Unready::Else(reason @ Reason::Withheld { .. }) => (reason, now_us + PERMIT_AGAIN_US),
+                        Unready::Else(reason) => (reason, now_us + OUTSIDE_AGAIN_US),
+                    },
                 };
                 if let Some(r) = self.run_mut(run) {
                     r.hold(stage, cell, reason, until_us);

@@ -27,13 +27,13 @@ struct Asked {
 }
 
 impl Silent {
-    /// Whether a step that needs these may ask now, and then it is the one that asks; else what it waits for.
-    pub fn may_ask(&mut self, names: &[String], now_us: i64) -> Result<(), Reason> {
+    /// What keeps a step that needs these from asking now, and until when; none = it is the one that asks.
+    pub fn held(&mut self, names: &[String], now_us: i64) -> Option<(Reason, i64)> {
         for name in names {
             let Some(a) = self.0.get(name) else { continue };
             // A clock that was set back keeps nobody waiting for longer.
             if (1..=MOST_US).contains(&(a.until_us - now_us)) {
-                return Err(a.reason(name));
+                return Some((a.reason(name), a.until_us));
             }
         }
         for name in names {
@@ -41,11 +41,11 @@ impl Silent {
                 (a.asking, a.until_us) = (true, now_us + AGAIN_US);
             }
         }
-        Ok(())
+        None
     }
 
     /// Its source was silent.
-    pub fn heard(&mut self, name: &str, why: String, now_us: i64) -> Reason {
+    pub fn heard(&mut self, name: &str, why: String, now_us: i64) -> (Reason, i64) {
         let a = self.0.entry(name.to_owned()).or_insert(Asked { why: String::new(), until_us: 0, wait_us: AGAIN_US / 2, asking: true });
         a.why = why;
         // Steps that asked at the same moment heard the same.
@@ -53,10 +53,10 @@ impl Silent {
             a.wait_us = (a.wait_us * 2).min(MOST_US);
             a.until_us = now_us + a.wait_us;
         }
-        a.reason(name)
+        (a.reason(name), a.until_us)
     }
 
-    /// They were had, or are absent, which is another thing than silent; or a person says so.
+    /// It was had, or is absent, which is another thing than silent; or a person says that it can be had.
     pub fn forget(&mut self, name: &str) {
         self.0.remove(name);
     }
@@ -80,9 +80,7 @@ impl Dispatcher {
     /// What the step waits for, and until when.
     pub(super) fn no_secret(&mut self, no: NoSecret, now_us: i64) -> (Reason, i64) {
         if no.silent {
-            let reason = self.silent.heard(&no.name, no.why, now_us);
-            let until_us = if let Reason::Secret { until_us, .. } = reason { until_us } else { now_us + AGAIN_US };
-            return (reason, until_us);
+            return self.silent.heard(&no.name, no.why, now_us);
         }
         self.silent.forget(&no.name);
         (Reason::Secret { name: no.name, why: no.why, until_us: 0 }, now_us + AGAIN_US)
@@ -119,24 +117,24 @@ mod tests {
         let mut now = 0;
         let mut waits = Vec::new();
         for _ in 0..7 {
-            silent.may_ask(&key, now).unwrap();
-            let Reason::Secret { name, why, until_us } = silent.heard("key", "locked".into(), now + 5 * S) else { panic!() };
+            assert!(silent.held(&key, now).is_none());
+            let (Reason::Secret { name, why, .. }, until_us) = silent.heard("key", "locked".into(), now + 5 * S) else { panic!() };
             assert_eq!((name.as_str(), why.as_str()), ("key", "locked"));
             waits.push((until_us - now - 5 * S) / S);
             // A hundred runs that need it ask nobody meanwhile.
-            assert!(silent.may_ask(&both, now + 6 * S).is_err() && silent.may_ask(&key, until_us - 1).is_err());
+            assert!(silent.held(&both, now + 6 * S).is_some() && silent.held(&key, until_us - 1).is_some());
             now = until_us;
         }
         assert_eq!(waits, [15, 30, 60, 120, 240, 300, 300]);
         // One asks; the others hear what it heard, and that makes nothing longer.
-        silent.may_ask(&key, now).unwrap();
-        assert!(silent.may_ask(&both, now + 1).is_err());
-        silent.may_ask(&names(&["other"]), now).unwrap();
+        assert!(
+            silent.held(&key, now).is_none() && silent.held(&both, now + 1).is_some() && silent.held(&names(&["other"]), now).is_none()
+        );
         silent.forget("key");
-        silent.may_ask(&both, now + 2).unwrap();
+        assert!(silent.held(&both, now + 2).is_none());
         silent.heard("key", "locked".into(), now);
-        let Reason::Secret { until_us, .. } = silent.heard("key", "locked".into(), now + S) else { panic!() };
+        let (_, until_us) = silent.heard("key", "locked".into(), now + S);
         assert_eq!(until_us, now + 15 * S, "two that asked at the same moment");
-        silent.may_ask(&key, now - 3_600 * S).unwrap();
+        assert!(silent.held(&key, now - 3_600 * S).is_none());
     }
 }

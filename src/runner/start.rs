@@ -152,11 +152,10 @@ impl Dispatcher {
         if (names.is_empty() && trees.is_empty() && !asked) || at_hand.is_some() {
             return self.claim(id, stage, cell, at_hand.map(|(_, s)| s).unwrap_or_default(), now);
         }
-        let may_ask = self.silent.may_ask(&names, now.us);
+        let held = self.silent.held(&names, now.us);
         let Some(run) = self.run_mut(id) else { return };
         run.stages[stage as usize].put(cell, CellState::Preparing);
-        if let Err(reason) = may_ask {
-            let until_us = if let Reason::Secret { until_us, .. } = reason { until_us } else { now.us };
+        if let Some((reason, until_us)) = held {
             return run.hold(stage, cell, reason, until_us);
         }
         let permit = asked.then(|| self.shared.cfg.permit.clone());
