@@ -71,11 +71,7 @@ fn it_needs_no_arming_and_is_seen_by_every_console() {
     two.shows("opened read-only");
     one.keys("a");
     one.shows(":ack red 8h");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    for c in "key expired".chars() {
-        one.keys(c.to_string());
-        std::thread::sleep(std::time::Duration::from_millis(40));
-    }
+    one.types("key expired");
     one.shows(":ack red 8h key expired");
     one.keys("\r");
     for pty in [&one, &two] {
@@ -85,8 +81,7 @@ fn it_needs_no_arming_and_is_seen_by_every_console() {
     // What is one's own is given back by the same key.
     one.keys("a");
     one.shows(":unack red");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    one.keys("\r");
+    one.enter();
     two.sees("that nobody does", |s| s.contains("red RED") && !s.contains("acked 1"));
 }
 

@@ -34,16 +34,10 @@ fn drafts(home: &Home) -> usize {
     std::fs::read_dir(home.state().join("drafts")).map_or(0, Iterator::count)
 }
 
-/// `y` to the question that is shown; pressed again where it came before the question could have been read.
+/// `y` to the question that is shown.
 fn yes(pty: &Pty, title: &str) {
     pty.shows(title);
-    pty.sees("the question answered", |s| {
-        if s.contains(title) {
-            pty.keys("y");
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
-        !s.contains(title)
-    });
+    pty.answers("y", "the question answered", |s| !s.contains(title));
 }
 
 #[test]

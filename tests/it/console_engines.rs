@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::support::{Home, Pty, kill, until, until_some};
 
@@ -99,13 +98,7 @@ fn an_older_engine_is_said_to_be_one_and_is_worked_with() {
     pty.shows("ARMED");
     pty.keys("B");
     pty.shows("Run a pipeline: one");
-    pty.sees("the new run", |s| {
-        if s.contains("Run a pipeline: one") {
-            pty.keys("y");
-            std::thread::sleep(Duration::from_millis(250));
-        }
-        pty.text().contains("one#2")
-    });
+    pty.answers("y", "the new run", |s| s.contains("one#2"));
     drop(home);
 }
 

@@ -1,7 +1,5 @@
 //! Two people at two consoles of one shared engine: a start that needs both of them, from the first key to the end of the run.
 
-use std::time::Duration;
-
 use crate::people::{ANN, BOB, Estate, GRAVE};
 use crate::support::{Pty, have_program, skip};
 
@@ -10,25 +8,6 @@ fn console(e: &Estate, uid: u32) -> Pty {
     let pty = Pty::start(e.command(uid, uid, &[]), 110, 32);
     pty.shows("READ-ONLY");
     pty
-}
-
-/// As a person types: each sign by itself.
-fn types(pty: &Pty, text: &str) {
-    for c in text.chars() {
-        pty.keys(c.to_string());
-        std::thread::sleep(Duration::from_millis(150));
-    }
-}
-
-/// A key to a question that is shown: pressed again where it came before the question could have been read.
-fn answers(pty: &Pty, key: &str, what: &str, done: impl Fn(&str) -> bool) {
-    pty.sees(what, |s| {
-        if !done(s) {
-            pty.keys(key);
-            std::thread::sleep(Duration::from_millis(250));
-        }
-        done(&pty.text())
-    });
 }
 
 #[test]
@@ -51,12 +30,12 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
     // `y` is not enough here, and neither is a wrong name.
-    answers(&ann, "y", "that y is not enough", |s| s.contains("must be typed"));
-    answers(&ann, "\t", "the place of the name", |s| s.contains("Enter does it once the name is there"));
-    types(&ann, "grav");
+    ann.answers("y", "that y is not enough", |s| s.contains("must be typed"));
+    ann.answers("\t", "the place of the name", |s| s.contains("Enter does it once the name is there"));
+    ann.types("grav");
     ann.keys("\r");
     ann.shows("that is not grave");
-    types(&ann, "e");
+    ann.types("e");
     ann.keys("\r");
     ann.shows("waits for a second person");
     let blocked =
@@ -67,7 +46,7 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     ann.shows("grave#1");
     ann.keys("A");
     ann.shows("Approve what waits: grave#1");
-    answers(&ann, "y", "the refusal", |s| s.contains("ann asked for it"));
+    ann.answers("y", "the refusal", |s| s.contains("ann asked for it"));
     assert!(blocked());
     let bob = console(&e, BOB);
     bob.shows("also armed: ann");
@@ -82,7 +61,7 @@ fn a_start_that_needs_two_people_goes_from_one_console_to_the_other() {
     for wanted in ["the start of the run", "1 of 1", "approve grave#1"] {
         assert!(asked.contains(wanted), "{wanted}: {asked}");
     }
-    answers(&bob, "y", "the approval", |s| !s.contains("Approve what waits: grave#1") || s.contains("is approved"));
+    bob.answers("y", "the approval", |s| !s.contains("Approve what waits: grave#1") || s.contains("is approved"));
     assert_eq!(e.until_state("grave#1", "done")["verdict"], "success");
     // Both consoles see its end.
     for pty in [&ann, &bob] {

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::support::{Home, Pty, kill, until, until_some};
 
@@ -85,8 +84,7 @@ fn a_log_is_followed_paused_and_found_again_by_the_next_engine() {
     pty.shows("save as tell-1-say");
     pty.keys("\x15mine.log");
     pty.shows("save as mine.log");
-    std::thread::sleep(Duration::from_millis(60));
-    pty.keys("\r");
+    pty.enter();
     let file = home.root().join("mine.log");
     until("the file", || std::fs::read_to_string(&file).is_ok_and(|t| t.ends_with("after the restart\n")));
 }

@@ -86,8 +86,7 @@ fn a_copy_goes_through_screen_in_pieces() {
     pty.keys("/");
     pty.keys(format!("\x1b[200~{filter}\x1b[201~"));
     pty.shows("v33");
-    std::thread::sleep(Duration::from_millis(60));
-    pty.keys("\r");
+    pty.enter();
     pty.sees("the prompt closed", |s| s.contains("one#3") && s.contains("? help"));
     let line = home.named(&format!("get runs --filter '{filter}'"));
     assert!(coded(&line).len() > 600);

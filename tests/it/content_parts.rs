@@ -1,35 +1,19 @@
 //! A comparison read in parts, the versions of a set and where each stands, and repositories that people freeze: by the command line and by the
 //! raw socket, over real trees, snapshots and an engine.
 
-use std::path::Path;
-
 use quarterdeck::demo::catalogue::Repo;
 use quarterdeck::demo::{Estate, estate};
 use serde_json::{Value, json};
 
 use crate::api::raw;
-use crate::diff::{composes, ids};
-use crate::mirror::step;
-use crate::support::home::{Home, run};
+use crate::diff::{composes, site_of, snapshot};
+use crate::support::home::Home;
 
 /// A site whose set `el9` is the second compose, with the first as the snapshot that `stable` leads to. Returns the snapshot.
 fn estate_of(home: &Home) -> String {
     let [a, b] = composes(home);
-    let roots = home.root().join("mirror");
-    let root = roots.join("el9");
-    std::fs::create_dir_all(&roots).unwrap();
-    let repos: String = Repo::ALL.iter().map(|r| format!("[repos.{0}]\ntree = \"{1}/{0}\"\n", r.id(), b.display())).collect();
-    let names: Vec<String> = Repo::ALL.iter().map(|r| format!("\"{}\"", r.id())).collect();
-    home.site(&format!(
-        "[mirror]\nroots = [\"{}\"]\n{repos}[content.el9]\nos = \"el9\"\nrepos = [{}]\n",
-        roots.display(),
-        names.join(", ")
-    ));
-    let mut with: Vec<String> = Repo::ALL.iter().map(|r| format!("tree={}={}", r.id(), a.join(r.id()).display())).collect();
-    with.extend([format!("root={}", root.display()), "packages=copy".into(), "set=el9".into()]);
-    let with: Vec<&str> = with.iter().map(String::as_str).collect();
-    run(step("mirror/snapshot", &with, Path::new("/nowhere"), &home.root().join("report"))).expect(0);
-    let id = ids(&root).into_iter().next().unwrap();
+    let root = site_of(home, &b);
+    let id = snapshot(home, &root, &a, &["set=el9"]);
     std::os::unix::fs::symlink(format!("snapshots/{id}"), root.join("stable")).unwrap();
     id
 }

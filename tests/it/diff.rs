@@ -114,30 +114,37 @@ fn two_composes_differ_as_their_metadata_says() {
     home.qd(["diff", &words(&a), &words(&a), "--exit-code"]).expect(0);
 }
 
-#[test]
-fn contents_are_found_by_set_pointer_snapshot_and_fingerprint() {
-    let home = Home::new();
-    let [a, b] = composes(&home);
+/// A site whose set `el9` is what lies in these trees; returns where its snapshots are.
+pub(crate) fn site_of(home: &Home, trees: &Path) -> PathBuf {
     let roots = home.root().join("mirror");
     let root = roots.join("el9");
     std::fs::create_dir_all(&roots).unwrap();
-    let repos: String = Repo::ALL.iter().map(|r| format!("[repos.{0}]\ntree = \"{1}/{0}\"\n", r.id(), b.display())).collect();
+    let repos: String = Repo::ALL.iter().map(|r| format!("[repos.{0}]\ntree = \"{1}/{0}\"\n", r.id(), trees.display())).collect();
     let names: Vec<String> = Repo::ALL.iter().map(|r| format!("\"{}\"", r.id())).collect();
     home.site(&format!(
         "[mirror]\nroots = [\"{}\"]\n{repos}[content.el9]\nos = \"el9\"\nrepos = [{}]\n",
         roots.display(),
         names.join(", ")
     ));
-    let snapshot = |from: &Path| -> String {
-        let mut with: Vec<String> = Repo::ALL.iter().map(|r| format!("tree={}={}", r.id(), from.join(r.id()).display())).collect();
-        with.push(format!("root={}", root.display()));
-        with.push("packages=copy".into());
-        let with: Vec<&str> = with.iter().map(String::as_str).collect();
-        let before: BTreeSet<String> = ids(&root);
-        run(step("mirror/snapshot", &with, Path::new("/nowhere"), &home.root().join("report"))).expect(0);
-        ids(&root).difference(&before).next().cloned().unwrap()
-    };
-    let (first, second) = (snapshot(&a), snapshot(&b));
+    root
+}
+
+/// Takes a snapshot of trees below `root`, and returns its id.
+pub(crate) fn snapshot(home: &Home, root: &Path, trees: &Path, more: &[&str]) -> String {
+    let mut with: Vec<String> = Repo::ALL.iter().map(|r| format!("tree={}={}", r.id(), trees.join(r.id()).display())).collect();
+    with.extend([format!("root={}", root.display()), "packages=copy".into()]);
+    let with: Vec<&str> = with.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let before: BTreeSet<String> = ids(root);
+    run(step("mirror/snapshot", &with, Path::new("/nowhere"), &home.root().join("report"))).expect(0);
+    ids(root).difference(&before).next().cloned().unwrap()
+}
+
+#[test]
+fn contents_are_found_by_set_pointer_snapshot_and_fingerprint() {
+    let home = Home::new();
+    let [a, b] = composes(&home);
+    let root = site_of(&home, &b);
+    let (first, second) = (snapshot(&home, &root, &a, &[]), snapshot(&home, &root, &b, &[]));
     std::os::unix::fs::symlink(format!("snapshots/{first}"), root.join("stable")).unwrap();
     let want = home.json(&["diff", &words(&a), &words(&b)]);
     let fp = want["a"]["fp"].as_str().unwrap().to_owned();

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::mirror::{Repo, read_whole, told};
 use crate::support::home::{EXE, run};
-use crate::support::{Home, Out, have_program, skip, until_some};
+use crate::support::{Foreground, Home, Out, have_program, skip, until, until_some};
 
 pub const DCS: [&str; 3] = ["alder", "birch", "cedar"];
 pub const WITHOUT: &str = "G3 = \"no image canary in this test\"\nG4 = \"no rpm canary\"\nG5 = \"no formula\"\nG6 = \"no sandbox\"\n\
@@ -35,6 +36,28 @@ fn compose(n: u8) -> Vec<(&'static str, Repo)> {
 }
 
 impl Estate {
+    /// A new engine, of which what comes by the point first dies there, once; and the file that says so.
+    pub fn armed(&self, point: &str) -> (Foreground, PathBuf) {
+        self.engine_with(point, "KILL")
+    }
+
+    /// The same; it stands still there.
+    pub fn still(&self, point: &str) -> (Foreground, PathBuf) {
+        self.engine_with(point, "STOP")
+    }
+
+    fn engine_with(&self, point: &str, signal: &str) -> (Foreground, PathBuf) {
+        static ENGINES: AtomicU64 = AtomicU64::new(0);
+        self.qd(&["engine", "stop"]).expect(0);
+        let once = self.home.root().join(format!("once-{}", ENGINES.fetch_add(1, Ordering::SeqCst)));
+        let mut c = Command::new(EXE);
+        c.arg("--state-dir").arg(self.home.state()).args(["engine", "run"]);
+        c.env("QD_CRASH_AT", point).env("QD_CRASH_SIGNAL", signal).env("QD_CRASH_ONCE", &once).env("QD_TEST_HOME", self.home.root());
+        let engine = Foreground::start(c);
+        until("the engine", || self.home.socket().exists());
+        (engine, once)
+    }
+
     /// Three datacentres that serve compose 1 and have compose 2 in their trees.
     pub fn new(without: &str, more: &str) -> Self {
         Self::of(Self::plain(), without, more)
@@ -426,13 +449,7 @@ fn killed_at_any_point_a_promotion_goes_on_and_nothing_is_torn() {
     for point in ["promotion.decided", "promotion.begun", "promotion.checked", "promotion.recorded"] {
         let e = Estate::new(WITHOUT, "");
         let id = e.approved();
-        e.qd(&["engine", "stop"]).expect(0);
-        let once = e.home.root().join("once");
-        let mut c = Command::new(EXE);
-        c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
-        c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_TEST_HOME", e.home.root());
-        let mut engine = crate::support::Foreground::start(c);
-        until_some("the engine", || e.home.socket().exists().then_some(()));
+        let (mut engine, once) = e.armed(point);
         // It may die under the question: what was decided goes on all the same.
         let _ = e.start(&id);
         engine.wait();
@@ -456,13 +473,7 @@ fn killed_at_any_point_a_promotion_goes_on_and_nothing_is_torn() {
 fn what_moves_while_the_engine_is_dead_sends_it_back_before_a_pointer_moves() {
     let e = Estate::new(WITHOUT, "");
     let id = e.approved();
-    e.qd(&["engine", "stop"]).expect(0);
-    let once = e.home.root().join("once");
-    let mut c = Command::new(EXE);
-    c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
-    c.env("QD_CRASH_AT", "promotion.checked").env("QD_CRASH_ONCE", &once).env("QD_TEST_HOME", e.home.root());
-    let mut engine = crate::support::Foreground::start(c);
-    until_some("the engine", || e.home.socket().exists().then_some(()));
+    let (mut engine, _) = e.armed("promotion.checked");
     let _ = e.start(&id);
     engine.wait();
     // Before the first check was answered, somebody moves the pointer of another datacentre.

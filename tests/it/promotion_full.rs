@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::promotion::{Estate, WITHOUT};
-use crate::promotion_kills::armed;
 use crate::support::{Home, skip, until, until_some};
 
 /// A tmpfs of 64 MiB; unmounted with the value.
@@ -70,7 +69,7 @@ fn a_disk_that_fills_up_halts_it_where_it_is_and_with_room_it_goes_on() {
     e.until("READY");
     e.qd(&["approve", &id]).expect(0);
     // Between the first switch and the second.
-    let (mut engine, once) = armed(&e, "promotion.checked:2");
+    let (mut engine, once) = e.armed("promotion.checked:2");
     let _ = e.start(&id);
     engine.wait();
     assert!(once.exists());

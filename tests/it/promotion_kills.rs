@@ -2,7 +2,6 @@
 //! once more before a pointer moves, a way out is always there, and whoever reads meanwhile finds a whole repository.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,21 +9,8 @@ use serde_json::Value;
 
 use crate::mirror::read_whole;
 use crate::promotion::{DCS, Estate, WITHOUT};
-use crate::support::home::{EXE, run};
-use crate::support::{Foreground, Out, until, until_some};
-
-/// An engine that dies at a point, once.
-pub fn armed(e: &Estate, point: &str) -> (Foreground, PathBuf) {
-    e.qd(&["engine", "stop"]).expect(0);
-    static ARMED: AtomicU64 = AtomicU64::new(0);
-    let once = e.home.root().join(format!("once-{}", ARMED.fetch_add(1, Ordering::SeqCst)));
-    let mut c = Command::new(EXE);
-    c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
-    c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_TEST_HOME", e.home.root());
-    let engine = Foreground::start(c);
-    until("the engine", || e.home.socket().exists());
-    (engine, once)
-}
+use crate::support::home::run;
+use crate::support::{Out, until, until_some};
 
 /// Four steps look before the first switch: three trees are verified, and one content is closed.
 const FIRST_SWITCH_CLAIMED: &str = "runner.claimed:5";
@@ -60,7 +46,7 @@ fn an_engine_that_died_between_the_check_and_the_switch_looks_again_before_the_p
             e.qd(&["run", "formula", "--wait"]).expect(0);
         }
         let id = e.approved();
-        let (mut engine, once) = armed(&e, FIRST_SWITCH_CLAIMED);
+        let (mut engine, once) = e.armed(FIRST_SWITCH_CLAIMED);
         let _ = e.start(&id);
         engine.wait();
         assert!(std::fs::read_to_string(&once).unwrap().starts_with("runner.claimed"), "{what}");
@@ -115,7 +101,7 @@ fn what_moves_behind_a_halt_or_a_way_back_that_was_decided_holds_that_back_too()
     e.start(&id).expect(0);
     e.until("HALTED");
     std::fs::write(&book, &good).unwrap();
-    let (mut engine, _) = armed(&e, "promotion.decided");
+    let (mut engine, _) = e.armed("promotion.decided");
     let _ = e.qd(&["do", "promote-resume", &id, "--reason", "mended", "--confirm", &id]);
     engine.wait();
     e.publish(3);
@@ -126,7 +112,7 @@ fn what_moves_behind_a_halt_or_a_way_back_that_was_decided_holds_that_back_too()
     let candidate = row["to"].as_str().unwrap().to_owned();
     assert_eq!((row["switched"].as_u64(), e.all_lead()), (Some(1), vec![candidate.clone(), e.old[1].clone(), third.clone()]), "{row}");
     // A way back that was decided, while somebody moves what it would take back.
-    let (mut engine, _) = armed(&e, "promotion.decided");
+    let (mut engine, _) = e.armed("promotion.decided");
     let _ = e.qd(&["do", "promote-rollback", &id, "--reason", "r", "--confirm", &id]);
     engine.wait();
     let other = e.snapshot("alder");
@@ -158,7 +144,7 @@ fn a_way_back_is_halted_like_what_it_takes_back_and_is_asked_for_again() {
     // An engine that dies while it packs the evidence leaves no half of it.
     let pack = e.home.root().join("pack.tar.gz");
     let evidence = || e.qd(&["evidence", &id, "-o", &pack.display().to_string()]);
-    let (mut engine, once) = armed(&e, "promotion.packed");
+    let (mut engine, once) = e.armed("promotion.packed");
     assert_ne!(evidence().code, 0);
     engine.wait();
     assert!(once.exists() && !pack.exists());

@@ -4,24 +4,16 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::promotion::{DCS, Estate, WITHOUT};
-use crate::support::home::EXE;
 use crate::support::process::{alive, kill};
 use crate::support::{Foreground, until, until_some};
 
 /// An engine whose next step that comes by the point stands still there; the step's process.
 fn stopped(e: &Estate, point: &str, id: &str) -> (Foreground, i32) {
-    e.qd(&["engine", "stop"]).expect(0);
-    let once = e.home.root().join(format!("still-{point}"));
-    let mut c = Command::new(EXE);
-    c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
-    c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_CRASH_SIGNAL", "STOP").env("QD_TEST_HOME", e.home.root());
-    let engine = Foreground::start(c);
-    until("the engine", || e.home.socket().exists());
+    let (engine, once) = e.still(point);
     if e.promotion()["state"] == "HALTED" {
         e.qd(&["do", "promote-resume", id, "--reason", "again", "--confirm", id]).expect(0);
     } else {
@@ -99,13 +91,7 @@ fn a_halt_between_a_granted_check_and_its_switch_leaves_a_pointer_moved_and_reco
     for point in ["promotion.checked", "runner.decided", "runner.claimed:5", "runner.spawned:5"] {
         let e = Estate::new(WITHOUT, "");
         let id = e.approved();
-        e.qd(&["engine", "stop"]).expect(0);
-        let once = e.home.root().join("still");
-        let mut c = Command::new(EXE);
-        c.arg("--state-dir").arg(e.home.state()).args(["engine", "run"]);
-        c.env("QD_CRASH_AT", point).env("QD_CRASH_ONCE", &once).env("QD_CRASH_SIGNAL", "STOP").env("QD_TEST_HOME", e.home.root());
-        let engine = Foreground::start(c);
-        until("the engine", || e.home.socket().exists());
+        let (engine, once) = e.still(point);
         e.start(&id).expect(0);
         let name = point.split(':').next().unwrap();
         let told = until_some(&format!("the engine at {point}"), || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));

@@ -159,8 +159,33 @@ impl Pty {
         self.keys(key);
         self.keys(line);
         self.shows(&format!("{lead}{line}"));
+        self.enter();
+    }
+
+    /// Enter, as late as a person's: at once behind a text it is one of a paste, and not taken.
+    pub fn enter(&self) {
         std::thread::sleep(Duration::from_millis(60));
         self.keys("\r");
+    }
+
+    /// Types as a person does, each sign by itself.
+    pub fn types(&self, text: &str) {
+        for c in text.chars() {
+            self.keys(c.to_string());
+            std::thread::sleep(Duration::from_millis(150));
+        }
+    }
+
+    /// A key to a question that is shown, until `done`: pressed again where it came before the question could have been read.
+    #[track_caller]
+    pub fn answers(&self, key: &str, what: &str, done: impl Fn(&str) -> bool) {
+        self.sees(what, |s| {
+            if !done(s) {
+                self.keys(key);
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            done(&self.text())
+        });
     }
 
     /// What the terminal shows, blanks at line ends cut.
