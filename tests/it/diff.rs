@@ -231,7 +231,7 @@ fn hostile_text_is_shown_harmless_and_a_changelog_tells_what_it_knows() {
     let doc = home.json(&["diff", &words(&a), &words(&b)]);
     let s = &doc["sources"][0];
     assert_eq!((&s["changelog"], &s["cves"]), (&json!("complete"), &json!(["CVE-2024-1234", "CVE-2024-99999"])));
-    assert_eq!((&doc["cves"], &s["entries"][0]["date"]), (&s["cves"], &json!("2023-11-14T22:13:20Z")));
+    assert_eq!((&doc["cves"], &s["entries"][0]["date"]), (&s["cves"], &json!("2023-11-14T22:13:20.000Z")));
     for flags in [&["--changelogs"][..], &[], &["--packages"]] {
         let (x, y) = (words(&a), words(&b));
         let args: Vec<&str> = ["diff", &x, &y].into_iter().chain(flags.iter().copied()).collect();

@@ -84,15 +84,16 @@ impl World {
         self.held.lock().unwrap().values().all(|(repo, sha)| sha.as_ref() == Some(if *repo == Repo::BaseOS { &base } else { &app }))
     }
 
-    /// Lets readers read, until they have made so many passes together or `mover`, which moves what they read, has ended.
-    pub(crate) fn read_while(&self, readers: usize, wanted: u64, mover: impl FnOnce() + Send) {
+    /// Lets readers read, until what was counted is enough, on a machine of whatever speed, or `mover`, which moves what they read, has ended.
+    pub(crate) fn read_while(&self, readers: usize, enough: impl Fn(&Counts) -> bool + Sync, mover: impl FnOnce() + Send) {
+        let enough = &enough;
         std::thread::scope(|s| {
             let mover = s.spawn(|| {
                 // However it ends, nobody reads on.
                 let _stop = StopAtEnd(&self.stop);
                 mover();
             });
-            let readers: Vec<_> = (0..readers).map(|id| s.spawn(move || reader(self, id, wanted))).collect();
+            let readers: Vec<_> = (0..readers).map(|id| s.spawn(move || reader(self, id, enough))).collect();
             let mut failed: Vec<_> = readers.into_iter().filter_map(|r| r.join().err()).collect();
             self.stop.store(true, Ordering::SeqCst);
             failed.extend(mover.join().err());
@@ -198,9 +199,9 @@ fn pass(world: &World, id: usize, rng: &mut Rng) -> Result<(), String> {
     Ok(())
 }
 
-fn reader(world: &World, id: usize, wanted: u64) {
+fn reader(world: &World, id: usize, enough: &dyn Fn(&Counts) -> bool) {
     let mut rng = Rng::new(77, "reader", id as u64);
-    while !world.stop.load(Ordering::SeqCst) && world.counts.passes.load(Ordering::SeqCst) < wanted {
+    while !world.stop.load(Ordering::SeqCst) && !enough(&world.counts) {
         let result = pass(world, id, &mut rng);
         world.held.lock().unwrap().remove(&id);
         world.counts.passes.fetch_add(1, Ordering::SeqCst);
@@ -305,7 +306,8 @@ fn no_reader_ever_sees_a_torn_repository() {
         start.elapsed()
     };
     let usual = Usual { changed: timed(), unchanged: timed() };
-    world.read_while(readers, wanted, || syncer(&world, &estate, &home, usual));
+    let enough = |c: &Counts| count(&c.passes) >= wanted && count(&c.kills) >= 20 && count(&c.straddling) >= 20 && count(&c.publishes) >= 4;
+    world.read_while(readers, enough, || syncer(&world, &estate, &home, usual));
     // Left alone, the mirror ends as what upstream is.
     for repo in Repo::ALL {
         assert_eq!(end(&mut sync(&estate, &world, repo), None).1, Some(0));
@@ -332,7 +334,7 @@ fn no_reader_ever_sees_a_torn_repository() {
         std::fs::write(path, &report).unwrap();
     }
     assert!(torn.is_empty(), "torn: {:#?}", &torn[..torn.len().min(20)]);
-    assert!(count(&c.passes) >= wanted && count(&c.kills) >= 20 && count(&c.straddling) >= 20 && count(&c.publishes) >= 4, "{report}");
+    assert!(enough(c), "{report}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use quarterdeck::demo::seed::Rng;
 use quarterdeck::demo::upstream::{Options, Upstream};
 
 use crate::mirror::Repo as Made;
-use crate::prover::{World, count, end, setting};
+use crate::prover::{Counts, World, count, end, setting};
 use crate::support::home::EXE;
 
 /// Thirty packages; two in three have other bytes than in the compose before, the others stay.
@@ -86,7 +86,8 @@ fn no_reader_sees_a_torn_repository_where_upstream_keeps_names_and_changes_bytes
             usual = start.elapsed();
         }
     }
-    world.read_while(readers, wanted, || syncer(&world, &up, &upstream.url(), usual));
+    let enough = |c: &Counts| count(&c.passes) >= wanted && count(&c.kills) >= 5 && count(&c.straddling) >= 20 && count(&c.publishes) >= 6;
+    world.read_while(readers, enough, || syncer(&world, &up, &upstream.url(), usual));
     let torn = world.torn.into_inner().unwrap();
     let c = &world.counts;
     let report = format!(
@@ -102,5 +103,5 @@ fn no_reader_sees_a_torn_repository_where_upstream_keeps_names_and_changes_bytes
     );
     println!("{report}");
     assert!(torn.is_empty(), "torn: {:#?}\n{report}", &torn[..torn.len().min(20)]);
-    assert!(count(&c.passes) >= wanted && count(&c.kills) >= 5 && count(&c.straddling) >= 20 && count(&c.publishes) >= 6, "{report}");
+    assert!(enough(c), "{report}");
 }

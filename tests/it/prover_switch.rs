@@ -100,7 +100,7 @@ fn no_reader_sees_a_torn_repository_through_switches_rollbacks_and_kills() {
     assert_eq!((switch(&ids[0]), switch(&ids[1])), (Some(0), Some(0)));
     let server = Upstream::start(&root, Options::default()).unwrap();
     let world = World::new(format!("{}/stable", server.url()), root.join("stable"), 400);
-    world.read_while(readers, u64::MAX, || switcher(&world, &root, &ids, wanted));
+    world.read_while(readers, |_| false, || switcher(&world, &root, &ids, wanted));
     let torn = world.torn.into_inner().unwrap();
     let c = &world.counts;
     let report = format!(
