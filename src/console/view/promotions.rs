@@ -94,7 +94,7 @@ fn waits(row: &Row, state: &str) -> Cell {
         "GATED" if left > 0 => Cell::new(format!("{left} {}", gates(left)), Role::Waiting),
         "READY" if !missing.is_empty() => Cell::new(format!("{}: A", missing.replace(' ', ", ")), Role::Waiting),
         "APPROVED" => Cell::new("its start: P", Role::Waiting),
-        "IMAGING" => Cell::new("people: images and ISO", Role::Waiting),
+        "IMAGING" => Cell::new("people: images, ISO", Role::Waiting),
         "WAVING" => Cell::new("people: its waves", Role::Waiting),
         s if is_over(s) => Cell::new(format!("nothing: {}", s.to_lowercase().replace('-', " ")), Role::Dim),
         _ => Cell::new(word::text(row, "detail"), Role::Dim),
