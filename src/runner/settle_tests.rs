@@ -161,6 +161,7 @@ fn a_post_stage_of_a_stage_is_told_how_that_one_ended() {
         r.claim((0, 0), &ticket(10), &now(1), &mut ops).unwrap();
         let e = ended(&r, 0, 0, verdict, Some(i32::from(verdict == Verdict::Failure)));
         assert!(r.ended(0, 0, &e, &now(2), &mut ops, &mut effects));
+        r.settle(&now(2), &mut ops);
         assert_eq!(r.told(&r.plan.stages[1]), Some((verdict, failed.to_owned())));
         assert_eq!(r.told(&r.plan.stages[2]), None, "work is told nothing");
     }
