@@ -16,8 +16,10 @@ pub enum Event {
     Size,
 }
 
+type Source = dyn FnMut(&mut Context<'_>) -> Poll<Event>;
+
 /// Where they come from: polled until one is there.
-pub struct Signals(Box<dyn FnMut(&mut Context<'_>) -> Poll<Event>>);
+pub struct Signals(Box<Source>);
 
 impl Signals {
     pub fn of(poll: impl FnMut(&mut Context<'_>) -> Poll<Event> + 'static) -> Self {

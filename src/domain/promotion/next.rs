@@ -28,10 +28,10 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
     let waive = format!("quarterdeck do promote-waive {id} --with gate={gate} --reason T");
     match (gate, outcome) {
         (_, Outcome::NoSource { .. }) => {
-            return Some(format!("or say why the site goes without: [promotion.{}.without] {gate} = \"reason\"", facts.os));
+            Some(format!("or say why the site goes without: [promotion.{}.without] {gate} = \"reason\"", facts.os))
         }
         // The detail says that there is no candidate, and how it is taken.
-        _ if !matches!(facts.fp, Source::Known { .. }) => return None,
+        _ if !matches!(facts.fp, Source::Known { .. }) => None,
         (Gate::G1, Outcome::Fail) => Some(format!("bring their trees to the same content (sync them), then {anew}")),
         (Gate::G2, Outcome::Pending) => {
             let Source::Known { value, .. } = &facts.first_seen else { return None };
