@@ -369,4 +369,6 @@ impl Promotion {
 }
 
 #[cfg(test)]
+mod hold_tests;
+#[cfg(test)]
 mod tests;
