@@ -236,6 +236,12 @@ impl Log {
             page.lines.truncate(i);
             (page.next, page.at_end) = (end, false);
         }
+        // What is behind `end` was told by the page that began there, in the middle of a long line.
+        if let Some(last) = page.lines.last_mut().filter(|l| l.offset + l.bytes.len() as u64 > end) {
+            last.bytes.truncate((end - last.offset) as usize);
+            last.partial = true;
+            (page.next, page.at_end) = (end, false);
+        }
         Ok(page)
     }
 

@@ -166,6 +166,14 @@ proptest! {
     }
 }
 
+#[test]
+fn a_line_longer_than_a_page_is_told_backwards_in_pieces_that_do_not_overlap() {
+    let (_d, log) = log(b"0123456789");
+    let pieces = |end| log.before(end, 1, 8).unwrap().lines.iter().map(|l| (l.offset, l.bytes.clone(), l.partial)).collect::<Vec<_>>();
+    assert_eq!(pieces(10), [(2, b"23456789".to_vec(), true)]);
+    assert_eq!(pieces(2), [(0, b"01".to_vec(), true)]);
+}
+
 proptest! {
     #[test]
     fn reading_backwards_tells_every_line_once(text in "[ab\n]{0,400}", lines in 1usize..9, bytes in 8usize..64) {
