@@ -461,12 +461,12 @@ pub enum Secret {
     List,
     /// Show where a value comes from; never the value
     Get {
-        /// A name of [secrets] in the site file
+        /// A secret that the site file names
         name: String,
     },
     /// Read a value from standard input, or without echo from the terminal, and write it to the Secret Service
     Set {
-        /// A name of [secrets] in the site file
+        /// A secret that the site file names
         name: String,
         #[command(flatten)]
         consent: Consent,
