@@ -150,6 +150,31 @@ pub struct Batch {
 }
 
 impl Dialog {
+    /// A question about `targets` with nothing told and nothing asked for yet; `frame`: the newest that is drawn. Whoever asks fills in the rest.
+    pub fn about(action: &'static Action, targets: Vec<String>, frame: u64) -> Self {
+        Self {
+            action,
+            targets,
+            hidden: Vec::new(),
+            level: action.level,
+            facts: Vec::new(),
+            fields: Vec::new(),
+            filling: false,
+            diff: diff::Lines::new(),
+            scroll: 0,
+            told: false,
+            order: None,
+            with: IndexMap::new(),
+            basis: Vec::new(),
+            word: String::new(),
+            focus: Focus::Cancel,
+            typed: String::new(),
+            since: frame + 1,
+            shown: false,
+            error: None,
+        }
+    }
+
     /// What must be typed at L2 and L3: the name; for several, the action and their number.
     pub fn phrase(&self) -> String {
         if !self.word.is_empty() {

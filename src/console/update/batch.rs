@@ -1,12 +1,9 @@
 //! Several requests of one dialog: each has its own answer, and a person sees all of them at once. Where all was done, a line says so; where
 //! something was not, a box names every object with what became of it, and stays until it is closed. What was done is marked no longer.
 
-use indexmap::IndexMap;
-
 use super::words;
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
-use crate::console::model::dialog::Focus;
 use crate::console::model::{Batch, Dialog, Model};
 use crate::console::msg::NOTHING_DONE;
 use crate::domain::level::Level;
@@ -66,7 +63,9 @@ pub fn show(model: &mut Model) {
     }
     let marked = batch.told.iter().filter(|(_, told)| matches!(told, Some(Err(_)))).map(|(t, _)| t.clone()).collect();
     model.notice = None;
-    model.dialog = Some(told(model, &batch, marked, facts));
+    // It tells and asks nothing, whatever its action's level.
+    let dialog = Dialog::about(batch.action, marked, model.frame);
+    model.dialog = Some(Dialog { level: Level::L1, facts, told: true, ..dialog });
 }
 
 /// In one word.
@@ -75,29 +74,5 @@ fn outcome(e: &ApiError) -> &'static str {
         Code::NoEngine if e.message.contains(NOTHING_DONE) => "not sent",
         Code::NoEngine => "unknown",
         Code::Failed | Code::BadInput | Code::Refused => "refused",
-    }
-}
-
-fn told(model: &Model, batch: &Batch, targets: Vec<String>, facts: Vec<(String, String)>) -> Dialog {
-    Dialog {
-        action: batch.action,
-        targets,
-        hidden: Vec::new(),
-        level: Level::L1,
-        facts,
-        fields: Vec::new(),
-        filling: false,
-        diff: Vec::new(),
-        scroll: 0,
-        told: true,
-        order: None,
-        with: IndexMap::new(),
-        basis: Vec::new(),
-        word: String::new(),
-        focus: Focus::Cancel,
-        typed: String::new(),
-        since: model.frame + 1,
-        shown: false,
-        error: None,
     }
 }

@@ -364,27 +364,9 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     // What must be given is asked for first.
     let filling = (o.action.id == "run" && !fields.is_empty()) || (of_promotions(o.action) && fields.iter().any(|f| f.default.is_none()));
     let basis = o.reads.iter().filter_map(|q| Some((q.clone(), basis(model, q)?))).collect();
-    Ok(Dialog {
-        action: o.action,
-        targets: o.targets,
-        hidden: o.hidden,
-        level,
-        facts,
-        fields,
-        filling,
-        diff: Vec::new(),
-        scroll: 0,
-        told: false,
-        order: None,
-        with,
-        basis,
-        word,
-        focus: if filling { Focus::Field(0) } else { Focus::Cancel },
-        typed: String::new(),
-        since: model.frame + 1,
-        shown: false,
-        error: None,
-    })
+    let focus = if filling { Focus::Field(0) } else { Focus::Cancel };
+    let dialog = Dialog::about(o.action, o.targets, model.frame);
+    Ok(Dialog { hidden: o.hidden, level, facts, fields, filling, with, basis, word, focus, ..dialog })
 }
 
 /// As far as the console knows; the engine has the last word.

@@ -1,12 +1,9 @@
 //! Saving a pipeline: what must be true before anybody is asked, and the question, with what it changes.
 
-use indexmap::IndexMap;
-
 use super::page::order;
 use crate::action::{Action, Target};
 use crate::base::count;
 use crate::console::edit::{Ask, diff};
-use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
 use crate::console::msg::Effect;
 use crate::domain::level::Level;
@@ -68,30 +65,11 @@ fn question(model: &Model) -> Result<Dialog, String> {
     let (name, text) = (page.name.clone(), page.text());
     let ask = Ask::Save { path: page.path.clone(), text, over: page.stamp.clone(), shape: page.shape };
     let Effect::Page(order) = order(&name, ask) else { return Err("there is nothing to ask for".into()) };
-    Ok(Dialog {
-        action: &SAVE,
-        targets: vec![name],
-        hidden: Vec::new(),
-        level: SAVE.level,
-        facts: vec![
-            ("touches".to_owned(), format!("{path}: {}", diff::counts(&lines))),
-            ("lint".to_owned(), found),
-            ("undo".to_owned(), SAVE.undo.to_owned()),
-            ("cost".to_owned(), "nothing runs by it: the next run reads the new file, runs that wait keep theirs".to_owned()),
-        ],
-        diff: lines,
-        scroll: 0,
-        told: false,
-        order: Some(order),
-        fields: Vec::new(),
-        filling: false,
-        with: IndexMap::new(),
-        basis: Vec::new(),
-        word: String::new(),
-        focus: Focus::Cancel,
-        typed: String::new(),
-        since: model.frame + 1,
-        shown: false,
-        error: None,
-    })
+    let facts = vec![
+        ("touches".to_owned(), format!("{path}: {}", diff::counts(&lines))),
+        ("lint".to_owned(), found),
+        ("undo".to_owned(), SAVE.undo.to_owned()),
+        ("cost".to_owned(), "nothing runs by it: the next run reads the new file, runs that wait keep theirs".to_owned()),
+    ];
+    Ok(Dialog { facts, diff: lines, order: Some(order), ..Dialog::about(&SAVE, vec![name], model.frame) })
 }

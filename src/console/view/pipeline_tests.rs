@@ -150,25 +150,12 @@ fn a_form_shows_what_may_be_picked_and_what_is_wrong() {
         field("note", "text", Some(""), "", Rule::Text { pattern: None, min: None, max: None }),
     ];
     let dialog = Dialog {
-        action: crate::action::find("run").unwrap(),
-        targets: vec!["one".into()],
-        hidden: Vec::new(),
-        level: crate::domain::level::Level::L1,
         facts: vec![("touches".into(), "one new run of one: fetch, verify".into())],
         fields,
         filling: true,
-        diff: Vec::new(),
-        scroll: 0,
-        told: false,
-        order: None,
-        with: indexmap::IndexMap::new(),
-        basis: Vec::new(),
-        word: String::new(),
         focus: Focus::Field(0),
-        typed: String::new(),
-        since: 0,
         shown: true,
-        error: None,
+        ..Dialog::about(crate::action::find("run").unwrap(), vec!["one".into()], 0)
     };
     for size in [(80, 24), (140, 40)] {
         let mut m = model(&clean(), size, |_| {});
