@@ -96,7 +96,9 @@ fn a_halt_between_a_granted_check_and_its_switch_leaves_a_pointer_moved_and_reco
         let name = point.split(':').next().unwrap();
         let told = until_some(&format!("the engine at {point}"), || std::fs::read_to_string(&once).ok().filter(|t| t.ends_with('\n')));
         assert_eq!(told.trim(), format!("{name} {}", engine.pid()), "it is the engine that stands still");
-        assert_eq!(e.all_lead(), e.old, "{point}: nothing has moved");
+        // A process that is there does its work while the engine stands still, and may be done with it by now.
+        let moves = usize::from(name == "runner.spawned");
+        assert_eq!(e.all_lead()[moves..], e.old[moves..], "{point}: nothing else has moved");
         let mut wish = UnixStream::connect(e.home.socket()).unwrap();
         let body = serde_json::json!({"action": "promote-halt", "target": id, "reason": "stop"}).to_string();
         write!(wish, "POST /v1/do HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
