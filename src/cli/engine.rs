@@ -14,7 +14,7 @@ use crate::api::{ApiError, Code};
 use crate::base::duration::Span;
 use crate::config::{Dirs, Site};
 use crate::domain::filter::cell;
-use crate::engine::{Options, StartError, run as run_engine};
+use crate::engine::{Options, StartError, run as run_engine, status};
 use crate::store::StoreError;
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
@@ -167,7 +167,7 @@ fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
     let printer = out.clone();
     let result = run_engine(&options, move |engine| {
         if !detached {
-            match engine.status() {
+            match status::of(engine) {
                 Ok(status) if json => printer.value(&status),
                 Ok(status) => printer.line(format!("engine {} ready, pid {}, socket {}", status.version, status.pid, status.socket)),
                 Err(e) => printer.note(&e.to_string()),

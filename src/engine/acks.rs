@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::asked::ahead;
 use super::model::Edit;
 use super::promotion;
 use super::rows;
@@ -109,7 +110,7 @@ fn until(engine: &Engine, request: &Do) -> Result<i64, ApiError> {
     let now = engine.now_us();
     let at = match request.with.get("until").map(String::as_str).unwrap_or_default() {
         "" => now + SHIFT_US,
-        text => promotion::ahead(text, engine)?,
+        text => ahead(text, engine.now_us())?,
     };
     match at - now {
         n if n <= 0 => Err(ApiError::bad("it would end before it begins", "write 8h, or a time to come, RFC 3339")),

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use super::asked::RUNS_ARE;
 use super::blocking::blocking;
+use super::entry::{ENGINE, told};
 use super::guard::{self, Ask, Caller, Pass};
 use super::lease::Connection;
-use super::perform::Act;
+use super::perform::{Act, Subject};
 use super::scheduler::{self, Missed};
 use super::state::Engine;
 use super::{acks, approvals, plan, preview, promotion, repo_acts, secret_acts};
@@ -15,38 +17,11 @@ use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
 use crate::base::sanitise;
 use crate::config::{SecondPerson, Site};
-use crate::domain::audit::Record;
 use crate::domain::level::Level;
-use crate::domain::rows::RunRow;
+use crate::domain::promotion::owns;
 use crate::domain::run::{RunRef, RunState, Verdict};
-use crate::pipeline::plan::Plan;
-use crate::store::Note;
 
 const MAX_REASON: usize = 1_000;
-/// What to do where a text names no run.
-pub const RUNS_ARE: &str = "quarterdeck get runs lists them";
-/// Subject of decisions about the engine as a whole.
-pub const ENGINE: &str = "engine";
-
-/// What is known of the target once the guard has let it pass.
-pub enum Subject {
-    Engine,
-    Run(Box<RunRow>),
-    /// A new run is to be made of this plan.
-    Plan(Box<Plan>),
-    /// Something waits for people, and this one may decide.
-    Ballot(Box<approvals::Ballot>),
-    /// The entry of the Secret Service.
-    Secret(String),
-    /// A promotion, or the OS of a new one.
-    Promotion(Box<promotion::Wish>),
-    /// A scheduled start that was missed is made up.
-    Missed(Box<Missed>),
-    /// A repository of the site.
-    Repo(String),
-    /// Who looks after something.
-    Ack(acks::Wish),
-}
 
 /// Carries out one request, or says why not. What was done, and what was refused, is in the audit chain.
 pub async fn act(engine: &Arc<Engine>, caller: Caller, link: Connection, request: Do) -> Result<Done, ApiError> {
@@ -100,18 +75,6 @@ pub async fn act_as(
         }
     });
     work.await.unwrap_or_else(|e| Err(ApiError::failed(format!("the request ended in the middle: {e}"), "look at the engine's log")))
-}
-
-/// A refusal is in the audit chain before anybody hears of it; one that cannot be written there is told as that.
-pub async fn told(engine: &Engine, caller: &Caller, action: &Action, target: &str, reason: &str, e: ApiError) -> ApiError {
-    if e.code != Code::Refused {
-        return e;
-    }
-    let record = record(caller, action, target, reason, format!("refused: {}", e.message), false);
-    match engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await {
-        Ok(_) => e,
-        Err(broken) => ApiError::failed(format!("{e}; and that could not be recorded: {broken}"), ""),
-    }
 }
 
 fn known(request: &Do) -> Result<&'static Action, ApiError> {
@@ -276,7 +239,7 @@ fn why_not_run(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Acti
     let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))?;
     let row = engine.store.run(&run)?;
     let ended = row.state == RunState::Done;
-    if matches!(action.id, "resume" | "retry") && promotion::texts::owned(&run.pipeline) {
+    if matches!(action.id, "resume" | "retry") && owns(&run.pipeline) {
         return Err(ApiError::refused(
             format!("{run} belongs to a promotion: its plan is computed again before it goes on"),
             "quarterdeck do promote-resume PROMOTION; quarterdeck get promotions names it",
@@ -328,9 +291,4 @@ fn why_not_run(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Acti
         "unpin" if !row.pinned => Err(ApiError::refused(format!("{run} is not pinned"), "")),
         _ => Ok((Subject::Run(Box::new(row)), Level::L1)),
     }
-}
-
-pub fn record(caller: &Caller, action: &Action, subject: &str, reason: &str, result: String, single_person: bool) -> Record {
-    let subject: String = if subject.is_empty() { ENGINE.into() } else { sanitise::cell(subject).chars().take(200).collect() };
-    Record { who: caller.actor.clone(), action: action.id.to_owned(), subject, reason: reason.to_owned(), result, single_person }
 }

@@ -14,6 +14,7 @@ use crate::api::types::Do;
 use crate::base::{sanitise, suggest};
 use crate::config::{SecondPerson, Site};
 use crate::domain::person;
+use crate::domain::promotion;
 use crate::domain::reason::{Asked, Reason};
 use crate::domain::rows::RunRow;
 use crate::domain::run::RunRef;
@@ -44,9 +45,7 @@ pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, reques
     }
     let subject = stage.map_or_else(|| run.to_string(), |s| format!("{run}/{}", sanitise::cell(s)));
     let names: Vec<String> = waits.iter().filter_map(|w| w.stage.clone()).collect();
-    if waits.iter().any(|w| w.rules.roles.iter().any(|r| r == super::promotion::texts::ENGINE))
-        && super::promotion::texts::owned(&run.pipeline)
-    {
+    if waits.iter().any(|w| w.rules.roles.iter().any(|r| r == promotion::ENGINE)) && promotion::owns(&run.pipeline) {
         return Err(ApiError::refused(
             format!("{run} waits for the engine, which computes the plan again before the next pointer moves"),
             format!("look: quarterdeck why '{run}'; to stop it: quarterdeck do promote-halt PROMOTION"),

@@ -13,7 +13,6 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::act;
 use super::answer::Fault;
 use super::blocking::blocking;
 use super::guard::{self, Caller};
@@ -21,9 +20,11 @@ use super::identity::Peer;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::MAX_BODY;
-use crate::base::size;
+use crate::base::{sanitise, since, size};
 use crate::domain::run::{BadRunRef, RunRef};
 
+/// What to do where a text names no run.
+pub const RUNS_ARE: &str = "quarterdeck get runs lists them";
 /// A long question may take so many seconds; the client asks again.
 const LONGEST_WAIT: u64 = 60;
 
@@ -42,6 +43,12 @@ pub fn instant(q: &Params, key: &str) -> Result<Option<i64>, ApiError> {
         time.map(|t| t.as_microsecond()).map_err(|_| ApiError::bad(format!("`{text}` is no time in RFC 3339"), ""))
     };
     q.get(key).map(parse).transpose()
+}
+
+/// A duration from now, or a time to come; microseconds since 1970 UTC.
+pub fn ahead(text: &str, now_us: i64) -> Result<i64, ApiError> {
+    since::ahead(text, now_us)
+        .ok_or_else(|| ApiError::bad(format!("`{}` is no time", sanitise::cell(text)), "write 7d, or a time, RFC 3339"))
 }
 
 /// How long an answer may wait for news.
@@ -85,7 +92,7 @@ async fn segments<T: DeserializeOwned + Send>(parts: &mut Parts) -> Result<T, Ap
 }
 
 fn run(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
-    format!("{pipeline}#{number}").parse().map_err(|e: BadRunRef| ApiError::bad(e.to_string(), act::RUNS_ARE))
+    format!("{pipeline}#{number}").parse().map_err(|e: BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))
 }
 
 impl<S: Sync> FromRequestParts<S> for Name {

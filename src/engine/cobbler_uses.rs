@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::cobbler;
-use super::state::Engine;
+use crate::base::clock::Clock;
 use crate::config::{self, Site};
 use crate::systems::cobbler::{CobblerError, Distro, Profile, Repo};
 
@@ -19,8 +18,6 @@ const MOST: usize = 1_000;
 const DEEP: usize = 32;
 /// Profiles whose systems one page asks for.
 const PROFILES: usize = 50;
-/// A page does not wait longer; what comes later is in the next one.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a Cobbler has that may use content.
 #[derive(Debug, Clone, Default)]
@@ -77,15 +74,17 @@ impl Uses {
     }
 
     /// Asks those whose last asking is old, all at once; each has its own short limit.
-    pub async fn refresh(&self, engine: &Engine, site: &Site) {
+    pub async fn refresh(&self, clock: &dyn Clock, site: &Site) {
         let _turn = self.turn.lock().await;
-        let boot_us = engine.clock.boot_us();
+        let boot_us = clock.boot_us();
         let asked = site.cobblers.iter().filter(|(name, _)| self.due((*name).clone(), boot_us)).map(|(name, table)| async move {
             let answer = ask(name, table).await;
             let mut state = self.state();
             let known = state.known.entry(name.clone()).or_default();
             match answer {
-                Ok(records) => (known.records, known.at_us, known.silent) = (Some(Arc::new(records)), engine.now_us(), String::new()),
+                Ok(records) => {
+                    (known.records, known.at_us, known.silent) = (Some(Arc::new(records)), clock.now().as_microsecond(), String::new())
+                }
                 Err(e) => {
                     tracing::warn!(cobbler = %name, error = %e, "what uses its repositories cannot be looked at; what it said last stands");
                     known.silent = e.to_string();
@@ -96,9 +95,9 @@ impl Uses {
     }
 
     /// The names of the systems of these profiles of one server.
-    async fn systems(&self, engine: &Engine, name: &str, table: &config::Cobbler, profiles: Vec<String>) {
+    pub async fn systems(&self, clock: &dyn Clock, name: &str, table: &config::Cobbler, profiles: Vec<String>) {
         let _turn = self.turn.lock().await;
-        let boot_us = engine.clock.boot_us();
+        let boot_us = clock.boot_us();
         for profile in profiles.into_iter().take(PROFILES) {
             // No name of a server has a line end.
             if !self.due(format!("{name}\n{profile}"), boot_us) {
@@ -120,27 +119,6 @@ impl Uses {
 async fn ask(name: &str, table: &config::Cobbler) -> Result<Records, CobblerError> {
     let server = cobbler::server(name, table)?;
     Ok(Records { repos: server.repos().await?, distros: server.distros().await?, profiles: server.profiles().await? })
-}
-
-/// Asks the Cobblers for the page of one repository, and waits for them a little: a page does not stand still for a server that does.
-pub async fn for_page(engine: &Arc<Engine>, site: &Arc<Site>, repo: &str) {
-    if site.cobblers.is_empty() {
-        return;
-    }
-    let (engine, site, repo) = (engine.clone(), site.clone(), repo.to_owned());
-    let asking = tokio::spawn(async move {
-        engine.promotions.uses.refresh(&engine, &site).await;
-        let Some(table) = site.repos.get(&repo) else { return };
-        let addresses = addresses(table);
-        for (name, server) in &site.cobblers {
-            let known = engine.promotions.uses.known().remove(name).unwrap_or_default();
-            let Some(records) = known.records.filter(|_| known.silent.is_empty()) else { continue };
-            let found = used(&server.mirror, &records, &addresses);
-            let profiles = found.into_iter().filter(|u| u.kind == Kind::Profile).map(|u| u.name).collect();
-            engine.promotions.uses.systems(&engine, name, server, profiles).await;
-        }
-    });
-    let _ = tokio::time::timeout(PATIENCE, asking).await;
 }
 
 /// Where a repository lies and is served, as a Cobbler may name it.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::cobbler::Flights;
-use super::repo_acts;
+use super::frozen::frozen;
 use crate::base::clock::Clock;
 use crate::config::Site;
 use crate::domain::content::{Fingerprint, Reading as Full};
@@ -25,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A label that is not told within this is none.
 const LABEL: Duration = Duration::from_secs(10);
 
+/// A set that was never read is read for a question, if it answers within this.
+pub const LOOK: Duration = Duration::from_secs(10);
+
 /// How the site's sets are found now.
 type FindSite = Box<dyn Fn() -> Option<Arc<Site>> + Send + Sync>;
 
@@ -35,6 +38,24 @@ pub struct SiteContent {
     last: Mutex<BTreeMap<String, (i64, Full)>>,
     store: OnceLock<Store>,
     flights: Flights,
+}
+
+/// The last reading of each datacentre's live trees: where their md is still the same, no package list is read again.
+#[derive(Debug, Default)]
+pub struct Live {
+    last: Mutex<BTreeMap<String, Full>>,
+}
+
+impl Live {
+    pub fn last(&self, key: &str) -> Option<Full> {
+        self.last.lock().ok().and_then(|l| l.get(key).cloned())
+    }
+
+    pub fn keep(&self, key: String, reading: Full) {
+        if let Ok(mut last) = self.last.lock() {
+            last.insert(key, reading);
+        }
+    }
 }
 
 impl SiteContent {
@@ -181,7 +202,7 @@ impl ContentProbe for SiteContent {
         let same = |at: &str| !at.is_empty() && !tree.is_empty() && at.trim_end_matches('/') == tree.trim_end_matches('/');
         let now_us = self.clock.now().as_microsecond();
         let named = site.repos.iter().filter(|(name, r)| *name == repo || same(&r.tree));
-        named.map(|(name, _)| name).find_map(|name| Some(format!("{name} is {}", repo_acts::frozen(store, name, now_us)?.text)))
+        named.map(|(name, _)| name).find_map(|name| Some(format!("{name} is {}", frozen(store, name, now_us)?.text)))
     }
 
     fn busy<'a>(&'a self, sets: &'a [String], trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {

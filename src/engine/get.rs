@@ -1,40 +1,21 @@
 //! `get WHAT`: the tables, filtered, sorted and cut. Rows are flat; an unknown table or column is told which ones exist.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::blocking::blocking;
+use super::content::LOOK;
+use super::paging::MOST;
+use super::question::{Narrow, Question};
 use super::rows::{self, Row};
 use super::state::Engine;
-use super::{doctor, due, jobs, paging, promotion, scheduler, sources, tested, trees, versions};
+use super::{doctor, due, jobs, promotion, scheduler, sources, tested, trees, versions};
 use crate::api::ApiError;
 use crate::api::order::sort_by;
 use crate::api::types::{Rows, TABLES};
 use crate::base::suggest;
 use crate::domain::filter::{self, Filter};
-
-/// What is asked for.
-pub struct Question {
-    pub what: String,
-    pub filter: String,
-    pub sort: Option<String>,
-    pub limit: Option<usize>,
-    /// A part of the table, with how long all of it is.
-    pub page: Option<paging::Ask>,
-}
-
-/// A column that must have this value: most rows need not even be read.
-pub struct Narrow {
-    pub column: &'static str,
-    pub value: String,
-}
-
-/// Rows of one answer at most: the client's memory is not ours to fill.
-pub(super) const MOST: usize = 100_000;
-/// A content set that was never read is read for the question, if it answers within this.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// The answer as JSON: `api::types::Rows`.
 pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
@@ -106,13 +87,13 @@ fn columns(what: &str) -> Result<&'static [&'static str], ApiError> {
     })
 }
 
-pub(super) type Found = (Vec<Row>, u64, Option<String>);
+type Found = (Vec<Row>, u64, Option<String>);
 
 /// `narrow`: a fingerprint, or a run, that the filter asks for in so many words; what looks it up may leave other rows out.
 async fn collect(engine: &Arc<Engine>, what: &str, cut: usize, narrow: Option<Narrow>) -> Result<Found, ApiError> {
     match what {
         "content" => return content(engine).await,
-        "versions" => return versions::table(engine).await,
+        "versions" => return versions::table(engine).await.map(|(rows, age)| (rows, age, None)),
         "doctor" => return Ok((doctor::table(engine).await?, 0, None)),
         "queue" => {
             let queue = engine.runner.queue().await?;

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 
 use super::asked::{Params, whole_number};
-use super::get::MOST;
 use super::rows::{self, Row, RunOut};
 use super::state::Engine;
 use crate::api::ApiError;
@@ -13,6 +12,9 @@ use crate::api::order::Page;
 use crate::domain::filter::{self, Filter};
 use crate::domain::run::RunRef;
 use crate::store::{RunsQuery, StoreError};
+
+/// Rows of one answer at most: the client's memory is not ours to fill.
+pub const MOST: usize = 100_000;
 
 /// A page as it is asked for. Its rows begin at `offset`, or sooner where less than a page is behind it, unless `exact`; where `around` is among
 /// the rows that match and would not be well within the page, the page is moved to it.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::act::{ENGINE, Subject, record};
+use super::entry::{ENGINE, record};
 use super::guard::{Caller, Pass};
 use super::scheduler::{self, Missed};
 use super::state::Engine;
-use super::{acks, approvals, plan, promotion, repo_acts, secret_acts};
+use super::{acks, approvals, frozen, plan, promotion, repo_acts, secret_acts};
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
@@ -16,6 +16,26 @@ use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
 use crate::runner::{Submit, approval};
 use crate::store::{DecisionEdit, Note};
+
+/// What is known of the target once the guard has let it pass.
+pub enum Subject {
+    Engine,
+    Run(Box<RunRow>),
+    /// A new run is to be made of this plan.
+    Plan(Box<Plan>),
+    /// Something waits for people, and this one may decide.
+    Ballot(Box<approvals::Ballot>),
+    /// The entry of the Secret Service.
+    Secret(String),
+    /// A promotion, or the OS of a new one.
+    Promotion(Box<promotion::Wish>),
+    /// A scheduled start that was missed is made up.
+    Missed(Box<Missed>),
+    /// A repository of the site.
+    Repo(String),
+    /// Who looks after something.
+    Ack(acks::Wish),
+}
 
 /// One act that may be done: who does what, and how far the guard lets it go.
 pub struct Act<'a> {
@@ -34,7 +54,7 @@ impl Act<'_> {
             Subject::Plan(plan) => self.start(*plan).await,
             Subject::Missed(missed) => self.make_up(*missed).await,
             Subject::Run(row) => self.change(&row).await,
-            Subject::Repo(name) => repo_acts::perform(engine, action, request, &name, self.note(&repo_acts::subject(&name), None)).await,
+            Subject::Repo(name) => repo_acts::perform(engine, action, request, &name, self.note(&frozen::subject(&name), None)).await,
             Subject::Ack(wish) => acks::perform(engine, action, request, wish, self.note(&request.target, None)).await,
             Subject::Promotion(wish) => promotion::perform(engine, caller, action, request, *wish).await,
             Subject::Secret(entry) => self.keep_secret(entry).await,

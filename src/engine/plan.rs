@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::config::Site;
+use crate::domain::promotion::owns;
 use crate::domain::rows::ArtifactRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::freeze::Runs;
@@ -30,7 +31,7 @@ pub fn of_trigger(
     given: &IndexMap<String, String>,
     trigger: Option<&RunRef>,
 ) -> Result<Plan, ApiError> {
-    if super::promotion::texts::owned(name) {
+    if owns(name) {
         return Err(ApiError::refused(
             format!("`{name}` is the name of runs that the engine writes for promotions: a file cannot be run by it"),
             "rename the file; what a promotion does begins with quarterdeck do promote OS",

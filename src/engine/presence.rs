@@ -12,7 +12,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixListener;
 
-use super::server;
+use super::socket;
 use super::state::Engine;
 use crate::base::sys;
 
@@ -87,7 +87,7 @@ impl Presence {
         if self.bound.is_some() && id(&self.path) == self.bound {
             return None;
         }
-        match server::bind(&self.path, engine.private, engine.socket_gid, engine.watch.uid()).await {
+        match socket::bind(&self.path, engine.private, engine.socket_gid, engine.watch.uid()).await {
             Ok(listener) => {
                 tracing::warn!(socket = %self.path.display(), "the socket was taken away, and is made again");
                 self.bound = id(&self.path);

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::promotion;
+use super::asked::ahead;
+use super::frozen::{frozen, subject};
 use super::state::Engine;
 use super::{rows, trees};
 use crate::action::Action;
@@ -14,30 +15,10 @@ use crate::base::suggest;
 use crate::config::Site;
 use crate::domain::decision::{Detail, Kind, NewDecision};
 use crate::engine::blocking::blocking;
-use crate::store::{DecisionEdit, Note, Store};
+use crate::store::{DecisionEdit, Note};
 
 /// Nothing is open-ended: 90 days.
 const LONGEST_US: i64 = 90 * 86_400 * 1_000_000;
-
-/// A freeze in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frozen {
-    /// `frozen until 2026-04-21T07:00:00.000Z by ann: INC-1`.
-    pub text: String,
-    pub until_us: i64,
-}
-
-/// What decisions and entries call a repository.
-pub fn subject(name: &str) -> String {
-    format!("repo {name}")
-}
-
-/// The freeze of a repository that is in force now. What cannot be read freezes nothing: whoever syncs then fails elsewhere.
-pub fn frozen(store: &Store, name: &str, now_us: i64) -> Option<Frozen> {
-    let d = store.open_decision(Kind::Freeze, &subject(name)).ok().flatten()?;
-    let until_us = d.until_us.filter(|until| now_us < *until)?;
-    Some(Frozen { text: format!("frozen until {} by {}: {}", rows::time(until_us), d.who.name, d.why), until_us })
-}
 
 /// What speaks against it. Blocks.
 pub fn check(engine: &Engine, site: &Site, action: &Action, request: &Do) -> Result<String, ApiError> {
@@ -74,7 +55,7 @@ fn until(engine: &Engine, request: &Do) -> Result<i64, ApiError> {
     if request.reason.trim().is_empty() {
         return Err(ApiError::bad("a freeze needs a reason", "add --reason TEXT"));
     }
-    let at = promotion::ahead(text, engine)?;
+    let at = ahead(text, engine.now_us())?;
     match at - engine.now_us() {
         n if n <= 0 => Err(ApiError::bad("it would end before it begins", "write 7d, or a time to come, RFC 3339")),
         n if n > LONGEST_US => {

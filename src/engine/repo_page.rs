@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::blocking::blocking;
 use super::places::{self, Root};
@@ -33,12 +34,36 @@ const RAW_LINES: usize = 60;
 /// Snapshots that are told.
 const SNAPSHOTS: usize = 40;
 
+/// A page does not wait longer for Cobblers; what comes later is in the next one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// All of it, with what its Cobblers say now, as far as they answer soon.
 pub async fn asked(engine: &Arc<Engine>, name: String) -> Result<RepoDoc, ApiError> {
-    let site = promotion::driver::site_of(engine).await?;
-    cobbler_uses::for_page(engine, &site, &name).await;
+    let site = promotion::save::site_of(engine).await?;
+    ask_cobblers(engine, &site, &name).await;
     let engine = engine.clone();
     blocking(move || document(&engine, &name)).await
+}
+
+/// Asks the Cobblers about one repository, and waits for them a little: a page does not stand still for a server that does.
+async fn ask_cobblers(engine: &Arc<Engine>, site: &Arc<Site>, repo: &str) {
+    if site.cobblers.is_empty() {
+        return;
+    }
+    let (engine, site, repo) = (engine.clone(), site.clone(), repo.to_owned());
+    let asking = tokio::spawn(async move {
+        engine.promotions.uses.refresh(&*engine.clock, &site).await;
+        let Some(table) = site.repos.get(&repo) else { return };
+        let addresses = cobbler_uses::addresses(table);
+        for (name, server) in &site.cobblers {
+            let known = engine.promotions.uses.known().remove(name).unwrap_or_default();
+            let Some(records) = known.records.filter(|_| known.silent.is_empty()) else { continue };
+            let found = cobbler_uses::used(&server.mirror, &records, &addresses);
+            let profiles = found.into_iter().filter(|u| u.kind == cobbler_uses::Kind::Profile).map(|u| u.name).collect();
+            engine.promotions.uses.systems(&*engine.clock, name, server, profiles).await;
+        }
+    });
+    let _ = tokio::time::timeout(PATIENCE, asking).await;
 }
 
 /// All of it. Blocks.
@@ -102,7 +127,7 @@ fn history(engine: &Engine, name: &str, repo: &Repo) -> Result<Vec<SeenDoc>, Api
 fn answers(engine: &Engine, name: &str) -> Vec<AnswerDoc> {
     let board = engine.freshness.of(name).unwrap_or_default();
     let safe = |line: &str| crate::base::sanitise::cell(&engine.filter.clean(line));
-    let one = |(place, p): (&String, &super::freshness::PlaceBoard)| {
+    let one = |(place, p): (&String, &super::freshness::board::PlaceBoard)| {
         let raw = p.raw.as_ref().map(|r| r.text()).unwrap_or_default();
         AnswerDoc {
             place: place.clone(),

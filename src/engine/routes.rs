@@ -12,11 +12,12 @@ use super::answer::{Fault, answer, answer_text};
 use super::asked::{Attempt, Body, Name, Params, Run, Viewer, patience, whole_number};
 use super::blocking::blocking;
 use super::identity::Peer;
-use super::lease::{self, Connection};
+use super::lease::Connection;
+use super::question::Question;
 use super::state::Engine;
 use super::{
-    act, approvals, compared, doctor, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion,
-    repo_page, rows, secret_acts, tested, trees, wait, why,
+    act, approvals, arm, diff, doctor, events, freshness, get as rows_of, log, log_search, metrics, pages, paging, preview, promotion,
+    repo_page, rows, secret_acts, status, tested, trees, wait, why,
 };
 use crate::api::ApiError;
 use crate::api::diff_part::{self, Part};
@@ -68,7 +69,7 @@ async fn unknown(request: axum::extract::Request) -> Fault {
 }
 
 async fn status(State(engine): Shared, Viewer(caller): Viewer) -> Result<Response, Fault> {
-    let mut status = blocking(move || engine.status()).await?;
+    let mut status = blocking(move || status::of(&engine)).await?;
     status.you = caller.actor.name;
     Ok(answer(&status))
 }
@@ -79,7 +80,7 @@ async fn machine(State(engine): Shared, _: Viewer) -> Result<Response, Fault> {
 }
 
 async fn table(State(engine): Shared, _: Viewer, Name(what): Name, Query(q): Asked) -> Result<Response, Fault> {
-    let question = rows_of::Question {
+    let question = Question {
         what,
         filter: q.get("filter").cloned().unwrap_or_default(),
         sort: q.get("sort").cloned(),
@@ -104,11 +105,11 @@ async fn arm(
     Extension(link): Extension<Connection>,
     Body(ask): Body<Arm>,
 ) -> Result<Response, Fault> {
-    Ok(answer(&lease::arm(&engine, caller, link, ask).await?))
+    Ok(answer(&arm::arm(&engine, caller, link, ask).await?))
 }
 
 async fn disarm(State(engine): Shared, _: Viewer, Extension(link): Extension<Connection>) -> Result<Response, Fault> {
-    Ok(answer(&lease::disarm(&engine, link).await?))
+    Ok(answer(&arm::disarm(&engine, link).await?))
 }
 
 async fn plan(State(engine): Shared, _: Viewer, Name(pipeline): Name) -> Result<Response, Fault> {
@@ -242,7 +243,7 @@ async fn diff(State(engine): Shared, _: Viewer, Query(q): Asked) -> Result<Respo
         offset: whole_number(&q, "offset")?,
         limit: whole_number(&q, "limit")?,
     };
-    let doc = compared::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
+    let doc = diff::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
     if let Some(name) = q.get("source") {
         return Ok(answer(&doc.of_source(name)));
     }
@@ -259,9 +260,9 @@ async fn diff_table(State(engine): Shared, _: Viewer, Name(table): Name, Query(q
         return Err(ApiError::bad(format!("a comparison has no `{}`", crate::base::sanitise::cell(&table)), help).into());
     }
     let ask = paging::Ask::of(&q)?.unwrap_or_default();
-    let limit = whole_number(&q, "limit")?.unwrap_or(rows_of::MOST).min(rows_of::MOST);
+    let limit = whole_number(&q, "limit")?.unwrap_or(paging::MOST).min(paging::MOST);
     let revision = engine.model.position().revision;
-    let doc = compared::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
+    let doc = diff::of(&engine, word(&q, "a")?, word(&q, "b")?, with_changelogs(&q)).await?;
     let filter = q.get("filter").map_or("", String::as_str);
     let mut rows = diff_part::rows(&doc, &table, filter, q.get("sort").map(String::as_str), engine.clock.now())?;
     let page = Some(ask.cut(&mut rows, limit));

@@ -11,8 +11,9 @@ use super::content::SiteContent;
 use super::identity::People;
 use super::logging::{self, SecretFilter};
 use super::secrets::FilteredSecrets;
-use super::server::{self, SocketError};
+use super::server;
 use super::site_watch::SiteWatch;
+use super::socket::{self, SocketError};
 use super::state::{Engine, Parts};
 use super::{feed, freshness, notice, promotion, scheduler, triggers, upkeep};
 use crate::base::clock::{Clock, SystemClock};
@@ -178,7 +179,7 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
             help: format!("make it: groupadd {name}, or correct [engine] group in site.toml"),
         })?),
     };
-    let listener = server::bind(&socket, !shared, socket_gid, options.uid).await?;
+    let listener = socket::bind(&socket, !shared, socket_gid, options.uid).await?;
     // Bound before anything starts: an engine that nobody can reach must not run steps. Clients wait in the kernel's queue.
     let engine = made.engine(options, watch, &site, socket.clone(), shared.then_some(socket_gid));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::blocking::blocking;
-use super::get::{MOST, Question};
-use super::paging;
+use super::paging::{self, MOST};
+use super::question::Question;
 use super::rows::{self, RunOut};
 use super::state::Engine;
 use crate::api::ApiError;

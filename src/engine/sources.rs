@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::freshness::{IDLE_US, RepoBoard, STABLE, TREE, UPSTREAM, far_end};
+use super::freshness::board::{IDLE_US, RepoBoard, STABLE, TREE, UPSTREAM};
+use super::freshness::far_end;
 use super::rows::{Row, time};
 use super::state::Engine;
 use crate::api::types::Source;
@@ -135,7 +136,7 @@ fn mirrors(site: &Site, boards: &BTreeMap<String, RepoBoard>, now_us: i64) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::freshness::PlaceBoard;
+    use super::super::freshness::board::PlaceBoard;
     use super::*;
 
     fn site() -> Site {

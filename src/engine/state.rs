@@ -6,33 +6,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
+use super::callers::Callers;
 use super::compared::Compared;
-use super::content::SiteContent;
-use super::freshness::Freshness;
+use super::content::{Live, SiteContent};
+use super::freshness::known::Freshness;
 use super::guard::{Caller, Ground};
 use super::identity::{Peer, People};
 use super::lease::Leases;
 use super::logging::SecretFilter;
 use super::memo::Memo;
 use super::model::Model;
-use super::on_failure::Callers;
-use super::scheduler::Board;
+use super::promotion::board::Board as Promotions;
+use super::scheduler::board::Board as Schedule;
 use super::secrets::FilteredSecrets;
 use super::site_watch::SiteWatch;
 use crate::api::ApiError;
-use crate::api::types::Status;
 use crate::base::clock::Clock;
 use crate::config::{SecondPerson, Site};
 use crate::domain::actor::Actor;
 use crate::domain::log::Patterns;
-use crate::domain::run::RunState;
 use crate::runner::Runner;
-use crate::store::{RunsQuery, Store};
-
-/// Two lists of 20,000 packages are ten megabytes; each comparison has two.
-const DIFFS: usize = 2;
+use crate::store::Store;
 
 /// The acting engine.
 pub struct Engine {
@@ -52,16 +48,14 @@ pub struct Engine {
     /// Who may open a shared socket; none = everybody.
     pub socket_gid: Option<u32>,
     pub started_us: i64,
-    pub schedule: Board,
+    pub schedule: Schedule,
     pub callers: Callers,
     pub leases: Leases,
-    pub promotions: super::promotion::Board,
+    pub promotions: Promotions,
     pub freshness: Freshness,
-    /// Comparisons of contents that run at once.
-    pub diffs: Semaphore,
     pub compared: Compared,
     /// What live trees of datacentres were read to hold.
-    pub live: super::versions::Live,
+    pub live: Live,
     configured: Mutex<(u32, BTreeMap<String, u32>)>,
     stopping: AtomicBool,
     stop: Notify,
@@ -101,14 +95,13 @@ impl Engine {
             socket: p.socket,
             private: p.private,
             socket_gid: p.socket_gid,
-            schedule: Board::default(),
+            schedule: Schedule::default(),
             callers: Callers::default(),
             leases: Leases::default(),
-            promotions: Default::default(),
+            promotions: Promotions::default(),
             freshness: Freshness::default(),
-            diffs: Semaphore::new(DIFFS),
             compared: Compared::default(),
-            live: super::versions::Live::default(),
+            live: Live::default(),
             configured: Mutex::new(p.configured),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
@@ -201,52 +194,4 @@ impl Engine {
             Err(poisoned) => u64::from(poisoned.into_inner().0),
         }
     }
-
-    pub fn status(&self) -> Result<Status, ApiError> {
-        let running = RunsQuery { states: vec![RunState::Running, RunState::Waiting], limit: 1_000_000, ..RunsQuery::default() };
-        let position = self.model.position();
-        let site = self.watch.current();
-        let schedule = self.schedule.state();
-        let drain = self.store.drain()?;
-        Ok(Status {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            socket: self.socket.display().to_string(),
-            started: super::rows::time(self.started_us),
-            runs_running: self.store.runs(&running)?.len() as u64,
-            state_dir: self.watch.dirs().state.display().to_string(),
-            private: self.private,
-            draining: drain.is_some(),
-            drain_reason: drain.map(|d| drained_by(&d.by, &d.why)).unwrap_or_default(),
-            scheduler: schedule.words(),
-            scheduler_looked: schedule.beat_us.map(super::rows::time),
-            next_due: schedule.next_us().map(super::rows::time),
-            executors: self.executors(),
-            executors_busy: self.store.busy()?.len() as u64,
-            free_bytes: self.store.space().ok().map(|s| s.free_bytes),
-            read_only: site.as_ref().is_ok_and(|s| s.read_only),
-            links: site.as_ref().map(|s| links(s)).unwrap_or_default(),
-            epoch: position.epoch,
-            revision: position.revision,
-            you: String::new(),
-            armed: self.leases.armed(self.now_us()),
-            acks: super::acks::shown(self)?,
-            sources: super::sources::all(self),
-            site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
-        })
-    }
-}
-
-/// Who drained the engine and, where they said so, why.
-fn drained_by(who: &str, why: &str) -> String {
-    if why.trim().is_empty() { format!("by {who}") } else { format!("by {who}: {why}") }
-}
-
-/// Addresses of the site file, each once and without what a person logs in with.
-fn links(site: &crate::config::Site) -> Vec<String> {
-    let all = site.repos.values().flat_map(|r| r.upstream.iter().chain(r.replicas.iter().map(|x| &x.at)));
-    let mut out: Vec<String> = all.filter(|u| u.starts_with("http") && !u.contains(['@', '\u{1b}'])).cloned().collect();
-    out.sort();
-    out.dedup();
-    out
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::get::Narrow;
+use super::question::Narrow;
 use super::rows::{Row, time_opt};
 use crate::domain::flaky::{self, FlakyTest, Place, Red};
 use crate::domain::rows::{ArtifactRow, FingerprintRow, SlowRow, TestsRow};

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::catalog;
-use super::freshness::{self, Given, RepoBoard};
+use super::freshness::board::RepoBoard;
+use super::freshness::rows::{self as fresh, Given};
+use super::frozen::frozen;
 use super::model::Edit;
-use super::repo_acts;
 use super::rows::{self, Row};
 use super::state::Engine;
 use crate::api::ApiError;
@@ -197,7 +198,7 @@ pub fn why(engine: &Engine, name: &str) -> Result<Option<RepoWhy>, ApiError> {
     let (own, _) = of_repo(engine, &site, name, &last);
     let places: Vec<Row> = of_places(engine, &site, name, &last).into_iter().map(|(row, _)| row).collect();
     let text = |key: &str| own.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Some(RepoWhy { repo: name.to_owned(), state: text("freshness"), reasons: freshness::why(&own, &places, &engine.zone()), places }))
+    Ok(Some(RepoWhy { repo: name.to_owned(), state: text("freshness"), reasons: fresh::why(&own, &places, &engine.zone()), places }))
 }
 
 /// What `doctor` says of the repositories that are looked at: how many, and those that somebody should look at.
@@ -226,7 +227,7 @@ fn given<'a>(engine: &Engine, site: &'a Site, name: &'a str, last: &'a BTreeMap<
         })
     };
     let verified = places(repo).into_iter().filter_map(|(place, _, at)| Some((place.to_owned(), verified(at)?))).collect();
-    let frozen = repo.standstill(today).or_else(|| repo_acts::frozen(&engine.store, name, engine.now_us()).map(|f| f.text));
+    let frozen = repo.standstill(today).or_else(|| frozen(&engine.store, name, engine.now_us()).map(|f| f.text));
     Some((Given { name, repo, now_us: engine.now_us(), frozen, verified }, board))
 }
 
@@ -290,10 +291,10 @@ fn of_repo(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, Las
     let mut row = row(REPOS, own, looked);
     let mut at = looked.map(|l| l.at_us);
     if let Some((given, board)) = given(engine, site, name, last) {
-        row.extend(freshness::repo(&given, &board));
+        row.extend(fresh::repo(&given, &board));
         at = board.places.values().filter_map(|p| p.checked_us).min().or(at);
     }
-    if let Some(f) = repo_acts::frozen(&engine.store, name, engine.now_us()) {
+    if let Some(f) = frozen(&engine.store, name, engine.now_us()) {
         row.insert("frozen_until".into(), json!(rows::time(f.until_us)));
         // One that nobody looks at stands still all the same.
         if row.get("frozen").is_none_or(Value::is_null) {
@@ -333,7 +334,7 @@ fn of_places(engine: &Engine, site: &Site, name: &str, last: &BTreeMap<String, L
             row.insert("os".into(), json!(os));
             let mut at = looked.map(|l| l.at_us);
             if let Some((given, board)) = &given {
-                row.extend(freshness::mirror(given, board, place));
+                row.extend(fresh::mirror(given, board, place));
                 at = board.place(place).and_then(|p| p.checked_us).or(at);
             }
             (row, at)

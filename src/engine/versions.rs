@@ -3,22 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::blocking::blocking;
-use super::content::reading_age;
+use super::content::{LOOK, reading_age};
 use super::contents;
-use super::freshness::RepoBoard;
-use super::get::{Found, LOOK, MOST};
+use super::freshness::board::RepoBoard;
+use super::paging::MOST;
 use super::places::{self, Root};
 use super::rows::{self, Row};
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::base::sanitise;
 use crate::config::Site;
-use crate::domain::content::Reading;
 use crate::store::lists::Lists;
 use crate::systems::repo::probe::own_label;
 use crate::systems::repo::read::sha256;
@@ -43,12 +42,6 @@ pub const VERSIONS: &[&str] = &[
     "word",
     "why",
 ];
-
-/// The last reading of each datacentre's live trees: where their md is still the same, no package list is read again.
-#[derive(Debug, Default)]
-pub struct Live {
-    last: Mutex<BTreeMap<String, Reading>>,
-}
 
 /// One content of a set.
 #[derive(Debug, Default)]
@@ -95,7 +88,7 @@ impl Seen {
 type All = BTreeMap<(String, String), Version>;
 
 /// The rows, and how old the oldest reading is in milliseconds.
-pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
+pub async fn table(engine: &Arc<Engine>) -> Result<(Vec<Row>, u64), ApiError> {
     let site = {
         let engine = engine.clone();
         blocking(move || engine.site()).await?
@@ -120,7 +113,7 @@ pub async fn table(engine: &Arc<Engine>) -> Result<Found, ApiError> {
             out.push(((set.clone(), -age, fp.clone()), row(set, fp, v, of, lists.has(fp))));
         }
         out.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok((out.into_iter().map(|(_, row)| row).collect(), age, None))
+        Ok((out.into_iter().map(|(_, row)| row).collect(), age))
     })
     .await
 }
@@ -181,14 +174,12 @@ fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&st
     let named = trees.iter().filter_map(|t| t.split_once('='));
     let repos: Vec<RepoAt> = named.map(|(name, at)| RepoAt { name: name.to_owned(), at: at.to_owned() }).collect();
     let key = format!("{set} {dc}");
-    let before = engine.live.last.lock().ok().and_then(|l| l.get(&key).cloned());
+    let before = engine.live.last(&key);
     let read = contents::read(async { Ok(tokio::time::timeout(LOOK, read_set(&repos, before.as_ref())).await.unwrap_or_default()) });
     let reading = read.unwrap_or_default();
     let fp = reading.fp.known()?.to_owned();
     let seen = Seen { fp, packages: Some(reading.packages), bytes: Some(reading.bytes), apart: repos };
-    if let Ok(mut last) = engine.live.last.lock() {
-        last.insert(key, reading);
-    }
+    engine.live.keep(key, reading);
     Some(seen)
 }
 

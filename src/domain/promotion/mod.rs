@@ -17,10 +17,17 @@ use state::State;
 pub const SIDES: [&str; 2] = ["ops", "security"];
 /// Pipelines of its runs: soak, switches, way back, switches of the security lane.
 pub const RUNS: [&str; 4] = ["promotion-soak", "quarterly-promotion", "promotion-rollback", "oob-security"];
+/// The role of their stages that only the engine decides.
+pub const ENGINE: &str = "engine";
 /// A promotion that is not started within this is over: microseconds.
 pub const EXPIRES_US: i64 = 90 * 86_400 * 1_000_000;
 /// An approval that moved nothing within this is over: microseconds.
 pub const APPROVED_US: i64 = 14 * 86_400 * 1_000_000;
+
+/// Whether runs of this pipeline belong to a promotion: nobody resumes or replays them beside it.
+pub fn owns(pipeline: &str) -> bool {
+    RUNS.contains(&pipeline)
+}
 
 /// Which way content takes into what is served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

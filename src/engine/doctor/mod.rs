@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::blocking::blocking;
 use super::rows;
 use super::state::Engine;
-use super::trees;
+use super::{status, trees};
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::doctor::{self, EngineFacts, Row, State};
@@ -82,7 +82,7 @@ fn own(engine: &Engine) -> (Vec<Row>, Arc<Site>) {
     let site = current.unwrap_or_default();
     let mut out = engine_rows(engine);
     out.extend(files(dirs, uid, known.then_some(&*site)));
-    match engine.status() {
+    match status::of(engine) {
         Ok(s) => {
             let facts = EngineFacts { version: s.version, pid: s.pid, site_error: s.site_error, draining: s.draining };
             out.push(doctor::engine(Some(&facts), env!("CARGO_PKG_VERSION")));

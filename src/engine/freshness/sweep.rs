@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use url::Url;
 
 use super::board::{PlaceBoard, RepoBoard, STABLE, TREE, UPSTREAM};
-use super::{PLACE, settle, signed};
+use super::signed;
 use crate::config::Site;
 use crate::config::site::Repo;
 use crate::domain::freshness::{Observed, Signed, Trouble};
 use crate::domain::rows::ObservationRow;
+use crate::engine::blocking::blocking;
 use crate::engine::state::Engine;
+use crate::engine::trees;
 use crate::systems::repo::RepoError;
 use crate::systems::repo::probe::{self, Contents, Head, Meter, Place};
 use crate::systems::repo::read::sha256;
@@ -30,6 +33,9 @@ const TRIED: usize = 3;
 const ASKED: usize = 32;
 /// Even where nothing moves, packages are asked for so often.
 const AGAIN_US: i64 = 3_600 * 1_000_000;
+
+/// A look that takes longer than this has failed: a place may have to give a package list of some ten megabytes.
+const PLACE: Duration = Duration::from_secs(600);
 
 struct Sweep {
     client: Client,
@@ -402,5 +408,20 @@ pub fn far_end(at: &str) -> String {
     match Url::parse(at) {
         Ok(url) if url.has_host() => format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)),
         _ => at.to_owned(),
+    }
+}
+
+/// Takes the outcome of a look in, and tells who listens what it changed.
+async fn settle(engine: &Arc<Engine>, site: &Arc<Site>, name: &str, board: RepoBoard) {
+    if !engine.freshness.settle(name, board) {
+        return;
+    }
+    let made = {
+        let (engine, site, name) = (engine.clone(), site.clone(), name.to_owned());
+        blocking(move || trees::edits(&engine, &site, &name)).await
+    };
+    match made {
+        Ok(edits) => drop(engine.model.publish(edits)),
+        Err(e) => tracing::warn!("rows of {name} cannot be made: {e}"),
     }
 }

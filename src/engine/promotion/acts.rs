@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::driver::{advance, halted, look_again, save, send_back};
-use super::{Wish, back, find, wanted_sha};
+use super::driver::{advance, halted, send_back};
+use super::save::{look_again, own, save};
+use super::wish::{Wish, find, pending, wanted_sha};
+use super::{additions, back, closed, holds as held, oob, roots};
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
 use crate::base::crash;
-use crate::base::since;
 use crate::domain::audit::Record;
 use crate::domain::decision::{Detail, Kind, NewDecision};
 use crate::domain::promotion::hold;
 use crate::domain::promotion::state::{Act, Refusal, State};
 use crate::domain::promotion::{Approval, Before, Lane, Pending, Promotion, Waiver, Work, name};
-use crate::engine::act;
+use crate::engine::asked::ahead;
 use crate::engine::blocking::blocking;
+use crate::engine::entry;
 use crate::engine::guard::Caller;
 use crate::engine::state::Engine;
 use crate::store::{DecisionEdit, Note, Save};
@@ -37,11 +39,11 @@ struct Job<'a> {
 pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Action, request: &Do, wish: Wish) -> Result<Done, ApiError> {
     if action.id.starts_with("hold-") {
         let _turn = engine.promotions.turn.lock().await;
-        return super::holds::perform(engine, caller, action, request).await;
+        return held::perform(engine, caller, action, request).await;
     }
     if action.id == "oob-add" {
         let _turn = engine.promotions.turn.lock().await;
-        return super::oob::perform(engine, caller, action, request).await;
+        return oob::perform(engine, caller, action, request).await;
     }
     let job = Job { engine, caller, action, request, wish };
     if action.always() {
@@ -77,7 +79,7 @@ fn refused(p: &Promotion) -> impl Fn(Refusal) -> ApiError + '_ {
 
 impl Job<'_> {
     fn note(&self, subject: &str, single: bool, decision: Option<DecisionEdit>) -> Note {
-        let record: Record = act::record(self.caller, self.action, subject, &self.request.reason, "done".into(), single);
+        let record: Record = entry::record(self.caller, self.action, subject, &self.request.reason, "done".into(), single);
         Note { at_us: self.engine.now_us(), record, decision }
     }
 
@@ -93,7 +95,7 @@ impl Job<'_> {
         let (engine, os, now) = (self.engine.clone(), self.wish.os.clone(), self.engine.clock.now());
         let (set, id) = blocking(move || {
             let site = engine.site()?;
-            let set = super::look::table(&site, &os)?.set.clone();
+            let set = roots::table(&site, &os)?.set.clone();
             let zone = crate::base::zone::named(&site.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
             let all = engine.store.promotions()?;
             Ok((set, name(now.to_zoned(zone).date(), &os, |n| all.iter().any(|p| p.id == n))))
@@ -150,10 +152,10 @@ impl Job<'_> {
             let holds = engine.store.holds()?;
             let lines = hold::lines(&holds, &p, engine.now_us());
             if p.lane == Lane::Oob {
-                return super::oob::closed(&*engine.site()?, &p.os, &lines);
+                return oob::closed(&*engine.site()?, &p.os, &lines);
             }
             let names: BTreeSet<String> = lines.into_iter().map(|l| l.package).collect();
-            if names.is_empty() { Ok(()) } else { super::closed::holds(&*engine.site()?, &p.os, Some(&p), retake, &names, None) }
+            if names.is_empty() { Ok(()) } else { closed::holds(&*engine.site()?, &p.os, Some(&p), retake, &names, None) }
         })
         .await
     }
@@ -201,7 +203,7 @@ impl Job<'_> {
         let mut notes = vec![self.note(&p.id, single, Some(DecisionEdit::Make(Box::new(decision))))];
         if p.approved(&p.sha, at_us) {
             p.go(Act::Agree, "engine", "approvals suffice", at_us).map_err(refused(&p.clone()))?;
-            notes.push(super::driver::own(self.engine, "promotion", &p, "APPROVED"));
+            notes.push(own(self.engine, "promotion", &p, "APPROVED"));
         }
         let p = save(self.engine, Save { notes, ..Save::new(Some(was), p) }).await?;
         let missing = p.missing(&p.sha, at_us).join(", ");
@@ -221,7 +223,7 @@ impl Job<'_> {
         let was = p.version;
         let until_us = match self.request.with.get("until") {
             None => now_us + LONGEST_WAIVER_US,
-            Some(text) => ahead(text, self.engine)?,
+            Some(text) => ahead(text, self.engine.now_us())?,
         };
         if until_us <= now_us || until_us - now_us > LONGEST_WAIVER_US {
             return Err(ApiError::bad("a waiver ends within 14 days", "--with until=7d"));
@@ -432,27 +434,10 @@ impl Job<'_> {
             detail: Detail::default(),
         };
         let note = self.note(&p.id, false, Some(DecisionEdit::Make(Box::new(decision))));
-        let holds = super::oob::ended(self.engine, &p, &format!("{} was vetoed", p.id))?;
+        let holds = additions::ended(self.engine, &p, &format!("{} was vetoed", p.id))?;
         let p = save(self.engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await?;
         Ok(Self::done(&p, format!("{} is VETOED", p.id)))
     }
-}
-
-/// Work that somebody asks for, with a cause that no other has.
-pub fn pending(caller: &Caller, request: &Do, p: &Promotion, what: Work) -> Pending {
-    let word = match what {
-        Work::Soak => "soak",
-        Work::Switch => "switch",
-        Work::Undo => "undo",
-    };
-    let cause = format!("promotion:{}:{word}:{}", p.id, p.version + 1);
-    Pending { what, cause, who: caller.actor.clone(), reason: request.reason.clone(), retake: false, round: None }
-}
-
-/// A duration from now, or a time.
-pub fn ahead(text: &str, engine: &Engine) -> Result<i64, ApiError> {
-    since::ahead(text, engine.now_us())
-        .ok_or_else(|| ApiError::bad(format!("`{}` is no time", crate::base::sanitise::cell(text)), "write 7d, or a time, RFC 3339"))
 }
 
 fn moved_under(p: &Promotion) -> ApiError {

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use super::driver::{at_check, own, save, site_of, vote};
-use super::look::{self, Dc};
-use super::oob;
+use super::additions;
+use super::roots::{self, Dc};
+use super::save::{own, save, site_of, vote};
+use super::texts::at_check;
 use crate::api::ApiError;
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::state::Act;
@@ -54,7 +55,7 @@ pub async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages
             let text = format!("rolled back by {}", row.run);
             notes.push(own(engine, "promote-rollback", &p, &text));
             let _ = p.go(Act::RollBack, "engine", text, now_us);
-            holds = oob::taken_back(engine, &p)?;
+            holds = additions::taken_back(engine, &p)?;
         } else {
             let verdict = row.verdict.map_or("over", Verdict::as_str);
             p.note("engine", format!("not rolled back: {} is {verdict}: {}", row.run, row.detail), now_us);
@@ -64,8 +65,8 @@ pub async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages
     if let Some((stage, dc)) = at_check(stages) {
         // The pointer must still be where we put it, and what it goes back to must be there; its step compares once more.
         let site = site_of(engine).await?;
-        let table = look::table(&site, &p.os)?;
-        let against = hindrance(&p, &look::roots(table, &p), Some(&dc));
+        let table = roots::table(&site, &p.os)?;
+        let against = hindrance(&p, &roots::of(table, &p), Some(&dc));
         let why = against.clone().unwrap_or_else(|| format!("{dc} leads to the candidate"));
         vote(engine, &row.run, &stage, against.is_none(), &why).await?;
     }

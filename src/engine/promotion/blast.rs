@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::look::{Dc, Known};
+use super::look::Known;
+use super::roots::Dc;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::plan::{Blast, Plan};

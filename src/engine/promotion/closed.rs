@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::look::{self, Dc};
-use super::texts;
+use super::roots::{self, Dc};
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::closure::{Broken, newly};
@@ -59,7 +58,7 @@ pub fn base(site: &Site, table: &config::Promotion, p: Option<&Promotion>, roots
     if let Some(repos) = p.and_then(|p| p.taken_of(&dc.name)).and_then(|t| of_snapshot(root, &t.base)) {
         return Ok(repos);
     }
-    let trees = texts::trees(site, table, dc);
+    let trees = roots::trees(site, table, dc);
     let repos = trees.iter().filter_map(|t| t.split_once('=')).filter(|(_, at)| !at.is_empty());
     Ok(repos.map(|(name, at)| RepoAt { name: name.to_owned(), at: at.to_owned() }).collect())
 }
@@ -91,9 +90,9 @@ pub fn holds(
     names: &BTreeSet<String>,
     more: Option<&str>,
 ) -> Result<(), ApiError> {
-    let table = look::table(site, os)?;
+    let table = roots::table(site, os)?;
     let nobody = Promotion::new(String::new(), os, "", crate::domain::actor::Actor::engine("promotion"), "", "", 0);
-    let roots = look::roots(table, p.unwrap_or(&nobody));
+    let roots = roots::of(table, p.unwrap_or(&nobody));
     let (id, served) = served(os, &roots)?;
     let base = base(site, table, p.filter(|_| !retake), &roots)?;
     let list = read(async { read_list(&served).await.map_err(|(name, e)| from_repo(&name, &e)) })?;

@@ -1,7 +1,7 @@
 //! From what was looked at to the plan, its gates and its sha. Called at creation, before every switch, at every start, resume and rollback.
 
-use super::blast;
-use super::look::{self, Dc};
+use super::roots::{self, Dc};
+use super::{blast, closed, look};
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::nevra::Nevra;
@@ -27,8 +27,8 @@ pub struct Computed {
 
 /// Looks at everything and computes. Blocks.
 pub fn compute(engine: &Engine, site: &Site, p: &Promotion) -> Result<Computed, ApiError> {
-    let table = look::table(site, &p.os)?;
-    let mut roots = look::roots(table, p);
+    let table = roots::table(site, &p.os)?;
+    let mut roots = roots::of(table, p);
     if p.is_past_switch() {
         under(engine, p, &mut roots)?;
     }
@@ -64,7 +64,7 @@ fn additions(holds: &[Hold], p: &Promotion, roots: &[Dc]) -> Vec<Addition> {
     if hold::additions(holds, p, None).is_empty() {
         return Vec::new();
     }
-    let repos = roots.first().and_then(|dc| super::closed::of_snapshot(dc, &p.taken_of(&dc.name)?.id));
+    let repos = roots.first().and_then(|dc| closed::of_snapshot(dc, &p.taken_of(&dc.name)?.id));
     let list = repos.and_then(|repos| {
         let read = contents::read(async { read_list(&repos).await.map_err(|(name, e)| contents::from_repo(&name, &e)) });
         read.inspect_err(|e| tracing::warn!(promotion = %p.id, "the candidate's list: {e}")).ok()

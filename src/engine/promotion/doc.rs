@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::compute::compute;
-use super::{look, texts};
+use super::{additions, look, roots, texts};
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::promotion::gate::{Judged, Outcome};
@@ -160,7 +160,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
                 "dc": m.dc, "root": m.root, "pointer": m.pointer, "from": m.from.words(), "from_fp": m.from_fp, "to": m.to, "to_fp": m.to_fp,
                 "now": dc.led.words(), "now_fp": dc.led_fp, "switched": before.is_some_and(|b| b.switched), "free_bytes": dc.free_bytes,
                 "packages": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|s| s.repos.iter().map(|r| r.packages).sum::<u64>()),
-                "size_bytes": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(look::Manifest::bytes), "why": dc.why,
+                "size_bytes": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(roots::Manifest::bytes), "why": dc.why,
             })
         })
         .collect();
@@ -205,7 +205,7 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
         "gates": gates(judged), "gates_at": then.as_ref().map(|(.., at)| rows::time(*at)), "moves": moves, "holds": plan.lines,
-        "calendar": look::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
+        "calendar": roots::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
         "lane": p.lane, "skips": plan.skips, "additions": plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},
@@ -300,7 +300,7 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
         }
         State::Closed | State::RolledBack | State::Vetoed | State::Expired => out.push(last.clone()),
     }
-    out.extend(super::oob::why(engine, p)?);
+    out.extend(additions::why(engine, p)?);
     for b in &p.before {
         let now = match (b.switched, p.state) {
             (true, _) => "switched",

@@ -6,18 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::compute::{Computed, compute, moved};
-use super::look::Dc;
-use super::{back, look, oob, texts};
+use super::roots::{self, Dc};
+use super::save::{differs, look_again, own, save, site_of, vote};
+use super::{additions, back, texts};
 use crate::api::ApiError;
 use crate::base::crash;
-use crate::config::Site;
 use crate::domain::actor::Actor;
-use crate::domain::audit::Record;
 use crate::domain::promotion::hold;
 use crate::domain::promotion::plan::Line;
 use crate::domain::promotion::state::{Act, State};
@@ -29,24 +26,12 @@ use crate::engine::blocking::blocking;
 use crate::engine::state::Engine;
 use crate::pipeline::plan::Plan;
 use crate::runner::Submit;
-use crate::runner::approval::Vote;
-use crate::store::{Note, Save};
+use crate::store::Save;
 
 /// Gates of what is open are judged so often beside what wakes this.
 const EVERY: Duration = Duration::from_secs(60);
 /// After something failed.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// One at a time: acts of people and what moves by itself.
-#[derive(Default)]
-pub struct Board {
-    pub turn: tokio::sync::Mutex<()>,
-    pub wake: Notify,
-    /// What Cobblers said of who uses the content.
-    pub uses: crate::engine::cobbler_uses::Uses,
-    /// What a candidate would take back, as it was read last.
-    pub lost: super::regress::Last,
-}
 
 /// Drives until the engine stops.
 pub async fn serve(engine: Arc<Engine>) {
@@ -111,44 +96,6 @@ pub async fn advance(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, Ap
     if p.state.is_before_start() && p.watching.is_none() { judge(engine, p).await } else { Ok(p) }
 }
 
-pub async fn site_of(engine: &Arc<Engine>) -> Result<Arc<Site>, ApiError> {
-    let engine = engine.clone();
-    blocking(move || engine.site()).await
-}
-
-/// The plan as it is now.
-pub async fn look_again(engine: &Arc<Engine>, p: &Promotion) -> Result<Computed, ApiError> {
-    engine.promotions.uses.refresh(engine, &*site_of(engine).await?).await;
-    let (engine, p) = (engine.clone(), p.clone());
-    blocking(move || compute(&engine, &*engine.site()?, &p)).await
-}
-
-pub async fn differs(engine: &Arc<Engine>, p: &Promotion, now: &Computed) -> Result<Vec<String>, ApiError> {
-    let (engine, p, now) = (engine.clone(), p.clone(), now.clone());
-    blocking(move || moved(&engine, &p, &now)).await
-}
-
-/// Writes it, and puts what it is now in the place of what it was.
-pub async fn save(engine: &Arc<Engine>, save: Save) -> Result<Promotion, ApiError> {
-    let saved = engine.store.save_promotion(save).await.map_err(super::from_stale)?;
-    engine.promotions.wake.notify_one();
-    super::doc::publish(engine, &saved);
-    Ok(saved)
-}
-
-/// An entry of the chain for what it does by itself.
-pub fn own(engine: &Engine, action: &str, p: &Promotion, text: &str) -> Note {
-    let record = Record {
-        who: Actor::engine("promotion"),
-        action: action.to_owned(),
-        subject: p.id.clone(),
-        reason: text.chars().take(1_000).collect(),
-        result: "done".into(),
-        single_person: false,
-    };
-    Note { at_us: engine.now_us(), record, decision: None }
-}
-
 /// What was decided, put in order; or what stands against it now.
 enum Planned {
     Run(Box<Plan>, Vec<Dc>),
@@ -161,8 +108,8 @@ enum Planned {
 /// Looks at everything once more, and writes the run. Blocks.
 fn planned(engine: &Engine, p: &Promotion, pending: &Pending, lines: &[Line]) -> Result<Planned, ApiError> {
     let site = engine.site()?;
-    let table = look::table(&site, &p.os)?;
-    let roots = look::roots(table, p);
+    let table = roots::table(&site, &p.os)?;
+    let roots = roots::of(table, p);
     let text = match pending.what {
         Work::Soak if p.lane == Lane::Oob => texts::added(&site, table, p, &roots, lines)?,
         Work::Soak => {
@@ -234,7 +181,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
                 b.switched = false;
             }
             let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
-            let holds = oob::taken_back(engine, &p)?;
+            let holds = additions::taken_back(engine, &p)?;
             return save(engine, Save { holds, ..Save::new(Some(was), p) }).await;
         }
         Err(e) => {
@@ -263,7 +210,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
             p.soak_run = Some(run.clone());
             p.overlay_next.clone_from(&overlay);
             if p.lane == Lane::Oob {
-                p.taken = roots.iter().filter_map(oob::base).collect();
+                p.taken = roots.iter().filter_map(additions::base).collect();
             }
             if !overlay.is_empty() {
                 let text = serde_json::to_string(&lines).unwrap_or_default();
@@ -357,7 +304,7 @@ async fn soaked(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, facts: &[F
         return save(engine, Save::new(Some(was), p)).await;
     }
     let site = site_of(engine).await?;
-    let table = look::table(&site, &p.os)?;
+    let table = roots::table(&site, &p.os)?;
     let real = |path: &str| std::fs::canonicalize(path).map_or_else(|_| path.to_owned(), |p| p.display().to_string());
     let mut taken = Vec::new();
     for dc in &table.dcs {
@@ -401,11 +348,6 @@ fn ended_well(stages: &[StageRow], name: &str) -> bool {
 }
 
 /// The stage of ours at which a run waits, and its datacentre.
-pub fn at_check(stages: &[StageRow]) -> Option<(String, String)> {
-    let open = stages.iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && s.name.starts_with(texts::CHECK))?;
-    Some((open.name.clone(), open.name.trim_start_matches(texts::CHECK).to_owned()))
-}
-
 async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: &[StageRow]) -> Result<Promotion, ApiError> {
     let (was, now_us) = (p.version, engine.now_us());
     let before = p.clone();
@@ -442,7 +384,7 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
         }
     }
     if p != before {
-        let holds = oob::moved_on(engine, &before, &mut p).await?;
+        let holds = additions::moved_on(engine, &before, &mut p).await?;
         p = save(engine, Save { notes, holds, ..Save::new(Some(was), p) }).await?;
         crash::point("promotion.recorded");
     }
@@ -451,7 +393,7 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
     }
     if !p.state.is_moving() {
         // Halted, or sent back to its gates: nothing new starts. A switch that has begun is finished.
-        if let Some((stage, _)) = at_check(stages) {
+        if let Some((stage, _)) = texts::at_check(stages) {
             vote(engine, &row.run, &stage, false, &format!("{} is {}", p.id, p.state)).await?;
         } else if row.cancel_by.is_none() {
             let why = format!("{} is {}", p.id, p.state);
@@ -464,7 +406,7 @@ async fn switched(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages: 
     }
     // Whatever it is at: a moved input halts at once, and not first at the next datacentre.
     let now = look_again(engine, &p).await?;
-    let check = at_check(stages);
+    let check = texts::at_check(stages);
     match (halted(engine, &p, &now).await?, check) {
         (None, Some((stage, dc))) => {
             vote(engine, &row.run, &stage, true, &format!("the plan has not moved before {dc}")).await?;
@@ -497,39 +439,18 @@ pub async fn send_back(engine: &Arc<Engine>, mut p: Promotion, now: &Computed) -
     save(engine, Save { plan, gates, pointers, void: true, notes: vec![note], ..Save::new(Some(was), p) }).await
 }
 
-/// The engine's own word at one of its stages. One that came before is no fault.
-pub async fn vote(engine: &Arc<Engine>, run: &RunRef, stage: &str, approve: bool, why: &str) -> Result<(), ApiError> {
-    crash::point("promotion.checked");
-    let record = Record {
-        who: Actor::engine("promotion"),
-        action: if approve { "approve" } else { "deny" }.into(),
-        subject: format!("{run}/{stage}"),
-        reason: why.chars().take(1_000).collect(),
-        result: "done".into(),
-        single_person: false,
-    };
-    let vote = Vote { approve, stage: Some(stage.to_owned()), sha: None, answers: IndexMap::new(), single_person: false, record };
-    match engine.runner.decide(run, vote).await {
-        Ok(_) => Ok(()),
-        Err(e) => {
-            tracing::debug!(%run, stage, "{e}");
-            Ok(())
-        }
-    }
-}
-
 /// Judges the gates of what has not begun, and moves it between GATED, READY and APPROVED.
 pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiError> {
     let (was, now_us) = (p.version, engine.now_us());
     let over = match p.lane {
         Lane::Quarter => (now_us.saturating_sub(p.created_us) > EXPIRES_US).then_some("not started within 90 days"),
-        Lane::Oob => oob::is_over(engine, &p)?.then_some("not started before its additions ended"),
+        Lane::Oob => additions::is_over(engine, &p)?.then_some("not started before its additions ended"),
     };
     if let Some(why) = over.filter(|_| !p.has_switched()) {
         let mut p = p;
         let note = own(engine, "promotion", &p, "expired");
         p.go(Act::Expire, "engine", why, now_us).map_err(|e| ApiError::failed(e.to_string(), ""))?;
-        let holds = oob::ended(engine, &p, &format!("{} expired", p.id))?;
+        let holds = additions::ended(engine, &p, &format!("{} expired", p.id))?;
         return save(engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await;
     }
     if p.state == State::Draft {

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use super::logs::hex;
-use super::{doc, find, holds, logs, tar};
+use super::wish::find;
+use super::{doc, holds, logs, tar};
 use crate::api::ApiError;
 use crate::config::Evidence;
 use crate::domain::promotion::Promotion;

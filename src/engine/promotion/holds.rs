@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::acts::ahead;
-use super::{Wish, from_stale, look};
+use super::save::from_stale;
+use super::wish::Wish;
+use super::{closed as closure, roots};
 use crate::action::{Action, Target};
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
@@ -16,8 +17,9 @@ use crate::domain::decision::{Detail, Kind as Decided, NewDecision};
 use crate::domain::level::Level;
 use crate::domain::promotion::Lane;
 use crate::domain::promotion::hold::{self, Hold, Kind, Terms};
-use crate::engine::act;
+use crate::engine::asked::ahead;
 use crate::engine::blocking::blocking;
+use crate::engine::entry;
 use crate::engine::guard::Caller;
 use crate::engine::rows::{self, Row};
 use crate::engine::state::Engine;
@@ -65,7 +67,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
 pub fn check(engine: &Engine, site: &Site, action: &Action, request: &Do) -> Result<(Wish, Level), ApiError> {
     let wish = |os: &str| Wish { promotion: None, os: os.to_owned(), side: String::new(), alone: false, gate: None };
     if action.target == Target::Os {
-        look::table(site, &request.target)?;
+        roots::table(site, &request.target)?;
         return Ok((wish(&request.target), action.level));
     }
     let held = find(engine, &request.target)?;
@@ -112,7 +114,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             held.ended = format!("dropped by {}: {}", caller.actor.name, request.reason);
         }
         "hold-extend" => {
-            held.until_us = ahead(request.with.get("until").map_or("", String::as_str), engine)?;
+            held.until_us = ahead(request.with.get("until").map_or("", String::as_str), engine.now_us())?;
             // The rule counts from now: a hold that is looked at may go on, and never for longer than a new one.
             let made_us = if held.kind == Kind::Oob { held.made_us } else { now_us };
             let fresh = Hold { made_us, recheck_us: held.recheck_us.min(held.until_us), ..held.clone() };
@@ -134,7 +136,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             detail: Detail::default(),
         })),
     };
-    let record = act::record(caller, action, &subject, &request.reason, "done".into(), false);
+    let record = entry::record(caller, action, &subject, &request.reason, "done".into(), false);
     let note = Note { at_us: now_us, record, decision: Some(decision) };
     let saved = engine.store.save_hold(HoldSave { hold: held, was_until_us: was, note }).await.map_err(from_stale)?;
     // What is open may have to be taken again.
@@ -162,7 +164,7 @@ fn closed(engine: &Engine, held: &Hold) -> Result<(), ApiError> {
     let names =
         all.iter().filter(|h| h.kind == Kind::Hold && h.os == held.os && h.holds(held.made_us)).map(|h| h.package.clone()).collect();
     let open = engine.store.promotions()?.into_iter().find(|p| p.os == held.os && p.lane == Lane::Quarter && p.state.is_before_start());
-    super::closed::holds(&*engine.site()?, &held.os, open.as_ref(), false, &names, Some(&held.package))
+    closure::holds(&*engine.site()?, &held.os, open.as_ref(), false, &names, Some(&held.package))
 }
 
 fn unfit(e: hold::Unfit) -> ApiError {
@@ -178,7 +180,7 @@ pub fn terms(engine: &Engine, caller: &Caller, request: &Do, longest: Option<i64
     let (now_us, until, recheck, owner) = (engine.now_us(), text(request, "until"), text(request, "recheck"), text(request, "owner"));
     let until_us = match longest.filter(|_| until.is_empty()) {
         Some(longest) => now_us + longest,
-        None => ahead(&until, engine)?,
+        None => ahead(&until, now_us)?,
     };
     Ok(Terms {
         os: request.target.clone(),
@@ -187,7 +189,7 @@ pub fn terms(engine: &Engine, caller: &Caller, request: &Do, longest: Option<i64
         who: caller.actor.clone(),
         made_us: now_us,
         until_us,
-        recheck_us: if recheck.is_empty() { now_us + (until_us - now_us) / 2 } else { ahead(&recheck, engine)? },
+        recheck_us: if recheck.is_empty() { now_us + (until_us - now_us) / 2 } else { ahead(&recheck, now_us)? },
     })
 }
 

@@ -1,15 +1,16 @@
-//! The security lane: packages laid over what is served, before the next promotion. Judges a request, opens its promotion, and ends its
-//! additions with whatever ends them. A content change like any: overlay, snapshot, verify, checks and switches are those of a promotion.
+//! The security lane: packages laid over what is served, before the next promotion. Judges a request and opens its promotion. A content change
+//! like any: overlay, snapshot, verify, checks and switches are those of a promotion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::acts::pending;
 use super::closed::{self, Mix};
-use super::driver::{advance, save};
-use super::look::{self, Dc};
-use super::texts;
+use super::driver::advance;
+use super::holds;
+use super::roots::{self, place, trees};
+use super::save::save;
+use super::wish::pending;
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
@@ -20,12 +21,11 @@ use crate::domain::decision::{Detail, Kind as Decided, NewDecision};
 use crate::domain::nevra::Nevra;
 use crate::domain::packages::PackageList;
 use crate::domain::promotion::hold::{self, Hold, Kind, LANE_SKIPS, LONGEST_OOB_US};
-use crate::domain::promotion::plan::{Fate, Line, Plan};
-use crate::domain::promotion::state::State;
-use crate::domain::promotion::{Lane, Promotion, Taken, Work, name};
-use crate::engine::act;
+use crate::domain::promotion::plan::Line;
+use crate::domain::promotion::{Lane, Promotion, Work, name};
 use crate::engine::blocking::blocking;
 use crate::engine::contents::{from_repo, read};
+use crate::engine::entry;
 use crate::engine::guard::Caller;
 use crate::engine::rows;
 use crate::engine::state::Engine;
@@ -37,23 +37,6 @@ use crate::wire::primary::Package;
 /// Packages of one addition.
 const MOST: usize = 100;
 
-/// The repository that something comes into, and the tree of a datacentre that has it. `REPO`, or `REPO=PATH`.
-pub fn place(site: &Site, table: &config::Promotion, dc: &config::Dc, source: &str) -> Option<(String, String)> {
-    if let Some((repo, path)) = source.split_once('=') {
-        return Some((repo.to_owned(), path.to_owned()));
-    }
-    let trees = texts::trees(site, table, dc);
-    let own = trees.iter().filter_map(|t| t.split_once('=')).find(|(repo, path)| *repo == source && !path.is_empty());
-    own.map(|(repo, path)| (repo.to_owned(), path.to_owned()))
-}
-
-/// What a datacentre serves now: what an addition is laid over.
-pub fn base(dc: &Dc) -> Option<Taken> {
-    let id = dc.led.snapshot()?;
-    let m = dc.snapshots.get(id)?;
-    Some(Taken { dc: dc.name.clone(), base: m.id.clone(), base_fp: m.fp.clone(), id: m.id.clone(), fp: m.fp.clone() })
-}
-
 fn list(repos: &[RepoAt]) -> Result<PackageList, ApiError> {
     read(async { read_list(repos).await.map_err(|(name, e)| from_repo(&name, &e)) })
 }
@@ -63,7 +46,7 @@ fn sources(site: &Site, table: &config::Promotion, word: &str) -> Result<Vec<(Op
     let trees: Vec<(String, String)> = table
         .dcs
         .first()
-        .map(|dc| texts::trees(site, table, dc))
+        .map(|dc| trees(site, table, dc))
         .unwrap_or_default()
         .iter()
         .filter_map(|t| t.split_once('='))
@@ -113,9 +96,9 @@ fn sources(site: &Site, table: &config::Promotion, word: &str) -> Result<Vec<(Op
 
 /// What is asked for, found in the trees and held against what is served: the source of each package.
 fn found(site: &Site, os: &str, wanted: &[Nevra], word: &str) -> Result<Vec<(Nevra, String)>, ApiError> {
-    let table = look::table(site, os)?;
+    let table = roots::table(site, os)?;
     let nobody = Promotion::new(String::new(), os, "", crate::domain::actor::Actor::engine("promotion"), "", "", 0);
-    let roots = look::roots(table, &nobody);
+    let roots = roots::of(table, &nobody);
     for dc in &roots {
         closed::served(os, std::slice::from_ref(dc))?;
     }
@@ -186,9 +169,9 @@ fn line(nevra: &Nevra, source: &str) -> Line {
 
 /// Whether what is served still installs with these beside it, in every datacentre. Blocks.
 pub fn closed(site: &Site, os: &str, lines: &[Line]) -> Result<(), ApiError> {
-    let table = look::table(site, os)?;
+    let table = roots::table(site, os)?;
     let nobody = Promotion::new(String::new(), os, "", crate::domain::actor::Actor::engine("promotion"), "", "", 0);
-    let roots = look::roots(table, &nobody);
+    let roots = roots::of(table, &nobody);
     let names: BTreeSet<String> = lines.iter().filter_map(|l| Nevra::parse(&l.nevra).ok()).map(|n| n.to_string()).collect();
     for (dc, at) in table.dcs.iter().zip(&roots) {
         let (_, served) = closed::served(os, std::slice::from_ref(at))?;
@@ -239,7 +222,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
     let now_us = engine.now_us();
     let text = |key: &str| request.with.get(key).map(|t| sanitise::cell(t)).unwrap_or_default();
     let wanted = wanted(&text("package"))?;
-    let terms = super::holds::terms(engine, caller, request, Some(LONGEST_OOB_US))?;
+    let terms = holds::terms(engine, caller, request, Some(LONGEST_OOB_US))?;
     let until_us = terms.until_us;
     let (os, word, clock) = (request.target.clone(), text("source"), engine.clock.now());
     let (id, set, found) = {
@@ -250,7 +233,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             let zone = crate::base::zone::named(&site.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
             let all = engine.store.promotions()?;
             let id = name(clock.to_zoned(zone).date(), &format!("{os}-oob"), |n| all.iter().any(|p| p.id == n));
-            Ok((id, look::table(&site, &os)?.set.clone(), found))
+            Ok((id, roots::table(&site, &os)?.set.clone(), found))
         })
         .await?
     };
@@ -281,7 +264,7 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
             detail: Detail::default(),
         }))
     };
-    let record = |subject: &str| act::record(caller, action, subject, &request.reason, "done".into(), false);
+    let record = |subject: &str| entry::record(caller, action, subject, &request.reason, "done".into(), false);
     let mut notes = vec![Note { at_us: now_us, record: record(&id), decision: None }];
     notes.extend(holds.iter().map(|h| Note { at_us: now_us, record: record(&format!("{id}/{}", h.package)), decision: Some(decision(h)) }));
     let p = save(engine, Save { notes, holds, ..Save::new(None, p) }).await?;
@@ -296,101 +279,4 @@ pub async fn perform(engine: &Arc<Engine>, caller: &Caller, action: &'static Act
         skipped.join("; "),
     );
     Ok(Done { run: p.watching.as_ref().map(|(_, r)| r.clone()), message, single_person: false })
-}
-
-fn own(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
-    let all = engine.store.holds()?;
-    Ok(all.into_iter().filter(|h| p.lane == Lane::Oob && h.kind == Kind::Oob && h.promotion == p.id).collect())
-}
-
-/// Every addition of it has ended before anything was served.
-pub fn is_over(engine: &Engine, p: &Promotion) -> Result<bool, ApiError> {
-    let now_us = engine.now_us();
-    Ok(!own(engine, p)?.iter().any(|h| h.holds(now_us)))
-}
-
-/// Its additions, ended.
-pub fn ended(engine: &Engine, p: &Promotion, how: &str) -> Result<Vec<Hold>, ApiError> {
-    let now_us = engine.now_us();
-    let open = own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none());
-    Ok(open.map(|h| Hold { ended_us: Some(now_us), ended: how.to_owned(), ..h }).collect())
-}
-
-/// What a step forward means for additions: those of the lane are served, and those that were served end with the promotion that closes.
-pub async fn moved_on(engine: &Arc<Engine>, before: &Promotion, p: &mut Promotion) -> Result<Vec<Hold>, ApiError> {
-    let now_us = engine.now_us();
-    if p.lane == Lane::Oob && before.state == State::Switching && matches!(p.state, State::Imaging | State::Waving | State::Closed) {
-        return Ok(own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none()).map(|h| Hold { served_us: Some(now_us), ..h }).collect());
-    }
-    if p.lane == Lane::Quarter && before.state != State::Closed && p.state == State::Closed {
-        let plans = engine.store.promotion_plans(&p.id)?;
-        let agreed = plans.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
-        let all = engine.store.holds()?;
-        let mut out = Vec::new();
-        for a in agreed.iter().flat_map(|plan| &plan.additions) {
-            let how = fate(a.fate, &p.id, &a.by);
-            out.extend(all.iter().filter(|h| h.id == a.id && h.ended_us.is_none()).map(|h| Hold {
-                ended_us: Some(now_us),
-                ended: how.clone(),
-                ..h.clone()
-            }));
-            p.note("engine", format!("{}: {how}", a.nevra), now_us);
-        }
-        return Ok(out);
-    }
-    Ok(Vec::new())
-}
-
-fn fate(fate: Fate, id: &str, by: &str) -> String {
-    match (fate, by) {
-        (Fate::Absorbed, by) => format!("absorbed by {id}: {by}"),
-        (Fate::Dropped, "") => format!("dropped by {id}, which has nothing by that name"),
-        (Fate::Dropped, by) => format!("dropped by {id}: it has {by}"),
-        (Fate::Unknown, _) => format!("ended by {id}"),
-    }
-}
-
-/// What a way back means for additions: those of the lane are out, and those that its closing ended are served again.
-pub fn taken_back(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
-    if p.lane == Lane::Oob {
-        return ended(engine, p, &format!("taken out by the way back of {}", p.id));
-    }
-    let by = [format!("absorbed by {}:", p.id), format!("dropped by {}", p.id), format!("ended by {}", p.id)];
-    let all = engine.store.holds()?;
-    let ours = all.into_iter().filter(|h| h.kind == Kind::Oob && h.os == p.os && by.iter().any(|b| h.ended.starts_with(b.as_str())));
-    Ok(ours.map(|h| Hold { ended_us: None, ended: String::new(), ..h }).collect())
-}
-
-/// Sentences for `why`: what it adds and skips, and what becomes of what others have added.
-pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
-    let now_us = engine.now_us();
-    let mut out: Vec<String> = own(engine, p)?
-        .iter()
-        .map(|h| {
-            let how = match (&h.ended_us, h.served_us) {
-                (Some(_), _) => h.ended.clone(),
-                (None, Some(_)) if !h.holds(now_us) => "served; its 48 h are over: the next promotion absorbs it or drops it".to_owned(),
-                (None, Some(_)) => "served; the next promotion absorbs it or drops it".to_owned(),
-                (None, None) => "not served yet".to_owned(),
-            };
-            format!("adds {} ({}, until {}): {how}", h.nevra, h.owner, rows::time(h.until_us))
-        })
-        .collect();
-    if p.lane == Lane::Oob {
-        let skipped: Vec<String> = LANE_SKIPS.iter().map(|g| format!("{g} {}", g.title())).collect();
-        out.push(format!("the security lane skips {}", skipped.join("; ")));
-    }
-    if p.lane == Lane::Quarter && !p.state.is_over() {
-        let plans = engine.store.promotion_plans(&p.id)?;
-        let plan = plans.last().and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
-        for a in plan.iter().flat_map(|p| &p.additions) {
-            let by = match (a.fate, a.by.as_str()) {
-                (Fate::Unknown, _) => "what the candidate has nobody knows yet".to_owned(),
-                (_, "") => "the candidate has nothing by that name".to_owned(),
-                (_, by) => format!("the candidate has {by}"),
-            };
-            out.push(format!("{} of {} is served: {} ({by})", a.nevra, a.promotion, a.fate.as_str()));
-        }
-    }
-    Ok(out)
 }

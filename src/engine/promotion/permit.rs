@@ -4,9 +4,9 @@
 use std::sync::{OnceLock, Weak};
 
 use super::compute::{compute, moved};
-use super::{back, look, texts};
+use super::{back, roots, texts};
 use crate::domain::promotion::state::State;
-use crate::domain::promotion::{Promotion, Work};
+use crate::domain::promotion::{Promotion, Work, owns};
 use crate::domain::run::RunRef;
 use crate::engine::state::Engine;
 use crate::runner::Permit;
@@ -25,7 +25,7 @@ impl Checks {
 
 impl Permit for Checks {
     fn concerns(&self, pipeline: &str, stage: &str) -> bool {
-        texts::owned(pipeline) && texts::moves(stage).is_some()
+        owns(pipeline) && texts::moves(stage).is_some()
     }
 
     fn may_start(&self, run: &RunRef, stage: &str) -> Result<(), String> {
@@ -69,8 +69,8 @@ fn judged(engine: &Engine, run: &RunRef, stage: &str) -> Result<(), String> {
             }
         }
         Work::Undo => {
-            let table = look::table(&site, &p.os).map_err(|e| e.to_string())?;
-            back::hindrance(&p, &look::roots(table, &p), Some(dc)).map_or(Ok(()), Err)
+            let table = roots::table(&site, &p.os).map_err(|e| e.to_string())?;
+            back::hindrance(&p, &roots::of(table, &p), Some(dc)).map_or(Ok(()), Err)
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::closed;
-use super::look::Dc;
+use super::roots::Dc;
 use crate::api::ApiError;
 use crate::domain::changelog::between;
 use crate::domain::diff::{Change, Source as Changed, diff};
@@ -16,9 +16,6 @@ use crate::engine::contents::{from_repo, read};
 use crate::engine::state::Engine;
 use crate::systems::repo::RepoAt;
 use crate::systems::repo::list::{read_changelogs, read_list};
-
-/// The last answer, by the fingerprints that it is of.
-pub type Last = std::sync::Mutex<Option<((String, String), Vec<Lost>)>>;
 
 /// What the candidate of the first datacentre has older than what is served there: the content is the same in all. Blocks.
 pub fn look(engine: &Engine, p: &Promotion, roots: &[Dc], pointer: &str) -> Source<Vec<Lost>> {

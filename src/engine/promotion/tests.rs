@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::driver::{advance, halts, judge, look_again};
+use super::driver::{advance, halts, judge};
 use super::permit::Checks;
+use super::save::look_again;
 use crate::base::clock::{Clock, ManualClock};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::look::Dc;
+use super::closed;
+use super::roots::{Dc, place, trees};
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::plan::{Led, Line, Move};
-use crate::domain::promotion::{Lane, Promotion, RUNS, Work};
+use crate::domain::promotion::{ENGINE, Lane, Promotion, RUNS, Work};
+use crate::domain::rows::StageRow;
+use crate::domain::run::StepState;
 use crate::engine::state::Engine;
 use crate::engine::{catalog, plan};
 use crate::pipeline::freeze::FreezeCtx;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::{freeze, load};
 
-/// The role of stages that only the engine decides.
-pub const ENGINE: &str = "engine";
 pub const SOAK: &str = RUNS[0];
 pub const SWITCH: &str = RUNS[1];
 pub const UNDO: &str = RUNS[2];
@@ -41,9 +42,10 @@ pub fn by_hand(stage: &str) -> Option<&'static str> {
     }
 }
 
-/// Pipelines whose runs belong to a promotion: nobody resumes or replays them beside it.
-pub fn owned(pipeline: &str) -> bool {
-    RUNS.contains(&pipeline)
+/// The check that waits for the engine's word, and the datacentre that it is about.
+pub fn at_check(stages: &[StageRow]) -> Option<(String, String)> {
+    let open = stages.iter().find(|s| s.state != StepState::Done && s.started_us.is_some() && s.name.starts_with(CHECK))?;
+    Some((open.name.clone(), open.name.trim_start_matches(CHECK).to_owned()))
 }
 
 /// The datacentre whose served pointer a stage moves.
@@ -82,15 +84,6 @@ fn stage(out: &mut String, name: &str, needs: Option<&str>, uses: &str, timeout:
 
 fn ask(out: &mut String, name: &str, roles: &[&str], expires: &str) {
     let _ = writeln!(out, "  - name: {}\n    approve: {{roles: [{}], expires: {expires}}}", q(name), roles.join(", "));
-}
-
-/// Trees that a datacentre is filled from: `REPO=PATH`.
-pub fn trees(site: &Site, table: &config::Promotion, dc: &config::Dc) -> Vec<String> {
-    if !dc.trees.is_empty() {
-        return dc.trees.clone();
-    }
-    let repos = site.content.get(&table.set).map(|c| c.repos.clone()).unwrap_or_default();
-    repos.iter().map(|r| format!("{r}={}", site.repos.get(r).map(|r| r.tree.clone()).unwrap_or_default())).collect()
 }
 
 /// A snapshot of every datacentre (or that which is there, where `keep` says so), what is held laid over it, and the candidate pointer onto
@@ -170,10 +163,10 @@ fn signatures(out: &mut String, table: &config::Promotion, root: &str, id: &str,
 pub fn added(site: &Site, table: &config::Promotion, p: &Promotion, roots: &[Dc], lines: &[Line]) -> Result<String, ApiError> {
     let mut out = head(SOAK, "addition", p, "48h");
     for (dc, at) in table.dcs.iter().zip(roots) {
-        let (base, repos) = super::closed::served(&p.os, std::slice::from_ref(at))?;
+        let (base, repos) = closed::served(&p.os, std::slice::from_ref(at))?;
         let mut sources: BTreeMap<String, String> = BTreeMap::new();
         for line in lines {
-            let Some((repo, path)) = super::oob::place(site, table, dc, &line.source) else {
+            let Some((repo, path)) = place(site, table, dc, &line.source) else {
                 return Err(ApiError::bad(
                     format!("nobody knows the tree of {} in {}", line.source, dc.name),
                     "add it to trees, or tree to the repository",

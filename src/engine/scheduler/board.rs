@@ -10,6 +10,11 @@ use super::calendars::Calendars;
 /// `(pipeline, trigger)`.
 pub type Key = (String, String);
 
+/// What the ledger calls a reference of a git repository.
+pub fn git_key(url: &str, reference: &str) -> String {
+    format!("git {reference} of {url}")
+}
+
 /// What is known of one trigger beside its file and the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {

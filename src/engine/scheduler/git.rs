@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::board::Key;
+use super::board::{Key, git_key};
 use super::fire::{self, Ground};
 use super::news;
 use crate::api::ApiError;
@@ -38,7 +38,7 @@ pub struct Look {
 impl Look {
     /// Its name in the ledger.
     pub fn key(&self) -> String {
-        format!("git {} of {}", self.reference, self.url)
+        git_key(&self.url, &self.reference)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The scheduler: fires what the clock and git trigger, and accounts for each time at which something was due (the ledger). Sleeps until the
 //! next due; wakes when the clock is set or a file changes.
 
-pub(in crate::engine) mod alarm;
-mod board;
+pub mod alarm;
+pub mod board;
 mod by_hand;
 pub mod calendars;
 mod fire;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::board::{Seen, State};
+use super::board::{Seen, State, git_key};
 use super::calendars::{self, Kept};
-use super::git::Look;
 use crate::api::ApiError;
 use crate::config::Site;
 use crate::domain::occurrence::Occurrence;
@@ -117,10 +116,7 @@ impl Ground<'_> {
         let (kind, key) = match (&t.kind, &timer) {
             (TriggerKind::Cron { .. }, Some(timer)) => ("cron", timer.key()),
             (TriggerKind::Every { .. }, Some(timer)) => ("every", timer.key()),
-            (TriggerKind::Git { url, reference, interval }, _) => {
-                let look = Look { url: url.value.clone(), reference: reference.clone(), interval: *interval, calendars: Vec::new() };
-                ("git", look.key())
-            }
+            (TriggerKind::Git { url, reference, .. }, _) => ("git", git_key(&url.value, reference)),
             (TriggerKind::Upstream { .. }, _) => ("upstream", triggers::words(t)),
             _ => return Ok(None),
         };

@@ -13,6 +13,7 @@ use crate::base::clock::{Clock, ManualClock};
 use crate::domain::occurrence::{Cause, Occurrence, Outcome};
 use crate::domain::run::RunState;
 use crate::engine::state::Engine;
+use crate::engine::status;
 use crate::engine::testing;
 use crate::pipeline::schedule::{Timer, When};
 use crate::store::RunsQuery;
@@ -193,7 +194,7 @@ async fn what_is_seen_first_or_has_changed_owes_nothing_before_now() {
     bench.put("site.toml", "scheduler = \"off\"\n");
     bench.forward(at("2026-03-23T07:00:10Z"));
     assert_eq!(s.look(&engine).await, None);
-    assert!(engine.status().unwrap().scheduler.contains("off: scheduler = \"off\""));
+    assert!(status::of(&engine).unwrap().scheduler.contains("off: scheduler = \"off\""));
     bench.site("");
     bench.forward(at("2026-03-23T07:30:00Z"));
     s.look(&engine).await;
@@ -389,10 +390,10 @@ async fn people_are_told_of_what_is_late_missed_or_dead() {
     assert!(engine.schedule.state().dead.is_none());
     bench.forward(at("2026-03-23T02:10:00Z"));
     w.check(&engine).await.unwrap();
-    assert!(engine.status().unwrap().scheduler.starts_with("dead: "));
+    assert!(status::of(&engine).unwrap().scheduler.starts_with("dead: "));
     written(&told, "QD_EVENT=scheduler-dead").await;
     s.look(&engine).await;
-    assert_eq!(engine.status().unwrap().scheduler, "on");
+    assert_eq!(status::of(&engine).unwrap().scheduler, "on");
     written(&told, "QD_EVENT=missed").await;
     end(engine).await;
 }
