@@ -394,25 +394,37 @@ fn tab(sink: &mut Sink<'_>, pos: usize) {
     sink.error(Loc::at(sink.text, pos..pos + 1), "yaml.tab", "a tab indents this line", "indent with blanks only");
 }
 
-/// Turns the parser's complaint into one that names the usual slip. `pos` is where the parser gave up, often just behind the slip.
-fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
-    let text = sink.text;
-    let pos = Loc::at(text, pos..pos).start;
+/// Where the line of a slip begins. At the very end, or on a blank line, it is the last line with something on it.
+fn line_of(text: &str, pos: usize) -> usize {
     let mut start = text[..pos].rfind('\n').map_or(0, |i| i + 1);
-    // At the very end, or on a blank line, the slip is on the last line with something on it.
     while text[start..].lines().next().unwrap_or("").trim().is_empty() && start > 0 {
         start = text[..start - 1].rfind('\n').map_or(0, |i| i + 1);
     }
-    let line = text[start..].lines().next().unwrap_or("");
-    let indent = line.len() - line.trim_start().len();
-    // A tab in the indent of this line or the next is the slip, wherever the parser noticed it.
+    start
+}
+
+/// A tab in the indent of this line or the next is the slip, wherever the parser noticed it.
+fn tab_of(text: &str, start: usize) -> Option<usize> {
     let mut offset = start;
     for l in text[start..].split_inclusive('\n').filter(|l| !l.trim().is_empty()).take(2) {
         let lead = l.len() - l.trim_start_matches([' ', '\t']).len();
         if let Some(i) = l[..lead].find('\t') {
-            return tab(sink, offset + i);
+            return Some(offset + i);
         }
         offset += l.len();
+    }
+    None
+}
+
+/// Turns the parser's complaint into one that names the usual slip. `pos` is where the parser gave up, often just behind the slip.
+fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
+    let text = sink.text;
+    let pos = Loc::at(text, pos..pos).start;
+    let start = line_of(text, pos);
+    let line = text[start..].lines().next().unwrap_or("");
+    let indent = line.len() - line.trim_start().len();
+    if let Some(at) = tab_of(text, start) {
+        return tab(sink, at);
     }
     let info = e.info();
     if info.contains("unknown anchor") || info.contains("alias") && line.contains('*') {
@@ -467,52 +479,45 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
         );
     }
     let quoted = info.contains("quoted") || info.contains("end of stream") && body.contains(['"', '\'']);
+    let behind = if here.line == at.line { here } else { at };
     if quoted {
-        sink.error(
-            if here.line == at.line { here } else { at },
+        return sink.error(
+            behind,
             "yaml.quote",
             "a quoted text does not end, or goes on behind its quote",
             "close it with the same quote; quote the whole value, not its beginning",
         );
-    } else if info.contains("flow") || info.contains("',' or") {
-        sink.error(
-            if here.line == at.line { here } else { at },
+    }
+    if info.contains("flow") || info.contains("',' or") {
+        return sink.error(
+            behind,
             "yaml.bracket",
             "a `[…]` or `{…}` is not closed or lacks a comma",
             "check brackets and commas; a text with `{`, `[` or `,` needs quotes",
         );
-    } else if body.contains(": ") && body.matches(": ").count() > 1 {
-        let second = body.match_indices(": ").nth(1).map_or(0, |(i, _)| i);
+    }
+    if let Some((second, _)) = body.match_indices(": ").nth(1) {
         let at = Loc::at(text, start + indent + second..start + indent + second + 1);
-        sink.error(at, "yaml.colon", "a second `: ` stands in this line", "put the value in quotes");
-    } else if above_indent != indent {
-        sink.error(
-            at,
-            "yaml.indent",
-            format!("the indent of {indent} fits nothing above: the line before has {above_indent}"),
-            "line it up with the keys that it belongs to",
-        );
+        return sink.error(at, "yaml.colon", "a second `: ` stands in this line", "put the value in quotes");
+    }
+    let (code, message, help) = of_line(info, body, indent, above_indent);
+    sink.error(at, code, message, help);
+}
+
+/// What is wrong with a whole line, where no sign in it is the slip: the code, what, and what to do.
+fn of_line(info: &str, body: &str, indent: usize, above_indent: usize) -> (&'static str, String, &'static str) {
+    if above_indent != indent {
+        let message = format!("the indent of {indent} fits nothing above: the line before has {above_indent}");
+        ("yaml.indent", message, "line it up with the keys that it belongs to")
     } else if !body.contains(':') && !body.starts_with('-') {
-        sink.error(
-            at,
-            "yaml.syntax",
-            format!("`{}` is neither `key: value` nor a list item `- …`", show(body)),
-            "is a colon missing, or the `|` behind the key above?",
-        );
+        let message = format!("`{}` is neither `key: value` nor a list item `- …`", show(body));
+        ("yaml.syntax", message, "is a colon missing, or the `|` behind the key above?")
     } else if info.contains("recursion limit") {
-        sink.error(
-            at,
-            "yaml.depth",
-            "the file nests deeper than any pipeline can",
-            "is this a pipeline? remove brackets, or levels of indent",
-        );
+        let message = "the file nests deeper than any pipeline can".to_owned();
+        ("yaml.depth", message, "is this a pipeline? remove brackets, or levels of indent")
     } else {
-        sink.error(
-            at,
-            "yaml.syntax",
-            format!("this is not YAML here: {}", show(info)),
-            "look at the indent of this line and of the one above",
-        );
+        let message = format!("this is not YAML here: {}", show(info));
+        ("yaml.syntax", message, "look at the indent of this line and of the one above")
     }
 }
 

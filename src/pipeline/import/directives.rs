@@ -248,79 +248,63 @@ impl Converter<'_> {
                 self.report.manual(&s.span, what, "it cannot be the name of a variable here", "choose another");
                 continue;
             }
-            let open = |this: &mut Self, ctx: &mut Ctx, why: &str| {
-                ctx.open.push(name.clone());
-                ctx.scope.insert(name.clone(), Var::Open);
-                this.report.manual(
-                    &s.span,
-                    what.clone(),
-                    format!("{why}; steps stop until `{name}` is set"),
-                    format!("set `{name}` in `env:` or in the scripts"),
-                );
-            };
-            match &value.kind {
-                ValueKind::Str(pieces) => {
-                    if let Some(t) = shell::template(pieces, &ctx.scope) {
-                        if t.contains('\0') {
-                            open(self, ctx, "it holds a NUL byte");
-                            continue;
-                        }
-                        env.retain(|(n, _)| n != name);
-                        env.push((name.clone(), t.clone()));
-                        ctx.scope.insert(name.clone(), Var::Template(t));
-                        self.report.converted(&s.span, what, "env");
-                    } else if let Ok(word) = shell::word(pieces, &ctx.scope) {
-                        ctx.exports.push((name.clone(), word));
-                        ctx.scope.insert(name.clone(), Var::Shell);
-                        self.report.approximated(&s.span, what, "known only when a step runs: each script sets it", "");
-                    } else {
-                        open(self, ctx, "its value is computed in Groovy");
-                    }
-                }
-                ValueKind::Word(w)
-                    if !w.contains('.') && (w.starts_with(|c: char| c.is_ascii_digit()) || matches!(w.as_str(), "true" | "false")) =>
-                {
-                    env.push((name.clone(), w.clone()));
-                    ctx.scope.insert(name.clone(), Var::Template(w.clone()));
+            match self.variable(name, value, ctx, &s.span) {
+                Ok(Some(text)) => {
+                    env.retain(|(n, _)| n != name);
+                    env.push((name.clone(), text.clone()));
+                    ctx.scope.insert(name.clone(), Var::Template(text));
                     self.report.converted(&s.span, what, "env");
                 }
-                ValueKind::Word(w) => match shell::expansion(w, &ctx.scope) {
-                    Some(_) => {
-                        let pieces = [Piece::Expr(w.clone())];
-                        match (shell::template(&pieces, &ctx.scope), shell::word(&pieces, &ctx.scope)) {
-                            (Some(t), _) => {
-                                env.push((name.clone(), t.clone()));
-                                ctx.scope.insert(name.clone(), Var::Template(t));
-                                self.report.converted(&s.span, what, "env");
-                            }
-                            (None, Ok(word)) => {
-                                ctx.exports.push((name.clone(), word));
-                                ctx.scope.insert(name.clone(), Var::Shell);
-                                self.report.approximated(&s.span, what, "known only when a step runs: each script sets it", "");
-                            }
-                            _ => open(self, ctx, "its value is computed in Groovy"),
-                        }
-                    }
-                    None => open(self, ctx, "its value is a name of Groovy"),
-                },
-                ValueKind::Call(c) if c.name == "credentials" => match c.positional(0).and_then(Value::literal) {
-                    Some(id) => {
-                        let id = id.to_owned();
-                        self.credentials(name, &id, ctx, &s.span, &what);
-                    }
-                    None => open(self, ctx, "its credential is computed"),
-                },
-                _ => match self.output_of(value, ctx) {
-                    Some(word) => {
-                        ctx.exports.push((name.clone(), word));
-                        ctx.scope.insert(name.clone(), Var::Shell);
-                        self.report.approximated(&s.span, what, "the command runs before each script that sees it, not once", "");
-                    }
-                    None => open(self, ctx, "its value is computed in Groovy"),
-                },
+                Ok(None) => {}
+                Err(why) => {
+                    ctx.open.push(name.clone());
+                    ctx.scope.insert(name.clone(), Var::Open);
+                    self.report.manual(
+                        &s.span,
+                        what,
+                        format!("{why}; steps stop until `{name}` is set"),
+                        format!("set `{name}` in `env:` or in the scripts"),
+                    );
+                }
             }
         }
         env
+    }
+
+    /// The text of a variable as `env:` takes it; none where it reaches the steps by another way. The error says why nobody knows it.
+    fn variable(&mut self, name: &str, value: &Value, ctx: &mut Ctx, span: &super::source::Span) -> Result<Option<String>, &'static str> {
+        const COMPUTED: &str = "its value is computed in Groovy";
+        let plain = |w: &str| !w.contains('.') && (w.starts_with(|c: char| c.is_ascii_digit()) || matches!(w, "true" | "false"));
+        let (word, how) = match &value.kind {
+            ValueKind::Word(w) if plain(w) => return Ok(Some(w.clone())),
+            ValueKind::Word(w) if shell::expansion(w, &ctx.scope).is_none() => return Err("its value is a name of Groovy"),
+            ValueKind::Str(_) | ValueKind::Word(_) => {
+                let pieces = match &value.kind {
+                    ValueKind::Word(w) => vec![Piece::Expr(w.clone())],
+                    _ => value.pieces().unwrap_or_default().to_vec(),
+                };
+                match shell::template(&pieces, &ctx.scope) {
+                    Some(t) if t.contains('\0') => return Err("it holds a NUL byte"),
+                    Some(t) => return Ok(Some(t)),
+                    None => {}
+                }
+                let word = shell::word(&pieces, &ctx.scope).map_err(|_| COMPUTED)?;
+                (word, "known only when a step runs: each script sets it")
+            }
+            ValueKind::Call(c) if c.name == "credentials" => {
+                let id = c.positional(0).and_then(Value::literal).ok_or("its credential is computed")?.to_owned();
+                self.credentials(name, &id, ctx, span, &format!("environment {}", show(name)));
+                return Ok(None);
+            }
+            _ => {
+                let word = self.output_of(value, ctx).ok_or(COMPUTED)?;
+                (word, "the command runs before each script that sees it, not once")
+            }
+        };
+        ctx.exports.push((name.to_owned(), word));
+        ctx.scope.insert(name.to_owned(), Var::Shell);
+        self.report.approximated(span, format!("environment {}", show(name)), how, "");
+        Ok(None)
     }
 
     /// `sh(script: '…', returnStdout: true)` and its `.trim()` as a word of the shell.

@@ -378,41 +378,17 @@ impl Converter<'_> {
                 steps.extend(seg.steps);
             }
         } else if self.checkout.done {
-            // Each cell has a workspace of its own, as each had an agent of its own.
-            let script = "if [ -d \"$QD_RUN_WORKSPACE/.git\" ]; then git clone -q \"$QD_RUN_WORKSPACE\" .; fi";
-            steps.push(Step {
-                name: "checkout".into(),
-                action: Action::Run { script: script.into(), interpreter: None },
-                ..Step::default()
-            });
-            self.report.approximated(
-                &c.head,
-                "matrix",
-                "each cell has a workspace of its own, a clone of the checkout; files of other stages are in $QD_RUN_WORKSPACE",
-                "",
-            );
+            steps.push(self.cell_checkout(c));
+        }
+        for part in parts.iter().filter(|p| p.name == "stages") {
+            match lone {
+                Some(_) => self.lone_stages(part),
+                None => self.cell_stages(part, &head.ctx, &mut steps, &mut attrs),
+            }
         }
         let mut post = Vec::new();
-        for part in &parts {
-            match part.name.as_str() {
-                "stages" if lone.is_some() => {
-                    self.report.converted(&part.head, "stages", "the matrix' stage");
-                    for c in part.body().iter().filter_map(as_call).flat_map(|s| s.body()).filter_map(as_call) {
-                        self.report.converted(&c.head, &c.name, "the matrix' stage");
-                    }
-                }
-                "stages" => {
-                    self.report.converted(&part.head, "stages", "steps of the matrix' stage");
-                    for s in part.body() {
-                        match as_call(s) {
-                            Some(stage) if stage.name == "stage" => self.cell_stage(stage, &head.ctx, &mut steps, &mut attrs),
-                            _ => self.report.manual(&s.span, "stages", "only stages can stand here", "write it by hand"),
-                        }
-                    }
-                }
-                "post" => post = self.post(part, &head.ctx, false),
-                _ => {}
-            }
+        if let Some(part) = parts.iter().rfind(|p| p.name == "post") {
+            post = self.post(part, &head.ctx, false);
         }
         if let Some(p) = call.body().iter().filter_map(as_call).find(|p| p.name == "post") {
             post.extend(self.post(p, &head.ctx, false));
@@ -444,6 +420,36 @@ impl Converter<'_> {
             ..Stage::default()
         };
         Ok(vec![self.push(stage, &call.span, needs)?])
+    }
+
+    /// Each cell has a workspace of its own, as each had an agent of its own.
+    fn cell_checkout(&mut self, c: &Call) -> Step {
+        self.report.approximated(
+            &c.head,
+            "matrix",
+            "each cell has a workspace of its own, a clone of the checkout; files of other stages are in $QD_RUN_WORKSPACE",
+            "",
+        );
+        let script = "if [ -d \"$QD_RUN_WORKSPACE/.git\" ]; then git clone -q \"$QD_RUN_WORKSPACE\" .; fi";
+        Step { name: "checkout".into(), action: Action::Run { script: script.into(), interpreter: None }, ..Step::default() }
+    }
+
+    /// The only stage of a matrix is the matrix' own.
+    fn lone_stages(&mut self, part: &Call) {
+        self.report.converted(&part.head, "stages", "the matrix' stage");
+        for c in part.body().iter().filter_map(as_call).flat_map(|s| s.body()).filter_map(as_call) {
+            self.report.converted(&c.head, &c.name, "the matrix' stage");
+        }
+    }
+
+    fn cell_stages(&mut self, part: &Call, ctx: &Ctx, steps: &mut Vec<Step>, attrs: &mut Attrs) {
+        self.report.converted(&part.head, "stages", "steps of the matrix' stage");
+        for s in part.body() {
+            match as_call(s) {
+                Some(stage) if stage.name == "stage" => self.cell_stage(stage, ctx, steps, attrs),
+                _ => self.report.manual(&s.span, "stages", "only stages can stand here", "write it by hand"),
+            }
+        }
     }
 
     /// A stage inside a matrix: its steps follow those of the stage before it.

@@ -65,6 +65,15 @@ const NOTICES: [&str; 12] = [
     "publishHTML",
 ];
 
+/// What becomes of nothing here: the steps, why, and what to do.
+const BY_HAND: [(&[&str], &str, &str); 5] = [
+    (&["script"], "`script` is a program in Groovy", "write it as a script of the shell, or of the repository"),
+    (&["bat", "powershell", "pwsh"], "this machine has no Windows shell", "write it for `sh`"),
+    (&["waitUntil"], "it repeats a program in Groovy", "write `until …; do sleep 5; done`"),
+    (&["parallel"], "branches made by a step are a program", "write them as stages with the same `needs:`"),
+    (&["stash", "unstash"], "each cell has a workspace of its own", "copy what it needs from or to $QD_RUN_WORKSPACE"),
+];
+
 const UNKNOWN_HELP: &str = "give them in `env:` where they matter";
 
 /// Variables of Jenkins in a text, which have no value here.
@@ -95,7 +104,9 @@ impl Converter<'_> {
 
     fn one(&mut self, c: &Call, span: &Span, ctx: &Ctx, attrs: &Attrs, segments: &mut Vec<Segment>) {
         let what = show(&c.name);
-        let inner = |this: &mut Self, ctx: &Ctx, attrs: &Attrs, segments: &mut Vec<Segment>| this.steps(c.body(), ctx, attrs, segments);
+        if c.body.is_some() && self.around(c, span, ctx, attrs, segments) {
+            return;
+        }
         match c.name.as_str() {
             "sh" => self.sh(c, span, ctx, attrs, segments),
             "echo" => self.worded(c, span, ctx, attrs, segments, "message", |w| format!("printf '%s\\n' {w}"), "printf"),
@@ -140,65 +151,11 @@ impl Converter<'_> {
                 attrs,
                 segments,
             ),
-            "timestamps" | "ansiColor" | "wrap" if c.body.is_some() => {
-                self.report.converted(&c.head, what, "as it is here anyway");
-                inner(self, ctx, attrs, segments);
-            }
-            "node" | "ws" if c.body.is_some() => {
-                self.report.approximated(&c.head, what, "every step runs on this machine, in the workspace of the run", "");
-                inner(self, ctx, attrs, segments);
-            }
-            "dir" if c.body.is_some() => match c.arg("path").and_then(Value::pieces).map(|p| self.word(p, ctx)) {
-                Some(Ok(word)) => {
-                    self.report.converted(&c.head, what, "cd");
-                    let mut ctx = ctx.clone();
-                    ctx.dirs.push(word);
-                    inner(self, &ctx, attrs, segments);
-                }
-                _ => self.hand(span, &c.name, "its path is computed", "write `cd` in the scripts", attrs, segments),
-            },
-            "withEnv" if c.body.is_some() => match self.with_env(c, ctx) {
-                Some(ctx) => {
-                    self.report.converted(&c.head, what, "env of the steps");
-                    inner(self, &ctx, attrs, segments);
-                }
-                None => self.hand(span, &c.name, "a value is computed", "write `env:` in the steps", attrs, segments),
-            },
-            "withCredentials" | "sshagent" if c.body.is_some() => self.with_credentials(c, span, ctx, attrs, segments),
-            "timeout" | "retry" | "lock" | "catchError" | "warnError" if c.body.is_some() => self.block(c, span, ctx, attrs, segments),
-            "withDockerContainer" if c.body.is_some() => match c.arg("image").and_then(Value::pieces).map(|p| self.word(p, ctx)) {
-                Some(Ok(image)) => {
-                    self.report.approximated(&c.head, what, "each script runs by `docker run`", "this machine needs docker");
-                    let ctx = Ctx { container: Some(Container { image, args: String::new() }), ..ctx.clone() };
-                    inner(self, &ctx, attrs, segments);
-                }
-                _ => self.hand(span, &c.name, "its image is computed", "write `docker run`", attrs, segments),
-            },
             "milestone" => self.report.approximated(
                 span,
                 what,
                 "runs do not overtake each other in one concurrency group",
                 "`options.concurrency` keeps them in order",
-            ),
-            "script" => self.hand(
-                span,
-                "script",
-                "`script` is a program in Groovy",
-                "write it as a script of the shell, or of the repository",
-                attrs,
-                segments,
-            ),
-            "bat" | "powershell" | "pwsh" => {
-                self.hand(span, &c.name, "this machine has no Windows shell", "write it for `sh`", attrs, segments)
-            }
-            "waitUntil" => self.hand(span, &c.name, "it repeats a program in Groovy", "write `until …; do sleep 5; done`", attrs, segments),
-            "parallel" => self.hand(
-                span,
-                &c.name,
-                "branches made by a step are a program",
-                "write them as stages with the same `needs:`",
-                attrs,
-                segments,
             ),
             n if NOTICES.contains(&n) && ctx.place == Place::Post => self.report.manual(
                 span,
@@ -206,16 +163,56 @@ impl Converter<'_> {
                 "messages to people are not part of a pipeline here; nothing is sent",
                 "add `[notify.NAME] command` to the site file, and `notify: NAME` here",
             ),
-            "unstash" | "stash" => self.hand(
-                span,
-                &c.name,
-                "each cell has a workspace of its own",
-                "copy what it needs from or to $QD_RUN_WORKSPACE",
-                attrs,
-                segments,
-            ),
-            _ => self.hand(span, &c.name, "the importer does not know this step", "write it as a script", attrs, segments),
+            other => {
+                let by_hand = BY_HAND.iter().find(|(names, ..)| names.contains(&other));
+                let (_, why, help) = by_hand.unwrap_or(&(&[], "the importer does not know this step", "write it as a script"));
+                self.hand(span, other, why, help, attrs, segments);
+            }
         }
+    }
+
+    /// Blocks around steps. False: it is none that the importer knows.
+    fn around(&mut self, c: &Call, span: &Span, ctx: &Ctx, attrs: &Attrs, segments: &mut Vec<Segment>) -> bool {
+        let what = show(&c.name);
+        let word = |this: &Self, arg: &str| c.arg(arg).and_then(Value::pieces).and_then(|p| this.word(p, ctx).ok());
+        match c.name.as_str() {
+            "timestamps" | "ansiColor" | "wrap" => {
+                self.report.converted(&c.head, what, "as it is here anyway");
+                self.steps(c.body(), ctx, attrs, segments);
+            }
+            "node" | "ws" => {
+                self.report.approximated(&c.head, what, "every step runs on this machine, in the workspace of the run", "");
+                self.steps(c.body(), ctx, attrs, segments);
+            }
+            "dir" => match word(self, "path") {
+                Some(word) => {
+                    self.report.converted(&c.head, what, "cd");
+                    let mut ctx = ctx.clone();
+                    ctx.dirs.push(word);
+                    self.steps(c.body(), &ctx, attrs, segments);
+                }
+                None => self.hand(span, &c.name, "its path is computed", "write `cd` in the scripts", attrs, segments),
+            },
+            "withEnv" => match self.with_env(c, ctx) {
+                Some(ctx) => {
+                    self.report.converted(&c.head, what, "env of the steps");
+                    self.steps(c.body(), &ctx, attrs, segments);
+                }
+                None => self.hand(span, &c.name, "a value is computed", "write `env:` in the steps", attrs, segments),
+            },
+            "withCredentials" | "sshagent" => self.with_credentials(c, span, ctx, attrs, segments),
+            "timeout" | "retry" | "lock" | "catchError" | "warnError" => self.block(c, span, ctx, attrs, segments),
+            "withDockerContainer" => match word(self, "image") {
+                Some(image) => {
+                    self.report.approximated(&c.head, what, "each script runs by `docker run`", "this machine needs docker");
+                    let ctx = Ctx { container: Some(Container { image, args: String::new() }), ..ctx.clone() };
+                    self.steps(c.body(), &ctx, attrs, segments);
+                }
+                None => self.hand(span, &c.name, "its image is computed", "write `docker run`", attrs, segments),
+            },
+            _ => return false,
+        }
+        true
     }
 
     pub fn hand(&mut self, span: &Span, what: &str, why: &str, help: &str, attrs: &Attrs, segments: &mut Vec<Segment>) {

@@ -103,45 +103,27 @@ fn options(f: Option<Fields<'_>>) -> Options {
     }
 }
 
+/// Keys that have a meaning beside some of what fires a trigger only.
+const BESIDE: [(&str, &[&str]); 10] = [
+    ("anchor", &["every"]),
+    ("stage", &["upstream"]),
+    ("on", &["upstream"]),
+    ("timezone", &["cron", "every"]),
+    ("jitter", &["cron", "every"]),
+    ("catch_up", &["cron", "every"]),
+    ("ref", &["git"]),
+    ("interval", &["git"]),
+    ("calendar", &["cron", "every", "upstream", "git"]),
+    ("shift", &["cron", "every"]),
+];
+
 fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
     let f = Fields::new(node, &keys::TRIGGER);
-    let starters: Vec<&str> = ["cron", "every", "upstream", "git", "manual"].into_iter().filter(|k| f.get(k).is_some()).collect();
     if f.later() {
         return None;
     }
-    let one = match starters.as_slice() {
-        [one] => *one,
-        [] => {
-            sink.error(
-                f.at,
-                "trigger.kind",
-                "the trigger does not say what fires it",
-                "add `cron:`, `every:`, `upstream:`, `git:` or `manual: true`",
-            );
-            return None;
-        }
-        many => {
-            sink.error(
-                f.key_at(many[1]),
-                "trigger.kind",
-                format!("the trigger has both `{}` and `{}`", many[0], many[1]),
-                "make two triggers of it: each begins with `- `",
-            );
-            return None;
-        }
-    };
-    for (key, belongs) in [
-        ("anchor", &["every"][..]),
-        ("stage", &["upstream"]),
-        ("on", &["upstream"]),
-        ("timezone", &["cron", "every"]),
-        ("jitter", &["cron", "every"]),
-        ("catch_up", &["cron", "every"]),
-        ("ref", &["git"]),
-        ("interval", &["git"]),
-        ("calendar", &["cron", "every", "upstream", "git"]),
-        ("shift", &["cron", "every"]),
-    ] {
+    let one = starter(&f, sink)?;
+    for (key, belongs) in BESIDE {
         if f.get(key).is_some() && !belongs.contains(&one) {
             sink.error(
                 f.key_at(key),
@@ -182,17 +164,7 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
             TriggerKind::Manual
         }
     };
-    let c = f.map("catch_up", &keys::CATCH_UP);
-    let within = c.and_then(|c| c.span("within")).map_or(DAY, |s| s.value);
-    let policy = c.and_then(|c| c.text("policy")).map(|t| t.value);
-    if let Some(c) = c.filter(|c| c.get("max").is_some() && policy.as_deref() != Some("all")) {
-        sink.error(c.key_at("max"), "trigger.key", "`max` has a meaning only with `policy: all`", "remove it, or write `policy: all`");
-    }
-    let catch_up = match policy.as_deref() {
-        Some("once") => CatchUp::Once { within },
-        Some("all") => CatchUp::All { within, max: c.and_then(|c| c.number("max")).unwrap_or(10) },
-        _ => CatchUp::Skip,
-    };
+    let catch_up = catch_up(&f, sink);
     let jitter = f.span("jitter").map_or(Span::default(), |s| s.value);
     Some(Trigger {
         at: f.at,
@@ -204,6 +176,46 @@ fn trigger(node: &Node, sink: &mut Sink<'_>) -> Option<Trigger> {
         shift: f.get("shift").map(|n| n.at),
         marks: marks(&f),
     })
+}
+
+/// The one key that says what fires a trigger.
+fn starter(f: &Fields<'_>, sink: &mut Sink<'_>) -> Option<&'static str> {
+    let starters: Vec<&'static str> = ["cron", "every", "upstream", "git", "manual"].into_iter().filter(|k| f.get(k).is_some()).collect();
+    match starters.as_slice() {
+        [one] => Some(*one),
+        [] => {
+            sink.error(
+                f.at,
+                "trigger.kind",
+                "the trigger does not say what fires it",
+                "add `cron:`, `every:`, `upstream:`, `git:` or `manual: true`",
+            );
+            None
+        }
+        many => {
+            sink.error(
+                f.key_at(many[1]),
+                "trigger.kind",
+                format!("the trigger has both `{}` and `{}`", many[0], many[1]),
+                "make two triggers of it: each begins with `- `",
+            );
+            None
+        }
+    }
+}
+
+fn catch_up(f: &Fields<'_>, sink: &mut Sink<'_>) -> CatchUp {
+    let c = f.map("catch_up", &keys::CATCH_UP);
+    let within = c.and_then(|c| c.span("within")).map_or(DAY, |s| s.value);
+    let policy = c.and_then(|c| c.text("policy")).map(|t| t.value);
+    if let Some(c) = c.filter(|c| c.get("max").is_some() && policy.as_deref() != Some("all")) {
+        sink.error(c.key_at("max"), "trigger.key", "`max` has a meaning only with `policy: all`", "remove it, or write `policy: all`");
+    }
+    match policy.as_deref() {
+        Some("once") => CatchUp::Once { within },
+        Some("all") => CatchUp::All { within, max: c.and_then(|c| c.number("max")).unwrap_or(10) },
+        _ => CatchUp::Skip,
+    }
 }
 
 fn marks(f: &Fields<'_>) -> Marks {
@@ -462,6 +474,38 @@ fn unique(steps: &[Step], sink: &mut Sink<'_>) {
     }
 }
 
+/// The steps of a stage that lists them.
+fn listed(f: &Fields<'_>, sink: &mut Sink<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for key in ["run", "uses", "with"] {
+        if f.get(key).is_some() {
+            sink.error_with(
+                f.key_at(key),
+                "step.action",
+                format!("the stage has `steps` and also `{key}`"),
+                "move it into the steps, or is the indent of this line lost?",
+                (f.key_at("steps"), "its steps"),
+            );
+        }
+    }
+    for node in f.items("steps") {
+        steps.extend(step(&Fields::new(node, &keys::STEP), false, sink));
+    }
+    if let Some(last) = steps.last_mut() {
+        last.artifacts.extend(artifacts(f.items("artifacts"), sink));
+    }
+    if f.items("steps").is_empty() {
+        sink.error(
+            f.key_at("steps"),
+            "step.action",
+            "the list of steps is empty",
+            "add one: `- name: hello`, and `run: echo hello` below it",
+        );
+    }
+    unique(&steps, sink);
+    steps
+}
+
 fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
     let f = Fields::new(node, &keys::STAGE);
     let name = f.text("name")?;
@@ -489,32 +533,7 @@ fn stage(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
             });
         }
     } else {
-        for key in ["run", "uses", "with"] {
-            if f.get(key).is_some() {
-                sink.error_with(
-                    f.key_at(key),
-                    "step.action",
-                    format!("the stage has `steps` and also `{key}`"),
-                    "move it into the steps, or is the indent of this line lost?",
-                    (f.key_at("steps"), "its steps"),
-                );
-            }
-        }
-        for node in f.items("steps") {
-            steps.extend(step(&Fields::new(node, &keys::STEP), false, sink));
-        }
-        if let Some(last) = steps.last_mut() {
-            last.artifacts.extend(artifacts(f.items("artifacts"), sink));
-        }
-        if f.items("steps").is_empty() {
-            sink.error(
-                f.key_at("steps"),
-                "step.action",
-                "the list of steps is empty",
-                "add one: `- name: hello`, and `run: echo hello` below it",
-            );
-        }
-        unique(&steps, sink);
+        steps = listed(&f, sink);
     }
     if steps.is_empty() && approve.is_none() && !f.later() {
         return None;

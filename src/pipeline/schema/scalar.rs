@@ -27,149 +27,161 @@ pub fn scalar(ty: &Ty, text: &str) -> Result<(), Wrong> {
     let seen = show(text);
     match ty {
         Ty::Text | Ty::Template | Ty::Expr | Ty::Any => Ok(()),
-        Ty::Script => {
-            if text.trim().is_empty() {
-                Err(wrong("the script is empty", "write the commands behind `run: |`"))
-            } else {
-                Ok(())
-            }
-        }
-        Ty::Line => {
-            if text.trim().is_empty() {
-                Err(wrong("this must not be empty", "write a value, or leave the key out"))
-            } else if text.contains('\n') {
-                Err(wrong("this must be a single line", "write it on one line"))
-            } else if text.len() > 1_000 {
-                Err(wrong(format!("this has {} bytes, the limit is 1000", text.len()), "shorten it"))
-            } else {
-                Ok(())
-            }
-        }
-        Ty::Regex => regex_of(text).map(|_| ()).map_err(|e| {
-            let text = e.to_string();
-            wrong(
-                format!("not a regular expression: {}", show(text.lines().last().unwrap_or("").trim_start_matches("error: "))),
-                "backslashes need single quotes or none: '^CHG[0-9]{7}$'",
-            )
+        Ty::Script if text.trim().is_empty() => Err(wrong("the script is empty", "write the commands behind `run: |`")),
+        Ty::Script => Ok(()),
+        Ty::Line => line(text),
+        Ty::Regex => regex_of(text).map(drop).map_err(|e| {
+            wrong(format!("not a regular expression: {}", last_line(&e)), "backslashes need single quotes or none: '^CHG[0-9]{7}$'")
         }),
         Ty::Search => search(text)
-            .map(|_| ())
+            .map(drop)
             .map_err(|why| wrong(format!("not a regular expression for a log: {why}"), "single quotes keep backslashes: '^E\\d+: '")),
-        Ty::Name => {
-            if valid_name(text) {
-                return Ok(());
-            }
-            if text.starts_with("content:") {
-                return Err(wrong(
-                    format!("`{seen}` is the lock of a content set"),
-                    "say `reads` or `writes` of the set: the lock is implied",
-                ));
-            }
-            let fixed: String = text
-                .to_lowercase()
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-                .take(64)
-                .collect();
-            let help = if valid_name(&fixed) {
-                format!("write `{fixed}`")
-            } else {
-                "use a-z, 0-9, `.`, `_`, `-`; begin with a letter or digit".to_owned()
-            };
-            Err(wrong(format!("`{seen}` is not a name: a-z, 0-9, `.`, `_`, `-`, at most 64 characters"), help))
-        }
+        Ty::Name => name(text),
         Ty::Variable | Ty::EnvName | Ty::MatrixKey => variable(ty, text)
             .map_err(|why| wrong(format!("`{seen}` cannot be a variable: {why}"), "use letters, digits and `_`, such as `release_ver`")),
-        Ty::Bool => match text {
-            "true" | "false" => Ok(()),
-            _ => {
-                let help = match text.to_lowercase().as_str() {
-                    "yes" | "on" | "y" | "1" | "true" => "write `true`",
-                    "no" | "off" | "n" | "0" | "false" => "write `false`",
-                    _ => "write `true` or `false`",
-                };
-                Err(wrong(format!("`{seen}` is neither true nor false"), help))
-            }
-        },
-        Ty::Int { min, max } => match integer(text) {
-            Some(n) if n < *min || n > *max => {
-                let range = match (*min, *max) {
-                    (min, i64::MAX) => format!("a number, at least {min}"),
-                    (min, max) if min == max => format!("{min}"),
-                    (min, max) => format!("a number from {min} to {max}"),
-                };
-                Err(wrong(format!("{n} is out of range"), format!("write {range}")))
-            }
-            Some(_) => Ok(()),
-            None => Err(wrong(format!("`{seen}` is not a whole number"), "write digits only, without a leading zero")),
-        },
+        Ty::Bool => flag(text),
+        Ty::Int { min, max } => whole(text, *min, *max),
         Ty::Number { min, max } => match text.parse::<f64>() {
             Ok(n) if n.is_finite() && n >= *min && n <= *max => Ok(()),
             Ok(_) => Err(wrong(format!("`{seen}` is out of range"), format!("write a number from {min} to {max}"))),
             Err(_) => Err(wrong(format!("`{seen}` is not a number"), "write a number such as 2 or 1.5")),
         },
-        Ty::Duration { zero } => match text.parse::<Span>() {
-            Ok(s) if s.ms() == 0 && !zero => Err(wrong("a duration of nothing", "write one such as 90s, or leave the key out")),
-            Ok(s) if s.ms() > 3_660 * 86_400_000 => Err(wrong(format!("`{seen}` is longer than ten years"), "is a unit wrong?")),
-            Ok(_) => Ok(()),
-            Err(e) => {
-                let help = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-                    format!("add the unit: `{seen}s` or `{seen}m`")
-                } else if text.contains(':') {
-                    "durations carry units, not colons: 1h30m".to_owned()
-                } else {
-                    "write it like 90s, 15m, 1h30m or 15d".to_owned()
-                };
-                Err(wrong(format!("`{seen}` is not a duration: {}", e.why), help))
-            }
-        },
+        Ty::Duration { zero } => duration(text, *zero),
         Ty::Size => match size::parse(text) {
             Some(n) if n >= 64 << 10 => Ok(()),
             Some(_) => Err(wrong(format!("`{seen}` is too small"), "the least is 64KiB")),
             None => Err(wrong(format!("`{seen}` is not a size"), "write it like 200MiB")),
         },
-        Ty::Level => text.parse::<Level>().map(|_| ()).map_err(|()| {
+        Ty::Level => text.parse::<Level>().map(drop).map_err(|()| {
             wrong(format!("`{seen}` is not a danger level"), "write L0 (reads), L1, L2 (type the name) or L3 (second person)")
         }),
-        Ty::Cron => crate::pipeline::schedule::cron(text, "").map(|_| ()).map_err(|why| Wrong {
+        Ty::Cron => crate::pipeline::schedule::cron(text, "").map(drop).map_err(|why| Wrong {
             code: "schedule.cron",
             message: format!("`{seen}` is not a cron pattern: {why}"),
             help: "five fields: minute hour day month weekday, such as `30 1 * * *`".into(),
         }),
-        Ty::Zone => crate::pipeline::schedule::zone(text).map(|_| ()).map_err(|near| Wrong {
+        Ty::Zone => crate::pipeline::schedule::zone(text).map(drop).map_err(|near| Wrong {
             code: "schedule.zone",
             message: format!("`{seen}` is not a time zone"),
             help: near.map_or_else(|| "write one such as Europe/Berlin or UTC".to_owned(), |n| format!("did you mean `{n}`?")),
         }),
-        Ty::Moment => moment(text).map(|_| ()).map_err(|why| Wrong {
+        Ty::Moment => moment(text).map(drop).map_err(|why| Wrong {
             code: "schedule.anchor",
             message: format!("`{seen}` is not a moment: {why}"),
             help: "write local date and time: 2026-01-05 03:30".into(),
         }),
         Ty::RetryOn => retry_on(text)
-            .map(|_| ())
+            .map(drop)
             .ok_or_else(|| wrong(format!("`{seen}` is no reason for a retry"), "write `exit 75`, failure, timeout, stall or lost")),
-        Ty::Word { words, later } => {
-            if words.iter().any(|(w, _)| *w == text) {
-                return Ok(());
-            }
-            if let Some((_, what)) = later.iter().find(|(w, _)| *w == text) {
-                return Err(Wrong {
-                    code: "schema.later",
-                    message: format!("this version has no {what} yet: `{seen}`"),
-                    help: "a later version brings it; leave it out until then".into(),
-                });
-            }
-            let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-            Err(wrong(
-                format!("`{seen}` is none of {}", all.join(", ")),
-                suggest::nearest(text, all.iter().copied())
-                    .map_or_else(|| format!("write {}", all.join(" or ")), |n| format!("did you mean `{n}`?")),
-            ))
-        }
+        Ty::Word { words, later } => word(text, words, later),
         Ty::Either(t, _) | Ty::OneOrMore(t) => scalar(t, text),
         Ty::List(_) | Ty::Map(_) => Err(wrong("a single value cannot stand here", "")),
     }
+}
+
+fn line(text: &str) -> Result<(), Wrong> {
+    if text.trim().is_empty() {
+        return Err(wrong("this must not be empty", "write a value, or leave the key out"));
+    }
+    if text.contains('\n') {
+        return Err(wrong("this must be a single line", "write it on one line"));
+    }
+    if text.len() > 1_000 {
+        return Err(wrong(format!("this has {} bytes, the limit is 1000", text.len()), "shorten it"));
+    }
+    Ok(())
+}
+
+fn name(text: &str) -> Result<(), Wrong> {
+    if valid_name(text) {
+        return Ok(());
+    }
+    let seen = show(text);
+    if text.starts_with("content:") {
+        return Err(wrong(format!("`{seen}` is the lock of a content set"), "say `reads` or `writes` of the set: the lock is implied"));
+    }
+    let fixed: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .take(64)
+        .collect();
+    let help = match valid_name(&fixed) {
+        true => format!("write `{fixed}`"),
+        false => "use a-z, 0-9, `.`, `_`, `-`; begin with a letter or digit".to_owned(),
+    };
+    Err(wrong(format!("`{seen}` is not a name: a-z, 0-9, `.`, `_`, `-`, at most 64 characters"), help))
+}
+
+fn flag(text: &str) -> Result<(), Wrong> {
+    let help = match text.to_lowercase().as_str() {
+        _ if matches!(text, "true" | "false") => return Ok(()),
+        "yes" | "on" | "y" | "1" | "true" => "write `true`",
+        "no" | "off" | "n" | "0" | "false" => "write `false`",
+        _ => "write `true` or `false`",
+    };
+    Err(wrong(format!("`{}` is neither true nor false", show(text)), help))
+}
+
+fn whole(text: &str, min: i64, max: i64) -> Result<(), Wrong> {
+    let Some(n) = integer(text) else {
+        return Err(wrong(format!("`{}` is not a whole number", show(text)), "write digits only, without a leading zero"));
+    };
+    if (min..=max).contains(&n) {
+        return Ok(());
+    }
+    let range = match (min, max) {
+        (min, i64::MAX) => format!("a number, at least {min}"),
+        (min, max) if min == max => format!("{min}"),
+        (min, max) => format!("a number from {min} to {max}"),
+    };
+    Err(wrong(format!("{n} is out of range"), format!("write {range}")))
+}
+
+fn duration(text: &str, zero: bool) -> Result<(), Wrong> {
+    let seen = show(text);
+    match text.parse::<Span>() {
+        Ok(s) if s.ms() == 0 && !zero => Err(wrong("a duration of nothing", "write one such as 90s, or leave the key out")),
+        Ok(s) if s.ms() > 3_660 * 86_400_000 => Err(wrong(format!("`{seen}` is longer than ten years"), "is a unit wrong?")),
+        Ok(_) => Ok(()),
+        Err(e) => {
+            let help = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+                format!("add the unit: `{seen}s` or `{seen}m`")
+            } else if text.contains(':') {
+                "durations carry units, not colons: 1h30m".to_owned()
+            } else {
+                "write it like 90s, 15m, 1h30m or 15d".to_owned()
+            };
+            Err(wrong(format!("`{seen}` is not a duration: {}", e.why), help))
+        }
+    }
+}
+
+/// `words` are those that there are, `later` those that a later version brings.
+fn word(text: &str, words: &[(&str, &str)], later: &[(&str, &str)]) -> Result<(), Wrong> {
+    let seen = show(text);
+    if words.iter().any(|(w, _)| *w == text) {
+        return Ok(());
+    }
+    if let Some((_, what)) = later.iter().find(|(w, _)| *w == text) {
+        return Err(Wrong {
+            code: "schema.later",
+            message: format!("this version has no {what} yet: `{seen}`"),
+            help: "a later version brings it; leave it out until then".into(),
+        });
+    }
+    let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
+    let help = match suggest::nearest(text, all.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write {}", all.join(" or ")),
+    };
+    Err(wrong(format!("`{seen}` is none of {}", all.join(", ")), help))
+}
+
+/// What the library says at the end of its picture of a pattern.
+fn last_line(e: &regex::Error) -> String {
+    let text = e.to_string();
+    show(text.lines().last().unwrap_or("").trim_start_matches("error: "))
 }
 
 /// Only the canonical form is a number: `010` and `+1` are texts.
@@ -197,10 +209,7 @@ pub fn search(text: &str) -> Result<regex::bytes::Regex, String> {
         return Err(format!("it has {} bytes, the limit is {MAX_SEARCH}", text.len()));
     }
     let built = regex::bytes::RegexBuilder::new(text).crlf(true).multi_line(true).size_limit(MAX_COMPILED).build();
-    let re = built.map_err(|e| {
-        let text = e.to_string();
-        show(text.lines().last().unwrap_or("").trim_start_matches("error: "))
-    })?;
+    let re = built.map_err(|e| last_line(&e))?;
     if re.is_match(b"") {
         return Err("it matches every line".into());
     }
