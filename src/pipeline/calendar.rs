@@ -131,16 +131,17 @@ impl Calendar {
 
     /// Why nothing may start at `at`; `None` = it is open.
     pub fn closed(&self, at: Timestamp) -> Option<Closed> {
-        let zone = self.tz();
-        let rule = self.rule(zone.to_datetime(at))?;
-        let reason = rule.map(|r| r.reason.as_str()).filter(|r| !r.is_empty()).unwrap_or(&self.reason);
-        Some(Closed {
-            calendar: self.name.clone(),
-            owner: self.owner.clone(),
-            reason: reason.to_owned(),
-            freeze: rule.is_some(),
-            until: self.opens(at).map(|t| schedule::local(t, &zone)),
-        })
+        self.ahead().closed(at)
+    }
+
+    /// Whether nothing may start at `at`: as [`Self::closed`], without looking for its end.
+    pub fn is_closed(&self, at: Timestamp) -> bool {
+        self.rule(self.tz().to_datetime(at)).is_some()
+    }
+
+    /// To be asked about many moments, one after the other.
+    pub fn ahead(&self) -> Ahead<'_> {
+        Ahead { calendar: self, zone: self.tz(), shut: None, looked: 0 }
     }
 
     /// A freeze in force at `at`: it holds for people too.
@@ -194,6 +195,41 @@ impl Calendar {
             day = day.tomorrow().ok()?;
         }
         None
+    }
+}
+
+/// A calendar that is asked about many moments in their order. The end of what is closed is looked for once, up to ten years ahead.
+#[derive(Debug)]
+pub struct Ahead<'a> {
+    calendar: &'a Calendar,
+    zone: TimeZone,
+    /// A moment at which it was closed, and when it opens after that; none = never.
+    shut: Option<(Timestamp, Option<Timestamp>)>,
+    /// How often an end was looked for.
+    looked: u64,
+}
+
+impl Ahead<'_> {
+    /// As [`Calendar::closed`].
+    pub fn closed(&mut self, at: Timestamp) -> Option<Closed> {
+        let c = self.calendar;
+        let rule = c.rule(self.zone.to_datetime(at))?;
+        let known = self.shut.filter(|(from, opens)| *from <= at && opens.is_none_or(|o| at < o));
+        let (_, opens) = match known {
+            Some(known) => known,
+            None => {
+                self.looked += 1;
+                *self.shut.insert((at, c.opens(at)))
+            }
+        };
+        let reason = rule.map(|r| r.reason.as_str()).filter(|r| !r.is_empty()).unwrap_or(&c.reason);
+        Some(Closed {
+            calendar: c.name.clone(),
+            owner: c.owner.clone(),
+            reason: reason.to_owned(),
+            freeze: rule.is_some(),
+            until: opens.map(|t| schedule::local(t, &self.zone)),
+        })
     }
 }
 
@@ -290,6 +326,27 @@ mod tests {
             Vec::new(),
         );
         assert!(past.opens(at("2026-02-01T00:00:00Z")).is_some() && past.opens(at("2026-03-05T00:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn an_end_is_looked_for_once_however_many_moments_are_asked_about() {
+        let ever = calendar(Vec::new(), vec![rule(Span::Weekly { days: ALL, from: 0, to: 1_440 })]);
+        let nights = calendar(vec![rule(Span::Weekly { days: TUE_THU, from: 9 * 60, to: 16 * 60 })], Vec::new());
+        let from = at("2026-03-24T00:00:00Z");
+        let moments = || (0..14 * 1_440).map(|m| from + jiff::SignedDuration::from_mins(m));
+        for (c, ends) in [(&ever, 1), (&nights, 5)] {
+            let mut ahead = c.ahead();
+            let told: Vec<Option<Closed>> = moments().map(|t| ahead.closed(t)).collect();
+            assert_eq!(ahead.looked, ends);
+            for (n, t) in moments().enumerate().step_by(97) {
+                assert_eq!(told[n], c.closed(t), "{t}");
+                assert_eq!(c.is_closed(t), told[n].is_some(), "{t}");
+            }
+        }
+        // Asked about an earlier moment, it looks again.
+        let mut ahead = nights.ahead();
+        let later = ahead.closed(at("2026-03-27T00:00:00Z"));
+        assert_ne!(ahead.closed(from), later);
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
         }
         let Some(ticker) = catalog.ticker(file, t) else { continue };
         let names = file.calendars_of(Some(t));
-        let calendars: Vec<_> = names.iter().filter_map(|n| catalog.calendars.get(*n)?.as_ref().ok()).collect();
+        let mut calendars: Vec<_> = names.iter().filter_map(|n| Some(catalog.calendars.get(*n)?.as_ref().ok()?.ahead())).collect();
         // Whatever the times: nobody can say that it will be open then.
         let unknown = names.iter().find_map(|n| {
             let why = catalog.calendars.get(*n)?.as_ref().err()?;
@@ -94,7 +94,7 @@ fn starts(file: &File, catalog: &Catalog, from: Timestamp, wanted: impl Fn(&Due)
             local: schedule::local(d.at, ticker.zone()),
             dst: d.dst,
             from: d.from.map(|f| schedule::local(f, ticker.zone())),
-            closed: unknown.clone().or_else(|| calendars.iter().find_map(|c| c.closed(d.at)).map(|c| c.to_string())),
+            closed: unknown.clone().or_else(|| calendars.iter_mut().find_map(|c| c.closed(d.at)).map(|c| c.to_string())),
         }));
         seen.push(key);
     }

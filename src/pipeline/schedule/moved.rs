@@ -33,7 +33,7 @@ pub struct Mover {
 impl Mover {
     fn closed(&self, nominal: Timestamp) -> bool {
         let at = nominal.checked_add(self.delay).unwrap_or(nominal);
-        self.calendars.iter().any(|c| c.closed(at).is_some())
+        self.calendars.iter().any(|c| c.is_closed(at))
     }
 
     fn place(&self, n: Nominal) -> Moved {
