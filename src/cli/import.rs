@@ -14,7 +14,7 @@ use crate::api::{ApiError, Code};
 use crate::domain::run::valid_name;
 use crate::pipeline::diagnostic::show;
 use crate::pipeline::import::{self, Request};
-use crate::pipeline::lint::shell::Script;
+use crate::pipeline::lint::shell::once;
 use crate::pipeline::render_with;
 
 /// What was asked for.
@@ -47,7 +47,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, ask: Import) -> Outcome {
         return Err(taken(to));
     }
     let catalog = ctx.catalog(out)?;
-    let check = |script: &Script| shell_check(script);
+    let check = once(shell_check);
     let made = match import::import(&Request { bytes: &bytes, origin: &origin, name: &name, catalog: &catalog, check: Some(&check) }) {
         Ok(made) => made,
         Err(refused) => {

@@ -14,13 +14,13 @@ use crate::config::{ConfigError, pipelines};
 use crate::domain::run::valid_name;
 use crate::pipeline::FreezeCtx;
 use crate::pipeline::cmd::{self, Output, Source, Style, Unread};
-use crate::pipeline::lint::shell::Script;
+use crate::pipeline::lint::shell::once;
 
 /// No pipeline file is larger; the reader says so again.
 const MOST: u64 = 2 << 20;
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
-    let check = |script: &Script| shell_check(script);
+    let check = once(shell_check);
     let style = Style { color: out.colour, check: Some(&check) };
     let output = match command {
         Command::Import { file, output, name } => return super::import::run(ctx, out, super::import::Import { file, output, name }),

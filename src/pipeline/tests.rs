@@ -419,6 +419,26 @@ fn a_shell_s_complaint_lands_on_its_line() {
     );
 }
 
+#[test]
+fn a_script_that_files_have_in_common_is_one_question_to_the_shell() {
+    let asked = std::cell::Cell::new(0);
+    let check = lint::shell::once(|s: &lint::shell::Script| {
+        asked.set(asked.get() + 1);
+        let line = s.text.lines().count();
+        if s.text.contains("if") { vec![lint::shell::Fault { line, message: "unexpected end of file".into() }] } else { Vec::new() }
+    });
+    let text = |n: usize| format!("format: 1\nname: p{n}\nstages:\n  - name: a\n    run: echo\n  - name: b\n    run: if true\n");
+    for n in 0..50 {
+        let (file, found) = load_with(&text(n), "p.yml", &catalog(), Some(&check));
+        assert!(file.is_none() && short(&found)[0].starts_with("7:10 shell.syntax"), "{found:?}");
+    }
+    assert_eq!(asked.get(), 2);
+    // Another shell is another question.
+    let bash = text(0).replace("    run: echo", "    interpreter: bash\n    run: echo");
+    load_with(&bash, "p.yml", &catalog(), Some(&check));
+    assert_eq!(asked.get(), 3);
+}
+
 /// A key that the schema accepts and the model never reads would be ignored in silence.
 #[test]
 fn every_key_of_the_registry_is_read() {

@@ -2,7 +2,8 @@
 //!
 //! This is no shell parser: it reads words line by line and speaks only about forms that it knows.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -13,7 +14,7 @@ use crate::pipeline::plan;
 use crate::pipeline::reader::{Node, Style};
 
 /// A script as a shell would get it, for a check by the shell itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Script {
     pub interpreter: Vec<String>,
     pub text: String,
@@ -28,6 +29,12 @@ pub struct Fault {
 
 /// `bash -n`, where the caller has one: an effect, so it is handed in.
 pub type Checker<'a> = &'a dyn Fn(&Script) -> Vec<Fault>;
+
+/// As `check`, asked once for each script: files of one estate have many in common, and each question is a process.
+pub fn once(check: impl Fn(&Script) -> Vec<Fault>) -> impl Fn(&Script) -> Vec<Fault> {
+    let known: RefCell<HashMap<Script, Vec<Fault>>> = RefCell::default();
+    move |script| known.borrow_mut().entry(script.clone()).or_insert_with(|| check(script)).clone()
+}
 
 static DOTTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{\{?\s*([A-Za-z_][A-Za-z0-9_]*)([.\[][^}\n]*)\}\}?").ok());
 static VARIABLE: LazyLock<Option<Regex>> =
