@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::asked::ahead;
+use super::asked::end;
 use super::model::Edit;
 use super::promotion;
 use super::rows;
@@ -25,9 +25,8 @@ use crate::store::{DecisionEdit, Note, RunsQuery};
 /// As the event stream calls them; the table of `get` is `decisions`.
 pub const TABLE: &str = "acks";
 /// A shift, where nothing is said.
-const SHIFT_US: i64 = 8 * 3_600 * 1_000_000;
-/// Nothing is open-ended: 7 days.
-const LONGEST_US: i64 = 7 * 86_400 * 1_000_000;
+const SHIFT: &str = "8h";
+const LONGEST_DAYS: i64 = 7;
 /// Told in the status at most.
 const TOLD: usize = 200;
 /// Runs that are looked at for one that waits or is slow.
@@ -107,16 +106,8 @@ fn known(engine: &Engine, subject: &str) -> Result<bool, ApiError> {
 }
 
 fn until(engine: &Engine, request: &Do) -> Result<i64, ApiError> {
-    let now = engine.now_us();
-    let at = match request.with.get("until").map(String::as_str).unwrap_or_default() {
-        "" => now + SHIFT_US,
-        text => ahead(text, engine.now_us())?,
-    };
-    match at - now {
-        n if n <= 0 => Err(ApiError::bad("it would end before it begins", "write 8h, or a time to come, RFC 3339")),
-        n if n > LONGEST_US => Err(ApiError::bad("it would last longer than 7 days: nothing is open-ended", "say it anew when it ends")),
-        _ => Ok(at),
-    }
+    let text = request.with.get("until").map(String::as_str).filter(|t| !t.is_empty());
+    end(text.unwrap_or(SHIFT), engine.now_us(), LONGEST_DAYS, SHIFT)
 }
 
 fn in_force(d: &Decision, now_us: i64) -> bool {

@@ -51,6 +51,19 @@ pub fn ahead(text: &str, now_us: i64) -> Result<i64, ApiError> {
         .ok_or_else(|| ApiError::bad(format!("`{}` is no time", sanitise::cell(text)), "write 7d, or a time, RFC 3339"))
 }
 
+/// The end of a decision, as [`ahead`]: none is open-ended, and none lasts longer than `days`. `example` is one that would do.
+pub fn end(text: &str, now_us: i64, days: i64, example: &str) -> Result<i64, ApiError> {
+    const DAY_US: i64 = 86_400 * 1_000_000;
+    let at = ahead(text, now_us)?;
+    match at - now_us {
+        n if n <= 0 => Err(ApiError::bad("it would end before it begins", format!("write {example}, or a time to come, RFC 3339"))),
+        n if n > days * DAY_US => {
+            Err(ApiError::bad(format!("it would last longer than {days} days: nothing is open-ended"), "say it anew when it ends"))
+        }
+        _ => Ok(at),
+    }
+}
+
 /// How long an answer may wait for news.
 pub fn patience(q: &Params) -> Result<Duration, ApiError> {
     Ok(Duration::from_secs(whole_number(q, "wait")?.unwrap_or(0).min(LONGEST_WAIT)))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::asked::ahead;
+use super::asked::end;
 use super::frozen::{frozen, subject};
 use super::state::Engine;
 use super::{rows, trees};
@@ -17,8 +17,8 @@ use crate::domain::decision::{Detail, Kind, NewDecision};
 use crate::engine::blocking::blocking;
 use crate::store::{DecisionEdit, Note};
 
-/// Nothing is open-ended: 90 days.
-const LONGEST_US: i64 = 90 * 86_400 * 1_000_000;
+/// No freeze lasts longer.
+const LONGEST_DAYS: i64 = 90;
 
 /// What speaks against it. Blocks.
 pub fn check(engine: &Engine, site: &Site, action: &Action, request: &Do) -> Result<String, ApiError> {
@@ -55,14 +55,7 @@ fn until(engine: &Engine, request: &Do) -> Result<i64, ApiError> {
     if request.reason.trim().is_empty() {
         return Err(ApiError::bad("a freeze needs a reason", "add --reason TEXT"));
     }
-    let at = ahead(text, engine.now_us())?;
-    match at - engine.now_us() {
-        n if n <= 0 => Err(ApiError::bad("it would end before it begins", "write 7d, or a time to come, RFC 3339")),
-        n if n > LONGEST_US => {
-            Err(ApiError::bad("it would last longer than 90 days: nothing is open-ended", "freeze it anew when it ends"))
-        }
-        _ => Ok(at),
-    }
+    end(text, engine.now_us(), LONGEST_DAYS, "7d")
 }
 
 /// Carries it out: the decision and its entry are one transaction.

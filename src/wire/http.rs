@@ -161,6 +161,26 @@ pub struct Response {
     pub date: Option<String>,
 }
 
+impl Response {
+    fn of(inner: reqwest::Response, shown: String, deadline: Instant, budget: Duration, stall: Duration) -> Self {
+        let headers = inner.headers();
+        let text = |name| short_header(headers, name);
+        Self {
+            status: inner.status(),
+            validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
+            length: inner.content_length(),
+            range: text(CONTENT_RANGE).as_deref().and_then(content_range),
+            html: is_html(headers),
+            date: text(reqwest::header::DATE),
+            shown,
+            deadline,
+            budget,
+            stall,
+            inner,
+        }
+    }
+}
+
 /// What every client of ours has.
 fn base(patience: Patience) -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
@@ -242,21 +262,7 @@ impl Client {
             let raw = Raw::of(inner, deadline.min(Instant::now() + self.patience.stall)).await;
             return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after, raw: Some(Box::new(raw)) });
         }
-        let headers = inner.headers();
-        let text = |name| short_header(headers, name);
-        Ok(Response {
-            validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
-            length: inner.content_length(),
-            range: text(CONTENT_RANGE).as_deref().and_then(content_range),
-            date: text(reqwest::header::DATE),
-            html: is_html(headers),
-            status,
-            shown: at,
-            deadline,
-            budget,
-            stall: self.patience.stall,
-            inner,
-        })
+        Ok(Response::of(inner, at, deadline, budget, self.patience.stall))
     }
 }
 

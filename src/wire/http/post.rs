@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Client, HttpError, Patience, Response, Validators, base, bounded, chain, classify, is_html, retry_after, short_header};
+use super::{Client, HttpError, Patience, Response, base, bounded, chain, classify, retry_after};
 use crate::wire::address::shown;
 use std::time::Duration;
 
@@ -60,19 +60,7 @@ impl Client {
         if status != StatusCode::OK {
             return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers), raw: None });
         }
-        Ok(Response {
-            validators: Validators::default(),
-            length: inner.content_length(),
-            range: None,
-            date: short_header(headers, reqwest::header::DATE),
-            html: is_html(headers),
-            status,
-            shown: at,
-            deadline,
-            budget,
-            stall: self.patience.stall,
-            inner,
-        })
+        Ok(Response::of(inner, at, deadline, budget, self.patience.stall))
     }
 }
 
