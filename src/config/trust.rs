@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::ConfigError;
 use crate::domain::run::valid_name;
@@ -27,15 +27,24 @@ fn open(path: &Path, uid: u32) -> Result<std::fs::ReadDir, ConfigError> {
     }
     judge(path, &meta, uid)?;
     let entries = std::fs::read_dir(path).map_err(|e| denied(path, uid, &e))?;
-    let whole = path.canonicalize().map_err(|e| denied(path, uid, &e))?;
-    for above in whole.ancestors().skip(1) {
-        let mode = stat(above, uid)?.permissions().mode();
+    for (above, meta) in all_above(path).map_err(|e| denied(path, uid, &e))? {
+        let mode = meta.permissions().mode();
         if mode & 0o002 != 0 && mode & 0o1000 == 0 {
             let why = format!("everybody may write {} above it (mode {:04o}), and so replace it", above.display(), mode & 0o7777);
             return Err(refuse(path, &why, &format!("chmod o-w {}", above.display())));
         }
     }
     Ok(entries)
+}
+
+/// Every directory above `path` as it is really reached. Asked at each request: only a path with a link in it is looked up piece by piece.
+fn all_above(path: &Path) -> std::io::Result<Vec<(PathBuf, Metadata)>> {
+    let walk = |p: &Path| p.ancestors().map(|a| Ok((a.to_owned(), a.symlink_metadata()?))).collect::<std::io::Result<Vec<_>>>();
+    let plain = path.is_absolute() && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
+    let found = if plain { walk(path)? } else { Vec::new() };
+    let mut found = if !plain || found.iter().any(|(_, m)| m.is_symlink()) { walk(&path.canonicalize()?)? } else { found };
+    found.remove(0);
+    Ok(found)
 }
 
 /// Names of the files `NAMEsuffix` of a directory that may be trusted, sorted; none where there is no directory. Files whose name is no name
@@ -163,6 +172,26 @@ mod tests {
         assert!(e.to_string().contains("above it"), "{e}");
         chmod(dir.path(), 0o1757);
         directory(&sub, me()).unwrap();
+    }
+
+    #[test]
+    fn what_is_above_is_judged_where_a_link_leads_and_where_a_path_goes_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let (open, closed) = (dir.path().join("open"), dir.path().join("closed"));
+        std::fs::create_dir_all(open.join("conf")).unwrap();
+        std::fs::create_dir_all(closed.join("conf")).unwrap();
+        chmod(&open, 0o777);
+        std::os::unix::fs::symlink(open.join("conf"), closed.join("there")).unwrap();
+        std::os::unix::fs::symlink(&open, dir.path().join("by")).unwrap();
+        directory(&closed.join("conf"), me()).unwrap();
+        for bad in ["open/conf", "closed/there", "by/conf", "closed/../open/conf", "closed/./../by/conf"] {
+            let e = directory(&dir.path().join(bad), me()).unwrap_err();
+            assert!(
+                e.to_string().contains("everybody may write") && e.help().contains(&format!("chmod o-w {}", open.display())),
+                "{bad}: {e}"
+            );
+        }
+        directory(&dir.path().join("open/../closed/conf"), me()).unwrap();
     }
 
     #[test]

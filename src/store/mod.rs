@@ -97,7 +97,7 @@ impl Store {
             for _ in 0..READERS {
                 let conn = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
                 conn.busy_timeout(std::time::Duration::from_secs(5))?;
-                conn.set_prepared_statement_cache_capacity(64);
+                open::keep_statements(&conn, 64)?;
                 free.push(conn);
             }
         }

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
@@ -260,7 +261,7 @@ fn connect(path: &Path, wal: bool) -> Result<Connection, Trouble> {
     )?;
     // Foreign readers (a backup, a curious person) may hold it for a moment.
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
-    conn.set_prepared_statement_cache_capacity(128);
+    keep_statements(&conn, 128)?;
     let application: i64 = conn.query_row("PRAGMA application_id", [], |r| r.get(0))?;
     let version: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0))?;
     let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
@@ -281,6 +282,13 @@ fn connect(path: &Path, wal: bool) -> Result<Connection, Trouble> {
     )?;
     conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
     Ok(conn)
+}
+
+/// The connection keeps so many statements compiled, whatever is bound to them: else SQLite compiles one again whose plan a value could better.
+/// None of ours could be, for all that a partial index must know stands in their texts.
+pub(super) fn keep_statements(conn: &Connection, most: usize) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(most);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 fn begin_epoch(conn: &mut Connection, path: &Path, o: &OpenOptionsStore) -> Result<(u64, bool), Trouble> {
@@ -312,4 +320,22 @@ fn begin_epoch(conn: &mut Connection, path: &Path, o: &OpenOptionsStore) -> Resu
     tx.commit()?;
     restored::leave(&o.dir, epoch, &token)?;
     Ok((epoch, unclean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_makes_no_statement_be_compiled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = private_dir(&dir.path().join("s")).unwrap();
+        let opened = open(&OpenOptionsStore { dir, network_state: false, now_us: 1, boot_id: "b".into() }).ok().unwrap();
+        // Asked at the end of every run.
+        let mut facts = opened.conn.prepare("SELECT json FROM fact WHERE run_id = ?1 AND kind = 'commit' ORDER BY id").unwrap();
+        for run in 1..4 {
+            assert!(!facts.exists([run]).unwrap());
+        }
+        assert_eq!(facts.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
 }
