@@ -138,14 +138,29 @@ impl<S: Sync> FromRequestParts<S> for Attempt {
 /// A JSON document that came to its end within the limit.
 pub struct Body<T>(pub T);
 
+/// Whatever a body says, it is not asked for. It is read all the same: what comes after its answer would end the connection, and a lease with it.
+pub struct Unasked;
+
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|e: BytesRejection| {
+        ApiError::bad(format!("this is no request: {}", e.body_text()), format!("send one of {} at most", size::short(MAX_BODY as u64)))
+    })
+}
+
+impl<S: Send + Sync> FromRequest<S> for Unasked {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        whole(request, state).await?;
+        Ok(Self)
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned + Shape> FromRequest<S> for Body<T> {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let whole = Bytes::from_request(request, state).await.map_err(|e: BytesRejection| {
-            ApiError::bad(format!("this is no request: {}", e.body_text()), format!("send one of {} at most", size::short(MAX_BODY as u64)))
-        })?;
-        let read = serde_json::from_slice(&whole);
+        let read = serde_json::from_slice(&whole(request, state).await?);
         Ok(Self(read.map_err(|e| ApiError::bad(format!("this is no request: {e}"), format!("send {}", T::SHAPE)))?))
     }
 }

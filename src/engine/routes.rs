@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use super::answer::{Fault, answer, answer_text};
-use super::asked::{Attempt, Body, Name, Params, Run, Viewer, patience, whole_number};
+use super::asked::{Attempt, Body, Name, Params, Run, Unasked, Viewer, patience, whole_number};
 use super::blocking::blocking;
 use super::identity::Peer;
 use super::lease::Connection;
@@ -108,7 +108,7 @@ async fn arm(
     Ok(answer(&arm::arm(&engine, caller, link, ask).await?))
 }
 
-async fn disarm(State(engine): Shared, _: Viewer, Extension(link): Extension<Connection>) -> Result<Response, Fault> {
+async fn disarm(State(engine): Shared, _: Viewer, Extension(link): Extension<Connection>, _: Unasked) -> Result<Response, Fault> {
     Ok(answer(&arm::disarm(&engine, link).await?))
 }
 

@@ -23,6 +23,10 @@ impl Connection {
     fn post(&mut self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         write!(self.0.get_mut(), "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        self.answer()
+    }
+
+    fn answer(&mut self) -> (u16, Value) {
         let (mut status, mut length) = (0, 0);
         loop {
             let mut line = String::new();
@@ -100,6 +104,19 @@ fn a_lease_ends_when_it_is_given_back_and_with_its_time() {
     until_some("the lease to be over", || (ours.run().0 == 403).then_some(()));
     refused(ours.run(), "is over");
     assert!(armed(&home).is_empty());
+}
+
+#[test]
+fn a_body_that_comes_late_ends_no_connection() {
+    let home = home();
+    let mut ours = Connection::open(&home.socket());
+    assert_eq!(ours.arm(900, "a slow link").0, 200);
+    write!(ours.0.get_mut(), "POST /v1/disarm HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n").unwrap();
+    // An answer that did not wait for the body would be there by now.
+    std::thread::sleep(Duration::from_millis(300));
+    write!(ours.0.get_mut(), "{{}}").unwrap();
+    assert_eq!(ours.answer().0, 200);
+    refused(ours.run(), "given its lease back");
 }
 
 #[test]
