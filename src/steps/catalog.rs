@@ -1,9 +1,11 @@
 //! The one registry of native step kinds: name, `with` schema, what it touches, and the function that does it.
 
 use super::report::Report;
-use super::{StepEnv, StepError, With};
 use crate::base::suggest;
 use crate::pipeline::catalog::{Field, FieldType, StepKind, Touches};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
+use crate::steps::with::With;
 
 /// The function behind a kind.
 pub type RunFn = fn(&With, &StepEnv, &Report) -> Result<(), StepError>;
@@ -261,7 +263,7 @@ const REPOSYNC: StepKind = StepKind {
 
 /// The registry.
 pub const ENTRIES: &[Entry] = &[
-    Entry { kind: SYNC, run: super::mirror::run },
+    Entry { kind: SYNC, run: super::mirror::sync::run },
     Entry { kind: VERIFY, run: super::mirror::verify::run },
     Entry { kind: SNAPSHOT, run: super::mirror::snapshot::run },
     Entry { kind: OVERLAY, run: super::mirror::overlay::run },

@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 
 use super::mirror::credentials;
 use super::report::Report;
-use super::{StepEnv, StepError, With};
 use crate::domain::git;
 use crate::domain::report::Fact;
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
+use crate::steps::with::With;
 use crate::systems::git as remote;
 use crate::wire::{address, excerpt};
 

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::StepError;
 use crate::base::durable;
 use crate::domain::report::{self, Line};
+use crate::steps::error::StepError;
 
 /// A journal is some lines an attempt; more is no journal.
 const MOST: u64 = 4 << 20;

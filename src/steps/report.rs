@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex};
 
-use super::{StepEnv, StepError};
 use crate::domain::report::{Fact, Line};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 
 /// A progress line at most so often; more would be a load on the engine that tails the file, and on the terminal.
 const PROGRESS_EVERY_US: u64 = 250_000;

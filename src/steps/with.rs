@@ -2,10 +2,10 @@
 
 use indexmap::IndexMap;
 
-use super::StepError;
 use crate::base::duration::Span;
 use crate::base::{size, suggest};
 use crate::pipeline::catalog::{Field, FieldType};
+use crate::steps::error::StepError;
 
 /// Values by key, in the order given. A key given more than once is a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

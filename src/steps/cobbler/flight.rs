@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Work;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::cobbler::{CobblerError, Event, TaskLog, read_log};
 
 /// The task that an intent became.

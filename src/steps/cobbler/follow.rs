@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Work;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::cobbler::{CobblerError, Ended, Event, TaskLog, TaskState, read_log};
 
 /// A server that does not answer for so long, while a task of ours runs there, is given up.

@@ -16,9 +16,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::env::StepEnv;
+use super::error::StepError;
 use super::journal::{self, Past};
 use super::report::Report;
-use super::{StepEnv, StepError, With};
+use super::with::With;
 use crate::base::{crash, duration};
 use crate::systems::cobbler::{Cobbler, CobblerError, Repo, Settings};
 use flight::Ours;

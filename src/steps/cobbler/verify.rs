@@ -6,8 +6,9 @@ use super::{Records, Work};
 use crate::domain::content::Collector;
 use crate::domain::mirror::{Relation, State, whole};
 use crate::domain::report::Fact;
+use crate::steps::error::StepError;
 use crate::steps::mirror::look::{self, Found};
-use crate::steps::{StepError, With};
+use crate::steps::with::With;
 use crate::systems::cobbler::Repo;
 use crate::systems::repo::RepoAt;
 

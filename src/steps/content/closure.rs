@@ -7,8 +7,10 @@ use super::{repos, tell};
 use crate::base::count;
 use crate::domain::closure::{Finding, Findings, World};
 use crate::domain::content::{Collector, Reading};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 use crate::systems::repo::deps;
 use crate::wire::excerpt;
 

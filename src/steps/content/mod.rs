@@ -9,8 +9,10 @@ pub mod unpack;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use super::env::StepEnv;
+use super::error::StepError;
 use super::report::Report;
-use super::{StepEnv, StepError, With};
+use super::with::With;
 use crate::domain::content::{Collector, Reading};
 use crate::domain::report::Fact;
 use crate::systems::repo::read::{fold, sha256};

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use super::fetch::{self, FetchError, Job};
 use super::guard::{self, Extent};
+use super::offer::{Metadata, Offer};
 use super::packages::{self, Failed};
 use super::places;
 use super::publish;
-use super::signature::{self, ASC, Beside, Signature};
+use super::signature::{self, ASC, Beside};
 use super::state::{REPOMD, State};
 use super::{Outcome, Sync, listing};
 use crate::base::crash;
 use crate::domain::content::Collector;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::tree::Mark;
 use crate::systems::repo::{Origin, digest, inventory};
@@ -24,34 +25,6 @@ use crate::wire::repomd::{self, Repomd};
 
 /// An upstream in the middle of a push is looked at again after these pauses.
 const PUSH_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
-
-/// What an upstream offers: its repomd and where each metadata file lies on our disk.
-pub struct Offer {
-    pub shown: String,
-    pub repomd: Repomd,
-    /// The document that will be served: upstream's bytes, but for locations of files that had no hash in their names, and for the package
-    /// list where packages lie elsewhere (`places`).
-    pub raw: Vec<u8>,
-    pub origin_md: String,
-    pub validators: Validators,
-    /// As `repomd.data`.
-    pub files: Vec<Metadata>,
-    /// What signs `raw`.
-    pub signature: Option<Signature>,
-    /// The upstream is signed, or was: it is asked for its signature also where nothing else has changed.
-    pub signed: bool,
-}
-
-/// A metadata file on our disk.
-pub struct Metadata {
-    /// Where its bytes lie now.
-    pub at: String,
-    /// Where readers will find it.
-    pub dest: String,
-    pub mark: Mark,
-    /// `ALGORITHM:HEX`.
-    pub checksum: String,
-}
 
 /// Why an attempt ended without an outcome.
 enum Stop {
@@ -257,7 +230,7 @@ async fn same(sync: &Sync, index: usize, before: &State, mut now: State, round: 
         let raw = sync.tree.read_small(REPOMD, repomd::MAX_BYTES).map_err(StepError::from)?.unwrap_or_default();
         let known = (now.from == before.from && !before.signature.is_empty()).then_some(&before.signature_validators);
         match beside(sync, index, known, &raw).await? {
-            Beside::Same => now.signature_asked = publish::now_seconds(),
+            Beside::Same => now.signature_asked = super::now_seconds(),
             Beside::Unsigned => {
                 if !before.signature.is_empty() {
                     gone(sync, index, round)?;

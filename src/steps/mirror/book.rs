@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::root::SNAPSHOTS;
 use crate::base::crash;
-use crate::steps::{StepEnv, StepError};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::systems::repo::links::{Exchange, Named};
 use crate::systems::repo::{Tree, TreeError};
 
@@ -248,7 +249,7 @@ mod tests {
         assert!(again.pending.is_none() && again.done.len() == 3);
         assert_eq!(tree.named("stable.previous").unwrap(), Named::Link("snapshots/b".into()));
         std::fs::write(dir.path().join(at("stable")), "{\"format\":1").unwrap();
-        assert_eq!(Book::open(&tree, "stable").unwrap_err().exit(), crate::steps::Exit::Refused);
+        assert_eq!(Book::open(&tree, "stable").unwrap_err().exit(), crate::steps::error::Exit::Refused);
     }
 
     #[test]
@@ -260,7 +261,7 @@ mod tests {
         book.write(&tree).unwrap();
         tree.make_dir(".quarterdeck/stable.new").unwrap();
         let e = Book::open(&tree, "stable").unwrap_err();
-        assert!(e.exit() == crate::steps::Exit::Refused && e.to_string().contains("unknown"), "{e}");
+        assert!(e.exit() == crate::steps::error::Exit::Refused && e.to_string().contains("unknown"), "{e}");
         assert_eq!(tree.named(".quarterdeck/stable.new").unwrap(), Named::Directory);
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::root::Carried;
 use super::state::REPOMD;
 use crate::domain::content::Collector;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::inventory;
 use crate::systems::repo::links::Named;
 use crate::systems::repo::{Origin, Tree, TreeError};

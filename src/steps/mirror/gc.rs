@@ -4,7 +4,7 @@
 //! `keep` snapshots stay in any case, and so does every directory that `mirror/snapshot` did not make. What is removed first leaves its name
 //! in one step; a kill half way leaves the rest in `.quarterdeck/trash`, for the next one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::book::Book;
 use super::carry;
@@ -12,8 +12,10 @@ use super::refs;
 use super::root::{BUILDING, Carried, Manifest, Root, SNAPSHOTS};
 use crate::base::{crash, duration};
 use crate::domain::snapshot::{Known, Moment, Plan, Seen, plan};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 
 const FILE: &str = ".quarterdeck/gc.json";
 const TRASH: &str = ".quarterdeck/trash";
@@ -131,16 +133,13 @@ fn tell(plan: &Plan, removed: u64, dry: bool, report: &Report) -> Result<(), Ste
     report.finish()
 }
 
-/// References by snapshot, with who refers.
-pub type References = BTreeMap<String, BTreeSet<String>>;
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::base::clock::ManualClock;
-    use crate::steps::Exit;
+    use crate::steps::error::Exit;
 
     struct World {
         dir: tempfile::TempDir,

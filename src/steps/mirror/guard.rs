@@ -2,7 +2,7 @@
 
 use super::options::Shrink;
 use crate::base::size::short;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::tree::Space;
 
 /// Kept free beside what is needed, for the state and everybody else on the disk.

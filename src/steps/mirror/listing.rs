@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::BufReader;
 
 use super::Sync;
-use super::attempt::Offer;
 use super::guard::Extent;
+use super::offer::Offer;
 use crate::domain::content::Collector;
 use crate::systems::repo::inventory::{Shelf, Wanted};
 use crate::systems::repo::{RepoError, read};

@@ -13,7 +13,7 @@ use crate::base::count;
 use crate::base::size::short;
 use crate::domain::content::Collector;
 use crate::domain::mirror::{Look, Probe, Relation, Seen, State, judge};
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
 use crate::systems::repo::inventory::{self, Inventory, Wanted};
 use crate::systems::repo::read::sha256;
@@ -132,6 +132,11 @@ fn conclude(mut seen: Seen, probe: Probe, findings: Vec<String>) -> Found {
     (seen.missing, seen.short, seen.damaged) = (probe.missing + probe.lost, probe.short, probe.damaged);
     seen.snapshot.clone_from(&probe.snapshot);
     let mut parts = vec![seen.state.to_string()];
+    // Its own packages were looked at all the same.
+    if seen.state == State::Unreachable && !probe.unreachable {
+        parts.push("its upstream could not be asked".into());
+        parts.push("the tree itself is whole".into());
+    }
     if let Some(id) = &seen.snapshot {
         parts.push(format!("snapshot {id}"));
     }

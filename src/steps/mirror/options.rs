@@ -6,7 +6,9 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
+use crate::steps::with::With;
 use crate::wire::address;
 use crate::wire::http::{Credentials, Patience};
 
@@ -159,7 +161,7 @@ mod tests {
             &["url=http://h/x", "dest=/srv/a", "stall=1ms"],
             &["url=http://me:word@h/x", "dest=/srv/a"],
         ] {
-            assert_eq!(read(items).err().map(|e| e.exit()), Some(crate::steps::Exit::Input), "{items:?}");
+            assert_eq!(read(items).err().map(|e| e.exit()), Some(crate::steps::error::Exit::Input), "{items:?}");
         }
     }
 

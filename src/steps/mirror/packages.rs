@@ -9,7 +9,7 @@ use super::fetch::{self, FetchError, Job};
 use super::listing::Listing;
 use super::state::State;
 use crate::base::{crash, size};
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::TreeError;
 use crate::systems::repo::inventory::Wanted;
 use crate::systems::repo::tree::Mark;

@@ -11,12 +11,12 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
 use super::Sync;
-use super::attempt::{Metadata, Offer};
 use super::fetch;
 use super::listing::Listing;
+use super::offer::{Metadata, Offer};
 use super::packages::checksum_text;
 use super::state::State;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::digest::Hasher;
 use crate::systems::repo::inventory::Wanted;
 use crate::systems::repo::tree::mark_of_file;

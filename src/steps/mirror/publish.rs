@@ -5,15 +5,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::Sync;
-use super::attempt::Offer;
 use super::fetch;
 use super::listing::Listing;
+use super::offer::Offer;
 use super::packages::{Stock, checksum_text};
 use super::signature;
 use super::state::{Held, REPOMD, State};
+use super::{Sync, now_seconds};
 use crate::base::crash;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::TreeError;
 use crate::systems::repo::read::sha256;
 use crate::wire::http::Validators;
@@ -96,10 +96,6 @@ fn next_state(before: Option<&State>, offer: &Offer, listing: &Listing, stock: &
         doomed,
         md,
     }
-}
-
-pub fn now_seconds() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0))
 }
 
 fn commit(sync: &Sync, before: Option<&State>, state: &State, offer: &Offer, listing: &Listing, stock: &Stock) -> Result<(), StepError> {

@@ -1,14 +1,16 @@
 //! Who refers to a snapshot: pointers of the root, holds, and the sources that are named. A source that cannot be read, or that does not look
 //! like a list of references, is an error: what nobody can rule out is referenced.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::gc::References;
 use super::root::{Manifest, Root, SNAPSHOTS};
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 use crate::systems::repo::links::Named;
 use crate::wire::http::{Ask, Client, Patience};
 use crate::wire::{address, excerpt};
@@ -16,6 +18,9 @@ use crate::wire::{address, excerpt};
 const MAX: u64 = 16 << 20;
 const BUDGET: Duration = Duration::from_secs(120);
 const NEXT: &str = "nothing was removed: mend the source, or take it out of the pipeline if it has no say any more";
+
+/// References by snapshot, with who refers.
+pub type References = BTreeMap<String, BTreeSet<String>>;
 
 /// All references, or why the check is not complete.
 pub fn all(root: &Root, ours: &[Manifest], with: &With, env: &StepEnv, report: &Report) -> Result<References, StepError> {

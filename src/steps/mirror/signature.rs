@@ -1,12 +1,11 @@
 //! The detached signature of an upstream's `repomd.xml`, and the key that some put beside it: brought with it, published in one step with it, and
 //! gone with it. Nothing is verified here, for a mirror has no keys; but a signature that cannot be of this `repomd.xml` is never published.
 
-use super::Sync;
 use super::fetch;
-use super::publish::now_seconds;
 use super::state::{Held, REPOMD, State};
+use super::{Sync, now_seconds};
 use crate::base::crash;
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::links::{Exchange, Named};
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Tree, TreeError};

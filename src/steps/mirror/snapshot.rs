@@ -19,8 +19,10 @@ use crate::domain::content::{Collector, Reading};
 use crate::domain::report::Fact;
 use crate::domain::snapshot::{name, plain};
 use crate::steps::content::repos;
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 use crate::systems::repo::links::Named;
 use crate::systems::repo::{Origin, RepoAt};
 

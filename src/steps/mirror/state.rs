@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::steps::StepError;
+use crate::steps::error::StepError;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::tree::Mark;
 use crate::systems::repo::{Tree, TreeError};
@@ -217,7 +217,7 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
         tree.replace(FILE, b"{\"format\":9}").unwrap();
-        assert_eq!(State::load(&tree).unwrap_err().exit(), crate::steps::Exit::Refused);
+        assert_eq!(State::load(&tree).unwrap_err().exit(), crate::steps::error::Exit::Refused);
         tree.replace(FILE, b"{\"form").unwrap();
         assert!(State::load(&tree).unwrap().is_none());
     }

@@ -13,8 +13,10 @@ use super::root::{Root, SNAPSHOTS};
 use crate::base::suggest;
 use crate::domain::report::Fact;
 use crate::domain::snapshot::plain;
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 use crate::systems::repo::Tree;
 use crate::systems::repo::links::Named;
 

@@ -10,8 +10,10 @@ use crate::domain::content::Collector;
 use crate::domain::mirror::{Look, State, judge, whole};
 use crate::domain::report::Fact;
 use crate::steps::content::repos;
+use crate::steps::env::StepEnv;
+use crate::steps::error::StepError;
 use crate::steps::report::Report;
-use crate::steps::{StepEnv, StepError, With};
+use crate::steps::with::With;
 use crate::systems::repo::RepoAt;
 
 /// Lines of findings that are printed for each tree; the numbers are always whole.
