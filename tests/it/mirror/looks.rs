@@ -125,6 +125,8 @@ fn the_relation_to_upstream_is_told_in_words_and_numbers() {
     let gone = format!("upstream=http://127.0.0.1:{}/", crate::support::free_port());
     let (out, told) = look(&w, &[&gone]);
     assert_eq!((out.code, told["state"].as_str()), (3, "unreachable"), "{out:?}");
+    let said = "unreachable, its upstream could not be asked, the tree itself is whole, 5 packages (";
+    assert!(out.stdout.contains(said) && out.stderr.contains(said), "{out:?}");
     assert_eq!(look(&w, &[&gone, &up]).1["state"], "ahead", "the next one is asked");
     // Metadata that was made anew here is younger than upstream's; what upstream has besides is lacking all the same.
     let mut older = Repo::of(&[("a.rpm", 900), ("b.rpm", 900), ("c.rpm", 900), ("d.rpm", 900), ("e.rpm", 900), ("f.rpm", 900)]);
