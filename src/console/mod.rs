@@ -6,6 +6,7 @@
 
 pub mod cli_line;
 pub mod command;
+mod ears;
 pub mod edge;
 pub mod edit;
 pub mod form;

@@ -1,15 +1,12 @@
 //! Views that a person has given a name: a screen with its filters, order and tab. They lie in the state directory, and nowhere in the
 //! configuration, which the console never writes.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::model::{Model, Screen};
-use super::restore::{Standing, screen, standing};
+use super::model::Model;
+use super::model::standing::{Views, standing};
 use crate::domain::run::valid_name;
 
 const FORMAT: u32 = 1;
@@ -17,29 +14,6 @@ const FORMAT: u32 = 1;
 const MOST_BYTES: u64 = 256 << 10;
 /// So many are kept.
 const MOST: usize = 100;
-
-/// By name.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Views {
-    format: u32,
-    views: BTreeMap<String, Standing>,
-}
-
-impl Views {
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.views.keys().map(String::as_str)
-    }
-
-    /// The screen of a name, from its beginning.
-    pub fn screen(&self, name: &str) -> Option<Screen> {
-        screen(self.views.get(name)?.clone())
-    }
-
-    /// What it is, in words.
-    pub fn about(&self, name: &str) -> String {
-        self.views.get(name).map(Standing::words).unwrap_or_default()
-    }
-}
 
 /// Keeps the screen in front under a name; or why that is none.
 pub fn keep(model: &mut Model, name: &str) -> Result<(), String> {
@@ -96,7 +70,7 @@ mod tests {
     use super::*;
     use crate::console::Site;
     use crate::console::keymap::Keymap;
-    use crate::console::model::screen::Kind;
+    use crate::console::model::screen::{Kind, Screen};
 
     fn model() -> Model {
         let site = Site { name: "s".into(), demo: false, zone: jiff::tz::TimeZone::UTC };

@@ -195,6 +195,9 @@ pub struct Asked {
     pub show: Vec<String>,
     /// Question, and what it accepts.
     pub questions: Vec<(String, String)>,
+    /// Questions that have an answer already: the default, or what was said by who approved first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<String>,
 }
 
 impl Asked {

@@ -218,6 +218,10 @@ impl Wait {
                     (q.name.clone(), format!("{}{state}", answers::allowed(q)))
                 })
                 .collect(),
+            answered: {
+                let said = |name: &str| self.given.first().is_some_and(|g| g.answers.contains_key(name));
+                r.ask.iter().filter(|q| q.default.is_some() || said(&q.name)).map(|q| q.name.clone()).collect()
+            },
         }))
     }
 }

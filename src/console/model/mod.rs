@@ -6,6 +6,7 @@ pub mod list;
 pub mod pane;
 pub mod screen;
 pub mod spots;
+pub mod standing;
 pub mod when;
 pub mod word;
 
@@ -151,7 +152,7 @@ pub struct Model {
     /// What stood there before the person went elsewhere; empty = nothing.
     pub before: Vec<Screen>,
     /// Screens that the person has given a name.
-    pub views: super::views::Views,
+    pub views: standing::Views,
     /// Names that `:site` takes.
     pub sites: Vec<String>,
     /// The terminal tells of clicks and of the wheel.
@@ -206,7 +207,7 @@ impl Model {
             pages: BTreeMap::new(),
             stack: vec![Screen::home()],
             before: Vec::new(),
-            views: super::views::Views::default(),
+            views: standing::Views::default(),
             sites: Vec::new(),
             mouse: false,
             prompt: None,
@@ -224,6 +225,11 @@ impl Model {
             pressed: Vec::new(),
             frame: 0,
         }
+    }
+
+    /// Until when what goes on is known to have gone on: now, or when the engine was last heard.
+    pub fn heard(&self) -> Timestamp {
+        if let Link::Down { since, .. } = &self.link { *since } else { self.now }
     }
 
     /// A command line of ours as it reaches this site; one command a line.

@@ -82,13 +82,23 @@ pub fn relative(now: Timestamp, at: Timestamp) -> String {
 /// step at a moment of its own: a list at which nobody looks costs a few bytes a minute, however long it is. `name`: the field that tells
 /// the rows apart.
 pub fn roughly(model: &Model, row: &Row, field: &str, name: &str) -> Option<String> {
+    coarse(model.now, row, field, name)
+}
+
+/// The same while something is going on, as far as that is known.
+pub fn so_far(model: &Model, row: &Row, field: &str, name: &str) -> Option<String> {
+    coarse(model.heard(), row, field, name)
+}
+
+fn coarse(now: Timestamp, row: &Row, field: &str, name: &str) -> Option<String> {
     let at = instant(row, field)?;
-    let minutes = u64::try_from(model.now.duration_since(at).as_millis().unsigned_abs()).ok()? / 60_000;
+    let minutes = u64::try_from(now.duration_since(at).as_millis().unsigned_abs()).ok()? / 60_000;
+    // No step is longer than the least that is told: `1d14h` is never half a day off.
     let step = match minutes {
-        0..10 => return elapsed_or_left(model.now, at),
+        0..10 => return elapsed_or_left(now, at),
         10..60 => 5,
         60..1_440 => 20,
-        _ => 6 * 60,
+        _ => 60,
     };
     let own = row.get(name).and_then(Value::as_str).unwrap_or_default().bytes();
     let own = own.fold(at.as_second().unsigned_abs(), |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)));
@@ -101,9 +111,9 @@ fn elapsed_or_left(now: Timestamp, at: Timestamp) -> Option<String> {
     Some(duration::short(u64::try_from(now.duration_since(at).as_millis().unsigned_abs()).ok()?))
 }
 
-/// How long since an instant of a row, while something is going on.
+/// How long since an instant of a row, while something is going on; as far as that is known.
 pub fn elapsed(model: &Model, row: &Row, from: &str) -> Option<u64> {
-    let ms = model.now.duration_since(instant(row, from)?).as_millis();
+    let ms = model.heard().duration_since(instant(row, from)?).as_millis();
     u64::try_from(ms).ok()
 }
 
@@ -146,7 +156,7 @@ mod tests {
         let row = |name: &str| serde_json::from_value::<Row>(serde_json::json!({"name": name, "at": now.to_string()})).unwrap();
         let told = |minutes: i64, name: &str| roughly(&model(minutes), &row(name), "at", "name").unwrap();
         assert_eq!((told(9, "a"), told(-9, "a")), ("9m00s".into(), "9m00s".into()), "what is near is told as it is");
-        for (minutes, step) in [(13, 5), (-40, 5), (97, 20), (1_000, 20), (4_000, 360)] {
+        for (minutes, step) in [(13, 5), (-40, 5), (97, 20), (1_000, 20), (4_000, 60)] {
             let text = told(minutes, "a");
             let shown = text.parse::<duration::Span>().unwrap().ms() / 60_000;
             assert!(shown.abs_diff(minutes.unsigned_abs()) < step && shown.is_multiple_of(step), "{minutes}: {text}");

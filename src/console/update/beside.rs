@@ -3,18 +3,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{content, excerpt};
 use crate::console::model::list::{List, Row};
 use crate::console::model::screen::{Kind, PAST, Pane, Place};
 use crate::console::model::{Link, Model, word};
 use crate::console::question::Question;
 
 /// So long the cursor rests before what stands beside the list follows: longer than a held key takes to come again.
-const REST: SignedDuration = SignedDuration::from_millis(150);
+pub(super) const REST: SignedDuration = SignedDuration::from_millis(150);
 /// So long before the engine is asked for what takes it a while.
 const ASK: SignedDuration = SignedDuration::from_millis(400);
 /// An answer that takes longer is shown as one that is asked for.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const PATIENCE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Where the cursor of a page without lists stands.
 const SPOT: &str = "spot";
@@ -22,11 +21,11 @@ const SPOT: &str = "spot";
 pub const STAGES: (u16, u16) = (120, 30);
 
 /// Screens whose lists have a page of its own beside each row. Elsewhere a detail is a few words of the row itself, and follows at once.
-fn follows(kind: &Kind) -> bool {
+pub(super) fn follows(kind: &Kind) -> bool {
     matches!(kind, Kind::Promotions | Kind::Content | Kind::Diff(_) | Kind::Mirrors | Kind::Jobs | Kind::Run(_))
 }
 
-fn here(model: &Model) -> Option<Place> {
+pub(super) fn here(model: &Model) -> Option<Place> {
     // The cursor of a run's page stands on no row.
     if let Kind::Run(_) = model.screen().kind {
         return Some((SPOT, model.screen().spot.clone().unwrap_or_default()));
@@ -36,55 +35,10 @@ fn here(model: &Model) -> Option<Place> {
 }
 
 /// How long the cursor has been where it is. A clock that was set back holds nothing up.
-fn passed(model: &Model) -> SignedDuration {
+pub(super) fn passed(model: &Model) -> SignedDuration {
     let since = model.screen().rest.at.as_ref().map_or(Timestamp::MIN, |(_, since)| *since);
     let passed = model.now.duration_since(since);
     if passed.is_negative() { SignedDuration::MAX } else { passed }
-}
-
-/// Remembers since when the cursor is where it is, and turns to its row once that is due.
-pub fn settle(model: &mut Model) {
-    if !follows(&model.screen().kind) {
-        return;
-    }
-    let Some(here) = here(model) else { return };
-    let now = model.now;
-    let rest = &mut model.screen_mut().rest;
-    match &mut rest.at {
-        Some((was, _)) if *was == here => {}
-        Some(moved) => *moved = (here.clone(), now),
-        // Nobody moved it there: what it is about is shown at once.
-        None => rest.at = Some((here.clone(), Timestamp::MIN)),
-    }
-    if model.screen().rest.beside.as_ref() != Some(&here) && is_due(model, &here) {
-        model.screen_mut().rest.beside = Some(here);
-    }
-}
-
-fn is_due(model: &Model, here: &Place) -> bool {
-    // The clock of a saved state stands still; another list, and a row that is gone, have nothing to wait for.
-    let beside = model.screen().rest.beside.as_ref();
-    if matches!(model.link, Link::Saved { .. }) || beside.is_none_or(|(what, _)| *what != here.0) {
-        return true;
-    }
-    let passed = passed(model);
-    passed >= REST && (passed >= PATIENCE || is_known(model))
-}
-
-/// Whether what would stand there can be told, so that nothing is drawn only to be drawn over.
-fn is_known(model: &Model) -> bool {
-    let told = |q: &Question| model.known(q).is_some_and(|k| k.answer.is_some() || k.error.is_some());
-    match &model.screen().kind {
-        Kind::Run(run) => return excerpt::next(model, run).as_ref().is_none_or(told),
-        Kind::Jobs => return history(model, true).as_ref().is_none_or(told),
-        _ => {}
-    }
-    let Some(row) = content::current(model) else { return true };
-    match &model.screen().kind {
-        Kind::Promotions => told(&Question::Promotion(word::text(row, "promotion"))),
-        Kind::Diff(pair) => content::source(row, pair).as_ref().is_none_or(told),
-        _ => true,
-    }
 }
 
 /// The row that stands beside this list: the one under the cursor, or where that was before it moved on.
@@ -111,7 +65,7 @@ pub fn spot(model: &Model) -> Option<&str> {
 }
 
 /// The last runs of the pipeline that stands beside the list of pipelines; with `here` of the one under the cursor.
-fn history(model: &Model, here: bool) -> Option<Question> {
+pub(super) fn history(model: &Model, here: bool) -> Option<Question> {
     let screen = model.screen();
     if screen.wide || model.size.0 < STAGES.0 || model.size.1 < STAGES.1 {
         return None;
@@ -136,7 +90,7 @@ pub fn rests(model: &Model) -> bool {
 
 /// Rows that the engine is asked about: the one that stands beside the list, and the one under the cursor once that rests.
 pub fn asked(model: &Model) -> Vec<&Row> {
-    let current = content::current(model).filter(|_| passed(model) >= REST);
+    let current = model.under_cursor().filter(|_| passed(model) >= REST);
     let mut all: Vec<&Row> = front(model).into_iter().chain(current).collect();
     all.dedup();
     all

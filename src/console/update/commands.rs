@@ -262,7 +262,22 @@ fn open(model: &mut Model) {
     }
     match run_of(model, pane.what, &id) {
         Some(run) => travel::push(model, Kind::Run(run)),
-        None => model.say(format!("`{id}` has no run yet")),
+        None => model.say(no_run(pane.what, &id)),
+    }
+}
+
+/// Why nothing opens behind the row under the cursor, where a run would.
+pub fn shut(model: &Model) -> Option<String> {
+    let (pane, _) = model.screen().pane()?;
+    let elsewhere = matches!(pane.what, "needs" | "repos" | "promotions" | "versions" | "holds" | "sources" | "packages");
+    let id = current(model).filter(|_| !elsewhere)?;
+    run_of(model, pane.what, &id).is_none().then(|| no_run(pane.what, &id))
+}
+
+fn no_run(what: &str, id: &str) -> String {
+    match what {
+        "pipelines" | "schedule" | "due" => format!("`{id}` has no run yet"),
+        _ => "the row under the cursor is about no run".to_owned(),
     }
 }
 
@@ -289,15 +304,17 @@ fn need(model: &mut Model, row: &Row) {
 
 /// The row under the cursor.
 fn row(model: &Model) -> Option<Row> {
-    let (pane, list) = model.screen().pane()?;
-    list.current(model.table(&pane).0).cloned()
+    model.under_cursor().cloned()
 }
 
 /// The run that the row under the cursor is about.
 fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     let row = row(model).unwrap_or_default();
     match what {
-        "pipelines" | "schedule" => word::text(&row, "last_run").parse().ok(),
+        "pipelines" | "schedule" | "due" => {
+            let pipeline = open::pipeline_row(model, &word::text(&row, "pipeline"));
+            word::text(pipeline.unwrap_or(&row), "last_run").parse().ok()
+        }
         "promotions" => word::text(&row, "run").parse().ok(),
         // What looked at its tree last, else what writes it.
         "repos" => word::text(&row, "run").parse().ok().or_else(|| {
@@ -312,10 +329,17 @@ fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
     }
 }
 
-/// The page of the pipeline that the row under the cursor is about.
+/// The pipeline that the page or the row under the cursor is about: its own, or that of its run.
+pub fn pipeline_of(model: &Model) -> Option<String> {
+    let id = current(model);
+    let own = row(model).map(|r| word::text(&r, "pipeline")).filter(|n| valid_name(n));
+    let of_run = || run_of(model, model.screen().pane().map_or("", |(pane, _)| pane.what), id.as_deref()?).map(|run| run.pipeline);
+    own.or_else(of_run).or_else(|| id.clone().filter(|id| open::pipeline_row(model, id).is_some()))
+}
+
+/// Its page.
 fn pipeline(model: &mut Model) {
-    let name = current(model).map(|id| id.rsplit_once('#').map_or(id.clone(), |(p, _)| p.to_owned())).filter(|n| valid_name(n));
-    match name {
+    match pipeline_of(model) {
         Some(name) => travel::push(model, Kind::Pipeline(name)),
         None => model.say("no row here is about a pipeline; :pipeline NAME opens one"),
     }
@@ -339,8 +363,14 @@ fn log(model: &mut Model) {
         let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE });
         rows.and_then(|r| r.rows.first()).and_then(|r| word::text(r, "run").parse().ok())
     };
+    let own = here.is_some();
     match here.or_else(newest) {
-        Some(run) => travel::push(model, Kind::Log(run, None)),
+        Some(run) => {
+            if !own {
+                model.say("no run stood there: this is the log of the newest one");
+            }
+            travel::push(model, Kind::Log(run, None));
+        }
         None => model.say("no run here has a log yet; :log NAME#N opens one"),
     }
 }

@@ -58,7 +58,7 @@ pub fn needs(model: &Model) -> Vec<Question> {
         }
         Kind::Diff(pair) => beside::asked(model).into_iter().filter_map(|row| source(row, pair)).collect(),
         Kind::Mirrors if beside::is_at_rest(model) => {
-            let Some(row) = current(model) else { return Vec::new() };
+            let Some(row) = model.under_cursor() else { return Vec::new() };
             let mut out = vec![Question::Repo(word::text(row, "repo"))];
             // Which datacentre holds latest is in their rows: without them another question would be asked first.
             let places = model.rows(&Question::Rows { what: "mirrors", limit: PAGE }).is_some();
@@ -69,12 +69,6 @@ pub fn needs(model: &Model) -> Vec<Question> {
         }
         _ => Vec::new(),
     }
-}
-
-/// The row under the cursor of the list in front.
-pub fn current(model: &Model) -> Option<&Row> {
-    let (pane, list) = model.screen().pane()?;
-    list.current(model.table(&pane).0)
 }
 
 /// The source package of a row, with what was written of it; of a package, its source.
@@ -173,7 +167,7 @@ pub fn compared(model: &Model) -> Result<Pair, String> {
     match &model.screen().kind {
         Kind::Diff(pair) => Ok(pair.clone()),
         Kind::Content => pair(model, versions(model)),
-        Kind::Mirrors => current(model).map_or_else(|| Err("there is no row to compare".to_owned()), |row| repo_pair(model, row)),
+        Kind::Mirrors => model.under_cursor().map_or_else(|| Err("there is no row to compare".to_owned()), |row| repo_pair(model, row)),
         _ => Err("nothing is compared here: content and mirrors have contents to compare".to_owned()),
     }
 }
@@ -191,7 +185,7 @@ pub fn shown(model: &Model) -> Result<Pair, String> {
 pub fn os(model: &Model) -> Option<String> {
     let of = match &model.screen().kind {
         Kind::Diff(pair) => Some(pair.os.clone()),
-        Kind::Content | Kind::Mirrors => current(model).map(|r| word::text(r, "os")),
+        Kind::Content | Kind::Mirrors => model.under_cursor().map(|r| word::text(r, "os")),
         _ => None,
     };
     of.filter(|o| !o.is_empty())
@@ -199,7 +193,7 @@ pub fn os(model: &Model) -> Option<String> {
 
 /// The package that the cursor stands on, as `hold-add` names it.
 pub fn package(model: &Model) -> Option<String> {
-    let row = current(model)?;
+    let row = model.under_cursor()?;
     match (&model.screen().kind, model.screen().pane()?.0.what) {
         (Kind::Diff(_), "packages") => Some(word::text(row, "name")),
         (Kind::Diff(_), _) => Some(word::text(row, "source")),

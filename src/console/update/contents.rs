@@ -48,12 +48,12 @@ pub fn open(model: &mut Model, what: &str) -> bool {
     match what {
         "versions" => drop(run(model, "diff")),
         "holds" => {
-            let row = content::current(model).cloned().unwrap_or_default();
+            let row = model.under_cursor().cloned().unwrap_or_default();
             let text = format!("hold {}: {} {}", word::text(&row, "hold"), word::text(&row, "state"), word::text(&row, "how"));
             model.say(text.trim().to_owned());
         }
         "sources" => {
-            let Some(name) = content::current(model).map(|r| word::text(r, "source")) else { return true };
+            let Some(name) = model.under_cursor().map(|r| word::text(r, "source")) else { return true };
             let screen = model.screen_mut();
             screen.focus = 1;
             if let Some(list) = screen.lists.get_mut(1) {
@@ -62,7 +62,7 @@ pub fn open(model: &mut Model, what: &str) -> bool {
             }
         }
         "packages" => {
-            let row = content::current(model).cloned().unwrap_or_default();
+            let row = model.under_cursor().cloned().unwrap_or_default();
             model.say(format!(
                 "{}.{} of {}: tab goes back to the sources",
                 word::text(&row, "name"),
@@ -99,7 +99,7 @@ fn to_holds(model: &mut Model, os: Option<String>) {
 
 /// Whether a place of the repository under the cursor answered something else than it was asked.
 fn in_trouble(model: &Model) -> bool {
-    let repo = content::current(model).map(|r| word::text(r, "repo"));
+    let repo = model.under_cursor().map(|r| word::text(r, "repo"));
     repo.and_then(|r| model.repo(&r)).is_some_and(|d| !d.answers.is_empty())
 }
 
@@ -113,13 +113,13 @@ fn side(model: &mut Model, wanted: Side) {
 /// What is copied of the row under the cursor, where that is not its id.
 pub fn id(model: &Model) -> Option<String> {
     let what = model.screen().pane()?.0.what;
-    (what == "versions").then(|| content::current(model).map(|r| word::text(r, "fp"))).flatten()
+    (what == "versions").then(|| model.under_cursor().map(|r| word::text(r, "fp"))).flatten()
 }
 
 /// The address that hosts read a repository from: a replica's, else its tree, else upstream's.
 pub fn copy_url(model: &mut Model) -> Vec<Effect> {
     let places = model.rows(&crate::console::question::Question::Rows { what: "mirrors", limit: crate::console::model::screen::PAGE });
-    let repo = content::current(model).map(|r| word::text(r, "repo")).unwrap_or_default();
+    let repo = model.under_cursor().map(|r| word::text(r, "repo")).unwrap_or_default();
     let of = |role: &str| {
         let rows = places.iter().flat_map(|p| &p.rows).filter(|r| word::text(r, "repo") == repo);
         rows.filter(|r| word::text(r, "role") == role).map(|r| word::text(r, "tree")).find(|t| !t.is_empty())
@@ -135,7 +135,7 @@ pub fn copy_url(model: &mut Model) -> Vec<Effect> {
 
 /// Asks whether the pipeline is to be run that takes a snapshot of what holds this repository, and does nothing else.
 pub fn snapshot(model: &mut Model) -> Vec<Effect> {
-    let repo = content::current(model).map(|r| word::text(r, "repo")).unwrap_or_default();
+    let repo = model.under_cursor().map(|r| word::text(r, "repo")).unwrap_or_default();
     let known = model.repo(&repo).map(|d| d.snapshots_by.clone());
     let why = match (&model.screen().kind, known) {
         (Kind::Mirrors, Some(Some(pipeline))) => match crate::action::find("run").map(|run| open::open_on(model, run, &pipeline)) {

@@ -50,7 +50,7 @@ pub fn facts(model: &Model) -> Vec<Fact> {
     let mut out = Vec::new();
     match &model.link {
         Link::Down { why, since } => {
-            let text = format!("NO ENGINE for {}: {why}", age(model, *since));
+            let text = format!("NO ENGINE for {}: {why}", age(model.now, *since));
             out.push(Fact {
                 what: "no engine answers".into(),
                 why: why.clone(),
@@ -141,8 +141,8 @@ fn of<'a>(model: &'a Model, what: &'static str) -> &'a [Row] {
     model.rows(&Question::Rows { what, limit: PAGE }).map_or(&[], |r| r.rows.as_slice())
 }
 
-fn age(model: &Model, since: Timestamp) -> String {
-    duration::short(u64::try_from(model.now.duration_since(since).as_millis()).unwrap_or(0))
+fn age(until: Timestamp, since: Timestamp) -> String {
+    duration::short(u64::try_from(until.duration_since(since).as_millis()).unwrap_or(0))
 }
 
 fn engine(model: &Model, out: &mut Vec<Fact>) {
@@ -264,11 +264,11 @@ fn pipeline(model: &Model, row: &Row, out: &mut Vec<Fact>) {
 
 fn waits(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let (run, why, since) = (word::text(row, "run"), word::text(row, "blocked"), when::instant(row, "queued"));
-    let long = since.is_some_and(|t| model.now.duration_since(t).as_millis() > i128::from(WAITS_MS));
+    let long = since.is_some_and(|t| model.heard().duration_since(t).as_millis() > i128::from(WAITS_MS));
     let people = word::text(row, "state") == "waiting";
     if people || (long && !why.is_empty()) {
         let text = if people { format!("{run} WAITS for people") } else { format!("{run} has not begun") };
-        let time = since.map(|t| format!(" {}", age(model, t))).unwrap_or_default();
+        let time = since.map(|t| format!(" {}", age(model.heard(), t))).unwrap_or_default();
         let press = if people { "enter, A V".into() } else { "enter".into() };
         let target = run.clone();
         let problem = problem::waits(&run, if people { RunState::Waiting } else { RunState::Queued });
@@ -282,7 +282,7 @@ fn slow(model: &Model, row: &Row, out: &mut Vec<Fact>) {
     let run = word::text(row, "run");
     let text = format!("{run} SLOW: past its p95");
     let why = "it takes longer than nearly all good runs of its pipeline".to_owned();
-    let time = format!(" for {}", age(model, since));
+    let time = format!(" for {}", age(model.heard(), since));
     let (since, problem, target, press) = (Some(since), Some(problem::slow(&run)), run, "enter, l".into());
     out.push(Fact { what: text.clone(), why, since, target, problem, go: "run", press, ..fact(1, format!("{text}{time}")) });
 }

@@ -4,7 +4,7 @@
 
 use crate::console::command::{self, Group, Meaning};
 use crate::console::keymap::{Found, Key, Scope};
-use crate::console::model::Model;
+use crate::console::model::{Model, word};
 use crate::console::widget::paint;
 
 /// From this width of a terminal on there are two columns.
@@ -135,7 +135,7 @@ fn columns(ways: &[String], width: usize) -> Vec<String> {
 fn title(model: &Model, group: Group) -> String {
     let screen = model.screen().kind.title();
     match group {
-        Group::Row => match (super::lists::current(model).map(|id| brief(&id)), model.screen().pane()) {
+        Group::Row => match (about(model).map(|id| brief(&id)), model.screen().pane()) {
             (Some(id), Some(_)) => format!("THIS ROW: {id}"),
             (Some(id), None) => format!("THIS PAGE: {id}"),
             (None, _) => "THIS ROW: there is none".to_owned(),
@@ -144,6 +144,12 @@ fn title(model: &Model, group: Group) -> String {
         Group::Move => "MOVING".to_owned(),
         Group::Everywhere => "EVERYWHERE".to_owned(),
     }
+}
+
+/// What the row under the cursor, or the page, is about; what is wrong, where that has no name of its own.
+fn about(model: &Model) -> Option<String> {
+    let named = || model.under_cursor().map(|r| word::text(r, "what")).filter(|t| !t.is_empty());
+    super::lists::current(model).or_else(named)
 }
 
 /// An id without the ends of its digests.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{beside, facts, pages};
+use super::{facts, follow, pages};
 use crate::console::model::list::Row;
 use crate::console::model::screen::{Kind, Pane};
 use crate::console::model::{Known, Model, word};
@@ -38,7 +38,7 @@ pub fn settle(model: &mut Model) {
         }
     }
     hand_over(model);
-    beside::settle(model);
+    follow::settle(model);
 }
 
 /// While nothing needs anybody, the newest runs have the keys of home: what stands beside the lists is what a key acts on. They go back when
@@ -94,6 +94,12 @@ impl Model {
         }
         let version = self.known(question).map_or(0, |k| k.version);
         (self.rows(question).map_or(&[], |r| r.rows.as_slice()), version)
+    }
+
+    /// The row under the cursor of the list in front.
+    pub fn under_cursor(&self) -> Option<&Row> {
+        let (pane, list) = self.screen().pane()?;
+        list.current(self.table(&pane).0)
     }
 
     /// Whether this cell changed a moment ago.

@@ -1,8 +1,9 @@
 //! The log screen: what each answer changes, and what is to be asked next. What is asked follows from the state alone, after every message.
 
 use super::log_keys;
+use crate::api::ApiError;
 use crate::api::client::encode;
-use crate::api::log::AttemptsDoc;
+use crate::api::log::{AttemptsDoc, LogPage};
 use crate::console::log::order::{HOLD_S, unhex};
 use crate::console::log::search::HITS_MAX;
 use crate::console::log::state::{AROUND, Begin, HEX_ROW, Hex, Want};
@@ -77,73 +78,8 @@ pub fn told(model: &mut Model, told: Told) {
         return saved(model, told.got);
     }
     with(model, |model, log| match told.got {
-        Got::Failed(e) => {
-            if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
-                (s.running, s.jump) = (false, None);
-                model.complain(format!("search: {e}. {}", e.help));
-            } else if want == Want::Errors {
-                log.to_error = false;
-                model.complain(format!("first errors: {e}. {}", e.help));
-            } else {
-                if let Some(f) = &mut log.filter {
-                    f.running = false;
-                }
-                log.error = Some(e);
-            }
-        }
-        Got::Page(page) => {
-            log.error = None;
-            if let Some(why) = page.reset {
-                model.complain(why);
-                log.show(log.fence);
-                return;
-            }
-            // Another file has come in its place, as when the log was packed after its step.
-            (log.size, log.file) = (page.size.max(page.next_offset), page.file);
-            if page.note.is_some() {
-                log.note = page.note;
-            }
-            let at_end = page.complete || page.next_offset >= page.size;
-            match want {
-                Want::Load => {
-                    log.loaded = true;
-                    log.complete |= page.complete;
-                    // The end in the place of what was too far before it.
-                    log.window = Window::default();
-                    log.nothing_before = None;
-                    let asked = if let Begin::Offset(o) = log.begin { o } else { page.next_offset };
-                    let first = page.lines.first().map_or(asked, |l| l.offset);
-                    log.window.append(page.lines, page.next_offset, at_end, true);
-                    log.top = Top { offset: first, row: 0 };
-                }
-                Want::After | Want::Follow => {
-                    log.complete |= page.complete;
-                    log.window.append(page.lines, page.next_offset, at_end, true);
-                }
-                Want::Before => {
-                    let before = log.window.first();
-                    let empty = log.window.is_empty();
-                    log.window.prepend(page.lines);
-                    if log.window.first() == before {
-                        log.nothing_before = Some(before);
-                    }
-                    if empty && !log.follow {
-                        log.top = log.window.bottom(height(model), log.fit(model.size.0));
-                    }
-                }
-                Want::Hex => {
-                    if let Some(h) = &mut log.hex {
-                        let line = page.lines.first();
-                        h.none = line.is_none();
-                        h.bytes = line.map(|l| unhex(&l.text)).unwrap_or_default();
-                        h.at = line.map_or(page.next_offset, |l| l.offset);
-                        h.top = if h.bytes.is_empty() { log.size.saturating_sub(HEX_ROW) / HEX_ROW * HEX_ROW } else { h.top };
-                        h.top = h.top.max(h.at);
-                    }
-                }
-                Want::Search | Want::Filter | Want::Errors | Want::Save => {}
-            }
-        }
+        Got::Failed(e) => failed(model, log, want, e),
+        Got::Page(page) => came(model, log, want, *page),
         Got::Attempts(doc) => log.errors = Some(doc),
         Got::Hits(hits) => {
             if let Some(s) = &mut log.search {
@@ -180,6 +116,77 @@ pub fn told(model: &mut Model, told: Told) {
         }
         Got::Saved { .. } => {}
     });
+}
+
+/// A question came to nothing.
+fn failed(model: &mut Model, log: &mut LogScreen, want: Want, e: ApiError) {
+    if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
+        (s.running, s.jump) = (false, None);
+        model.complain(format!("search: {e}. {}", e.help));
+    } else if want == Want::Errors {
+        log.to_error = false;
+        model.complain(format!("first errors: {e}. {}", e.help));
+    } else {
+        if let Some(f) = &mut log.filter {
+            f.running = false;
+        }
+        log.error = Some(e);
+    }
+}
+
+/// A part of the log.
+fn came(model: &mut Model, log: &mut LogScreen, want: Want, page: LogPage) {
+    log.error = None;
+    if let Some(why) = page.reset {
+        model.complain(why);
+        log.show(log.fence);
+        return;
+    }
+    // Another file has come in its place, as when the log was packed after its step.
+    (log.size, log.file) = (page.size.max(page.next_offset), page.file);
+    if page.note.is_some() {
+        log.note = page.note;
+    }
+    let at_end = page.complete || page.next_offset >= page.size;
+    match want {
+        Want::Load => {
+            log.loaded = true;
+            log.complete |= page.complete;
+            // The end in the place of what was too far before it.
+            log.window = Window::default();
+            log.nothing_before = None;
+            let asked = if let Begin::Offset(o) = log.begin { o } else { page.next_offset };
+            let first = page.lines.first().map_or(asked, |l| l.offset);
+            log.window.append(page.lines, page.next_offset, at_end, true);
+            log.top = Top { offset: first, row: 0 };
+        }
+        Want::After | Want::Follow => {
+            log.complete |= page.complete;
+            log.window.append(page.lines, page.next_offset, at_end, true);
+        }
+        Want::Before => {
+            let before = log.window.first();
+            let empty = log.window.is_empty();
+            log.window.prepend(page.lines);
+            if log.window.first() == before {
+                log.nothing_before = Some(before);
+            }
+            if empty && !log.follow {
+                log.top = log.window.bottom(height(model), log.fit(model.size.0));
+            }
+        }
+        Want::Hex => {
+            if let Some(h) = &mut log.hex {
+                let line = page.lines.first();
+                h.none = line.is_none();
+                h.bytes = line.map(|l| unhex(&l.text)).unwrap_or_default();
+                h.at = line.map_or(page.next_offset, |l| l.offset);
+                h.top = if h.bytes.is_empty() { log.size.saturating_sub(HEX_ROW) / HEX_ROW * HEX_ROW } else { h.top };
+                h.top = h.top.max(h.at);
+            }
+        }
+        Want::Search | Want::Filter | Want::Errors | Want::Save => {}
+    }
 }
 
 fn saved(model: &mut Model, got: Got) {

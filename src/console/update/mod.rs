@@ -12,6 +12,7 @@ mod contents;
 mod dialog;
 pub mod excerpt;
 mod facts;
+mod follow;
 pub mod help;
 mod idle;
 mod keys;

@@ -36,7 +36,7 @@ pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
 
 /// One key freezes and thaws: what is frozen is thawed.
 fn turned(model: &Model, action: &'static Action) -> &'static Action {
-    let frozen = || super::content::current(model).is_some_and(|r| !word::text(r, "frozen_until").is_empty());
+    let frozen = || model.under_cursor().is_some_and(|r| !word::text(r, "frozen_until").is_empty());
     match action.id {
         "freeze" if frozen() => crate::action::find("thaw").unwrap_or(action),
         _ => action,
@@ -333,7 +333,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
             let field = |(name, kind): &(String, String)| Field {
                 name: name.clone(),
                 kind: kind.clone(),
-                default: None,
+                default: asked.answered.contains(name).then(String::new),
                 about: String::new(),
                 rule: Rule::Unknown,
                 line: Line::default(),

@@ -390,6 +390,16 @@ fn an_approval_shows_who_may_how_many_are_missing_the_sha_and_the_questions() {
     let all = done(&key(&mut m, "enter y"));
     assert_eq!(all[0].with.get("sha").map(String::as_str), Some("abcdef0123456789"));
     assert_eq!((all[0].with["stage"].as_str(), all[0].with["window"].as_str()), ("gate", "sun"));
+    // What has an answer already is not asked of the next one.
+    let mut m = armed();
+    key(&mut m, "A");
+    read_run(&mut m, "a#3", "one");
+    let mut said = why.clone();
+    said.detail[0]["answered"] = json!(["window"]);
+    answer(&mut m, Question::Why("a#3".parse().unwrap()), Answer::Why(said));
+    shown(&mut m);
+    let all = done(&key(&mut m, "y"));
+    assert!(all.len() == 1 && !all[0].with.contains_key("window"), "{all:?}");
     // Nothing waits: nothing is asked.
     let mut m = armed();
     key(&mut m, "V");

@@ -238,6 +238,42 @@ fn a_key_of_runs_on_a_pipeline_says_that_it_is_none() {
     assert!(super::tests::told(&m).contains("`n` is no run: 8 shows pipelines and what runs"), "{}", super::tests::told(&m));
 }
 
+/// Enter on a start that is due leads to the last run of its pipeline; an entry about no run says so, and `p` opens no page of its number.
+#[test]
+fn a_row_leads_to_its_run_and_its_pipeline_or_says_that_it_has_none() {
+    let mut m = connected();
+    m.stack = vec![Screen::of(Kind::Schedule)];
+    let due = json!([{"pipeline": "n", "trigger": "31 1 * * *", "scheduled_for": "2026-04-08T06:31:00Z"}]);
+    answer(&mut m, Question::Rows { what: "due", limit: crate::console::model::screen::NEXT }, rows("due", due));
+    answer(&mut m, table("pipelines"), rows("pipelines", json!([{"pipeline": "n", "last_run": null}])));
+    assert_eq!(super::idle(&m, "open").as_deref(), Some("`n` has no run yet"));
+    answer(&mut m, table("pipelines"), rows("pipelines", json!([{"pipeline": "n", "last_run": "n#7"}])));
+    assert_eq!(super::idle(&m, "open"), None);
+    key(&mut m, "enter");
+    assert_eq!(m.screen().kind, Kind::Run("n#7".parse().unwrap()));
+    let entries = json!([{"seq": 8, "subject": "console", "action": "arm"}, {"seq": 7, "subject": "n#7/Ship it", "action": "approve"}]);
+    m.stack = vec![Screen::of(Kind::Audit)];
+    answer(&mut m, table("audit"), rows("audit", entries));
+    key(&mut m, "enter");
+    assert_eq!(super::tests::told(&m), "the row under the cursor is about no run");
+    key(&mut m, "p");
+    assert_eq!((&m.screen().kind, super::idle(&m, "pipeline").is_some()), (&Kind::Audit, true));
+    key(&mut m, "j p");
+    assert_eq!(m.screen().kind, Kind::Pipeline("n".into()), "that of its run");
+}
+
+/// Of what is wrong help says what it is, though it is no run and no pipeline.
+#[test]
+fn help_names_the_row_that_has_no_name_of_its_own() {
+    let mut m = connected();
+    m.stack = vec![Screen::home()];
+    update(&mut m, Msg::Tick(now()));
+    let repo = json!([{"repo": "base9", "freshness": "behind-1", "light": "amber", "detail": "cedar is behind", "dcs": "2/3"}]);
+    answer(&mut m, table("repos"), rows("repos", repo));
+    let first = super::help::lines(&m, 80).remove(0).text;
+    assert_eq!(first, "THIS ROW: base9 BEHIND-1");
+}
+
 /// Of tabs nothing is told where there can be none.
 #[test]
 fn help_speaks_of_tabs_only_where_there_are_some() {

@@ -16,45 +16,27 @@ const INDENT: u16 = 9;
 
 pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut Buffer) {
     let role = if dialog.level >= Level::L2 { Role::DialogDanger } else { Role::Dialog };
-    let width = usize::from(area.width.saturating_sub(8 + INDENT).min(116 - INDENT)).max(8);
-    let command = update::command_of(model, dialog);
-    let mut lines: Vec<(String, String, Role)> = Vec::new();
-    let values = values(dialog);
-    for (label, text) in dialog
-        .facts
-        .iter()
-        .map(|(l, t)| (l.as_str(), t.as_str()))
-        .chain(values.as_deref().map(|v| ("values", v)))
-        .chain((!dialog.told).then_some(("same as", command.as_str())))
-    {
-        for (i, line) in wrapped(text, width).into_iter().enumerate() {
-            lines.push((if i == 0 { label.to_owned() } else { String::new() }, line, Role::Text));
-        }
-    }
+    let wide = usize::from(inside(area));
     let own = if dialog.is_form() { &[][..] } else { dialog.fields.as_slice() };
-    let fields = own.len() + dialog.diff.len();
+    let asked = asked(dialog, wide);
+    let error = dialog.error.as_deref().map(|e| wrapped(e, wide.max(8))).unwrap_or_default();
     // Below the facts: fields, the line of the name, the error, and what the keys do.
-    let below = fields + usize::from(dialog.level >= Level::L2) + 3;
+    let least = own.len() + asked.len() + error.len().max(1) + 1;
     let all = usize::from(area.height).saturating_sub(2);
-    let below = below.min(all.saturating_sub(lines.len()).max(below - dialog.diff.len()));
-    let room = all.saturating_sub(below);
-    if lines.len() > room {
-        // What must be answered is never pushed out by what is told.
-        lines.truncate(room.saturating_sub(1));
-        lines.push((String::new(), look.glyphs.ellipsis.to_owned(), Role::Dim));
-    }
+    let lines = facts(model, dialog, look, wide.saturating_sub(usize::from(INDENT)).max(8), all.saturating_sub(least));
+    let below = (least + dialog.diff.len()).min(all.saturating_sub(lines.len()).max(least));
     let title = match dialog.told {
         true => format!("{}: what became of it", dialog.action.title),
         false => format!("{}: {}", dialog.action.title, dialog.subject()),
     };
     let inner = boxed(look, area, buf, (lines.len() + below) as u16, &title);
     let mut page = Page { look, inner, buf, y: 0 };
-    for (label, text, role) in &lines {
+    for (label, text) in &lines {
         page.at(0, label, Role::Label);
-        page.line(INDENT, text, *role);
+        page.line(INDENT, text, Role::Text);
     }
     if !dialog.diff.is_empty() {
-        let rows = page.inner.height.saturating_sub(page.y + 2);
+        let rows = page.inner.height.saturating_sub(page.y + error.len().max(1) as u16 + 1);
         let part = Rect { y: page.inner.y + page.y, height: rows, ..page.inner };
         super::pipeline::difference(look, part, page.buf, &dialog.diff, dialog.scroll);
         page.y += rows;
@@ -70,18 +52,21 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
         };
         let hint = match (&f.default, f.missing()) {
             (_, true) => format!("must be given: {}", f.kind),
-            (Some(d), _) if d != f.text() => format!("{}; default {d}", f.kind),
+            (Some(d), _) if d != f.text() && !d.is_empty() => format!("{}; default {d}", f.kind),
             _ => f.kind.clone(),
         };
         page.line(x + 2, &hint, if f.missing() { Role::PromptError } else { Role::Dim });
     }
-    if dialog.level >= Level::L2 {
-        let here = dialog.focus == Focus::Name;
-        page.at(0, if here { look.glyphs.cursor } else { " " }, Role::Strong);
-        let x = page.at(2, &format!("type {}: ", dialog.phrase()), role);
-        page.line(x, &format!("{}{}", dialog.typed, if here { "_" } else { "" }), Role::Prompt);
+    let here = dialog.focus == Focus::Name;
+    for (i, (asks, typed)) in asked.iter().enumerate() {
+        page.at(0, if here && i == 0 { look.glyphs.cursor } else { " " }, Role::Strong);
+        let x = page.at(2, asks, role);
+        page.line(x, typed, Role::Prompt);
     }
-    page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
+    for line in &error {
+        page.line(0, line, Role::PromptError);
+    }
+    page.y += u16::from(error.is_empty());
     // `Cancel` would say the opposite in the question about cancelling a run.
     let cancel = match dialog.focus {
         _ if dialog.told => "[ Close ]",
@@ -90,6 +75,58 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     };
     let x = page.at(0, cancel, if dialog.focus == Focus::Cancel { Role::Key } else { Role::KeyText });
     page.line(x + 2, hint(dialog), role);
+}
+
+/// What is told, in so many rows: where that is too much, the longest fact is cut first, so that of each something stands.
+fn facts(model: &Model, dialog: &Dialog, look: &Look, width: usize, room: usize) -> Vec<(String, String)> {
+    let (command, values) = (update::command_of(model, dialog), values(dialog));
+    let told = dialog.facts.iter().map(|(l, t)| (l.as_str(), t.as_str()));
+    let more = values.as_deref().map(|v| ("values", v)).into_iter().chain((!dialog.told).then_some(("same as", command.as_str())));
+    let mut all: Vec<(&str, Vec<String>)> = told.chain(more).map(|(label, text)| (label, wrapped(text, width))).collect();
+    while all.iter().map(|(_, lines)| lines.len()).sum::<usize>() > room
+        && let Some((_, lines)) = all.iter_mut().max_by_key(|(_, lines)| lines.len()).filter(|(_, lines)| lines.len() > 1)
+    {
+        lines.pop();
+        if let Some(last) = lines.last_mut() {
+            *last = format!(
+                "{} {}",
+                paint::cut(last.trim_end_matches(look.glyphs.ellipsis).trim_end(), width.saturating_sub(2), ""),
+                look.glyphs.ellipsis
+            );
+        }
+    }
+    let label = |i: usize, label: &str| if i == 0 { label.to_owned() } else { String::new() };
+    let mut out: Vec<(String, String)> =
+        all.into_iter().flat_map(|(l, lines)| lines.into_iter().enumerate().map(move |(i, line)| (label(i, l), line))).collect();
+    // What must be answered is never pushed out by what is told.
+    if out.len() > room {
+        out.truncate(room.saturating_sub(1));
+        out.push((String::new(), look.glyphs.ellipsis.to_owned()));
+    }
+    out
+}
+
+/// Columns for what is typed, beside what is to be typed.
+const TYPED: usize = 12;
+
+/// What is to be typed, and what is: in one row, or below one another where the name is too long for that. Of what is typed, the end is seen.
+fn asked(dialog: &Dialog, width: usize) -> Vec<(String, String)> {
+    if dialog.level < Level::L2 {
+        return Vec::new();
+    }
+    let typed = format!("{}{}", dialog.typed, if dialog.focus == Focus::Name { "_" } else { "" });
+    let asks = format!("type {}: ", dialog.phrase());
+    let room = width.saturating_sub(2).max(8);
+    let needs = paint::width(dialog.phrase().as_str()).max(TYPED) + 1;
+    if paint::width(&asks) + needs <= room {
+        return vec![(asks, typed)];
+    }
+    let mut end = typed.as_str();
+    while paint::width(end) > room {
+        end = end.split_at(end.chars().next().map_or(0, char::len_utf8)).1;
+    }
+    let own = (String::new(), end.to_owned());
+    wrapped(asks.trim_end(), room).into_iter().map(|line| (line, String::new())).chain([own]).collect()
 }
 
 /// The values of a form, in one line.
@@ -164,6 +201,7 @@ pub fn boxed(look: &Look, area: Rect, buf: &mut Buffer, rows: u16, title: &str) 
         paint::text(buf, place, width.saturating_sub(1), y, look.glyphs.upright, border, "");
     }
     let room = Rect { width: width.saturating_sub(2), ..place };
+    let title = paint::middle(title, usize::from(width.saturating_sub(6)), look.glyphs.ellipsis);
     paint::text(buf, room, 2, 0, &format!(" {title} "), look.style(Role::Section), look.glyphs.ellipsis);
     Rect { x: place.x + 2.min(width), y: place.y + 1.min(height), width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }

@@ -34,6 +34,9 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Option<
     (rows > used).then(|| Rect { y: area.y + 1 + ribbon_rows, height: rows - used, ..area })
 }
 
+/// Columns of a title that is cut.
+const TITLE: usize = 20;
+
 /// `quarterdeck SITE DEMO READ-ONLY [8]JOBS … Tue 07 Apr 03:07 CDT`: what is most needed is leftmost and never cut by the clock.
 fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let base = look.style(Role::Identity);
@@ -74,14 +77,17 @@ fn identity(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     // The way back gives way to the clock, and the day to what the screen is called.
     let (title, crumbs) = (model.screen().kind.title(), crumbs(model, area.width));
+    let [long, short] = ["%a %d %b %H:%M %Z", "%H:%M %Z"].map(|form| clock(model, form));
+    // A long name gives way to the time, but for its ends.
+    let most = usize::from(area.width.saturating_sub(x + 3)).saturating_sub(paint::width(&short));
+    let title = if most >= TITLE { paint::middle(&title, most, look.glyphs.ellipsis) } else { title };
     let needs = x + paint::width(&title) as u16 + 2;
     // How many sources answer stands behind the clock, and gives way last but for the time itself.
     let answers = answering(model);
     let behind = answers.as_ref().map(|(text, _)| format!(" {text}")).unwrap_or_default();
     let room = area.width.saturating_sub(paint::width(&behind) as u16);
-    let behind_fits = needs + paint::width(&clock(model, "%H:%M %Z")) as u16 <= room;
+    let behind_fits = needs + paint::width(&short) as u16 <= room;
     let (behind, room) = if behind_fits { (behind, room) } else { (String::new(), area.width) };
-    let [long, short] = ["%a %d %b %H:%M %Z", "%H:%M %Z"].map(|form| clock(model, form));
     // The blank behind the way back is not there without it.
     let wide = |crumbs: &str| paint::width(crumbs) as u16 + u16::from(!crumbs.is_empty());
     let fits = |clock: &str, crumbs: &str| needs + wide(crumbs) + paint::width(clock) as u16 <= room;
@@ -167,7 +173,9 @@ fn ribbon(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             1 => Role::RibbonWarn,
             0 => Role::Ribbon,
         };
-        x = paint::text(buf, area, x, 0, &fact.text, look.style(role), look.glyphs.ellipsis);
+        // What is wrong with the worst one is told, however long its name.
+        let text = if i == 0 { paint::named(&fact.text, usize::from(room), look.glyphs.ellipsis) } else { fact.text.clone() };
+        x = paint::text(buf, area, x, 0, &text, look.style(role), look.glyphs.ellipsis);
     }
 }
 
@@ -286,7 +294,10 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         Kind::Jobs => {
             &[("open", "open"), ("pipeline", "file"), ("log", "log"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")]
         }
-        _ => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
+        Kind::Schedule => &[("open", "last run"), ("pipeline", "file"), ("pane", "next list"), ("filter", "filter"), ("do-run", "run")],
+        Kind::Audit | Kind::Decisions | Kind::Locks => &[("open", "run"), ("log", "log"), ("filter", "filter"), ("copy-command", "copy")],
+        Kind::Doctor => &[("next-problem", "problem"), ("filter", "filter"), ("refresh", "ask again"), ("copy-command", "copy")],
+        Kind::Runs => &[("open", "open"), ("log", "log"), ("why", "why"), ("filter", "filter"), ("do-run", "run"), ("do-cancel", "cancel")],
     };
     let mut x = 0;
     for (id, keys, words) in fitting(model, scopes, shown, area.width) {
@@ -296,7 +307,7 @@ fn bar(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 
 /// The hint of one key; where the next begins.
 fn one(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, x: u16, (id, keys, words): (&str, &str, &str)) -> u16 {
-    let dead = id.starts_with("do-") && why_off(model, id).is_some();
+    let dead = why_off(model, id).is_some();
     let (key, text) = if dead { (Role::KeyOff, Role::KeyOff) } else { (Role::Key, Role::KeyText) };
     let x = paint::text(buf, area, x, 0, keys, look.style(key), "");
     let x = paint::text(buf, area, x, 0, " ", look.style(text), "");
@@ -390,11 +401,12 @@ fn fitting<'a>(model: &Model, scopes: &[Scope], shown: &[(&'a str, &'a str)], wi
     all.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(key, _)| key).collect()
 }
 
-/// Why a key that changes something does nothing here; none where it does.
+/// Why a key does nothing here; none where it does.
 pub fn why_off(model: &Model, id: &str) -> Option<String> {
     match command::find(id) {
         Some(command::Meaning::Do(action)) => update::why_not(model, action),
-        _ => None,
+        Some(command::Meaning::View(_)) => update::idle(model, id),
+        None => None,
     }
 }
 

@@ -21,7 +21,7 @@ const NEEDS: &[Column] = &[
     Column::left("SEV", "severity", 3, 0),
     Column::left("SINCE", "since", 12, 0),
     Column::right("AGE", "", 6),
-    Column::left("WHAT", "what", 24, 1),
+    Column::left("WHAT", "what", 24, 1).said(),
     Column::left("PRESS", "", PRESS, 0),
     Column::left("AFFECTS", "affects", 8, 4).if_any(),
 ];
@@ -174,8 +174,29 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
         out.put("LAST 14", strip(&word::text(p, "weather"), glyphs), Role::Text);
         out.put("TRIGGERS", word::text(p, "triggers"), Role::Dim);
     }
-    out.put("NEXT", word::text(row, "press"), Role::Key);
+    out.put("NEXT", next(row), Role::Key);
     out
+}
+
+/// What to press, with what it does.
+fn next(row: &Row) -> String {
+    let press = word::text(row, "press");
+    let there = match word::text(row, "go").as_str() {
+        "run" => "enter opens the run",
+        "mirrors" => "enter shows it among the mirrors, with what to do",
+        "promotions" => "enter shows the promotion",
+        "schedule" => "enter shows what was due",
+        _ => "enter shows where something can be done about it",
+    };
+    let keys = match press.as_str() {
+        "enter" => there.to_owned(),
+        "enter, l" => format!("{there}, l its log"),
+        "enter, A V" => format!("{there}; A approves, V denies, once armed"),
+        "p" => "p opens its file".to_owned(),
+        _ => return press,
+    };
+    let free = word::text(row, "ack").is_empty() && !word::text(row, "subject").is_empty();
+    if free { format!("{keys}; a says that you look after it") } else { keys }
 }
 
 /// The signs of the last runs, oldest left.
@@ -233,8 +254,10 @@ fn now(model: &Model, line: Option<(u16, &str)>) -> Text {
         .filter(|r| matches!(word::text(r, "last_outcome").as_str(), "skipped" | "late"))
         .map(|r| format!("{} {} {}", word::text(r, "pipeline"), word::text(r, "last_outcome"), list::at(model, r, "last_scheduled")))
         .collect();
+    let clocks = rows(model, "schedule").iter().any(|r| !word::text(r, "next").is_empty());
+    let well = if clocks { "nothing: every clock started its run last time" } else { "nothing: no clock starts anything" };
     match missed.is_empty() {
-        true => out.put("MISSED", none("schedule", "nothing: every clock started its run last time"), Role::Dim),
+        true => out.put("MISSED", none("schedule", well), Role::Dim),
         false => out.put("MISSED", one(some(&missed, 3)), Role::Warn),
     }
     if let Some(s) = model.status() {

@@ -28,7 +28,7 @@ const STAGES: u16 = 10;
 const NIGHTS: u16 = 14;
 
 const PIPELINES: &[Column] = &[
-    Column::left("PIPELINE", "pipeline", 20, 1),
+    Column::left("PIPELINE", "pipeline", 20, 1).name(),
     Column::left("", "last_verdict", 1, 0),
     Column::left("LAST 14", "weather", NIGHTS, 0),
     Column::left("LAST SUCCESS", "last_success_ended", 13, 0),
@@ -278,7 +278,7 @@ fn queued(model: &Model, look: &Look, row: &Row) -> Vec<Cell> {
     vec![
         Cell::plain(word::text(row, "run")),
         Cell::new(state, role),
-        Cell::new(when::roughly(model, row, "queued", "run").unwrap_or_default(), Role::Dim),
+        Cell::new(when::so_far(model, row, "queued", "run").unwrap_or_default(), Role::Dim),
         match word::text(row, "blocked") {
             why if why.is_empty() && word::is_slow(row) => Cell::new("SLOW: past its p95", Role::Warn),
             why => Cell::plain(why),

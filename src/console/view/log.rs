@@ -62,7 +62,7 @@ fn head(model: &Model, look: &Look, area: Rect, buf: &mut Buffer, log: &LogScree
     text += &format!("  {outcome}");
     let instant = |t: &Option<String>| t.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
     if let Some(from) = instant(&a.started) {
-        let ms = instant(&a.ended).unwrap_or(model.now).duration_since(from).as_millis();
+        let ms = instant(&a.ended).unwrap_or(model.heard()).duration_since(from).as_millis();
         text += &format!("  {}", duration::short(u64::try_from(ms).unwrap_or(0)));
     }
     let x = paint::text(buf, area, x, 0, &text, look.style(role), sign);

@@ -17,7 +17,7 @@ use crate::theme::{Look, Role};
 
 /// The columns; `arch` where there is room for the architecture, `added` where something was added out of band.
 fn columns(arch: bool, added: bool) -> Vec<Column> {
-    let mut out = vec![Column::left("REPO", "repo", 12, 0), Column::left("OS", "os", 4, 4)];
+    let mut out = vec![Column::left("REPO", "repo", 12, 1).name(), Column::left("OS", "os", 4, 4)];
     if arch {
         out.push(Column::left("ARCH", "arch", 7, 0));
     }

@@ -113,7 +113,7 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
     let (started, ended) = (time(&doc.started), time(&doc.ended));
     let mut spans = vec![(format!("{sign} {} ", doc.run), role), (format!("{} ", outcome.to_uppercase()), role)];
     if let Some(from) = started {
-        let ms = ended.unwrap_or(model.now).duration_since(from).as_millis();
+        let ms = ended.unwrap_or(model.heard()).duration_since(from).as_millis();
         spans.push((format!(" {}  ", duration::short(u64::try_from(ms).unwrap_or(0))), Role::Strong));
         spans.push((format!("started {}  ", when::show(model, from)), Role::Dim));
     }

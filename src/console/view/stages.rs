@@ -215,5 +215,5 @@ fn elapsed(model: &Model, history: Option<&History>, run: &RunRef, stage: &Stage
     }
     let own = history?.runs.iter().find(|r| r.number == run.number)?;
     let from: Timestamp = own.stages.iter().find(|s| s.name == stage.name)?.started.as_deref()?.parse().ok()?;
-    u64::try_from(model.now.duration_since(from).as_millis()).ok()
+    u64::try_from(model.heard().duration_since(from).as_millis()).ok()
 }

@@ -297,6 +297,26 @@ fn without_an_engine_each_screen_says_how_old_it_is_and_what_to_do() {
     }
 }
 
+/// Without an engine nobody knows whether it still runs: how long it has, as far as that was heard, stands still.
+#[test]
+fn what_runs_is_not_told_to_run_on_while_nobody_has_heard_of_it() {
+    for (kind, took, later) in [
+        (Kind::Home, "1m10s", "8m10s"),
+        (Kind::Jobs, "1m00s", "8m00s"),
+        (Kind::Runs, "1m10s", "8m10s"),
+        (Kind::Run("nightly#12".parse().unwrap()), "1m10s", "8m10s"),
+    ] {
+        let mut model = filled(kind.clone(), (140, 40));
+        assert!(text(&model).contains(took), "{kind:?}\n{}", text(&model));
+        update(&mut model, Msg::Link(LinkMsg::Down("it was killed".into())));
+        let now = model.now + jiff::SignedDuration::from_mins(7);
+        update(&mut model, Msg::Tick(now));
+        assert!(text(&model).contains(took) && !text(&model).contains(later), "{kind:?}\n{}", text(&model));
+        update(&mut model, Msg::Link(LinkMsg::Up));
+        assert!(text(&model).contains(later), "{kind:?}: it is heard of again\n{}", text(&model));
+    }
+}
+
 /// The run at work takes longer than nearly all before it: wherever it is shown, in words and not by colour alone.
 #[test]
 fn a_slow_run_is_marked_on_every_screen_that_shows_it() {

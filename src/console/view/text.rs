@@ -119,15 +119,21 @@ impl Text {
     }
 }
 
-/// A title in a rule, with words at its right end where they fit.
+/// Columns of a title below which it is not cut for the words at its right.
+const TITLE: u16 = 32;
+
+/// A title in a rule, with words at its right end where they fit. The end of a name tells it from others: a title is cut in its middle.
 pub fn rule(look: &Look, area: Rect, buf: &mut Buffer, y: u16, left: &str, right: &str) {
     let line = look.glyphs.line;
     paint::text(buf, area, 0, y, &line.repeat(usize::from(area.width)), look.style(Role::Border), "");
+    let wide = paint::width(&sanitise::line(right, sanitise::Colour::Drop)) as u16 + 2;
+    let beside = if right.is_empty() { 0 } else { area.width.saturating_sub(wide.saturating_add(7)) };
+    let room = if beside >= TITLE { beside } else { area.width.saturating_sub(4) };
+    let left = paint::middle(&sanitise::line(left, sanitise::Colour::Drop), usize::from(room), look.glyphs.ellipsis);
     let x = match left.is_empty() {
         true => 0,
         false => paint::text(buf, area, 2, y, &format!(" {left} "), look.style(Role::Section), look.glyphs.ellipsis),
     };
-    let wide = paint::width(&sanitise::line(right, sanitise::Colour::Drop)) as u16 + 2;
     if !right.is_empty() && x + wide + 2 < area.width {
         paint::text(buf, area, area.width - wide - 1, y, &format!(" {right} "), look.style(Role::Dim), look.glyphs.ellipsis);
     }

@@ -35,7 +35,7 @@ pub fn cut(text: &str, room: usize, sign: &str) -> String {
     out
 }
 
-/// At blanks where there are any, so that nothing of a fact is cut off.
+/// At blanks where there are any, and a word that is longer than a line goes on in the next one, so that nothing of a fact is cut off.
 pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in text.lines() {
@@ -47,7 +47,16 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
             if !now.is_empty() {
                 now.push(' ');
             }
-            now.push_str(word);
+            let mut rest = word;
+            while width(&now) + width(rest) > room {
+                let (first, more) = split(rest, room.saturating_sub(width(&now)));
+                if first.is_empty() {
+                    break;
+                }
+                out.push(std::mem::take(&mut now) + first);
+                rest = more;
+            }
+            now.push_str(rest);
         }
         out.push(now);
     }
@@ -83,6 +92,16 @@ pub fn middle(text: &str, room: usize, sign: &str) -> String {
         tail = rest.as_str();
     }
     format!("{}{tail}", cut(text, room - width(tail), sign))
+}
+
+/// Columns of a name that tell it from others.
+const TOLD_APART: usize = 12;
+
+/// Of a name with what is said of it, the name gives way first: `nightly-r…es#2 RED, since 01:31`. Where that does not do, the end goes.
+pub fn named(text: &str, room: usize, sign: &str) -> String {
+    let Some((name, said)) = text.split_once(' ').filter(|_| text.len() <= LONGEST_NAME) else { return middle(text, room, sign) };
+    let left = room.checked_sub(width(said) + 1).filter(|left| *left >= TOLD_APART && *left < width(name));
+    left.map_or_else(|| cut(text, room, sign), |left| format!("{} {said}", middle(name, left, sign)))
 }
 
 /// Draws `text`, from anywhere, at column `x` of the area's row `y`; returns the column after it.
@@ -144,12 +163,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_text_is_lost_where_it_is_broken() {
+        assert_eq!(wrapped("one new run of a-name-that-is-long: build", 10), ["one new", "run of", "a-name-tha", "t-is-long:", "build"]);
+        for text in ["日本語リポジトリの長い名前 x", "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}", "a  b", ""] {
+            for room in 0..12 {
+                let lines = wrapped(text, room);
+                let kept = |t: &str| t.chars().filter(|c| *c != ' ').collect::<String>();
+                assert_eq!(kept(&lines.concat()), kept(text), "{room}");
+                assert!(room < 2 || lines.iter().all(|l| width(l) <= room), "{room}: {lines:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_end_of_a_name_stays() {
         assert_eq!(middle("nightly-repo-updates#2", 30, "~"), "nightly-repo-updates#2");
         assert_eq!(middle("nightly-repo-updates#2", 14, "~"), "nightly-r~es#2");
         assert_eq!(middle("far-end http://127.0.0.1:9/pairs/ops9/", 20, "~"), "far-end http:~/ops9/");
+        assert_eq!(named("nightly-repo-updates-el9-x86-64#2 RED, since 01:31", 34, "~"), "nightly-rep~-64#2 RED, since 01:31");
+        assert_eq!(named("short RED, since 01:31", 30, "~"), "short RED, since 01:31");
+        assert_eq!(named("nightly-repo-updates#2 WAITS for people", 24, "~"), "nightly-repo-updates#2 ~");
         for room in 0..40 {
             assert!(width(&middle("日本語のテキスト#12", room, "~")) <= room, "{room}");
+            assert!(width(&named("日本語のテキスト#12 は赤いです", room, "~")) <= room, "{room}");
         }
     }
 }

@@ -19,22 +19,29 @@ pub struct Column {
     pub give: u8,
     /// It is cut in the middle: the end of a name tells it from the others.
     pub name: bool,
+    /// It is a name with what is said of it: that is cut last.
+    pub said: bool,
     /// It is left out where its field holds nothing in any row, and takes no more than what its field holds.
     pub if_any: bool,
 }
 
 impl Column {
     pub const fn left(title: &'static str, field: &'static str, least: u16, give: u8) -> Self {
-        Self { title, field, right: false, least, give, name: false, if_any: false }
+        Self { title, field, right: false, least, give, name: false, said: false, if_any: false }
     }
 
     pub const fn right(title: &'static str, field: &'static str, least: u16) -> Self {
-        Self { title, field, right: true, least, give: 0, name: false, if_any: false }
+        Self { title, field, right: true, least, give: 0, name: false, said: false, if_any: false }
     }
 
     /// A name, such as `nightly-repo-updates#2`.
     pub const fn name(self) -> Self {
         Self { name: true, ..self }
+    }
+
+    /// A name and what is said of it, such as `nightly-repo-updates RED`.
+    pub const fn said(self) -> Self {
+        Self { said: true, ..self }
     }
 
     /// A column that stands only where there is something in it.
@@ -153,7 +160,8 @@ fn put<'a>(
         }
         let room = Rect { x: area.x, y: area.y, width: (x + width).min(area.width), height: area.height };
         let safe = crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop);
-        let safe = if column.name { paint::middle(&safe, usize::from(*width), look.glyphs.ellipsis) } else { safe.to_string() };
+        let safe =
+            if column.name || column.said { paint::named(&safe, usize::from(*width), look.glyphs.ellipsis) } else { safe.to_string() };
         let used = paint::width(&safe).min(usize::from(*width)) as u16;
         let from = if column.right { x + (width - used) } else { x };
         paint::text(buf, room, from, y, &safe, style, look.glyphs.ellipsis);

@@ -170,8 +170,7 @@ fn a_comparison_is_walked_by_source_and_by_package() {
     assert!(matches!(&model.screen().kind, Kind::Diff(p) if p.os == "el9"));
     press(&mut model, "v");
     assert_eq!(model.screen().lists[0].filter, "fixes!=none fixes!=");
-    let known: Vec<String> =
-        super::super::super::update::content::current(&model).iter().map(|r| crate::console::model::word::text(r, "fixes")).collect();
+    let known: Vec<String> = model.under_cursor().iter().map(|r| crate::console::model::word::text(r, "fixes")).collect();
     assert!(!known.iter().any(|f| f == "none" || f.is_empty()), "{known:?}");
     press(&mut model, "v");
     assert_eq!(model.screen().lists[0].filter, "");
