@@ -7,6 +7,9 @@ use tokio::sync::Notify;
 use crate::domain::promotion::gate::Lost;
 use crate::engine::cobbler_uses::Uses;
 
+/// By the fingerprints of what is served and of the candidate.
+type Read = ((String, String), Vec<Lost>);
+
 #[derive(Default)]
 pub struct Board {
     /// One at a time: acts of people and what moves by itself.
@@ -14,6 +17,6 @@ pub struct Board {
     pub wake: Notify,
     /// What Cobblers said of who uses the content.
     pub uses: Uses,
-    /// What a candidate would take back of fixes, with the fingerprints of what is served and of the candidate.
-    pub lost: Mutex<Option<((String, String), Vec<Lost>)>>,
+    /// What a candidate would take back of fixes, as it was read last.
+    pub lost: Mutex<Option<Read>>,
 }
