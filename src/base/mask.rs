@@ -5,7 +5,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 /// What stands where a secret was.
@@ -229,6 +229,15 @@ fn forms_of(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
     }
 }
 
+/// Base64 of `value` behind so many bytes of something else: only the characters that depend on nothing but the value.
+fn base64(engine: &GeneralPurpose, value: &[u8], alignment: usize) -> Zeroizing<Vec<u8>> {
+    let mut padded = Zeroizing::new(vec![0u8; alignment]);
+    padded.extend_from_slice(value);
+    let text = Zeroizing::new(engine.encode(padded.as_slice()));
+    let (from, to) = ((alignment * 8).div_ceil(6), padded.len() * 8 / 6);
+    Zeroizing::new(text.as_bytes().get(from..to).unwrap_or_default().to_vec())
+}
+
 fn encodings(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
     let mut add = |form: Vec<u8>| {
         // A form shorter than the shortest secret, such as a tiny middle of base64, would hit innocent text.
@@ -239,13 +248,10 @@ fn encodings(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
     add(value.to_vec());
     for alignment in 0..3usize {
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            let mut padded = Zeroizing::new(vec![0u8; alignment]);
-            padded.extend_from_slice(value);
-            let text = engine.encode(padded.as_slice());
-            // Only characters that depend on nothing but the value.
-            let (from, to) = ((alignment * 8).div_ceil(6), padded.len() * 8 / 6);
-            let whole = text.as_bytes().get(from..to).unwrap_or_default();
+            let whole = base64(engine, value, alignment);
             add(whole.to_vec());
+            // Once more, as a login of a registry stands in a secret of Kubernetes.
+            (0..3).for_each(|outer| add(base64(engine, &whole, outer).to_vec()));
             // Encoders break lines: at 76 (base64, MIME) or at 64 (PEM).
             if alignment == 0 {
                 for width in [64, 76] {
@@ -267,7 +273,13 @@ fn encodings(value: &[u8], out: &mut Vec<Zeroizing<Vec<u8>>>) {
         add(percent(value, upper, plus, b"-._~!*'();/?:@&=+$,#"));
     }
     if let Ok(text) = std::str::from_utf8(value) {
-        JSON.iter().for_each(|writer| add(json(text, writer)));
+        for writer in &JSON {
+            let once = json(text, writer);
+            // A document that is a text of another one, as loggers and queues carry it.
+            let inner = Zeroizing::new(String::from_utf8_lossy(&once).into_owned());
+            add(json(&inner, &PLAIN));
+            add(once);
+        }
         let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         add(xml.replace('"', "&quot;").into_bytes());
         add(xml.into_bytes());

@@ -85,6 +85,11 @@ fn last_state(text: &str) -> &str {
     text.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or("")
 }
 
+/// Whether a reader of a name cannot see this sign, or takes it for another one.
+pub fn unseen(c: char) -> bool {
+    c.is_control() || hidden(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Marks that change the direction of text, or are not seen at all: names that differ only by them would look alike.
 fn hidden(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}' | '\u{ad}'

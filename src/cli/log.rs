@@ -46,7 +46,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: Args) -> Outcome {
         Some((run, place)) => (run, Some(place.trim_end_matches('/').to_owned()).filter(|p| !p.is_empty())),
         None => (args.place.as_str(), None),
     };
-    let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
+    let run: RunRef = run.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), e.help()))?;
     let site = ctx.site_to_look(out)?;
     let since =
         match &args.since {

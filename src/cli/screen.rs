@@ -284,8 +284,7 @@ fn kind(name: &str, target: Option<&str>, other: Option<&str>) -> Result<Kind, F
     }
     if name == "run" {
         let Some(target) = target else { return Err(ApiError::bad("`screen run` needs a run", "quarterdeck screen run NAME#N").into()) };
-        let run =
-            target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), "quarterdeck get runs lists them"))?;
+        let run = target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), e.help()))?;
         return Ok(Kind::Run(run));
     }
     if name == "promotion" {

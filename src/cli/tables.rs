@@ -208,6 +208,7 @@ const TABLES: &[Table] = &[
             text("LOCK", "lock"),
             left("MODE", |v, r| or(v.text(r, "mode"), "free")),
             number("SLOTS", "slots"),
+            number("TAKEN", "taken"),
             text("HELD BY", "run"),
             age("SINCE", "since"),
             text("STAGE", "stage"),

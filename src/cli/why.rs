@@ -21,7 +21,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
     } else if !what.contains('#') {
         return repo(ctx, out, what);
     } else {
-        let run: RunRef = what.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), "quarterdeck get runs lists them"))?;
+        let run: RunRef = what.parse().map_err(|e: BadRunRef| Failure::bad(e.to_string(), e.help()))?;
         format!("/v1/why/{}/{}", encode(&run.pipeline), run.number)
     };
     let site = ctx.site_to_look(out)?;

@@ -129,6 +129,11 @@ impl Default for Site {
 }
 
 impl Site {
+    /// The slots of a lock; one that is not listed has one.
+    pub fn slots(&self, lock: &str) -> u32 {
+        self.locks.get(lock).copied().unwrap_or(1)
+    }
+
     /// Reads a site file. Either the whole site, or every problem in it.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(text);

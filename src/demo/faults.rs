@@ -30,6 +30,10 @@ pub enum Fault {
     IgnoreRange,
     /// 206 that claims the range asked for and sends bytes from the file's beginning.
     WrongRange,
+    /// 206 of the file from its sixth byte on, whatever range was asked for, and it says so.
+    OtherRange,
+    /// 206 with the first thousand bytes of the range asked for, as a server may answer.
+    LessRange,
     /// The body without Content-Length (chunked).
     NoLength,
     /// The body goes on for ever: `chunk` zero bytes at a time, without Content-Length.

@@ -308,6 +308,13 @@ fn file(shared: &Arc<Shared>, request: &Request<Incoming>, path: &str, fault: Op
     if fault == Some(Fault::IgnoreRange) && answer.status != StatusCode::NOT_MODIFIED {
         answer = respond::Answer { status: StatusCode::OK, body: Some((0, facts.len)) };
     }
+    if let (StatusCode::PARTIAL_CONTENT, Some((first, count))) = (answer.status, answer.body) {
+        answer.body = Some(match fault {
+            Some(Fault::OtherRange) => (5, facts.len - 5),
+            Some(Fault::LessRange) => (first, count.min(1000)),
+            _ => (first, count),
+        });
+    }
     let mut builder = Response::builder()
         .status(answer.status)
         .header(header::ETAG, &facts.etag)

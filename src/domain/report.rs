@@ -27,6 +27,8 @@ pub enum Line {
     },
     Output {
         name: String,
+        /// A number, true or false is taken as it is written.
+        #[serde(deserialize_with = "one_value")]
         value: String,
     },
     Fact(Fact),
@@ -48,6 +50,14 @@ pub enum Line {
         #[serde(default)]
         scope: String,
     },
+}
+
+fn one_value<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(text) => Ok(text),
+        one @ (Value::Number(_) | Value::Bool(_)) => Ok(one.to_string()),
+        _ => Err(serde::de::Error::custom("the value of an output is a text, a number, true or false")),
+    }
 }
 
 /// Typed facts: the only way in which a run changes the model.
@@ -105,6 +115,11 @@ mod tests {
             Some(Line::Progress { done: 1, total: 2, unit: String::new(), text: String::new() })
         );
         assert!(parse(r#"{"type":"intent","key":"jid","jid":"1"}"#).is_some());
+        for (value, text) in [("\"v\"", "v"), ("5", "5"), ("1.50", "1.5"), ("true", "true")] {
+            let line = format!(r#"{{"type":"output","name":"n","value":{value}}}"#);
+            assert_eq!(parse(&line), Some(Line::Output { name: "n".into(), value: text.into() }));
+        }
+        assert_eq!(parse(r#"{"type":"output","name":"n","value":[1]}"#), None);
         assert_eq!(parse(r#"{"type":"later"}"#), None);
         assert_eq!(parse("not json"), None);
     }

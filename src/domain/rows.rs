@@ -150,7 +150,8 @@ pub struct LockRow {
     pub name: String,
     /// `shared`, `exclusive`, or empty when free.
     pub mode: String,
-    pub slots: u32,
+    /// What its holder has of it; 0 when free.
+    pub taken: u32,
     pub run: Option<RunRef>,
     pub stage: String,
     pub since_us: Option<i64>,

@@ -31,6 +31,16 @@ impl fmt::Display for RunRef {
 #[error("`{0}` is not a run; write PIPELINE#NUMBER, such as nightly-repo-updates#165")]
 pub struct BadRunRef(pub String);
 
+impl BadRunRef {
+    /// The command that shows what runs there are.
+    pub fn help(&self) -> String {
+        match valid_name(&self.0) {
+            true => format!("quarterdeck get runs --filter pipeline={} lists its runs, the newest first", self.0),
+            false => "quarterdeck get runs lists them".to_owned(),
+        }
+    }
+}
+
 impl FromStr for RunRef {
     type Err = BadRunRef;
 

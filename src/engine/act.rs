@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::asked::RUNS_ARE;
 use super::blocking::blocking;
 use super::entry::{ENGINE, told};
 use super::guard::{self, Ask, Caller, Pass};
@@ -236,7 +235,7 @@ fn why_not(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, 
 
 /// The same for what is done to one run.
 fn why_not_run(engine: &Engine, site: &Arc<Site>, caller: &Caller, action: &Action, request: &Do) -> Result<(Subject, Level), ApiError> {
-    let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))?;
+    let run: RunRef = request.target.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::bad(e.to_string(), e.help()))?;
     let row = engine.store.run(&run)?;
     let ended = row.state == RunState::Done;
     if matches!(action.id, "resume" | "retry") && owns(&run.pipeline) {

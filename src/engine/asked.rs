@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -20,16 +21,32 @@ use super::identity::Peer;
 use super::state::Engine;
 use crate::api::ApiError;
 use crate::api::types::MAX_BODY;
-use crate::base::{sanitise, since, size};
+use crate::base::{sanitise, since, size, suggest};
 use crate::domain::run::{BadRunRef, RunRef};
 
-/// What to do where a text names no run.
-pub const RUNS_ARE: &str = "quarterdeck get runs lists them";
 /// A long question may take so many seconds; the client asks again.
 const LONGEST_WAIT: u64 = 60;
 
 /// The words behind the `?` of a path.
 pub type Params = BTreeMap<String, String>;
+
+/// Whether all words behind the `?` are of these, each once. One that is passed over would be the answer to another question.
+pub fn only(uri: &Uri, names: &[&str]) -> Result<(), ApiError> {
+    let asked = Query::<Vec<(String, String)>>::try_from_uri(uri);
+    let Query(asked) = asked.map_err(|e| ApiError::bad(format!("the words behind `?` cannot be read: {}", e.body_text()), ""))?;
+    for (i, (name, _)) in asked.iter().enumerate() {
+        if !names.contains(&name.as_str()) {
+            let near = suggest::nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`?"));
+            let all = || if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) };
+            let help = near.map_or_else(all, |n| format!("{n} {}", all()));
+            return Err(ApiError::bad(format!("{} has no parameter `{}`", uri.path(), sanitise::cell(name)), help));
+        }
+        if asked[..i].iter().any(|(n, _)| n == name) {
+            return Err(ApiError::bad(format!("`{name}` is given twice"), "give it once"));
+        }
+    }
+    Ok(())
+}
 
 /// A whole number among the parameters.
 pub fn whole_number<N: FromStr>(q: &Params, key: &str) -> Result<Option<N>, ApiError> {
@@ -105,7 +122,7 @@ async fn segments<T: DeserializeOwned + Send>(parts: &mut Parts) -> Result<T, Ap
 }
 
 fn run(pipeline: &str, number: &str) -> Result<RunRef, ApiError> {
-    format!("{pipeline}#{number}").parse().map_err(|e: BadRunRef| ApiError::bad(e.to_string(), RUNS_ARE))
+    format!("{pipeline}#{number}").parse().map_err(|e: BadRunRef| ApiError::bad(e.to_string(), e.help()))
 }
 
 impl<S: Sync> FromRequestParts<S> for Name {
@@ -176,4 +193,23 @@ impl Shape for crate::api::types::Do {
 
 impl Shape for crate::api::types::Arm {
     const SHAPE: &'static str = r#"{"seconds","reason"}"#;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_behind_the_question_mark_says_what_was_meant() {
+        let asked = |uri: &str| only(&uri.parse().unwrap(), &["filter", "limit"]);
+        assert_eq!(asked("/x"), Ok(()));
+        assert_eq!(asked("/x?limit=3&filter=a%3Db+c"), Ok(()));
+        let e = asked("/x?filtre=a").unwrap_err();
+        assert_eq!(
+            (e.message.as_str(), e.help.as_str()),
+            ("/x has no parameter `filtre`", "did you mean `filter`? it takes filter, limit")
+        );
+        assert_eq!(asked("/x?a%1b%5b31m=1").unwrap_err().message, "/x has no parameter `a`");
+        assert_eq!(asked("/x?limit=1&limit=1").unwrap_err().message, "`limit` is given twice");
+    }
 }

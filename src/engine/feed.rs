@@ -107,8 +107,9 @@ fn edits(engine: &Engine, seen: &BTreeSet<(&'static str, String)>, lagged: bool)
     }
     if locks {
         let held = engine.store.locks()?;
+        let site = engine.watch.current().unwrap_or_default();
         for lock in &held {
-            out.push(Edit::Upsert { table: "locks".into(), id: lock.name.clone(), row: rows::lock(lock) });
+            out.push(Edit::Upsert { table: "locks".into(), id: lock.name.clone(), row: rows::lock(lock, site.slots(&lock.name)) });
         }
         for (_, id) in seen.iter().filter(|(t, id)| *t == "locks" && !held.iter().any(|h| h.name == *id)) {
             out.push(Edit::Delete { table: "locks".into(), id: id.clone() });

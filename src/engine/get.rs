@@ -146,17 +146,17 @@ fn executors(engine: &Engine) -> Result<Vec<Row>, ApiError> {
 fn locks(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     let held = engine.store.locks()?;
     let site = engine.site()?;
-    let mut out: Vec<Row> = held.iter().map(rows::lock).collect();
+    let mut out: Vec<Row> = held.iter().map(|l| rows::lock(l, site.slots(&l.name))).collect();
     for (name, slots) in site.locks.iter().filter(|(n, _)| !held.iter().any(|h| h.name == **n)) {
         let free = crate::domain::rows::LockRow {
             name: name.clone(),
             mode: String::new(),
-            slots: *slots,
+            taken: 0,
             run: None,
             stage: String::new(),
             since_us: None,
         };
-        out.push(rows::lock(&free));
+        out.push(rows::lock(&free, *slots));
     }
     out.sort_by(|a, b| filter::order(a.get("lock").unwrap_or(&Value::Null), b.get("lock").unwrap_or(&Value::Null)));
     Ok(out)

@@ -49,6 +49,8 @@ pub struct Ask {
 }
 
 impl Ask {
+    pub const KEYS: [&'static str; 8] = ["at", "offset", "time", "lines", "bytes", "as", "wait", "file"];
+
     pub fn of(q: &Params) -> Result<Self, ApiError> {
         let lines = whole_number(q, "lines")?.map(|n: usize| n.min(LINES));
         let from = match q.get("at").map_or("offset", String::as_str) {

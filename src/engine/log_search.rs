@@ -41,6 +41,9 @@ pub struct Ask {
 }
 
 impl Ask {
+    pub const KEYS: [&'static str; 11] =
+        ["re", "fixed", "ignore_case", "invert", "number", "offset", "before", "after", "since", "limit", "wait"];
+
     pub fn of(q: &Params) -> Result<Self, ApiError> {
         let flag = |name: &str| q.get(name).is_some_and(|v| v == "1" || v == "true");
         let text = q.get("re").map_or("", String::as_str);

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 
 use super::answer::{Fault, answer, answer_text};
-use super::asked::{Attempt, Body, Name, Params, Run, Unasked, Viewer, patience, whole_number};
+use super::asked::{Attempt, Body, Name, Params, Run, Unasked, Viewer, only, patience, whole_number};
 use super::blocking::blocking;
 use super::identity::Peer;
 use super::lease::Connection;
@@ -22,45 +23,67 @@ use super::{
 use crate::api::ApiError;
 use crate::api::diff_part::{self, Part};
 use crate::api::types::{Arm, Do, MAX_BODY, Machine, Rows, Why};
+use crate::base::sanitise;
 use crate::domain::rows::RunRow;
-use crate::domain::run::{RunRef, RunState};
+use crate::domain::run::{RunRef, RunState, valid_name};
 
 type Shared = State<Arc<Engine>>;
 type Asked = Query<Params>;
 
+/// What a part of a table is asked by.
+const PART: [&str; 8] = ["filter", "sort", "limit", "offset", "around", "by", "count", "exact"];
+/// What a comparison is asked by.
+const PAIR: [&str; 3] = ["a", "b", "changelogs"];
+
 pub fn router(engine: Arc<Engine>) -> Router {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/get/{what}", get(table))
-        .route("/v1/machine", get(machine))
+    let mut parts_of_diffs = PART.to_vec();
+    parts_of_diffs.extend(PAIR);
+    // Each question with the words that it knows behind the `?`.
+    let routes: [(&str, MethodRouter<Arc<Engine>>, &[&'static str]); 20] = [
+        ("/v1/status", get(status), &[]),
+        ("/v1/get/{what}", get(table), &PART),
+        ("/v1/machine", get(machine), &[]),
+        ("/v1/plan/{pipeline}", get(plan), &[]),
+        ("/v1/runs/{pipeline}/{number}", get(run), &["wait", "ended"]),
+        ("/v1/about/{pipeline}/{number}", get(about), &[]),
+        ("/v1/promotions/{id}", get(promotion_page), &[]),
+        ("/v1/promotions/{id}/why", get(promotion_why), &[]),
+        ("/v1/promotions/{id}/evidence", get(evidence), &[]),
+        ("/v1/history/{pipeline}", get(history), &["limit"]),
+        ("/v1/why/{repo}", get(why_repo), &[]),
+        ("/v1/why/{pipeline}/{number}", get(why), &[]),
+        ("/v1/attempts/{pipeline}/{number}", get(attempts), &["first_error"]),
+        ("/v1/log/{pipeline}/{number}/{fence}", get(log_page), &log::Ask::KEYS),
+        ("/v1/grep/{pipeline}/{number}/{fence}", get(log_search), &log_search::Ask::KEYS),
+        ("/v1/diff", get(diff), &["a", "b", "changelogs", "of", "source", "filter", "sort", "limit", "offset"]),
+        ("/v1/diff/{table}", get(diff_table), &parts_of_diffs),
+        ("/v1/repos/{name}", get(repo), &[]),
+        ("/v1/events", get(stream), &["from"]),
+        ("/v1/secrets/{name}/test", get(secret_test), &[]),
+    ];
+    // What changes something says all in its body, and collectors add words of their own to the page of metrics.
+    let mut router = Router::new()
         .route("/v1/do", post(change))
         .route("/v1/arm", post(arm))
         .route("/v1/disarm", post(disarm))
-        .route("/v1/plan/{pipeline}", get(plan))
-        .route("/v1/runs/{pipeline}/{number}", get(run))
-        .route("/v1/about/{pipeline}/{number}", get(about))
-        .route("/v1/promotions/{id}", get(promotion_page))
-        .route("/v1/promotions/{id}/why", get(promotion_why))
-        .route("/v1/promotions/{id}/evidence", get(evidence))
-        .route("/v1/history/{pipeline}", get(history))
-        .route("/v1/why/{repo}", get(why_repo))
-        .route("/v1/why/{pipeline}/{number}", get(why))
-        .route("/v1/attempts/{pipeline}/{number}", get(attempts))
-        .route("/v1/log/{pipeline}/{number}/{fence}", get(log_page))
-        .route("/v1/grep/{pipeline}/{number}/{fence}", get(log_search))
-        .route("/v1/diff", get(diff))
-        .route("/v1/diff/{table}", get(diff_table))
-        .route("/v1/repos/{name}", get(repo))
-        .route("/v1/events", get(stream))
-        .route("/v1/secrets/{name}/test", get(secret_test))
-        .route("/metrics", get(metrics_page))
-        .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(engine)
+        .route("/metrics", get(metrics_page));
+    for (path, methods, names) in routes {
+        let names: Arc<[&'static str]> = names.into();
+        let judge = move |request: Request, next: Next| {
+            let known = only(request.uri(), &names);
+            async move {
+                match known {
+                    Ok(()) => next.run(request).await,
+                    Err(e) => Fault::from(e).into_response(),
+                }
+            }
+        };
+        router = router.route(path, methods.route_layer(middleware::from_fn(judge)));
+    }
+    router.fallback(unknown).method_not_allowed_fallback(unknown).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(engine)
 }
 
-async fn unknown(request: axum::extract::Request) -> Fault {
+async fn unknown(request: Request) -> Fault {
     ApiError::bad(
         format!("no `{} {}` in this version of the API", request.method(), request.uri().path()),
         "client and engine may differ in version",
@@ -172,8 +195,16 @@ async fn why_repo(State(engine): Shared, _: Viewer, Name(repo): Name) -> Result<
         let repo = repo.clone();
         blocking(move || trees::why(&engine, &repo)).await?
     };
-    let missing =
-        || ApiError::bad(format!("no repository `{repo}` in the site file"), "quarterdeck get repos lists them; a run is PIPELINE#NUMBER");
+    let missing = || {
+        let run = match valid_name(&repo) {
+            true => format!("runs of a pipeline: quarterdeck get runs --filter pipeline={repo}"),
+            false => "a run is PIPELINE#NUMBER".to_owned(),
+        };
+        ApiError::bad(
+            format!("no repository `{}` in the site file", sanitise::cell(&repo)),
+            format!("quarterdeck get repos lists them; {run}"),
+        )
+    };
     Ok(answer(&found.ok_or_else(missing)?))
 }
 
@@ -257,7 +288,7 @@ async fn diff(State(engine): Shared, _: Viewer, Query(q): Asked) -> Result<Respo
 async fn diff_table(State(engine): Shared, _: Viewer, Name(table): Name, Query(q): Asked) -> Result<Response, Fault> {
     if diff_part::columns(&table).is_none() {
         let help = format!("there are: {}", diff_part::TABLES.join(" "));
-        return Err(ApiError::bad(format!("a comparison has no `{}`", crate::base::sanitise::cell(&table)), help).into());
+        return Err(ApiError::bad(format!("a comparison has no `{}`", sanitise::cell(&table)), help).into());
     }
     let ask = paging::Ask::of(&q)?.unwrap_or_default();
     let limit = whole_number(&q, "limit")?.unwrap_or(paging::MOST).min(paging::MOST);

@@ -43,7 +43,7 @@ pub const RUNS: &[&str] = &[
     "slow_since",
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked", "slow_since"];
-pub const LOCKS: &[&str] = &["lock", "mode", "slots", "run", "stage", "since"];
+pub const LOCKS: &[&str] = &["lock", "mode", "slots", "taken", "run", "stage", "since"];
 pub const EXECUTORS: &[&str] = &["executor", "state", "run", "stage", "cell", "step", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
 pub const DECISIONS: &[&str] =
@@ -181,8 +181,12 @@ pub fn queue(r: &QueueRow, zone: &TimeZone) -> Row {
     }))
 }
 
-pub fn lock(r: &LockRow) -> Row {
-    flat(json!({"lock": r.name, "mode": r.mode, "slots": r.slots, "run": r.run, "stage": r.stage, "since": time_opt(r.since_us)}))
+/// `slots`: what there is of it, as the site file says.
+pub fn lock(r: &LockRow, slots: u32) -> Row {
+    let taken = if r.mode == "exclusive" { slots } else { r.taken };
+    flat(json!({
+        "lock": r.name, "mode": r.mode, "slots": slots, "taken": taken, "run": r.run, "stage": r.stage, "since": time_opt(r.since_us),
+    }))
 }
 
 pub fn executor(number: usize, busy: Option<&BusyRow>) -> Row {

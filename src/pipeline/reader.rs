@@ -251,6 +251,14 @@ impl<'t> Reader<'t> {
                     ScalarStyle::Literal => Style::Literal,
                     ScalarStyle::Folded => Style::Folded,
                 };
+                if text.contains('\0') {
+                    sink.error(
+                        at,
+                        "yaml.nul",
+                        "a NUL stands in this text: no script and no variable can carry one",
+                        "single quotes keep `\\0` as the two signs that it is",
+                    );
+                }
                 let at = if matches!(style, Style::Literal | Style::Folded) { with_header(sink.text, at) } else { at };
                 if sink.text[at.start..at.end].contains('\n') {
                     self.inert.push((at.start, at.end));
@@ -427,6 +435,22 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
         return tab(sink, at);
     }
     let info = e.info();
+    if info.contains("recursion limit") {
+        return sink.error(
+            Loc::at(text, start + indent..start + line.len()),
+            "yaml.depth",
+            "the file nests deeper than any pipeline can",
+            "is this a pipeline? remove brackets, or levels of indent",
+        );
+    }
+    if let Some(i) = line.find('\t').filter(|_| !line.contains(['"', '\'', '#'])) {
+        return sink.error(
+            Loc::at(text, start + i..start + i + 1),
+            "yaml.tab",
+            "a tab stands in this line, and the parser stumbles there",
+            "write blanks in its place",
+        );
+    }
     if info.contains("unknown anchor") || info.contains("alias") && line.contains('*') {
         let i = line.find('*').map_or(indent, |i| i);
         let at = Loc::at(text, start + i..start + line.len());
@@ -512,9 +536,6 @@ fn of_line(info: &str, body: &str, indent: usize, above_indent: usize) -> (&'sta
     } else if !body.contains(':') && !body.starts_with('-') {
         let message = format!("`{}` is neither `key: value` nor a list item `- …`", show(body));
         ("yaml.syntax", message, "is a colon missing, or the `|` behind the key above?")
-    } else if info.contains("recursion limit") {
-        let message = "the file nests deeper than any pipeline can".to_owned();
-        ("yaml.depth", message, "is this a pipeline? remove brackets, or levels of indent")
     } else {
         let message = format!("this is not YAML here: {}", show(info));
         ("yaml.syntax", message, "look at the indent of this line and of the one above")

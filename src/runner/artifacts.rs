@@ -55,16 +55,20 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
                 dirs.push(rel);
                 continue;
             }
-            let Some(text) = rel.to_str() else { continue };
+            let text = rel.to_string_lossy();
             let mut hit = false;
             for (_, pattern, n, other) in &mut wanted {
-                if pattern.matches_with(text, MATCH) {
+                if pattern.matches_with(&text, MATCH) {
                     *n += usize::from(meta.is_file());
                     *other |= !meta.is_file();
                     hit |= meta.is_file();
                 }
             }
             if !hit {
+                continue;
+            }
+            if rel.to_str().is_none() {
+                notes.push(format!("artifact {text} could not be kept: its name is not UTF-8"));
                 continue;
             }
             if kept.len() == MAX_FILES {
@@ -124,6 +128,8 @@ fn write(source: &mut File, to: &Path) -> io::Result<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -163,6 +169,13 @@ mod tests {
         assert!(kept.is_empty() && notes.len() == 1 && notes[0].contains("links, pipes"), "{notes:?}");
         let (kept, notes) = keep("*.txt");
         assert_eq!((kept.len(), notes.len()), (1, 0), "a file was found: {notes:?}");
+        let strange = std::ffi::OsStr::from_bytes(b"caf\xe9.xml");
+        fs::write(work.join(strange), "x").unwrap();
+        let (kept, notes) = keep("*.xml");
+        assert!(
+            kept.is_empty() && notes.len() == 1 && notes[0].contains("not UTF-8"),
+            "what was asked for is not lost in silence: {notes:?}"
+        );
         let (kept, notes) = keep("*.log");
         assert_eq!((kept.len(), notes), (0, vec!["no file matches artifact `*.log`".to_owned()]));
     }

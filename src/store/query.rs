@@ -370,7 +370,7 @@ impl Store {
                 Ok(LockRow {
                     name: r.get(0)?,
                     mode: r.get(1)?,
-                    slots: r.get(2)?,
+                    taken: r.get(2)?,
                     run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
                     stage: r.get(5)?,
                     since_us: Some(r.get(6)?),

@@ -299,6 +299,8 @@ fn looks_like_repomd(bytes: &[u8]) -> Result<(), WireError> {
         "the answer is empty".to_owned()
     } else if head.starts_with("<!doctype html") || head.starts_with("<html") || (head.contains("<html") && !head.contains("<repomd")) {
         "it looks like a web page (a login, an error or a captive portal)".to_owned()
+    } else if bytes.starts_with(&[0x1f, 0x8b]) {
+        "it is packed with gzip, which nobody asked for (a `Content-Encoding` that the server adds)".to_owned()
     } else if !head.starts_with('<') {
         format!("it starts with `{}`", excerpt(&head.chars().take(40).collect::<String>()))
     } else {
@@ -383,7 +385,8 @@ mod tests {
         assert!(err(b"").contains("empty"));
         assert!(err(b"<!DOCTYPE html><html><body>Please log in").contains("web page"));
         assert!(err(b"\n <HTML>").contains("web page"));
-        assert!(err(b"\x1f\x8b\x08").contains("starts with"));
+        assert!(err(b"\x1f\x8b\x08").contains("packed with gzip"));
+        assert!(err(b"SSH-2.0").contains("starts with"));
         assert!(err(b"<rss></rss>").contains("no <repomd>"));
         assert!(err(b"<repomd></repomd>").contains("primary"));
         assert!(err(&sample("x").as_bytes()[..300]).contains("ends in the middle"));

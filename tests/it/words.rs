@@ -51,7 +51,7 @@ fn what_is_not_there_is_told_by_its_name() {
     let told = home.qd(["where-used", &"0".repeat(64)]).expect(0).stdout;
     assert!(told.starts_with("no run that is kept made, used, read or left 000"), "{told}");
     let told = home.qd(["cancel", "hello"]).expect(2).stderr;
-    assert!(told.contains(&home.named("get runs lists them")), "{told}");
+    assert!(told.contains(&home.named("get runs --filter pipeline=hello lists its runs")), "{told}");
     let told = home.qd(["pipeline", "lint", "helo"]).expect(2).stdout;
     assert!(told.contains("no pipeline `helo`") && told.contains("did you mean `hello`?"), "{told}");
     let told = home.qd(["screen", "home", "--now", "9999-12-31T23:59:59Z"]).expect(2).stderr;

@@ -74,6 +74,21 @@ fn base64_is_hidden_at_every_alignment_and_in_both_alphabets() {
 }
 
 #[test]
+fn what_was_encoded_twice_is_hidden_too() {
+    let m = masker(&[b"S3cret/valu\xc3\xa9-\"q\"&-0123"]);
+    let login = STANDARD_NO_PAD.encode("robot:S3cret/valué-\"q\"&-0123");
+    for before in ["", "x", "xy", "{\"auths\":{\"registry\":{\"auth\":\""] {
+        let out = m.bytes(STANDARD_NO_PAD.encode(format!("{before}{login}\"}}")).as_bytes());
+        assert!(out.windows(3).any(|w| w == MARK), "{before}: {}", String::from_utf8_lossy(&out));
+        // What stands around it, and a few signs at its edges.
+        assert!(out.len() <= (before.len() + 12) * 4 / 3 + 14, "{before}: {}", String::from_utf8_lossy(&out));
+    }
+    let inner = serde_json::json!({"password": "S3cret/valué-\"q\"&-0123"}).to_string();
+    let outer = serde_json::json!({"body": inner}).to_string();
+    assert_eq!(m.bytes(outer.as_bytes()), br#"{"body":"{\"password\":\"***\"}"}"#);
+}
+
+#[test]
 fn lines_of_a_key_are_hidden_one_by_one_and_wrapped_base64_too() {
     let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\nshort\nVJTUt9Us8cKjMzEfYyjiWA4R4\n-----END-----\n";
     let m = masker(&[key.as_bytes()]);

@@ -126,7 +126,7 @@ pub(in crate::console) fn said(question: &Question) -> Value {
             "ended": null, "uid": 1000, "login_uid": 1000, "sha": null, "single_person": false, "answers": "",
         })],
         "locks" => vec![
-            json!({"lock": "tree", "mode": "exclusive", "slots": 1, "run": "nightly#12", "stage": "Koji Build", "since": "2026-04-07T08:06:00Z"}),
+            json!({"lock": "tree", "mode": "exclusive", "slots": 1, "taken": 1, "run": "nightly#12", "stage": "Koji Build", "since": "2026-04-07T08:06:00Z"}),
         ],
         "repos" => vec![
             json!({

@@ -89,7 +89,7 @@ fn with_everything_known_and_good_all_pass_and_what_has_no_source_only_where_the
     assert_eq!(bare[5].outcome.to_string(), "N/A: no source (add [salt])");
     // Of the two halves of G7 one is judged, and the other is said to have no source, in the words and in the plan.
     let signed = judge(&facts(), &Rules::default(), &[]).remove(6);
-    let cve = "known-exploited CVE ids: N/A: no source (add [cve])";
+    let cve = "known-exploited CVE ids: N/A: no source (this version reads none)";
     assert!(signed.outcome == Outcome::Ok && signed.detail.ends_with(cve) && signed.evidence.contains(&cve.to_owned()), "{signed:?}");
 }
 

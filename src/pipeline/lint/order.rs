@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::suggest;
+use crate::base::{sanitise, suggest};
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::diagnostic::{Sink, show};
 use crate::pipeline::expr::{self, Kind, Value};
@@ -109,9 +109,12 @@ fn names(file: &File, sink: &mut Sink<'_>) {
                 "leave out `/`, which separates stage and step, and `Post Actions`, which is the post section",
             );
         }
-        let unseen = |name: &str| name.chars().any(char::is_control);
+        let unseen = |name: &str| name.chars().any(sanitise::unseen);
         if unseen(&stage.name.value) {
             sink.error(stage.name.at, "stage.name", "the name of a stage holds a character that nobody can see or type", "leave it out");
+        } else if stage.name.value.trim() != stage.name.value {
+            let help = format!("write `{}`: nobody sees that commands need it", show(stage.name.value.trim()));
+            sink.warning(stage.name.at, "stage.name", "the name of a stage begins or ends with a blank", help);
         }
         for step in &stage.steps {
             if !stage.short && unseen(&step.name.value) {
@@ -177,11 +180,11 @@ fn matrices(stage: &Stage, sink: &mut Sink<'_>) {
             if values[..i].iter().any(|u| u.value == v.value) {
                 sink.error(v.at, "matrix.value", format!("value `{}` stands twice", show(&v.value)), "keep one");
             }
-            if v.value.is_empty() || v.value.len() > 200 || v.value.chars().any(char::is_control) {
+            if v.value.is_empty() || v.value.len() > 200 || v.value.chars().any(sanitise::unseen) {
                 sink.error(
                     v.at,
                     "matrix.value",
-                    "a matrix value must have 1 to 200 characters on one line",
+                    "a matrix value must have 1 to 200 characters on one line, all of which are seen",
                     "it becomes part of the cell's name",
                 );
             }
@@ -207,6 +210,9 @@ fn matrices(stage: &Stage, sink: &mut Sink<'_>) {
                         help,
                     );
                 }
+            }
+            if what == "exclude" && cell.value.is_empty() {
+                sink.error(cell.at, "ref.matrix", "an empty entry excludes nothing", "name keys and values, or take it out");
             }
             let missing: Vec<&str> = names.iter().copied().filter(|n| !cell.value.iter().any(|(w, _)| w.text == *n)).collect();
             if what == "include" && !missing.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::order::{ended_before, needs};
 use crate::base::duration::Span;
 use crate::base::{size, suggest};
+use crate::domain::run::valid_name;
 use crate::pipeline::catalog::{Catalog, Field, FieldType, StepKind};
 use crate::pipeline::diagnostic::{Loc, Sink, show};
 use crate::pipeline::expr::{self, Bad, Names, Template, Type};
@@ -19,8 +20,23 @@ fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: St
     suggest::nearest(word, known).map_or(otherwise, |n| format!("did you mean `{n}`?"))
 }
 
+/// What is allowed is wrong itself, as is said elsewhere; no value can be judged by it.
+fn nothing_fits(ty: &ParamType) -> bool {
+    match ty {
+        ParamType::Choice(choices) => choices.is_empty(),
+        ParamType::Text { pattern: Some(p), .. } => regex::Regex::new(p).is_err(),
+        ParamType::Text { min: Some(min), max: Some(max), .. } | ParamType::Int { min: Some(min), max: Some(max) } => min > max,
+        _ => false,
+    }
+}
+
 pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
-    for s in file.secrets.iter().flatten() {
+    let listed = file.secrets.as_deref().unwrap_or_default();
+    for (i, s) in listed.iter().enumerate() {
+        if listed[..i].iter().any(|t| t.name.value == s.name.value) {
+            sink.warning(s.name.at, "secret.twice", format!("secret `{}` stands here twice", show(&s.name.value)), "remove one");
+            continue;
+        }
         secret_exists(&s.name, catalog, sink);
     }
     for t in &file.triggers {
@@ -40,6 +56,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
             );
         }
         if let Some(d) = &p.default
+            && !nothing_fits(&p.ty)
             && let Err(e) = params::check_default(p, &d.value)
         {
             sink.error(
@@ -145,7 +162,10 @@ fn secret_exists(name: &At<String>, catalog: &Catalog, sink: &mut Sink<'_>) -> b
 }
 
 fn stage_secrets(uses: &[SecretUse], file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
-    for u in uses {
+    for (i, u) in uses.iter().enumerate() {
+        if uses[..i].iter().any(|v| v.name.value == u.name.value) {
+            sink.warning(u.name.at, "secret.twice", format!("secret `{}` stands here twice", show(&u.name.value)), "remove one");
+        }
         match &file.secrets {
             Some(declared) if !declared.iter().any(|d| d.name.value == u.name.value) => {
                 let known = declared.iter().map(|d| d.name.value.as_str());
@@ -214,6 +234,8 @@ fn sets_and_locks(stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
                     "for one slot: {{name: {name}, mode: shared, slots: 1}}; if all are meant, say so: {{name: {name}, mode: exclusive}}"
                 ),
             ),
+            // Said by the schema.
+            None if !valid_name(name) => {}
             Some(_) => {}
             None => {
                 if let Some(near) = suggest::nearest(name, catalog.locks.keys().map(String::as_str)) {

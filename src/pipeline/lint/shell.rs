@@ -77,6 +77,7 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
         if !shell {
             continue;
         }
+        first_line(node, text, interpreter_of(file, stage, step), sink);
         let known = known(file, stage, step, text);
         deletions(node, text, &known, sink);
         cells(node, text, stage, &known, sink);
@@ -84,6 +85,22 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
         if let Some(secret) = secret {
             xtrace(node, text, &secret.name.value, sink);
         }
+    }
+}
+
+/// `#!` names a program, but the interpreter reads the script, and takes that line for a comment.
+fn first_line(node: &Node, text: &str, interpreter: Option<&[String]>, sink: &mut Sink<'_>) {
+    let Some(line) = text.strip_prefix("#!").and_then(|t| t.lines().next()) else { return };
+    let words: Vec<&str> = line.split_whitespace().skip_while(|w| w.ends_with("/env") || *w == "-S").collect();
+    let base = |path: &str| path.rsplit('/').next().unwrap_or("").to_owned();
+    let reader = interpreter.and_then(|i| i.first()).map_or("/bin/sh", String::as_str);
+    if let Some(program) = words.first().filter(|p| base(p) != base(reader)) {
+        sink.warning(
+            node.locate(sink.text, 0..line.len() + 2),
+            "shell.interpreter",
+            format!("the first line names `{}`, but `{}` reads this script", show(program), show(reader)),
+            format!("say `interpreter: {}`", show(&words.join(" "))),
+        );
     }
 }
 

@@ -372,7 +372,7 @@ fn post(f: Option<Fields<'_>>, sink: &mut Sink<'_>) -> Post {
         [("success", PostWhen::Success), ("failure", PostWhen::Failure), ("fixed", PostWhen::Fixed), ("always", PostWhen::Always)]
     {
         let steps: Vec<Step> = f.items(key).iter().filter_map(|n| step(&Fields::new(n, &keys::POST_STEP), true, sink)).collect();
-        unique(&steps, sink);
+        unique(steps.iter(), sink);
         if !steps.is_empty() {
             parts.push((when, steps));
         }
@@ -460,9 +460,9 @@ fn step(f: &Fields<'_>, is_post: bool, sink: &mut Sink<'_>) -> Option<Step> {
     })
 }
 
-fn unique(steps: &[Step], sink: &mut Sink<'_>) {
-    for (i, s) in steps.iter().enumerate() {
-        if let Some(first) = steps[..i].iter().find(|t| t.name.value == s.name.value) {
+fn unique<'a>(steps: impl Iterator<Item = &'a Step> + Clone, sink: &mut Sink<'_>) {
+    for (i, s) in steps.clone().enumerate() {
+        if let Some(first) = steps.clone().take(i).find(|t| t.name.value == s.name.value) {
             sink.error_with(
                 s.name.at,
                 "step.name",
@@ -502,7 +502,8 @@ fn listed(f: &Fields<'_>, sink: &mut Sink<'_>) -> Vec<Step> {
             "add one: `- name: hello`, and `run: echo hello` below it",
         );
     }
-    unique(&steps, sink);
+    // That one lacks its name is said already.
+    unique(steps.iter().filter(|s| s.name.at != s.at), sink);
     steps
 }
 

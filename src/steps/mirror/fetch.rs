@@ -215,18 +215,22 @@ async fn large(sync: &Sync, url: &Url, job: &Job, budget: Duration) -> Result<Ma
             other => other?,
         };
         let at = response.shown().to_owned();
-        let continues = response.status.as_u16() == 206
-            && response.range.is_some_and(|(start, total)| start == have && (total.is_none() || total == job.size));
+        let ranged = response.status.as_u16() == 206;
+        let left = job.size.map(|s| s - have);
+        let continues = ranged
+            && response.range.is_some_and(|(start, total)| start == have && (total.is_none() || total == job.size))
+            && left.zip(response.length).is_none_or(|(left, length)| length <= left);
+        if ranged && !continues {
+            // Without the part the next try asks for all of it; with it this server would be asked for the same range for ever.
+            file.set_len(0).map_err(|e| failed("write", &e))?;
+            return Err(HttpError::Truncated { url: at, cause: "the server sent another range than was asked for".into() }.into());
+        }
         if !continues {
             have = 0;
             hasher = new_hasher()?;
-        }
-        if let (Some(size), Some(length)) = (job.size, response.length) {
-            judge_length(Some(have + length), size, response.html, &at)?;
-        }
-        if response.status.as_u16() == 206 && !continues {
-            file.set_len(0).map_err(|e| failed("write", &e))?;
-            return Err(HttpError::Truncated { url: at, cause: "the server sent another range than was asked for".into() }.into());
+            if let Some(size) = job.size {
+                judge_length(response.length, size, response.html, &at)?;
+            }
         }
         file.set_len(have).and_then(|()| file.seek(SeekFrom::Start(have))).map_err(|e| failed("write", &e))?;
         if let Ok(bytes) = serde_json::to_vec(&response.validators) {
