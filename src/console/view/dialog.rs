@@ -205,3 +205,26 @@ pub fn boxed(look: &Look, area: Rect, buf: &mut Buffer, rows: u16, title: &str) 
     paint::text(buf, room, 2, 0, &format!(" {title} "), look.style(Role::Section), look.glyphs.ellipsis);
     Rect { x: place.x + 2.min(width), y: place.y + 1.min(height), width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action;
+
+    /// However long a name is, what is typed of it is seen, and of that the end.
+    #[test]
+    fn what_is_typed_is_seen_beside_any_name() {
+        let of = |name: &str, typed: &str| {
+            let mut d = Dialog::about(action::find("run").unwrap(), vec![name.to_owned()], 0);
+            (d.level, d.focus, d.typed) = (Level::L2, Focus::Name, typed.to_owned());
+            asked(&d, 40)
+        };
+        assert_eq!(of("nightly", "nig"), [("type nightly: ".to_owned(), "nig_".to_owned())]);
+        let long = "a-pipeline-of-a-name-that-is-longer-than-a-row-of-the-box";
+        let rows = of(long, &long[..50]);
+        assert_eq!(rows.len(), 4, "{rows:?}");
+        assert!(rows.iter().all(|(asks, typed)| paint::width(asks) + paint::width(typed) <= 38), "{rows:?}");
+        assert_eq!(rows[..3].iter().map(|(asks, _)| asks.as_str()).collect::<String>(), format!("type{long}:"));
+        assert!(rows[3].1.ends_with("-than-a-row-of-_"), "{rows:?}");
+    }
+}

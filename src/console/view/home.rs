@@ -8,9 +8,9 @@ use super::list::{self, Shape, Trust};
 use super::text::{LABEL, Text};
 use super::{beside, runs, split, third, when, word};
 use crate::base::size;
-use crate::console::model::Model;
 use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
+use crate::console::model::{Link, Model};
 use crate::console::question::Question;
 use crate::console::update;
 use crate::console::widget::paint;
@@ -111,7 +111,16 @@ fn totals(model: &Model) -> String {
     let executors = if s.executors > 0 { format!("   executors {}/{} busy", s.executors_busy, s.executors) } else { String::new() };
     let acked = model.needs.iter().filter(|r| !word::text(r, "ack").is_empty()).count();
     let acked = if acked > 0 { format!("acked {acked}   ") } else { String::new() };
-    format!("{acked}running {}   waiting {waits}{executors}", s.runs_running)
+    let old = Some(as_of(model)).filter(|t| !t.is_empty()).map(|t| format!("   {t}")).unwrap_or_default();
+    format!("{acked}running {}   waiting {waits}{executors}{old}", s.runs_running)
+}
+
+/// When what is told of now was so, where nobody has heard of it since.
+fn as_of(model: &Model) -> String {
+    match &model.link {
+        Link::Down { since, .. } => format!("as of {}", when::brief(model, *since)),
+        _ => String::new(),
+    }
 }
 
 /// What was looked at, where nothing is wrong.
@@ -217,7 +226,7 @@ pub fn strip(weather: &str, glyphs: &Glyphs) -> String {
 /// `line`: the columns of a line and the sign of what is cut, where each has one line and no more.
 fn now(model: &Model, line: Option<(u16, &str)>) -> Text {
     let mut out = Text::new();
-    out.title("NOW", "");
+    out.title("NOW", as_of(model));
     let running: Vec<String> = rows(model, "runs")
         .iter()
         .take(PAGE)

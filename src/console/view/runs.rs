@@ -126,6 +126,7 @@ pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     match (word::text(row, "fp_before"), word::text(row, "fp_after")) {
         (a, b) if a.is_empty() && b.is_empty() => {}
         (a, b) if a == b => out.put("CONTENT", word::short(&a), Role::Dim),
+        (a, b) if a.is_empty() => out.put("CONTENT", format!("{}, made by it", word::short(&b)), Role::Dim),
         (a, b) => out.put("CONTENT", format!("{} -> {}", word::short(&a), word::short(&b)), Role::Dim),
     }
     out.put("REPLAYS", word::text(row, "replay_of"), Role::Dim);

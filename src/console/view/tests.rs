@@ -312,6 +312,7 @@ fn what_runs_is_not_told_to_run_on_while_nobody_has_heard_of_it() {
         let now = model.now + jiff::SignedDuration::from_mins(7);
         update(&mut model, Msg::Tick(now));
         assert!(text(&model).contains(took) && !text(&model).contains(later), "{kind:?}\n{}", text(&model));
+        assert!(kind != Kind::Home || text(&model).matches("as of 03:07").count() >= 2, "{}", text(&model));
         update(&mut model, Msg::Link(LinkMsg::Up));
         assert!(text(&model).contains(later), "{kind:?}: it is heard of again\n{}", text(&model));
     }

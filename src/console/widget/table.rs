@@ -160,8 +160,11 @@ fn put<'a>(
         }
         let room = Rect { x: area.x, y: area.y, width: (x + width).min(area.width), height: area.height };
         let safe = crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop);
-        let safe =
-            if column.name || column.said { paint::named(&safe, usize::from(*width), look.glyphs.ellipsis) } else { safe.to_string() };
+        let safe = match (column.name, column.said) {
+            (true, _) => paint::middle(&safe, usize::from(*width), look.glyphs.ellipsis),
+            (_, true) => paint::named(&safe, usize::from(*width), look.glyphs.ellipsis),
+            _ => safe.to_string(),
+        };
         let used = paint::width(&safe).min(usize::from(*width)) as u16;
         let from = if column.right { x + (width - used) } else { x };
         paint::text(buf, room, from, y, &safe, style, look.glyphs.ellipsis);
