@@ -294,6 +294,7 @@ impl Reason {
                 "can never start: it wants {wanted} slots of lock `{name}`, which has {slots}; raise [locks.{name}] slots in site.toml, or cancel it"
             ),
             Self::Group { name, limit, holders } => write!(f, "concurrency group `{name}` is full ({limit}): {}", list(holders)),
+            Self::Executors { busy, limit: 1 } => write!(f, "the one executor is busy: {}", list(busy)),
             Self::Executors { busy, limit } => write!(f, "all {limit} executors are busy: {}", list(busy)),
             Self::MaxParallel { stage, limit } => write!(f, "stage `{stage}` runs at most {limit} cells at once"),
             Self::NeedsStage { stage } => write!(f, "a later stage needs stage `{stage}` to end first"),
@@ -395,6 +396,7 @@ mod tests {
         assert!(r.in_zone(&berlin).to_string().contains("since 1970-01-01 01:00:00 CET, and"), "{}", r.in_zone(&berlin));
         assert!(r.blocks());
         let many: Vec<_> = (1..=6).map(|n| RunRef::new("p", n)).collect();
+        assert_eq!(Reason::Executors { busy: vec![RunRef::new("p", 1)], limit: 1 }.to_string(), "the one executor is busy: p#1");
         assert_eq!(Reason::Executors { busy: many, limit: 6 }.to_string(), "all 6 executors are busy: p#1, p#2, p#3, p#4 and 2 more");
         assert!(!Reason::Ended { verdict: Verdict::Lost }.blocks());
         let far = Reason::FarEnd {
