@@ -156,7 +156,8 @@ fn a_text_is_searched_and_the_search_ends() {
     pty.keys("\x1b");
     pty.sees("the prompt closed", |s| !s.contains("no regular expression"));
     pty.keys("\\");
-    // Without a search, n leads to findings again.
+    // Without a search, n leads to findings again; the text that was put back is checked by then.
+    pty.sees("the check", |s| s.contains("lint is clean") && !s.contains("UNSAVED"));
     pty.keys("n");
     pty.shows("nothing was found in this text");
 }

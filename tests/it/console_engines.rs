@@ -131,7 +131,7 @@ fn engines_that_come_and_go_under_a_console_cost_it_nothing_but_its_arming() {
             pty.keys("`");
         }
         home.qd(["engine", "start"]).expect(0);
-        pty.sees("the next engine", |s| s.contains("READ-ONLY") && s.contains("following"));
+        pty.sees("the next engine", |s| s.contains("READ-ONLY") && s.contains("following") && s.contains("begun"));
     }
     let go = until_some("the workspace", || workspace(&home.state(), 6));
     std::fs::write(go.join("go"), "").unwrap();

@@ -213,13 +213,13 @@ impl Readers {
 /// The deaths of one promotion: the engine that the next client starts dies, or lets one of its children die, at the next point.
 struct Deaths<'a> {
     e: &'a Estate,
-    points: std::vec::IntoIter<&'a str>,
-    now: Option<(&'a str, PathBuf)>,
+    points: std::vec::IntoIter<&'static str>,
+    now: Option<(&'static str, PathBuf)>,
     done: usize,
 }
 
 impl<'a> Deaths<'a> {
-    fn new(e: &'a Estate, points: &[&'a str], round: &str) -> Self {
+    fn new(e: &'a Estate, points: &[&'static str], round: &str) -> Self {
         let mut all = Self { e, points: Vec::from(points).into_iter(), now: None, done: 0 };
         all.next(round);
         all
@@ -248,8 +248,9 @@ impl<'a> Deaths<'a> {
         (out.code == 0).then(|| out.json()["rows"][0].clone())
     }
 
-    /// Does what a person would, until the promotion is there; then every point has been reached.
-    fn until(&mut self, round: &str, goal: &str) {
+    /// Does what a person would, until the promotion is there. The points that were not reached on the way: where this process slept longer than
+    /// an engine needs for the rest of its work, it was all done before the next death was prepared.
+    fn until(&mut self, round: &str, goal: &str) -> Vec<&'static str> {
         until_some(&format!("{round}: {goal}, from {:?} on", self.now), || {
             let row = self.row(round)?;
             let id = row["promotion"].as_str().unwrap_or_default().to_owned();
@@ -282,7 +283,7 @@ impl<'a> Deaths<'a> {
         if self.now.as_ref().is_some_and(|(_, once)| once.exists()) {
             self.next(round);
         }
-        assert!(self.now.is_none(), "{round}: {:?} was not reached on the way to {goal}", self.now);
+        self.now.take().map(|(p, _)| p).into_iter().chain(self.points.by_ref()).collect()
     }
 }
 
@@ -293,34 +294,37 @@ fn killed_at_each_point_a_promotion_and_its_way_back_go_on_and_no_reader_finds_a
         Readers { stop: AtomicBool::new(false), passes: (0..6).map(|_| AtomicU64::new(0)).collect(), torn: std::sync::Mutex::default() };
     // Deaths until it is agreed to, until it serves, until it is closed, and until it is taken back: of the engine, of a supervisor (shim.), of
     // a step (snapshot., overlay., switch.).
-    type Points = &'static [&'static str];
-    let rounds: [(Points, Points, Points, Points); 4] = [
-        (
+    type Points = Vec<&'static str>;
+    let round = |soak: &[&'static str], serve: &[&'static str], close: &[&'static str], back: &[&'static str]| -> [Points; 4] {
+        [soak.to_vec(), serve.to_vec(), close.to_vec(), back.to_vec()]
+    };
+    let rounds = [
+        round(
             &["promotion.saved", "promotion.begun", "snapshot.linked", "snapshot.durable", "switch.switched", "promotion.pinned"],
             &["verify.looked", "closure.judged", "promotion.checked:2"],
             &["runner.decided"],
             &["promotion.decided", "promotion.begun", "switch.switched"],
         ),
-        (
+        round(
             &["snapshot.verified", "snapshot.named"],
             &["promotion.decided", "switch.intended", "switch.switched", "promotion.resumed"],
             &["promotion.recorded"],
             &["switch.intended", "promotion.checked", "shim.exited"],
         ),
-        (
+        round(
             &["overlay.made"],
             &["shim.gate", "switch.prepared", "switch.durable", "runner.claimed"],
             &[],
             &["switch.durable", "runner.ingest"],
         ),
-        (
+        round(
             &[],
             &["verify.told", "runner.ingest", "switch.previous", "switch.recorded", "promotion.checked"],
             &[],
             &["switch.prepared", "promotion.saved", "switch.recorded"],
         ),
     ];
-    std::thread::scope(|s| {
+    let rounds = std::thread::scope(|s| {
         let all: Vec<_> = (0..6)
             .map(|id| {
                 let (readers, stable) = (&readers, e.root(DCS[id % 3]).join("stable"));
@@ -328,34 +332,41 @@ fn killed_at_each_point_a_promotion_and_its_way_back_go_on_and_no_reader_finds_a
             })
             .collect();
         let work = s.spawn(|| {
-            for (n, (soak, serve, close, back)) in rounds.iter().enumerate() {
+            let mut again: [Points; 4] = Default::default();
+            let mut rounds = rounds.into_iter();
+            for n in 0.. {
+                // What a slow machine has missed is due once more, and twice at most.
+                let due = rounds.next().or_else(|| again.iter().any(|p| !p.is_empty()).then(|| std::mem::take(&mut again)));
+                let Some([soak, serve, close, back]) = due else { return n };
+                assert!(n < 7, "not reached: {soak:?} {serve:?} {close:?} {back:?}");
                 e.publish(2 + n as u8);
                 if n == 2 {
                     let hold =
                         ["do", "hold-add", "el9", "--with", "package=base-1", "--with", "until=7d", "--reason", "r", "--confirm", "el9"];
                     e.qd(&hold).expect(0);
                 }
-                let go = |points: Points, to: &str| Deaths::new(&e, points, &format!("r{n}-{to}")).until(&format!("r{n}-{to}"), to);
-                go(soak, "APPROVED");
+                let mut go = |which: usize, points: &[&'static str], to: &str| {
+                    again[which].extend(Deaths::new(&e, points, &format!("r{n}-{to}")).until(&format!("r{n}-{to}"), to));
+                };
+                go(0, &soak, "APPROVED");
                 assert_eq!(e.all_lead(), e.old);
-                go(serve, "IMAGING");
+                go(1, &serve, "IMAGING");
                 let row = e.promotion();
                 assert_eq!(e.all_lead(), vec![row["to"].as_str().unwrap().to_owned(); 3], "{row}");
-                go(close, "CLOSED");
+                go(2, &close, "CLOSED");
                 readers.level();
-                go(back, "ROLLED-BACK");
+                go(3, &back, "ROLLED-BACK");
                 assert_eq!(e.all_lead(), e.old, "{}", e.promotion());
                 readers.level();
             }
+            0
         });
-        let failed = work.join().err();
+        let done = work.join();
         readers.stop.store(true, Ordering::SeqCst);
         for reader in all {
             reader.join().unwrap();
         }
-        if let Some(panic) = failed {
-            std::panic::resume_unwind(panic);
-        }
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let torn = readers.torn.into_inner().unwrap();
     assert!(torn.is_empty(), "torn: {:#?}", &torn[..torn.len().min(20)]);
@@ -365,5 +376,5 @@ fn killed_at_each_point_a_promotion_and_its_way_back_go_on_and_no_reader_finds_a
     // What was done is told once, and the chain is whole.
     e.qd(&["get", "audit"]).expect(0);
     let rows = e.home.json(&["get", "promotions"]);
-    assert_eq!(rows["rows"].as_array().unwrap().len(), 4, "{rows}");
+    assert_eq!(rows["rows"].as_array().unwrap().len(), rounds, "{rows}");
 }
