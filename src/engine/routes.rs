@@ -30,6 +30,9 @@ use crate::domain::run::{RunRef, RunState, valid_name};
 type Shared = State<Arc<Engine>>;
 type Asked = Query<Params>;
 
+/// A question's path, what answers it, and the words that it knows behind the `?`.
+type Route<'a> = (&'static str, MethodRouter<Arc<Engine>>, &'a [&'static str]);
+
 /// What a part of a table is asked by.
 const PART: [&str; 8] = ["filter", "sort", "limit", "offset", "around", "by", "count", "exact"];
 /// What a comparison is asked by.
@@ -38,8 +41,7 @@ const PAIR: [&str; 3] = ["a", "b", "changelogs"];
 pub fn router(engine: Arc<Engine>) -> Router {
     let mut parts_of_diffs = PART.to_vec();
     parts_of_diffs.extend(PAIR);
-    // Each question with the words that it knows behind the `?`.
-    let routes: [(&str, MethodRouter<Arc<Engine>>, &[&'static str]); 20] = [
+    let routes: [Route<'_>; 20] = [
         ("/v1/status", get(status), &[]),
         ("/v1/get/{what}", get(table), &PART),
         ("/v1/machine", get(machine), &[]),
