@@ -75,7 +75,8 @@ pub fn valid_name(s: &str) -> bool {
         && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// Where a run stands. `Waiting`: it holds no executor and needs something from outside (an approval, a retry delay).
+/// Where a run stands. `Waiting`: nothing of it can go on but by people. The queue says `waiting` also of one that holds no executor for another
+/// reason, such as a retry delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
