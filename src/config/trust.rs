@@ -37,12 +37,15 @@ fn open(path: &Path, uid: u32) -> Result<std::fs::ReadDir, ConfigError> {
     Ok(entries)
 }
 
-/// Every directory above `path` as it is really reached. Asked at each request: only a path with a link in it is looked up piece by piece.
+/// Every directory above `path` as it is really reached, nearest first. Asked at each request: only where a piece of the path is a link, or
+/// none that stands for itself, are links looked up.
 fn all_above(path: &Path) -> std::io::Result<Vec<(PathBuf, Metadata)>> {
     let walk = |p: &Path| p.ancestors().map(|a| Ok((a.to_owned(), a.symlink_metadata()?))).collect::<std::io::Result<Vec<_>>>();
     let plain = path.is_absolute() && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
-    let found = if plain { walk(path)? } else { Vec::new() };
-    let mut found = if !plain || found.iter().any(|(_, m)| m.is_symlink()) { walk(&path.canonicalize()?)? } else { found };
+    let mut found = if plain { walk(path)? } else { Vec::new() };
+    if found.is_empty() || found.iter().any(|(_, m)| m.is_symlink()) {
+        found = walk(&path.canonicalize()?)?;
+    }
     found.remove(0);
     Ok(found)
 }
