@@ -18,6 +18,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     })
 }
 
+/// What to tell who wrote `word`: the nearest of the known ones, or what to do where none is near.
+pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: impl Into<String>) -> String {
+    nearest(word, known).map_or_else(|| otherwise.into(), |near| format!("did you mean `{near}`?"))
+}
+
 /// Optimal string alignment distance: insert, delete, replace, swap neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

@@ -1,12 +1,13 @@
 //! What a pipeline may name: step kinds, secrets, locks, content sets, other pipelines. Lint and plan read it; they never look for themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::calendar::Calendar;
-use super::model::{File, Trigger};
+use super::model::{File, StepAction, Trigger};
 use super::outline::Outline;
 use super::schedule::{Ticker, Timer};
+use crate::domain::level::Level;
 
 /// What a step kind touches. `FarEnd` kinds run only inside a live attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,9 @@ pub struct Repo {
     pub replicas: Vec<String>,
 }
 
+/// Pipelines that a walk visits at most: more do not stand in one directory by reason.
+const MOST: usize = 10_000;
+
 impl Catalog {
     /// The calendars that a trigger has to ask; none where one of them is not there or cannot be read.
     pub fn calendars_of(&self, file: &File, t: &Trigger) -> Option<Vec<Arc<Calendar>>> {
@@ -126,5 +130,45 @@ impl Catalog {
     /// The starts of a trigger as its calendars are now; none for what no clock fires.
     pub fn ticker(&self, file: &File, t: &Trigger) -> Option<Ticker> {
         Timer::of(t, &self.time_zone)?.ticker_in(&file.name.value, self.calendars_of(file, t).as_deref()).ok()
+    }
+
+    /// A pipeline and all that it builds, itself first. With `waited`, only those whose end it waits for.
+    pub fn built_by<'a>(&'a self, pipeline: &'a str, waited: bool) -> Vec<(&'a str, &'a Outline)> {
+        let (mut seen, mut todo, mut out) = (BTreeSet::new(), vec![pipeline], Vec::new());
+        while let Some(name) = todo.pop() {
+            let Some(outline) = self.outlines.get(name).filter(|_| seen.len() < MOST && seen.insert(name)) else { continue };
+            todo.extend(outline.builds.iter().filter(|e| e.wait || !waited).map(|e| e.pipeline.as_str()));
+            out.push((name, outline));
+        }
+        out
+    }
+
+    /// What a run of the pipeline may do, all that it builds counted; none where it is not known.
+    pub fn level_of(&self, pipeline: &str) -> Option<Level> {
+        self.outlines.get(pipeline)?;
+        self.built_by(pipeline, false).iter().map(|(_, o)| o.level).max()
+    }
+
+    /// The longest row of pipelines that build each other from this one on, itself counted; `stop` bounds it, also in a circle.
+    pub fn depth_of(&self, pipeline: &str, stop: usize) -> usize {
+        let mut layer: BTreeSet<&str> = BTreeSet::from([pipeline]);
+        for depth in 0..stop {
+            let next: BTreeSet<&str> =
+                layer.iter().filter_map(|p| self.outlines.get(*p)).flat_map(|o| &o.builds).map(|e| e.pipeline.as_str()).collect();
+            if next.is_empty() {
+                return depth + 1;
+            }
+            layer = next;
+        }
+        stop
+    }
+
+    /// Fills in the danger of the pipelines that a file builds.
+    pub fn rate_builds(&self, file: &mut File) {
+        for step in file.stages.iter_mut().flat_map(|s| &mut s.steps) {
+            if let StepAction::Build(b) = &mut step.action {
+                b.level = self.level_of(&b.pipeline.value);
+            }
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::diagnostic::show;
-use super::lint::needs;
 use super::matrix;
 use super::model::File;
+use super::order::needs;
 use super::plan::PostWhen;
 use crate::base::count;
 

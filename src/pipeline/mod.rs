@@ -11,8 +11,10 @@ pub mod freeze;
 pub mod graph;
 pub mod import;
 pub mod lint;
+mod locks;
 pub mod matrix;
 pub mod model;
+mod order;
 pub mod outline;
 pub mod params;
 pub mod plan;
@@ -23,6 +25,7 @@ pub mod schema;
 mod scope;
 #[cfg(test)]
 pub(crate) mod tests;
+mod when;
 
 use sha2::{Digest, Sha256};
 
@@ -53,7 +56,7 @@ pub fn load_with(text: &str, file: &str, catalog: &Catalog, check: Option<Checke
         }
     }
     if let Some(m) = &mut model {
-        m.know_builds(catalog);
+        catalog.rate_builds(m);
     }
     if let Some(m) = &model {
         lint::lint(m, catalog, &mut sink);

@@ -5,11 +5,20 @@ use std::collections::BTreeSet;
 use glob::Pattern;
 use indexmap::IndexMap;
 
-use super::{Fault, Runs};
+use super::fault::Fault;
 use crate::domain::artifact::MATCH;
+use crate::domain::rows::ArtifactRow;
 use crate::domain::run::RunRef;
 use crate::pipeline::model::{File, InputUse, ParamType, TRIGGER};
 use crate::pipeline::plan::{Input, InputFile, Stage, StageKind};
+
+/// Other runs, as inputs need them. Errors are sentences.
+pub trait Runs {
+    /// The run that sets this one off.
+    fn trigger(&self) -> Result<RunRef, String>;
+    /// What a run has kept.
+    fn kept(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, String>;
+}
 
 /// Files of all inputs of a stage.
 const MOST: usize = 10_000;

@@ -1,5 +1,6 @@
 //! File and parameter values to the frozen plan: cells expanded, names filled in, locks and limits made explicit. Same input, same plan.
 
+mod fault;
 mod inputs;
 mod stages;
 mod values;
@@ -7,22 +8,18 @@ mod values;
 use indexmap::IndexMap;
 
 use super::catalog::Catalog;
-use super::diagnostic::{Diagnostic, Loc, Severity, printable};
-use super::expr::{Bad, EvalError, Expr, Kind, Template};
+use super::diagnostic::Diagnostic;
 use super::matrix;
 use super::model::File;
-use super::params::{self, ParamError, RunQuery};
+use super::params::{self, RunQuery};
 use super::plan::{Concurrency, FORMAT, Keep, LogCap, Plan};
-use crate::base::duration::Span;
 use crate::domain::log::Patterns;
-use crate::domain::rows::ArtifactRow;
 use crate::domain::run::RunRef;
 
-pub(super) use stages::locks;
-pub(super) use values::Frozen;
+use fault::Fault;
+pub use inputs::Runs;
+use values::Frozen;
 
-const DAY: Span = Span::from_secs(86_400);
-const GRACE: Span = Span::from_secs(10);
 const LOG_BYTES: u64 = 100 << 20;
 const KEEP_RUNS: u32 = 50;
 /// Steps of all cells; each is a row and a directory.
@@ -39,63 +36,17 @@ pub struct FreezeCtx<'a> {
     pub runs: Option<&'a dyn Runs>,
 }
 
-/// Other runs, as inputs need them. Errors are sentences.
-pub trait Runs {
-    /// The run that sets this one off.
-    fn trigger(&self) -> Result<RunRef, String>;
-    /// What a run has kept.
-    fn kept(&self, run: &RunRef) -> Result<Vec<ArtifactRow>, String>;
-}
-
 impl FreezeCtx<'_> {
     /// Nothing installed, no runs: for lint and for tests.
     pub const NOTHING: FreezeCtx<'static> =
         FreezeCtx { have: &|_| false, find_run: &|q| Err(format!("no run of `{}` is known here", q.pipeline)), runs: None };
 }
 
-/// Why a file cannot be frozen with these values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Fault {
-    #[error("{0}")]
-    Param(#[from] ParamError),
-    #[error("{place}: {error}")]
-    Value { place: String, error: EvalError },
-    #[error("{place}: {why}")]
-    Matrix { place: String, why: String },
-    #[error("input `{pattern}` from `{from}`: {why}")]
-    Input { at: Loc, from: String, pattern: String, why: String },
-}
-
 /// Freezes an error-free file. Every fault is a diagnostic; those of parameters point at their declaration.
 pub fn freeze(file: &File, catalog: &Catalog, given: &IndexMap<String, String>, ctx: &FreezeCtx<'_>) -> Result<Plan, Vec<Diagnostic>> {
     let parameters = params::resolve(file, given, ctx.find_run)
-        .map_err(|faults| faults.into_iter().map(|f| diagnostic(file, Fault::Param(f))).collect::<Vec<_>>())?;
-    plan(file, catalog, parameters, ctx).map_err(|f| vec![diagnostic(file, f)])
-}
-
-fn diagnostic(file: &File, fault: Fault) -> Diagnostic {
-    let (at, code, help) = match &fault {
-        Fault::Param(e) => {
-            let declared = file.parameter(e.name()).map(|p| p.name.at).unwrap_or_default();
-            (declared, e.code(), e.help())
-        }
-        Fault::Value { .. } => (file.name.at, "freeze.value", "look at the name in the file, and at the site file".to_owned()),
-        Fault::Matrix { .. } => (file.name.at, "matrix.size", "change the matrix".to_owned()),
-        Fault::Input { at, .. } => {
-            (*at, "freeze.input", "quarterdeck get artifacts lists what runs have kept; name another run, or another pattern".to_owned())
-        }
-    };
-    Diagnostic {
-        file: file.path.clone(),
-        line: at.line,
-        column: at.column,
-        severity: Severity::Error,
-        code: code.to_owned(),
-        message: printable(&fault.to_string()),
-        help: printable(&help),
-        span: at.start..at.end,
-        also: None,
-    }
+        .map_err(|faults| faults.into_iter().map(|f| Fault::Param(f).at(file)).collect::<Vec<_>>())?;
+    plan(file, catalog, parameters, ctx).map_err(|f| vec![f.at(file)])
 }
 
 fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ctx: &FreezeCtx<'_>) -> Result<Plan, Fault> {
@@ -137,7 +88,7 @@ fn plan(file: &File, catalog: &Catalog, parameters: IndexMap<String, String>, ct
         danger: file.level(),
         priority: file.priority,
         concurrency: o.concurrency.as_ref().map(|c| Concurrency { group: c.group.clone(), limit: c.limit, on_conflict: c.on_conflict }),
-        timeout: o.timeout.unwrap_or(DAY),
+        timeout: o.timeout.unwrap_or(stages::DAY),
         env,
         reads: union(|s| &s.reads),
         writes: union(|s| &s.writes),
@@ -160,30 +111,4 @@ fn patterns(o: &super::model::Options) -> Patterns {
         errors: o.errors.iter().map(|(w, re)| (w.text.clone(), re.value.clone())).collect(),
         harmless: o.harmless.iter().map(|re| re.value.clone()).collect(),
     }
-}
-
-/// Splits a `when` into what chooses cells and what is asked when the stage's turn comes. A part may not do both.
-pub(super) fn split_when(e: &Expr) -> Result<(Vec<&Expr>, Vec<&Expr>), Bad> {
-    let (mut cells, mut stage, mut todo) = (Vec::new(), Vec::new(), vec![e]);
-    while let Some(e) = todo.pop() {
-        if let Kind::And(a, b) = &e.kind {
-            todo.push(b);
-            todo.push(a);
-        } else if !e.mentions("matrix") {
-            stage.push(e);
-        } else if e.mentions("stages") || e.mentions("approve") || e.mentions("run") || e.names_status() {
-            return Err(Bad::new(
-                e.span.clone(),
-                "this condition mixes matrix keys with what is known only later",
-                "join the two with `and`: matrix keys choose cells when the run begins",
-            ));
-        } else {
-            cells.push(e);
-        }
-    }
-    Ok((cells, stage))
-}
-
-fn template(text: &str) -> Result<Template, EvalError> {
-    Template::parse(text).map_err(|b| EvalError::Malformed { text: text.to_owned(), why: b.message })
 }

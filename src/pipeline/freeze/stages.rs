@@ -5,17 +5,25 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::fault::Fault;
 use super::values::{self, Frozen};
-use super::{DAY, Fault, GRACE, split_when};
+use crate::base::duration::Span;
 use crate::domain::flaky::FLAKY_AFTER;
 use crate::pipeline::answers;
 use crate::pipeline::catalog::{Catalog, FarEnd, FieldType, Notifier};
-use crate::pipeline::expr::{self, EvalError, Expr, Kind, Value};
-use crate::pipeline::lint::{lock_of, needs};
+use crate::pipeline::expr::{self, EvalError};
+use crate::pipeline::locks;
 use crate::pipeline::matrix::{self, cell_key};
 use crate::pipeline::model::{self, File, Post, StepAction};
-use crate::pipeline::plan::{Action, Artifact, Cell, Lock, LockMode, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step, Tests};
-use crate::pipeline::reader::{Kind as NodeKind, Node};
+use crate::pipeline::order::needs;
+use crate::pipeline::plan::{Action, Artifact, Cell, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step, Tests};
+use crate::pipeline::reader::{Kind, Node};
+use crate::pipeline::when;
+
+/// Limit of a run and of a step, where the file has none.
+pub(super) const DAY: Span = Span::from_secs(86_400);
+/// From the wish to end a step to its end by force.
+const GRACE: Span = Span::from_secs(10);
 
 /// Work stages in file order, then the post stages of each, then the run's own.
 pub(super) fn all(file: &File, catalog: &Catalog, frozen: &Frozen<'_>) -> Result<Vec<Stage>, Fault> {
@@ -45,16 +53,16 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
     if let Some(text) = stage.when.as_ref().and_then(|n| n.text()) {
         let malformed = |b: expr::Bad| EvalError::Malformed { text: text.to_owned(), why: b.message };
         let e = at(&place, expr::parse(text).map_err(malformed))?;
-        let (choose, later) = at(&place, split_when(&e).map_err(malformed))?;
+        let (choose, later) = at(&place, when::split(&e).map_err(malformed))?;
         let chosen: Vec<matrix::Values> = at(
             &place,
-            cells.iter().filter_map(|c| chosen(&choose, &frozen.in_cell(c)).map(|yes| yes.then(|| c.clone())).transpose()).collect(),
+            cells.iter().filter_map(|c| when::chosen(&choose, &frozen.in_cell(c)).map(|yes| yes.then(|| c.clone())).transpose()).collect(),
         )?;
         if chosen.is_empty() {
             when = Some("false".to_owned());
         } else {
             cells = chosen;
-            when = at(&place, remainder(&later, frozen))?;
+            when = at(&place, when::remainder(&later, frozen))?;
         }
     }
     let env: Vec<(&str, &Node)> = stage.env.iter().map(|(w, n)| (w.text.as_str(), n)).collect();
@@ -75,7 +83,7 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
         cells,
         max_parallel: stage.matrix.as_ref().and_then(|m| m.max_parallel),
         fail_fast: stage.matrix.as_ref().is_some_and(|m| m.fail_fast),
-        locks: locks(stage),
+        locks: locks::of(stage),
         reads: sorted(&stage.reads),
         writes: sorted(&stage.writes),
         allow_failure: stage.allow_failure,
@@ -90,49 +98,11 @@ fn work(stage: &model::Stage, needs: &[usize], file: &File, catalog: &Catalog, f
     })
 }
 
-fn chosen(parts: &[&Expr], values: &Frozen<'_>) -> Result<bool, EvalError> {
-    for e in parts {
-        match expr::reduce(e, values)?.kind {
-            Kind::Value(Value::Bool(true)) => {}
-            Kind::Value(Value::Bool(false)) => return Ok(false),
-            _ => return Err(EvalError::Malformed { text: e.to_string(), why: "it is not known when the run begins".into() }),
-        }
-    }
-    Ok(true)
-}
-
-/// What is still to be asked at the stage's turn; none = nothing.
-fn remainder(parts: &[&Expr], values: &Frozen<'_>) -> Result<Option<String>, EvalError> {
-    let Some(all) = parts.iter().map(|e| (*e).clone()).reduce(|a, b| Expr::new(Kind::And(Box::new(a), Box::new(b)), 0..0)) else {
-        return Ok(None);
-    };
-    let reduced = expr::reduce(&all, values)?;
-    Ok(match reduced.kind {
-        Kind::Value(Value::Bool(true)) => None,
-        _ => Some(reduced.to_string()),
-    })
-}
-
 fn sorted(names: &[model::At<String>]) -> Vec<String> {
     let mut out: Vec<String> = names.iter().map(|n| n.value.clone()).collect();
     out.sort();
     out.dedup();
     out
-}
-
-/// Named locks and those of content sets, by name: everybody takes them in the same order.
-pub(in crate::pipeline) fn locks(stage: &model::Stage) -> Vec<Lock> {
-    let mut all: BTreeMap<String, Lock> = BTreeMap::new();
-    for l in &stage.locks {
-        all.insert(l.name.value.clone(), Lock { name: l.name.value.clone(), mode: l.mode, slots: l.slots.value });
-    }
-    for (sets, mode) in [(&stage.reads, LockMode::Shared), (&stage.writes, LockMode::Exclusive)] {
-        for set in sets {
-            let name = lock_of(&set.value);
-            all.insert(name.clone(), Lock { name, mode, slots: 1 });
-        }
-    }
-    all.into_values().collect()
 }
 
 fn retry(stage: &model::Stage) -> Option<Retry> {
@@ -147,9 +117,7 @@ fn retry(stage: &model::Stage) -> Option<Retry> {
             Some(r) if r.on.is_empty() => r.on = vec![RetryOn::Failure, RetryOn::Timeout, RetryOn::Stall, RetryOn::Lost],
             Some(r) if !r.on.contains(&RetryOn::Lost) => r.on.push(RetryOn::Lost),
             Some(_) => {}
-            None => {
-                retry = Some(Retry { attempts: 2, delay: crate::base::duration::Span::default(), backoff: 1.0, on: vec![RetryOn::Lost] })
-            }
+            None => retry = Some(Retry { attempts: 2, delay: Span::default(), backoff: 1.0, on: vec![RetryOn::Lost] }),
         }
     }
     retry
@@ -180,7 +148,7 @@ fn post(
         let env: Vec<(&str, &Node)> = stage
             .iter()
             .flat_map(|s| &s.env)
-            .filter(|(_, n)| !n.text().is_some_and(|t| super::template(t).is_ok_and(|t| t.paths().any(|(p, _)| p.root == "matrix"))))
+            .filter(|(_, n)| !n.text().is_some_and(|t| values::template(t).is_ok_and(|t| t.paths().any(|(p, _)| p.root == "matrix"))))
             .map(|(w, n)| (w.text.as_str(), n))
             .collect();
         let steps = steps.iter().map(|s| step(s, stage, &env, file, catalog, frozen)).collect::<Result<Vec<_>, _>>()?;
@@ -309,7 +277,7 @@ fn artifact(a: &model::ArtifactUse) -> Artifact {
 
 fn field(node: &Node, is_list: bool, values: &Frozen<'_>) -> Result<Json, EvalError> {
     let items: &[Node] = match &node.kind {
-        NodeKind::Seq(items) => items,
+        Kind::Seq(items) => items,
         _ if is_list => std::slice::from_ref(node),
         _ => return Ok(Json::String(values::text(node.text().unwrap_or(""), values)?)),
     };

@@ -2,13 +2,12 @@
 
 use indexmap::IndexMap;
 
-use super::template;
 use crate::pipeline::catalog::Catalog;
-use crate::pipeline::expr::{EvalError, Lookup, Path, Value, Values, template::Reduced};
+use crate::pipeline::expr::{EvalError, Lookup, Path, Template, Value, Values, template::Reduced};
 use crate::pipeline::matrix;
 use crate::pipeline::model::{File, ParamType};
 
-pub(in crate::pipeline) struct Frozen<'a> {
+pub struct Frozen<'a> {
     pub file: &'a File,
     pub catalog: &'a Catalog,
     pub parameters: &'a IndexMap<String, String>,
@@ -79,4 +78,8 @@ pub(super) fn list(source: &str, values: &dyn Values) -> Result<Vec<String>, Eva
         Reduced::Text(t) => vec![t],
         Reduced::List(l) => l,
     })
+}
+
+pub(super) fn template(text: &str) -> Result<Template, EvalError> {
+    Template::parse(text).map_err(|b| EvalError::Malformed { text: text.to_owned(), why: b.message })
 }

@@ -3,10 +3,10 @@
 use super::convert::{Converter, name_of};
 use super::lexer::Piece;
 use super::parse::{Arg, Call, Stmt, StmtKind, Value, ValueKind, parse};
+use super::repair::{Imported, Request, finish};
 use super::report::Line;
 use super::source::{Bad, Source, Span};
 use super::xml::{Element, read};
-use super::{Imported, Request, finish};
 use crate::pipeline::diagnostic::show;
 use crate::pipeline::expr::template::escape;
 

@@ -1,11 +1,11 @@
 //! Approvals: roles that the site has, what is shown before it, questions with one meaning, and times that can be kept.
 
-use super::order::{ended_before, needs};
 use crate::base::duration::Span;
 use crate::base::suggest;
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::diagnostic::{Loc, Sink, show};
 use crate::pipeline::model::{At, File};
+use crate::pipeline::order::{ended_before, needs};
 use crate::pipeline::params;
 
 /// The limit of a run that names none.

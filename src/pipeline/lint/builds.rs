@@ -4,6 +4,7 @@ use crate::base::suggest;
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::diagnostic::{Loc, Sink, show};
 use crate::pipeline::expr::Template;
+use crate::pipeline::locks;
 use crate::pipeline::model::{Build, File, ParamType, Stage, StepAction, TriggerKind};
 use crate::pipeline::outline::Outline;
 use crate::pipeline::params;
@@ -146,7 +147,7 @@ fn group(build: &Build, file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
 }
 
 fn locks(build: &Build, stage: &Stage, catalog: &Catalog, sink: &mut Sink<'_>) {
-    let held = crate::pipeline::freeze::locks(stage);
+    let held = locks::of(stage);
     for (name, outline) in catalog.built_by(&build.pipeline.value, true) {
         for (needy, wanted) in &outline.locks {
             for lock in &held {

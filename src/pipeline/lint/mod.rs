@@ -4,18 +4,18 @@ mod approve;
 pub(crate) mod builds;
 mod clock;
 mod inputs;
+mod locks;
 mod notify;
 mod order;
 mod refs;
 mod safety;
+mod secrets;
 pub mod shell;
+mod texts;
 
 use super::catalog::Catalog;
 use super::diagnostic::Sink;
 use super::model::File;
-
-pub use order::{ended_before, needs};
-pub use refs::lock_of;
 
 /// Reports into `sink`. Pure: nothing is looked up outside file and catalogue.
 pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {

@@ -1,6 +1,6 @@
 //! Post steps that tell people: whether the site has such a command, and fields that can be variables of it.
 
-use super::refs::templates;
+use super::texts::templates;
 use crate::base::suggest;
 use crate::pipeline::catalog::Catalog;
 use crate::pipeline::diagnostic::{Sink, show};

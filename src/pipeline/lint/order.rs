@@ -8,35 +8,7 @@ use crate::pipeline::diagnostic::{Sink, show};
 use crate::pipeline::expr::{self, Kind, Value};
 use crate::pipeline::matrix;
 use crate::pipeline::model::{File, Stage};
-
-/// Indices of the stages that each stage needs: those it names, or the one above. Names that lead nowhere are left out.
-pub fn needs(file: &File) -> Vec<Vec<usize>> {
-    file.stages
-        .iter()
-        .enumerate()
-        .map(|(i, stage)| match &stage.needs {
-            Some(names) => {
-                let mut found: Vec<usize> = names.iter().filter_map(|n| file.stage(&n.value).map(|(j, _)| j)).collect();
-                found.sort_unstable();
-                found.dedup();
-                found
-            }
-            None => i.checked_sub(1).into_iter().collect(),
-        })
-        .collect()
-}
-
-/// Stages that have surely ended when `stage` starts: its needs and theirs.
-pub fn ended_before(needs: &[Vec<usize>], stage: usize) -> BTreeSet<usize> {
-    let mut ended = BTreeSet::new();
-    let mut todo = needs.get(stage).cloned().unwrap_or_default();
-    while let Some(i) = todo.pop() {
-        if ended.insert(i) {
-            todo.extend(needs.get(i).into_iter().flatten());
-        }
-    }
-    ended
-}
+use crate::pipeline::order::{ended_before, needs};
 
 /// Stages of one file; beyond it nobody can read the run's page.
 const MAX_STAGES: usize = 500;

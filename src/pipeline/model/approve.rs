@@ -1,10 +1,8 @@
 //! `approve:` of a stage to its typed form, and what may not stand beside it.
 
-use super::build::parameter;
 use super::fields::{Fields, text};
-use super::{Approve, ParamType, Parameter};
+use super::{Approve, ParamType, Parameter, parameter};
 use crate::pipeline::diagnostic::{Sink, show};
-use crate::pipeline::reader::Kind;
 use crate::pipeline::schema::keys;
 
 /// Names that `approve` takes beside the answers.
@@ -26,10 +24,7 @@ pub(super) fn build(a: &Fields<'_>, stage: &Fields<'_>, sink: &mut Sink<'_>) -> 
     if roles.is_empty() && sink.errors() == 0 {
         sink.error(a.key_at("roles"), "approve.roles", "nobody may approve: the list of roles is empty", "name a role of the site file");
     }
-    let ask = match a.get("ask").map(|n| &n.kind) {
-        Some(Kind::Map(entries)) => entries.iter().filter_map(|(w, n)| question(parameter(w, n, sink)?, sink)).collect(),
-        _ => Vec::new(),
-    };
+    let ask = parameter::all(a.get("ask"), sink).into_iter().filter_map(|p| question(p, sink)).collect();
     let show = a.items("show").iter().filter_map(text).collect();
     Some(Approve {
         at: a.at,

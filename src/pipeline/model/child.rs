@@ -29,23 +29,7 @@ pub(super) fn build(node: &Node, stage: &Fields<'_>, name: &At<String>, sink: &m
         }
         _ => Build { pipeline: text(node)?, parameters: Vec::new(), wait: true, level: None },
     };
-    Some(step(name.clone(), StepAction::Build(build)))
-}
-
-fn step(name: At<String>, action: StepAction) -> Step {
-    Step {
-        at: name.at,
-        name,
-        action,
-        env: Vec::new(),
-        secrets: Vec::new(),
-        artifacts: Vec::new(),
-        timeout: None,
-        stall: None,
-        grace: None,
-        interpreter: None,
-        daemon: false,
-    }
+    Some(Step::bare(name.clone(), name.at, StepAction::Build(build)))
 }
 
 /// A post step that keeps a run.

@@ -2,6 +2,7 @@
 
 use super::At;
 use crate::base::duration::Span;
+use crate::domain::level::Level;
 use crate::pipeline::diagnostic::Loc;
 use crate::pipeline::reader::{Kind, Node, Word};
 use crate::pipeline::schema::{Context, Status};
@@ -56,6 +57,11 @@ impl<'n> Fields<'n> {
     pub fn span(&self, key: &str) -> Option<At<Span>> {
         let node = self.get(key)?;
         Some(At::new(node.text()?.parse().ok()?, node.at))
+    }
+
+    pub fn level(&self, key: &str) -> Option<At<Level>> {
+        let t = self.text(key)?;
+        Some(At::new(t.value.parse().ok()?, t.at))
     }
 
     pub fn map(&self, key: &str, context: &'static Context) -> Option<Fields<'n>> {

@@ -4,6 +4,10 @@ mod approve;
 mod build;
 mod child;
 mod fields;
+mod parameter;
+mod stage;
+mod step;
+mod trigger;
 
 use jiff::civil::DateTime;
 
@@ -315,6 +319,25 @@ pub enum StepAction {
     },
 }
 
+impl Step {
+    /// With nothing beside what it does.
+    fn bare(name: At<String>, at: Loc, action: StepAction) -> Self {
+        Self {
+            name,
+            at,
+            action,
+            env: Vec::new(),
+            secrets: Vec::new(),
+            artifacts: Vec::new(),
+            timeout: None,
+            stall: None,
+            grace: None,
+            interpreter: None,
+            daemon: false,
+        }
+    }
+}
+
 /// `build:` of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Build {
@@ -353,15 +376,6 @@ impl File {
         let own = self.danger.as_ref().map(|d| d.value);
         let built = self.stages.iter().filter_map(|s| s.build()?.level).max();
         own.max(stages).unwrap_or_default().max(built.unwrap_or(Level::L0))
-    }
-
-    /// Fills in the danger of the pipelines that it builds.
-    pub fn know_builds(&mut self, catalog: &crate::pipeline::Catalog) {
-        for step in self.stages.iter_mut().flat_map(|s| &mut s.steps) {
-            if let StepAction::Build(b) = &mut step.action {
-                b.level = catalog.level_of(&b.pipeline.value);
-            }
-        }
     }
 
     /// Calendars that a trigger, or a start by hand (`None`), has to ask.

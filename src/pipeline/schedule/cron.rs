@@ -12,7 +12,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 
-use super::{Dst, Nominal, resolve};
+use super::wall::{Dst, Nominal, resolve};
 
 /// A pattern that does not fire for so long never fires: 29 February can be eight years away.
 const YEARS: i64 = 8;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use super::{Dst, Nominal, resolve};
+use super::wall::{Dst, Nominal, resolve};
 use crate::pipeline::calendar::Calendar;
 
 /// A start is moved so far at most; what is closed longer stays where it was, and is skipped.

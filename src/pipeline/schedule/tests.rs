@@ -1,9 +1,13 @@
 //! What a pattern means on the nights that matter.
 
+use super::timer::jitter;
 use super::*;
+use crate::base::duration::Span;
 use crate::pipeline::diagnostic::Loc;
 use crate::pipeline::model::{At, CatchUp, Marks, Trigger, TriggerKind};
-use jiff::civil::Date;
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
 fn at(t: &str) -> Timestamp {
     t.parse().unwrap()

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::cron::{Pattern, cron};
 use super::moved::Mover;
-use super::{Dst, Nominal, jitter, resolve, zone};
+use super::wall::{Dst, Nominal, resolve, zone};
 use crate::base::duration::Span;
 use crate::pipeline::calendar::Calendar;
 use crate::pipeline::model::{CatchUp, Trigger, TriggerKind};
@@ -191,4 +191,15 @@ fn interval(zone: &TimeZone, every: Span, anchor: DateTime, after: Timestamp) ->
         }
         step += 1;
     }
+}
+
+/// The delay that jitter gives a trigger (by its key): the same for ever for one pipeline, spread over pipelines.
+pub(super) fn jitter(pipeline: &str, trigger: &str, most: Span) -> Span {
+    let seconds = most.ms() / 1_000;
+    if seconds == 0 {
+        return Span::default();
+    }
+    let digest = Sha256::digest(format!("{pipeline}\0{trigger}"));
+    let n = digest.iter().take(8).fold(0u64, |n, b| n << 8 | u64::from(*b));
+    Span::from_secs(n % (seconds + 1))
 }

@@ -1,7 +1,8 @@
 //! A tree against the registry: unknown, missing and misplaced keys, shapes and single values.
 
 use super::scalar::scalar;
-use super::{Context, Key, Status, Ty, contexts, keys};
+use super::ty::{Context, Key, Status, Ty};
+use super::{contexts, keys};
 use crate::base::suggest;
 use crate::pipeline::diagnostic::{Loc, Sink, show};
 use crate::pipeline::reader::{Kind, Node, Word};

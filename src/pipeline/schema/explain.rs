@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Context, Key, Status, Ty, contexts};
+use super::contexts;
+use super::ty::{Context, Key, Status, Ty};
 use crate::base::suggest;
 use crate::pipeline::catalog::{Catalog, FieldType, StepKind, Touches};
 

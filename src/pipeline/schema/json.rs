@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, Status, Ty, contexts, keys};
+use super::ty::{Context, Status, Ty};
+use super::{contexts, keys};
 
 /// The whole schema. Plain scalars may be strings, numbers or booleans there, because editors read YAML's own types.
 pub fn schema() -> Value {

@@ -1,6 +1,6 @@
 //! The table itself: every key of every context.
 
-use super::{Context, Key, Status, Ty};
+use super::ty::{Context, Key, Status, Ty};
 
 const fn key(name: &'static str, ty: &'static Ty, doc: &'static str) -> Key {
     Key { name, ty, required: false, doc, since: "0.1", status: Status::Here }

@@ -2,7 +2,7 @@
 
 use jiff::civil;
 
-use super::Ty;
+use super::ty::Ty;
 use crate::base::duration::Span;
 use crate::base::{size, suggest};
 use crate::domain::level::Level;
