@@ -33,10 +33,12 @@ pub fn parse(text: &str) -> Result<Url, BadAddress> {
     Ok(url)
 }
 
-/// The address of a file of the repository. Never `Url::join`: a file name such as `a-1:2.rpm` would be taken for a scheme.
+/// The address of a file of the repository. Never `Url::join`: a file name such as `a-1:2.rpm` would be taken for a scheme. A location is the
+/// name of a file, as dnf reads it: `%20` in it is three characters, and `+` is none that an object store may take for a blank.
 pub fn join(base: &Url, location: &Location) -> Url {
     let mut url = base.clone();
-    url.set_path(&format!("{}{}", base.path(), location.as_str().replace('?', "%3F").replace('#', "%23")));
+    let name = location.as_str().replace('%', "%25").replace('?', "%3F").replace('#', "%23").replace('+', "%2B");
+    url.set_path(&format!("{}{name}", base.path()));
     url
 }
 
@@ -77,7 +79,8 @@ mod tests {
         let at = |loc: &str| join(&base, &location::check(loc).unwrap()).to_string();
         assert_eq!(at("Packages/a-1:2-3.rpm"), "http://h:8080/9-stream/BaseOS/Packages/a-1:2-3.rpm");
         assert_eq!(at("foo-1:2.rpm"), "http://h:8080/9-stream/BaseOS/foo-1:2.rpm");
-        assert_eq!(at("libstdc++-1~rc^2.rpm"), "http://h:8080/9-stream/BaseOS/libstdc++-1~rc^2.rpm");
+        assert_eq!(at("libstdc++-1~rc^2.rpm"), "http://h:8080/9-stream/BaseOS/libstdc%2B%2B-1~rc^2.rpm");
+        assert_eq!(at("a%20b%2Bc%.rpm"), "http://h:8080/9-stream/BaseOS/a%2520b%252Bc%25.rpm");
         assert_eq!(at("a?b#c d.rpm"), "http://h:8080/9-stream/BaseOS/a%3Fb%23c%20d.rpm");
         assert_eq!(parse("https://h/x/repodata/repomd.xml").unwrap().as_str(), "https://h/x/");
         assert_eq!(parse("https://h/x/repodata").unwrap().as_str(), "https://h/x/");

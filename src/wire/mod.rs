@@ -3,6 +3,7 @@
 //! Knows no rule of the field and touches no file of ours. Everything read here is hostile until checked.
 
 pub mod address;
+mod chars;
 pub mod decompress;
 pub mod filelists;
 pub mod http;

@@ -235,6 +235,10 @@ fn complete(p: &Package) -> Result<(), WireError> {
         () if p.arch.is_empty() => "an architecture",
         () if p.href.is_empty() => "a location",
         () if p.checksum.hex.is_empty() => "a checksum",
+        // It would break the lines of a fingerprint, and no rpm has one.
+        () if [&p.name, &p.arch, &p.epoch, &p.version, &p.release].iter().any(|t| t.contains(char::is_control)) => {
+            "a name and a version without control characters"
+        }
         () => return Ok(()),
     };
     Err(WireError::Missing { what: WHAT, missing: format!("{part} for package `{}`", excerpt(&p.name)) })
@@ -300,6 +304,21 @@ mod tests {
         }
         let stopped = read(sample().as_bytes(), false, |_| Err("enough".into())).unwrap_err();
         assert_eq!(stopped, WireError::Stopped("enough".into()));
+    }
+
+    #[test]
+    fn what_dnf_would_not_read_or_nobody_could_name_is_refused() {
+        let err = |from: &str, to: &str| read(sample().replace(from, to).as_bytes(), false, |_| Ok(())).unwrap_err().to_string();
+        // In what nobody asked for, too.
+        assert!(err("A &lt;shell", "A \u{1b}[2J").contains("control character (0x1b)"));
+        assert!(err("A &lt;shell", "A &#27;").contains("`&#27;` is no character"));
+        for (from, to) in [("<name>bash", "<name>ba&#10;sh"), ("ver=\"5.1\"", "ver=\"5&#9;1\""), ("x86_64</arch>", "x86\u{85}64</arch>")] {
+            let told = err(from, to);
+            assert!(told.contains("a name and a version without control characters for package `ba"), "{told}");
+        }
+        let mut latin = sample().into_bytes();
+        latin[sample().find("shell").unwrap()] = 0xe4;
+        assert!(read(&latin[..], false, |_| Ok(())).unwrap_err().to_string().contains("not UTF-8"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use quick_xml::events::Event;
 
+use super::chars;
 use super::location::{self, Location};
 use super::xml::{Xml, attribute, push_text};
 use super::{WireError, excerpt};
@@ -12,6 +13,8 @@ use super::{WireError, excerpt};
 /// Larger than any real one by a factor of a hundred.
 pub const MAX_BYTES: u64 = 4 << 20;
 const WHAT: &str = "repomd.xml";
+/// What clients load, one of each.
+const LOADED: [&str; 5] = ["primary", "filelists", "group", "modules", "updateinfo"];
 
 /// A digest with the name of its algorithm, as the metadata spells it (`sha256`, `sha512`, `sha`, `sha1`, `md5`, …).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -76,6 +79,7 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
         return Err(WireError::Limit { what: WHAT, limit: format!("{} bytes, at most {MAX_BYTES}", bytes.len()) });
     }
     looks_like_repomd(bytes)?;
+    chars::whole(bytes).map_err(|(at, why)| WireError::Xml { what: WHAT, at: at as u64, why })?;
     let mut xml = Xml::new(bytes, WHAT);
     let (mut buf, mut text) = (Vec::new(), String::new());
     let mut out = Repomd { revision: String::new(), data: Vec::new() };
@@ -121,7 +125,14 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
                         }
                     }
                     ("revision", None) => out.revision = excerpt(value),
-                    ("checksum", Some(d)) => d.checksum = Some(checksum(&algorithm, value)?),
+                    ("checksum", Some(d)) => {
+                        // dnf takes none of these files; of packages, and of what is open, it reads digits of either case.
+                        if value.bytes().any(|b| b.is_ascii_uppercase()) {
+                            let missing = format!("a checksum of `{}` in small letters: dnf compares letter by letter", excerpt(&d.ty));
+                            return Err(WireError::Missing { what: WHAT, missing });
+                        }
+                        d.checksum = Some(checksum(&algorithm, value)?);
+                    }
                     ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&algorithm, value)?),
                     ("size", Some(d)) => d.size = value.parse().ok(),
                     ("open-size", Some(d)) => d.open_size = value.parse().ok(),
@@ -143,7 +154,12 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
         return Err(WireError::Missing { what: WHAT, missing: "primary metadata".into() });
     }
     let mut seen = BTreeMap::new();
-    for data in &out.data {
+    for (i, data) in out.data.iter().enumerate() {
+        let twice = |other: &&Data| other.ty == data.ty && (data.ty == "primary" || other.checksum != data.checksum);
+        if LOADED.contains(&data.ty.as_str()) && out.data[..i].iter().any(|other| twice(&other)) {
+            let missing = format!("one `{}`: it names two, of which nobody knows the right one, and dnf takes neither", data.ty);
+            return Err(WireError::Missing { what: WHAT, missing });
+        }
         if seen.insert(data.location.as_str(), &data.checksum).is_some_and(|other| *other != data.checksum) {
             return Err(WireError::Missing {
                 what: WHAT,
@@ -343,6 +359,38 @@ mod tests {
         let g = r.find("group").unwrap();
         assert!(!g.hash_named() && g.open().is_some());
         assert_eq!(r.newest(), Some(1_700_000_000));
+    }
+
+    #[test]
+    fn what_dnf_would_not_read_is_refused_with_the_reason() {
+        let text = sample("repodata/primary.xml.gz");
+        let upper = HEX.to_ascii_uppercase();
+        let told = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        let first = text.replacen(HEX, &upper, 1);
+        assert!(told(&first).contains("a checksum of `primary` in small letters"), "{}", told(&first));
+        assert!(told(&text.replace("8-stream", "8\u{1b}[2J")).contains("control character (0x1b)"));
+        assert!(told(&text.replace("8-stream", "8&#27;")).contains("`&#27;` is no character"));
+        let again = |ty: &str, hex: &str| {
+            let more = format!(
+                "<data type=\"{ty}\"><checksum type=\"sha256\">{hex}</checksum><location href=\"repodata/2-{ty}\"/></data></repomd>"
+            );
+            parse(text.replace("</repomd>", &more).as_bytes())
+        };
+        let other = HEX.replace('0', "1");
+        for (ty, hex) in [("primary", HEX), ("primary", &other), ("group", &other)] {
+            let told = again(ty, hex).unwrap_err().to_string();
+            assert!(told.contains(&format!("one `{ty}`: it names two")), "{told}");
+        }
+        assert!(again("group", HEX).is_ok() && again("productid", HEX).is_ok());
+        // Nobody compares these letter by letter.
+        let open = format!("<open-checksum type=\"sha256\">{HEX}");
+        assert_eq!(
+            parse(
+                text.replace(&open, &open.to_ascii_uppercase().replace("OPEN-CHECKSUM TYPE=\"SHA256\"", "open-checksum type=\"sha256\""))
+                    .as_bytes()
+            ),
+            parse(text.as_bytes())
+        );
     }
 
     #[test]

@@ -111,8 +111,15 @@ fn commit(sync: &Sync, before: Option<&State>, state: &State, offer: &Offer, lis
         let list = if tree.mark(to)?.is_some() { &mut replacing } else { &mut fresh };
         list.push((from, to, copy));
     }
-    let moves: Vec<_> = offer.files.iter().filter(|f| f.at != f.dest).map(|f| (f.at.clone(), f.dest.as_str())).collect();
-    durable(sync, fresh.iter().chain(&replacing).map(|(from, _, _)| from.as_str()).chain(moves.iter().map(|(from, _)| from.as_str())))?;
+    // Metadata too: two lists of nothing are the same bytes.
+    let mut moves: Vec<(String, &str, bool)> = Vec::with_capacity(offer.files.len());
+    for file in offer.files.iter().filter(|f| f.at != f.dest) {
+        if !moves.iter().any(|(_, to, _)| *to == file.dest) {
+            let copy = moves.iter().any(|(from, ..)| *from == file.at);
+            moves.push((file.at.clone(), &file.dest, copy));
+        }
+    }
+    durable(sync, fresh.iter().chain(&replacing).map(|(from, _, _)| from.as_str()).chain(moves.iter().map(|(from, ..)| from.as_str())))?;
     tree.remove(NEW_REPOMD)?;
     tree.replace(NEW_REPOMD, &offer.raw)?;
     state.write_next(tree)?;
@@ -123,10 +130,8 @@ fn commit(sync: &Sync, before: Option<&State>, state: &State, offer: &Offer, lis
         place(sync, from, to, *copy, &mut dirs)?;
     }
     crash::point("mirror.packages");
-    for (from, to) in &moves {
-        if tree.mark(from)?.is_some() {
-            place(sync, from, to, false, &mut dirs)?;
-        }
+    for (from, to, copy) in moves.iter().filter(|m| m.2).chain(moves.iter().filter(|m| !m.2)) {
+        place(sync, from, to, *copy, &mut dirs)?;
     }
     crash::point("mirror.metadata");
     if dirs.len() > FEW {

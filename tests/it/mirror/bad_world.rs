@@ -198,3 +198,47 @@ fn wrong_use_is_told_before_anything_is_made() {
         assert!(!dest.exists(), "{with:?}");
     }
 }
+
+/// Writes one more metadata file, and names it in `repomd.xml` under its checksum.
+fn with_metadata(up: &std::path::Path, ty: &str, name: &str, bytes: &[u8]) {
+    let (sum, at) = (super::sha256(bytes), up.join("repodata/repomd.xml"));
+    let file = format!("{sum}-{name}");
+    std::fs::write(up.join("repodata").join(&file), bytes).unwrap();
+    let data = format!(
+        "<data type=\"{ty}\"><checksum type=\"sha256\">{sum}</checksum><location href=\"repodata/{file}\"/><size>{}</size></data></repomd>",
+        bytes.len()
+    );
+    let text = std::fs::read_to_string(&at).unwrap().replace("</repomd>", &data);
+    std::fs::write(&at, text).unwrap();
+}
+
+#[test]
+fn two_metadata_files_of_the_same_bytes_are_both_served() {
+    let world = World::new(&whole_repo());
+    for (ty, name) in [("group", "comps.xml"), ("productid", "productid"), ("group_plain", "more-comps.xml")] {
+        with_metadata(&world.up(), ty, name, b"<comps/>");
+    }
+    world.sync(&[]).expect(0);
+    assert_eq!(snapshot(&world.dest()), snapshot(&world.up()));
+}
+
+#[test]
+fn what_dnf_cannot_read_does_not_take_the_place_of_what_it_can() {
+    let world = behind();
+    let before = snapshot(&world.dest());
+    let at = world.up().join("repodata/repomd.xml");
+    let good = std::fs::read_to_string(&at).unwrap();
+    let sum = good.split("<checksum type=\"sha256\">").nth(1).unwrap()[..64].to_owned();
+    for (bad, words) in [
+        (good.replacen(&sum, &sum.to_uppercase(), 1), "a checksum of `primary` in small letters"),
+        (good.replace("<revision>x", "<revision>\u{1b}"), "a control character (0x1b), which dnf refuses"),
+        (good.replace("<revision>x", "<revision>&#7;"), "`&#7;` is no character"),
+    ] {
+        std::fs::write(&at, bad).unwrap();
+        let out = world.sync(&["attempts=1"]).expect(1);
+        assert!(out.stderr.contains(words) && out.stderr.contains("next:"), "{words}: {out:?}");
+        assert_eq!(snapshot(&world.dest()), before, "{words}");
+    }
+    std::fs::write(&at, good).unwrap();
+    world.sync(&[]).expect(0);
+}
