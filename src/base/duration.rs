@@ -114,6 +114,17 @@ pub fn short(ms: u64) -> String {
     }
 }
 
+/// A duration in a sentence: `less than a second`, `12s`, `4m20s`, `2h`, `3d4h`. The two largest units, and none that is zero.
+pub fn spoken(ms: u64) -> String {
+    let unit = match ms {
+        0..=999 => return "less than a second".into(),
+        1_000..=3_599_999 => 1_000,
+        3_600_000..=86_399_999 => 60_000,
+        _ => 3_600_000,
+    };
+    Span::from_ms(ms / unit * unit).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +150,23 @@ mod tests {
             [(443, "443ms"), (1_234, "1.2s"), (58_000, "58s"), (80_000, "1m20s"), (25_920_000, "7h12m"), (273_600_000, "3d04h")]
         {
             assert_eq!(short(ms), cell);
+        }
+    }
+
+    #[test]
+    fn a_sentence_has_neither_fractions_nor_zeros() {
+        for (ms, said) in [
+            (0, "less than a second"),
+            (23, "less than a second"),
+            (1_999, "1s"),
+            (60_000, "1m"),
+            (260_400, "4m20s"),
+            (7_200_000, "2h"),
+            (3_659_000, "1h"),
+            (259_200_000, "3d"),
+            (273_660_000, "3d4h"),
+        ] {
+            assert_eq!(spoken(ms), said);
         }
     }
 

@@ -67,7 +67,8 @@ pub fn help() -> &'static str {
      [promotion.el9.help]\n\
      G1 = \"cedar's last sync was ended half-way: quarterdeck run resync-replica, then do promote-soak again, --with retake=true\"\n\
      G4 = \"canaries read el9-latest, which begins one compose behind the datacentres: quarterdeck demo advance, once, then quarterdeck run nightly-repo-updates; \
-     rpmcanary and rpminspector follow it\"\n"
+     rpmcanary and rpminspector follow it. Where el9-latest is ahead already (quarterdeck get versions): quarterdeck run resync-replica -p dc=alder, then birch and cedar, \
+     and do promote-soak again, --with retake=true\"\n"
 }
 
 /// The pipeline, for these directories.

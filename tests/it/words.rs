@@ -178,3 +178,30 @@ fn times_are_those_of_the_site_also_while_its_file_is_broken() {
     assert!(broken.stderr.contains("site check"), "{}", broken.stderr);
     assert_eq!(broken.stdout, whole);
 }
+
+#[test]
+fn every_action_that_a_sentence_names_is_one() {
+    fn walk(dir: &std::path::Path, out: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for rest in ["quarterdeck do ", "(do "].iter().flat_map(|start| text.split(start).skip(1)) {
+                    let word: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                    if !word.is_empty() {
+                        out.push((path.display().to_string(), word));
+                    }
+                }
+            }
+        }
+    }
+    let actions = Home::new().qd(["--json", "actions"]).expect(0).json();
+    let known: Vec<&str> = actions["rows"].as_array().unwrap().iter().filter_map(|r| r["action"].as_str()).collect();
+    let mut named = Vec::new();
+    walk(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    assert!(named.len() > 30, "{named:?}");
+    let wrong: Vec<_> = named.iter().filter(|(_, word)| !known.contains(&word.as_str())).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -292,7 +292,7 @@ fn known<'a, T>(source: &'a Source<T>, what: &str, facts: &Facts, budget_us: i64
 }
 
 pub(super) fn ago(now_us: i64, at_us: i64) -> String {
-    duration::short(u64::try_from(now_us.saturating_sub(at_us) / 1_000).unwrap_or(0))
+    duration::spoken(u64::try_from(now_us.saturating_sub(at_us) / 1_000).unwrap_or(0))
 }
 
 fn found(gate: Gate, facts: &Facts, rules: &Rules) -> Found {
@@ -371,10 +371,12 @@ fn canaries(facts: &Facts, rules: &Rules, kinds: &[&str]) -> Result<Found, Found
     let mut worst: Option<(Outcome, String)> = None;
     // A half that nobody looks at is no pass of the whole.
     let absent: Vec<&str> = kinds.iter().copied().filter(|k| !has(k)).collect();
-    let mut say = |outcome: Outcome, text: String| {
-        if worst.as_ref().is_none_or(|(w, _)| rank(&outcome) > rank(w)) {
-            worst = Some((outcome, text));
-        }
+    let mut say = |outcome: Outcome, text: String| match &mut worst {
+        Some((w, _)) if rank(&outcome) < rank(w) => {}
+        // Whoever waits for one half is told of the other as well.
+        Some((Outcome::Pending, said)) if outcome == Outcome::Pending => *said = format!("{said}; {text}"),
+        Some((w, _)) if rank(&outcome) == rank(w) => {}
+        _ => worst = Some((outcome, text)),
     };
     for kind in kinds.iter().copied().filter(|k| has(k)) {
         // An inspector judges the content once; canaries are judged by their row.
@@ -385,7 +387,7 @@ fn canaries(facts: &Facts, rules: &Rules, kinds: &[&str]) -> Result<Found, Found
             evidence.push(format!("{kind} red {red}"));
             say(Outcome::Fail, format!("{kind}: {red} is red"));
         } else if s.green.len() < wanted {
-            say(Outcome::Pending, format!("{kind}: {} of {wanted} on this content", s.green.len()));
+            say(Outcome::Pending, format!("{}: {} of {wanted} good on this content", runs_of(facts, kind), s.green.len()));
         } else {
             match s.newest_us {
                 Some(at) if facts.now_us.saturating_sub(at) <= rules.stale_us && at <= facts.now_us.saturating_add(HOUR_US) => {
@@ -406,6 +408,12 @@ fn canaries(facts: &Facts, rules: &Rules, kinds: &[&str]) -> Result<Found, Found
     }
     let (outcome, text) = worst.unwrap_or((Outcome::Stale, "no verdict".into()));
     Ok((outcome, text, evidence))
+}
+
+/// The runs that a kind waits for, by their pipeline: `runs of rpmcanary (canary:rpm)`.
+fn runs_of(facts: &Facts, kind: &str) -> String {
+    let of: Vec<&str> = facts.judges.iter().filter(|j| j.labels.iter().any(|l| l == kind)).map(|j| j.pipeline.as_str()).collect();
+    if of.is_empty() { format!("runs of {kind}") } else { format!("runs of {} ({kind})", of.join(" or ")) }
 }
 
 /// The worse, the higher.
@@ -442,7 +450,7 @@ fn formulas(facts: &Facts, rules: &Rules) -> Result<Found, Found> {
                 evidence.extend(s.green.first().map(|run| format!("{kind} green {run}")));
                 continue;
             }
-            _ => (Outcome::Pending, format!("{kind}: no verdict on this content")),
+            _ => (Outcome::Pending, format!("{}: none has judged this content", runs_of(facts, kind))),
         };
         if rank(&outcome) > rank(&worst.0) {
             worst = (outcome, text);

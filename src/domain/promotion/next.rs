@@ -21,10 +21,15 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
         return None;
     }
     if let Some(own) = rules.help.get(&gate) {
-        return Some(own.clone());
+        // What the site says once and for all does not know what its canaries read today.
+        return Some(match missing(facts, rules, gate).and_then(|m| Some((&m.judge.pipeline, m.judge.other.as_ref()?))) {
+            Some((pipeline, other)) => format!("{pipeline} reads {other}, not this candidate; {own}"),
+            None => own.clone(),
+        });
     }
     let id = &facts.id;
     let anew = format!("take the candidate anew: quarterdeck do promote-soak {id} --with retake=true");
+    let hold = format!("quarterdeck do hold-add {} --with package=NAME --with until=7d --reason T --confirm {0}", facts.os);
     let waive = format!("quarterdeck do promote-waive {id} --with gate={gate} --reason T");
     match (gate, outcome) {
         (_, Outcome::NoSource { .. }) => {
@@ -38,16 +43,13 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
             let left = rules.age_us.saturating_sub(facts.now_us.saturating_sub(value.at_us));
             Some(format!("it passes by itself in {}", ago(left, 0)))
         }
-        (Gate::G3, _) => verdicts(facts, rules, |l| l == "canary:image"),
-        (Gate::G4, _) => verdicts(facts, rules, |l| l == "canary:rpm" || l == "canary:inspector"),
-        (Gate::G5, _) => verdicts(facts, rules, |l| l.starts_with("formula:")),
+        (Gate::G3 | Gate::G4 | Gate::G5, _) => missing(facts, rules, gate).map(|m| verdicts(facts, rules, &m)),
         (Gate::G7, Outcome::Fail | Outcome::Stale) if matches!(&facts.lost, Source::Known { value, .. } if !value.is_empty()) => {
-            Some(format!("hold it as it is served (quarterdeck do hold); where going back is meant, {waive}"))
+            Some(format!("hold it as it is served: {hold}; where going back is meant, {waive}"))
         }
-        (Gate::G7, Outcome::Fail) => Some(format!(
-            "name its key in [promotion.{}] keys if it is trusted, or hold the package (quarterdeck do hold); then {anew}",
-            facts.os
-        )),
+        (Gate::G7, Outcome::Fail) => {
+            Some(format!("name its key in [promotion.{}] keys if it is trusted, or hold the package: {hold}; then {anew}", facts.os))
+        }
         (Gate::G7, _) => Some(format!("its soak checks them: {anew}")),
         (Gate::G9, Outcome::Pending | Outcome::Fail) => Some("it passes by itself when the calendar opens".to_owned()),
         (Gate::G10, Outcome::Fail) => {
@@ -57,8 +59,21 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
     }
 }
 
-/// What brings the verdicts that are missing: the first kind that is not green yet.
-fn verdicts(facts: &Facts, rules: &Rules, of: impl Fn(&str) -> bool) -> Option<String> {
+/// The first kind of a gate that is not green yet, and who would judge it.
+struct Missing<'a> {
+    judge: &'a Judge,
+    red: Option<String>,
+    /// Runs that have to say green still; 0 = a younger one.
+    more: usize,
+}
+
+fn missing<'a>(facts: &'a Facts, rules: &Rules, gate: Gate) -> Option<Missing<'a>> {
+    let of = |label: &str| match gate {
+        Gate::G3 => label == "canary:image",
+        Gate::G4 => label == "canary:rpm" || label == "canary:inspector",
+        Gate::G5 => label.starts_with("formula:"),
+        _ => false,
+    };
     let (Source::Known { value: fp, .. }, Source::Known { value: verdicts, .. }) = (&facts.fp, &facts.verdicts) else { return None };
     for kind in facts.labels.iter().filter(|l| of(l)) {
         let formula = kind.starts_with("formula:");
@@ -69,26 +84,28 @@ fn verdicts(facts: &Facts, rules: &Rules, of: impl Fn(&str) -> bool) -> Option<S
             continue;
         }
         let judge = facts.judges.iter().filter(|j| j.labels.contains(kind)).min_by_key(|j| j.other.is_some())?;
-        let why = s.red.as_ref().map(|red| format!("quarterdeck why '{red}'; once that is mended, ")).unwrap_or_default();
-        let times = match wanted.saturating_sub(s.green.len()) {
-            more @ 2.. => format!(", {more} times, {} apart", ago(rules.apart_us, 0)),
-            _ => String::new(),
-        };
-        let run = format!("quarterdeck run {}{times}", judge.pipeline);
-        return Some(match &judge.other {
-            None => format!("{why}{run}"),
-            Some(other) => {
-                let written = match judge.writers.is_empty() {
-                    true => String::new(),
-                    false => format!(" (written by {})", judge.writers.join(", ")),
-                };
-                format!(
-                    "{why}{} reads {other}{written}, not this candidate, and a run of it would not count. Bring it to what the candidate holds, or {}, then {run}",
-                    judge.pipeline,
-                    format_args!("take that as the candidate: quarterdeck do promote-soak {} --with retake=true", facts.id)
-                )
-            }
-        });
+        return Some(Missing { judge, red: s.red, more: wanted.saturating_sub(s.green.len()) });
     }
     None
+}
+
+/// What brings the verdicts that are missing.
+fn verdicts(facts: &Facts, rules: &Rules, missing: &Missing<'_>) -> String {
+    let judge = missing.judge;
+    let why = missing.red.as_ref().map(|red| format!("quarterdeck why '{red}'; once that is mended, ")).unwrap_or_default();
+    let times = match missing.more {
+        more @ 2.. => format!(", {more} times, {} apart", ago(rules.apart_us, 0)),
+        _ => String::new(),
+    };
+    let run = format!("quarterdeck run {}{times}", judge.pipeline);
+    let Some(other) = &judge.other else { return format!("{why}{run}") };
+    let written = match judge.writers.is_empty() {
+        true => String::new(),
+        false => format!(" (written by {})", judge.writers.join(", ")),
+    };
+    format!(
+        "{why}{} reads {other}{written}, not this candidate, and a run of it would not count. Bring it to what the candidate holds, or {}, then {run}",
+        judge.pipeline,
+        format_args!("take that as the candidate: quarterdeck do promote-soak {} --with retake=true", facts.id)
+    )
 }

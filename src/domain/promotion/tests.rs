@@ -457,6 +457,18 @@ fn names_count_within_a_quarter() {
 }
 
 #[test]
+fn ages_are_said_as_people_say_them() {
+    let mut f = facts();
+    let told = |f: &Facts, gate: Gate| judge(f, &rules(), &[]).into_iter().find(|j| j.gate == gate).unwrap().detail;
+    f.verdicts = known(
+        (0..3).map(|n| Verdict { at_us: NOW - 23_000 - i64::from(n) * 3 * H, ..verdict("canary:image", n, 0, Colour::Green) }).collect(),
+    );
+    assert!(told(&f, Gate::G3).ends_with("the last less than a second ago"), "{}", told(&f, Gate::G3));
+    f.first_seen = known(seen(f.now_us - 71 * H - 1_000_000));
+    assert!(told(&f, Gate::G2).starts_with("2d23h old, and 3d are wanted"), "{}", told(&f, Gate::G2));
+}
+
+#[test]
 fn a_gate_that_does_not_pass_says_what_leads_on() {
     let told = |f: &Facts, r: &Rules, gate: Gate| judge(f, r, &[]).into_iter().find(|j| j.gate == gate).unwrap().detail;
     assert!(judge(&facts(), &rules(), &[]).iter().all(|j| !j.detail.contains("next:")), "what passes needs nothing");
@@ -464,7 +476,13 @@ fn a_gate_that_does_not_pass_says_what_leads_on() {
     f.judges = vec![Judge { pipeline: "rpmcanary".into(), labels: vec!["canary:rpm".into()], ..Judge::default() }];
     f.verdicts = known([greens("canary:inspector"), vec![verdict("canary:rpm", 1, 1, Colour::Green)]].concat());
     let text = told(&f, &rules(), Gate::G4);
-    assert!(text.ends_with("canary:rpm: 1 of 3 on this content; next: quarterdeck run rpmcanary, 2 times, 2h00m apart"), "{text}");
+    assert!(
+        text.ends_with("runs of rpmcanary (canary:rpm): 1 of 3 good on this content; next: quarterdeck run rpmcanary, 2 times, 2h apart"),
+        "{text}"
+    );
+    f.verdicts = known(vec![verdict("canary:rpm", 1, 1, Colour::Green)]);
+    let both = "runs of rpmcanary (canary:rpm): 1 of 3 good on this content; runs of canary:inspector: 0 of 1 good on this content; next: ";
+    assert!(told(&f, &rules(), Gate::G4).starts_with(both), "{}", told(&f, &rules(), Gate::G4));
     f.judges[0].other = Some("el9-latest, which holds 2b1c03d4e5f6 now".into());
     f.judges[0].writers = vec!["nightly".into()];
     let text = told(&f, &rules(), Gate::G4);
@@ -480,10 +498,13 @@ fn a_gate_that_does_not_pass_says_what_leads_on() {
     f.replicas.insert("cedar".into(), replica("bb"));
     assert!(told(&f, &rules(), Gate::G1).contains("other content in cedar; next: bring their trees to the same content"));
     f.first_seen = known(seen(NOW - 71 * H));
-    assert!(told(&f, &rules(), Gate::G2).ends_with("next: it passes by itself in 1h00m"), "{}", told(&f, &rules(), Gate::G2));
+    assert!(told(&f, &rules(), Gate::G2).ends_with("next: it passes by itself in 1h"), "{}", told(&f, &rules(), Gate::G2));
     assert!(told(&f, &Rules::default(), Gate::G8).ends_with("[promotion.el9.without] G8 = \"reason\""));
     // What the site says goes before what we can guess.
     let own = Rules { help: BTreeMap::from([(Gate::G4, "ask the canary team".to_owned())]), ..rules() };
+    let words = "; next: rpmcanary reads el9-latest, which holds 2b1c03d4e5f6 now, not this candidate; ask the canary team";
+    assert!(told(&f, &own, Gate::G4).ends_with(words), "{}", told(&f, &own, Gate::G4));
+    f.judges[0].other = None;
     assert!(told(&f, &own, Gate::G4).ends_with("; next: ask the canary team"));
     f.fp = Source::Unknown("no candidate was taken yet: quarterdeck do promote-soak PR-2026Q2-el9".into());
     assert!(
