@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::packages::{Package, PackageList, Stream};
+use super::packages::{Package, PackageList, Stream, Sum};
 
 /// How something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +108,7 @@ pub struct Diff<'a> {
     pub metadata: Vec<MetadataRow>,
     /// Packages that are the same on both sides.
     pub same: u64,
+    fetch: u64,
 }
 
 impl Diff<'_> {
@@ -127,8 +128,7 @@ impl Diff<'_> {
 
     /// Bytes of package files that one needs who has the old side.
     pub fn fetch_bytes(&self) -> u64 {
-        let fresh = self.packages.iter().filter(|r| !matches!(r.change, Change::Moved));
-        fresh.filter_map(|r| r.new).fold(0, |sum, p| sum.saturating_add(p.size))
+        self.fetch
     }
 }
 
@@ -137,6 +137,7 @@ pub fn diff<'a>(old: &'a PackageList, new: &'a PackageList) -> Diff<'a> {
     let named = old.repos().any(|r| new.repos().any(|n| n == r));
     let (a, b) = (sorted(old), sorted(new));
     let mut out = Diff::default();
+    let mut fresh: BTreeMap<Sum<'_>, u64> = BTreeMap::new();
     let (mut i, mut j) = (0, 0);
     while i < a.len() || j < b.len() {
         let (mut olds, mut news) = (group(old, &a, i), group(new, &b, j));
@@ -148,11 +149,17 @@ pub fn diff<'a>(old: &'a PackageList, new: &'a PackageList) -> Diff<'a> {
             }
         }
         (i, j) = (i + olds.len(), j + news.len());
+        fresh.extend(news.iter().filter(|n| !olds.iter().any(|o| o.checksum == n.checksum)).map(|n| (n.checksum, n.size)));
         match one(&olds, &news, named) {
             Some(row) => out.packages.push(row),
             None => out.same += news.len() as u64,
         }
     }
+    if !fresh.is_empty() {
+        // The same file under another stream, say: one has it.
+        old.iter().for_each(|p| _ = fresh.remove(&p.checksum));
+    }
+    out.fetch = fresh.values().fold(0, |sum, size| sum.saturating_add(*size));
     out.sources = sources(&out.packages);
     out.streams = streams(old, new);
     out.metadata = metadata(old, new);

@@ -51,9 +51,19 @@ fn every_kind_of_change_is_told() {
     );
     let (a, b) = (list(old), list(new));
     let d = diff(&a, &b);
-    assert_eq!((d.same, d.count(Change::Up), d.fetch_bytes()), (1, 2, 60));
+    assert_eq!((d.same, d.count(Change::Up), d.fetch_bytes()), (1, 2, 50), "an older copy that goes is not fetched");
     assert!(diff(&a, &a).is_empty() && diff(&a, &a).same == 9);
     assert!(told("here p 1-1 x 1\nhere q 1-1 x 2", "there p 1-1 x 1\nthere q 1-1 x 2").is_empty(), "one repository under two names");
+}
+
+#[test]
+fn only_bytes_that_one_has_not_got_are_fetched() {
+    let fetched = |a: &str, b: &str| diff(&list(a), &list(b)).fetch_bytes();
+    let both = "r k 1-1 x a\nr k 2-1 x b";
+    assert_eq!(fetched(both, "r k 1-1 x a"), 0, "the newest falls away, the older one is there");
+    assert_eq!(fetched("r p 1-1 x p", &format!("r p 1-1 x p\n{both}")), 20, "every version that came");
+    assert_eq!(fetched(both, &both.replace("x b", "x b s.src.rpm stream:1")), 0, "the same bytes, of a stream now");
+    assert_eq!(fetched("r p 1-1 x p", "r p 2-1 x q\ns p 2-1 x q"), 10, "one file in two repositories");
 }
 
 #[test]
