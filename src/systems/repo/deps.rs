@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::read::open_checksum;
 use super::{Origin, RepoAt, RepoError};
 use crate::domain::closure::{Number, World};
 use crate::domain::content::{CONTENT_TYPES, Collector, content_type};
@@ -31,8 +32,10 @@ pub async fn load(world: &mut World, repo: &RepoAt, checked: bool, take: Take<'_
     if checked {
         all.repomd(&repo.name, &super::read::sha256(&raw));
         for content in repomd.data.iter().filter(|d| CONTENT_TYPES.contains(&content_type(&d.ty))) {
-            if let Some(sum) = content.open() {
-                all.metadata(&repo.name, &content.ty, &sum.hex);
+            // As every reading of this content does it, or the verdict would be of a content that nobody else knows.
+            match content.open() {
+                Some(sum) => all.metadata(&repo.name, &content.ty, &sum.hex),
+                None => all.metadata(&repo.name, &content.ty, &origin.scan(content, "a metadata file", |open| open_checksum(open)).await?),
             }
         }
     }
@@ -49,6 +52,9 @@ pub async fn load(world: &mut World, repo: &RepoAt, checked: bool, take: Take<'_
             let number = world.package(nevra);
             numbers.insert(p.checksum.hex.clone(), number);
             p.provides.iter().for_each(|e| world.provide(number, capability(e)));
+            if !p.arch.ends_with("src") && !p.provides.iter().any(|e| e.name == p.name) {
+                world.provide(number, itself(p));
+            }
             p.files.iter().for_each(|path| world.file(number, path));
             if checked {
                 p.requires.iter().for_each(|e| world.require(number, capability(e)));
@@ -100,6 +106,12 @@ pub async fn world(parts: &[Part<'_>], extra: &[RepoAt]) -> Result<World, (Strin
     Ok(world)
 }
 
+/// A package provides itself, also where its metadata does not say so.
+fn itself(p: &Package) -> Capability {
+    let evr = Evr { epoch: p.epoch.clone(), version: p.version.clone(), release: p.release.clone() };
+    Capability { name: p.name.clone(), range: Some((Sense::Eq, evr)) }
+}
+
 /// An entry of primary as a rule of dependencies knows it.
 fn capability(entry: &Entry) -> Capability {
     let sense = entry.compare.map(|c| match c {
@@ -111,4 +123,53 @@ fn capability(entry: &Entry) -> Capability {
     });
     let evr = || Evr { epoch: entry.epoch.clone(), version: entry.version.clone(), release: entry.release.clone() };
     Capability { name: entry.name.clone(), range: sense.map(|s| (s, evr())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+    use crate::systems::repo::read::{read_tree, sha256};
+
+    /// A repository with these packages, and groups of which nobody states the open checksum.
+    fn write(dir: &Path, packages: &str) {
+        let repodata = dir.join("repodata");
+        std::fs::create_dir_all(&repodata).unwrap();
+        let mut groups = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        groups.write_all(b"<comps/>").unwrap();
+        let primary = format!("<metadata>{packages}</metadata>").into_bytes();
+        let mut repomd = "<repomd>".to_owned();
+        for (ty, name, bytes) in [("primary", "primary.xml", primary), ("group", "comps.xml.gz", groups.finish().unwrap())] {
+            let sum = sha256(&bytes);
+            std::fs::write(repodata.join(name), bytes).unwrap();
+            repomd += &format!("<data type=\"{ty}\"><checksum type=\"sha256\">{sum}</checksum><location href=\"repodata/{name}\"/></data>");
+        }
+        std::fs::write(repodata.join("repomd.xml"), repomd + "</repomd>").unwrap();
+    }
+
+    fn package(name: &str, arch: &str, requires: &str) -> String {
+        let sum = sha256(name.as_bytes());
+        format!(
+            "<package type=\"rpm\"><name>{name}</name><arch>{arch}</arch><version epoch=\"1\" ver=\"2\" rel=\"3\"/><checksum type=\"sha256\">{sum}</checksum>\
+             <location href=\"{name}.rpm\"/><format><rpm:requires>{requires}</rpm:requires></format></package>"
+        )
+    }
+
+    #[test]
+    fn what_was_judged_is_the_content_that_others_read_and_a_package_provides_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let needs = r#"<rpm:entry name="bare" flags="EQ" epoch="1" ver="2"/><rpm:entry name="gone"/>"#;
+        write(dir.path(), &[package("user", "noarch", needs), package("bare", "x86_64", ""), package("gone", "src", "")].concat());
+        let repo = RepoAt { name: "r".into(), at: dir.path().display().to_string() };
+        let (mut world, mut all) = (World::default(), Collector::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.block_on(load(&mut world, &repo, true, &|_| true, &mut all)).unwrap();
+        let (judged, read) = (all.finish(), read_tree("r", dir.path()));
+        assert!(judged.fp.known().is_some());
+        assert_eq!((judged.fp, judged.md), (read.fp, read.md));
+        let unmet: Vec<String> = world.judge(|_| ()).unmet.into_iter().map(|f| f.requirement).collect();
+        assert_eq!(unmet, ["gone"], "a source package is not installed");
+    }
 }
