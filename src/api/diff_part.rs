@@ -131,7 +131,7 @@ pub fn rows(doc: &DiffDoc, table: &str, filter: &str, sort: Option<&str>, now: T
 
 /// Places of the rows that pass, in the order that is wanted.
 fn order(all: &[Row], columns: &[&str], filter: &str, sort: Option<&str>, now: Timestamp) -> Result<Vec<usize>, ApiError> {
-    let filter = Filter::parse(filter, columns, now).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
+    let filter = Filter::parse(filter, columns, now)?;
     let mut out: Vec<usize> = (0..all.len()).filter(|n| filter.is_empty() || filter.matches(&all[*n])).collect();
     if let Some((column, backwards)) = sort.map(|s| sort_by(s, columns)).transpose()? {
         let nothing = Value::Null;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::filter::FilterError;
+
 /// What kind of failure it is. Scripts rely on the words and on the exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,11 +46,14 @@ pub struct ApiError {
     pub message: String,
     #[serde(default)]
     pub help: String,
+    /// Which character of what was asked for (a filter), from 1: for a caret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub character: Option<usize>,
 }
 
 impl ApiError {
     pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: help.into() }
+        Self { code, message: message.into(), help: help.into(), character: None }
     }
 
     pub fn bad(message: impl Into<String>, help: impl Into<String>) -> Self {
@@ -68,7 +73,13 @@ impl ApiError {
     }
 }
 
-/// The body of every answer that is not 2xx: `{"error":{"code","message","help"}}`.
+impl From<FilterError> for ApiError {
+    fn from(e: FilterError) -> Self {
+        Self { character: Some(e.position), ..Self::bad(e.to_string(), e.help) }
+    }
+}
+
+/// The body of every answer that is not 2xx: `{"error":{"code","message","help"}}`, and `character` where one is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     pub error: ApiError,

@@ -33,14 +33,14 @@ pub fn run(ctx: &Ctx, out: &mut Out, args: &Diff) -> Outcome {
         let question = question(args, &part);
         connect::block_on(async {
             let mut client = connect::connect(ctx, &site, Start::Never).await?;
-            client.get::<DiffDoc>(&question, ANSWER).await.map_err(|t| Failure::from(ApiError::from(t)))
+            client.get::<DiffDoc>(&question, ANSWER).await.map_err(|t| Failure::from(ApiError::from(t)).within(&p.filter))
         })?
     } else {
         // Two readers that seldom allocate need no arena each.
         sys::return_freed_memory(1);
         let places = Places { site: &site, state: &ctx.dirs.state, paths: true };
         // What cannot be read as a filter is told before minutes of reading.
-        DiffDoc::default().part(&part, SystemClock.now())?;
+        DiffDoc::default().part(&part, SystemClock.now()).map_err(|e| Failure::from(e).within(&p.filter))?;
         let (a, b) = (places.find(&args.a)?, places.find(&args.b)?);
         let whole = compare(&ctx.dirs.state, &a, &b, !args.no_changelogs)?;
         if part.is_whole() { whole } else { whole.part(&part, SystemClock.now())? }

@@ -185,7 +185,7 @@ fn be(ctx: &Ctx, out: &Out, detached: bool) -> Outcome {
 
 fn start_failure(e: &StartError, detached: bool) -> Failure {
     if e.is_held() && detached {
-        return Failure { exit: connect::HELD, error: ApiError::refused(e.to_string(), ""), told: false };
+        return Failure { exit: connect::HELD, ..ApiError::refused(e.to_string(), "").into() };
     }
     match e {
         StartError::Config(e) => from_config(e).into(),

@@ -1,5 +1,6 @@
 //! How a command ends: exit codes of the contract, and the words on the way out.
 
+use super::caret;
 use crate::api::{ApiError, Code};
 use crate::config::ConfigError;
 
@@ -10,6 +11,8 @@ pub struct Failure {
     pub error: ApiError,
     /// Everything was printed already: only the exit code is left.
     pub told: bool,
+    /// What was typed, with a caret where the error is; people see it between message and help.
+    pub marked: String,
 }
 
 pub type Outcome = Result<(), Failure>;
@@ -17,17 +20,25 @@ pub type Outcome = Result<(), Failure>;
 impl Failure {
     /// Ends with this code, after the command has said why.
     pub fn told(exit: u8) -> Self {
-        Self { exit, error: ApiError::failed("", ""), told: true }
+        Self { exit, error: ApiError::failed("", ""), told: true, marked: String::new() }
     }
 
     pub fn bad(message: impl Into<String>, help: impl Into<String>) -> Self {
         ApiError::bad(message, help).into()
     }
+
+    /// Shows the place in `text` that the error names, if it names one.
+    pub fn within(mut self, text: &str) -> Self {
+        if let Some(character) = self.error.character {
+            self.marked = caret::under(text, character);
+        }
+        self
+    }
 }
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        Self { exit: error.code.exit_code(), error, told: false }
+        Self { exit: error.code.exit_code(), error, told: false, marked: String::new() }
     }
 }
 

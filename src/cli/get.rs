@@ -35,12 +35,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     if let Some(offset) = get.cut.offset {
         path.push_str(&format!("&offset={offset}&exact=1"));
     }
+    let at = |f: Failure| f.within(&get.cut.filter);
     if out.json {
-        let rows: RawRows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
+        let rows: RawRows = connect::block_on(async { connect::read(ctx, &site, &path).await }).map_err(at)?;
         out.value(&rows);
         return rows.error.map_or(Ok(()), |_| Err(Failure::told(1)));
     }
-    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
+    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await }).map_err(at)?;
     match &view {
         Some(view) if rows.rows.is_empty() => out.advice(format!(
             "no pipeline of the view `{}`: `views:` of a pipeline's file names those that show it; quarterdeck --json get pipelines has them",
@@ -50,11 +51,15 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     }
     match &rows.error {
         None => Ok(()),
-        Some(e) => Err(ApiError::failed(
-            e.clone(),
-            "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom",
-        )
-        .into()),
+        Some(e) => Err(ApiError::failed(e.clone(), what_now(&get.what)).into()),
+    }
+}
+
+/// What to do where a table is wrong as a whole: a broken chain, a scheduler that does not look any more.
+fn what_now(table: &str) -> &'static str {
+    match table {
+        "audit" => "the store was changed behind the engine's back: keep STATE/state.db as it is, and find out by whom",
+        _ => "start the engine anew: quarterdeck engine stop, then quarterdeck engine start; what runs goes on",
     }
 }
 

@@ -29,7 +29,7 @@ pub fn with(json: bool, program: impl FnOnce() -> ExitCode) -> ExitCode {
     std::panic::catch_unwind(AssertUnwindSafe(program)).unwrap_or_else(|_| {
         if json {
             let failure = ApiError::failed("internal error", "what it was stands on standard error: please report it");
-            Out::new(true, Color::Auto).failure(&Failure { exit: FAULT, error: failure, told: false });
+            Out::new(true, Color::Auto).failure(&Failure { exit: FAULT, ..failure.into() });
         }
         ExitCode::from(FAULT)
     })
@@ -55,7 +55,7 @@ fn failure(message: &str, place: &str) -> Failure {
         format!("internal error at {place}: {message}"),
         "this is a fault of quarterdeck: please report it with what you did. Runs and their engine go on",
     );
-    Failure { exit: FAULT, error, told: false }
+    Failure { exit: FAULT, ..error.into() }
 }
 
 #[cfg(test)]

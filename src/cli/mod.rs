@@ -3,6 +3,7 @@
 mod actions;
 mod again;
 mod args;
+mod caret;
 mod connect;
 mod console_log;
 mod dash;

@@ -128,6 +128,9 @@ impl Out {
         let terminal = io::stderr().is_terminal() && self.colour;
         let mark = if terminal { "\u{1b}[31;1merror\u{1b}[0m" } else { "error" };
         let mut text = format!("{mark}: {}\n", shorten(&sanitise::lines(&self.again(failure.error.message.trim_end()))));
+        for line in failure.marked.lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
         for line in shorten(&sanitise::lines(&self.again(&failure.error.help))).lines().filter(|l| !l.is_empty()) {
             text.push_str(&format!("  {line}\n"));
         }

@@ -39,5 +39,5 @@ fn failure(kind: &str, e: &StepError) -> Failure {
         Exit::FarEnd => Code::NoEngine,
         Exit::Refused => Code::Refused,
     };
-    Failure { exit: e.exit().code(), error: ApiError::new(code, format!("{}: {}", steps::named(kind), e.what()), e.next()), told: false }
+    Failure { exit: e.exit().code(), ..ApiError::new(code, format!("{}: {}", steps::named(kind), e.what()), e.next()).into() }
 }

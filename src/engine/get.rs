@@ -29,7 +29,7 @@ pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError
 async fn rows(engine: &Arc<Engine>, q: Question) -> Result<Rows, ApiError> {
     let columns = columns(&q.what)?;
     let sort = q.sort.as_deref().map(|s| sort_by(s, columns)).transpose()?;
-    let filter = Filter::parse(&q.filter, columns, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
+    let filter = Filter::parse(&q.filter, columns, engine.clock.now())?;
     // Only what comes newest first, unfiltered, can be cut at its source.
     let cut = if filter.is_empty() && sort.is_none() && q.page.is_none() { q.limit.unwrap_or(MOST).min(MOST) } else { MOST };
     let position = engine.model.position();

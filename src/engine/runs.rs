@@ -22,7 +22,7 @@ const SPARE: usize = 512;
 /// The whole answer as JSON, in the shape of `api::types::Rows`.
 pub async fn text(engine: &Arc<Engine>, q: Question) -> Result<Vec<u8>, ApiError> {
     let sort = q.sort.as_deref().map(|s| sort_by(s, rows::RUNS)).transpose()?;
-    let filter = Filter::parse(&q.filter, rows::RUNS, engine.clock.now()).map_err(|e| ApiError::bad(e.to_string(), e.help))?;
+    let filter = Filter::parse(&q.filter, rows::RUNS, engine.clock.now())?;
     let limit = q.limit.unwrap_or(MOST).min(MOST);
     // Read before the rows: a client that follows the stream from here may see a change twice, and misses none.
     let head = format!("{{\"what\":\"runs\",\"revision\":{},\"age_ms\":0,\"rows\":[", engine.model.position().revision).into_bytes();

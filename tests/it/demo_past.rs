@@ -127,6 +127,7 @@ fn a_demo_begins_with_five_promotions_that_are_over_and_anybody_verifies_their_e
     assert!(used.iter().any(|u| u["kind"] == "promotion" && u["how"].as_str().unwrap().ends_with("called baseos there")), "{page}");
     let other = demo.qd(&["--json", "get", "mirrors", "base10"]).expect(0).json();
     assert_eq!(other["snapshots"], serde_json::json!([]), "what is not promoted has none");
+    crate::filters::cells_are_of_the_kind_of_their_column(&demo);
     // Made once.
     let runs = demo.runs("").len();
     demo.down();

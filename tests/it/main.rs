@@ -34,6 +34,7 @@ mod demo_upstream;
 mod diff;
 mod doctor;
 mod engine;
+mod filters;
 mod freshness;
 mod guard;
 mod history;

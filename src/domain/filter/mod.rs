@@ -1,9 +1,11 @@
 //! The filter language of `get --filter` and the console: words, `col=value`, `!=`, `<`, `<=`, `>`, `>=`, `~regex`, `!`; blank = and.
 //!
 //! Case is ignored. `"…"` keeps blanks and operators in a value. A word matches anywhere in any column. In columns that end in `_ms`
-//! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date in UTC (`=` means that day,
-//! else its first moment), or `-2h` (before now). An empty value (`verdict=`) means that the column is empty.
+//! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date or a month in UTC (`=` means all of it,
+//! else its first moment), or `-2h` (before now). An empty value (`verdict=`) means that the column is empty. What a column is compared
+//! with has to be of its [`Kind`]: as a text it would be before or after everything.
 
+mod kind;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -11,13 +13,12 @@ mod tests;
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use crate::base::natural;
 
+pub use kind::{Kind, kind};
 pub use parse::FilterError;
 
 /// A parsed filter; the empty one matches every row.
@@ -68,8 +69,8 @@ struct Operand {
     text: String,
     number: Option<f64>,
     time: Option<Timestamp>,
-    /// It is a date: a time equals it that is on that day.
-    day: Option<Date>,
+    /// It is a day or a month, which ends here: a time equals it that is in it.
+    until: Option<Timestamp>,
 }
 
 impl Filter {
@@ -115,8 +116,8 @@ fn compare(value: &Value, op: Op, operand: &Operand) -> bool {
         // Nothing is neither before nor after anything.
         return op == Op::Equal && text.is_empty() && operand.text.is_empty();
     }
-    if let (Op::Equal, Some(day), Ok(at)) = (op, operand.day, text.parse::<Timestamp>()) {
-        return at.to_zoned(TimeZone::UTC).date() == day;
+    if let (Op::Equal, Some(from), Some(until), Ok(at)) = (op, operand.time, operand.until, text.parse::<Timestamp>()) {
+        return (from..until).contains(&at);
     }
     let order = match (value.as_f64().or_else(|| text.parse().ok()), operand.number, operand.time) {
         (Some(a), Some(b), _) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),

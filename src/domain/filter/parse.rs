@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
-use super::{Filter, Op, Operand, Term, Test};
+use super::{Filter, Kind, Op, Operand, Term, Test, kind};
 use crate::base::duration::Span;
 use crate::base::{size, suggest};
 
@@ -122,21 +122,13 @@ fn term(token: &[Char], columns: &[&str], now: Timestamp) -> Result<Term, Filter
     let Some(op) = op else {
         return Ok(Term { negate, test: Test::Matches((*column).to_owned(), regex(value, body[i].at)?) });
     };
-    let operand = operand(column, &text_of(value), now);
+    let kind = kind(column, columns);
+    let operand = operand(kind, &text_of(value), now);
     if operand.text.is_empty() && op != Op::Equal {
         return Err(error(body[i].at, format!("a value is missing after `{}`", body[i].c), "only = and != compare with nothing"));
     }
-    if op != Op::Equal && operand.time.is_none() && !column.ends_with("_ms") && !column.ends_with("_bytes") && is_near_time(&operand.text) {
-        let at = value.first().map_or(body[i].at, |c| c.at);
-        return Err(error(
-            at,
-            format!("`{}` is no time", text_of(value)),
-            "write -1h for an hour ago, a date (2026-11-26), or a time in RFC 3339 (2026-11-26T14:00Z)",
-        ));
-    }
-    let typed = if column.ends_with("_ms") { "a duration, such as 90s or 5m" } else { "a size, such as 200MiB" };
-    if operand.number.is_none() && !operand.text.is_empty() && (column.ends_with("_ms") || column.ends_with("_bytes")) {
-        return Err(error(value.first().map_or(body[i].at, |c| c.at), format!("`{}` is not {typed}", text_of(value)), ""));
+    if let Some((what, help)) = misfit(kind, op, &operand) {
+        return Err(error(value.first().map_or(body[i].at, |c| c.at), format!("`{}` is {what}", text_of(value)), help));
     }
     Ok(Term { negate, test: Test::Compare((*column).to_owned(), op, operand) })
 }
@@ -168,17 +160,39 @@ fn regex(chars: &[Char], operator_at: usize) -> Result<Regex, FilterError> {
     })
 }
 
-fn operand(column: &str, text: &str, now: Timestamp) -> Operand {
-    let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-    let number = if column.ends_with("_ms") {
-        number.or_else(|| text.parse::<Span>().ok().map(|s| s.ms() as f64))
-    } else if column.ends_with("_bytes") {
-        number.or_else(|| size::parse(text).map(|b| b as f64))
-    } else {
-        number
+/// What the right side of a comparison is not, and what to write; nothing where it fits.
+fn misfit(kind: Kind, op: Op, operand: &Operand) -> Option<(&'static str, &'static str)> {
+    const TIME: (&str, &str) = ("no time", "write -1h for an hour ago, a date (2026-11-26), or a time in RFC 3339 (2026-11-26T14:00Z)");
+    let fits = match kind {
+        _ if operand.text.is_empty() => true,
+        // In a column of texts, what is before or after a moment was meant to be one.
+        Kind::Text => op == Op::Equal || operand.time.is_some() || !is_near_time(&operand.text),
+        Kind::Time => operand.time.is_some(),
+        Kind::Truth => matches!(operand.text.as_str(), "true" | "false"),
+        Kind::Number | Kind::Duration | Kind::Size => operand.number.is_some(),
     };
-    let day = text.parse::<Date>().ok().filter(|_| text.len() == DAY.len());
-    Operand { text: text.to_lowercase(), number, time: time(text, now), day }
+    (!fits).then_some(match kind {
+        Kind::Text | Kind::Time => TIME,
+        Kind::Truth => ("neither true nor false", ""),
+        Kind::Number => ("no number", "write digits, such as 7; the signs are = != < <= > >="),
+        Kind::Duration => ("not a duration, such as 90s or 5m", ""),
+        Kind::Size => ("not a size, such as 200MiB", ""),
+    })
+}
+
+fn operand(kind: Kind, text: &str, now: Timestamp) -> Operand {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
+    let number = match kind {
+        Kind::Duration => number.or_else(|| text.parse::<Span>().ok().map(|s| s.ms() as f64)),
+        Kind::Size => number.or_else(|| size::parse(text).map(|b| b as f64)),
+        _ => number,
+    };
+    let (time, until) = match (kind, time(text, now)) {
+        (_, Some((from, until))) => (Some(from), until),
+        (Kind::Time, None) => month(text).map_or((None, None), |(from, until)| (Some(from), Some(until))),
+        _ => (None, None),
+    };
+    Operand { text: text.to_lowercase(), number, time, until }
 }
 
 const DAY: &str = "2026-11-26";
@@ -191,15 +205,26 @@ fn is_near_time(text: &str) -> bool {
         || text.contains(':') && (text.parse::<DateTime>().is_ok() || [text, &format!("0{text}")].iter().any(|t| t.parse::<Time>().is_ok()))
 }
 
-fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
+/// The moment, and of a day its end.
+fn time(text: &str, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
     if let Some(span) = text.strip_prefix('-') {
         let ms = i64::try_from(span.parse::<Span>().ok()?.ms()).ok()?;
-        return now.checked_sub(jiff::SignedDuration::from_millis(ms)).ok();
+        return now.checked_sub(jiff::SignedDuration::from_millis(ms)).ok().map(|t| (t, None));
     }
     if let Ok(t) = text.parse::<Timestamp>() {
-        return Some(t);
+        return Some((t, None));
     }
-    let date: Date = text.parse().ok()?;
     // The text of a date may carry a time after it; without an offset that would be read as midnight.
-    (text.len() == DAY.len()).then(|| date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())).flatten()
+    let date: Date = text.parse().ok().filter(|_| text.len() == DAY.len())?;
+    Some((midnight(date)?, Some(midnight(date.tomorrow().ok()?)?)))
+}
+
+/// `2026-11`: its first moment, and its end.
+fn month(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let first: Date = format!("{text}-01").parse().ok().filter(|_| text.len() == "2026-11".len())?;
+    Some((midnight(first)?, midnight(first.last_of_month().tomorrow().ok()?)?))
+}
+
+fn midnight(date: Date) -> Option<Timestamp> {
+    date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-const COLUMNS: [&str; 7] = ["run", "number", "verdict", "detail", "started", "duration_ms", "log_bytes"];
+const COLUMNS: [&str; 8] = ["run", "number", "verdict", "detail", "started", "duration_ms", "log_bytes", "pinned"];
 
 fn now() -> Timestamp {
     "2026-11-25T12:00:00Z".parse().unwrap()
@@ -13,7 +13,7 @@ fn now() -> Timestamp {
 
 fn row() -> Map<String, Value> {
     let v = json!({"run": "nightly-repo-updates#165", "number": 165, "verdict": "Failure", "detail": "exit 7 in \"sync\"",
-        "started": "2026-11-25T11:30:00Z", "duration_ms": 80_000, "log_bytes": 1_048_576, "extra": null});
+        "started": "2026-11-25T11:30:00Z", "duration_ms": 80_000, "pinned": false, "log_bytes": 1_048_576, "extra": null});
     v.as_object().unwrap().clone()
 }
 
@@ -55,6 +55,12 @@ fn terms_mean_what_the_manual_says() {
         "started=2026-11-25T12:30:00+01:00",
         "started=2026-11-25",
         "started!=2026-11-24",
+        "started=2026-11",
+        "started!=2026-10",
+        "started>2026-11",
+        "started<2026-12",
+        "number=165.0",
+        "pinned=FALSE",
         "\"exit 7\"",
         "detail=\"exit 7 in \\\"sync\\\"\"",
         "\"\"",
@@ -79,6 +85,8 @@ fn terms_mean_what_the_manual_says() {
         "started>-10m",
         "started>2026-11-26",
         "nightly weekly",
+        "started=2026-12",
+        "started>2026-12",
         "verdict=",
         "\"verdict=failure\"",
     ] {
@@ -111,6 +119,14 @@ fn errors_have_their_place_and_a_way_out() {
         ("number>", 7, "value is missing", "only = and !="),
         ("duration_ms>soon", 13, "not a duration", ""),
         ("log_bytes>many", 11, "not a size", ""),
+        ("started>=nope", 10, "`nope` is no time", "-1h for an hour ago"),
+        ("started=2026-13-01", 9, "is no time", "a date"),
+        ("!started!=1e3", 11, "is no time", ""),
+        ("number=abc", 8, "`abc` is no number", ""),
+        ("number>>3", 8, "`>3` is no number", ""),
+        ("verdict=x number=<3", 18, "`<3` is no number", ""),
+        ("number<\"1 2\"", 9, "is no number", ""),
+        ("pinned=yes", 8, "neither true nor false", ""),
     ] {
         let e = Filter::parse(text, &COLUMNS, now()).expect_err(text);
         assert_eq!(e.position, position, "{text}: {e}");
