@@ -14,8 +14,10 @@ use super::rebuild::PlanCache;
 use crate::base::clock::Clock;
 use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, StepKey, valid_name};
+use crate::pipeline::expr::Template;
+use crate::pipeline::expr::template::Part;
 use crate::pipeline::plan::{Action, FORMAT, OnConflict, Plan, StageKind};
-use crate::store::{Group, Ledger, NewRun, NewStep, ParentLink, Store};
+use crate::store::{Group, Ledger, NewRun, NewStep, ParentLink, Store, TitlePart};
 
 /// What queueing needs of the runner.
 #[derive(Clone)]
@@ -34,6 +36,23 @@ impl Parts {
     }
 }
 
+/// What the plan calls its runs: all but their number is known. The text has been linted: nothing else of a run stands in it.
+fn title(plan: &Plan) -> Vec<TitlePart> {
+    let Ok(template) = Template::parse(&plan.run_name) else { return vec![TitlePart::Text(plan.run_name.clone())] };
+    let mut out = Vec::new();
+    for part in &template.parts {
+        match part {
+            Part::Text(t) => out.push(TitlePart::Text(t.clone())),
+            Part::Path(p, _) => match (p.root.as_str(), p.names().as_deref()) {
+                ("run", Some(["number"])) => out.push(TitlePart::Number),
+                ("run", Some(["id"])) => out.extend([TitlePart::Text(format!("{}#", plan.pipeline)), TitlePart::Number]),
+                _ => out.push(TitlePart::Text(format!("${{{p}}}"))),
+            },
+        }
+    }
+    out
+}
+
 /// Queues a run. It is durable, with its number, when this returns. `parent`: the stage that starts it; the link is written with the run.
 pub async fn submit(parts: &Parts, submit: Submit, ledger: Option<Ledger>, parent: Option<ParentLink>) -> Result<RunRef, RunnerError> {
     let plan = submit.plan;
@@ -46,7 +65,7 @@ pub async fn submit(parts: &Parts, submit: Submit, ledger: Option<Ledger>, paren
     let now_us = parts.now_us();
     let new = NewRun {
         pipeline: plan.pipeline.clone(),
-        title: plan.run_name.clone(),
+        title: title(&plan),
         plan_json: json,
         plan_sha256: sha256,
         requested_by: submit.requested_by.clone(),

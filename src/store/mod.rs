@@ -54,7 +54,7 @@ pub use open::OpenOptionsStore;
 pub use promotion::{GateRow, HoldSave, PlanRow, PointerRow, Save};
 pub use query::RunsQuery;
 pub use retention::EndedRow;
-pub use submit::{Group, NewInput, NewRun, NewStep, Submitted};
+pub use submit::{Group, NewInput, NewRun, NewStep, Submitted, TitlePart};
 pub use writer::Gather;
 
 /// The store's own number of a run; never reused. People see `PIPELINE#NUMBER`.

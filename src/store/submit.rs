@@ -15,8 +15,8 @@ use crate::domain::run::{RunRef, StepKey, Verdict};
 #[derive(Debug, Clone)]
 pub struct NewRun {
     pub pipeline: String,
-    /// Empty = `NAME #N`. `${run.number}` is filled in.
-    pub title: String,
+    /// Empty = `NAME #N`.
+    pub title: Vec<TitlePart>,
     pub plan_json: String,
     pub plan_sha256: String,
     pub requested_by: Actor,
@@ -37,6 +37,14 @@ pub struct NewRun {
     pub note: Option<Note>,
     /// The cell that starts it; refused where its run has ended or was cancelled.
     pub parent: Option<ParentLink>,
+}
+
+/// A piece of a title.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TitlePart {
+    Text(String),
+    /// The run's number, which it has once its row is written.
+    Number,
 }
 
 #[derive(Debug, Clone)]
@@ -128,10 +136,12 @@ pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<
     }
     let number = next_number(tx, &new.pipeline, runs)?;
     let run = RunRef::new(&new.pipeline, number);
-    let title = match new.title.as_str() {
-        "" => format!("{} #{number}", new.pipeline),
-        text => text.replace("${run.number}", &number.to_string()),
+    let piece = |p: &TitlePart| match p {
+        TitlePart::Text(t) => t.clone(),
+        TitlePart::Number => number.to_string(),
     };
+    let title = Some(new.title.iter().map(piece).collect::<String>()).filter(|t| !t.is_empty());
+    let title = title.unwrap_or_else(|| format!("{} #{number}", new.pipeline));
     tx.prepare_cached("INSERT INTO plan (sha256, json) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
         .execute(params![new.plan_sha256, new.plan_json])?;
     let actor = serde_json::to_string(&new.requested_by).unwrap_or_default();

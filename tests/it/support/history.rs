@@ -71,7 +71,7 @@ pub fn load(state: &Path, n: usize) {
 fn new(i: usize, (json, sha, plan): &(String, String, Plan)) -> NewRun {
     NewRun {
         pipeline: plan.pipeline.clone(),
-        title: String::new(),
+        title: Vec::new(),
         plan_json: json.clone(),
         plan_sha256: sha.clone(),
         requested_by: Actor::person("ann", 1000, Some(1000)),
