@@ -464,6 +464,7 @@ impl ActiveRun {
     fn blame(&self, out: &mut Outcome, what: &str, i: usize, verdict: Verdict) {
         let (plan, now) = (&self.plan.stages[i], &self.stages[i]);
         let red = now.cells.iter().position(|c| !c.collateral && c.verdict == Some(verdict));
+        out.exit_code = None;
         out.failed_step = red.and_then(|c| {
             let (cell, at) = (&plan.cells[c], &now.cells[c]);
             out.exit_code = at.exit_code;
@@ -485,12 +486,13 @@ impl ActiveRun {
             if matches!(v, Verdict::Success | Verdict::Skipped) || tolerated {
                 continue;
             }
-            if out.verdict.worse(v) != out.verdict {
+            let worse = out.verdict.worse(v) != out.verdict;
+            if worse {
                 out.verdict = v;
             }
             // Of a run that nobody cancelled, a stage was: the run that it waited for.
             let own = v != Verdict::Cancelled || !self.stopping();
-            if out.failed_stage.is_none() && own {
+            if own && (worse || out.failed_stage.is_none()) {
                 self.blame(&mut out, "stage", i, v);
             }
         }

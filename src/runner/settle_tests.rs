@@ -49,6 +49,16 @@ fn what_needs_a_failed_stage_is_skipped_and_other_branches_go_on() {
 }
 
 #[test]
+fn the_stage_that_brought_the_verdict_is_named_not_the_first_that_was_red() {
+    let always = Stage { when: Some("always".into()), ..stage("b", &[0]) };
+    let mut r = run(1, plan(vec![stage("a", &[]), always, stage("c", &[])]));
+    drive(&mut r, &mut 0, &mut |n, _| if n == "b" { Verdict::Lost } else { Verdict::Failure });
+    let (v, detail) = outcome(&r);
+    assert!(v == Verdict::Lost && detail.starts_with("stage `b`"), "{detail}");
+    assert_eq!(r.outcome.unwrap().failed_stage.as_deref(), Some("b"));
+}
+
+#[test]
 fn a_tolerated_failure_is_shown_and_the_run_goes_on() {
     let mut r = run(1, plan(vec![Stage { allow_failure: true, ..stage("a", &[]) }, stage("b", &[0])]));
     let ran = drive(&mut r, &mut 0, &mut |n, _| if n == "a" { Verdict::Failure } else { Verdict::Success });
