@@ -1,6 +1,6 @@
 //! Cobblers of the site, as the engine asks them: without a password, for what anybody may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -42,6 +42,8 @@ pub fn server(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
 #[derive(Default)]
 pub struct Flights {
     last: Mutex<BTreeMap<String, Flight>>,
+    /// Servers at which something of ours has ended since.
+    over: std::sync::Mutex<BTreeSet<String>>,
 }
 
 struct Flight {
@@ -53,9 +55,19 @@ struct Flight {
 }
 
 impl Flights {
+    /// Something of ours has ended there: the next question goes to the server.
+    pub fn over(&self, name: &str) {
+        if let Ok(mut over) = self.over.lock() {
+            over.insert(name.to_owned());
+        }
+    }
+
     /// The reposync that is in flight there, as the reason why others wait. That nothing is in flight is asked anew each time.
     pub async fn now(&self, name: &str, table: &Table, now_us: u64) -> Result<Option<Reason>, CobblerError> {
         let mut last = self.last.lock().await;
+        if self.over.lock().is_ok_and(|mut o| o.remove(name)) {
+            last.remove(name);
+        }
         if let Some(f) = last.get(name).filter(|f| now_us.saturating_sub(f.asked_us) < FRESH_US) {
             return Ok(Some(f.reason.clone()));
         }
@@ -80,5 +92,30 @@ impl Flights {
         };
         last.insert(name.to_owned(), Flight { id: first.id, asked_us: now_us, log_us: now_us, reason: reason.clone() });
         Ok(Some(reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Site;
+
+    #[tokio::test]
+    async fn what_was_in_flight_is_no_answer_once_something_of_ours_has_ended_there() {
+        // Nobody answers at this address: whoever asks has an error.
+        let site = Site::parse(
+            "[secrets]\nc = \"env:C\"\n[cobbler.alder]\nurl = \"http://127.0.0.1:1/cobbler_api\"\nuser = \"qd\"\nsecret = \"c\"\n",
+        )
+        .unwrap();
+        let table = &site.cobblers["alder"];
+        let flights = Flights::default();
+        let (name, what) = ("alder".to_owned(), "a reposync".to_owned());
+        let reason = Reason::FarEnd { system: "cobbler".into(), name: name.clone(), what, id: "1".into(), since_us: 0, at: String::new() };
+        flights.last.lock().await.insert(name, Flight { id: "1".into(), asked_us: 0, log_us: 0, reason: reason.clone() });
+        assert_eq!(flights.now("alder", table, 1).await.unwrap(), Some(reason));
+        flights.over("birch");
+        assert!(flights.now("alder", table, 1).await.is_ok());
+        flights.over("alder");
+        assert!(flights.now("alder", table, 1).await.is_err());
     }
 }

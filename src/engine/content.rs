@@ -205,6 +205,12 @@ impl ContentProbe for SiteContent {
         named.map(|(name, _)| name).find_map(|name| Some(format!("{name} is {}", frozen(store, name, now_us)?.text)))
     }
 
+    fn over(&self, system: &str, name: &str) {
+        if system == "cobbler" {
+            self.flights.over(name);
+        }
+    }
+
     fn busy<'a>(&'a self, sets: &'a [String], trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
         Box::pin(self.in_flight(sets, trees))
     }

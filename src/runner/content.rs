@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::reason::Reason;
 
-/// A far end that writes is asked again so often.
-const BUSY_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+/// A far end that writes is asked again so often, by whoever waits for it.
+pub(super) const BUSY_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a content set looks like now. No `fp` = unknown, which equals nothing, not even itself; `detail` says why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +28,9 @@ pub trait ContentProbe: Send + Sync {
     fn busy<'a>(&'a self, _sets: &'a [String], _trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
         Box::pin(async { None })
     }
+
+    /// A step of ours that worked at this far end has ended: what is known of before is no answer any more.
+    fn over(&self, _system: &str, _name: &str) {}
 
     /// Why a repository is not to be written by a sync: people decided so. `repo` is its name, `tree` where the sync would write; either is
     /// enough to know it by. A sentence that names it as the site does; none = it may.

@@ -37,8 +37,8 @@ use crate::store::{CancelMark, Drain, ForceMark, Note, Op, RunId, Store, StoreEr
 
 /// Open attempts without a task of ours are looked for this often.
 const RECONCILE: Duration = Duration::from_secs(10);
-/// What else a step waits for from outside is looked at again after this.
-const OUTSIDE_AGAIN_US: i64 = 15_000_000;
+/// What else a step waits for from outside is looked at again after this, unless its end is known before.
+const OUTSIDE_AGAIN_US: i64 = content::BUSY_AGAIN.as_micros() as i64;
 /// Leave that was refused is asked for again after this.
 pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 /// Free disk space is looked at again after this, while it holds something back.

@@ -17,7 +17,9 @@ use super::moves::Ended;
 use super::paths;
 use crate::base::crash;
 use crate::domain::attempt::{CancelIntent, FORMAT, file};
+use crate::domain::reason::Reason;
 use crate::domain::run::{StepKey, Verdict};
+use crate::pipeline::plan::Action;
 use crate::store::{OpenAttempt, RunId};
 
 /// A shim that cannot be started so often in a row fails its step.
@@ -60,12 +62,16 @@ impl Dispatcher {
         });
         let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
         let place = (r.plan.stages[stage as usize].name.clone(), r.step(key).map(|s| s.name.clone()).unwrap_or_default());
+        let action = r.step(key).map(|s| s.action.clone());
         let known = r.ended(stage, cell, forced.as_ref().unwrap_or(ended), &now, &mut ops, &mut effects);
         if !known {
             return;
         }
         crash::point("runner.verdict");
         self.settle(run, ops, effects);
+        if let Some(Action::Native { with, .. }) = &action {
+            self.far_ends_again(with);
+        }
         if let (Some(_), Some(live)) = (forced, live) {
             self.listen_to(run, &name, place, fence, &live.dir);
         }
@@ -82,6 +88,15 @@ impl Dispatcher {
                 r.ended_again(stage, cell, step, &mut ops);
                 self.settle(run, ops, Vec::new());
             }
+        }
+    }
+
+    /// A step that worked at far ends has ended: what waits for one of them asks it again at once.
+    fn far_ends_again(&mut self, with: &serde_json::Map<String, serde_json::Value>) {
+        for (system, name) in with.iter().filter_map(|(field, v)| Some((field.as_str(), v.as_str()?))) {
+            self.shared.cfg.content.over(system, name);
+            let of_it = |why: &Reason| matches!(why, Reason::FarEnd { system: s, name: n, .. } if s == system && n == name);
+            self.runs.values_mut().for_each(|r| r.ask_again(of_it));
         }
     }
 

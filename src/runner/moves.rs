@@ -233,12 +233,12 @@ impl ActiveRun {
         }
     }
 
-    /// A secret can be had now: the cells that wait for it need not wait longer.
-    pub fn ask_again(&mut self, secret: &str) {
+    /// What is waited for can be had now: the cells with such a reason need not wait longer.
+    pub fn ask_again(&mut self, over: impl Fn(&Reason) -> bool) {
         for stage in &mut self.stages {
             let cells: Vec<u32> = stage.waiting.iter().map(|(_, cell)| *cell).collect();
             for cell in cells {
-                if matches!(&stage.cells[cell as usize].hold, Some(Reason::Secret { name, .. }) if name == secret) {
+                if stage.cells[cell as usize].hold.as_ref().is_some_and(&over) {
                     stage.put(cell, CellState::Ready);
                 }
             }

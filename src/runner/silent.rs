@@ -89,7 +89,8 @@ impl Dispatcher {
     /// Steps that wait for this secret ask now.
     pub(super) fn secret_again(&mut self, name: &str) {
         self.silent.forget(name);
-        self.runs.values_mut().for_each(|r| r.ask_again(name));
+        let of_it = |why: &Reason| matches!(why, Reason::Secret { name: n, .. } if n == name);
+        self.runs.values_mut().for_each(|r| r.ask_again(of_it));
     }
 }
 
