@@ -19,6 +19,14 @@ const MAX_FILES: usize = 10_000;
 /// Files and directories that are looked at for one step.
 const MAX_SEEN: usize = 200_000;
 
+/// What else was found under a pattern that no file matches.
+#[derive(Debug, Clone, Copy)]
+enum Other {
+    Nothing,
+    Directory,
+    Link,
+}
+
 /// Copies what matches `patterns` from `workspace` to `to`/`prefix`. The second list is notes for people.
 pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (Vec<NewArtifact>, Vec<String>) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
@@ -33,7 +41,7 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             continue;
         }
         match Pattern::new(text) {
-            Ok(pattern) => wanted.push((p, pattern, 0usize, false)),
+            Ok(pattern) => wanted.push((p, pattern, 0usize, Other::Nothing)),
             Err(e) => notes.push(format!("artifact `{p}` is no pattern: {e}")),
         }
     }
@@ -52,6 +60,14 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             let rel = dir.join(&name);
             let Ok(meta) = fs::symlink_metadata(workspace.join(&rel)) else { continue };
             if meta.is_dir() {
+                let text = rel.to_string_lossy();
+                for (p, pattern, _, other) in &mut wanted {
+                    let named =
+                        pattern.matches_with(&text, MATCH) || p.strip_suffix('/').is_some_and(|d| d.trim_start_matches("./") == text);
+                    if named {
+                        *other = Other::Directory;
+                    }
+                }
                 dirs.push(rel);
                 continue;
             }
@@ -60,7 +76,9 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
             for (_, pattern, n, other) in &mut wanted {
                 if pattern.matches_with(&text, MATCH) {
                     *n += usize::from(meta.is_file());
-                    *other |= !meta.is_file();
+                    if !meta.is_file() {
+                        *other = Other::Link;
+                    }
                     hit |= meta.is_file();
                 }
             }
@@ -84,8 +102,12 @@ pub fn keep(workspace: &Path, patterns: &[String], to: &Path, prefix: &str) -> (
         }
     }
     for (p, _, _, other) in wanted.iter().filter(|(_, _, n, _)| *n == 0) {
-        // Whoever names a link means what is behind it, which may lie anywhere.
-        let but = if *other { ": links, pipes and the like are not kept" } else { "" };
+        let but = match other {
+            Other::Nothing => String::new(),
+            Other::Directory => format!(": it is a directory; `{}/**` is what lies in it", p.trim_end_matches('/')),
+            // Whoever names a link means what is behind it, which may lie anywhere.
+            Other::Link => ": links, pipes and the like are not kept".to_owned(),
+        };
         notes.push(format!("no file matches artifact `{p}`{but}"));
     }
     (kept, notes)
@@ -155,6 +177,19 @@ mod tests {
         // The original may go on changing; what was kept does not.
         fs::write(ws.join("out/a.iso"), "xyz").unwrap();
         assert_eq!(fs::read(to.join("out/a.iso")).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_directory_that_is_named_is_told_how_to_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (work, to) = (dir.path().join("work"), dir.path().join("kept"));
+        fs::create_dir_all(work.join("out/deep")).unwrap();
+        fs::write(work.join("out/deep/a"), "x").unwrap();
+        for (pattern, wanted) in [("out", "`out/**`"), ("out/deep/", "`out/deep/**`"), ("./out/", "`./out/**`")] {
+            let (kept, notes) = keep(&work, &[pattern.to_owned()], &to, "");
+            assert!(kept.is_empty() && notes.len() == 1 && notes[0].contains(wanted), "{pattern}: {notes:?}");
+        }
+        assert_eq!(keep(&work, &["out/**".to_owned()], &to, "").0.len(), 1);
     }
 
     #[test]

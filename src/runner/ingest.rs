@@ -226,7 +226,7 @@ fn take_line(r: &mut Report, line: &[u8], mask: Mask<'_>) {
     // A killed step may have written half of its last line; a line of a later version is not ours to judge.
     let Some(parsed) = std::str::from_utf8(line).ok().and_then(|l| report::parse(l.trim_end())) else {
         if !line.iter().all(u8::is_ascii_whitespace) {
-            r.dropped(|| format!("`{}` is none", cut(&mask(&sanitise::bytes(line, sanitise::Colour::Drop)), 60)));
+            r.dropped(|| format!("`{}` is none", cut(mask(&sanitise::bytes(line, sanitise::Colour::Drop)).trim_end(), 60)));
         }
         return;
     };
