@@ -2,6 +2,8 @@
 //!
 //! Scalars stay text: the schema gives them their type, so that `no`, `010`, `9.10` and `22:30` mean what was written.
 
+use std::ops::Range;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::diagnostic::{Loc, Sink, show};
@@ -477,6 +479,15 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
             format!("add `{close}`; a text with `{{`, `[` or `,` needs quotes"),
         );
     }
+    let over = above.and_then(|l| Some((text[..start].rfind(l)?, l)));
+    if let Some(at) = [Some((start, line)), over].into_iter().flatten().find_map(|(from, l)| Some((from, block_indent(l)?))) {
+        return sink.error(
+            Loc::at(text, at.0 + at.1.start..at.0 + at.1.end),
+            "yaml.block",
+            "the number here says how far the text below is indented, and it is not",
+            "leave the number out: the first line of the text says it",
+        );
+    }
     if info.contains("unexpected character") || body.starts_with(['@', '`', '%']) {
         let value = body.find(": ").map_or(0, |i| i + 2);
         let value = Loc::at(text, start + indent + value..start + line.len());
@@ -526,6 +537,14 @@ fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
     }
     let (code, message, help) = of_line(info, body, indent, above_indent);
     sink.error(at, code, message, help);
+}
+
+/// Where a line ends with a `|` or `>` that states an indent: `run: |9`.
+fn block_indent(line: &str) -> Option<Range<usize>> {
+    let end = line.trim_end();
+    let i = end.rfind(['|', '>'])?;
+    let states = end[i + 1..].len() <= 2 && end[i + 1..].contains(|c: char| c.is_ascii_digit());
+    (states && end[..i].ends_with(' ') && end[i + 1..].chars().all(|c| c.is_ascii_digit() || "+-".contains(c))).then_some(i..end.len())
 }
 
 /// What is wrong with a whole line, where no sign in it is the slip: the code, what, and what to do.

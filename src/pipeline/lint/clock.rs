@@ -58,10 +58,10 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
                 }
             }
             TriggerKind::Every { every, anchor } => {
-                if every.ms() < 60_000 {
+                if (1..60_000).contains(&every.ms()) {
                     sink.error(t.marks.interval, "schedule.interval", format!("an interval of {every} is too short"), "the least is 1m");
                 }
-                if t.jitter >= *every {
+                if t.jitter.ms() > 0 && t.jitter >= *every {
                     sink.error(
                         t.marks.jitter,
                         "schedule.jitter",

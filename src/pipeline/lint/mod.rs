@@ -3,6 +3,7 @@
 mod approve;
 pub(crate) mod builds;
 mod clock;
+mod in_vain;
 mod inputs;
 mod locks;
 mod notify;
@@ -25,6 +26,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     refs::lint(file, catalog, sink);
     approve::lint(file, catalog, sink);
     clock::lint(file, catalog, sink);
+    in_vain::lint(file, sink);
     inputs::lint(file, sink);
     builds::lint(file, catalog, sink);
     safety::lint(file, sink);

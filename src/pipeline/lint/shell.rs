@@ -324,11 +324,12 @@ fn xtrace(node: &Node, text: &str, secret: &str, sink: &mut Sink<'_>) {
         if let Some(hit) = re.find(command) {
             let lead = hit.as_str().len() - hit.as_str().trim_start_matches([';', '&', '|', '(', ' ', '\t', '\n']).len();
             let at = node.locate(sink.text, offset + hit.start() + lead..offset + hit.end());
+            let switch = if hit.as_str()[lead..].starts_with("set") { "set -x" } else { "-x" };
             sink.warning(
                 at,
                 "shell.xtrace-secret",
                 format!("every command is written to the log, in a step that holds secret `{secret}`"),
-                "masking hides the value itself, not what is made of it: remove `set -x`",
+                format!("masking hides the value itself, not what is made of it: remove `{switch}`"),
             );
             return;
         }

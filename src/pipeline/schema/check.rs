@@ -104,7 +104,9 @@ fn unknown(word: &Word, context: &'static Context, sink: &mut Sink<'_>) {
     } else {
         format!("known here: {}", known.join(", "))
     };
-    sink.error(word.at, "schema.unknown-key", format!("{} has no key `{}`", context.noun, show(&word.text)), help);
+    // The only nouns with an article of theirs are many.
+    let has = if context.noun.starts_with("the ") { "have" } else { "has" };
+    sink.error(word.at, "schema.unknown-key", format!("{} {has} no key `{}`", context.noun, show(&word.text)), help);
 }
 
 /// Whether the outer form of a value fits, else what was expected.

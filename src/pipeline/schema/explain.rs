@@ -95,7 +95,9 @@ fn entry(out: &mut String, context: &Context, key: &Key) {
                 }
             }
             for c in key.ty.contexts() {
-                let _ = writeln!(out, "  Keys: {}", c.here().map(|k| k.name).collect::<Vec<_>>().join(", "));
+                let free = c.free.map(|(.., doc)| format!("any name: {doc}"));
+                let keys: Vec<String> = c.here().map(|k| k.name.to_owned()).chain(free).collect();
+                let _ = writeln!(out, "  Keys: {}", keys.join(", "));
             }
         }
     }
