@@ -84,6 +84,12 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
         self.table.iter().any(|(k, _)| k.get_ref().as_ref() == key)
     }
 
+    /// How a table of this one is written: `log.errors`.
+    fn below(&self, key: &str) -> String {
+        let own = self.title.trim_matches(['[', ']']);
+        if own.is_empty() { key.to_owned() } else { format!("{own}.{key}") }
+    }
+
     fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let what = if self.title.is_empty() { format!("`{key}`") } else { format!("`{key}` in {}", self.title) };
         self.notes.add(value.span(), format!("{what} must be {wanted}, not {}", kind(value.get_ref())), "");
@@ -148,9 +154,9 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
     pub fn table(&self, key: &'static str) -> Option<(Table<'a, 'i, 't>, Range<usize>)> {
         let value = self.take(key)?;
         match value.get_ref().as_table() {
-            Some(t) => Some((Table::new(t, self.notes, format!("[{key}]")), value.span())),
+            Some(t) => Some((Table::new(t, self.notes, format!("[{}]", self.below(key))), value.span())),
             None => {
-                self.wrong(key, value, &format!("a table, written [{key}]"));
+                self.wrong(key, value, &format!("a table, written [{}]", self.below(key)));
                 None
             }
         }
@@ -173,14 +179,14 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
     pub fn tables(&self, key: &'static str) -> Vec<(Table<'a, 'i, 't>, Range<usize>)> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let Some(list) = value.get_ref().as_array() else {
-            self.wrong(key, value, &format!("a list of tables, each written [[{key}]]"));
+            self.wrong(key, value, &format!("a list of tables, each written [[{}]]", self.below(key)));
             return Vec::new();
         };
         let mut out = Vec::new();
         for item in list.iter() {
             match item.get_ref().as_table() {
-                Some(t) => out.push((Table::new(t, self.notes, format!("[[{key}]]")), item.span())),
-                None => self.wrong(key, item, &format!("a list of tables, each written [[{key}]]")),
+                Some(t) => out.push((Table::new(t, self.notes, format!("[[{}]]", self.below(key))), item.span())),
+                None => self.wrong(key, item, &format!("a list of tables, each written [[{}]]", self.below(key))),
             }
         }
         out
@@ -190,7 +196,7 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
     pub fn named(&self, key: &'static str) -> Vec<Entry<'a, 'i>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let Some(table) = value.get_ref().as_table() else {
-            self.wrong(key, value, &format!("a table, written [{key}]"));
+            self.wrong(key, value, &format!("a table, written [{}]", self.below(key)));
             return Vec::new();
         };
         table.iter().map(|(k, v)| Entry { name: At { value: k.get_ref().to_string(), span: k.span() }, value: v }).collect()

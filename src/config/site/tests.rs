@@ -78,6 +78,7 @@ fn every_slip_is_named_with_its_place() {
         ("[log]\nharmless = ['fine', 'x*']", 2, 21, "it matches every line", ""),
         ("[log.errors]\nobs = '\\w{1000}{100}'", 2, 7, "no regular expression for a log", ""),
         ("[log.errors]\nobs = 3", 2, 7, "must be a regular expression in quotes, not a number", ""),
+        ("[log]\nerrors = [\"(\"]", 2, 10, "`errors` in [log] must be a table, written [log.errors], not a list", ""),
         ("[log]\nerors = 1", 2, 1, "unknown key `erors` in [log]", "did you mean `errors`?"),
         ("[banana]\n", 1, 2, "unknown key `banana`", "known here: time_zone"),
         ("time_zone = \"Europe/Berln\"", 1, 13, "no time zone `Europe/Berln`", "IANA"),
