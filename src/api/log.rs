@@ -90,6 +90,9 @@ pub struct Elsewhere {
     pub cell: String,
     /// The run of another pipeline that it is.
     pub child: String,
+    /// How the stage's cell ended; null while it has not. It need not be how that run ended.
+    #[serde(default)]
+    pub verdict: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

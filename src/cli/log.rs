@@ -1,5 +1,6 @@
 //! `log RUN[/STAGE[/STEP]]`: the log of a run, stage by stage; followed while it grows, searched by the engine.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -105,12 +106,12 @@ impl Reader<'_> {
     fn nothing(&self, doc: &AttemptsDoc, none: bool) {
         let run = &self.run;
         if self.args.first_error && !self.print.printed() {
-            let red = doc.attempts.iter().any(|a| a.verdict.as_deref().is_some_and(|v| v == "failure" || v == "lost"));
-            self.print.note(&if red {
+            let is_red = |verdict: &Option<String>| matches!(verdict.as_deref(), Some("failure" | "lost"));
+            self.print.note(&if doc.attempts.iter().any(|a| is_red(&a.verdict)) {
                 format!("no line of its logs looks like an error: quarterdeck log '{run}'")
-            } else if let Some(e) = doc.elsewhere.last() {
+            } else if let Some(e) = doc.elsewhere.iter().find(|e| is_red(&e.verdict)) {
                 format!(
-                    "no step of {run} itself failed; its stage `{}` is a run of its own: quarterdeck log '{}' --first-error",
+                    "no step of {run} itself failed; its stage `{}` is a run of its own, which did: quarterdeck log '{}' --first-error",
                     e.stage, e.child
                 )
             } else {
@@ -202,7 +203,8 @@ impl Reader<'_> {
                 (format!("stage `{stage}`"), stage, doc.attempts.iter().map(|a| a.stage.clone()).collect())
             }
         };
-        names.dedup();
+        let mut seen = BTreeSet::new();
+        names.retain(|n| seen.insert(n.clone()));
         // A step of a matrix is mostly written without its cell.
         let bare = doc.attempts.iter().filter(|a| stage == Some(a.stage.as_str())).map(|a| a.step.as_str());
         let help = match suggest::nearest(wrong, names.iter().map(String::as_str).chain(bare)) {

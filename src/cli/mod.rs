@@ -22,6 +22,7 @@ mod log;
 mod log_print;
 mod look;
 mod manual;
+mod other_runs;
 mod out;
 mod pipeline;
 mod prompt;

@@ -1,4 +1,5 @@
-//! `pipeline lint|plan|graph|explain|schema|list` (`import` has a file of its own): files in, the pure commands of the pipeline room, text or JSON out. No engine is needed.
+//! `pipeline lint|plan|graph|explain|schema|list` (`import` has a file of its own): files in, the pure commands of the pipeline room, text or JSON out.
+//! No engine is needed; `plan` asks one that runs which runs of other pipelines there are.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,13 @@ use super::args::Pipeline as Command;
 use super::failure::{Failure, Outcome};
 use super::out::Out;
 use super::shell::shell_check;
-use super::{Ctx, dash};
+use super::{Ctx, dash, other_runs};
 use crate::config::{ConfigError, pipelines};
 use crate::domain::run::valid_name;
 use crate::pipeline::FreezeCtx;
 use crate::pipeline::cmd::{self, Output, Source, Style, Unread};
 use crate::pipeline::lint::shell::once;
+use crate::pipeline::params::RunQuery;
 
 /// No pipeline file is larger; the reader says so again.
 const MOST: u64 = 2 << 20;
@@ -46,7 +48,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
                 }
             }
             let have = |program: &str| crate::engine::plan::have(program);
-            let freeze = FreezeCtx { have: &have, ..FreezeCtx::NOTHING };
+            let site = ctx.site_to_look(out)?;
+            let find_run = |q: &RunQuery| other_runs::find(ctx, &site, q);
+            let freeze = FreezeCtx { have: &have, find_run: &find_run, ..FreezeCtx::NOTHING };
             cmd::plan(&source(ctx, &file), &catalog, &given, &freeze, jiff::Timestamp::now(), style)
         }
         Command::Graph { file, dot } => cmd::graph(&source(ctx, &file), &ctx.catalog(out)?, dot, style),

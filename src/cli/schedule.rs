@@ -8,6 +8,7 @@ use super::args::Schedule as Command;
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, left};
+use crate::api::ApiError;
 use crate::base::instant;
 use crate::engine::catalog;
 use crate::pipeline::preview::{self, Row};
@@ -41,12 +42,19 @@ fn show(ctx: &Ctx, out: &mut Out, year: Option<Option<i16>>, wanted: &[String]) 
         }
     }
     rows.sort_by(|a, b| (a.scheduled_for, &a.pipeline, &a.trigger).cmp(&(b.scheduled_for, &b.pipeline, &b.trigger)));
+    // Who names a pipeline asks about its file too.
+    if let Some(why) = broken.first().filter(|_| !wanted.is_empty()) {
+        let help = format!("all of it: quarterdeck pipeline lint {}", wanted[0]);
+        return Err(ApiError::failed(format!("a file has errors: {}", crate::base::sanitise::cell(why)), help).into());
+    }
     for why in &broken {
         out.note(&format!("note: not shown, for its file has errors: {}", crate::base::sanitise::cell(why)));
     }
     if out.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        out.value(&json!({"what": "schedule-preview", "from": instant::utc(from), "to": instant::utc(to), "rows": rows}));
+        // The first moment that belongs to it, and the first that does not.
+        let [from, to] = [from, to].map(|t| instant::utc(t.checked_add(1.nanosecond()).unwrap_or(t)));
+        out.value(&json!({"what": "schedule-preview", "from": from, "to": to, "rows": rows}));
         return Ok(());
     }
     if rows.is_empty() {

@@ -100,7 +100,7 @@ fn elsewhere(store: &Store, run: &RunRef) -> Result<Vec<Elsewhere>, StoreError> 
     }
     let of = |t: StepRow| {
         let child = children.iter().rev().find(|k| (k.stage, k.cell) == (t.key.stage, t.key.cell))?;
-        Some(Elsewhere { stage: t.stage, cell: t.cell, child: child.run.to_string() })
+        Some(Elsewhere { stage: t.stage, cell: t.cell, child: child.run.to_string(), verdict: t.verdict.map(|v| v.to_string()) })
     };
     Ok(store.steps(run)?.into_iter().filter_map(of).collect())
 }

@@ -26,7 +26,10 @@ pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String
         if let Some(e) = first_error {
             said.push(format!("its first error ({}): {}", e.how, e.text));
         }
-        said.push(format!("its log: quarterdeck log {}", quoted(&format!("{}/{stage}/{step}", row.run))));
+        // A stage that is a run of another pipeline has no log of its own; its detail begins with the name of that run.
+        let child = others.iter().rev().find(|o| row.detail.contains(&format!(": {}: ", o.run)));
+        let place = child.map_or_else(|| format!("{}/{stage}/{step}", row.run), |o| o.run.to_string());
+        said.push(format!("its log: quarterdeck log {}", quoted(&place)));
     }
     let run = quoted(&row.run.to_string());
     match verdict {

@@ -310,7 +310,7 @@ pub enum Engine {
 /// Which part of a table, and in which order.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Cut {
-    /// Words, col=value, !=, <, >, ~regex, !; blanks mean and
+    /// Words, col=value, !=, <, <=, >, >=, ~regex, !; blanks mean and; a time is a date, RFC 3339, or -2h: before now
     #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
     pub filter: String,
     /// Column to sort by; `-COL` backwards
@@ -514,7 +514,7 @@ mod tests {
         for good in ["info", "DEBUG", "off", "quarterdeck=debug", "warn,quarterdeck::engine=trace"] {
             assert_eq!(parse(&["--log-level", good]).unwrap().global.log_level, good);
         }
-        for bad in ["nonsense", "", "inof", "3"] {
+        for bad in ["nonsense", "", "inof", "3", "quarterdeck=deb", "info,x=y"] {
             assert!(parse(&["--log-level", bad]).unwrap_err().to_string().contains("error, warn, info"), "{bad}");
         }
         assert!(parse(&["--json", "--json"]).unwrap().global.json);

@@ -1,5 +1,7 @@
 //! Values of flags as they are typed: numbers, pairs, attempts and levels, each refused in words.
 
+use tracing_subscriber::EnvFilter;
+
 /// Whole numbers from 0 on.
 pub fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -36,7 +38,9 @@ pub fn attempt(text: &str) -> Result<Attempt, String> {
 pub fn level(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let bare = !text.contains(['=', ',', '[', ':']);
-    if bare && !LEVELS.contains(&text.to_ascii_lowercase().as_str()) {
+    // The whole language costs to read: most commands have one word.
+    let wrong = if bare { !LEVELS.contains(&text.to_ascii_lowercase().as_str()) } else { EnvFilter::try_new(text).is_err() };
+    if wrong {
         let near = crate::base::suggest::nearest(text, LEVELS).map(|l| format!("; did you mean `{l}`?")).unwrap_or_default();
         return Err(format!("write {}, or such as quarterdeck::engine=debug{near}", LEVELS.join(", ")));
     }
