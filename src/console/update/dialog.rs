@@ -1,5 +1,7 @@
 //! The keys of a dialog. It begins at cancel; keys count only once it was seen; a key that is held down, or part of a paste, confirms nothing.
 
+use ratatui::layout::Rect;
+
 use super::{batch, open};
 use crate::api::types::Do;
 use crate::api::types::Rule;
@@ -10,8 +12,11 @@ use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Mode, Model};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
+use crate::console::view::outcome;
 use crate::domain::level::Level;
 
+/// Rows of the frame around a box.
+const AROUND: u16 = 4;
 /// Longer is no value that somebody typed.
 const MOST: usize = 500;
 
@@ -22,6 +27,10 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         model.dialog = Some(dialog);
         model.complain("that was typed before the question was shown: it was dropped");
         return Vec::new();
+    }
+    let last = last_row(model, &dialog);
+    if (dialog.told || dialog.focus == Focus::Cancel && last > 0) && leafed(&mut dialog, key, last) {
+        return keep(model, dialog);
     }
     if repeat
         && !matches!(
@@ -74,9 +83,6 @@ fn moved(dialog: &mut Dialog, key: Key) -> bool {
 }
 
 fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
-    if !dialog.diff.is_empty() && leafed(&mut dialog, key) {
-        return keep(model, dialog);
-    }
     if moved(&mut dialog, key) {
         return keep(model, dialog);
     }
@@ -107,15 +113,26 @@ fn at_cancel(model: &mut Model, mut dialog: Dialog, key: Key) -> Vec<Effect> {
     }
 }
 
-/// Through what a file would have more or less; whether it was a key for that.
-fn leafed(dialog: &mut Dialog, key: Key) -> bool {
+/// To which row it can be scrolled: through what became of several requests, or what a file would have more or less.
+fn last_row(model: &Model, dialog: &Dialog) -> usize {
+    if dialog.told {
+        let (width, height) = model.size;
+        return outcome::measure(dialog, Rect::new(0, 0, width, height.saturating_sub(AROUND))).1;
+    }
+    dialog.diff.len().saturating_sub(1)
+}
+
+/// Whether it was a key that scrolls, which is done. Held down it does, too: it confirms nothing.
+fn leafed(dialog: &mut Dialog, key: Key, last: usize) -> bool {
     const PAGE: usize = 8;
-    let (at, last) = (dialog.scroll, dialog.diff.len().saturating_sub(1));
+    let at = dialog.scroll;
     dialog.scroll = match key.code {
         Code::Down | Code::Char('j') => at + 1,
         Code::Up | Code::Char('k') => at.saturating_sub(1),
         Code::PageDown | Code::Char(' ') => at + PAGE,
         Code::PageUp | Code::Char('b') => at.saturating_sub(PAGE),
+        Code::Home | Code::Char('g') => 0,
+        Code::End | Code::Char('G') => last,
         _ => return false,
     }
     .min(last);

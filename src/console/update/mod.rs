@@ -202,10 +202,12 @@ fn on_link(model: &mut Model, link: LinkMsg) {
                     }
                     model.complain("the connection is gone, and the arming with it");
                 }
-                model.link = Link::Down { since: model.now, why };
                 arm::read_only(model);
                 model.sent = None;
             }
+            // How the last try ended says more than how the connection did: `no engine listens`.
+            let since = if let Link::Down { since, .. } = model.link { since } else { model.now };
+            model.link = Link::Down { since, why };
             model.asked.clear();
             log::link_changed(model);
         }

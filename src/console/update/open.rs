@@ -171,7 +171,8 @@ pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<Strin
         let id = commands::current(model).ok_or_else(|| nothing(model, action))?;
         return Ok((vec![target(model, action, &id)?], Vec::new()));
     }
-    let shown = commands::ids(model);
+    let (shown, mut marks) = (commands::ids(model), marks);
+    marks.sort_by(|a, b| crate::base::natural::compare(a, b));
     let (mut all, mut hidden) = (Vec::new(), Vec::new());
     for id in &marks {
         let name = target(model, action, id)?;

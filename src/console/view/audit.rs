@@ -21,8 +21,6 @@ const COLUMNS: &[Column] = &[
     Column::left("RESULT", "result", 8, 0),
     Column::left("REASON", "reason", 12, 5).if_any(),
 ];
-/// The same, where one person stood for two somewhere.
-const ALONE: &[Column] = &[COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3], COLUMNS[4], Column::left("RESULT", "result", 18, 0), COLUMNS[6]];
 
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
@@ -41,8 +39,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let whole = !model.table(&pane).0.is_empty() && broken.is_none();
     let more = if whole { "the chain is whole".into() } else { String::new() };
     let empty = "nobody has changed anything yet";
-    let columns = if model.table(&pane).0.iter().any(alone) { ALONE } else { COLUMNS };
-    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns, empty, cells: &cells, more });
+    list::draw(model, look, left, buf, &Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more });
     if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
         about(model, row).draw(look, area, buf);
     }
@@ -55,9 +52,8 @@ fn alone(row: &Row) -> bool {
 fn cells(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
     let result = word::text(row, "result");
     let role = if alone(row) || result.starts_with("refused") { Role::Bad } else { Role::Text };
-    // Why it was refused is told beside the list.
-    let result = result.split(':').next().unwrap_or_default();
-    let result = if alone(row) { format!("SINGLE PERSON {result}") } else { result.to_owned() };
+    // Why it was refused is told beside the list; so is that one person stood for two, for which a name would have to be cut here.
+    let result = if alone(row) { "1 PERSON" } else { result.split(':').next().unwrap_or_default() };
     vec![
         Cell::new(word::text(row, "seq"), Role::Dim),
         Cell::new(list::at(model, row, "at"), Role::Dim),

@@ -15,22 +15,22 @@ use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Look, Role};
 
 pub const SOURCES: &[Column] = &[
-    Column::left("SOURCE", "source", 14, 3),
+    Column::left("SOURCE", "source", 14, 1).name(),
     Column::left("CHANGE", "change", 6, 0),
-    Column::left("WAS", "old", 14, 2),
-    Column::left("IS", "new", 14, 2),
+    Column::left("WAS", "old", 14, 2).version(),
+    Column::left("IS", "new", 14, 2).version(),
     Column::right("PKGS", "packages", 4),
-    Column::right("SIZE", "grown_bytes", 7),
+    Column::right("SIZE", "grown_bytes", 8),
     Column::left("CVE", "fixes", 9, 4),
 ];
 
 pub const PACKAGES: &[Column] = &[
-    Column::left("PACKAGE", "name", 14, 3),
+    Column::left("PACKAGE", "name", 14, 1).name(),
     Column::left("ARCH", "arch", 7, 0),
     Column::left("CHANGE", "change", 7, 0),
-    Column::left("WAS", "old", 13, 2),
-    Column::left("IS", "new", 13, 2),
-    Column::right("SIZE", "grown_bytes", 7),
+    Column::left("WAS", "old", 13, 2).version(),
+    Column::left("IS", "new", 13, 2).version(),
+    Column::right("SIZE", "grown_bytes", 8),
     Column::left("REPO", "repo", 8, 4),
     Column::left("STREAM", "stream", 6, 5),
 ];

@@ -12,7 +12,7 @@ use crate::domain::level::Level;
 use crate::theme::{Look, Role};
 
 /// Where texts begin, behind their labels.
-const INDENT: u16 = 9;
+pub const INDENT: u16 = 9;
 
 pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut Buffer) {
     let role = if dialog.level >= Level::L2 { Role::DialogDanger } else { Role::Dialog };
@@ -25,10 +25,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     let all = usize::from(area.height).saturating_sub(2);
     let lines = facts(model, dialog, look, wide.saturating_sub(usize::from(INDENT)).max(8), all.saturating_sub(least));
     let below = (least + dialog.diff.len()).min(all.saturating_sub(lines.len()).max(least));
-    let title = match dialog.told {
-        true => format!("{}: what became of it", dialog.action.title),
-        false => format!("{}: {}", dialog.action.title, dialog.subject()),
-    };
+    let title = format!("{}: {}", dialog.action.title, dialog.subject());
     let inner = boxed(look, area, buf, (lines.len() + below) as u16, &title);
     let mut page = Page { look, inner, buf, y: 0 };
     for (label, text) in &lines {
@@ -69,7 +66,6 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
     page.y += u16::from(error.is_empty());
     // `Cancel` would say the opposite in the question about cancelling a run.
     let cancel = match dialog.focus {
-        _ if dialog.told => "[ Close ]",
         Focus::Cancel => "[ No ]",
         _ => "  No  ",
     };
@@ -81,7 +77,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
 fn facts(model: &Model, dialog: &Dialog, look: &Look, width: usize, room: usize) -> Vec<(String, String)> {
     let (command, values) = (update::command_of(model, dialog), values(dialog));
     let told = dialog.facts.iter().map(|(l, t)| (l.as_str(), t.as_str()));
-    let more = values.as_deref().map(|v| ("values", v)).into_iter().chain((!dialog.told).then_some(("same as", command.as_str())));
+    let more = values.as_deref().map(|v| ("values", v)).into_iter().chain([("same as", command.as_str())]);
     let mut all: Vec<(&str, Vec<String>)> = told.chain(more).map(|(label, text)| (label, wrapped(text, width))).collect();
     while all.iter().map(|(_, lines)| lines.len()).sum::<usize>() > room
         && let Some((_, lines)) = all.iter_mut().max_by_key(|(_, lines)| lines.len()).filter(|(_, lines)| lines.len() > 1)
@@ -140,9 +136,6 @@ fn values(dialog: &Dialog) -> Option<String> {
 
 /// What the keys do where the focus is.
 fn hint(dialog: &Dialog) -> &'static str {
-    if dialog.told {
-        return "Enter, Esc: close";
-    }
     if !dialog.diff.is_empty() {
         return "y does it   up, down: more   Enter, Esc: no   c copies";
     }

@@ -77,7 +77,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         list: of_runs,
         focused: screen.focus == 1,
         columns: runs::COLUMNS,
-        empty: "no run yet: 8 shows the pipelines, B on one of them starts it",
+        empty: runs::none(model),
         cells: &runs::cells,
         more: String::new(),
     };

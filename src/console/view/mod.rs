@@ -20,6 +20,7 @@ mod matrix;
 mod mirror_parts;
 mod mirrors;
 mod offers;
+pub mod outcome;
 mod pipeline;
 #[cfg(test)]
 mod pipeline_tests;
@@ -85,9 +86,10 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
         debug::draw(model, stats, look, inner, buf);
     }
     if let Some(d) = &model.dialog {
-        match d.filling {
-            true => form::draw(model, d, look, inner, buf),
-            false => dialog::draw(model, d, look, inner, buf),
+        match (d.told, d.filling) {
+            (true, _) => outcome::draw(d, look, inner, buf),
+            (_, true) => form::draw(model, d, look, inner, buf),
+            _ => dialog::draw(model, d, look, inner, buf),
         }
     }
 }

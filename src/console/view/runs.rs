@@ -31,11 +31,19 @@ const WAITED_MS: u64 = 60_000;
 pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let Some((pane, list)) = model.screen().pane() else { return };
     let (left, detail) = beside(model, look, area, buf, 7);
-    let empty = "no run yet: 8 shows the pipelines, B on one of them starts it";
+    let empty = none(model);
     let shape = Shape { pane, list, focused: true, columns: COLUMNS, empty, cells: &cells, more: String::new() };
     list::draw(model, look, left, buf, &shape);
     if let (Some(area), Some(row)) = (detail, list::current(model, &pane, list)) {
         about(model, &look.glyphs, row).draw(look, area, buf);
+    }
+}
+
+/// What a list without a run says. That there is a pipeline to start is claimed only where one is known.
+pub fn none(model: &Model) -> &'static str {
+    match model.rows(&Question::Rows { what: "pipelines", limit: PAGE }) {
+        Some(p) if p.rows.is_empty() => "no run yet, and no pipeline: put one into CONFIG/pipelines, or run quarterdeck site init",
+        _ => "no run yet: 8 shows the pipelines, B on one of them starts it",
     }
 }
 

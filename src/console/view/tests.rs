@@ -375,6 +375,7 @@ fn every_screen_says_why_it_has_nothing_to_show() {
         }
         let shown = text(&model);
         assert!(!shown.contains("asking the engine"), "{shown}");
+        assert!(!shown.contains("B on one of them"), "of no pipeline\n{shown}");
     }
 }
 
@@ -407,6 +408,21 @@ fn a_broken_chain_stands_above_everything() {
     let row = shown.lines().nth(2).unwrap();
     assert!(row.starts_with("!! THE CHAIN IS BROKEN: entry 5"), "{shown}");
     assert!(shown.lines().nth(1).unwrap().contains("AUDIT CHAIN BROKEN"), "{shown}");
+}
+
+/// That one person stood for two is told beside a subject that is whole.
+#[test]
+fn a_subject_of_the_audit_is_whole_beside_any_result() {
+    let mut model = filled(Kind::Audit, (140, 40));
+    let q = Question::Rows { what: "audit", limit: crate::console::model::screen::PAGE };
+    let mut body = said(&q);
+    body["rows"][0]["subject"] = json!("quarterly-promotion#5/ISO and bundles");
+    body["rows"][0]["single_person"] = json!(true);
+    tell(&mut model, &q, &body);
+    let shown = text(&model);
+    let row = shown.lines().nth(4).unwrap();
+    assert!(row.contains(" quarterly-promotion#5/ISO and bundles 1 PERSON"), "{shown}");
+    assert!(shown.contains("one person stood for two"), "{shown}");
 }
 
 /// With many things that need somebody, and starts that take more than one line, the last line of what goes on now is still there.

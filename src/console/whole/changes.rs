@@ -82,6 +82,38 @@ async fn of_several_rows_each_is_told_and_what_was_refused_stays_marked() {
     .await;
 }
 
+/// More refusals than the box has rows: each can be read, and how many there are stays in sight.
+#[tokio::test]
+async fn what_became_of_many_rows_is_scrolled_through() {
+    let engine = Engine::start();
+    let numbers: Vec<u64> = (1..=30).rev().collect();
+    running(&engine, &numbers);
+    for n in &numbers {
+        engine.refuses(&format!("nightly#{n}"), &format!("nightly#{n} is in its last step, which cannot be stopped"));
+    }
+    console(&engine, (80, 24), async |p, _| {
+        p.rests().await;
+        p.presses(":").await;
+        p.enters("runs").await;
+        p.presses(":").await;
+        p.enters("arm 15m night").await;
+        p.presses(&vec!["space"; 30].join(" ")).await;
+        let shown = p.presses("X y").await;
+        assert!(shown.contains("0 of 30 done, 30 refused") && shown.contains("[ Close ]"), "{shown}");
+        assert!(shown.contains("nightly#1 is in") && !shown.contains("nightly#30 is in"), "{shown}");
+        let shown = p.presses("G").await;
+        assert!(shown.contains("0 of 30 done, 30 refused") && shown.contains("[ Close ]"), "{shown}");
+        assert!(shown.contains("nightly#30 is in") && !shown.contains("nightly#1 is in"), "{shown}");
+        let after = p.presses("up").await;
+        assert_ne!(after, shown, "the end is the end: one step back is seen at once");
+        let shown = p.presses("g").await;
+        assert!(shown.contains("nightly#1 is in"), "{shown}");
+        let shown = p.presses("enter").await;
+        assert!(shown.contains("30 marked") && !shown.contains("what became"), "{shown}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn of_several_rows_an_engine_that_dies_in_between_leaves_one_unknown_and_the_rest_not_sent() {
     let engine = Engine::start();

@@ -84,14 +84,27 @@ pub fn middle(text: &str, room: usize, sign: &str) -> String {
     if text.len() > LONGEST_NAME || width(text) <= room || room < 5 {
         return cut(text, room, sign);
     }
-    let end = (room / 3).max(3);
+    let tail = last(text, (room / 3).max(3));
+    format!("{}{tail}", cut(text, room - width(tail), sign))
+}
+
+/// Cuts to `room` columns at the beginning: `…0-598.el9`.
+pub fn ending(text: &str, room: usize, sign: &str) -> String {
+    if text.len() > LONGEST_NAME || width(text) <= room || room < 5 {
+        return cut(text, room, sign);
+    }
+    format!("{sign}{}", last(text, room - 1))
+}
+
+/// As much of the end as `room` columns hold.
+fn last(text: &str, room: usize) -> &str {
     let mut tail = text;
-    while width(tail) > end {
+    while width(tail) > room {
         let mut rest = tail.chars();
         rest.next();
         tail = rest.as_str();
     }
-    format!("{}{tail}", cut(text, room - width(tail), sign))
+    tail
 }
 
 /// Columns of a name that tell it from others.

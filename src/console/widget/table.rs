@@ -19,6 +19,8 @@ pub struct Column {
     pub give: u8,
     /// It is cut in the middle: the end of a name tells it from the others.
     pub name: bool,
+    /// It is cut at its beginning: two versions differ at their ends.
+    pub version: bool,
     /// It is a name with what is said of it: that is cut last.
     pub said: bool,
     /// It is left out where its field holds nothing in any row, and takes no more than what its field holds.
@@ -27,16 +29,21 @@ pub struct Column {
 
 impl Column {
     pub const fn left(title: &'static str, field: &'static str, least: u16, give: u8) -> Self {
-        Self { title, field, right: false, least, give, name: false, said: false, if_any: false }
+        Self { title, field, right: false, least, give, name: false, version: false, said: false, if_any: false }
     }
 
     pub const fn right(title: &'static str, field: &'static str, least: u16) -> Self {
-        Self { title, field, right: true, least, give: 0, name: false, said: false, if_any: false }
+        Self { title, field, right: true, least, give: 0, name: false, version: false, said: false, if_any: false }
     }
 
     /// A name, such as `nightly-repo-updates#2`.
     pub const fn name(self) -> Self {
         Self { name: true, ..self }
+    }
+
+    /// A version, such as `5.14.0-598.el9`.
+    pub const fn version(self) -> Self {
+        Self { version: true, ..self }
     }
 
     /// A name and what is said of it, such as `nightly-repo-updates RED`.
@@ -160,9 +167,11 @@ fn put<'a>(
         }
         let room = Rect { x: area.x, y: area.y, width: (x + width).min(area.width), height: area.height };
         let safe = crate::base::sanitise::line(text, crate::base::sanitise::Colour::Drop);
-        let safe = match (column.name, column.said) {
-            (true, _) => paint::middle(&safe, usize::from(*width), look.glyphs.ellipsis),
-            (_, true) => paint::named(&safe, usize::from(*width), look.glyphs.ellipsis),
+        let (room_of, sign) = (usize::from(*width), look.glyphs.ellipsis);
+        let safe = match column {
+            Column { name: true, .. } => paint::middle(&safe, room_of, sign),
+            Column { said: true, .. } => paint::named(&safe, room_of, sign),
+            Column { version: true, .. } => paint::ending(&safe, room_of, sign),
             _ => safe.to_string(),
         };
         let used = paint::width(&safe).min(usize::from(*width)) as u16;

@@ -370,3 +370,18 @@ fn styles_of_the_screens_of_content() {
         }
     }
 }
+
+/// Two long versions that differ at their ends only are told apart, and the name beside them is whole.
+#[test]
+fn what_a_version_ends_with_is_seen_beside_long_names() {
+    let mut model = filled(Kind::Diff(Pair::of("el9-latest@stable", "el9-latest@latest")), (140, 40));
+    let q = update::needs(&model).into_iter().find(|q| matches!(q, Question::Changes { .. })).unwrap();
+    let mut body = said(&q);
+    let row = &mut body["rows"][0];
+    (row["source"], row["old"], row["new"]) =
+        (json!("ca-certificates"), json!("0:2025.2.80_v9.0.304-91.el9.alma"), json!("0:2025.2.80_v9.0.304-92.el9.alma"));
+    tell(&mut model, &q, &body);
+    let shown = text(&model);
+    let row = shown.lines().find(|l| l.starts_with("> ca-certificates ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(row.contains("-91.el9.alma") && row.contains("-92.el9.alma"), "{shown}");
+}
