@@ -155,7 +155,7 @@ impl Session {
         if self.attention == Attention::default() {
             return Ok(());
         }
-        let Some(worst) = update::facts(&self.model).into_iter().next() else { return Ok(()) };
+        let Some(worst) = update::facts::facts(&self.model).into_iter().next() else { return Ok(()) };
         let now = (format!("{}: {}", self.model.site.name, worst.text), worst.weight >= 2);
         let bytes = self.attention.tell(self.worst.as_ref(), &now, &term(), in_tmux());
         self.worst = Some(now);

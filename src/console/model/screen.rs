@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::list::List;
 pub use super::pane::Pane;
+use crate::console::keymap::Scope;
 use crate::console::log::LogScreen;
 use crate::console::question::Question;
 pub use crate::console::question::{NEXT, PAGE};
@@ -276,6 +277,19 @@ impl Screen {
             }
         }
         all
+    }
+
+    /// The scopes of keys that hold on this screen, outermost first.
+    pub fn scopes(&self) -> &'static [Scope] {
+        match self.kind {
+            Kind::Log(..) => &[Scope::Global, Scope::Log],
+            Kind::Mirrors => &[Scope::Global, Scope::List, Scope::Mirrors],
+            Kind::Pipeline(_) => &[Scope::Global, Scope::Pipeline],
+            Kind::Promotions | Kind::Promotion(_) => &[Scope::Global, Scope::List, Scope::Promotions],
+            Kind::Content => &[Scope::Global, Scope::List, Scope::Content],
+            Kind::Diff(_) => &[Scope::Global, Scope::List, Scope::Diff],
+            _ => &[Scope::Global, Scope::List],
+        }
     }
 
     /// The question that the beginning of a list's table answers.

@@ -2,8 +2,14 @@
 
 use serde_json::Value;
 
+use crate::api::ApiError;
 use crate::console::question::Row;
 use crate::theme::{Glyphs, Role};
+
+/// An error and its cure, on one line.
+pub fn cured(e: &ApiError) -> String {
+    if e.help.is_empty() { e.to_string() } else { format!("{e}. {}", e.help) }
+}
 
 /// The text of a field; empty where it is null or absent.
 pub fn text(row: &Row, field: &str) -> String {

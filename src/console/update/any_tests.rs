@@ -10,6 +10,7 @@ use crate::api::types::{Armed, PlanDoc};
 use crate::console::command::names;
 use crate::console::keymap::{Code, Key, Keymap, Scope};
 use crate::console::model::Dialog;
+use crate::console::model::screen::Kind;
 use crate::console::msg::Effect;
 use crate::console::rhythm::Rhythm;
 use crate::console::shot;

@@ -1,10 +1,9 @@
 //! Several requests of one dialog: each has its own answer, and a person sees all of them at once. Where all was done, a line says so; where
 //! something was not, a box names every object with what became of it, and stays until it is closed. What was done is marked no longer.
 
-use super::words;
 use crate::api::types::{Do, Done};
 use crate::api::{ApiError, Code};
-use crate::console::model::{Batch, Dialog, Model};
+use crate::console::model::{Batch, Dialog, Model, word};
 use crate::console::msg::NOTHING_DONE;
 use crate::domain::level::Level;
 
@@ -50,7 +49,7 @@ pub fn show(model: &mut Model) {
     for (target, told) in &batch.told {
         let Some(Err(e)) = told else { continue };
         // What the engine says often names it; a list without the name would not do.
-        let text = if e.message.contains(target.as_str()) { words(e) } else { format!("{target}: {}", words(e)) };
+        let text = if e.message.contains(target.as_str()) { word::cured(e) } else { format!("{target}: {}", word::cured(e)) };
         facts.push((outcome(e).to_owned(), text));
     }
     const WORDS: [&str; 3] = ["refused", "unknown", "not sent"];

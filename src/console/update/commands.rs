@@ -1,6 +1,8 @@
 //! What each command does.
 
-use super::{arm, contents, lists, log_keys, open, own, page, promotions, prompt, run_keys, saved_views, travel};
+use super::lists::current;
+use super::subject::{no_run, pipeline_of, pipeline_row, row, run_of};
+use super::{arm, asks, contents, idle, lists, log_keys, open, own, page, promotions, prompt, run_keys, saved_views, travel};
 use crate::action::Target;
 use crate::console::command::{self, Meaning};
 use crate::console::edit::page::Tab;
@@ -26,11 +28,6 @@ pub fn run(model: &mut Model, id: &str) -> Vec<Effect> {
             Vec::new()
         }
     }
-}
-
-/// Names that the command line knows.
-pub fn words() -> impl Iterator<Item = String> {
-    command::names()
 }
 
 /// A line of the palette: a command, and for some an argument.
@@ -81,7 +78,7 @@ pub fn typed(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
         },
         _ if command::find(word).is_some() => Ok(run(model, word)),
         _ => {
-            let names: Vec<String> = words().collect();
+            let names: Vec<String> = command::names().collect();
             let near = crate::base::suggest::nearest(word, names.iter().map(String::as_str));
             Err(near.map_or_else(|| format!("no command `{word}`"), |n| format!("no command `{word}`: did you mean `{n}`?")))
         }
@@ -96,14 +93,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "site" => prompt::begin(model, "site "),
         "view" => prompt::begin(model, "view "),
         "last-view" => travel::last(model),
-        "mouse" => {
-            model.mouse = !model.mouse;
-            model.say(match model.mouse {
-                true => "the mouse selects and scrolls; Shift with it selects text; A-m gives it back",
-                false => "the mouse is the terminal's again",
-            });
-            return vec![Effect::Mouse(model.mouse)];
-        }
+        "mouse" => return mouse(model),
         "theme" => prompt::begin(model, "theme "),
         "disarm" => return arm::disarm(model),
         "redraw" => return vec![Effect::Redraw],
@@ -112,55 +102,30 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
         "debug" => model.debug = if model.debug.is_some() { None } else { Some(Stats::default()) },
         "back" => travel::back(model),
         "help" => model.help = Some(0),
-        "palette" => prompt::open(model, PromptKind::Command),
-        "filter" if model.screen().pane().is_some() => prompt::open(model, PromptKind::Filter),
-        "clear-filter" => lists::clear_filter(model),
+        "palette" => prompt::open(model, PromptKind::Command, ""),
         "home" | "jobs" | "runs" | "audit" | "schedule" | "decisions" | "locks" | "doctor" | "mirrors" | "promotions" | "content" => {
             if let Some((_, kind)) = Kind::NAMED.into_iter().find(|(n, _)| *n == id) {
                 travel::go(model, kind);
             }
         }
-        "down" => lists::step(model, |at, _, _| at + 1),
-        "up" => lists::step(model, |at, _, _| at.saturating_sub(1)),
-        "page-down" => lists::step(model, |at, _, height| at + height),
-        "page-up" => lists::step(model, |at, _, height| at.saturating_sub(height)),
-        "top" => lists::step(model, |_, _, _| 0),
-        "bottom" => lists::step(model, |_, len, _| len.saturating_sub(1)),
-        "next-problem" => lists::problem(model, true),
-        "previous-problem" => lists::problem(model, false),
-        "pane" => {
-            let s = model.screen_mut();
-            s.focus = if s.lists.is_empty() { 0 } else { (s.focus + 1) % s.lists.len() };
-            s.lent = false;
-        }
-        "next-tab" => lists::tab(model, true),
-        "previous-tab" => lists::tab(model, false),
-        "wide" => model.screen_mut().wide ^= true,
-        "mark" => lists::mark(model),
-        "mark-range" => lists::mark_range(model),
-        "unmark" => lists::unmark(model),
-        "sort" => lists::sort(model, false),
-        "sort-backwards" => lists::sort(model, true),
         "why" if model.screen().log.is_some() => {
             if let Some(run) = model.screen().log.as_ref().map(|l| l.run.clone()) {
                 travel::push(model, Kind::Run(run));
             }
         }
+        "copy-url" => return contents::copy_url(model),
+        "snapshot" => return contents::snapshot(model),
+        "diff" | "cves" | "graph" | "history" | "log" | "out-of-band" | "replicas" | "swap" | "used-by" if contents::run(model, id) => {}
         "blast" => part(model, Part::Blast),
-        "diff" | "cves" if contents::run(model, id) => {}
         "diff" => part(model, Part::Diff),
         "cves" => part(model, Part::Cves),
         "calendar" => part(model, Part::Calendar),
-        "copy-url" => return contents::copy_url(model),
-        "snapshot" => return contents::snapshot(model),
-        "graph" | "history" | "out-of-band" | "replicas" | "swap" | "used-by" if contents::run(model, id) => {}
         "undo" => part(model, Part::Undo),
         "story" => part(model, Part::Story),
         "evidence" => match promotions::current(model) {
             Some(id) => return vec![Effect::Copy(model.to_type(&format!("quarterdeck evidence {id}")))],
             None => model.complain("there is no promotion under the cursor"),
         },
-        "log" if contents::run(model, id) => {}
         "log" => log(model),
         "pipeline" => pipeline(model),
         "open" if matches!(model.screen().kind, Kind::Run(_)) => match run_keys::goal(model) {
@@ -168,18 +133,7 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             _ => log(model),
         },
         "open" | "why" => open(model),
-        "refresh" if model.screen().kind == Kind::Mirrors && model.link == Link::Up => {
-            model.known.values_mut().for_each(|k| k.old = true);
-            let Some(repo) = current(model) else { return Vec::new() };
-            model.say(format!("the engine looks at {repo} now"));
-            let look = Question::WhyRepo(repo);
-            model.asked.insert(look.clone());
-            return vec![Effect::Ask(look)];
-        }
-        "refresh" => {
-            super::forget(model);
-            model.say(if model.link == Link::Up { "asked again" } else { "there is nobody to ask" });
-        }
+        "refresh" => return refresh(model),
         "zone" => {
             model.clock = match model.clock {
                 Clock::Site => Clock::Relative,
@@ -193,9 +147,71 @@ fn view(model: &mut Model, id: &str) -> Vec<Effect> {
             None => model.complain("there is no row to copy"),
         },
         "copy-command" => return vec![Effect::Copy(model.to_type(&command_line(model)))],
+        _ if in_list(model, id) => {}
         _ => model.say(format!("`{id}` does nothing on this screen")),
     }
     Vec::new()
+}
+
+/// Runs a command about the list in front; false where it is none.
+fn in_list(model: &mut Model, id: &str) -> bool {
+    match id {
+        "filter" if model.screen().pane().is_some() => {
+            let filter = model.screen().pane().map(|(_, l)| l.filter.clone()).unwrap_or_default();
+            prompt::open(model, PromptKind::Filter, &filter);
+        }
+        "clear-filter" => lists::clear_filter(model),
+        "down" => lists::step(model, |at, _, _| at + 1),
+        "up" => lists::step(model, |at, _, _| at.saturating_sub(1)),
+        "page-down" => lists::step(model, |at, _, height| at + height),
+        "page-up" => lists::step(model, |at, _, height| at.saturating_sub(height)),
+        "top" => lists::step(model, |_, _, _| 0),
+        "bottom" => lists::step(model, |_, len, _| len.saturating_sub(1)),
+        "next-problem" => lists::problem(model, true),
+        "previous-problem" => lists::problem(model, false),
+        "pane" => {
+            let s = model.screen_mut();
+            s.focus = if s.lists.is_empty() { 0 } else { (s.focus + 1) % s.lists.len() };
+            s.lent = false;
+        }
+        "next-tab" | "previous-tab" => {
+            if !lists::tab(model, id == "next-tab") {
+                model.say(idle::idle(model, id).unwrap_or_default());
+            }
+        }
+        "wide" => model.screen_mut().wide ^= true,
+        "mark" => lists::mark(model),
+        "mark-range" => lists::mark_range(model),
+        "unmark" => lists::unmark(model),
+        "sort" => lists::sort(model, false),
+        "sort-backwards" => lists::sort(model, true),
+        _ => return false,
+    }
+    true
+}
+
+fn mouse(model: &mut Model) -> Vec<Effect> {
+    model.mouse = !model.mouse;
+    model.say(match model.mouse {
+        true => "the mouse selects and scrolls; Shift with it selects text; A-m gives it back",
+        false => "the mouse is the terminal's again",
+    });
+    vec![Effect::Mouse(model.mouse)]
+}
+
+/// Everything is asked again. On the page of the mirrors the engine looks anew at the one under the cursor.
+fn refresh(model: &mut Model) -> Vec<Effect> {
+    if model.screen().kind != Kind::Mirrors || model.link != Link::Up {
+        asks::all_again(model);
+        model.say(if model.link == Link::Up { "asked again" } else { "there is nobody to ask" });
+        return Vec::new();
+    }
+    model.known.values_mut().for_each(|k| k.old = true);
+    let Some(repo) = current(model) else { return Vec::new() };
+    model.say(format!("the engine looks at {repo} now"));
+    let look = Question::WhyRepo(repo);
+    model.asked.insert(look.clone());
+    vec![Effect::Ask(look)]
 }
 
 /// Another site in the place of this one: nothing that is unsaved or armed goes with it unseen.
@@ -228,20 +244,6 @@ fn dump_name(model: &Model) -> String {
     format!("quarterdeck-{}-{at}.txt", title.trim_matches('-'))
 }
 
-/// Fields of the table in front.
-pub use super::lists::{columns, current};
-
-/// Ids of the rows that are shown.
-pub fn ids(model: &Model) -> Vec<String> {
-    super::lists::shown(model)
-}
-
-/// Whether a line of the palette arms, or begins a change.
-pub fn careful(line: &str) -> bool {
-    let word = line.trim().split(' ').next().unwrap_or_default();
-    matches!(word, "arm" | "ack" | "unack") || word.starts_with("do-")
-}
-
 fn open(model: &mut Model) {
     let Some((pane, _)) = model.screen().pane() else { return };
     if pane.what == "needs"
@@ -266,21 +268,6 @@ fn open(model: &mut Model) {
     }
 }
 
-/// Why nothing opens behind the row under the cursor, where a run would.
-pub fn shut(model: &Model) -> Option<String> {
-    let (pane, _) = model.screen().pane()?;
-    let elsewhere = matches!(pane.what, "needs" | "repos" | "promotions" | "versions" | "holds" | "sources" | "packages");
-    let id = current(model).filter(|_| !elsewhere)?;
-    run_of(model, pane.what, &id).is_none().then(|| no_run(pane.what, &id))
-}
-
-fn no_run(what: &str, id: &str) -> String {
-    match what {
-        "pipelines" | "schedule" | "due" => format!("`{id}` has no run yet"),
-        _ => "the row under the cursor is about no run".to_owned(),
-    }
-}
-
 /// To where something can be done about what needs somebody: the screen, and on it the row.
 fn need(model: &mut Model, row: &Row) {
     let (go, what) = (word::text(row, "go"), word::text(row, "what"));
@@ -302,41 +289,6 @@ fn need(model: &mut Model, row: &Row) {
     }
 }
 
-/// The row under the cursor.
-fn row(model: &Model) -> Option<Row> {
-    model.under_cursor().cloned()
-}
-
-/// The run that the row under the cursor is about.
-fn run_of(model: &Model, what: &str, id: &str) -> Option<RunRef> {
-    let row = row(model).unwrap_or_default();
-    match what {
-        "pipelines" | "schedule" | "due" => {
-            let pipeline = open::pipeline_row(model, &word::text(&row, "pipeline"));
-            word::text(pipeline.unwrap_or(&row), "last_run").parse().ok()
-        }
-        "promotions" => word::text(&row, "run").parse().ok(),
-        // What looked at its tree last, else what writes it.
-        "repos" => word::text(&row, "run").parse().ok().or_else(|| {
-            let writer = open::pipeline_row(model, &word::text(&row, "pipeline"))?;
-            word::text(writer, "last_run").parse().ok()
-        }),
-        "audit" | "decisions" => {
-            let subject = word::text(&row, "subject");
-            subject.split_once('/').map_or(subject.as_str(), |(run, _)| run).parse().ok()
-        }
-        _ => id.parse().ok(),
-    }
-}
-
-/// The pipeline that the page or the row under the cursor is about: its own, or that of its run.
-pub fn pipeline_of(model: &Model) -> Option<String> {
-    let id = current(model);
-    let own = row(model).map(|r| word::text(&r, "pipeline")).filter(|n| valid_name(n));
-    let of_run = || run_of(model, model.screen().pane().map_or("", |(pane, _)| pane.what), id.as_deref()?).map(|run| run.pipeline);
-    own.or_else(of_run).or_else(|| id.clone().filter(|id| open::pipeline_row(model, id).is_some()))
-}
-
 /// Its page.
 fn pipeline(model: &mut Model) {
     match pipeline_of(model) {
@@ -355,7 +307,7 @@ fn log(model: &mut Model) {
     }
     let what = model.screen().pane().map_or("", |(pane, _)| pane.what);
     let here = match &model.screen().kind {
-        Kind::Pipeline(name) => open::pipeline_row(model, name).and_then(|r| word::text(r, "last_run").parse().ok()),
+        Kind::Pipeline(name) => pipeline_row(model, name).and_then(|r| word::text(r, "last_run").parse().ok()),
         Kind::Promotion(id) => promotions::row(model, id).and_then(|r| word::text(r, "run").parse().ok()),
         _ => current(model).and_then(|id| run_of(model, what, &id)),
     };

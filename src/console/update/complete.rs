@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{commands, lists};
+use super::lists;
 use crate::console::command;
 use crate::console::model::dialog::Offer;
 use crate::console::model::screen::PAGE;
@@ -54,7 +54,7 @@ pub fn shared(offers: &[Offer]) -> &str {
 
 fn names() -> Vec<Offer> {
     let about = |n: &str| command::find(n).map(|m| m.doc().to_owned()).unwrap_or_default();
-    commands::words().map(|text| Offer { about: about(&text), text }).collect()
+    command::names().map(|text| Offer { about: about(&text), text }).collect()
 }
 
 fn arguments(model: &Model, command: &str) -> Vec<Offer> {

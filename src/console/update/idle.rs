@@ -1,6 +1,6 @@
 //! Why a command that changes nothing but the view has nothing to do on this screen, as far as that can be said before it is pressed.
 
-use super::{commands, lists};
+use super::{lists, subject};
 use crate::console::model::Model;
 use crate::console::model::screen::Kind;
 
@@ -27,8 +27,8 @@ pub fn idle(model: &Model, id: &str) -> Option<String> {
         "last-view" if model.before.is_empty() => "there was no other view yet",
         "open" if list.is_some_and(|(pane, list)| list.current(model.table(&pane).0).is_none()) => "there is no row under the cursor",
         "copy-id" if list.is_some() && lists::current(model).is_none() => "there is no row under the cursor, or it has no name of its own",
-        "open" | "why" if list.is_some() => return commands::shut(model),
-        "pipeline" if commands::pipeline_of(model).is_none() => "no row here is about a pipeline; :pipeline NAME opens one",
+        "open" | "why" if list.is_some() => return subject::shut(model),
+        "pipeline" if subject::pipeline_of(model).is_none() => "no row here is about a pipeline; :pipeline NAME opens one",
         "back" if model.stack.len() < 2 => "this is home; :quit leaves",
         _ => return None,
     };

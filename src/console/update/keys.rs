@@ -1,6 +1,6 @@
 //! A key: to the dialog or prompt that is open, else through the keymap to a command.
 
-use super::{commands, dialog, help, page, prompt};
+use super::{commands, dialog, entered, help, page, prompt};
 use crate::console::command::{self, Meaning};
 use crate::console::keymap::{Code, Found, Key};
 use crate::console::model::Model;
@@ -18,7 +18,8 @@ pub fn press(model: &mut Model, key: Key, repeat: bool) -> Vec<Effect> {
         return dialog::press(model, key, repeat);
     }
     if model.prompt.is_some() {
-        return if repeat { prompt::held(model, key) } else { prompt::press(model, key) };
+        let line = if repeat { prompt::held(model, key) } else { prompt::press(model, key) };
+        return line.map(|l| entered::line(model, l)).unwrap_or_default();
     }
     if model.help.is_some() {
         help::press(model, key);
@@ -59,7 +60,7 @@ fn global(key: Key) -> bool {
 /// A key that nobody typed: text for a prompt, and nothing anywhere else.
 pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
     if model.dialog.is_none() && model.prompt.is_some() {
-        return prompt::burst(model, key);
+        return prompt::burst(model, key).map(|l| entered::line(model, l)).unwrap_or_default();
     }
     if model.dialog.is_none() && page::typing(model) {
         page::typed(model, key, true);

@@ -1,6 +1,6 @@
 //! The log screen: what each answer changes, and what is to be asked next. What is asked follows from the state alone, after every message.
 
-use super::log_keys;
+use super::log_jump;
 use crate::api::ApiError;
 use crate::api::client::encode;
 use crate::api::log::{AttemptsDoc, LogPage};
@@ -264,10 +264,10 @@ fn choose(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
 
 fn jump(model: &mut Model, log: &mut LogScreen) {
     if log.to_error {
-        log_keys::to_error(model, log);
+        log_jump::to_error(model, log);
     }
     if let Some(forward) = log.search.as_ref().and_then(|s| s.jump) {
-        log_keys::jump(model, log, forward);
+        log_jump::to_hit(model, log, forward);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::log::{attempts, height, stop, stop_lane, with};
 use super::prompt;
 use crate::base::since::since;
-use crate::console::log::search::{CONTEXT_MAX, Filter, Jump, Pattern, Search};
+use crate::console::log::search::{CONTEXT_MAX, Filter, Pattern, Search};
 use crate::console::log::state::{Begin, HEX_ROW, Hex};
 use crate::console::log::window::Top;
 use crate::console::log::{Lane, LogScreen};
@@ -27,7 +27,8 @@ pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
         _ => None,
     };
     if let Some(kind) = kind.filter(|_| model.screen().log.is_some()) {
-        prompt::open(model, kind);
+        let begins = suggestion(model, kind);
+        prompt::open(model, kind, &begins);
         return Some(out);
     }
     let known = with(model, |model, log| {
@@ -88,7 +89,7 @@ pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
 }
 
 /// What a prompt begins with.
-pub fn suggestion(model: &Model, kind: PromptKind) -> String {
+fn suggestion(model: &Model, kind: PromptKind) -> String {
     let Some(log) = &model.screen().log else { return String::new() };
     match kind {
         PromptKind::LogFilter => log.filter.as_ref().map(|f| f.pattern.text.clone()).unwrap_or_default(),
@@ -269,66 +270,6 @@ fn again(model: &mut Model, log: &mut LogScreen, forward: bool) {
         None => model.say("nothing is searched for: / does"),
         Some(s) => s.jump = Some(forward),
     }
-}
-
-/// To the next hit, as soon as the search has come so far.
-pub fn jump(model: &mut Model, log: &mut LogScreen, forward: bool) {
-    let Some(s) = &mut log.search else { return };
-    let to = match s.jump(forward, log.size) {
-        Jump::Wait => return,
-        Jump::To(to) => Some(to),
-        Jump::Round(to) => {
-            model.say(if forward { "past the end: the first hit" } else { "past the beginning: the last hit" });
-            Some(to)
-        }
-        Jump::More => {
-            if s.is_full() {
-                s.hits.clear();
-                s.next += 1;
-            }
-            (s.wanted, s.extended) = (true, true);
-            return;
-        }
-        Jump::Nothing if s.current.is_some() => {
-            // Beyond the hits that may be held at once there are none: from the beginning again.
-            *s = Search::new(s.pattern.clone(), 0);
-            return model.say("past the end: the first hit");
-        }
-        Jump::Nothing => {
-            model.say(format!("no line has {}", s.pattern.text));
-            None
-        }
-    };
-    (s.jump, s.extended) = (None, false);
-    if let Some(to) = to {
-        s.current = Some(to);
-        log.go(to);
-    }
-}
-
-/// To the first error of the attempt that is shown, or else of another one of this place.
-pub fn to_error(model: &mut Model, log: &mut LogScreen) {
-    let Some(doc) = log.errors.take() else { return };
-    let here = doc.attempts.iter().find(|a| Some(a.fence) == log.fence && a.first_error.is_some());
-    let any = log.choices(&doc).into_iter().rev().find(|a| a.first_error.is_some());
-    let found = here.or(any).and_then(|a| Some((a.fence, a.label(), a.first_error.clone()?)));
-    log.errors = Some(doc);
-    log.to_error = false;
-    let Some((fence, label, error)) = found else {
-        return model.say("no line of its logs looks like an error, or nothing failed");
-    };
-    if Some(fence) != log.fence {
-        log.show(Some(fence));
-        log.chosen = true;
-        model.flights.under_way.retain(|lane, _| *lane == Lane::Save);
-    }
-    if log.filter.take().is_some() {
-        log.read_from(Begin::Tail);
-    }
-    log.hex = None;
-    log.error_at = Some(error.offset);
-    log.go(error.offset);
-    model.say(format!("first error of {label}: {}", error.how));
 }
 
 /// The attempt after or before this one, round and round.

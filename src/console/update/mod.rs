@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod any_tests;
 mod arm;
+mod asks;
 mod batch;
 pub mod beside;
 mod commands;
@@ -10,16 +11,18 @@ mod complete;
 pub mod content;
 mod contents;
 mod dialog;
+mod entered;
 pub mod excerpt;
-mod facts;
+pub mod facts;
 mod follow;
 pub mod help;
-mod idle;
+pub mod idle;
 mod keys;
-mod lists;
+pub mod lists;
 pub mod log;
+mod log_jump;
 mod log_keys;
-mod open;
+pub mod open;
 mod own;
 pub mod page;
 mod page_save;
@@ -31,12 +34,12 @@ pub mod promotions;
 mod prompt;
 mod run_keys;
 mod saved_views;
+mod settle;
+mod subject;
 mod travel;
 
 use super::keyfile::Report;
 use super::keymap::Keymap;
-use super::log::order::Lane;
-use super::model::screen::{Kind, Part};
 use super::model::{Known, Link, Mode, Model, word};
 use super::msg::{Effect, LinkMsg, Msg};
 use super::question::{Answer, Question};
@@ -48,10 +51,7 @@ mod tests;
 #[cfg(test)]
 mod view_tests;
 
-pub use facts::{Fact, ack_of, facts, looked_at};
-pub use idle::idle;
-pub use lists::tabs;
-pub use open::{command as command_of, waits_for_people, why_not};
+pub use asks::{asks_in, needs, outstanding};
 
 /// A promotion on the screen is asked for again after this.
 const AGAIN_S: i64 = 60;
@@ -99,29 +99,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Answer { question, result } => {
-            model.asked.remove(&question);
-            let now = model.now;
-            if let Ok(Answer::Status(new)) = &result {
-                said_by(model, new);
-            }
-            let pane = model.screen().kind.panes().iter().find(|p| model.question_of(p) == question).copied();
-            let known = model.known.entry(question.clone()).or_default();
-            match result {
-                Ok(answer) => {
-                    let changed = lists::changed(pane, known, &answer);
-                    let version = known.version + 1;
-                    let asked_at = known.asked_at.or(Some(now));
-                    *known = Known { answer: Some(answer), at: Some(now), asked_at, error: None, old: false, version, changed };
-                }
-                Err(e) => {
-                    known.error = Some(e);
-                    known.old = false;
-                }
-            }
-            open::answered(model, &question);
-            if question == Question::Status {
-                arm::agree(model);
-            }
+            answered(model, question, result);
             Vec::new()
         }
         Msg::Armed(result) => {
@@ -146,15 +124,41 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Page(told) => page::told(model, *told),
     };
     // What is under the cursor is known before what it needs is asked.
-    lists::settle(model);
+    settle::settle(model);
     excerpt::forget(model);
-    effects.extend(asks(model));
+    effects.extend(asks::asks(model));
     effects.extend(log::orders(model));
     effects.extend(page::orders(model));
     model.acting += effects.iter().filter(|e| matches!(e, Effect::Do(_) | Effect::Arm(_) | Effect::Disarm)).count();
     batch::show(model);
     model.frame += 1;
     effects
+}
+
+fn answered(model: &mut Model, question: Question, result: Result<Answer, ApiError>) {
+    model.asked.remove(&question);
+    let now = model.now;
+    if let Ok(Answer::Status(new)) = &result {
+        said_by(model, new);
+    }
+    let pane = model.screen().kind.panes().iter().find(|p| model.question_of(p) == question).copied();
+    let known = model.known.entry(question.clone()).or_default();
+    match result {
+        Ok(answer) => {
+            let changed = settle::changed(pane, known, &answer);
+            let version = known.version + 1;
+            let asked_at = known.asked_at.or(Some(now));
+            *known = Known { answer: Some(answer), at: Some(now), asked_at, error: None, old: false, version, changed };
+        }
+        Err(e) => {
+            known.error = Some(e);
+            known.old = false;
+        }
+    }
+    open::answered(model, &question);
+    if question == Question::Status {
+        arm::agree(model);
+    }
 }
 
 fn tick(model: &mut Model, now: jiff::Timestamp) {
@@ -175,7 +179,7 @@ fn tick(model: &mut Model, now: jiff::Timestamp) {
     }
     excerpt::grow_old(model);
     // Ages and gates move by themselves, and nobody tells: what is looked at is computed again.
-    let shown: Vec<Question> = needs(model).into_iter().filter(|q| matches!(q, Question::Promotion(_))).collect();
+    let shown: Vec<Question> = asks::needs(model).into_iter().filter(|q| matches!(q, Question::Promotion(_))).collect();
     for q in shown {
         if let Some(k) = model.known.get_mut(&q).filter(|k| k.error.is_none()) {
             k.old |= k.at.is_some_and(|at| now.duration_since(at).as_secs() >= AGAIN_S);
@@ -191,7 +195,7 @@ fn on_link(model: &mut Model, link: LinkMsg) {
             }
             model.link = Link::Up;
             log::link_changed(model);
-            forget(model);
+            asks::all_again(model);
         }
         LinkMsg::Down(why) => {
             if !matches!(model.link, Link::Down { .. }) {
@@ -216,7 +220,7 @@ fn on_link(model: &mut Model, link: LinkMsg) {
                 known.old |= tables.iter().any(|(t, ids)| ids.iter().any(|id| question.touched_by(t, id)));
             }
         }
-        LinkMsg::Reset => forget(model),
+        LinkMsg::Reset => asks::all_again(model),
     }
 }
 
@@ -246,17 +250,7 @@ pub fn keys_changed(model: &mut Model, keys: Keymap, reports: Vec<Report>) {
         model.say("the keys were read again");
     }
     model.key_reports = reports;
-    lists::settle(model);
-}
-
-/// An error and its cure, on one line.
-fn words(e: &ApiError) -> String {
-    if e.help.is_empty() { e.to_string() } else { format!("{e}. {}", e.help) }
-}
-
-/// Everything is asked for again; what is known stays until the answers come.
-fn forget(model: &mut Model) {
-    model.known.values_mut().for_each(|k| (k.old, k.asked_at) = (true, None));
+    settle::settle(model);
 }
 
 fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
@@ -264,106 +258,11 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
         return;
     }
     if batch::done(model, request, &result) {
-        return forget(model);
+        return asks::all_again(model);
     }
     match result {
         Ok(done) => model.say(done.message),
-        Err(e) => model.complain(format!("{}: {}", request.action, words(&e))),
+        Err(e) => model.complain(format!("{}: {}", request.action, word::cured(&e))),
     }
-    forget(model);
-}
-
-/// All that the screen needs, and what that depends on.
-pub fn needs(model: &Model) -> Vec<Question> {
-    let mut all = model.screen().needs();
-    match &model.screen().kind {
-        Kind::Promotions => {
-            let compares = matches!(model.screen().part, Part::Diff | Part::Cves);
-            for id in beside::asked(model).into_iter().map(|r| word::text(r, "promotion")) {
-                let all_of_it = model.promotion(&id).and_then(Question::of_promotion);
-                // The counts alone are a few bytes: they are there once the cursor rests.
-                all.extend(match compares {
-                    true => all_of_it,
-                    // What was counted once is not dropped while the cursor passes by: its answer never changes.
-                    false => all_of_it.and_then(Question::brief).filter(|q| beside::is_at_rest(model) || model.known(q).is_some()),
-                });
-                all.push(Question::Promotion(id));
-            }
-        }
-        // Reading both contents takes a while: for the page of its own only.
-        Kind::Promotion(id) => all.extend(model.promotion(id).and_then(Question::of_promotion)),
-        Kind::Content | Kind::Diff(_) | Kind::Mirrors => all.extend(content::needs(model)),
-        Kind::Run(_) => all.extend(excerpt::needs(model)),
-        Kind::Jobs => all.extend(beside::histories(model)),
-        _ => {}
-    }
-    all
-}
-
-/// How long until a question may be asked again; none = now. What changes often is asked a few times a second at most, and what costs the engine
-/// much once: the first change after a quiet time is seen at once, and a burst of them as one.
-fn held_back(model: &Model, question: &Question, known: &Known) -> Option<jiff::SignedDuration> {
-    let gap = match question {
-        Question::Rows { what: "pipelines" | "audit" | "versions", .. } | Question::History { .. } => 1_000,
-        Question::Changes { .. } | Question::Source { .. } | Question::Repo(_) => 1_000,
-        Question::Rows { .. } | Question::Page(_) | Question::About(_) | Question::Attempts(_) | Question::Tail { .. } => 250,
-        _ => return None,
-    };
-    let since = model.now.duration_since(known.asked_at?);
-    let left = jiff::SignedDuration::from_millis(gap) - since;
-    // A clock that was set back holds nothing up.
-    (left.is_positive() && !since.is_negative()).then_some(left)
-}
-
-/// How long until something that is held back is to be asked.
-pub fn asks_in(model: &Model) -> Option<std::time::Duration> {
-    if model.link != Link::Up || model.frozen.is_some() {
-        return None;
-    }
-    let held = |q: &Question| {
-        let known = model.known.get(q).filter(|k| k.old && !model.asked.contains(q))?;
-        held_back(model, q, known)
-    };
-    let least = needs(model).iter().filter_map(held).min()?;
-    std::time::Duration::try_from(least).ok()
-}
-
-/// Answers that are to come, and questions that are held back for a moment. A log that is followed always waits for more, and is none.
-pub fn outstanding(model: &Model) -> usize {
-    let logs = model.flights.under_way.keys().filter(|lane| **lane != Lane::Follow).count();
-    let soon = usize::from(asks_in(model).is_some()) + usize::from(beside::wakes_in(model).is_some());
-    model.asked.len() + model.acting + logs + soon + usize::from(model.link == Link::Connecting)
-}
-
-/// What the screen needs and is not there, or is old.
-fn asks(model: &mut Model) -> Vec<Effect> {
-    // A saved state answers as an engine would.
-    if !matches!(model.link, Link::Up | Link::Saved { .. }) {
-        return Vec::new();
-    }
-    let mut needs = needs(model);
-    if model.frozen.is_some() {
-        // What was never asked is: another screen may be opened.
-        needs.retain(|q| !model.known.contains_key(q));
-    }
-    // What a dialog was judged by moves while it is open.
-    needs.extend(model.dialog.iter().flat_map(|d| d.basis.iter().map(|(q, _)| q.clone())));
-    // Runs that a form offers.
-    if model.dialog.iter().flat_map(|d| &d.fields).any(|f| matches!(f.rule, crate::api::types::Rule::Run { .. })) {
-        needs.push(Question::Rows { what: "runs", limit: super::model::screen::PAGE });
-    }
-    let wanted = |q: &Question, m: &Model| !m.asked.contains(q) && m.known.get(q).is_none_or(|k| k.old && held_back(m, q, k).is_none());
-    let mut out = Vec::new();
-    for q in needs {
-        if wanted(&q, model) {
-            model.asked.insert(q.clone());
-            let now = model.now;
-            if let Some(k) = model.known.get_mut(&q) {
-                k.old = false;
-                k.asked_at = Some(now);
-            }
-            out.push(Effect::Ask(q));
-        }
-    }
-    out
+    asks::all_again(model);
 }

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{commands, own, promotions};
+use super::{lists, own, promotions, subject};
 use crate::action::{Action, Target};
 use crate::api::types::{Do, PlanDoc, Rule, RunDoc};
 use crate::base::duration;
@@ -168,10 +168,10 @@ pub fn targets(model: &Model, action: &Action) -> Result<(Vec<String>, Vec<Strin
     }
     let marks: Vec<String> = model.screen().pane().map(|(_, l)| l.marks.iter().cloned().collect()).unwrap_or_default();
     if marks.is_empty() {
-        let id = commands::current(model).ok_or_else(|| nothing(model, action))?;
+        let id = lists::current(model).ok_or_else(|| nothing(model, action))?;
         return Ok((vec![target(model, action, &id)?], Vec::new()));
     }
-    let (shown, mut marks) = (commands::ids(model), marks);
+    let (shown, mut marks) = (lists::shown(model), marks);
     marks.sort_by(|a, b| crate::base::natural::compare(a, b));
     let (mut all, mut hidden) = (Vec::new(), Vec::new());
     for id in &marks {
@@ -221,18 +221,13 @@ fn target(model: &Model, action: &Action, id: &str) -> Result<String, String> {
         }
         (Target::Pipeline, _) if id.contains('#') => Ok(pipeline_of(id).to_owned()),
         (Target::Run, Some("pipelines")) => {
-            let last = pipeline_row(model, id).map(|r| word::text(r, "last_run"));
+            let last = subject::pipeline_row(model, id).map(|r| word::text(r, "last_run"));
             last.filter(|l| !l.is_empty()).ok_or_else(|| format!("`{id}` has no run"))
         }
         (Target::Run, _) if id.contains('#') || matches!(model.screen().kind, Kind::Run(_)) => Ok(id.to_owned()),
         (of @ (Target::Run | Target::Pipeline), _) => Err(format!("`{id}` is no {}: 8 shows pipelines and what runs", kind_of(of))),
         _ => Err(format!("`{id}` is nothing that it could be done to")),
     }
-}
-
-pub fn pipeline_row<'a>(model: &'a Model, name: &str) -> Option<&'a crate::console::model::list::Row> {
-    let rows = model.rows(&Question::Rows { what: "pipelines", limit: PAGE })?;
-    rows.rows.iter().find(|r| word::text(r, "pipeline") == name)
 }
 
 /// An answer came: opens the dialog once everything was read again.

@@ -2,7 +2,7 @@
 
 use tui_textarea::CursorMove;
 
-use super::page_save;
+use super::{page_save, prompt};
 use crate::base::suggest;
 use crate::console::edit::page::{Other, Page, State, Tab};
 use crate::console::edit::{Ask, Got, Order, Told, diff, find};
@@ -96,7 +96,7 @@ pub fn run(model: &mut Model, id: &str) -> Option<Vec<Effect>> {
             page.scroll = 0;
         }
         "down" | "up" | "page-down" | "page-up" | "top" | "bottom" => moved(page, id, height),
-        "page-search" if open => super::prompt::open(model, PromptKind::PageSearch),
+        "page-search" if open => prompt::open(model, PromptKind::PageSearch, ""),
         "clear-filter" if page.search.take().is_some() => {}
         // While something is looked for, these lead to it, as in a log.
         "next-problem" | "previous-problem" if page.search.is_some() && page.tab == Tab::Text => hit(model, id == "next-problem", false),
@@ -279,7 +279,7 @@ fn mine(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-pub fn order(name: &str, ask: Ask) -> Effect {
+fn order(name: &str, ask: Ask) -> Effect {
     Effect::Page(Box::new(Order { name: name.to_owned(), ask }))
 }
 

@@ -1,9 +1,8 @@
 //! Saving a pipeline: what must be true before anybody is asked, and the question, with what it changes.
 
-use super::page::order;
 use crate::action::{Action, Target};
 use crate::base::count;
-use crate::console::edit::{Ask, diff};
+use crate::console::edit::{Ask, Order, diff};
 use crate::console::model::{Dialog, Model};
 use crate::console::msg::Effect;
 use crate::domain::level::Level;
@@ -64,7 +63,7 @@ fn question(model: &Model) -> Result<Dialog, String> {
     };
     let (name, text) = (page.name.clone(), page.text());
     let ask = Ask::Save { path: page.path.clone(), text, over: page.stamp.clone(), shape: page.shape };
-    let Effect::Page(order) = order(&name, ask) else { return Err("there is nothing to ask for".into()) };
+    let order = Box::new(Order { name: name.clone(), ask });
     let facts = vec![
         ("touches".to_owned(), format!("{path}: {}", diff::counts(&lines))),
         ("lint".to_owned(), found),

@@ -1,5 +1,6 @@
 //! Long tables: which part of one is asked for, so that the rows in sight and some around them are held, and never more than two parts.
 
+use super::{asks, lists};
 use crate::api::order::Page;
 use crate::console::model::list::{List, Row};
 use crate::console::model::screen::{PAGE, Pane};
@@ -102,7 +103,7 @@ fn forget(model: &mut Model) {
     let mut seen: Vec<(Option<jiff::Timestamp>, Question)> =
         model.known.iter().filter(|(q, _)| passing(q)).map(|(q, k)| (k.at, q.clone())).collect();
     if seen.len() > PASSED {
-        let needed = super::needs(model);
+        let needed = asks::needs(model);
         seen.sort();
         for (_, q) in seen.iter().take(seen.len() - PASSED).filter(|(_, q)| !needed.contains(q)) {
             model.known.remove(q);
@@ -129,7 +130,7 @@ pub fn hunt(model: &mut Model) -> bool {
     let (base, end, len) = (held.start, held.end, list.len());
     match (found, forward) {
         (Some(n), _) => {
-            super::lists::place(model, n);
+            lists::place(model, n);
             if let Some((_, l)) = model.screen_mut().pane_mut() {
                 l.hunt = None;
             }
@@ -143,7 +144,7 @@ pub fn hunt(model: &mut Model) -> bool {
 }
 
 fn on(model: &mut Model, at: usize) -> bool {
-    super::lists::place(model, at);
+    lists::place(model, at);
     model.say(format!("looking for the next problem: row {}", at + 1));
     true
 }
@@ -152,7 +153,7 @@ fn stop(model: &mut Model, began: usize, why: &str) -> bool {
     if let Some((_, l)) = model.screen_mut().pane_mut() {
         l.hunt = None;
     }
-    super::lists::place(model, began);
+    lists::place(model, began);
     model.say(why);
     true
 }

@@ -1,43 +1,40 @@
-//! The prompt of one line: commands and filters. Nothing that is typed or pasted here does anything before Enter.
+//! The prompt of one line: commands, filters, what is searched for. Nothing that is typed or pasted here does anything before Enter, which hands
+//! the line over.
 
 use super::complete::{self, offers};
-use super::{commands, log_keys};
+use super::lists;
 use crate::console::edit::Line;
 use crate::console::keymap::{Code, Key};
 use crate::console::model::{Model, Prompt, PromptKind};
-use crate::console::msg::Effect;
 use crate::domain::filter::Filter;
 
 /// Lines of each kind that are kept.
 const KEPT: usize = 100;
 
-pub fn open(model: &mut Model, kind: PromptKind) {
-    let before = match kind {
-        PromptKind::Filter => model.screen().pane().map(|(_, l)| l.filter.clone()).unwrap_or_default(),
-        PromptKind::Command | PromptKind::PageSearch => String::new(),
-        _ => log_keys::suggestion(model, kind),
-    };
-    model.prompt = Some(Prompt::new(kind, &before));
+/// A prompt of this kind that begins with `text`.
+pub fn open(model: &mut Model, kind: PromptKind, text: &str) {
+    model.prompt = Some(Prompt::new(kind, text));
 }
 
 /// The palette with the beginning of a line.
 pub fn begin(model: &mut Model, text: &str) {
-    open(model, PromptKind::Command);
+    open(model, PromptKind::Command, "");
     if let Some(p) = &mut model.prompt {
         p.line = Line::from(text);
     }
 }
 
-pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
-    let Some(mut prompt) = model.prompt.take() else { return Vec::new() };
+/// One key. The prompt whose line is entered by it is the answer; it is closed then.
+pub fn press(model: &mut Model, key: Key) -> Option<Prompt> {
+    let mut prompt = model.prompt.take()?;
     match (key.code, key.ctrl) {
         (Code::Esc, _) | (Code::Char('c'), true) => {
             apply_filter(model, &prompt, &prompt.before.clone());
-            return Vec::new();
+            return None;
         }
         (Code::Enter, _) => return enter(model, prompt),
         // One more on an empty line closes it.
-        (Code::Backspace, _) if prompt.line.is_empty() => return Vec::new(),
+        (Code::Backspace, _) if prompt.line.is_empty() => return None,
         (Code::Up, _) => recall(model, &mut prompt, true),
         (Code::Down, _) => recall(model, &mut prompt, false),
         (Code::Tab, _) => complete(model, &mut prompt, true),
@@ -48,29 +45,35 @@ pub fn press(model: &mut Model, key: Key) -> Vec<Effect> {
         }
     }
     typed(model, prompt);
-    Vec::new()
+    None
 }
 
 /// Keys of a paste without brackets: they are text, and what changes something is not entered by them.
-pub fn burst(model: &mut Model, key: Key) -> Vec<Effect> {
+pub fn burst(model: &mut Model, key: Key) -> Option<Prompt> {
     unless_careful(model, key, "that came faster than anybody types: press Enter again")
 }
 
 /// A key that is held down enters nothing of the kind either.
-pub fn held(model: &mut Model, key: Key) -> Vec<Effect> {
+pub fn held(model: &mut Model, key: Key) -> Option<Prompt> {
     unless_careful(model, key, "that was Enter held down: press it once more")
 }
 
-fn unless_careful(model: &mut Model, key: Key, why: &str) -> Vec<Effect> {
+fn unless_careful(model: &mut Model, key: Key, why: &str) -> Option<Prompt> {
     if key.code == Code::Enter
         && let Some(p) = &mut model.prompt
         && p.kind == PromptKind::Command
-        && commands::careful(p.line.text())
+        && careful(p.line.text())
     {
         p.error = Some(why.to_owned());
-        return Vec::new();
+        return None;
     }
     press(model, key)
+}
+
+/// Whether a line of the palette arms, or begins a change.
+fn careful(line: &str) -> bool {
+    let word = line.trim().split(' ').next().unwrap_or_default();
+    matches!(word, "arm" | "ack" | "unack") || word.starts_with("do-")
 }
 
 /// What was entered before, by kind; the log screen's prompts begin with what was meant last, and keep no list.
@@ -82,7 +85,8 @@ fn history(model: &mut Model, kind: PromptKind) -> Option<&mut Vec<String>> {
     }
 }
 
-fn remember(model: &mut Model, kind: PromptKind, line: &str) {
+/// Keeps a line that was taken.
+pub fn remember(model: &mut Model, kind: PromptKind, line: &str) {
     let Some(all) = history(model, kind) else { return };
     if line.is_empty() || all.last().is_some_and(|l| l == line) {
         return;
@@ -133,7 +137,7 @@ fn typed(model: &mut Model, mut prompt: Prompt) {
         prompt.offers = offers(model, prompt.kind, &before).1;
     }
     if prompt.kind == PromptKind::Filter {
-        let columns = commands::columns(model);
+        let columns = lists::columns(model);
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         match Filter::parse(prompt.line.text(), &names, model.now) {
             Ok(_) => apply_filter(model, &prompt, prompt.line.text()),
@@ -151,29 +155,13 @@ fn apply_filter(model: &mut Model, prompt: &Prompt, text: &str) {
     }
 }
 
-fn enter(model: &mut Model, mut prompt: Prompt) -> Vec<Effect> {
-    let line = prompt.line.text().trim().to_owned();
-    let result = match prompt.kind {
-        PromptKind::Filter if prompt.error.is_some() => {
-            model.prompt = Some(prompt);
-            return Vec::new();
-        }
-        PromptKind::Filter => Ok(Vec::new()),
-        PromptKind::Command => commands::typed(model, &line),
-        PromptKind::PageSearch => super::page::searched(model, prompt.line.text()),
-        kind => log_keys::entered(model, kind, prompt.line.text()),
-    };
-    match result {
-        Ok(effects) => {
-            remember(model, prompt.kind, &line);
-            effects
-        }
-        Err(why) => {
-            prompt.error = Some(why);
-            model.prompt = Some(prompt);
-            Vec::new()
-        }
+/// A filter that cannot be read is not entered.
+fn enter(model: &mut Model, prompt: Prompt) -> Option<Prompt> {
+    if prompt.kind == PromptKind::Filter && prompt.error.is_some() {
+        model.prompt = Some(prompt);
+        return None;
     }
+    Some(prompt)
 }
 
 /// As much as all that may be meant begin with; then one after the other.

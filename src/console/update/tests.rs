@@ -414,22 +414,22 @@ fn force_is_offered_only_for_what_was_cancelled_and_has_not_ended() {
     let of = |state: &str, by: serde_json::Value| {
         let mut m = armed();
         answer(&mut m, table("runs"), rows("runs", json!([{"run": "a#3", "state": state, "cancel_by": by}])));
-        super::why_not(&m, force)
+        super::open::why_not(&m, force)
     };
     assert!(of("running", json!(null)).unwrap().contains("a#3 was not cancelled: X asks its steps"));
     assert!(of("done", json!("ann")).unwrap().contains("a#3 has ended"));
     assert_eq!(of("running", json!("ann")), None);
-    assert!(super::why_not(&connected(), force).unwrap().contains(":arm"));
+    assert!(super::open::why_not(&connected(), force).unwrap().contains(":arm"));
 }
 
 #[test]
 fn a_key_that_does_nothing_says_why() {
     for id in ["secret-set", "run-missed"] {
-        let why = super::why_not(&armed(), action::find(id).unwrap()).unwrap();
+        let why = super::open::why_not(&armed(), action::find(id).unwrap()).unwrap();
         assert!(why.contains("quarterdeck "), "{why}");
     }
-    assert!(super::why_not(&armed(), action::find("cancel").unwrap()).is_none());
-    assert!(super::why_not(&connected(), action::find("cancel").unwrap()).is_some());
+    assert!(super::open::why_not(&armed(), action::find("cancel").unwrap()).is_none());
+    assert!(super::open::why_not(&connected(), action::find("cancel").unwrap()).is_some());
 }
 
 #[test]

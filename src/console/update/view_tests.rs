@@ -220,7 +220,7 @@ fn a_need_that_is_about_no_run_says_so_and_opens_where_it_can_be_mended() {
         assert!(super::tests::told(&m).ends_with(told.split_once(": ").unwrap().1), "{keys}: {}", super::tests::told(&m));
         assert!(m.opening.is_none());
     }
-    assert_eq!(super::idle(&m, "open"), None, "help says that Enter opens it");
+    assert_eq!(super::idle::idle(&m, "open"), None, "help says that Enter opens it");
     key(&mut m, "enter");
     assert_eq!(m.screen().kind, Kind::Mirrors);
     answer(&mut m, table("repos"), rows("repos", json!([repo("appstream9", "good"), repo("base9", "amber")])));
@@ -246,9 +246,9 @@ fn a_row_leads_to_its_run_and_its_pipeline_or_says_that_it_has_none() {
     let due = json!([{"pipeline": "n", "trigger": "31 1 * * *", "scheduled_for": "2026-04-08T06:31:00Z"}]);
     answer(&mut m, Question::Rows { what: "due", limit: crate::console::model::screen::NEXT }, rows("due", due));
     answer(&mut m, table("pipelines"), rows("pipelines", json!([{"pipeline": "n", "last_run": null}])));
-    assert_eq!(super::idle(&m, "open").as_deref(), Some("`n` has no run yet"));
+    assert_eq!(super::idle::idle(&m, "open").as_deref(), Some("`n` has no run yet"));
     answer(&mut m, table("pipelines"), rows("pipelines", json!([{"pipeline": "n", "last_run": "n#7"}])));
-    assert_eq!(super::idle(&m, "open"), None);
+    assert_eq!(super::idle::idle(&m, "open"), None);
     key(&mut m, "enter");
     assert_eq!(m.screen().kind, Kind::Run("n#7".parse().unwrap()));
     let entries = json!([{"seq": 8, "subject": "console", "action": "arm"}, {"seq": 7, "subject": "n#7/Ship it", "action": "approve"}]);
@@ -257,7 +257,7 @@ fn a_row_leads_to_its_run_and_its_pipeline_or_says_that_it_has_none() {
     key(&mut m, "enter");
     assert_eq!(super::tests::told(&m), "the row under the cursor is about no run");
     key(&mut m, "p");
-    assert_eq!((&m.screen().kind, super::idle(&m, "pipeline").is_some()), (&Kind::Audit, true));
+    assert_eq!((&m.screen().kind, super::idle::idle(&m, "pipeline").is_some()), (&Kind::Audit, true));
     key(&mut m, "j p");
     assert_eq!(m.screen().kind, Kind::Pipeline("n".into()), "that of its run");
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::console::model::dialog::Focus;
 use crate::console::model::{Dialog, Model};
-use crate::console::update;
+use crate::console::update::open;
 use crate::console::widget::paint::wrapped;
 use crate::console::widget::{input, paint};
 use crate::domain::level::Level;
@@ -75,7 +75,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
 
 /// What is told, in so many rows: where that is too much, the longest fact is cut first, so that of each something stands.
 fn facts(model: &Model, dialog: &Dialog, look: &Look, width: usize, room: usize) -> Vec<(String, String)> {
-    let (command, values) = (update::command_of(model, dialog), values(dialog));
+    let (command, values) = (open::command(model, dialog), values(dialog));
     let told = dialog.facts.iter().map(|(l, t)| (l.as_str(), t.as_str()));
     let more = values.as_deref().map(|v| ("values", v)).into_iter().chain([("same as", command.as_str())]);
     let mut all: Vec<(&str, Vec<String>)> = told.chain(more).map(|(label, text)| (label, wrapped(text, width))).collect();

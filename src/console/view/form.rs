@@ -7,7 +7,7 @@ use super::dialog::{Page, boxed, inside};
 use crate::console::form;
 use crate::console::model::dialog::{Field, Focus};
 use crate::console::model::{Dialog, Model};
-use crate::console::update;
+use crate::console::update::open;
 use crate::console::widget::paint::wrapped;
 use crate::console::widget::{input, paint};
 use crate::theme::{Look, Role};
@@ -40,7 +40,7 @@ pub fn draw(model: &Model, dialog: &Dialog, look: &Look, area: Rect, buf: &mut B
             None => page.line(row.indent, &row.text, row.role),
         }
     }
-    page.line(0, &update::command_of(model, dialog).replace('\n', "; "), Role::Dim);
+    page.line(0, &open::command(model, dialog).replace('\n', "; "), Role::Dim);
     page.line(0, "Values are kept with the run and shown to all: no passwords here.", Role::Dim);
     page.line(0, dialog.error.as_deref().unwrap_or_default(), Role::PromptError);
     page.line(0, hint(model, dialog), Role::KeyText);

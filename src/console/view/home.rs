@@ -12,7 +12,7 @@ use crate::console::model::list::Row;
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Link, Model};
 use crate::console::question::Question;
-use crate::console::update;
+use crate::console::update::facts;
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::theme::{Glyphs, Look, Role};
@@ -127,7 +127,7 @@ fn as_of(model: &Model) -> String {
 fn quiet(model: &Model) -> String {
     let looked = model.known(&Question::Rows { what: "pipelines", limit: PAGE }).and_then(|k| k.at);
     let looked = looked.map(|t| format!(", looked at {}", when::relative(model.now, t))).unwrap_or_default();
-    match update::looked_at(model) {
+    match facts::looked_at(model) {
         Some(l) => format!("nothing needs you: nothing is red in {l}; queue, clock, disk and engine are well{looked}"),
         None => "nothing needs you, and nothing can: no pipeline is configured. quarterdeck site init writes those that are shipped".into(),
     }

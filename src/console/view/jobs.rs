@@ -14,7 +14,7 @@ use crate::console::model::list::{List, Row};
 use crate::console::model::screen::PAGE;
 use crate::console::model::{Model, Pane};
 use crate::console::question::Question;
-use crate::console::update::{self, beside as follow};
+use crate::console::update::{beside as follow, facts, lists};
 use crate::console::widget::paint;
 use crate::console::widget::table::{Cell, Column};
 use crate::domain::problem;
@@ -145,7 +145,7 @@ fn working(model: &Model, pane: &Pane) -> String {
 
 /// The tabs, where there is more than one; returns what is left.
 fn below_tabs(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
-    let tabs = update::tabs(model);
+    let tabs = lists::tabs(model);
     if tabs.len() < 2 || area.height < 4 {
         return area;
     }
@@ -229,7 +229,7 @@ fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     if red > 0 {
         out.put("RED", format!("{red} in a row, since {}", list::at(model, row, "red_since")), Role::Bad);
     }
-    if let Some(a) = problem::red(row).and_then(|p| update::ack_of(model, &p)) {
+    if let Some(a) = problem::red(row).and_then(|p| facts::ack_of(model, &p)) {
         out.put(
             "ACK",
             format!("{} until {}: {}", a.who, a.until.parse().map(|t| when::show(model, t)).unwrap_or_default(), a.why),

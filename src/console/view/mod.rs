@@ -1,6 +1,7 @@
 //! The screens as pure functions: model in, cells out. `frame` is what stands around every one of them.
 
 mod audit;
+mod bar;
 mod changes;
 mod content;
 mod debug;

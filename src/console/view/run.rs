@@ -13,7 +13,7 @@ use crate::api::types::RunDoc;
 use crate::base::duration;
 use crate::console::model::{Mode, Model};
 use crate::console::question::Question;
-use crate::console::update;
+use crate::console::update::open;
 use crate::console::widget::paint;
 use crate::domain::run::RunRef;
 use crate::theme::{Look, Role};
@@ -104,7 +104,7 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
     let (sign, role) = word::verdict(&outcome, &look.glyphs);
     let (sign, role, outcome) = match (trust, role) {
         // Nothing but a person moves it: that it is in the queue as well is no news.
-        _ if update::waits_for_people(model, run) => (sign, Role::Warn, "waits for people".to_owned()),
+        _ if open::waits_for_people(model, run) => (sign, Role::Warn, "waits for people".to_owned()),
         (Trust::Old(_), Role::Good) => ("~", Role::Unknown, format!("~{outcome}")),
         (_, Role::Good) if !moved(model, run).is_empty() => ("~", Role::Unknown, format!("~{outcome}")),
         _ => (sign, role, outcome),

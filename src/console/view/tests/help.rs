@@ -52,8 +52,8 @@ fn every_key_is_told_whole_wherever_it_is_asked() {
             }
             assert!(flat.contains(&format!("{}:", meaning.title())), "{kind:?}: {keys} {name} is not told\n{all}");
             let off = match meaning {
-                Meaning::Do(action) => update::why_not(&model, action),
-                Meaning::View(_) => update::idle(&model, &name),
+                Meaning::Do(action) => update::open::why_not(&model, action),
+                Meaning::View(_) => update::idle::idle(&model, &name),
             };
             if let Some(why) = off {
                 let first: Vec<&str> = why.split_whitespace().take(4).collect();

@@ -181,7 +181,7 @@ fn arm(model: &mut crate::console::Model) {
 }
 
 fn command_of(model: &crate::console::Model) -> String {
-    crate::console::update::command_of(model, model.dialog.as_ref().unwrap())
+    crate::console::update::open::command(model, model.dialog.as_ref().unwrap())
 }
 
 fn requests(effects: &[Effect]) -> Vec<&crate::api::types::Do> {
