@@ -51,9 +51,11 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Of words alone.
+    /// Of words alone. A fingerprint is called by its beginning, as everywhere.
     pub fn of(a: &str, b: &str) -> Self {
-        Self { a: a.to_owned(), b: b.to_owned(), names: (a.to_owned(), b.to_owned()), os: String::new() }
+        let is_fingerprint = |w: &str| w.len() == 64 && w.bytes().all(|b| b.is_ascii_hexdigit());
+        let called = |w: &str| if is_fingerprint(w) { super::word::short(w) } else { w.to_owned() };
+        Self { a: a.to_owned(), b: b.to_owned(), names: (called(a), called(b)), os: String::new() }
     }
 
     pub fn question(&self, table: &'static str) -> Question {

@@ -15,6 +15,7 @@ mod entered;
 pub mod excerpt;
 pub mod facts;
 mod follow;
+mod forbidden;
 pub mod help;
 pub mod idle;
 mod keys;

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{lists, own, promotions, subject};
+use super::{forbidden, lists, own, promotions, subject};
 use crate::action::{Action, Target};
 use crate::api::types::{Do, PlanDoc, Rule, RunDoc};
 use crate::base::duration;
@@ -91,22 +91,11 @@ pub fn why_not(model: &Model, action: &Action) -> Option<String> {
         return Some(format!("the command line does that: {}", action.usage));
     }
     match targets(model, action) {
-        Ok((all, _)) => all.iter().find_map(|t| promotions::why_not(model, action, t).or_else(|| can_end(model, action, t))),
+        Ok((all, _)) => {
+            let first = all.iter().find_map(|t| promotions::why_not(model, action, t).or_else(|| forbidden::can_end(model, action, t)));
+            first.or_else(|| forbidden::over(model, action, &all))
+        }
         Err(why) => Some(why),
-    }
-}
-
-/// Force is for what was cancelled and does not end; the engine knows whether it still can.
-fn can_end(model: &Model, action: &Action, run: &str) -> Option<String> {
-    if action.id != "force-finish" {
-        return None;
-    }
-    let rows = model.rows(&Question::Rows { what: "runs", limit: PAGE })?;
-    let row = rows.rows.iter().find(|r| word::text(r, "run") == run)?;
-    match (word::text(row, "state").as_str(), word::text(row, "cancel_by").is_empty()) {
-        ("done", _) => Some(format!("{run} has ended")),
-        (_, true) => Some(format!("{run} was not cancelled: X asks its steps to end in order first")),
-        (_, false) => None,
     }
 }
 

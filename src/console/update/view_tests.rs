@@ -227,6 +227,34 @@ fn a_need_that_is_about_no_run_says_so_and_opens_where_it_can_be_mended() {
     assert_eq!(super::lists::current(&m).as_deref(), Some("base9"), "with the cursor on what needs somebody");
 }
 
+/// What could only be refused is not asked about; among several rows one is enough that it can be done to.
+#[test]
+fn a_key_that_the_state_of_a_run_forbids_says_so_at_once() {
+    let mut m = armed();
+    m.stack = vec![Screen::of(Kind::Runs)];
+    update(&mut m, Msg::Tick(now()));
+    let run = |n: u32, state: &str, verdict: &str| json!({"run": format!("a#{n}"), "state": state, "verdict": verdict});
+    let all = json!([run(3, "done", "success"), run(2, "done", "failure"), run(1, "running", "")]);
+    answer(&mut m, table("runs"), rows("runs", all));
+    let why = |m: &Model, id: &str| super::open::why_not(m, crate::action::find(id).unwrap()).unwrap_or_default();
+    key(&mut m, "X");
+    assert!(told(&m).contains("a#3 has ended (success)") && m.opening.is_none(), "{}", told(&m));
+    assert!(why(&m, "resume").contains("B runs its pipeline anew"), "{}", why(&m, "resume"));
+    key(&mut m, "j");
+    assert!(why(&m, "cancel").contains("a#2 has ended (failure)") && why(&m, "resume").is_empty());
+    key(&mut m, "j");
+    assert!(why(&m, "cancel").is_empty() && why(&m, "retry").contains("a#1 has not ended"));
+    // The last row is marked with the first: the key is about both.
+    key(&mut m, "space g g space");
+    assert!(why(&m, "cancel").is_empty(), "{}", why(&m, "cancel"));
+    // What may have moved forbids nothing: the engine has the last word.
+    m.screen_mut().lists[0].marks = ["a#2".to_owned(), "a#3".to_owned()].into();
+    assert!(why(&m, "cancel").starts_with("none of the 2 can be: a#2 has ended"), "{}", why(&m, "cancel"));
+    m.screen_mut().lists[0].marks.clear();
+    m.known.get_mut(&table("runs")).unwrap().old = true;
+    assert!(why(&m, "cancel").is_empty(), "{}", why(&m, "cancel"));
+}
+
 /// A pipeline that did not start has no run that could be cancelled, and the key says what it is.
 #[test]
 fn a_key_of_runs_on_a_pipeline_says_that_it_is_none() {

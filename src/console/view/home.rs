@@ -45,7 +45,7 @@ pub fn draw(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let between = strip_column.is_none() && detail.is_none();
     // A line that is broken in two would push the last one out.
     let strip = now(model, between.then_some((left.width, look.glyphs.ellipsis)));
-    let most = if between { room.saturating_sub(2 * NOW).max(room / 3) } else { room / 2 };
+    let most = if between { room.saturating_sub(2 * NOW).max((room / 2).min(NOW)) } else { room / 2 };
     let wanted = (of_needs.len() as u16).saturating_add(2).clamp(3, most.max(3));
     let below = room.saturating_sub(wanted);
     let (top, rest) = split(left, below);
