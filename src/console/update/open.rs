@@ -16,6 +16,9 @@ use crate::console::question::{Answer, Question};
 use crate::domain::level::Level;
 use crate::domain::reason::{Asked, Reason};
 
+/// Of so many runs each is told by itself.
+const FEW: usize = 5;
+
 /// The key was pressed.
 pub fn open(model: &mut Model, action: &'static Action) -> Vec<Effect> {
     if action.always() {
@@ -301,10 +304,14 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     let mut facts = vec![("touches".to_owned(), touches(model, &o))];
     let mut fields = Vec::new();
     if !o.hidden.is_empty() {
-        facts.push(("hidden".to_owned(), format!("the filter hides {} of them: {}", o.hidden.len(), o.hidden.join(", "))));
+        let (n, names) = (o.hidden.len(), o.hidden.join(", "));
+        let filtered = model.screen().pane().is_some_and(|(_, l)| !l.filter.trim().is_empty() || l.only.is_some());
+        let what =
+            if filtered { format!("the filter hides {n} of them: {names}") } else { format!("{n} of them are further off: {names}") };
+        facts.push(("hidden".to_owned(), what));
     }
-    for target in o.targets.iter().filter(|_| o.action.target == Target::Run) {
-        facts.extend(target.parse().ok().and_then(|r| model.run(&r)).map(|doc| ("now".to_owned(), now(doc))));
+    if o.action.target == Target::Run {
+        facts.extend(stand(model, &o.targets).into_iter().map(|text| ("now".to_owned(), text)));
     }
     if asks_people(o.action) {
         let [one] = o.targets.as_slice() else { return Err("one at a time: each is looked at for itself".into()) };
@@ -396,6 +403,20 @@ fn touches(model: &Model, o: &Opening) -> String {
         (Target::Os | Target::Hold | Target::Repo, _) => several("objects"),
         (Target::Run | Target::Secret | Target::Problem, _) => several("runs"),
     }
+}
+
+/// How the runs stand: each with its detail while they are few, else those of one outcome together, and first what has not ended.
+fn stand(model: &Model, runs: &[String]) -> Vec<String> {
+    let mut docs: Vec<&RunDoc> = runs.iter().filter_map(|r| model.run(&r.parse().ok()?)).collect();
+    if docs.len() <= FEW {
+        return docs.into_iter().map(now).collect();
+    }
+    docs.sort_by_key(|d| d.verdict.is_some());
+    let mut by: IndexMap<&str, Vec<&str>> = IndexMap::new();
+    for doc in docs {
+        by.entry(doc.verdict.as_ref().unwrap_or(&doc.state)).or_default().push(&doc.run);
+    }
+    by.into_iter().map(|(outcome, names)| format!("{} {outcome}: {}", names.len(), names.join(", "))).collect()
 }
 
 fn now(doc: &RunDoc) -> String {

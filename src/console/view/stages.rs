@@ -160,8 +160,12 @@ fn words(page: &mut Page<'_>, stage: &StageDoc, outcome: &str) {
     let (_, role) = page.verdict(outcome);
     // What its steps say below is not said twice.
     let again = spots::open_steps(&stage.steps).any(|s| s.exit_code.is_some() && said(&stage.detail, s));
-    if !stage.detail.is_empty() && !again {
-        page.at(2, &stage.detail, if outcome == "success" { Role::Dim } else { role });
+    // A stage that is many runs has the first of them for its detail.
+    let runs = || stage.steps.iter().filter_map(|s| s.child.as_deref());
+    let many = runs().count() > 1 && runs().any(|r| r == stage.detail);
+    let detail = if many { count::s(runs().count() as u64, "run") } else { stage.detail.clone() };
+    if !detail.is_empty() && !again {
+        page.at(2, &detail, if outcome == "success" { Role::Dim } else { role });
         page.y += 1;
     }
     for step in spots::open_steps(&stage.steps) {

@@ -425,6 +425,20 @@ fn a_subject_of_the_audit_is_whole_beside_any_result() {
     assert!(shown.contains("one person stood for two"), "{shown}");
 }
 
+/// A stage that is many runs says how many, not the name of one of them.
+#[test]
+fn a_stage_that_is_many_runs_says_how_many() {
+    let mut model = filled(Kind::Run("nightly#12".parse().unwrap()), (140, 40));
+    let q = Question::Run("nightly#12".parse().unwrap());
+    let mut body = said(&q);
+    let step = |n: u32| json!({"name": format!("tiny (a={n})"), "verdict": "success", "exit_code": null, "state": "done", "detail": "", "child": format!("tiny#{n}")});
+    body["stages"][0]["steps"] = (1..=3).map(step).collect();
+    body["stages"][0]["detail"] = json!("tiny#2");
+    tell(&mut model, &q, &body);
+    let shown = text(&model);
+    assert!(shown.lines().any(|l| l.starts_with("  3 runs ")), "{shown}");
+}
+
 /// With many things that need somebody, and starts that take more than one line, the last line of what goes on now is still there.
 #[test]
 fn home_keeps_its_disk_at_80x24() {

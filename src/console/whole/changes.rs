@@ -98,7 +98,9 @@ async fn what_became_of_many_rows_is_scrolled_through() {
         p.presses(":").await;
         p.enters("arm 15m night").await;
         p.presses(&vec!["space"; 30].join(" ")).await;
-        let shown = p.presses("X y").await;
+        let shown = p.presses("X").await;
+        assert!(shown.contains("30 running: nightly#1, nightly#2,") && shown.contains("undo") && shown.contains("same as"), "{shown}");
+        let shown = p.presses("y").await;
         assert!(shown.contains("0 of 30 done, 30 refused") && shown.contains("[ Close ]"), "{shown}");
         assert!(shown.contains("nightly#1 is in") && !shown.contains("nightly#30 is in"), "{shown}");
         let shown = p.presses("G").await;
