@@ -71,7 +71,15 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
         }
         Err(e) => return Err(e),
     };
-    let commit = git.call(&["rev-parse", "--verify", "--quiet", &format!("{target}^{{commit}}")])?.trim().to_owned();
+    let commit = git.call(&["rev-parse", "--verify", "--quiet", &format!("{target}^{{commit}}")]).map_err(|e| match e {
+        // Every branch and tag came, and the commit is on none of them.
+        StepError::Failed { .. } if git::is_commit(reference) => StepError::failed(
+            format!("{} has no commit {reference} on any branch or tag", address::shown_text(url)),
+            "somebody may have pushed over it: look at what there is with git ls-remote, and give another ref",
+        ),
+        e => e,
+    })?;
+    let commit = commit.trim().to_owned();
     if !git::is_commit(&commit) {
         return Err(StepError::failed(
             format!("git names no commit for {reference}: `{}`", excerpt(&commit)),

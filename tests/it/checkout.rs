@@ -50,6 +50,9 @@ fn a_reference_is_checked_out_and_its_commit_reported() {
     }
     let out = checkout(&[&url, "ref=no-such-branch"]).expect(3);
     assert!(out.stderr.contains("no-such-branch") && out.stderr.contains("next:"), "{out:?}");
+    let gone = "0123456789".repeat(4);
+    let out = checkout(&[&url, &format!("ref={gone}")]).expect(1);
+    assert!(out.stderr.contains(&format!("has no commit {gone} on any branch or tag")), "{out:?}");
     checkout(&[&format!("url={}", dir.path().join("nowhere").display())]).expect(3);
     checkout(&["url=--upload-pack=touch /tmp/x"]).expect(2);
     checkout(&[&url, "ref=--exec=x"]).expect(2);

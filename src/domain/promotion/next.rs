@@ -30,7 +30,7 @@ pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Opti
     let id = &facts.id;
     let anew = format!("take the candidate anew: quarterdeck do promote-soak {id} --with retake=true");
     let hold = format!("quarterdeck do hold-add {} --with package=NAME --with until=7d --reason T --confirm {0}", facts.os);
-    let waive = format!("quarterdeck do promote-waive {id} --with gate={gate} --reason T");
+    let waive = format!("quarterdeck do promote-waive {id} --with gate={gate} --reason T --confirm {id}");
     match (gate, outcome) {
         (_, Outcome::NoSource { .. }) => {
             Some(format!("or say why the site goes without: [promotion.{}.without] {gate} = \"reason\"", facts.os))

@@ -268,7 +268,7 @@ pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
             let gates: Vec<String> = now.gates.iter().filter(|j| !j.outcome.passes()).map(|j| j.gate.to_string()).collect();
             if let Some(first) = gates.first() {
                 out.push(format!(
-                    "a gate that cannot pass is waived by its owner and a second person: quarterdeck do promote-waive {} --with gate={first} --reason T",
+                    "a gate that cannot pass is waived by its owner and a second person: quarterdeck do promote-waive {0} --with gate={first} --reason T --confirm {0}",
                     p.id
                 ));
             }

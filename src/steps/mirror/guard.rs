@@ -23,8 +23,14 @@ pub fn shrink(name: &str, before: Extent, after: Extent, limit: Shrink) -> Resul
     if !emptied && !fell(before.packages, after.packages) && !fell(before.bytes, after.bytes) {
         return Ok(());
     }
+    let rule =
+        if emptied { "an empty repository is never taken for a percentage".into() } else { format!("at most {percent} % is allowed") };
+    let next = match emptied {
+        true => "run once more with shrink=allow",
+        false => "run once more with shrink=allow (or shrink=PERCENT)",
+    };
     let what = format!(
-        "{name} would shrink from {} packages ({}) to {} packages ({}); at most {percent} % is allowed",
+        "{name} would shrink from {} packages ({}) to {} packages ({}); {rule}",
         before.packages,
         short(before.bytes),
         after.packages,
@@ -32,7 +38,7 @@ pub fn shrink(name: &str, before: Extent, after: Extent, limit: Shrink) -> Resul
     );
     Err(StepError::refused(
         what,
-        "look at the upstream; if it is right, run once more with shrink=allow (or shrink=PERCENT); if it has reached its end of life, freeze the repository (do freeze)",
+        format!("look at the upstream; if it is right, {next}; if it has reached its end of life, freeze the repository (do freeze)"),
     ))
 }
 

@@ -91,12 +91,13 @@ impl Options {
 }
 
 fn shrink(text: Option<&str>) -> Result<Shrink, StepError> {
+    let shown = text.unwrap_or_default();
     match text.map(|t| t.trim().trim_end_matches('%')) {
         None => Ok(Shrink::Percent(20)),
         Some("allow") => Ok(Shrink::Allow),
         Some(n) => match n.parse() {
             Ok(n) if n <= 100 => Ok(Shrink::Percent(n)),
-            _ => Err(StepError::input(format!("`shrink` is `{n}`"), "give a percentage from 0 to 100, or `allow`")),
+            _ => Err(StepError::input(format!("`shrink` is `{shown}`"), "give a percentage from 0 to 100, or `allow`")),
         },
     }
 }

@@ -154,7 +154,7 @@ fn target(root: &Root, options: &Options) -> Result<String, StepError> {
             Named::Link(text) if within(&root.tree, &text) => Ok(text),
             Named::Link(text) => Err(StepError::refused(
                 format!("{name} leads to {}, which is not in this root", crate::wire::excerpt(&text)),
-                "give the snapshot to go to: to=ID",
+                "go to a snapshot by its name: mirror/switch with to=ID",
             )),
             _ if root.tree.named(&options.name)? == Named::Nothing => {
                 let mut known = refs::links(root)?;
@@ -168,7 +168,7 @@ fn target(root: &Root, options: &Options) -> Result<String, StepError> {
             }
             _ => Err(StepError::refused(
                 format!("`{}` has no previous: {}/{name} is not there", options.name, root.tree.path().display()),
-                "give the snapshot to go to: to=ID",
+                "go to a snapshot by its name: mirror/switch with to=ID",
             )),
         };
     }

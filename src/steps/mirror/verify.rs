@@ -51,7 +51,10 @@ impl Options {
             ));
         }
         let look = with.text("level").map_or(Ok(Look::default()), str::parse);
-        let look = look.map_err(|()| StepError::input("`level` is no level", "give metadata, presence or checksums"))?;
+        let look = look.map_err(|()| {
+            let what = format!("`level` is `{}`", crate::wire::excerpt(with.text("level").unwrap_or_default()));
+            StepError::input(what, "give metadata, presence or checksums")
+        })?;
         let expect: Result<Vec<State>, ()> = with.list("expect").iter().filter(|e| !e.is_empty()).map(|e| e.parse()).collect();
         let expect = expect.map_err(|()| {
             let words: Vec<&str> = State::WORDS.iter().map(|(w, _)| *w).collect();

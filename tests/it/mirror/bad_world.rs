@@ -177,7 +177,10 @@ fn a_repository_that_shrank_needs_a_word_from_a_person() {
     world.sync(&["shrink=30"]).expect(0);
     repo.packages.clear();
     repo.write(&world.up());
-    world.sync(&["shrink=100"]).expect(4);
+    let out = world.sync(&["shrink=100%"]).expect(4);
+    assert!(out.stderr.contains("an empty repository is never taken for a percentage") && !out.stderr.contains("100 %"), "{out:?}");
+    let out = world.sync(&["shrink=101%"]).expect(2);
+    assert!(out.stderr.contains("`shrink` is `101%`"), "{out:?}");
     world.sync(&["shrink=allow"]).expect(0);
     assert_eq!(read_whole(&world.dest(), || ()), Ok(0));
 }
