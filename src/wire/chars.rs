@@ -1,5 +1,5 @@
-//! The characters that XML allows, judged in the whole of a document. Our readers skip what nobody asked for, while dnf takes none of a
-//! document that has a control character in one description: a mirror of it would be of no use.
+//! The characters that XML allows, judged in the whole of a document. Our readers skip what nobody asked for, while dnf takes no primary that
+//! has a control character in one description: a mirror of it would be of no use. What dnf can do without (changelogs) is not judged so.
 
 use memchr::memmem;
 
@@ -61,7 +61,7 @@ pub fn whole(bytes: &[u8]) -> Result<(), (usize, String)> {
 }
 
 /// The character that `&#NUMBER;` stands for, where XML allows it.
-pub fn reference(number: &str) -> Option<char> {
+fn reference(number: &str) -> Option<char> {
     let code = match number.strip_prefix('x') {
         Some(hex) => u32::from_str_radix(hex, 16),
         None => number.parse(),

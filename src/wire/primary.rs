@@ -77,7 +77,7 @@ impl Package {
 
 /// Reads all packages; `deps` also the dependencies and files. The callback may stop with a reason. Returns the number of packages.
 pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> Result<(), String>) -> Result<u64, WireError> {
-    let mut scan = Scan::new(input, WHAT);
+    let mut scan = Scan::strict(input, WHAT);
     let mut p = Package::default();
     let (mut count, mut inside, mut rooted) = (0u64, false, false);
     let mut list = List::None;

@@ -1,8 +1,8 @@
 //! The large XML files of a repository (primary, filelists, other), tag by tag out of one buffer. No token is copied unless it is wanted.
 //!
 //! Half of reading a primary is skipping what nobody asked for, so what is skipped is only told apart, not decoded: end tags must match their
-//! start tags, quotes must close, the depth and the length of a token have limits, a document type is an error, and so is a character that XML
-//! forbids, wherever it stands. Entities are judged where a text or an attribute is used.
+//! start tags, quotes must close, the depth and the length of a token have limits, and a document type is an error. UTF-8 and entities are
+//! judged where a text or an attribute is used; a strict scan judges the characters of the whole document besides.
 
 use std::borrow::Cow;
 use std::io::{BufRead, ErrorKind};
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memmem};
 
-use super::chars::{Chars, reference};
+use super::chars::Chars;
 use super::{WireError, excerpt};
 use crate::base::xml;
 
@@ -55,7 +55,8 @@ pub struct Scan<R> {
     from: usize,
     /// So much of `held` is made of characters that XML allows.
     proved: usize,
-    chars: Chars,
+    /// None: whatever nobody asks for is not judged.
+    chars: Option<Chars>,
     /// Bytes that were dropped in front of `held`.
     before: u64,
     /// Names of the open elements one behind the other, and the length of each.
@@ -77,8 +78,13 @@ struct Found {
 impl<R: BufRead> Scan<R> {
     pub fn new(input: R, what: &'static str) -> Self {
         let (held, open) = (Vec::with_capacity(4 * CHUNK), Vec::with_capacity(256));
-        let (chars, lengths) = (Chars::default(), Vec::with_capacity(MAX_DEPTH));
-        Self { input, held, from: 0, proved: 0, chars, before: 0, open, lengths, text: Vec::new(), what }
+        let lengths = Vec::with_capacity(MAX_DEPTH);
+        Self { input, held, from: 0, proved: 0, chars: None, before: 0, open, lengths, text: Vec::new(), what }
+    }
+
+    /// Takes no document that has a character anywhere that XML forbids: for what a client cannot do without.
+    pub fn strict(input: R, what: &'static str) -> Self {
+        Self { chars: Some(Chars::default()), ..Self::new(input, what) }
     }
 
     /// The next tag. Its parts borrow from the buffer: take what you need before the next call.
@@ -276,9 +282,10 @@ impl<R: BufRead> Scan<R> {
             let n = more.len();
             self.held.extend_from_slice(more);
             self.input.consume(n);
-            match self.chars.prove(&self.held[self.proved..], n == 0) {
-                Ok(more) => self.proved += more,
-                Err((at, why)) => return Err(self.wrong(self.proved + at, &why)),
+            match self.chars.as_mut().map(|chars| chars.prove(&self.held[self.proved..], n == 0)) {
+                None => self.proved = self.held.len(),
+                Some(Ok(more)) => self.proved += more,
+                Some(Err((at, why))) => return Err(self.wrong(self.proved + at, &why)),
             }
             return Ok(n > 0);
         }
@@ -366,7 +373,12 @@ fn entity(name: &str) -> Option<char> {
     if let Some(named) = xml::entity(name) {
         return Some(named);
     }
-    reference(name.strip_prefix('#')?)
+    let number = name.strip_prefix('#')?;
+    let code = match number.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    char::from_u32(code.ok()?).filter(|c| *c != '\0')
 }
 
 #[cfg(test)]
@@ -413,7 +425,7 @@ mod tests {
             ("<>x</>", "no name"),
             ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "document type"),
             ("<a>&b;</a>", "unknown entity"),
-            ("<a>&#0;</a>", "`&#0;` is no character"),
+            ("<a>&#0;</a>", "unknown entity"),
             ("<a>& b</a>", "no entity"),
             ("<a x=1/>", "NAME="),
             ("<a x/>", "NAME="),
