@@ -12,7 +12,7 @@ use crate::theme::{self, Depth, Glyphs, Look, Theme, terminfo};
 /// A console that knows nothing yet but where it is.
 pub fn model(ctx: &Ctx, out: &Out, now: Timestamp, size: (u16, u16)) -> Model {
     let name = ctx.global.site.clone().unwrap_or_else(|| super::DEFAULT_SITE.to_owned());
-    let demo = ctx.dirs.state.join(crate::demo::estate::MARK).exists();
+    let demo = ctx.dirs.state.join(crate::demo::places::MARK).exists();
     let site = console::Site { name: if demo { "demo".to_owned() } else { name }, demo, zone: out.zone.clone() };
     let (keys, key_reports) = keyfile::load(&ctx.dirs.keymaps());
     // Of a terminal elsewhere, as TZ or the machine says it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory belongs to something else.
-    #[error("{} is not empty and was not made by the demo (there is no file {MARK} in it): nothing was touched", dir.display(), MARK = super::estate::MARK)]
+    #[error("{} is not empty and was not made by the demo (there is no file {MARK} in it): nothing was touched", dir.display(), MARK = super::places::MARK)]
     NotOurs { dir: PathBuf },
     /// `advance` where no demo ever was.
     #[error("there is no demo estate in {}", dir.display())]

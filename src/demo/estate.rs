@@ -1,4 +1,4 @@
-//! The demo estate in its state directory: the mark that says it is the demo's, the upstream, the configuration.
+//! The demo estate in its state directory: the upstream, the datacentres, the past, the configuration.
 //! Owns what `demo`, `--fresh` and `advance` may touch; starts no engine.
 
 use std::fs::{File, OpenOptions};
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Repo};
-use super::files::{mkdir, mkdir_private};
+use super::claim::{Found, claim, is_estate, look, write_mark};
+use super::datacentres::{DATACENTRES, replica_dir};
+use super::files::mkdir;
 use super::past::{self, Past};
+use super::places::{MARK, Places};
 use super::publish::{self, Index, Published};
 use super::upstream::{self, Upstream};
 use super::{Error, pairs, scm, site};
 use crate::base::{durable, sys};
 
-/// The file that marks a state directory as the demo's. Written before anything else.
-pub const MARK: &str = ".quarterdeck-demo";
 /// How long `advance` waits for another that is publishing.
 const PUBLISH_WAIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
@@ -42,54 +42,6 @@ pub struct Options<'a> {
 
 /// Plays [`past::story`], and asks for the trees of each quarter.
 pub type PlayPast<'a> = dyn Fn(&mut Past<'_>) -> Result<(), Error> + 'a;
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Mark {
-    format: u32,
-    seed: u64,
-}
-
-/// Where everything is in a demo's state directory.
-#[derive(Debug, Clone)]
-pub struct Places {
-    pub state_dir: PathBuf,
-}
-
-impl Places {
-    /// The site file and the pipelines.
-    pub fn config_dir(&self) -> PathBuf {
-        self.state_dir.join("config")
-    }
-
-    /// The root of the mirrored trees: one directory a repository.
-    pub fn mirror_dir(&self) -> PathBuf {
-        self.state_dir.join("mirror")
-    }
-
-    /// The tree of one repository of the mirror.
-    pub fn tree(&self, repo: Repo) -> PathBuf {
-        self.mirror_dir().join(repo.id())
-    }
-
-    /// What the upstream serves.
-    pub fn upstream_dir(&self) -> PathBuf {
-        self.state_dir.join("upstream")
-    }
-
-    /// What the datacentres serve: one directory each, and what is stable of the pairs that are not promoted.
-    pub fn replicas_dir(&self) -> PathBuf {
-        self.state_dir.join("replicas")
-    }
-
-    /// One JSON line for every request that the upstream answered.
-    pub fn access_log(&self) -> PathBuf {
-        self.own().join("access.log")
-    }
-
-    pub(super) fn own(&self) -> PathBuf {
-        self.state_dir.join("demo")
-    }
-}
 
 /// A running estate: the upstream serves until this is dropped.
 #[derive(Debug)]
@@ -114,7 +66,7 @@ impl Estate {
 
     /// Starts the estate in `dir`. A directory that is neither empty nor marked is refused and left as it is.
     pub fn open(dir: &Path, options: &Options<'_>) -> Result<Self, Error> {
-        let mut seed = claim(dir, options)?;
+        let mut seed = claim(dir, options.seed, options.fresh)?;
         let dir = std::fs::canonicalize(dir).map_err(Error::io("resolving", dir))?;
         let places = Places { state_dir: dir };
         mkdir(&places.own())?;
@@ -130,8 +82,8 @@ impl Estate {
         make_pairs(&places, seed)?;
         let upstream = listen(&places, "port", &places.upstream_dir(), Some(places.access_log()))?;
         let mut replicas = Vec::new();
-        for dc in pairs::DATACENTRES {
-            replicas.push((dc, listen(&places, &format!("port.{dc}"), &pairs::replica_dir(&places.replicas_dir(), dc), None)?));
+        for dc in DATACENTRES {
+            replicas.push((dc, listen(&places, &format!("port.{dc}"), &replica_dir(&places.replicas_dir(), dc), None)?));
         }
         let addresses: Vec<(&str, String)> = replicas.iter().map(|(dc, l)| (*dc, l.url())).collect();
         scm::publish(&places.upstream_dir())?;
@@ -196,15 +148,6 @@ pub fn advance(dir: &Path) -> Result<Advanced, Error> {
     push(&Places { state_dir: dir }, seed, |n| n + 1)
 }
 
-/// Whether `dir` is marked as the demo's. Nothing is made; a directory of somebody else's is an error.
-fn is_estate(dir: &Path) -> Result<bool, Error> {
-    match look(dir)? {
-        Found::Marked(_) => Ok(true),
-        Found::Absent | Found::Empty => Ok(false),
-        Found::Foreign => Err(Error::NotOurs { dir: dir.to_owned() }),
-    }
-}
-
 /// Whether `dir` is the demo's and no demo serves it, as one must be that is to be started over. A demo that is up is an error.
 pub fn at_rest(dir: &Path) -> Result<bool, Error> {
     if !is_estate(dir)? {
@@ -215,62 +158,6 @@ pub fn at_rest(dir: &Path) -> Result<bool, Error> {
         drop(take_serving(&places)?);
     }
     Ok(true)
-}
-
-enum Found {
-    Absent,
-    Empty,
-    Marked(Mark),
-    Foreign,
-}
-
-fn look(dir: &Path) -> Result<Found, Error> {
-    let list = match std::fs::read_dir(dir) {
-        Ok(list) => list,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Absent),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return Ok(Found::Foreign),
-        Err(e) => return Err(Error::io("listing", dir)(e)),
-    };
-    let path = dir.join(MARK);
-    if std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file()) {
-        let text = std::fs::read_to_string(&path).map_err(Error::io("reading", &path))?;
-        return match serde_json::from_str::<Mark>(&text) {
-            Ok(mark) if mark.format == 1 => Ok(Found::Marked(mark)),
-            Ok(mark) => Err(Error::Damaged { path, why: format!("its format is {}, this version knows 1", mark.format) }),
-            Err(e) => Err(Error::Damaged { path, why: format!("it is not a mark: {e}") }),
-        };
-    }
-    // The half-written mark of a demo that was killed in its first moment is the only other thing that may be there.
-    let half = format!("{MARK}.tmp");
-    for item in list {
-        if item.map_err(Error::io("listing", dir))?.file_name().to_string_lossy() != half {
-            return Ok(Found::Foreign);
-        }
-    }
-    Ok(Found::Empty)
-}
-
-/// Checks the directory and marks it where that is due; gives the estate's seed.
-fn claim(dir: &Path, options: &Options<'_>) -> Result<u64, Error> {
-    match look(dir)? {
-        Found::Foreign => Err(Error::NotOurs { dir: dir.to_owned() }),
-        Found::Marked(mark) => match options.seed {
-            Some(asked) if asked != mark.seed && !options.fresh => Err(Error::OtherSeed { dir: dir.to_owned(), have: mark.seed, asked }),
-            _ => Ok(mark.seed),
-        },
-        Found::Absent | Found::Empty => {
-            mkdir_private(dir)?;
-            let seed = options.seed.unwrap_or(1);
-            write_mark(dir, seed)?;
-            Ok(seed)
-        }
-    }
-}
-
-fn write_mark(dir: &Path, seed: u64) -> Result<(), Error> {
-    let path = dir.join(MARK);
-    let text = serde_json::json!({ "format": 1, "seed": seed }).to_string();
-    durable::replace(&path, format!("{text}\n").as_bytes(), 0o600).map_err(Error::io("writing", &path))
 }
 
 fn open_lock(path: &Path) -> Result<File, Error> {
@@ -471,15 +358,6 @@ mod tests {
         std::os::unix::fs::symlink("state.db", dir.path().join(MARK)).unwrap();
         assert!(matches!(Estate::open(dir.path(), &fresh).unwrap_err(), Error::NotOurs { .. }));
         assert_eq!(std::fs::read(dir.path().join("state.db")).unwrap(), b"production");
-    }
-
-    #[test]
-    fn an_empty_directory_that_was_made_by_hand_is_closed_before_anything_lies_in_it() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(claim(dir.path(), &Options::default()).unwrap(), 1);
-        assert_eq!(std::fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 pub mod advisory;
 pub mod catalogue;
+mod claim;
+pub mod datacentres;
 pub mod error;
 pub mod estate;
 pub mod faults;
@@ -13,8 +15,10 @@ pub mod openpgp;
 pub mod pairs;
 pub mod past;
 pub mod people;
+pub mod places;
 pub mod promotion;
 pub mod publish;
+mod quote;
 pub mod respond;
 pub mod rpms;
 pub mod scm;

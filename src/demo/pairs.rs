@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::advisory;
 use super::catalogue::{self, Compose, Package, Repo};
+use super::datacentres::{self, DATACENTRES, SERVED, is_led, replica_dir};
 use super::files::{mkdir, put, put_if_changed};
 use super::metadata::{self, Entry};
 use super::openpgp::{self, Key, Signer};
-use super::promotion;
 use super::publish::{self, Index};
-use super::site::quoted;
+use super::quote::quoted;
 
-/// The datacentres, each a directory and a listener of its own.
-pub const DATACENTRES: [&str; 3] = ["alder", "birch", "cedar"];
 /// Below the upstream's root.
 pub const DIR: &str = "pairs";
 
@@ -97,7 +95,7 @@ impl Pair {
 
     /// The repository that is promoted and that this serves whole, as upstream has it.
     fn promoted(&self) -> Option<Repo> {
-        promotion::SERVED.iter().find(|(_, name)| *name == self.name).map(|(repo, _)| *repo)
+        SERVED.iter().find(|(_, name)| *name == self.name).map(|(repo, _)| *repo)
     }
 
     /// Whether upstream still publishes, and has something newer than what the demo began with.
@@ -127,15 +125,10 @@ impl Pair {
     }
 }
 
-/// Where a datacentre's directory is.
-pub fn replica_dir(root: &Path, dc: &str) -> PathBuf {
-    root.join(dc)
-}
-
 /// Where the stable of a pair is: that of the first datacentre, where each has its own.
 fn stable_dir(root: &Path, pair: &Pair) -> PathBuf {
     match pair.promoted() {
-        Some(repo) => promotion::stable(root, DATACENTRES[0], repo),
+        Some(repo) => datacentres::stable(root, DATACENTRES[0], repo),
         None => root.join("stable").join(pair.name),
     }
 }
@@ -179,8 +172,8 @@ pub fn make(seed: u64, index: &Index, upstream: &Path, replicas: &Path, pool: &P
         }
         let stables = match pair.promoted() {
             // What was promoted in the past is a snapshot: nothing writes into it.
-            Some(_) if DATACENTRES.iter().all(|dc| promotion::is_led(replicas, dc)) => Vec::new(),
-            Some(repo) => DATACENTRES.map(|dc| promotion::stable(replicas, dc, repo)).to_vec(),
+            Some(_) if DATACENTRES.iter().all(|dc| is_led(replicas, dc)) => Vec::new(),
+            Some(repo) => DATACENTRES.map(|dc| datacentres::stable(replicas, dc, repo)).to_vec(),
             None => vec![stable_dir(replicas, pair)],
         };
         for dir in stables {
@@ -201,7 +194,7 @@ pub fn lay_past(compose: &Compose, seed: u64, pool: &Pool, replicas: &Path, stab
         for dc in DATACENTRES {
             let live = replica_dir(replicas, dc).join(pair.name);
             clear(&live)?;
-            for dir in std::iter::once(live).chain(stable.then(|| promotion::stable(replicas, dc, repo))) {
+            for dir in std::iter::once(live).chain(stable.then(|| datacentres::stable(replicas, dc, repo))) {
                 lay(pair, &composes, pool, compose.number, compose.number, &dir)?;
                 sign(pair, seed, compose.time, &dir)?;
                 put(&dir.join("COMPOSE_ID"), compose.id.as_bytes(), Some(compose.time))?;
@@ -213,7 +206,7 @@ pub fn lay_past(compose: &Compose, seed: u64, pool: &Pool, replicas: &Path, stab
 
 /// Removes what every datacentre serves of the promoted set.
 pub fn clear_past(replicas: &Path) -> Result<(), Error> {
-    let served = |dc| promotion::SERVED.map(|(_, name)| replica_dir(replicas, dc).join(name));
+    let served = |dc| SERVED.map(|(_, name)| replica_dir(replicas, dc).join(name));
     DATACENTRES.into_iter().flat_map(served).try_for_each(|dir| clear(&dir))
 }
 
@@ -417,7 +410,7 @@ mod tests {
         let dc = |dc: &str, n: &str| root("dc").join(dc).join(n);
         assert_eq!(md(dc("alder", "base9")), md(up("base9")));
         assert_ne!(md(dc("cedar", "base9")), md(up("base9")));
-        assert_eq!(md(dc("cedar", "base9")), md(promotion::stable(&root("dc"), "cedar", Repo::BaseOS)));
+        assert_eq!(md(dc("cedar", "base9")), md(datacentres::stable(&root("dc"), "cedar", Repo::BaseOS)));
         assert!(!names(dc("cedar", "base9").join(".quarterdeck/new")).is_empty());
         assert_eq!(names(dc("cedar", "base9").join(".quarterdeck/partial")).len(), 1);
         assert!(names(up("base8")).is_empty() && md(dc("birch", "base8")).is_some(), "an upstream that ended");

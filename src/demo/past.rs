@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Repo, past};
-use super::estate::Places;
+use super::datacentres::{DATACENTRES, SERVED, replica_dir};
 use super::files::mkdir_private;
 use super::pairs::{self, Pool};
 use super::people::{OPS, Person, SECURITY};
+use super::places::{MARK, Places};
 use super::publish::Index;
-use super::site::{self, quoted};
-use super::{Error, promotion};
+use super::quote::quoted;
+use super::{Error, promotion, site};
 use crate::base::durable;
 
 /// The OS that is promoted.
@@ -172,8 +173,8 @@ impl<'a> Past<'a> {
         mkdir_private(&dir.join("pipelines"))?;
         let key = promotion::key(&self.places.own())?;
         let served = |repo: Repo| {
-            let name = promotion::SERVED.iter().find(|(r, _)| *r == repo).map_or("", |(_, name)| name);
-            pairs::replica_dir(&self.places.replicas_dir(), pairs::DATACENTRES[0]).join(name)
+            let name = SERVED.iter().find(|(r, _)| *r == repo).map_or("", |(_, name)| name);
+            replica_dir(&self.places.replicas_dir(), DATACENTRES[0]).join(name)
         };
         let text = site::of_past(self.places, owner, &served) + &promotion::site(&self.places.replicas_dir(), key.as_deref());
         let pipeline = |name: &str| dir.join("pipelines").join(format!("{name}.yml"));
@@ -204,7 +205,7 @@ fn remove(path: &Path) -> Result<(), Error> {
 
 /// Takes back a past that was cut short: everything but the mark and what was there before it.
 pub(super) fn forget(places: &Places) -> Result<(), Error> {
-    let keep = [super::estate::MARK.into(), places.own(), places.upstream_dir(), places.mirror_dir()];
+    let keep = [MARK.into(), places.own(), places.upstream_dir(), places.mirror_dir()];
     let keep: Vec<_> = keep.iter().filter_map(|p: &PathBuf| p.file_name()).collect();
     for item in std::fs::read_dir(&places.state_dir).map_err(Error::io("listing", &places.state_dir))? {
         let item = item.map_err(Error::io("listing", &places.state_dir))?;

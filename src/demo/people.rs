@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::estate::MARK;
+use super::places::MARK;
+use super::quote::quoted;
 
 /// The variable by which a process of the demo's user says who of these it is.
 pub const VARIABLE: &str = "QUARTERDECK_DEMO_PERSON";
@@ -44,13 +45,13 @@ pub fn site(owner: &str) -> String {
         "\n# Who may do what. op-07 and sec-02 live in this demo only: `quarterdeck demo as sec-02 approve PROMOTION` is the word of a second\n\
          # person. With `second_person = \"none\"` above, this engine has one user, and what needs two is recorded as a single person's.\n[roles]\n",
     );
-    out.push_str(&format!("admin = [{}]\n", super::site::quoted(owner)));
+    out.push_str(&format!("admin = [{}]\n", quoted(owner)));
     for role in ["release-manager", "operator", "security"] {
         let mut members: Vec<&str> = ALL.iter().filter(|p| p.roles.contains(&role)).map(|p| p.name).collect();
         if role != "security" {
             members.push(owner);
         }
-        out.push_str(&format!("{role} = [{}]\n", members.into_iter().map(super::site::quoted).collect::<Vec<_>>().join(", ")));
+        out.push_str(&format!("{role} = [{}]\n", members.into_iter().map(quoted).collect::<Vec<_>>().join(", ")));
     }
     out
 }

@@ -7,32 +7,15 @@ use std::time::Duration;
 
 use super::Error;
 use super::catalogue::Repo;
-use super::pairs::{DATACENTRES, replica_dir};
-use super::site::quoted;
+use super::datacentres::{DATACENTRES, SERVED, replica_dir, root};
+use super::quote::quoted;
 
-/// The pair that each repository of the promoted set is served as.
-pub const SERVED: [(Repo, &str); 2] = [(Repo::BaseOS, "base9"), (Repo::AppStream, "appstream9")];
 /// The file name of the pipeline below `config/pipelines`.
 pub const RESYNC: &str = "resync-replica.yml";
 const IDENTITY: &str = "promotions@ops.example";
 const STEP: Duration = Duration::from_millis(5);
 /// Steps that ssh-keygen is waited for: 10 s.
 const STEPS: u32 = 2_000;
-
-/// Where the snapshots and the pointers of a datacentre lie: beside its trees, for packages are linked, and served by its listener.
-pub fn root(replicas: &Path, dc: &str) -> PathBuf {
-    replica_dir(replicas, dc).join("el9")
-}
-
-/// Whether what a datacentre serves as stable is a snapshot.
-pub fn is_led(replicas: &Path, dc: &str) -> bool {
-    std::fs::symlink_metadata(root(replicas, dc).join("stable")).is_ok_and(|m| m.is_symlink())
-}
-
-/// What a datacentre serves as stable.
-pub fn stable(replicas: &Path, dc: &str, repo: Repo) -> PathBuf {
-    root(replicas, dc).join("stable").join(repo.id())
-}
 
 /// The tables of the site file. Gates that the demo has no source for say so with a reason; canaries and coherence are judged truly.
 pub fn site(replicas: &Path, key: Option<&Path>) -> String {

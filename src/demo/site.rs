@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::catalogue::Repo;
-use super::estate::Places;
 use super::files::mkdir_private;
+use super::places::Places;
 use super::publish::repo_path;
+use super::quote::quoted;
 use super::{pairs, people, promotion, scm};
 use crate::base::durable;
 
@@ -99,23 +100,7 @@ fn with_scm(text: &str, url: &str) -> String {
 
 /// The pipeline with the demo's own root of snapshots, where it has one: beside the trees, for packages are linked.
 fn with_root(text: &str, places: &Places) -> String {
-    // A double-quoted scalar of YAML has the escapes of a basic string of TOML.
     text.replace("\"/srv/mirror/el9\"", &quoted(&places.mirror_dir().join("el9").to_string_lossy()))
-}
-
-/// A TOML basic string.
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// `text` with every `DATACENTRE=http://127.0.0.1:PORT/` at the address of that datacentre.
@@ -175,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_the_datacentres_are_corrected() {
-        let at = |port: u16| pairs::DATACENTRES.map(|dc| (dc, format!("http://127.0.0.1:{port}")));
+        let at = |port: u16| crate::demo::datacentres::DATACENTRES.map(|dc| (dc, format!("http://127.0.0.1:{port}")));
         let text = pairs::site("http://127.0.0.1:4000", &at(1), Path::new("/x"), Path::new("/own"));
         assert_eq!(
             with_replicas(&text, &at(65_000)),

@@ -4,7 +4,16 @@
 //! Files: `d:` directory, `c:` configuration, `g:` ghost, `doc:`, `lic:`, `l:LINK>TARGET` symlink, else a regular file
 //! (mode 0755 below a `bin/`, 0644 elsewhere). `kb` is the payload's size, shared by its regular files.
 
-use super::{Arch, Repo};
+use super::content::{Arch, Repo};
+
+/// Who builds them.
+pub(super) const PEOPLE: [&str; 5] = [
+    "op-07 <op-07@ops.example>",
+    "op-11 <op-11@ops.example>",
+    "sec-02 <sec-02@ops.example>",
+    "rel-01 <rel-01@ops.example>",
+    "rel-04 <rel-04@ops.example>",
+];
 use Arch::{Noarch as N, X86_64 as X};
 use Repo::{AppStream as A, BaseOS as B};
 
