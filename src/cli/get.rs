@@ -4,16 +4,12 @@ use super::Ctx;
 use super::args::Get;
 use super::connect;
 use super::failure::{Failure, Outcome};
-use super::out::{Out, Tone};
-use super::table::{self, Column, left};
-use super::tables;
-use super::view::{Row, View};
+use super::out::Out;
+use super::{get_repo, rows};
 use crate::api::ApiError;
 use crate::api::client::encode;
-use crate::api::order::Page;
 use crate::api::types::{RawRows, Rows, TABLES};
-use crate::base::{count, duration, sanitise};
-use crate::domain::filter::cell;
+use crate::base::sanitise;
 
 pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     if get.what.is_empty() {
@@ -23,7 +19,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
     let view = get.view.clone();
     let get = &in_view(get)?;
     if let Some(name) = &get.name {
-        return super::get_repo::run(ctx, out, &site, get, name);
+        return get_repo::run(ctx, out, &site, get, name);
     }
     let mut path = format!("/v1/get/{}?filter={}", encode(&get.what), encode(&get.cut.filter));
     if let Some(sort) = &get.cut.sort {
@@ -47,7 +43,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, get: &Get) -> Outcome {
             "no pipeline of the view `{}`: `views:` of a pipeline's file names those that show it; quarterdeck --json get pipelines has them",
             sanitise::cell(view)
         )),
-        _ => show(out, get, &rows),
+        _ => rows::show(out, get, &rows),
     }
     match &rows.error {
         None => Ok(()),
@@ -76,58 +72,4 @@ fn in_view(get: &Get) -> Result<Get, Failure> {
         get.cut.filter = format!("{} views~\"(^|, ){}(, |$)\"", get.cut.filter, regex::escape(&view));
     }
     Ok(get)
-}
-
-pub(super) fn show(out: &Out, get: &Get, rows: &Rows) {
-    if rows.rows.is_empty() {
-        out.advice(empty(get, rows.page));
-        return;
-    }
-    let view = View { out, now: jiff::Timestamp::now() };
-    let (columns, lines): (Vec<Column>, Vec<Vec<String>>) = match tables::find(&rows.what) {
-        Some(table) => (
-            table.fields.iter().map(|f| f.column).collect(),
-            rows.rows.iter().map(|r| table.fields.iter().map(|f| f.cell(&view, r)).collect()).collect(),
-        ),
-        None => plain(&rows.rows),
-    };
-    let lines: Vec<Vec<String>> = lines.into_iter().map(|l| l.iter().map(|c| out.again(c)).collect()).collect();
-    table::print(out, &columns, &lines);
-    if let Some(page) = rows.page {
-        out.line(out.paint(Tone::Dim, &shown_of(page, lines.len())));
-    }
-    if rows.age_ms > 10_000 {
-        out.line(out.paint(Tone::Dim, &format!("oldest answer: {} ago", duration::short(rows.age_ms))));
-    }
-}
-
-/// `rows 21 to 40 of 118`.
-pub(super) fn shown_of(page: Page, shown: usize) -> String {
-    format!("rows {} to {} of {}", page.offset + 1, page.offset + shown as u64, page.total)
-}
-
-/// A table of a newer engine, as it comes.
-fn plain(rows: &[Row]) -> (Vec<Column>, Vec<Vec<String>>) {
-    (
-        vec![left("ROW")],
-        rows.iter().map(|r| vec![r.iter().map(|(k, v)| format!("{k}={}", cell(v))).collect::<Vec<_>>().join(" ")]).collect(),
-    )
-}
-
-/// Empty says why.
-fn empty(get: &Get, page: Option<Page>) -> String {
-    if get.cut.limit == Some(0) {
-        return "--limit 0 shows no rows".to_owned();
-    }
-    if let Some(page) = page.filter(|p| p.total > 0) {
-        return format!(
-            "there {} {}, and --offset leaves all out",
-            if page.total == 1 { "is" } else { "are" },
-            count::s(page.total, "row")
-        );
-    }
-    if !get.cut.filter.trim().is_empty() {
-        return format!("no {} pass the filter {}", get.what, sanitise::cell(&get.cut.filter));
-    }
-    tables::find(&get.what).map_or("there are no rows", |t| t.empty).to_owned()
 }

@@ -6,8 +6,8 @@ use super::Ctx;
 use super::args::Get;
 use super::connect;
 use super::failure::{Failure, Outcome};
-use super::get;
 use super::out::{Out, Tone};
+use super::rows;
 use super::table::{self, left, right};
 use super::times;
 use crate::api::client::encode;
@@ -34,7 +34,7 @@ pub fn run(ctx: &Ctx, out: &mut Out, site: &Site, ask: &Get, name: &str) -> Outc
     if out.json {
         out.value(&whole(&rows, &doc));
     } else {
-        get::show(out, ask, &rows);
+        rows::show(out, ask, &rows);
         show(out, &doc);
     }
     Ok(())

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::args::{Cut, Get};
 use super::failure::{Failure, Outcome};
 use super::out::Out;
-use super::{Ctx, connect, dash, get};
+use super::{Ctx, connect, dash, rows};
 use crate::api::client::encode;
 use crate::api::types::Rows;
 use crate::base::sanitise;
@@ -33,13 +33,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, what: &str) -> Outcome {
         Get { what: "fingerprints".into(), name: None, view: None, cut: Cut { filter: format!("sha256={sha256}"), ..Cut::default() } };
     let site = ctx.site_to_look(out)?;
     let path = format!("/v1/get/fingerprints?filter={}", encode(&get.cut.filter));
-    let rows: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
+    let found: Rows = connect::block_on(async { connect::read(ctx, &site, &path).await })?;
     if out.json {
-        out.value(&rows);
-    } else if rows.rows.is_empty() {
+        out.value(&found);
+    } else if found.rows.is_empty() {
         out.line(format!("no run that is kept made, used, read or left {}", sanitise::cell(what)));
     } else {
-        get::show(out, &get, &rows);
+        rows::show(out, &get, &found);
     }
     Ok(())
 }
