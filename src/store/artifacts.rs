@@ -2,7 +2,8 @@
 
 use rusqlite::{Row, params};
 
-use super::control::id_of;
+use super::rows::all;
+use super::run_id::id_of;
 use super::{Store, StoreError};
 use crate::domain::rows::{ArtifactRow, FingerprintRow};
 use crate::domain::run::RunRef;
@@ -41,8 +42,7 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(&format!("{KEPT} WHERE a.run_id = ?1 ORDER BY a.path"))?;
-            Ok(s.query_map([id], kept)?.collect::<Result<_, _>>()?)
+            all(c, &format!("{KEPT} WHERE a.run_id = ?1 ORDER BY a.path"), [id], kept)
         })
     }
 
@@ -51,8 +51,7 @@ impl Store {
         let sha256 = sha256.map(str::to_lowercase);
         self.read(move |c| {
             let which = if sha256.is_some() { "a.sha256 = ?1" } else { "?1 IS NULL" };
-            let mut s = c.prepare_cached(&format!("{KEPT} WHERE {which} ORDER BY a.run_id DESC, a.path LIMIT ?2"))?;
-            Ok(s.query_map(params![sha256, limit], kept)?.collect::<Result<_, _>>()?)
+            all(c, &format!("{KEPT} WHERE {which} ORDER BY a.run_id DESC, a.path LIMIT ?2"), params![sha256, limit], kept)
         })
     }
 
@@ -66,8 +65,7 @@ impl Store {
             } else {
                 EVERYWHERE.to_owned()
             };
-            let mut s = c.prepare_cached(&format!("{sql} ORDER BY 3 DESC, 6, 7 LIMIT ?2"))?;
-            let rows = s.query_map(params![sha256, limit], |r| {
+            all(c, &format!("{sql} ORDER BY 3 DESC, 6, 7 LIMIT ?2"), params![sha256, limit], |r| {
                 let from: Option<String> = r.get(7)?;
                 Ok(FingerprintRow {
                     sha256: r.get(0)?,
@@ -82,8 +80,7 @@ impl Store {
                     size_bytes: r.get(9)?,
                     at_us: r.get(10)?,
                 })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 }

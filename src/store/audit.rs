@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::rows::all;
 use super::{Store, StoreError};
 use crate::base::crash;
 use crate::domain::actor::Actor;
@@ -160,7 +161,7 @@ const DECISION: &str = "SELECT id, kind, subject, sha, name, uid, login_uid, why
 fn decision(r: &Row<'_>) -> rusqlite::Result<Decision> {
     Ok(Decision {
         id: r.get(0)?,
-        kind: super::load::word(r, 1)?,
+        kind: super::rows::word(r, 1)?,
         subject: r.get(2)?,
         sha: r.get(3)?,
         who: Actor { name: r.get(4)?, uid: r.get(5)?, login_uid: r.get(6)? },
@@ -175,11 +176,10 @@ fn decision(r: &Row<'_>) -> rusqlite::Result<Decision> {
 
 /// Open requests and approvals about a run and its stages, oldest first.
 pub(super) fn open_about(c: &Connection, run: &str) -> Result<Vec<Decision>, StoreError> {
-    let mut s = c.prepare_cached(&format!(
+    all(c, &format!(
         "{DECISION} WHERE ended_us IS NULL AND kind IN ('request', 'approve') AND (subject = ?1 OR (subject > ?1 || '/' AND subject < ?1 || '0'))
          ORDER BY id"
-    ))?;
-    Ok(s.query_map([run], decision)?.collect::<Result<_, _>>()?)
+    ), [run], decision)
 }
 
 /// As `seal`, where the act has an entry at all: acts of the runner's own tests have none.
@@ -199,8 +199,7 @@ impl Store {
             // One snapshot: an entry written meanwhile must not look like one that was cut off.
             c.execute_batch("BEGIN")?;
             let result = (|| {
-                let mut s = c.prepare_cached(&format!("{ENTRY} ORDER BY seq"))?;
-                let entries = s.query_map([], entry)?.collect::<Result<Vec<_>, _>>()?;
+                let entries: Vec<_> = all(c, &format!("{ENTRY} ORDER BY seq"), [], entry)?;
                 let chain = verify(&entries, ever(c)?);
                 Ok(AuditView { entries: entries.into_iter().rev().take(limit).collect(), chain })
             })();
@@ -211,11 +210,7 @@ impl Store {
 
     /// Decisions, newest first; those taken back too.
     pub fn decisions(&self, limit: usize) -> Result<Vec<Decision>, StoreError> {
-        self.read(move |c| {
-            let mut s = c.prepare_cached(&format!("{DECISION} ORDER BY id DESC LIMIT ?1"))?;
-            let rows = s.query_map([limit], decision)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        self.read(move |c| all(c, &format!("{DECISION} ORDER BY id DESC LIMIT ?1"), [limit], decision))
     }
 
     /// The newest decision of this kind about this subject that nobody has ended, whether its time is over or not.
@@ -231,10 +226,14 @@ impl Store {
     /// Decisions of this kind that are in force at `now_us`, newest first.
     pub fn decisions_in_force(&self, kind: Kind, now_us: i64, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.read(move |c| {
-            let mut s = c.prepare_cached(&format!(
-                "{DECISION} WHERE kind = ?1 AND ended_us IS NULL AND (until_us IS NULL OR until_us > ?2) ORDER BY id DESC LIMIT ?3"
-            ))?;
-            Ok(s.query_map(params![kind.as_str(), now_us, limit], decision)?.collect::<Result<_, _>>()?)
+            all(
+                c,
+                &format!(
+                    "{DECISION} WHERE kind = ?1 AND ended_us IS NULL AND (until_us IS NULL OR until_us > ?2) ORDER BY id DESC LIMIT ?3"
+                ),
+                params![kind.as_str(), now_us, limit],
+                decision,
+            )
         })
     }
 
@@ -242,9 +241,7 @@ impl Store {
     pub fn decisions_about(&self, run: &RunRef) -> Result<Vec<Decision>, StoreError> {
         let run = run.to_string();
         self.read(move |c| {
-            let mut s =
-                c.prepare_cached(&format!("{DECISION} WHERE subject = ?1 OR (subject > ?1 || '/' AND subject < ?1 || '0') ORDER BY id"))?;
-            Ok(s.query_map([run], decision)?.collect::<Result<_, _>>()?)
+            all(c, &format!("{DECISION} WHERE subject = ?1 OR (subject > ?1 || '/' AND subject < ?1 || '0') ORDER BY id"), [run], decision)
         })
     }
 }

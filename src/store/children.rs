@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::audit::{self, Note};
-use super::control::id_of;
+use super::rows::all;
+use super::run_id::id_of;
 use super::{RunId, Store, StoreError};
 use crate::domain::run::RunRef;
 
@@ -44,9 +45,7 @@ pub(super) fn link(tx: &Transaction<'_>, link: &ParentLink, run: &RunRef) -> Res
 }
 
 pub(super) fn of(c: &Connection, id: RunId) -> Result<Vec<ChildRow>, StoreError> {
-    let mut s =
-        c.prepare_cached("SELECT round, stage, cell, pipeline, number, wait FROM child WHERE run_id = ?1 ORDER BY round, stage, cell")?;
-    let rows = s.query_map([id], |r| {
+    all(c, "SELECT round, stage, cell, pipeline, number, wait FROM child WHERE run_id = ?1 ORDER BY round, stage, cell", [id], |r| {
         Ok(ChildRow {
             round: r.get(0)?,
             stage: r.get(1)?,
@@ -54,8 +53,7 @@ pub(super) fn of(c: &Connection, id: RunId) -> Result<Vec<ChildRow>, StoreError>
             run: RunRef { pipeline: r.get(3)?, number: r.get(4)? },
             wait: r.get(5)?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })
 }
 
 pub(super) fn parent(c: &Connection, run: &RunRef) -> Result<Option<ParentLink>, StoreError> {
@@ -101,9 +99,9 @@ impl Store {
     pub fn runs_of_causes(&self, prefix: &str) -> Result<Vec<RunRef>, StoreError> {
         let prefix = prefix.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached("SELECT pipeline, number FROM run WHERE substr(cause, 1, length(?1)) = ?1 ORDER BY id")?;
-            let rows = s.query_map([prefix], |r| Ok(RunRef { pipeline: r.get(0)?, number: r.get(1)? }))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            all(c, "SELECT pipeline, number FROM run WHERE substr(cause, 1, length(?1)) = ?1 ORDER BY id", [prefix], |r| {
+                Ok(RunRef { pipeline: r.get(0)?, number: r.get(1)? })
+            })
         })
     }
 

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::rows::all;
 use super::{Store, StoreError};
 use crate::domain::freshness::Observed;
 use crate::domain::rows::{ContentRow, ObservationRow};
@@ -49,9 +50,12 @@ impl Store {
     pub fn contents(&self, set: Option<&str>, limit: usize) -> Result<Vec<ContentRow>, StoreError> {
         let set = set.map(str::to_owned);
         self.read(move |c| {
-            let mut s =
-                c.prepare_cached(&format!("{CONTENT} WHERE ?1 IS NULL OR content_set = ?1 ORDER BY first_seen_us DESC, fp LIMIT ?2"))?;
-            Ok(s.query_map(params![set, limit], content)?.collect::<Result<_, _>>()?)
+            all(
+                c,
+                &format!("{CONTENT} WHERE ?1 IS NULL OR content_set = ?1 ORDER BY first_seen_us DESC, fp LIMIT ?2"),
+                params![set, limit],
+                content,
+            )
         })
     }
 

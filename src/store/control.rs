@@ -1,11 +1,12 @@
 //! What people set: cancel marks, drain, pins; and the hand-over of ended runs to upstream triggers.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::audit::{self, Note};
 use super::load::{CancelMark, Drain};
+use super::rows::all;
+use super::run_id::id_of;
 use super::{RunId, Store, StoreError};
-use crate::base::suggest;
 use crate::domain::run::{RunRef, Verdict};
 
 /// An ended run that upstream triggers have not looked at. `cause` is unique for (run, round): give it to the run it starts.
@@ -16,31 +17,6 @@ pub struct EndedRun {
     pub round: u32,
     pub verdict: Verdict,
     pub ended_us: i64,
-}
-
-pub(super) fn id_of(tx: &rusqlite::Connection, run: &RunRef) -> Result<RunId, StoreError> {
-    tx.prepare_cached("SELECT id FROM run WHERE pipeline = ?1 AND number = ?2")?
-        .query_row(params![run.pipeline, run.number], |r| r.get(0))
-        .optional()?
-        .ok_or_else(|| no_run(tx, run))
-}
-
-/// The error that a run is not there, with the one that may have been meant.
-pub(super) fn no_run(tx: &rusqlite::Connection, run: &RunRef) -> StoreError {
-    let newest = |pipeline: &str| -> Option<RunRef> {
-        let number: Option<u64> = tx
-            .prepare_cached("SELECT max(number) FROM run WHERE pipeline = ?1")
-            .and_then(|mut s| s.query_row([pipeline], |r| r.get(0)))
-            .ok()
-            .flatten();
-        number.map(|number| RunRef::new(pipeline, number))
-    };
-    let near = || -> Option<RunRef> {
-        let mut names = tx.prepare_cached("SELECT DISTINCT pipeline FROM run").ok()?;
-        let names: Vec<String> = names.query_map([], |r| r.get(0)).ok()?.flatten().collect();
-        newest(suggest::nearest(&run.pipeline, names.iter().map(String::as_str))?)
-    };
-    StoreError::NoRun { run: run.clone(), newest: newest(&run.pipeline).or_else(near) }
 }
 
 fn cancel(tx: &Transaction<'_>, run: &RunRef, mark: &CancelMark, note: Option<Note>) -> Result<bool, StoreError> {
@@ -129,20 +105,21 @@ impl Store {
     pub fn unoffered(&self, limit: usize) -> Result<Vec<EndedRun>, StoreError> {
         self.read(move |c| {
             // A limit that is bound and no expression has SQLite plan the statement anew at every question.
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT r.id, r.pipeline, r.number, u.round, r.verdict, r.ended_us FROM unoffered u JOIN run r ON r.id = u.run_id
                  WHERE r.state = 'done' ORDER BY r.ended_us, r.id LIMIT (SELECT ?1)",
-            )?;
-            let rows = s.query_map([limit], |r| {
-                Ok(EndedRun {
-                    id: r.get(0)?,
-                    run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
-                    round: r.get(3)?,
-                    verdict: super::load::word(r, 4)?,
-                    ended_us: r.get(5)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [limit],
+                |r| {
+                    Ok(EndedRun {
+                        id: r.get(0)?,
+                        run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
+                        round: r.get(3)?,
+                        verdict: super::rows::word(r, 4)?,
+                        ended_us: r.get(5)?,
+                    })
+                },
+            )
         })
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::audit::{self, Note};
+use super::rows::all;
 use super::{RunId, Store, StoreError};
 use crate::domain::run::RunRef;
 
@@ -64,25 +65,26 @@ impl Store {
     /// Lost attempts of runs that were ended by a person, and that have not said since how they ended.
     pub fn unheard(&self) -> Result<Vec<Unheard>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT a.fence, r.id, r.pipeline, r.number, g.name, s.name, a.dir FROM forced f JOIN run r ON r.id = f.run_id
                  JOIN attempt a ON a.run_id = r.id AND a.state = 'done' AND a.verdict = 'lost'
                  JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
                  JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
                  WHERE NOT EXISTS (SELECT 1 FROM fact WHERE fact.run_id = r.id AND fact.fence = a.fence AND fact.kind = ?1)
                  GROUP BY a.fence ORDER BY a.fence",
-            )?;
-            let rows = s.query_map([LATE], |r| {
-                Ok(Unheard {
-                    fence: r.get(0)?,
-                    run_id: r.get(1)?,
-                    run: RunRef { pipeline: r.get(2)?, number: r.get(3)? },
-                    stage: r.get(4)?,
-                    step: r.get(5)?,
-                    dir: PathBuf::from(r.get::<_, String>(6)?),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [LATE],
+                |r| {
+                    Ok(Unheard {
+                        fence: r.get(0)?,
+                        run_id: r.get(1)?,
+                        run: RunRef { pipeline: r.get(2)?, number: r.get(3)? },
+                        stage: r.get(4)?,
+                        step: r.get(5)?,
+                        dir: PathBuf::from(r.get::<_, String>(6)?),
+                    })
+                },
+            )
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use super::rows::all;
 use super::submit::{self, NewRun, Submitted};
 use super::{Store, StoreError};
 use crate::domain::occurrence::{Occurrence, TriggerState};
@@ -38,8 +39,8 @@ fn occurrence(r: &Row<'_>) -> rusqlite::Result<Occurrence> {
         pipeline,
         trigger: r.get(1)?,
         scheduled_us: r.get(2)?,
-        outcome: super::load::word(r, 3)?,
-        cause: super::load::word(r, 4)?,
+        outcome: super::rows::word(r, 3)?,
+        cause: super::rows::word(r, 4)?,
         why: r.get(5)?,
         decided_us: r.get(7)?,
     })
@@ -166,38 +167,40 @@ impl Store {
     /// What the scheduler knows of the triggers.
     pub fn trigger_states(&self) -> Result<Vec<TriggerState>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT pipeline, trigger, digest, spec, since_us, cursor_us, note FROM trigger_state ORDER BY pipeline, trigger",
-            )?;
-            let rows = s.query_map([], |r| {
-                Ok(TriggerState {
-                    pipeline: r.get(0)?,
-                    trigger: r.get(1)?,
-                    digest: r.get(2)?,
-                    spec: r.get(3)?,
-                    since_us: r.get(4)?,
-                    cursor_us: r.get(5)?,
-                    note: r.get(6)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [],
+                |r| {
+                    Ok(TriggerState {
+                        pipeline: r.get(0)?,
+                        trigger: r.get(1)?,
+                        digest: r.get(2)?,
+                        spec: r.get(3)?,
+                        since_us: r.get(4)?,
+                        cursor_us: r.get(5)?,
+                        note: r.get(6)?,
+                    })
+                },
+            )
         })
     }
 
     /// Rows of the ledger, the latest time first.
     pub fn occurrences(&self, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
-        self.read(move |c| {
-            let mut s = c.prepare_cached(&format!("{ROW} ORDER BY scheduled_us DESC, pipeline, trigger LIMIT ?1"))?;
-            Ok(s.query_map([limit], occurrence)?.collect::<Result<_, _>>()?)
-        })
+        self.read(move |c| all(c, &format!("{ROW} ORDER BY scheduled_us DESC, pipeline, trigger LIMIT ?1"), [limit], occurrence))
     }
 
     /// Rows of one pipeline at one time: one for each trigger that was due then.
     pub fn occurrences_at(&self, pipeline: &str, scheduled_us: i64) -> Result<Vec<Occurrence>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached(&format!("{ROW} WHERE pipeline = ?1 AND scheduled_us = ?2 ORDER BY trigger"))?;
-            Ok(s.query_map(params![pipeline, scheduled_us], occurrence)?.collect::<Result<_, _>>()?)
+            all(
+                c,
+                &format!("{ROW} WHERE pipeline = ?1 AND scheduled_us = ?2 ORDER BY trigger"),
+                params![pipeline, scheduled_us],
+                occurrence,
+            )
         })
     }
 
@@ -215,9 +218,12 @@ impl Store {
     pub fn decided_since(&self, pipeline: &str, trigger: &str, from_us: i64) -> Result<BTreeSet<i64>, StoreError> {
         let (pipeline, trigger) = (pipeline.to_owned(), trigger.to_owned());
         self.read(move |c| {
-            let mut s =
-                c.prepare_cached("SELECT scheduled_us FROM occurrence WHERE pipeline = ?1 AND trigger = ?2 AND scheduled_us >= ?3")?;
-            Ok(s.query_map(params![pipeline, trigger, from_us], |r| r.get(0))?.collect::<Result<_, _>>()?)
+            all(
+                c,
+                "SELECT scheduled_us FROM occurrence WHERE pipeline = ?1 AND trigger = ?2 AND scheduled_us >= ?3",
+                params![pipeline, trigger, from_us],
+                |r| r.get(0),
+            )
         })
     }
 
@@ -249,13 +255,17 @@ impl Store {
     /// Occurrences since `from_us` whose run has not begun, and of which nobody was told; soonest first.
     pub fn not_begun(&self, from_us: i64) -> Result<Vec<Occurrence>, StoreError> {
         self.read(move |c| {
-            let mut s = c.prepare_cached(&format!(
-                "{ROW} WHERE told = 0 AND run_number IS NOT NULL AND scheduled_us >= ?1 AND outcome IN ('ran', 'late')
+            all(
+                c,
+                &format!(
+                    "{ROW} WHERE told = 0 AND run_number IS NOT NULL AND scheduled_us >= ?1 AND outcome IN ('ran', 'late')
                  AND EXISTS (SELECT 1 FROM run r WHERE r.pipeline = occurrence.pipeline AND r.number = occurrence.run_number
                              AND r.state = 'queued' AND r.started_us IS NULL)
                  ORDER BY scheduled_us LIMIT 1000"
-            ))?;
-            Ok(s.query_map([from_us], occurrence)?.collect::<Result<_, _>>()?)
+                ),
+                [from_us],
+                occurrence,
+            )
         })
     }
 
@@ -301,9 +311,6 @@ impl Store {
 
     /// Texts of the calendars as they were whole last: `(name, text)`.
     pub fn kept_calendars(&self) -> Result<Vec<(String, String)>, StoreError> {
-        self.read(|c: &Connection| {
-            let mut s = c.prepare_cached("SELECT name, text FROM calendar ORDER BY name")?;
-            Ok(s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
-        })
+        self.read(|c: &Connection| all(c, "SELECT name, text FROM calendar ORDER BY name", [], |r| Ok((r.get(0)?, r.get(1)?))))
     }
 }

@@ -1,12 +1,13 @@
 //! Reading back what the dispatcher needs to go on after a start: open runs with all their parts, open attempts, held locks.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::children::{ChildRow, ParentLink};
-use super::control::id_of;
 use super::forced::ForceMark;
 use super::op::Limit;
-use super::{RunId, Store, StoreError};
+use super::rows::{all, word, word_opt};
+use super::run_id::{RunId, id_of};
+use super::{Store, StoreError, audit, children, forced};
 use crate::domain::actor::Actor;
 use crate::domain::decision::Decision;
 use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
@@ -154,26 +155,14 @@ impl Store {
     }
 }
 
-/// A column with the text form of an enum; an unknown word is damage, and said so.
-pub(super) fn word<T: std::str::FromStr>(row: &Row<'_>, i: usize) -> rusqlite::Result<T> {
-    let text = row.get_ref(i)?.as_str()?;
-    text.parse()
-        .map_err(|_| rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, format!("`{text}` is no state").into()))
-}
-
-pub(super) fn word_opt<T: std::str::FromStr>(row: &Row<'_>, i: usize) -> rusqlite::Result<Option<T>> {
-    if row.get_ref(i)? == rusqlite::types::ValueRef::Null { Ok(None) } else { word(row, i).map(Some) }
-}
-
 fn load(conn: &Connection) -> Result<Open, StoreError> {
-    let mut ids = conn.prepare_cached("SELECT id FROM run WHERE state != 'done' ORDER BY id")?;
-    let ids: Vec<RunId> = ids.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    let ids: Vec<RunId> = all(conn, "SELECT id FROM run WHERE state != 'done' ORDER BY id", [], |r| r.get(0))?;
     let runs = ids.into_iter().map(|id| one(conn, id)).collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached(
+    let attempts = all(
+        conn,
         "SELECT fence, run_id, stage, cell, step, number, dir, claimed_us, started_us IS NOT NULL FROM attempt WHERE state != 'done' ORDER BY fence",
-    )?;
-    let attempts = s
-        .query_map([], |r| {
+        [],
+        |r| {
             Ok(OpenAttempt {
                 fence: r.get(0)?,
                 run: r.get(1)?,
@@ -183,21 +172,18 @@ fn load(conn: &Connection) -> Result<Open, StoreError> {
                 claimed_us: r.get(7)?,
                 started: r.get(8)?,
             })
-        })?
-        .collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached("SELECT name, run_id, stage, mode, slots, since_us FROM held_lock ORDER BY name, run_id, stage")?;
-    let locks = s
-        .query_map([], |r| {
-            Ok(HeldLock {
-                name: r.get(0)?,
-                run: r.get(1)?,
-                stage: r.get(2)?,
-                shared: r.get::<_, String>(3)? == "shared",
-                slots: r.get(4)?,
-                since_us: r.get(5)?,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
+        },
+    )?;
+    let locks = all(conn, "SELECT name, run_id, stage, mode, slots, since_us FROM held_lock ORDER BY name, run_id, stage", [], |r| {
+        Ok(HeldLock {
+            name: r.get(0)?,
+            run: r.get(1)?,
+            stage: r.get(2)?,
+            shared: r.get::<_, String>(3)? == "shared",
+            slots: r.get(4)?,
+            since_us: r.get(5)?,
+        })
+    })?;
     let fence = conn.query_row("SELECT value FROM meta WHERE key = 'fence'", [], |r| r.get(0))?;
     Ok(Open { fence, runs, attempts, locks, drain: drain(conn)? })
 }
@@ -211,6 +197,25 @@ pub(super) fn drain(conn: &Connection) -> Result<Option<Drain>, StoreError> {
 }
 
 fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
+    let mut run = row(conn, id)?;
+    run.stages = stages(conn, id)?;
+    run.steps = steps(conn, id)?;
+    run.outputs = all(conn, "SELECT stage, cell, step, name, value FROM output WHERE run_id = ?1", [id], |r| {
+        Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?))
+    })?;
+    run.facts = all(conn, "SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id", [id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    run.readings = all(conn, "SELECT content_set, side, fp, md, detail FROM reading WHERE run_id = ?1", [id], |r| {
+        Ok(OpenReading { set: r.get(0)?, side: r.get(1)?, fp: r.get(2)?, md: r.get(3)?, detail: r.get(4)? })
+    })?;
+    run.decisions = audit::open_about(conn, &run.run.to_string())?;
+    run.children = children::of(conn, id)?;
+    run.parent = children::parent(conn, &run.run)?;
+    run.force = forced::of(conn, id, run.round)?;
+    Ok(run)
+}
+
+/// The run itself, without its parts.
+fn row(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
     let mut s = conn.prepare_cached(
         "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.priority, r.actor, r.plan_sha256, p.json, r.created_us, r.started_us,
                 r.limit_us, r.limit_boot_us, r.limit_boot_id, r.cancel_by, r.cancel_why, r.cancel_us, r.cancel_force, r.timed_out, r.round,
@@ -219,7 +224,7 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
                  AND b.verdict != 'cancelled' ORDER BY b.number DESC LIMIT 1), r.slow_us, r.slow_limit_ms
          FROM run r JOIN plan p ON p.sha256 = r.plan_sha256 WHERE r.id = ?1",
     )?;
-    let mut run = s.query_row([id], |r| {
+    let run = s.query_row([id], |r| {
         let actor: String = r.get(6)?;
         let limit_us: Option<i64> = r.get(11)?;
         let cancel_by: Option<String> = r.get(14)?;
@@ -264,26 +269,29 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
             force: None,
         })
     })?;
-    let mut s =
-        conn.prepare_cached("SELECT state, verdict, blocked, detail, started_us, ended_us FROM stage WHERE run_id = ?1 ORDER BY stage")?;
-    run.stages = s
-        .query_map([id], |r| {
-            Ok(OpenStage {
-                state: word(r, 0)?,
-                verdict: word_opt(r, 1)?,
-                blocked: r.get(2)?,
-                detail: r.get(3)?,
-                started_us: r.get(4)?,
-                ended_us: r.get(5)?,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached(
+    Ok(run)
+}
+
+fn stages(conn: &Connection, id: RunId) -> Result<Vec<OpenStage>, StoreError> {
+    all(conn, "SELECT state, verdict, blocked, detail, started_us, ended_us FROM stage WHERE run_id = ?1 ORDER BY stage", [id], |r| {
+        Ok(OpenStage {
+            state: word(r, 0)?,
+            verdict: word_opt(r, 1)?,
+            blocked: r.get(2)?,
+            detail: r.get(3)?,
+            started_us: r.get(4)?,
+            ended_us: r.get(5)?,
+        })
+    })
+}
+
+fn steps(conn: &Connection, id: RunId) -> Result<Vec<OpenStep>, StoreError> {
+    all(
+        conn,
         "SELECT stage, cell, step, state, verdict, detail, exit_code, attempts, not_before_us, started_us, ended_us, fence
          FROM step WHERE run_id = ?1 ORDER BY stage, cell, step",
-    )?;
-    run.steps = s
-        .query_map([id], |r| {
+        [id],
+        |r| {
             Ok(OpenStep {
                 key: StepKey { stage: r.get(0)?, cell: r.get(1)?, step: r.get(2)? },
                 state: word(r, 3)?,
@@ -296,19 +304,6 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
                 ended_us: r.get(10)?,
                 fence: r.get(11)?,
             })
-        })?
-        .collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached("SELECT stage, cell, step, name, value FROM output WHERE run_id = ?1")?;
-    run.outputs = s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?.collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached("SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id")?;
-    run.facts = s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut s = conn.prepare_cached("SELECT content_set, side, fp, md, detail FROM reading WHERE run_id = ?1")?;
-    run.readings = s
-        .query_map([id], |r| Ok(OpenReading { set: r.get(0)?, side: r.get(1)?, fp: r.get(2)?, md: r.get(3)?, detail: r.get(4)? }))?
-        .collect::<Result<_, _>>()?;
-    run.decisions = super::audit::open_about(conn, &run.run.to_string())?;
-    run.children = super::children::of(conn, id)?;
-    run.parent = super::children::parent(conn, &run.run)?;
-    run.force = super::forced::of(conn, id, run.round)?;
-    Ok(run)
+        },
+    )
 }

@@ -123,7 +123,7 @@ fn work(r: &rusqlite::Row<'_>) -> rusqlite::Result<LogWork> {
     Ok(LogWork {
         fence: r.get(0)?,
         run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
-        run_done: super::load::word::<RunState>(r, 3)? == RunState::Done,
+        run_done: super::rows::word::<RunState>(r, 3)? == RunState::Done,
         stage: r.get(4)?,
         cell: r.get(5)?,
         step: r.get(6)?,

@@ -3,8 +3,8 @@
 use rusqlite::OptionalExtension;
 
 use super::changes::known;
-use super::control::id_of;
-use super::load::{word, word_opt};
+use super::rows::{all, word, word_opt};
+use super::run_id::id_of;
 use super::{Store, StoreError};
 use crate::domain::changes::Known;
 use crate::domain::rows::BusyRow;
@@ -17,22 +17,23 @@ impl Store {
     /// Attempts that have not ended, the oldest first: each has an executor.
     pub fn busy(&self) -> Result<Vec<BusyRow>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT r.pipeline, r.number, g.name, s.cell_key, s.name, a.claimed_us
                  FROM attempt a JOIN run r ON r.id = a.run_id JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
                       JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
                  WHERE a.state != 'done' ORDER BY a.fence",
-            )?;
-            let rows = s.query_map([], |r| {
-                Ok(BusyRow {
-                    run: RunRef::new(r.get::<_, String>(0)?, r.get(1)?),
-                    stage: r.get(2)?,
-                    cell: r.get(3)?,
-                    step: r.get(4)?,
-                    since_us: r.get(5)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [],
+                |r| {
+                    Ok(BusyRow {
+                        run: RunRef::new(r.get::<_, String>(0)?, r.get(1)?),
+                        stage: r.get(2)?,
+                        cell: r.get(3)?,
+                        step: r.get(4)?,
+                        since_us: r.get(5)?,
+                    })
+                },
+            )
         })
     }
 
@@ -40,9 +41,12 @@ impl Store {
     pub fn newest_of(&self, pipeline: &str, limit: usize) -> Result<Vec<Outcome>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached("SELECT state, verdict, ended_us FROM run WHERE pipeline = ?1 ORDER BY number DESC LIMIT ?2")?;
-            let rows = s.query_map(rusqlite::params![pipeline, limit], |r| Ok((word(r, 0)?, word_opt(r, 1)?, r.get(2)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            all(
+                c,
+                "SELECT state, verdict, ended_us FROM run WHERE pipeline = ?1 ORDER BY number DESC LIMIT ?2",
+                rusqlite::params![pipeline, limit],
+                |r| Ok((word(r, 0)?, word_opt(r, 1)?, r.get(2)?)),
+            )
         })
     }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::audit::{self, Note};
+use super::rows::all;
 use super::{Store, StoreError};
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::hold::Hold;
@@ -192,8 +193,7 @@ fn put_hold(tx: &Transaction<'_>, s: HoldSave) -> Result<Hold, StoreError> {
 }
 
 fn all_holds(c: &Connection) -> Result<Vec<Hold>, StoreError> {
-    let mut s = c.prepare_cached("SELECT json FROM hold ORDER BY id DESC")?;
-    let texts: Vec<String> = s.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    let texts: Vec<String> = all(c, "SELECT json FROM hold ORDER BY id DESC", [], |r| r.get(0))?;
     texts.iter().map(|t| parse(t, "a hold")).collect()
 }
 
@@ -206,8 +206,7 @@ impl Store {
     /// All promotions, newest first.
     pub fn promotions(&self) -> Result<Vec<Promotion>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached("SELECT json FROM promotion ORDER BY created_us DESC, rowid DESC")?;
-            let texts: Vec<String> = s.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+            let texts: Vec<String> = all(c, "SELECT json FROM promotion ORDER BY created_us DESC, rowid DESC", [], |r| r.get(0))?;
             texts.iter().map(|t| parse(t, "a promotion")).collect()
         })
     }
@@ -225,12 +224,9 @@ impl Store {
     pub fn promotion_plans(&self, id: &str) -> Result<Vec<PlanRow>, StoreError> {
         let id = id.to_owned();
         self.read(move |c| {
-            let mut s =
-                c.prepare_cached("SELECT version, sha, json, at_us, why FROM promotion_plan WHERE promotion = ?1 ORDER BY version")?;
-            let rows = s.query_map([id], |r| {
+            all(c, "SELECT version, sha, json, at_us, why FROM promotion_plan WHERE promotion = ?1 ORDER BY version", [id], |r| {
                 Ok(PlanRow { version: r.get(0)?, sha: r.get(1)?, json: r.get(2)?, at_us: r.get(3)?, why: r.get(4)? })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 
@@ -238,13 +234,12 @@ impl Store {
     pub fn gate_results(&self, id: &str) -> Result<Vec<(u64, GateRow)>, StoreError> {
         let id = id.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT version, gate, result, detail, evidence FROM gate_result WHERE promotion = ?1 ORDER BY version, length(gate), gate",
-            )?;
-            let rows = s.query_map([id], |r| {
-                Ok((r.get(0)?, GateRow { gate: r.get(1)?, result: r.get(2)?, detail: r.get(3)?, evidence: r.get(4)? }))
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [id],
+                |r| Ok((r.get(0)?, GateRow { gate: r.get(1)?, result: r.get(2)?, detail: r.get(3)?, evidence: r.get(4)? })),
+            )
         })
     }
 
@@ -272,8 +267,7 @@ impl Store {
     /// Pointers as they were last seen.
     pub fn pointers(&self) -> Result<Vec<PointerRow>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached("SELECT root, name, os, dc, led, fp, seen_us FROM pointer ORDER BY os, dc, root, name")?;
-            let rows = s.query_map([], |r| {
+            all(c, "SELECT root, name, os, dc, led, fp, seen_us FROM pointer ORDER BY os, dc, root, name", [], |r| {
                 Ok(PointerRow {
                     root: r.get(0)?,
                     name: r.get(1)?,
@@ -283,8 +277,7 @@ impl Store {
                     fp: r.get(5)?,
                     seen_us: r.get(6)?,
                 })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::control::{id_of, no_run};
-use super::load::{word, word_opt};
+use super::rows::{all, word, word_opt};
+use super::run_id::{id_of, no_run};
 use super::{Store, StoreError};
 use crate::domain::rows::{AttemptRow, FactRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
@@ -218,10 +218,12 @@ impl Store {
     pub fn set_off(&self, run: &RunRef) -> Result<Vec<RunRow>, StoreError> {
         let run = run.to_string();
         self.read(move |c| {
-            let mut s = c.prepare_cached(&format!(
-                "{RUN} WHERE r.cause >= 'upstream:' || ?1 || ':' AND r.cause < 'upstream:' || ?1 || ';' ORDER BY r.id"
-            ))?;
-            Ok(s.query_map([run], run_row)?.collect::<Result<_, _>>()?)
+            all(
+                c,
+                &format!("{RUN} WHERE r.cause >= 'upstream:' || ?1 || ':' AND r.cause < 'upstream:' || ?1 || ';' ORDER BY r.id"),
+                [run],
+                run_row,
+            )
         })
     }
 
@@ -254,22 +256,23 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT stage, name, state, verdict, detail, started_us, ended_us FROM stage WHERE run_id = ?1 ORDER BY stage",
-            )?;
-            let rows = s.query_map([id], |r| {
-                Ok(StageRow {
-                    run: run.clone(),
-                    stage: r.get(0)?,
-                    name: r.get(1)?,
-                    state: word(r, 2)?,
-                    verdict: word_opt(r, 3)?,
-                    detail: r.get(4)?,
-                    started_us: r.get(5)?,
-                    ended_us: r.get(6)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [id],
+                |r| {
+                    Ok(StageRow {
+                        run: run.clone(),
+                        stage: r.get(0)?,
+                        name: r.get(1)?,
+                        state: word(r, 2)?,
+                        verdict: word_opt(r, 3)?,
+                        detail: r.get(4)?,
+                        started_us: r.get(5)?,
+                        ended_us: r.get(6)?,
+                    })
+                },
+            )
         })
     }
 
@@ -278,31 +281,32 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT s.stage, s.cell, s.step, g.name, s.cell_key, s.name, s.state, s.verdict, s.detail, s.exit_code, s.attempts,
                         s.not_before_us, s.started_us, s.ended_us, s.fence
                  FROM step s JOIN stage g ON g.run_id = s.run_id AND g.stage = s.stage WHERE s.run_id = ?1
                  ORDER BY s.stage, s.cell, s.step",
-            )?;
-            let rows = s.query_map([id], |r| {
-                Ok(StepRow {
-                    run: run.clone(),
-                    key: StepKey { stage: r.get(0)?, cell: r.get(1)?, step: r.get(2)? },
-                    stage: r.get(3)?,
-                    cell: r.get(4)?,
-                    name: r.get(5)?,
-                    state: word(r, 6)?,
-                    verdict: word_opt(r, 7)?,
-                    detail: r.get(8)?,
-                    exit_code: r.get(9)?,
-                    attempts: r.get(10)?,
-                    not_before_us: r.get(11)?,
-                    started_us: r.get(12)?,
-                    ended_us: r.get(13)?,
-                    fence: r.get(14)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [id],
+                |r| {
+                    Ok(StepRow {
+                        run: run.clone(),
+                        key: StepKey { stage: r.get(0)?, cell: r.get(1)?, step: r.get(2)? },
+                        stage: r.get(3)?,
+                        cell: r.get(4)?,
+                        name: r.get(5)?,
+                        state: word(r, 6)?,
+                        verdict: word_opt(r, 7)?,
+                        detail: r.get(8)?,
+                        exit_code: r.get(9)?,
+                        attempts: r.get(10)?,
+                        not_before_us: r.get(11)?,
+                        started_us: r.get(12)?,
+                        ended_us: r.get(13)?,
+                        fence: r.get(14)?,
+                    })
+                },
+            )
         })
     }
 
@@ -311,14 +315,11 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(
-                "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name,
+            all(c, "SELECT a.fence, a.id, a.stage, a.cell, a.step, g.name, s.cell_key, s.name,
                         ROW_NUMBER() OVER (PARTITION BY a.stage, a.cell, a.step ORDER BY a.fence), a.epoch, a.state, a.verdict, a.code, a.signal, a.detail, a.claimed_us, a.started_us, a.ended_us, a.dir, a.log_bytes, a.max_rss_kib, a.cpu_us, a.first_error
                  FROM attempt a JOIN stage g ON g.run_id = a.run_id AND g.stage = a.stage
                       JOIN step s ON s.run_id = a.run_id AND s.stage = a.stage AND s.cell = a.cell AND s.step = a.step
-                 WHERE a.run_id = ?1 ORDER BY a.fence",
-            )?;
-            let rows = s.query_map([id], |r| {
+                 WHERE a.run_id = ?1 ORDER BY a.fence", [id], |r| {
                 Ok(AttemptRow {
                     fence: r.get(0)?,
                     id: r.get(1)?,
@@ -343,8 +344,7 @@ impl Store {
                     cpu_us: r.get(21)?,
                     first_error: r.get::<_, Option<String>>(22)?.and_then(|t| serde_json::from_str(&t).ok()),
                 })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 
@@ -353,30 +353,30 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached("SELECT fence, log_sha256 FROM attempt WHERE run_id = ?1 ORDER BY fence")?;
-            Ok(s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
+            all(c, "SELECT fence, log_sha256 FROM attempt WHERE run_id = ?1 ORDER BY fence", [id], |r| Ok((r.get(0)?, r.get(1)?)))
         })
     }
 
     /// Locks that are held, by name. Those that nobody holds are the site's to list.
     pub fn locks(&self) -> Result<Vec<LockRow>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT l.name, l.mode, l.slots, r.pipeline, r.number, g.name, l.since_us
                  FROM held_lock l JOIN run r ON r.id = l.run_id JOIN stage g ON g.run_id = l.run_id AND g.stage = l.stage
                  ORDER BY l.name, l.since_us",
-            )?;
-            let rows = s.query_map([], |r| {
-                Ok(LockRow {
-                    name: r.get(0)?,
-                    mode: r.get(1)?,
-                    taken: r.get(2)?,
-                    run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
-                    stage: r.get(5)?,
-                    since_us: Some(r.get(6)?),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [],
+                |r| {
+                    Ok(LockRow {
+                        name: r.get(0)?,
+                        mode: r.get(1)?,
+                        taken: r.get(2)?,
+                        run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
+                        stage: r.get(5)?,
+                        since_us: Some(r.get(6)?),
+                    })
+                },
+            )
         })
     }
 
@@ -385,21 +385,22 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT content_set, side, fp, md, detail, at_us FROM reading WHERE run_id = ?1 ORDER BY content_set, side DESC",
-            )?;
-            let rows = s.query_map([id], |r| {
-                Ok(ReadingRow {
-                    run: run.clone(),
-                    set: r.get(0)?,
-                    side: r.get(1)?,
-                    fp: r.get(2)?,
-                    md: r.get(3)?,
-                    detail: r.get(4)?,
-                    at_us: r.get(5)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                [id],
+                |r| {
+                    Ok(ReadingRow {
+                        run: run.clone(),
+                        set: r.get(0)?,
+                        side: r.get(1)?,
+                        fp: r.get(2)?,
+                        md: r.get(3)?,
+                        detail: r.get(4)?,
+                        at_us: r.get(5)?,
+                    })
+                },
+            )
         })
     }
 
@@ -408,8 +409,7 @@ impl Store {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s = c.prepare_cached("SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id")?;
-            Ok(s.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?)
+            all(c, "SELECT kind, json FROM fact WHERE run_id = ?1 ORDER BY id", [id], |r| Ok((r.get(0)?, r.get(1)?)))
         })
     }
 
@@ -417,13 +417,9 @@ impl Store {
     pub fn facts_of_kind(&self, kind: &str, limit: usize) -> Result<Vec<FactRow>, StoreError> {
         let kind = kind.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached(
-                "SELECT f.json, f.at_us, r.pipeline, r.number FROM fact f JOIN run r ON r.id = f.run_id WHERE f.kind = ?1 ORDER BY f.id DESC LIMIT ?2",
-            )?;
-            let rows = s.query_map(params![kind, limit], |r| {
+            all(c, "SELECT f.json, f.at_us, r.pipeline, r.number FROM fact f JOIN run r ON r.id = f.run_id WHERE f.kind = ?1 ORDER BY f.id DESC LIMIT ?2", params![kind, limit], |r| {
                 Ok(FactRow { json: r.get(0)?, at_us: r.get(1)?, run: RunRef::new(r.get::<_, String>(2)?, r.get(3)?) })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 
@@ -431,12 +427,9 @@ impl Store {
     pub fn run_durations(&self, pipeline: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
-            let mut s = c.prepare_cached(
-                "SELECT max(0, (ended_us - started_us - (SELECT coalesce(sum(until_us - since_us), 0) FROM pause WHERE run_id = run.id)) / 1000)
+            all(c, "SELECT max(0, (ended_us - started_us - (SELECT coalesce(sum(until_us - since_us), 0) FROM pause WHERE run_id = run.id)) / 1000)
                  FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict = 'success'
-                 AND round = 0 AND started_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?2",
-            )?;
-            Ok(s.query_map(params![pipeline, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
+                 AND round = 0 AND started_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?2", params![pipeline, limit], |r| r.get(0))
         })
     }
 
@@ -460,11 +453,8 @@ impl Store {
 
 fn durations(c: &Connection, pipeline: &str, stage: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
     // A stage without steps waits for people: its time is nobody's average. Bounded by runs looked at, not by rows found: a stage that never succeeded must not read all of history.
-    let mut s = c.prepare_cached(
-        "SELECT max(0, (g.ended_us - g.started_us) / 1000)
+    all(c, "SELECT max(0, (g.ended_us - g.started_us) / 1000)
          FROM (SELECT id FROM run WHERE pipeline = ?1 AND state = 'done' AND round = 0 ORDER BY ended_us DESC LIMIT ?3) r
               JOIN stage g ON g.run_id = r.id
-         WHERE EXISTS (SELECT 1 FROM step t WHERE t.run_id = g.run_id AND t.stage = g.stage) AND g.name = ?2 AND g.verdict = 'success' AND g.started_us IS NOT NULL AND g.ended_us IS NOT NULL ORDER BY r.id DESC",
-    )?;
-    Ok(s.query_map(params![pipeline, stage, limit], |r| r.get(0))?.collect::<Result<_, _>>()?)
+         WHERE EXISTS (SELECT 1 FROM step t WHERE t.run_id = g.run_id AND t.stage = g.stage) AND g.name = ?2 AND g.verdict = 'success' AND g.started_us IS NOT NULL AND g.ended_us IS NOT NULL ORDER BY r.id DESC", params![pipeline, stage, limit], |r| r.get(0))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 
+use super::rows::all;
 use super::{Store, StoreError};
 use crate::domain::run::{RunRef, Verdict};
 
@@ -82,10 +83,7 @@ impl Store {
 
     /// Pipelines that have ended runs.
     pub fn pipelines_with_history(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|c| {
-            let mut s = c.prepare_cached("SELECT DISTINCT pipeline FROM run WHERE state = 'done' ORDER BY pipeline")?;
-            Ok(s.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?)
-        })
+        self.read(|c| all(c, "SELECT DISTINCT pipeline FROM run WHERE state = 'done' ORDER BY pipeline", [], |r| r.get(0)))
     }
 
     /// Ended runs of a pipeline, newest first.
@@ -93,24 +91,27 @@ impl Store {
         let pipeline = pipeline.to_owned();
         self.read(move |c| {
             let named = named(c)?;
-            let mut s = c.prepare_cached(&format!(
-                "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED}),
+            all(
+                c,
+                &format!(
+                    "SELECT r.pipeline, r.number, r.verdict, r.ended_us, EXISTS (SELECT 1 FROM pin WHERE run_id = r.id), ({REFERENCED}),
                         EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id), EXISTS (SELECT 1 FROM promoted m WHERE m.run_id = r.id)
                  FROM run r WHERE r.pipeline = ?1 AND r.state = 'done' ORDER BY r.number DESC"
-            ))?;
-            let rows = s.query_map([pipeline], |r| {
-                let run = RunRef { pipeline: r.get(0)?, number: r.get(1)? };
-                Ok(EndedRow {
-                    verdict: super::load::word(r, 2)?,
-                    ended_us: r.get(3)?,
-                    pinned: r.get(4)?,
-                    referenced: r.get::<_, bool>(5)? || named.contains(&run.to_string()),
-                    doomed: r.get(6)?,
-                    promoted: r.get(7)?,
-                    run,
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                ),
+                [pipeline],
+                |r| {
+                    let run = RunRef { pipeline: r.get(0)?, number: r.get(1)? };
+                    Ok(EndedRow {
+                        verdict: super::rows::word(r, 2)?,
+                        ended_us: r.get(3)?,
+                        pinned: r.get(4)?,
+                        referenced: r.get::<_, bool>(5)? || named.contains(&run.to_string()),
+                        doomed: r.get(6)?,
+                        promoted: r.get(7)?,
+                        run,
+                    })
+                },
+            )
         })
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::audit::{self, DecisionEdit, Note};
 use super::children::ParentLink;
-use super::{RunId, Store, StoreError};
+use super::{RunId, Store, StoreError, children, rows};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::run::{RunRef, StepKey, Verdict};
@@ -93,47 +93,14 @@ impl Store {
 }
 
 pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<Submitted, StoreError> {
-    if let Some(cause) = &new.cause {
-        let known = tx
-            .prepare_cached("SELECT id, pipeline, number, title FROM run WHERE cause = ?1")?
-            .query_row([cause], |r| {
-                Ok(Submitted {
-                    id: r.get(0)?,
-                    run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
-                    title: r.get(3)?,
-                    existing: true,
-                    previous: None,
-                })
-            })
-            .optional()?;
-        if let Some(known) = known {
-            return Ok(known);
-        }
+    if let Some(known) = known(tx, new)? {
+        return Ok(known);
     }
     if let Some(link) = &new.parent {
-        super::children::may_link(tx, link)?;
+        children::may_link(tx, link)?;
     }
-    if let Some(group) = new.group.as_ref().filter(|g| g.refuse) {
-        let holders: Vec<String> = tx
-            .prepare_cached("SELECT pipeline || '#' || number FROM run WHERE state != 'done' AND group_name = ?1
-                 AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.subject = run.pipeline || '#' || run.number AND d.kind = 'request' AND d.ended_us IS NULL) ORDER BY id")?
-            .query_map([&group.name], |r| r.get(0))?
-            .collect::<Result<_, _>>()?;
-        if holders.len() >= group.limit as usize {
-            return Err(StoreError::GroupFull { group: group.name.clone(), limit: group.limit, holders: holders.join(", ") });
-        }
-    }
-    for used in &new.uses {
-        let there = tx
-            .prepare_cached(
-                "SELECT 1 FROM run r WHERE r.pipeline = ?1 AND r.number = ?2
-                 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)",
-            )?
-            .exists(params![used.pipeline, used.number])?;
-        if !there {
-            return Err(StoreError::UseGone { pipeline: new.pipeline.clone(), run: used.to_string() });
-        }
-    }
+    has_room(tx, new)?;
+    uses_are_there(tx, new)?;
     let number = next_number(tx, &new.pipeline, runs)?;
     let run = RunRef::new(&new.pipeline, number);
     let piece = |p: &TitlePart| match p {
@@ -166,6 +133,64 @@ pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<
         new.now_us,
     ])?;
     let id = tx.last_insert_rowid();
+    parts(tx, id, new)?;
+    let previous = previous(tx, &new.pipeline)?;
+    if let Some(link) = &new.parent {
+        children::link(tx, link, &run)?;
+    }
+    audit::seal_if(tx, new.note.clone().map(|note| about(&run, note)))?;
+    Ok(Submitted { id, run, title, existing: false, previous })
+}
+
+/// The run of this cause, where it was asked for before.
+fn known(tx: &Transaction<'_>, new: &NewRun) -> Result<Option<Submitted>, StoreError> {
+    let Some(cause) = &new.cause else { return Ok(None) };
+    let known = tx
+        .prepare_cached("SELECT id, pipeline, number, title FROM run WHERE cause = ?1")?
+        .query_row([cause], |r| {
+            Ok(Submitted {
+                id: r.get(0)?,
+                run: RunRef { pipeline: r.get(1)?, number: r.get(2)? },
+                title: r.get(3)?,
+                existing: true,
+                previous: None,
+            })
+        })
+        .optional()?;
+    Ok(known)
+}
+
+/// A group that refuses at the door has a place left.
+fn has_room(tx: &Transaction<'_>, new: &NewRun) -> Result<(), StoreError> {
+    let Some(group) = new.group.as_ref().filter(|g| g.refuse) else { return Ok(()) };
+    let holders: Vec<String> = tx
+        .prepare_cached("SELECT pipeline || '#' || number FROM run WHERE state != 'done' AND group_name = ?1
+             AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.subject = run.pipeline || '#' || run.number AND d.kind = 'request' AND d.ended_us IS NULL) ORDER BY id")?
+        .query_map([&group.name], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    if holders.len() >= group.limit as usize {
+        return Err(StoreError::GroupFull { group: group.name.clone(), limit: group.limit, holders: holders.join(", ") });
+    }
+    Ok(())
+}
+
+fn uses_are_there(tx: &Transaction<'_>, new: &NewRun) -> Result<(), StoreError> {
+    for used in &new.uses {
+        let there = tx
+            .prepare_cached(
+                "SELECT 1 FROM run r WHERE r.pipeline = ?1 AND r.number = ?2
+                 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.run_id = r.id)",
+            )?
+            .exists(params![used.pipeline, used.number])?;
+        if !there {
+            return Err(StoreError::UseGone { pipeline: new.pipeline.clone(), run: used.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The rows of its stages, steps, uses and inputs.
+fn parts(tx: &Transaction<'_>, id: RunId, new: &NewRun) -> Result<(), StoreError> {
     let mut stage = tx.prepare_cached("INSERT INTO stage (run_id, stage, name, state) VALUES (?1, ?2, ?3, 'pending')")?;
     for (i, name) in new.stages.iter().enumerate() {
         stage.execute(params![id, i, name])?;
@@ -189,17 +214,17 @@ pub(super) fn submit(tx: &Transaction<'_>, new: &NewRun, runs: &Path) -> Result<
         )?
         .execute(params![id, seq, i.stage, i.from.pipeline, i.from.number, i.path, i.place, i.sha256, i.size_bytes])?;
     }
+    Ok(())
+}
+
+fn previous(tx: &Transaction<'_>, pipeline: &str) -> Result<Option<Verdict>, StoreError> {
     let previous = tx
         .prepare_cached(
             "SELECT verdict FROM run WHERE pipeline = ?1 AND state = 'done' AND verdict != 'cancelled' ORDER BY number DESC LIMIT 1",
         )?
-        .query_row([&new.pipeline], |r| super::load::word(r, 0))
+        .query_row([pipeline], |r| rows::word(r, 0))
         .optional()?;
-    if let Some(link) = &new.parent {
-        super::children::link(tx, link, &run)?;
-    }
-    audit::seal_if(tx, new.note.clone().map(|note| about(&run, note)))?;
-    Ok(Submitted { id, run, title, existing: false, previous })
+    Ok(previous)
 }
 
 /// The entry, and what it decides, are about the run that now has a number.

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::load::word_opt;
 use super::op::End;
+use super::rows::{all, word_opt};
+use super::run_id::id_of;
 use super::{RunId, Store, StoreError};
 use crate::domain::flaky::{Place, Report, RunTests};
 use crate::domain::junit::{Failure, Seen, Slow, Tested};
@@ -50,36 +51,41 @@ impl Store {
     /// Counts of each run that has test reports, newest first.
     pub fn tests(&self, limit: usize) -> Result<Vec<TestsRow>, StoreError> {
         self.read(move |c| {
-            let mut s = c.prepare_cached(&format!(
-                "SELECT r.pipeline, r.number, r.verdict, r.ended_us, sum(t.passed), sum(t.failed), sum(t.skipped), sum(t.flaky),
+            all(
+                c,
+                &format!(
+                    "SELECT r.pipeline, r.number, r.verdict, r.ended_us, sum(t.passed), sum(t.failed), sum(t.skipped), sum(t.flaky),
                         sum(t.duration_ms), group_concat(CASE t.problems WHEN '[]' THEN NULL ELSE t.problems END, char(10))
                  FROM test_report t JOIN run r ON r.id = t.run_id WHERE {NEWEST} GROUP BY t.run_id ORDER BY t.run_id DESC LIMIT ?1"
-            ))?;
-            let rows = s.query_map([limit], |r| {
-                let problems: Option<String> = r.get(9)?;
-                Ok(TestsRow {
-                    run: RunRef { pipeline: r.get(0)?, number: r.get(1)? },
-                    verdict: word_opt(r, 2)?,
-                    ended_us: r.get(3)?,
-                    passed: r.get(4)?,
-                    failed: r.get(5)?,
-                    skipped: r.get(6)?,
-                    flaky: r.get(7)?,
-                    duration_ms: r.get(8)?,
-                    problems: problems.unwrap_or_default().lines().flat_map(texts).collect(),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+                ),
+                [limit],
+                |r| {
+                    let problems: Option<String> = r.get(9)?;
+                    Ok(TestsRow {
+                        run: RunRef { pipeline: r.get(0)?, number: r.get(1)? },
+                        verdict: word_opt(r, 2)?,
+                        ended_us: r.get(3)?,
+                        passed: r.get(4)?,
+                        failed: r.get(5)?,
+                        skipped: r.get(6)?,
+                        flaky: r.get(7)?,
+                        duration_ms: r.get(8)?,
+                        problems: problems.unwrap_or_default().lines().flat_map(texts).collect(),
+                    })
+                },
+            )
         })
     }
 
     /// Pipelines that have test reports.
     pub fn tested_pipelines(&self) -> Result<Vec<String>, StoreError> {
         self.read(|c| {
-            let mut s = c.prepare_cached(
+            all(
+                c,
                 "SELECT DISTINCT r.pipeline FROM (SELECT DISTINCT run_id FROM test_report) t JOIN run r ON r.id = t.run_id ORDER BY 1",
-            )?;
-            Ok(s.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?)
+                [],
+                |r| r.get(0),
+            )
         })
     }
 
@@ -113,7 +119,7 @@ impl Store {
     pub fn slowest(&self, run: &RunRef, limit: usize) -> Result<Vec<SlowRow>, StoreError> {
         let run = run.clone();
         self.read(move |c| {
-            let id = super::control::id_of(c, &run)?;
+            let id = id_of(c, &run)?;
             let mut s = c.prepare_cached(&format!(
                 "SELECT g.name, s.cell_key, s.name, t.slowest FROM test_report t
                  JOIN stage g ON g.run_id = t.run_id AND g.stage = t.stage

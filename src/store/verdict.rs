@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::op::RunSet;
+use super::rows::all;
 use super::{Store, StoreError};
 use crate::domain::promotion::streak::{Colour, Verdict};
 use crate::domain::report::Fact;
@@ -65,20 +66,17 @@ impl Store {
     pub fn verdicts(&self, fp: &str) -> Result<Vec<Verdict>, StoreError> {
         let fp = fp.to_owned();
         self.read(move |c| {
-            let mut s =
-                c.prepare_cached("SELECT kind, fp, run, content_set, colour, at_us FROM verdict WHERE fp = ?1 ORDER BY at_us, run")?;
-            let rows = s.query_map([fp], |r| {
+            all(c, "SELECT kind, fp, run, content_set, colour, at_us FROM verdict WHERE fp = ?1 ORDER BY at_us, run", [fp], |r| {
                 Ok(Verdict {
                     kind: r.get(0)?,
                     os: String::new(),
                     fp: r.get(1)?,
                     run: r.get(2)?,
                     set: r.get(3)?,
-                    colour: super::load::word(r, 4)?,
+                    colour: super::rows::word(r, 4)?,
                     at_us: r.get(5)?,
                 })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 
