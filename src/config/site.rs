@@ -18,11 +18,14 @@ mod notify;
 mod promotion;
 mod repos;
 mod secrets;
+mod values;
 
 pub use cobbler::Cobbler;
 pub use promotion::{Dc, Evidence, Promotion};
 pub use repos::{Replica, Repo};
 pub use secrets::{Secret, SecretSource};
+
+use values::{absolute, argv};
 
 /// What `site.toml` says. Everything has a default, so an empty file is a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,10 +284,7 @@ fn content(root: &Table<'_, '_, '_>, notes: &Notes<'_>, known: &BTreeMap<String,
             notes.add(entry.name.span.clone(), format!("content set `{}` has no repositories", entry.name.value), "add repos = [\"NAME\"]");
         }
         for r in repos.iter().filter(|r| !known.contains_key(&r.value)) {
-            let help = match suggest::nearest(&r.value, known.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add a table [repos.{}]", r.value),
-            };
+            let help = suggest::meant(&r.value, known.keys().map(String::as_str), format!("add a table [repos.{}]", r.value));
             notes.add(r.span.clone(), format!("no repository `{}` in this file", r.value), help);
         }
         let os = table.text("os").map(|t| t.value).unwrap_or_default();
@@ -390,14 +390,6 @@ fn role(name: &At<String>, notes: &Notes<'_>) {
     }
 }
 
-fn absolute(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
-    if path.value.starts_with('/') && !path.value.split('/').any(|part| part == "..") {
-        return Some(path);
-    }
-    notes.add(path.span, format!("`{}` is not an absolute path", path.value), "begin it with / and leave out ..");
-    None
-}
-
 /// A path of any length can be reached through its directory, but the last name must fit into a socket's address.
 fn socket_path(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
     let path = absolute(path, notes)?;
@@ -415,24 +407,6 @@ fn socket_path(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
 
 /// An address holds 108 bytes, and `/proc/self/fd/N/` stands before the name.
 const MOST_OF_A_SOCKET: usize = 80;
-
-fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
-    match shell_words::split(&command.value) {
-        Ok(words) if !words.is_empty() => Some(words),
-        Ok(_) => {
-            notes.add(command.span.clone(), "the command is empty", "write a program and its arguments");
-            None
-        }
-        Err(_) => {
-            notes.add(
-                command.span.clone(),
-                "a quote in the command is never closed",
-                "it is split into words as a shell would, but no shell runs it",
-            );
-            None
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -5,14 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::ConfigError;
+use super::error::{ConfigError, NO_TEXT};
 use crate::domain::run::valid_name;
 
 /// No configuration file is larger; what is larger is not one.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// How the reason ends where a file is no text: another cure than for one that may not be read.
-pub(super) const NO_TEXT: &str = "is not UTF-8";
 
 /// Refuses a directory, and every directory above it, that somebody else could swap under us.
 pub fn directory(path: &Path, uid: u32) -> Result<(), ConfigError> {

@@ -1,7 +1,7 @@
 //! The one registry of native step kinds: name, `with` schema, what it touches, and the function that does it.
 
 use super::report::Report;
-use crate::base::suggest;
+use crate::base::{sanitise, suggest};
 use crate::pipeline::catalog::{Field, FieldType, StepKind, Touches};
 use crate::steps::env::StepEnv;
 use crate::steps::error::StepError;
@@ -308,8 +308,18 @@ pub fn find(kind: &str) -> Result<&'static Entry, StepError> {
         }
         let all: Vec<&str> = catalog().iter().map(|k| k.kind).collect();
         match suggest::nearest(kind, all.iter().copied()) {
-            Some(near) => StepError::input(format!("unknown step kind `{}`", super::named(kind)), format!("did you mean `{near}`?")),
-            None => StepError::input(format!("unknown step kind `{}`", super::named(kind)), format!("known: {}", all.join(", "))),
+            Some(near) => StepError::input(format!("unknown step kind `{}`", named(kind)), format!("did you mean `{near}`?")),
+            None => StepError::input(format!("unknown step kind `{}`", named(kind)), format!("known: {}", all.join(", "))),
         }
     })
+}
+
+/// A kind as it is repeated to people: what was typed may be anything, and of any length.
+pub fn named(kind: &str) -> String {
+    const MOST: usize = 80;
+    let shown = sanitise::cell(kind);
+    match shown.char_indices().nth(MOST) {
+        Some((i, _)) => format!("{}…", &shown[..i]),
+        None => shown,
+    }
 }

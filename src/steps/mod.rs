@@ -16,7 +16,7 @@ pub mod with;
 use crate::base::sanitise;
 use crate::pipeline::catalog::{StepKind, Touches};
 
-pub use catalog::{catalog, later_kinds};
+pub use catalog::{catalog, later_kinds, named};
 pub use env::{Sink, StepEnv};
 pub use error::{Exit, StepError};
 pub use with::With;
@@ -31,16 +31,6 @@ pub fn run(kind: &str, with: &With, env: &StepEnv) -> Exit {
             }
             error.exit()
         }
-    }
-}
-
-/// A kind as it is repeated to people: what was typed may be anything, and of any length.
-pub fn named(kind: &str) -> String {
-    const MOST: usize = 80;
-    let shown = sanitise::cell(kind);
-    match shown.char_indices().nth(MOST) {
-        Some((i, _)) => format!("{}…", &shown[..i]),
-        None => shown,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Secret, absolute};
+use super::secrets::Secret;
+use super::values::absolute;
 use crate::base::duration::Span;
 use crate::base::suggest;
 use crate::config::read::{At, Notes, Table};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Secret, argv};
+use super::secrets::Secret;
+use super::values::argv;
 use crate::base::suggest;
 use crate::config::read::{Entry, Notes, Table};
 use crate::pipeline::catalog::Notifier;
@@ -25,10 +26,8 @@ pub(super) fn read(
     };
     let secrets = table.texts("secrets").unwrap_or_default();
     for s in secrets.iter().filter(|s| !known.contains_key(&s.value)) {
-        let help = match suggest::nearest(&s.value, known.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("add it below [secrets]: {} = \"file:/path\"", s.value),
-        };
+        let help =
+            suggest::meant(&s.value, known.keys().map(String::as_str), format!("add it below [secrets]: {} = \"file:/path\"", s.value));
         notes.add(s.span.clone(), format!("no secret `{}` in this file", s.value), help);
     }
     Some(Notifier { command: command?, secrets: secrets.into_iter().map(|s| s.value).collect() })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::absolute;
+use super::values::absolute;
 use crate::base::duration::Span;
 use crate::base::suggest;
 use crate::config::read::{At, Notes, Table};
@@ -72,10 +72,7 @@ pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -
                 );
             }
             Some(s) if !sets.contains(&s.value.as_str()) => {
-                let help = match suggest::nearest(&s.value, sets.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add a table [content.{}]", s.value),
-                };
+                let help = suggest::meant(&s.value, sets.iter().copied(), format!("add a table [content.{}]", s.value));
                 notes.add(s.span.clone(), format!("no content set `{}` in this file", s.value), help);
             }
             _ => {}

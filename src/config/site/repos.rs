@@ -104,7 +104,7 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
         Some(why.value.trim().to_owned())
     });
     Repo {
-        tree: table.text("tree").and_then(|t| super::absolute(t, notes)).map(|t| t.value).unwrap_or_default(),
+        tree: table.text("tree").and_then(|t| super::values::absolute(t, notes)).map(|t| t.value).unwrap_or_default(),
         writer: writer.map_or_else(|| "quarterdeck".to_owned(), |w| w.value),
         replicas: replicas(table.texts("replicas").unwrap_or_default(), notes),
         stable: table.text("stable").and_then(|t| place(t, notes)).unwrap_or_default(),
@@ -115,7 +115,7 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
             .texts("keys")
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|k| super::absolute(k, notes))
+            .filter_map(|k| super::values::absolute(k, notes))
             .map(|k| k.value.into())
             .collect(),
         metalink,
@@ -142,7 +142,7 @@ fn address(text: &str, span: &std::ops::Range<usize>, notes: &Notes<'_>) -> Opti
 /// A path or an address.
 fn place(text: At<String>, notes: &Notes<'_>) -> Option<String> {
     if text.value.starts_with('/') {
-        return super::absolute(text, notes).map(|t| t.value);
+        return super::values::absolute(text, notes).map(|t| t.value);
     }
     address(&text.value, &text.span, notes).map(|_| text.value)
 }

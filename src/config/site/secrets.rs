@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{absolute, argv};
+use super::values::{absolute, argv};
 use crate::base::duration::Span;
 use crate::base::suggest;
 use crate::config::read::{At, Entry, Notes, Table};

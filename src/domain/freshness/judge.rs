@@ -1,39 +1,8 @@
 //! One place judged: its state, how urgent that is, the true reason, and what to do next.
 
-use serde::{Deserialize, Serialize};
-
+use super::light::Light;
 use super::{Compose, DOUBT_US, Observed, Signed, Trouble, signed};
 use crate::domain::mirror::{self, Probe, Relation, State};
-
-/// How urgent a state is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Light {
-    /// As it should be.
-    Good,
-    /// Nothing is known.
-    #[default]
-    Unknown,
-    /// Somebody should look: it may pass.
-    Amber,
-    Red,
-}
-
-impl Light {
-    /// The light of this word; any other word says nothing.
-    pub fn named(word: &str) -> Self {
-        [Self::Good, Self::Amber, Self::Red].into_iter().find(|l| l.as_str() == word).unwrap_or_default()
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Unknown => "unknown",
-            Self::Amber => "amber",
-            Self::Red => "red",
-        }
-    }
-}
 
 /// What is known of the upstream.
 #[derive(Debug, Clone, Copy, Default)]

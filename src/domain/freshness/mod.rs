@@ -4,12 +4,14 @@
 //! `upstream`, `tree`, `stable`, or the name of a datacentre.
 
 mod judge;
+mod light;
 mod roll;
 mod signed;
 #[cfg(test)]
 mod tests;
 
-pub use judge::{Judged, Light, Rules, Up, Verified, judge, judge_upstream};
+pub use judge::{Judged, Rules, Up, Verified, judge, judge_upstream};
+pub use light::Light;
 pub use roll::{Agreement, agreement, rank, word, worst};
 pub use signed::{Doubt, Signed, doubt};
 

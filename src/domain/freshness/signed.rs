@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Light, Observed};
+use super::Observed;
+use super::light::Light;
 
 /// What is known of `repomd.xml.asc`. Keys are ids or fingerprints, lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
