@@ -11,10 +11,7 @@ pub fn sort_by<'a>(text: &str, columns: &'a [&'a str]) -> Result<(&'a str, bool)
     match columns.iter().find(|c| c.eq_ignore_ascii_case(name)) {
         Some(c) => Ok((c, backwards)),
         None => {
-            let help = match suggest::nearest(name, columns.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("columns here: {}", columns.join(" ")),
-            };
+            let help = suggest::meant(name, columns.iter().copied(), format!("columns here: {}", columns.join(" ")));
             Err(ApiError::bad(format!("cannot sort by `{name}`: no such column"), help))
         }
     }

@@ -75,10 +75,7 @@ fn elsewhere(run: &RunRef, name: &str, waits: &[Wait]) -> Result<(), ApiError> {
     if names.is_empty() || names.contains(&name) {
         return Ok(());
     }
-    let help = match suggest::nearest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("it waits at: {}", sanitise::cell(&names.join(", "))),
-    };
+    let help = suggest::meant(name, names.iter().copied(), format!("it waits at: {}", sanitise::cell(&names.join(", "))));
     Err(ApiError::bad(format!("{run} does not wait for approval at a stage `{}`", sanitise::cell(name)), help))
 }
 

@@ -181,10 +181,7 @@ impl Places<'_> {
     /// The trees of a set as they are now.
     fn live(&self, set: &str) -> Result<Vec<RepoAt>, ApiError> {
         let Some(found) = self.site.content.get(set) else {
-            let help = match suggest::nearest(set, self.site.content.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "quarterdeck get content lists the sets".to_owned(),
-            };
+            let help = suggest::meant(set, self.site.content.keys().map(String::as_str), "quarterdeck get content lists the sets");
             return Err(ApiError::bad(format!("the site has no content set `{set}`"), help));
         };
         let mut out = Vec::with_capacity(found.repos.len());

@@ -86,9 +86,10 @@ fn known(site: &Site, name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     let shown: String = crate::base::sanitise::cell(name).chars().take(100).collect();
-    let help = match suggest::nearest(name, site.secrets.keys().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("add {shown} = \"keyring:{shown}\" under [secrets] in site.toml"),
-    };
+    let help = suggest::meant(
+        name,
+        site.secrets.keys().map(String::as_str),
+        format!("add {shown} = \"keyring:{shown}\" under [secrets] in site.toml"),
+    );
     Err(ApiError::bad(format!("no secret `{shown}` in the site file"), help))
 }

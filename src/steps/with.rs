@@ -41,10 +41,7 @@ impl With {
                 continue;
             }
             let Some(field) = fields.iter().find(|f| f.name == key) else {
-                let next = match suggest::nearest(key, known()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
-                };
+                let next = suggest::meant(key, known(), format!("known: {}", known().collect::<Vec<_>>().join(", ")));
                 return Err(StepError::input(format!("unknown field `{key}`"), next));
             };
             if values.len() > 1 && field.ty != FieldType::List {

@@ -121,10 +121,7 @@ impl Reader {
 
     fn unknown<'a>(&mut self, span: Range<usize>, what: &str, word: &str, known: impl Iterator<Item = &'a str>) {
         let known: Vec<&str> = known.collect();
-        let help = match suggest::nearest(word, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", known.join(", ")),
-        };
+        let help = suggest::meant(word, known.iter().copied(), format!("there are: {}", known.join(", ")));
         self.slip(span, format!("{what} `{word}`"), help);
     }
 
@@ -220,7 +217,7 @@ impl Reader {
             Some(word) if !word.starts_with('#') => {
                 let names: Vec<String> = self.sheet.palette.keys().cloned().collect();
                 let known = names.iter().map(String::as_str).chain(colour::SIXTEEN.iter().map(|(n, ..)| *n));
-                let near = suggest::nearest(word, known).map_or_else(|| COLOURS.to_owned(), |n| format!("did you mean `{n}`?"));
+                let near = suggest::meant(word, known, COLOURS.to_owned());
                 self.slip(value.span(), format!("no colour `{word}`"), near);
             }
             Some(word) => self.slip(value.span(), format!("`{word}` is no colour"), "write # and six hexadecimal digits"),

@@ -46,10 +46,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
                 None if pattern && glob::Pattern::new(&item.value).is_ok() => {}
                 None => {
                     let known = file.stages.iter().map(|s| s.name.value.as_str());
-                    let help = suggest::nearest(&item.value, known).map_or_else(
-                        || "name a stage above, or files such as `artifacts/*.diff`".to_owned(),
-                        |n| format!("did you mean `{n}`?"),
-                    );
+                    let help = suggest::meant(&item.value, known, "name a stage above, or files such as `artifacts/*.diff`");
                     sink.error(item.at, "ref.stage", format!("`{}` is neither a stage nor a pattern of files", show(&item.value)), help);
                 }
             }
@@ -84,9 +81,10 @@ fn known_role(role: &At<String>, catalog: &Catalog, sink: &mut Sink<'_>) {
     if catalog.roles.is_empty() || catalog.roles.contains(&role.value) {
         return;
     }
-    let help = suggest::nearest(&role.value, catalog.roles.iter().map(String::as_str)).map_or_else(
-        || format!("add `{} = [\"user\", \"@group\"]` to [roles] of the site file", role.value),
-        |n| format!("did you mean `{n}`?"),
+    let help = suggest::meant(
+        &role.value,
+        catalog.roles.iter().map(String::as_str),
+        format!("add `{} = [\"user\", \"@group\"]` to [roles] of the site file", role.value),
     );
     sink.error(role.at, "ref.role", format!("the site has no role `{}`", show(&role.value)), help);
 }

@@ -36,10 +36,7 @@ fn one(build: &Build, stage: &Stage, file: &File, catalog: &Catalog, sink: &mut 
     }
     if !catalog.pipelines.iter().any(|p| p == name) {
         let known = catalog.pipelines.iter().map(String::as_str).filter(|p| *p != file.name.value);
-        let help = match suggest::nearest(name, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "put its file into the same directory".to_owned(),
-        };
+        let help = suggest::meant(name, known, "put its file into the same directory");
         return sink.error(build.pipeline.at, "ref.build", format!("there is no pipeline `{shown}`"), help);
     }
     let Some(outline) = catalog.outlines.get(name) else {

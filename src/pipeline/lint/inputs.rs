@@ -47,10 +47,7 @@ fn from(used: &InputUse, file: &File, sink: &mut Sink<'_>) {
         sink.error(used.from.at, "input.from", format!("`from: {}` is a template, where a name is meant", show(name)), help);
         return;
     }
-    let help = match suggest::nearest(name, runs.iter().copied().chain([TRIGGER])) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "add it to `parameters:` with `type: run`, or write `trigger`".to_owned(),
-    };
+    let help = suggest::meant(name, runs.iter().copied().chain([TRIGGER]), "add it to `parameters:` with `type: run`, or write `trigger`");
     let why = if file.parameter(name).is_some() { "is no parameter of type `run`" } else { "is no parameter" };
     sink.error(used.from.at, "input.from", format!("`from: {}` {why}", show(name)), help);
 }

@@ -12,10 +12,11 @@ pub(super) fn lint(to: &At<String>, with: &Pairs, scope: &Scope<'_>, catalog: &C
     templates(with, scope, sink);
     let seen = show(&to.value);
     if !catalog.notifiers.contains_key(&to.value) {
-        let help = match suggest::nearest(&to.value, catalog.notifiers.keys().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("add [notify.{seen}] with `command` to the site file; a command of the pipeline's own is a `run:`"),
-        };
+        let help = suggest::meant(
+            &to.value,
+            catalog.notifiers.keys().map(String::as_str),
+            format!("add [notify.{seen}] with `command` to the site file; a command of the pipeline's own is a `run:`"),
+        );
         sink.error(to.at, "ref.notify", format!("the site has no [notify.{seen}]"), help);
     }
     for (word, node) in with {

@@ -171,10 +171,7 @@ fn word(text: &str, words: &[(&str, &str)], later: &[(&str, &str)]) -> Result<()
         });
     }
     let all: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-    let help = match suggest::nearest(text, all.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("write {}", all.join(" or ")),
-    };
+    let help = suggest::meant(text, all.iter().copied(), format!("write {}", all.join(" or ")));
     Err(wrong(format!("`{seen}` is none of {}", all.join(", ")), help))
 }
 
