@@ -14,7 +14,7 @@ use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 use crate::pipeline::answers;
 use crate::pipeline::expr::{Facts, StageFacts};
 use crate::pipeline::plan::{Plan, Stage, StageKind, Step};
-use crate::store::{CancelMark, ChildRow, ForceMark, Limit, OpenRun, ParentLink, RunId};
+use crate::store::{CancelMark, ChildRow, ForceMark, Limit, OpenReading, OpenRun, OpenStep, ParentLink, RunId};
 
 /// An instant on both clocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,45 +211,17 @@ impl ActiveRun {
             (stage.verdict, stage.blocked, stage.detail) = (rows.verdict, rows.blocked, rows.detail);
             (stage.started_us, stage.ended_us) = (rows.started_us, rows.ended_us);
         }
-        for s in &locked.iter().copied().collect::<Vec<_>>() {
+        for s in locked {
             if let Some(stage) = run.stages.get_mut(*s as usize) {
                 stage.locked = true;
             }
         }
-        let built: BTreeSet<u32> = (0..).zip(&run.plan.stages).filter(|(_, s)| s.builds()).map(|(i, _)| i).collect();
         (run.parent, run.force) = (row.parent, row.force);
         if let Some((since_us, limit_ms)) = row.slow {
             run.slow = Slow::Told { since_us, limit_ms };
         }
         for step in row.steps {
-            let StepKey { stage, cell, step: index } = step.key;
-            let Some(st) = run.stages.get_mut(stage as usize) else { continue };
-            let steps = run.plan.stages.get(stage as usize).and_then(|s| s.cells.get(cell as usize)).map_or(0, |c| c.steps.len());
-            let Some(c) = st.cells.get_mut(cell as usize) else { return Err(format!("its plan has no cell {cell} in stage {stage}")) };
-            if c.state == CellState::Done || index != c.step {
-                continue;
-            }
-            match (step.state, step.verdict) {
-                (StepState::Done, Some(Verdict::Success)) if (index as usize) + 1 < steps => c.next_step(),
-                (StepState::Done, verdict) => {
-                    (c.state, c.verdict, c.detail, c.exit_code) = (CellState::Done, verdict, step.detail, step.exit_code);
-                    // A whole cell that was skipped beside a failed one, or a step of a stage that never ran.
-                    c.collateral = verdict == Some(Verdict::Skipped);
-                }
-                (StepState::Pending, _) => {
-                    (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
-                    c.state = step.not_before_us.map_or(CellState::Ready, CellState::Waiting);
-                }
-                (StepState::Claimed | StepState::Running, _) if built.contains(&stage) => {
-                    (c.attempts, c.since_us, c.state, c.detail) = (step.attempts, step.started_us, CellState::Child, step.detail);
-                    let own = |k: &&ChildRow| (k.stage, k.cell, k.round) == (stage, cell, row.round);
-                    c.child = row.children.iter().find(own).map(|k| k.run.clone());
-                }
-                (StepState::Claimed | StepState::Running, _) => {
-                    (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
-                    c.state = CellState::Active;
-                }
-            }
+            run.restore_step(step, &row.children)?;
         }
         for stage in &mut run.stages {
             stage.recount();
@@ -265,20 +237,59 @@ impl ActiveRun {
             }
         }
         run.restore_waits(&row.decisions);
+        run.restore_readings(row.readings);
+        Ok(run)
+    }
+
+    /// One step as its row says; a cell goes on with the first that has not ended well.
+    fn restore_step(&mut self, step: OpenStep, children: &[ChildRow]) -> Result<(), String> {
+        let StepKey { stage, cell, step: index } = step.key;
+        let (round, planned) = (self.round, self.plan.stages.get(stage as usize));
+        let builds = planned.is_some_and(|s| s.builds());
+        let Some(st) = self.stages.get_mut(stage as usize) else { return Ok(()) };
+        let steps = planned.and_then(|s| s.cells.get(cell as usize)).map_or(0, |c| c.steps.len());
+        let Some(c) = st.cells.get_mut(cell as usize) else { return Err(format!("its plan has no cell {cell} in stage {stage}")) };
+        if c.state == CellState::Done || index != c.step {
+            return Ok(());
+        }
+        match (step.state, step.verdict) {
+            (StepState::Done, Some(Verdict::Success)) if (index as usize) + 1 < steps => c.next_step(),
+            (StepState::Done, verdict) => {
+                (c.state, c.verdict, c.detail, c.exit_code) = (CellState::Done, verdict, step.detail, step.exit_code);
+                // A whole cell that was skipped beside a failed one, or a step of a stage that never ran.
+                c.collateral = verdict == Some(Verdict::Skipped);
+            }
+            (StepState::Pending, _) => {
+                (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
+                c.state = step.not_before_us.map_or(CellState::Ready, CellState::Waiting);
+            }
+            (StepState::Claimed | StepState::Running, _) if builds => {
+                (c.attempts, c.since_us, c.state, c.detail) = (step.attempts, step.started_us, CellState::Child, step.detail);
+                let own = |k: &&ChildRow| (k.stage, k.cell, k.round) == (stage, cell, round);
+                c.child = children.iter().find(own).map(|k| k.run.clone());
+            }
+            (StepState::Claimed | StepState::Running, _) => {
+                (c.attempts, c.fence, c.since_us) = (step.attempts, step.fence, step.started_us);
+                c.state = CellState::Active;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_readings(&mut self, readings: Vec<OpenReading>) {
         let (mut saw_before, mut saw_after) = (false, false);
-        for r in row.readings {
+        for r in readings {
             let after = r.side == "after";
             *(if after { &mut saw_after } else { &mut saw_before }) = true;
-            let to = if after { &mut run.readings_after } else { &mut run.readings_before };
+            let to = if after { &mut self.readings_after } else { &mut self.readings_before };
             to.insert(r.set, Reading { fp: r.fp, md: r.md, detail: r.detail });
         }
         if saw_before {
-            run.before = Around::Done;
+            self.before = Around::Done;
         }
         if saw_after {
-            run.after = Around::Done;
+            self.after = Around::Done;
         }
-        Ok(run)
     }
 
     pub fn is_work(&self, stage: u32) -> bool {

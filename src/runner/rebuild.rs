@@ -11,7 +11,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow};
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::plan::{LockMode, Plan};
-use crate::store::{Op, RunId};
+use crate::store::{HeldLock, Op, OpenAttempt, OpenRun, RunId};
 
 /// Decoded plans by digest, shared by the runs that have the same one and dropped with the last of them.
 #[derive(Default)]
@@ -33,6 +33,24 @@ impl PlanCache {
     }
 }
 
+/// Who holds which lock, by the rows; what its stage is called is known once the runs are.
+fn held(locks: &[HeldLock], runs: &[OpenRun]) -> Vec<Held> {
+    let names: HashMap<RunId, &RunRef> = runs.iter().map(|r| (r.id, &r.run)).collect();
+    locks
+        .iter()
+        .map(|l| Held {
+            name: l.name.clone(),
+            run_id: l.run,
+            run: names.get(&l.run).map_or_else(|| RunRef::new("ended-run", 0), |r| (*r).clone()),
+            stage: l.stage,
+            stage_name: String::new(),
+            mode: if l.shared { LockMode::Shared } else { LockMode::Exclusive },
+            slots: l.slots,
+            since_us: l.since_us,
+        })
+        .collect()
+}
+
 impl Dispatcher {
     /// Forgets the model and reads it from the store. Tasks of attempts that the store knows go on.
     pub(super) fn rebuild(&mut self) {
@@ -48,26 +66,23 @@ impl Dispatcher {
         self.priorities.clear();
         self.open.clear();
         (self.fence, self.drain) = (open.fence.max(self.fence), open.drain);
-        let names: HashMap<RunId, RunRef> = open.runs.iter().map(|r| (r.id, r.run.clone())).collect();
-        let raw: Vec<Held> = open
-            .locks
-            .iter()
-            .map(|l| Held {
-                name: l.name.clone(),
-                run_id: l.run,
-                run: names.get(&l.run).cloned().unwrap_or_else(|| RunRef::new("ended-run", 0)),
-                stage: l.stage,
-                stage_name: String::new(),
-                mode: if l.shared { LockMode::Shared } else { LockMode::Exclusive },
-                slots: l.slots,
-                since_us: l.since_us,
-            })
-            .collect();
-        let locked = locked_stages(&raw);
-        self.held = raw;
+        self.held = held(&open.locks, &open.runs);
+        self.restore_runs(open.runs, &open.attempts);
+        self.name_held_stages();
+        self.adopt_attempts(&open.attempts);
+        self.supersede();
+        self.close_unreadable();
+        self.take_up_fail_fast();
+        self.mend_children();
+        let _ = self.changes.send(Change { table: "queue", id: String::new() });
+    }
+
+    /// Runs with the plans that they were queued with.
+    fn restore_runs(&mut self, runs: Vec<OpenRun>, attempts: &[OpenAttempt]) {
+        let locked = locked_stages(&self.held);
         let none = Default::default();
         let now_us = self.now().us;
-        for mut row in open.runs {
+        for mut row in runs {
             let (id, name, json) = (row.id, row.run.clone(), std::mem::take(&mut row.plan_json));
             let plan = self.plans.get(&row.plan_sha256.clone(), || serde_json::from_str::<Plan>(&json));
             let locks = locked.get(&id).unwrap_or(&none);
@@ -80,19 +95,26 @@ impl Dispatcher {
                 // Not ours to throw away: it stays as it is until somebody cancels it.
                 Err(why) => {
                     tracing::error!(run = %name, why, "a stored run cannot be read; it is left alone until it is cancelled");
-                    let attempts = open.attempts.iter().filter(|a| a.run == id).cloned().collect();
+                    let attempts = attempts.iter().filter(|a| a.run == id).cloned().collect();
                     self.unreadable.insert(id, Unreadable::new(row, why, attempts));
                 }
             }
         }
+    }
+
+    /// Locks are held by stages, whose names stand in plans.
+    fn name_held_stages(&mut self) {
         for h in &mut self.held {
             let key = self.priorities.get(&h.run_id).map(|p| (std::cmp::Reverse(*p), h.run_id));
             if let Some(stage) = key.and_then(|k| self.runs.get(&k)).and_then(|r| r.plan.stages.get(h.stage as usize)) {
                 h.stage_name.clone_from(&stage.name);
             }
         }
+    }
+
+    fn adopt_attempts(&mut self, attempts: &[OpenAttempt]) {
         let mut alive = std::collections::HashSet::new();
-        for a in &open.attempts {
+        for a in attempts {
             if self.unreadable.contains_key(&a.run) {
                 continue;
             }
@@ -103,14 +125,15 @@ impl Dispatcher {
             }
         }
         self.live.retain(|fence, _| alive.contains(fence));
-        self.supersede();
-        self.close_unreadable();
+    }
+
+    /// A fail_fast that was under way when the last engine died goes on; every run does what follows for it now.
+    fn take_up_fail_fast(&mut self) {
         let now = self.now();
         let ids: Vec<RunId> = self.runs.values().map(|r| r.id).collect();
         for id in ids {
             let (mut ops, mut effects) = (Vec::<Op>::new(), Vec::new());
             if let Some(run) = self.priorities.get(&id).and_then(|p| self.runs.get_mut(&(std::cmp::Reverse(*p), id))) {
-                // A fail_fast that was under way when the last engine died.
                 for i in 0..run.stages.len() {
                     let failed = |c: &super::active::CellNow| {
                         c.state == CellState::Done && matches!(c.verdict, Some(Verdict::Failure | Verdict::Lost))
@@ -122,8 +145,6 @@ impl Dispatcher {
             }
             self.settle(id, ops, effects);
         }
-        self.mend_children();
-        let _ = self.changes.send(Change { table: "queue", id: String::new() });
     }
 
     /// Every reason of a run, by the very decision that the queue takes. None: it is not open.

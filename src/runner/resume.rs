@@ -2,7 +2,7 @@
 
 use crate::domain::run::{RunState, StepState, Verdict};
 use crate::pipeline::plan::{Plan, StageKind};
-use crate::store::{Op, OpenRun, RunSet, StageSet, StepSet};
+use crate::store::{Op, OpenRun, OpenStep, RunId, RunSet, StageSet, StepSet};
 
 /// What a resume will do, for people, and the rows that do it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +16,7 @@ pub struct Resume {
 
 /// Plans it; the error says why the run cannot be resumed.
 pub fn plan(run: &OpenRun, plan: &Plan, only_failed_cells: bool) -> Result<Resume, String> {
-    match (run.state, run.verdict) {
-        (RunState::Done, Some(Verdict::Success)) => {
-            return Err("has succeeded; there is nothing to resume. `replay` makes a new run".into());
-        }
-        (RunState::Done, Some(Verdict::Invalid)) => {
-            return Err("is invalid: its inputs moved, so no part of it can be kept. `replay` makes a new run".into());
-        }
-        (RunState::Done, _) => {}
-        _ => return Err("has not ended; cancel it first, or wait".into()),
-    }
+    may(run)?;
     let good = |i: usize| match run.stages[i].verdict {
         Some(Verdict::Success) => true,
         Some(Verdict::Skipped) => !run.stages[i].blocked,
@@ -62,36 +53,63 @@ pub fn plan(run: &OpenRun, plan: &Plan, only_failed_cells: bool) -> Result<Resum
         }
         // A stage that goes on with some of its cells has begun already.
         let began = (cells.len() < s.cells.len()).then_some(run.stages[i].started_us).flatten();
-        out.ops.push(Op::Stage(StageSet {
-            run: run.id,
-            stage: i as u32,
-            state: StepState::Pending,
-            verdict: None,
-            blocked: false,
-            detail: String::new(),
-            started_us: began,
-            ended_us: None,
-        }));
+        out.ops.push(Op::Stage(stage(run.id, i as u32, began)));
         for t in run.steps.iter().filter(|t| t.key.stage as usize == i && cells.contains(&(t.key.cell as usize))) {
-            out.ops.push(Op::Step(StepSet {
-                run: run.id,
-                key: t.key,
-                was_fence: t.fence,
-                state: StepState::Pending,
-                verdict: None,
-                detail: String::new(),
-                exit_code: None,
-                attempts: 0,
-                not_before_us: None,
-                started_us: None,
-                ended_us: None,
-                fence: None,
-            }));
+            out.ops.push(Op::Step(step(run.id, t)));
         }
     }
     let whole = (0..plan.stages.len()).all(|i| !touches(i) || again[i]);
     out.ops.push(Op::Reopen { run: run.id, whole });
-    out.ops.push(Op::Run(Box::new(RunSet {
+    out.ops.push(Op::Run(Box::new(queued(run, whole))));
+    Ok(out)
+}
+
+/// The error says why it cannot be.
+fn may(run: &OpenRun) -> Result<(), String> {
+    match (run.state, run.verdict) {
+        (RunState::Done, Some(Verdict::Success)) => Err("has succeeded; there is nothing to resume. `replay` makes a new run".into()),
+        (RunState::Done, Some(Verdict::Invalid)) => {
+            Err("is invalid: its inputs moved, so no part of it can be kept. `replay` makes a new run".into())
+        }
+        (RunState::Done, _) => Ok(()),
+        _ => Err("has not ended; cancel it first, or wait".into()),
+    }
+}
+
+/// A stage as it was before it began; `began` stays of one that goes on.
+fn stage(run: RunId, stage: u32, began: Option<i64>) -> StageSet {
+    StageSet {
+        run,
+        stage,
+        state: StepState::Pending,
+        verdict: None,
+        blocked: false,
+        detail: String::new(),
+        started_us: began,
+        ended_us: None,
+    }
+}
+
+fn step(run: RunId, was: &OpenStep) -> StepSet {
+    StepSet {
+        run,
+        key: was.key,
+        was_fence: was.fence,
+        state: StepState::Pending,
+        verdict: None,
+        detail: String::new(),
+        exit_code: None,
+        attempts: 0,
+        not_before_us: None,
+        started_us: None,
+        ended_us: None,
+        fence: None,
+    }
+}
+
+/// The run in the queue again, for its next round. `whole`: what it reads is read anew.
+fn queued(run: &OpenRun, whole: bool) -> RunSet {
+    RunSet {
         run: run.id,
         was: RunState::Done,
         state: RunState::Queued,
@@ -107,6 +125,5 @@ pub fn plan(run: &OpenRun, plan: &Plan, only_failed_cells: bool) -> Result<Resum
         fp_before: if whole { None } else { run.fp_before.clone() },
         fp_after: None,
         round: run.round + 1,
-    })));
-    Ok(out)
+    }
 }

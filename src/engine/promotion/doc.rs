@@ -150,47 +150,6 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
     let results = engine.store.gate_results(&p.id)?;
     let then = then(p, &plans, &results);
     let (plan, judged) = then.as_ref().map_or((&now.plan, &now.gates), |(plan, gates, _)| (plan, gates));
-    let moves: Vec<Value> = plan
-        .moves
-        .iter()
-        .filter_map(|m| Some((m, now.roots.iter().find(|dc| dc.name == m.dc)?)))
-        .map(|(m, dc)| {
-            let before = p.before.iter().find(|b| b.dc == m.dc);
-            json!({
-                "dc": m.dc, "root": m.root, "pointer": m.pointer, "from": m.from.words(), "from_fp": m.from_fp, "to": m.to, "to_fp": m.to_fp,
-                "now": dc.led.words(), "now_fp": dc.led_fp, "switched": before.is_some_and(|b| b.switched), "free_bytes": dc.free_bytes,
-                "packages": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|s| s.repos.iter().map(|r| r.packages).sum::<u64>()),
-                "size_bytes": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(roots::Manifest::bytes), "why": dc.why,
-            })
-        })
-        .collect();
-    let mut stages = Vec::new();
-    for run in [&p.soak_run, &p.run, &p.undo_run].into_iter().flatten() {
-        let Ok(run) = run.parse::<crate::domain::run::RunRef>() else { continue };
-        for s in engine.store.stages(&run).unwrap_or_default() {
-            stages.push(json!({
-                "run": run, "stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us),
-                "ended": rows::time_opt(s.ended_us),
-            }));
-        }
-    }
-    let notes: Vec<Value> =
-        p.notes.iter().map(|n| json!({"at": rows::time(n.at_us), "state": n.state, "who": n.who, "text": n.text})).collect();
-    let approvals: Vec<Value> = p
-        .approvals
-        .iter()
-        .map(|a| json!({"side": a.side, "who": a.who.name, "at": rows::time(a.at_us), "until": rows::time(a.until_us()), "comment": a.comment, "sha": a.sha, "single_person": a.single_person}))
-        .collect();
-    let waivers: Vec<Value> = p
-        .waivers
-        .iter()
-        .map(|w| {
-            json!({
-                "gate": w.gate, "who": w.who.name, "second": w.second.as_ref().map(|s| &s.name), "reason": w.reason, "at": rows::time(w.at_us),
-                "until": rows::time(w.until_us), "holds": w.holds(engine.now_us()), "single_person": w.single_person,
-            })
-        })
-        .collect();
     let fp = |f: fn(&crate::domain::promotion::plan::Move) -> Option<&String>| plan.moves.iter().find_map(f).cloned();
     let compose = |fp: Option<&str>| -> Result<Option<String>, ApiError> {
         let known = fp.map(|fp| engine.store.content(&p.set, fp)).transpose()?;
@@ -204,31 +163,90 @@ pub fn document(engine: &Engine, p: &Promotion) -> Result<Value, ApiError> {
         "created": rows::time(p.created_us), "soak": rows::time_opt(p.soak_us), "closed": rows::time_opt(p.closed_us),
         "sha": p.sha, "sha_now": now.sha, "has_moved": !p.sha.is_empty() && p.sha != now.sha && !p.state.is_over(), "moved": p.moved,
         "hindrances": now.hindrances(), "halted_in": p.halted_in, "runs": {"soak": p.soak_run, "switch": p.run, "undo": p.undo_run},
-        "gates": gates(judged), "gates_at": then.as_ref().map(|(.., at)| rows::time(*at)), "moves": moves, "holds": plan.lines,
+        "gates": gates(judged), "gates_at": then.as_ref().map(|(.., at)| rows::time(*at)), "moves": moves(p, plan, &now.roots), "holds": plan.lines,
         "calendar": roots::table(&site, &p.os).map_or(Value::Null, |t| look::calendar_ahead(engine, t, engine.now_us())),
         "lane": p.lane, "skips": plan.skips, "additions": plan.additions,
         "changes": {"from_fp": fp(|m| m.from_fp.as_ref()), "to_fp": fp(|m| m.to_fp.as_ref()), "from_compose": from_compose,
             "to_compose": to_compose},
         "blast": plan.blast, "undo": plan.undo, "not_undone": plan.not_undone,
-        "approvals": approvals, "missing": p.missing(&p.sha, engine.now_us()), "waivers": waivers,
+        "approvals": approvals(p), "missing": p.missing(&p.sha, engine.now_us()), "waivers": waivers(p, engine.now_us()),
         "at_work": p.watching.as_ref().map(|(_, run)| run), "asks": p.watching.as_ref().map(|(_, run)| asked(engine, run)).transpose()?.flatten(),
-        "start": format!("promote {}", p.os), "sequence": stages, "notes": notes, "plan": plan,
+        "start": format!("promote {}", p.os), "sequence": sequence(engine, p), "notes": notes(p), "plan": plan,
     });
     if let Value::Object(map) = &mut doc {
-        let versions: Vec<Value> = plans
-            .iter()
-            .map(|r| {
-                let gates: Vec<Value> = results
-                    .iter()
-                    .filter(|(v, _)| *v == r.version)
-                    .map(|(_, g)| json!({"gate": g.gate, "result": g.result, "detail": g.detail}))
-                    .collect();
-                json!({"version": r.version, "sha": r.sha, "at": rows::time(r.at_us), "why": r.why, "gates": gates})
-            })
-            .collect();
-        map.insert("plans".into(), versions.into());
+        map.insert("plans".into(), versions(&plans, &results).into());
     }
     Ok(doc)
+}
+
+/// Its pointers: where each leads by the plan, and where it leads now.
+fn moves(p: &Promotion, plan: &Plan, roots: &[roots::Dc]) -> Vec<Value> {
+    plan
+        .moves
+        .iter()
+        .filter_map(|m| Some((m, roots.iter().find(|dc| dc.name == m.dc)?)))
+        .map(|(m, dc)| {
+            let before = p.before.iter().find(|b| b.dc == m.dc);
+            json!({
+                "dc": m.dc, "root": m.root, "pointer": m.pointer, "from": m.from.words(), "from_fp": m.from_fp, "to": m.to, "to_fp": m.to_fp,
+                "now": dc.led.words(), "now_fp": dc.led_fp, "switched": before.is_some_and(|b| b.switched), "free_bytes": dc.free_bytes,
+                "packages": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(|s| s.repos.iter().map(|r| r.packages).sum::<u64>()),
+                "size_bytes": m.to.as_ref().and_then(|id| dc.snapshots.get(id)).map(roots::Manifest::bytes), "why": dc.why,
+            })
+        })
+        .collect()
+}
+
+/// The stages of its runs.
+fn sequence(engine: &Engine, p: &Promotion) -> Vec<Value> {
+    let mut stages = Vec::new();
+    for run in [&p.soak_run, &p.run, &p.undo_run].into_iter().flatten() {
+        let Ok(run) = run.parse::<crate::domain::run::RunRef>() else { continue };
+        for s in engine.store.stages(&run).unwrap_or_default() {
+            stages.push(json!({
+                "run": run, "stage": s.name, "state": s.state, "verdict": s.verdict, "detail": s.detail, "started": rows::time_opt(s.started_us),
+                "ended": rows::time_opt(s.ended_us),
+            }));
+        }
+    }
+    stages
+}
+
+fn notes(p: &Promotion) -> Vec<Value> {
+    p.notes.iter().map(|n| json!({"at": rows::time(n.at_us), "state": n.state, "who": n.who, "text": n.text})).collect()
+}
+
+fn approvals(p: &Promotion) -> Vec<Value> {
+    p
+        .approvals
+        .iter()
+        .map(|a| json!({"side": a.side, "who": a.who.name, "at": rows::time(a.at_us), "until": rows::time(a.until_us()), "comment": a.comment, "sha": a.sha, "single_person": a.single_person}))
+        .collect()
+}
+
+fn waivers(p: &Promotion, now_us: i64) -> Vec<Value> {
+    p
+        .waivers
+        .iter()
+        .map(|w| {
+            json!({
+                "gate": w.gate, "who": w.who.name, "second": w.second.as_ref().map(|s| &s.name), "reason": w.reason, "at": rows::time(w.at_us),
+                "until": rows::time(w.until_us), "holds": w.holds(now_us), "single_person": w.single_person,
+            })
+        })
+        .collect()
+}
+
+/// Its plans, each with what its gates said then.
+fn versions(plans: &[PlanRow], results: &[(u64, GateRow)]) -> Vec<Value> {
+    let gates = |version: u64| -> Vec<Value> {
+        let of = results.iter().filter(|(v, _)| *v == version);
+        of.map(|(_, g)| json!({"gate": g.gate, "result": g.result, "detail": g.detail})).collect()
+    };
+    plans
+        .iter()
+        .map(|r| json!({"version": r.version, "sha": r.sha, "at": rows::time(r.at_us), "why": r.why, "gates": gates(r.version)}))
+        .collect()
 }
 
 /// A side of the approvals, with those whom the site file names for it.

@@ -155,44 +155,19 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     let (plan, roots) = match looked {
         Ok(Planned::Run(plan, roots)) => (*plan, roots),
         Ok(Planned::Moved(_)) | Err(_) if there.is_some() => {
-            let run = there.map(|r| r.to_string()).unwrap_or_default();
-            match pending.what {
-                Work::Soak => p.soak_run = Some(run.clone()),
-                Work::Switch => p.run = Some(run.clone()),
-                Work::Undo => p.undo_run = Some(run.clone()),
-            }
             // A soak takes what it was begun with, and that cannot be said now: it is looked at again.
             if let (Work::Soak, Err(e)) = (pending.what, looked) {
                 return Err(e);
             }
-            p.pending = None;
-            p.watching = Some((pending.what, run.clone()));
-            p.note("engine", format!("run {run}"), engine.now_us());
+            begun(&mut p, pending.what, &there.map(|r| r.to_string()).unwrap_or_default(), engine.now_us());
             return save(engine, Save::new(Some(was), p)).await;
         }
         Ok(Planned::Moved(now)) => {
             p.pending = None;
             return send_back(engine, p, &now).await;
         }
-        Ok(Planned::Nothing) => {
-            // A kill between the last pointer and its record: there is nothing left to take back.
-            p.pending = None;
-            for b in &mut p.before {
-                b.switched = false;
-            }
-            let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
-            let holds = additions::taken_back(engine, &p)?;
-            return save(engine, Save { holds, ..Save::new(Some(was), p) }).await;
-        }
-        Err(e) => {
-            // A decision that cannot be carried out is told, and not tried for ever.
-            p.pending = None;
-            p.note("engine", format!("not begun: {e}"), engine.now_us());
-            if p.state.is_moving() {
-                let _ = p.go(Act::Halt, "engine", e.message.clone(), engine.now_us());
-            }
-            return save(engine, Save::new(Some(was), p)).await;
-        }
+        Ok(Planned::Nothing) => return nothing_to_take_back(engine, p).await,
+        Err(e) => return not_begun(engine, p, &e).await,
     };
     let submit = Submit {
         plan,
@@ -205,24 +180,53 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     };
     let run = engine.runner.submit(submit).await?.to_string();
     crash::point("promotion.begun");
-    match pending.what {
-        Work::Soak => {
-            p.soak_run = Some(run.clone());
-            p.overlay_next.clone_from(&overlay);
-            if p.lane == Lane::Oob {
-                p.taken = roots.iter().filter_map(additions::base).collect();
-            }
-            if !overlay.is_empty() {
-                let text = serde_json::to_string(&lines).unwrap_or_default();
-                engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await?;
-            }
+    if pending.what == Work::Soak {
+        p.overlay_next.clone_from(&overlay);
+        if p.lane == Lane::Oob {
+            p.taken = roots.iter().filter_map(additions::base).collect();
         }
-        Work::Switch => p.run = Some(run.clone()),
-        Work::Undo => p.undo_run = Some(run.clone()),
+        if !overlay.is_empty() {
+            let text = serde_json::to_string(&lines).unwrap_or_default();
+            engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await?;
+        }
     }
+    begun(&mut p, pending.what, &run, engine.now_us());
+    save(engine, Save::new(Some(was), p)).await
+}
+
+/// The run that was decided is there, and is watched from now on.
+fn begun(p: &mut Promotion, what: Work, run: &str, now_us: i64) {
+    let of = match what {
+        Work::Soak => &mut p.soak_run,
+        Work::Switch => &mut p.run,
+        Work::Undo => &mut p.undo_run,
+    };
+    *of = Some(run.to_owned());
     p.pending = None;
-    p.watching = Some((pending.what, run.clone()));
-    p.note("engine", format!("run {run}"), engine.now_us());
+    p.watching = Some((what, run.to_owned()));
+    p.note("engine", format!("run {run}"), now_us);
+}
+
+/// A kill came between the last pointer and its record.
+async fn nothing_to_take_back(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiError> {
+    let was = p.version;
+    p.pending = None;
+    for b in &mut p.before {
+        b.switched = false;
+    }
+    let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
+    let holds = additions::taken_back(engine, &p)?;
+    save(engine, Save { holds, ..Save::new(Some(was), p) }).await
+}
+
+/// A decision that cannot be carried out is told, and not tried for ever.
+async fn not_begun(engine: &Arc<Engine>, mut p: Promotion, e: &ApiError) -> Result<Promotion, ApiError> {
+    let was = p.version;
+    p.pending = None;
+    p.note("engine", format!("not begun: {e}"), engine.now_us());
+    if p.state.is_moving() {
+        let _ = p.go(Act::Halt, "engine", e.message.clone(), engine.now_us());
+    }
     save(engine, Save::new(Some(was), p)).await
 }
 

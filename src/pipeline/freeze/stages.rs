@@ -14,7 +14,7 @@ use crate::pipeline::catalog::{Catalog, FarEnd, FieldType, Notifier};
 use crate::pipeline::expr::{self, EvalError};
 use crate::pipeline::locks;
 use crate::pipeline::matrix::{self, cell_key};
-use crate::pipeline::model::{self, File, Post, StepAction};
+use crate::pipeline::model::{self, File, Pairs, Post, StepAction};
 use crate::pipeline::order::needs;
 use crate::pipeline::plan::{Action, Artifact, Cell, PostWhen, Retry, RetryOn, SecretUse, Stage, StageKind, Step, Tests};
 use crate::pipeline::reader::{Kind, Node};
@@ -179,7 +179,7 @@ fn step(
     };
     let mut env = BTreeMap::new();
     for (name, node) in stage_env.iter().copied().chain(s.env.iter().map(|(w, n)| (w.text.as_str(), n))) {
-        env.insert(name.to_owned(), at(&place, values::text(node.text().unwrap_or(""), values))?);
+        env.insert(name.to_owned(), at(&place, plain(node, values))?);
     }
     let mut secrets: Vec<SecretUse> = Vec::new();
     for u in stage.iter().flat_map(|s| &s.secrets).chain(&s.secrets) {
@@ -200,40 +200,20 @@ fn step(
                 .unwrap_or_default(),
         },
         StepAction::Uses { kind, with } => {
-            let known = catalog.kinds.iter().find(|k| k.kind == kind.value);
-            let mut fields = Map::new();
-            for (word, node) in with {
-                let is_list = known.and_then(|k| k.with.iter().find(|f| f.name == word.text)).is_some_and(|f| f.ty == FieldType::List);
-                let value = at(&format!("{place}, field `{}`", word.text), field(node, is_list, values))?;
-                fields.insert(word.text.clone(), value);
-            }
-            for f in known.iter().flat_map(|k| k.with) {
-                if let FieldType::FarEnd(system) = f.ty
-                    && let Some(name) = fields.get(f.name).and_then(Json::as_str).map(str::to_owned)
-                {
-                    let end = at(&format!("{place}, field `{}`", f.name), far_end(system, &name, catalog))?;
-                    fields.extend(end.settled.iter().map(|(key, value)| (format!("{}.{key}", f.name), Json::String(value.clone()))));
-                    for s in &end.secrets {
-                        if !secrets.iter().any(|u| u.name == *s) {
-                            secrets.push(SecretUse { name: s.clone(), env: false });
-                        }
-                    }
-                }
-            }
-            Action::Native { kind: kind.value.clone(), with: fields }
+            Action::Native { kind: kind.value.clone(), with: fields(&kind.value, with, &place, catalog, values, &mut secrets)? }
         }
         StepAction::Build(b) => {
             let mut parameters = IndexMap::new();
             for (word, node) in &b.parameters {
-                let value = at(&format!("{place}, parameter `{}`", word.text), values::text(node.text().unwrap_or(""), values))?;
+                let value = at(&format!("{place}, parameter `{}`", word.text), plain(node, values))?;
                 parameters.insert(word.text.clone(), value);
             }
             Action::Build { pipeline: b.pipeline.value.clone(), parameters, wait: b.wait }
         }
-        StepAction::Pin(node) => Action::Pin { run: at(&place, values::text(node.text().unwrap_or(""), values))? },
+        StepAction::Pin(node) => Action::Pin { run: at(&place, plain(node, values))? },
         StepAction::Notify { to, with } => {
             for (word, node) in with {
-                let value = at(&format!("{place}, field `{}`", word.text), values::text(node.text().unwrap_or(""), values))?;
+                let value = at(&format!("{place}, field `{}`", word.text), plain(node, values))?;
                 env.insert(format!("notify_{}", word.text), value);
             }
             let known = at(&place, notifier(&to.value, catalog))?;
@@ -253,6 +233,42 @@ fn step(
         grace: s.grace.or_else(|| stage.and_then(|s| s.grace)).or(o.grace).unwrap_or(GRACE),
         daemon_allowed: s.daemon || stage.is_some_and(|s| s.daemon),
     })
+}
+
+/// The fields of a native step. What the site file says of a far end that one names stands beside it, and its secrets go to the step.
+fn fields(
+    kind: &str,
+    with: &Pairs,
+    place: &str,
+    catalog: &Catalog,
+    values: &Frozen<'_>,
+    secrets: &mut Vec<SecretUse>,
+) -> Result<Map<String, Json>, Fault> {
+    let known = catalog.kinds.iter().find(|k| k.kind == kind).map_or(&[][..], |k| k.with);
+    let mut fields = Map::new();
+    for (word, node) in with {
+        let is_list = known.iter().find(|f| f.name == word.text).is_some_and(|f| f.ty == FieldType::List);
+        fields.insert(word.text.clone(), at(&format!("{place}, field `{}`", word.text), field(node, is_list, values))?);
+    }
+    for f in known {
+        if let FieldType::FarEnd(system) = f.ty
+            && let Some(name) = fields.get(f.name).and_then(Json::as_str).map(str::to_owned)
+        {
+            let end = at(&format!("{place}, field `{}`", f.name), far_end(system, &name, catalog))?;
+            fields.extend(end.settled.iter().map(|(key, value)| (format!("{}.{key}", f.name), Json::String(value.clone()))));
+            for s in &end.secrets {
+                if !secrets.iter().any(|u| u.name == *s) {
+                    secrets.push(SecretUse { name: s.clone(), env: false });
+                }
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// A single text with what is known put in.
+fn plain(node: &Node, values: &Frozen<'_>) -> Result<String, EvalError> {
+    values::text(node.text().unwrap_or(""), values)
 }
 
 /// As for far ends: the plan holds the command as it is now.
@@ -279,7 +295,7 @@ fn field(node: &Node, is_list: bool, values: &Frozen<'_>) -> Result<Json, EvalEr
     let items: &[Node] = match &node.kind {
         Kind::Seq(items) => items,
         _ if is_list => std::slice::from_ref(node),
-        _ => return Ok(Json::String(values::text(node.text().unwrap_or(""), values)?)),
+        _ => return Ok(Json::String(plain(node, values)?)),
     };
     let mut out = Vec::new();
     for n in items {
