@@ -29,7 +29,7 @@ pub struct GateRow {
     pub evidence: String,
 }
 
-/// A pointer as it was last seen; `led` is JSON of `domain::promotion::plan::Led`.
+/// A pointer as it was last seen; `led` is JSON of `domain::promotion::pointer::Led`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PointerRow {
     pub root: String,

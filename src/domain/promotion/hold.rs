@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::gate::Gate;
 use super::plan::{Addition, Fate, Line};
 use super::{Lane, Promotion};
 use crate::domain::actor::Actor;
@@ -17,8 +16,6 @@ const DAY_US: i64 = 86_400 * 1_000_000;
 pub const LONGEST_HOLD_US: i64 = 14 * DAY_US;
 /// The security lane.
 pub const LONGEST_OOB_US: i64 = 2 * DAY_US;
-/// Gates that the security lane does not wait for; the others hold for it too.
-pub const LANE_SKIPS: [Gate; 6] = [Gate::G2, Gate::G3, Gate::G4, Gate::G5, Gate::G6, Gate::G8];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,14 +3,17 @@
 
 pub mod gate;
 pub mod hold;
+pub mod judge;
 pub mod next;
 pub mod plan;
+pub mod pointer;
 pub mod state;
 pub mod streak;
 
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use pointer::Led;
 use state::State;
 
 /// Approvals that a start needs: one of each side, and at least one of them not the author.
@@ -52,7 +55,7 @@ impl Lane {
     pub const fn skips(self) -> &'static [gate::Gate] {
         match self {
             Self::Quarter => &[],
-            Self::Oob => &hold::LANE_SKIPS,
+            Self::Oob => &gate::LANE_SKIPS,
         }
     }
 }
@@ -84,14 +87,6 @@ pub fn is_name(text: &str) -> bool {
     })
 }
 
-/// One pointer that a promotion moves: `ROOT/POINTER` of one datacentre.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    pub dc: String,
-    pub root: String,
-    pub pointer: String,
-}
-
 /// What the soak took of one datacentre: a snapshot, and with holds or additions the one that was built of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
@@ -108,7 +103,7 @@ pub struct Taken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     pub dc: String,
-    pub from: plan::Led,
+    pub from: Led,
     pub from_fp: Option<String>,
     #[serde(default)]
     pub switched: bool,

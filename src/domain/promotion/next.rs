@@ -1,19 +1,7 @@
 //! What leads on from a gate that does not pass: which evidence is missing, and which command brings it. Words only; nothing is judged here.
 
-use super::gate::{Facts, Gate, Outcome, Rules, Source, ago};
+use super::gate::{Facts, Gate, Judge, Outcome, Rules, Source, ago};
 use super::streak;
-
-/// A pipeline whose verdicts a gate counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Judge {
-    pub pipeline: String,
-    /// `canary:KIND`, `formula:NAME`.
-    pub labels: Vec<String>,
-    /// What it would read now, where that is not the candidate: `el9-latest, which holds 2b1c03d4e5f6 now`. A run of it would not count.
-    pub other: Option<String>,
-    /// Pipelines that write what it reads.
-    pub writers: Vec<String>,
-}
 
 /// The way on, in words with commands that can be typed; none where the detail says it, or nobody can know.
 pub fn next(gate: Gate, outcome: &Outcome, facts: &Facts, rules: &Rules) -> Option<String> {

@@ -5,44 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::SIDES;
 use super::gate::{Judged, Outcome};
-use super::{SIDES, Target};
+use super::pointer::{Led, Target};
 
 pub const FORMAT: u32 = 1;
-
-/// Where a pointer leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", content = "at", rename_all = "kebab-case")]
-pub enum Led {
-    /// There is no such pointer yet.
-    Nothing,
-    /// A plain directory: the first switch adopts it.
-    Directory,
-    /// A snapshot of this root.
-    Snapshot(String),
-    /// Somewhere else.
-    Other(String),
-    /// It cannot be read: the reason is in the facts, and this equals nothing.
-    Unknown,
-}
-
-impl Led {
-    pub fn snapshot(&self) -> Option<&str> {
-        match self {
-            Self::Snapshot(id) => Some(id),
-            _ => None,
-        }
-    }
-
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Directory => "a plain directory",
-            Self::Snapshot(id) | Self::Other(id) => id,
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// One pointer, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Lost, Outcome, Rules, Signatures, Source, judge};
+use super::gate::{Back, Calendar, Facts, FirstSeen, GATES, Gate, Judge, Lost, Outcome, Rules, Signatures, Source};
 use super::hold::Hold;
 use super::hold_tests::hold;
-use super::next::Judge;
-use super::plan::{self, Blast, FORMAT, Led, Move, Plan};
+use super::judge::judge;
+use super::plan::{self, Blast, FORMAT, Move, Plan};
+use super::pointer::Led;
 use super::state::{ACTS, Act, State, next};
 use super::streak::{self, Colour, Verdict};
 use super::*;

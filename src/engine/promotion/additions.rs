@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::roots::Dc;
 use crate::api::ApiError;
-use crate::domain::promotion::hold::{Hold, Kind, LANE_SKIPS};
+use crate::domain::promotion::gate::LANE_SKIPS;
+use crate::domain::promotion::hold::{Hold, Kind};
 use crate::domain::promotion::plan::{Fate, Plan};
 use crate::domain::promotion::state::State;
 use crate::domain::promotion::{Lane, Promotion, Taken};

@@ -11,7 +11,7 @@ use crate::domain::diff::{Change, Source as Changed, diff};
 use crate::domain::packages::source_of;
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::gate::{Lost, Source};
-use crate::domain::promotion::plan::Led;
+use crate::domain::promotion::pointer::Led;
 use crate::engine::contents::{from_repo, read};
 use crate::engine::state::Engine;
 use crate::systems::repo::RepoAt;

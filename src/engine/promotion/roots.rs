@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::api::ApiError;
 use crate::config::{self, Site};
 use crate::domain::promotion::Promotion;
-use crate::domain::promotion::plan::Led;
+use crate::domain::promotion::pointer::Led;
 use crate::systems::repo::links::Named;
 use crate::systems::repo::read::sha256;
 use crate::systems::repo::{Tree, TreeError};
