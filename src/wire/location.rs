@@ -1,5 +1,7 @@
 //! File names that a repository's metadata gives us: checked before they become a path of ours or a part of an address.
 
+use super::excerpt::excerpt;
+
 /// A relative path that stays beneath its root: no `..`, not absolute, no control characters, no backslash, sane lengths.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location(String);
@@ -35,7 +37,7 @@ impl std::fmt::Display for Location {
 
 /// Checks a location and brings it into its plain form: `./` and doubled slashes are taken out.
 pub fn check(text: &str) -> Result<Location, BadLocation> {
-    let bad = |why| Err(BadLocation { shown: super::excerpt(text), why });
+    let bad = |why| Err(BadLocation { shown: excerpt(text), why });
     if text.is_empty() {
         return bad("it is empty");
     }

@@ -5,6 +5,7 @@
 pub mod address;
 mod chars;
 pub mod decompress;
+mod excerpt;
 pub mod filelists;
 pub mod http;
 pub mod location;
@@ -19,6 +20,7 @@ mod scan;
 mod xml;
 pub mod xmlrpc;
 
+pub use excerpt::excerpt;
 pub use http::HttpError;
 pub use xmlrpc::RpcError;
 
@@ -42,14 +44,4 @@ pub enum WireError {
     /// The receiver of rows asked to stop.
     #[error("{0}")]
     Stopped(String),
-}
-
-/// At most 120 characters of remote text, control characters shown as escapes.
-pub fn excerpt(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(120).flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
-    if text.chars().nth(120).is_some() {
-        out.push('…');
-    }
-    out
 }
