@@ -2,12 +2,10 @@
 //!
 //! Aborting such a task at any moment is harmless: the shim goes on, and the next engine finds it by its directory.
 
-use std::collections::HashSet;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -20,10 +18,11 @@ use super::config::RunnerConfig;
 use super::dispatch::{Again, Event};
 use super::ingest::{self, Job};
 use super::inputs::{self, InputError, Wanted};
+use super::place::{self, Named};
 use super::recovery::{self, Decision, Found};
 use super::{shim, survivors};
+use crate::base::crash;
 use crate::base::mask::Masker;
-use crate::base::{crash, durable};
 use crate::domain::attempt::{Spec, file};
 use crate::domain::run::Verdict;
 use crate::store::{Known, Store, StoreError};
@@ -50,28 +49,6 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// Whether shims are started in scopes of systemd; unset until it was tried.
     pub scopes: Arc<std::sync::OnceLock<bool>>,
-}
-
-/// Directories between the state directory and an attempt whose names this process has made durable. None of them is ever removed and made
-/// again: a run's number comes once, and retention removes what is below `runs/PIPELINE`.
-#[derive(Default)]
-pub struct Named(Mutex<HashSet<PathBuf>>);
-
-impl Named {
-    /// Past this it is forgotten and found out again, which costs a few fsyncs of clean directories.
-    const MOST: usize = 4_096;
-
-    fn has(&self, dir: &Path) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(dir)
-    }
-
-    fn add(&self, dir: &Path) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= Self::MOST {
-            all.clear();
-        }
-        all.insert(dir.to_owned());
-    }
 }
 
 /// An attempt that has a task in this process.
@@ -151,7 +128,7 @@ fn begin_here(
     written: Receiver<Result<(), StoreError>>,
     patience: Duration,
 ) -> Looked {
-    let above = make_above(shared, &live.dir, spec);
+    let above = place::make_above(&shared.named, &shared.cfg.state_dir, &live.dir, spec);
     match written.recv_timeout(patience) {
         Ok(Ok(())) => {}
         Ok(Err(e)) => return Looked::Refused(e),
@@ -161,7 +138,7 @@ fn begin_here(
     crash::point("runner.claimed");
     let made = give(spec, &job.inputs, job.fence, &live.cancelled).and_then(|()| {
         above?;
-        Ok(make(&live.dir, spec)?)
+        Ok(place::make(&live.dir, spec)?)
     });
     if let Err(e) = made {
         return Looked::Begun(Begun(Err(e)));
@@ -341,38 +318,6 @@ fn give(spec: &Spec, wanted: &[Wanted], fence: u64, cancelled: &AtomicBool) -> R
     inputs::place(wanted, workspace, fence, cancelled)?;
     crash::point("runner.inputs");
     Ok(())
-}
-
-fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> AttemptError {
-    let path = path.to_owned();
-    move |source| AttemptError::Io { what, path, source }
-}
-
-/// What an attempt's directory will be in, and what its step will work in, durable.
-fn make_above(shared: &Shared, dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
-    let (workspace, journal) = (Path::new(&spec.workspace), Path::new(&spec.journal));
-    if !workspace.is_dir() {
-        std::fs::create_dir_all(workspace).map_err(io("make", workspace))?;
-    }
-    for d in [dir.parent(), journal.parent()].into_iter().flatten().filter(|d| !d.is_dir()) {
-        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(d).map_err(io("make", d))?;
-    }
-    // Without its name in the parent a power cut could take away a directory whose command has run, and so on upwards: everything is made
-    // first and synced then, which is one commit of the file system's journal and not one for each level. That a directory is there says
-    // nothing: another attempt of the run may have made it a moment ago and not synced it yet.
-    let above = dir.ancestors().skip(1).take_while(|d| *d != shared.cfg.state_dir && d.starts_with(&shared.cfg.state_dir));
-    let unnamed: Vec<&Path> = above.take_while(|d| !shared.named.has(d)).collect();
-    for d in &unnamed {
-        durable::sync_parent(d).map_err(io("sync the parent of", d))?;
-    }
-    unnamed.into_iter().for_each(|d| shared.named.add(d));
-    Ok(())
-}
-
-/// The attempt's directory with its spec, durable; then its name.
-fn make(dir: &Path, spec: &Spec) -> Result<(), AttemptError> {
-    attempt::create(dir, spec)?;
-    durable::sync_parent(dir).map_err(io("sync the parent of", dir))
 }
 
 fn again_after(e: &AttemptError) -> Again {

@@ -34,6 +34,7 @@ mod moves;
 pub mod paths;
 mod people;
 mod permit;
+mod place;
 mod queue;
 mod rebuild;
 pub mod recovery;
