@@ -6,9 +6,13 @@ mod child;
 pub mod contain;
 mod evidence;
 pub mod forkserver;
+mod gate;
 pub mod index;
+mod kept;
 mod ladder;
 mod logfile;
+mod prepare;
+mod refused;
 mod run;
 mod scrub;
 pub mod secrets;
@@ -22,7 +26,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::base::sys;
-use run::Kept;
+use kept::Kept;
+use refused::Refused;
 
 pub use ladder::AFTER_KILL_US;
 
@@ -54,7 +59,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn attempt(dir: &Path, kept: &mut Kept) -> (u8, bool) {
     match run::run(dir, kept) {
         Ok(clean) => (0, clean),
-        Err(run::Refused { why, no_room }) => {
+        Err(Refused { why, no_room }) => {
             // As good as it gets: on a full disk this fails too.
             let _ = std::fs::write(dir.join(crate::domain::attempt::file::REFUSED), why);
             (if no_room { NO_ROOM } else { NOT_STARTED }, false)

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::forkserver::{self, Ended, Forked, Title};
-use super::run::Kept;
+use super::kept::Kept;
 use crate::base::sys;
 
 /// At most so many attempts, so that nothing grows without end.
@@ -44,7 +44,7 @@ pub fn serve(forked: Forked) -> ExitCode {
 /// The directory of the next attempt; `None` when the engine is gone or somebody wants this process to end.
 fn next(line: BorrowedFd<'_>, kept: &Kept, title: &mut Title) -> Option<PathBuf> {
     // Blocked since the first attempt, so they wait here if they came a moment ago.
-    let signals = kept.signals.as_ref()?;
+    let signals = &kept.tools.as_ref()?.signals;
     let mut patience = Some(&AT_ONCE);
     loop {
         let mut fds = [PollFd::from_borrowed_fd(line, PollFlags::IN), PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
