@@ -21,13 +21,14 @@ impl Chars {
     pub fn prove(&mut self, bytes: &[u8], last: bool) -> Result<usize, (usize, String)> {
         let utf8 = *self.utf8.get_or_insert_with(|| says_utf8(bytes));
         let forbidden = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
-        // Without an early end this is a few bytes a cycle; with one it is not.
-        if bytes.iter().fold(false, |any, b| any | forbidden(b)) {
+        // Without an early end this is many bytes a cycle; with one it is not.
+        let (any, all) = bytes.iter().fold((false, 0), |(any, all), b| (any | forbidden(b), all | b));
+        if any {
             let at = bytes.iter().position(forbidden).unwrap_or_default();
             return Err((at, format!("it has a control character (0x{:02x}), which dnf refuses", bytes[at])));
         }
         let mut proved = bytes.len();
-        if utf8 && !bytes.is_ascii() {
+        if utf8 && all >= 0x80 {
             match std::str::from_utf8(bytes) {
                 Ok(_) => {}
                 Err(e) if e.error_len().is_none() && !last => proved = e.valid_up_to(),

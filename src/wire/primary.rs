@@ -75,6 +75,11 @@ impl Package {
     }
 }
 
+/// Asked of five texts a package, nearly all of them ASCII.
+fn has_control(text: &str) -> bool {
+    if text.is_ascii() { text.bytes().any(|b| b.is_ascii_control()) } else { text.contains(char::is_control) }
+}
+
 /// Reads all packages; `deps` also the dependencies and files. The callback may stop with a reason. Returns the number of packages.
 pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> Result<(), String>) -> Result<u64, WireError> {
     let mut scan = Scan::strict(input, WHAT);
@@ -236,7 +241,7 @@ fn complete(p: &Package) -> Result<(), WireError> {
         () if p.href.is_empty() => "a location",
         () if p.checksum.hex.is_empty() => "a checksum",
         // It would break the lines of a fingerprint, and no rpm has one.
-        () if [&p.name, &p.arch, &p.epoch, &p.version, &p.release].iter().any(|t| t.contains(char::is_control)) => {
+        () if [&p.name, &p.arch, &p.epoch, &p.version, &p.release].iter().any(|t| has_control(t)) => {
             "a name and a version without control characters"
         }
         () => return Ok(()),
