@@ -62,15 +62,18 @@ impl Dispatcher {
         });
         let key = StepKey { stage, cell, step: r.stages[stage as usize].cells[cell as usize].step };
         let place = (r.plan.stages[stage as usize].name.clone(), r.step(key).map(|s| s.name.clone()).unwrap_or_default());
-        let action = r.step(key).map(|s| s.action.clone());
+        let at_far_ends = match r.step(key).map(|s| &s.action) {
+            Some(Action::Native { with, .. }) => Some(with.clone()),
+            _ => None,
+        };
         let known = r.ended(stage, cell, forced.as_ref().unwrap_or(ended), &now, &mut ops, &mut effects);
         if !known {
             return;
         }
         crash::point("runner.verdict");
         self.settle(run, ops, effects);
-        if let Some(Action::Native { with, .. }) = &action {
-            self.far_ends_again(with);
+        if let Some(with) = at_far_ends {
+            self.far_ends_again(&with);
         }
         if let (Some(_), Some(live)) = (forced, live) {
             self.listen_to(run, &name, place, fence, &live.dir);
