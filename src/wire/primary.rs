@@ -83,111 +83,130 @@ fn has_control(text: &str) -> bool {
 /// Reads all packages; `deps` also the dependencies and files. The callback may stop with a reason. Returns the number of packages.
 pub fn read<R: BufRead>(input: R, deps: bool, mut row: impl FnMut(&Package) -> Result<(), String>) -> Result<u64, WireError> {
     let mut scan = Scan::strict(input, WHAT);
-    let mut p = Package::default();
-    let (mut count, mut inside, mut rooted) = (0u64, false, false);
-    let mut list = List::None;
-    let mut algorithm = String::new();
-    // Name of the element that the last tag began: only its own text is wanted, nothing here has children beside it.
-    let mut open = Wanted::Nothing;
+    let mut now = Now { deps, ..Now::default() };
+    let (mut count, mut rooted) = (0u64, false);
     loop {
         let tag = scan.next()?;
-        let last = std::mem::replace(&mut open, Wanted::Nothing);
+        let last = std::mem::take(&mut now.open);
         match tag.kind {
             Kind::Eof => break,
-            Kind::Start | Kind::Empty => match (tag.name, inside) {
-                // Its `packages` number is a hint that careless writers get wrong; the checksum and the closing tag prove the list whole.
-                (b"metadata", false) => rooted = true,
-                (b"package", _) => {
-                    p.clear();
-                    inside = tag.kind == Kind::Start;
-                    list = List::None;
+            // Its `packages` number is a hint that careless writers get wrong; the checksum and the closing tag prove the list whole.
+            Kind::Start | Kind::Empty if !now.inside && tag.name == b"metadata" => rooted = true,
+            Kind::Start | Kind::Empty => {
+                if now.begin(&tag)? {
+                    scan.skip()?;
                 }
-                (_, false) => {}
-                (b"entry", _) => match list {
-                    List::Requires => p.requires.push(entry(&tag)?),
-                    List::Provides => p.provides.push(entry(&tag)?),
-                    List::None => {}
-                },
-                (b"name", _) => open = Wanted::Name,
-                (b"arch", _) => open = Wanted::Arch,
-                (b"sourcerpm", _) => open = Wanted::Source,
-                (b"file", _) if deps => open = Wanted::File,
-                (b"version", _) => version(&tag, &mut p)?,
-                (b"checksum", _) => {
-                    open = Wanted::Checksum;
-                    tag.attributes(|k, v| {
-                        if k == "type" {
-                            v.clone_into(&mut algorithm);
-                        }
-                    })?;
+            }
+            Kind::End => {
+                if now.inside && now.end(&tag, last)? {
+                    count += 1;
+                    if count > MAX_PACKAGES {
+                        return Err(WireError::Limit { what: WHAT, limit: format!("more than {MAX_PACKAGES} packages") });
+                    }
+                    complete(&now.p)?;
+                    row(&now.p).map_err(WireError::Stopped)?;
                 }
-                (b"size", _) => {
-                    let mut bad = false;
-                    tag.attributes(|k, v| {
-                        if k == "package" {
-                            let size = v.trim().parse();
-                            bad = size.is_err();
-                            p.size = size.unwrap_or(0);
-                        }
-                    })?;
-                    if bad {
-                        return Err(WireError::Missing {
-                            what: WHAT,
-                            missing: format!("a size of package `{}` that is a number", excerpt(&p.name)),
-                        });
-                    }
-                }
-                (b"time", _) => tag.attributes(|k, v| {
-                    if k == "build" {
-                        p.built = v.parse().unwrap_or(0);
-                    }
-                })?,
-                (b"location", _) => tag.attributes(|k, v| match k {
-                    "href" => v.clone_into(&mut p.href),
-                    "base" => v.clone_into(&mut p.base),
-                    _ => {}
-                })?,
-                (b"description" | b"provides" | b"requires", true) if !deps && tag.kind == Kind::Start => scan.skip()?,
-                (b"requires", _) if deps => list = List::Requires,
-                (b"provides", _) if deps => list = List::Provides,
-                (b"conflicts" | b"obsoletes" | b"recommends" | b"suggests" | b"enhances" | b"supplements", _) => list = List::None,
-                _ => {}
-            },
-            Kind::End if inside => match last {
-                Wanted::Name => set(&mut p.name, &tag.text()?),
-                Wanted::Arch => set(&mut p.arch, &tag.text()?),
-                Wanted::Source => set(&mut p.source_rpm, &tag.text()?),
-                Wanted::Checksum => p.checksum = checksum(&algorithm, &tag.text()?)?,
-                Wanted::File => p.files.push(tag.text()?.into_owned()),
-                Wanted::Nothing => match tag.name {
-                    b"package" => {
-                        inside = false;
-                        count += 1;
-                        if count > MAX_PACKAGES {
-                            return Err(WireError::Limit { what: WHAT, limit: format!("more than {MAX_PACKAGES} packages") });
-                        }
-                        complete(&p)?;
-                        row(&p).map_err(WireError::Stopped)?;
-                    }
-                    b"requires" | b"provides" => list = List::None,
-                    _ => {}
-                },
-            },
-            Kind::End => {}
+            }
         }
     }
     if rooted { Ok(count) } else { Err(WireError::Missing { what: WHAT, missing: "its <metadata>".into() }) }
 }
 
-#[derive(Clone, Copy)]
+/// Where the reader is.
+#[derive(Default)]
+struct Now {
+    p: Package,
+    deps: bool,
+    /// Within a package.
+    inside: bool,
+    list: List,
+    /// Of the checksum that began.
+    algorithm: String,
+    /// The element that the last tag began: only its own text is wanted, nothing here has children beside it.
+    open: Wanted,
+}
+
+impl Now {
+    /// An element begins. True: nobody asks for what is in it. Half a million a list: inlined into each reader, as one function with it.
+    #[inline]
+    fn begin(&mut self, tag: &Tag<'_>) -> Result<bool, WireError> {
+        let Self { p, deps, .. } = self;
+        match tag.name {
+            b"package" => {
+                p.clear();
+                self.inside = tag.kind == Kind::Start;
+                self.list = List::None;
+            }
+            _ if !self.inside => {}
+            b"entry" => match self.list {
+                List::Requires => p.requires.push(entry(tag)?),
+                List::Provides => p.provides.push(entry(tag)?),
+                List::None => {}
+            },
+            b"name" => self.open = Wanted::Name,
+            b"arch" => self.open = Wanted::Arch,
+            b"sourcerpm" => self.open = Wanted::Source,
+            b"file" if *deps => self.open = Wanted::File,
+            b"version" => version(tag, p)?,
+            b"checksum" => {
+                self.open = Wanted::Checksum;
+                tag.attributes(|k, v| {
+                    if k == "type" {
+                        v.clone_into(&mut self.algorithm);
+                    }
+                })?;
+            }
+            b"size" => size(tag, p)?,
+            b"time" => tag.attributes(|k, v| {
+                if k == "build" {
+                    p.built = v.parse().unwrap_or(0);
+                }
+            })?,
+            b"location" => tag.attributes(|k, v| match k {
+                "href" => v.clone_into(&mut p.href),
+                "base" => v.clone_into(&mut p.base),
+                _ => {}
+            })?,
+            b"description" | b"provides" | b"requires" if !*deps && tag.kind == Kind::Start => return Ok(true),
+            b"requires" if *deps => self.list = List::Requires,
+            b"provides" if *deps => self.list = List::Provides,
+            b"conflicts" | b"obsoletes" | b"recommends" | b"suggests" | b"enhances" | b"supplements" => self.list = List::None,
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    /// An element within a package ends, and `last` is what was wanted of it. True: the package is whole.
+    #[inline]
+    fn end(&mut self, tag: &Tag<'_>, last: Wanted) -> Result<bool, WireError> {
+        let p = &mut self.p;
+        match last {
+            Wanted::Name => set(&mut p.name, &tag.text()?),
+            Wanted::Arch => set(&mut p.arch, &tag.text()?),
+            Wanted::Source => set(&mut p.source_rpm, &tag.text()?),
+            Wanted::Checksum => p.checksum = checksum(&self.algorithm, &tag.text()?)?,
+            Wanted::File => p.files.push(tag.text()?.into_owned()),
+            Wanted::Nothing => match tag.name {
+                b"package" => self.inside = false,
+                b"requires" | b"provides" => self.list = List::None,
+                _ => {}
+            },
+        }
+        Ok(!self.inside)
+    }
+}
+
+#[derive(Clone, Copy, Default)]
 enum List {
+    #[default]
     None,
     Requires,
     Provides,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Wanted {
+    #[default]
     Nothing,
     Name,
     Arch,
@@ -208,6 +227,21 @@ fn version(tag: &Tag<'_>, p: &mut Package) -> Result<(), WireError> {
         "rel" => v.clone_into(&mut p.release),
         _ => {}
     })
+}
+
+fn size(tag: &Tag<'_>, p: &mut Package) -> Result<(), WireError> {
+    let mut bad = false;
+    tag.attributes(|k, v| {
+        if k == "package" {
+            let size = v.trim().parse();
+            bad = size.is_err();
+            p.size = size.unwrap_or(0);
+        }
+    })?;
+    if bad {
+        return Err(WireError::Missing { what: WHAT, missing: format!("a size of package `{}` that is a number", excerpt(&p.name)) });
+    }
+    Ok(())
 }
 
 fn entry(tag: &Tag<'_>) -> Result<Entry, WireError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 
 use super::chars;
 use super::location::{self, Location};
@@ -13,6 +13,8 @@ use super::{WireError, excerpt};
 /// Larger than any real one by a factor of a hundred.
 pub const MAX_BYTES: u64 = 4 << 20;
 const WHAT: &str = "repomd.xml";
+/// Metadata files; a real one has a dozen or two.
+const MAX_DATA: usize = 256;
 /// What clients load, one of each.
 const LOADED: [&str; 5] = ["primary", "filelists", "group", "modules", "updateinfo"];
 
@@ -55,7 +57,8 @@ impl Data {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The document as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repomd {
     /// Free text; no order can be taken from it.
     pub revision: String,
@@ -82,10 +85,7 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
     chars::whole(bytes).map_err(|(at, why)| WireError::Xml { what: WHAT, at: at as u64, why })?;
     let mut xml = Xml::new(bytes, WHAT);
     let (mut buf, mut text) = (Vec::new(), String::new());
-    let mut out = Repomd { revision: String::new(), data: Vec::new() };
-    let mut current: Option<Draft> = None;
-    let mut algorithm = String::new();
-    let mut rooted = false;
+    let mut now = Now::default();
     loop {
         let from = xml.position();
         let event = xml.next(&mut buf)?;
@@ -94,52 +94,10 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
             Event::Eof => break,
             Event::Start(e) | Event::Empty(e) => {
                 text.clear();
-                let name = e.local_name();
-                match name.as_ref() {
-                    "repomd" => rooted = true,
-                    "data" => {
-                        if out.data.len() >= 256 {
-                            return Err(WireError::Limit { what: WHAT, limit: "more than 256 metadata files".into() });
-                        }
-                        let ty = attribute(e, WHAT, "type")?.unwrap_or_default();
-                        current = Some(Draft { ty, element: from as usize..at as usize, ..Draft::default() });
-                    }
-                    "checksum" | "open-checksum" => algorithm = attribute(e, WHAT, "type")?.unwrap_or_default(),
-                    "location" => {
-                        if let Some(draft) = &mut current {
-                            draft.href = attribute(e, WHAT, "href")?.or(draft.href.take());
-                            draft.base = attribute(e, WHAT, "base")?.or(draft.base.take());
-                            draft.span = from as usize..at as usize;
-                        }
-                    }
-                    _ => {}
-                }
+                now.begin(e, from as usize..at as usize)?;
             }
             Event::End(e) => {
-                let value = text.trim();
-                match (e.local_name().as_ref(), &mut current) {
-                    ("data", draft) => {
-                        if let Some(mut draft) = draft.take() {
-                            draft.element.end = at as usize;
-                            out.data.push(draft.finish()?);
-                        }
-                    }
-                    ("revision", None) => out.revision = excerpt(value),
-                    ("checksum", Some(d)) => {
-                        // dnf takes none of these files; of packages, and of what is open, it reads digits of either case.
-                        if value.bytes().any(|b| b.is_ascii_uppercase()) {
-                            let missing = format!("a checksum of `{}` in small letters: dnf compares letter by letter", excerpt(&d.ty));
-                            return Err(WireError::Missing { what: WHAT, missing });
-                        }
-                        d.checksum = Some(checksum(&algorithm, value)?);
-                    }
-                    ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&algorithm, value)?),
-                    ("size", Some(d)) => d.size = value.parse().ok(),
-                    ("open-size", Some(d)) => d.open_size = value.parse().ok(),
-                    // Old createrepo writes fractions of seconds.
-                    ("timestamp", Some(d)) => d.timestamp = value.split('.').next().and_then(|v| v.parse().ok()),
-                    _ => {}
-                }
+                now.end(e.local_name().as_ref(), text.trim(), at as usize)?;
                 text.clear();
             }
             other => {
@@ -147,16 +105,87 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
             }
         }
     }
-    if !rooted {
+    if !now.rooted {
         return Err(WireError::NotRepomd { looks: "it is XML, but has no <repomd>".into() });
     }
-    if out.find("primary").is_none() {
+    agrees(&now.out)?;
+    Ok(now.out)
+}
+
+/// Where the reader is.
+#[derive(Default)]
+struct Now {
+    out: Repomd,
+    /// The `<data>` that it is in.
+    draft: Option<Draft>,
+    /// Of the checksum that began.
+    algorithm: String,
+    rooted: bool,
+}
+
+impl Now {
+    /// An element begins; `span`: the bytes of its tag.
+    fn begin(&mut self, e: &BytesStart<'_>, span: Range<usize>) -> Result<(), WireError> {
+        match e.local_name().as_ref() {
+            "repomd" => self.rooted = true,
+            "data" => {
+                if self.out.data.len() >= MAX_DATA {
+                    return Err(WireError::Limit { what: WHAT, limit: format!("more than {MAX_DATA} metadata files") });
+                }
+                let ty = attribute(e, WHAT, "type")?.unwrap_or_default();
+                self.draft = Some(Draft { ty, element: span, ..Draft::default() });
+            }
+            "checksum" | "open-checksum" => self.algorithm = attribute(e, WHAT, "type")?.unwrap_or_default(),
+            "location" => {
+                if let Some(draft) = &mut self.draft {
+                    draft.href = attribute(e, WHAT, "href")?.or(draft.href.take());
+                    draft.base = attribute(e, WHAT, "base")?.or(draft.base.take());
+                    draft.span = span;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The element `name` ends at a byte; `value` is its text.
+    fn end(&mut self, name: &str, value: &str, at: usize) -> Result<(), WireError> {
+        match (name, &mut self.draft) {
+            ("data", draft) => {
+                if let Some(mut draft) = draft.take() {
+                    draft.element.end = at;
+                    self.out.data.push(draft.finish()?);
+                }
+            }
+            ("revision", None) => self.out.revision = excerpt(value),
+            ("checksum", Some(d)) => {
+                // dnf takes none of these files; of packages, and of what is open, it reads digits of either case.
+                if value.bytes().any(|b| b.is_ascii_uppercase()) {
+                    let missing = format!("a checksum of `{}` in small letters: dnf compares letter by letter", excerpt(&d.ty));
+                    return Err(WireError::Missing { what: WHAT, missing });
+                }
+                d.checksum = Some(checksum(&self.algorithm, value)?);
+            }
+            ("open-checksum", Some(d)) => d.open_checksum = Some(checksum(&self.algorithm, value)?),
+            ("size", Some(d)) => d.size = value.parse().ok(),
+            ("open-size", Some(d)) => d.open_size = value.parse().ok(),
+            // Old createrepo writes fractions of seconds.
+            ("timestamp", Some(d)) => d.timestamp = value.split('.').next().and_then(|v| v.parse().ok()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a list without primary, and one that says two things of one file.
+fn agrees(repomd: &Repomd) -> Result<(), WireError> {
+    if repomd.find("primary").is_none() {
         return Err(WireError::Missing { what: WHAT, missing: "primary metadata".into() });
     }
     let mut seen = BTreeMap::new();
-    for (i, data) in out.data.iter().enumerate() {
+    for (i, data) in repomd.data.iter().enumerate() {
         let twice = |other: &&Data| other.ty == data.ty && (data.ty == "primary" || other.checksum != data.checksum);
-        if LOADED.contains(&data.ty.as_str()) && out.data[..i].iter().any(|other| twice(&other)) {
+        if LOADED.contains(&data.ty.as_str()) && repomd.data[..i].iter().any(|other| twice(&other)) {
             let missing = format!("one `{}`: it names two, of which nobody knows the right one, and dnf takes neither", data.ty);
             return Err(WireError::Missing { what: WHAT, missing });
         }
@@ -167,7 +196,7 @@ pub fn parse(bytes: &[u8]) -> Result<Repomd, WireError> {
             });
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The document with the locations of some data replaced (index in `data` → new location); every other byte stays.
