@@ -353,6 +353,12 @@ impl PackageList {
         self.package(&self.rows[i as usize])
     }
 
+    /// The name of that package alone: what most comparisons of two end with.
+    pub fn name(&self, i: u32) -> &str {
+        let r = &self.rows[i as usize];
+        &self.text[r.at as usize..][..usize::from(r.name)]
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
         self.rows.iter().map(|r| self.package(r))
     }
@@ -395,7 +401,7 @@ impl PackageList {
             line.push(b'\t');
             line.extend_from_slice(&self.text.as_bytes()[at..at + r.nevra()]);
             line.push(b'\t');
-            line.extend(r.sum(&self.sums).digits());
+            r.sum(&self.sums).append(&mut line);
             line.push(b'\n');
             hash.update(&line);
         }

@@ -12,7 +12,7 @@ use crate::api::diff::{Counts, DiffDoc, EntryDoc, Knowledge, MetadataDoc, Packag
 use crate::base::suggest;
 use crate::config::Site;
 use crate::domain::changelog::{self, Between, Known};
-use crate::domain::diff::{Change, Diff, Source, diff, source_name};
+use crate::domain::diff::{Change, Diff, Row, Side, Source, diff, source_name};
 use crate::domain::packages::{Package, PackageList, source_of};
 use crate::domain::version::EvrRef;
 use crate::store::lists::{Lists, MIN_PREFIX};
@@ -315,6 +315,13 @@ impl Found {
         }
     }
 
+    /// All that can be said of one side without the other.
+    fn side(&self, state: &Path) -> Result<(Side, SideDoc), ApiError> {
+        let list = self.read(self.list(state))?;
+        let doc = self.doc(&list);
+        Ok((Side::new(list), doc))
+    }
+
     async fn changelogs(&self, list: &PackageList, wanted: &HashSet<&str>) -> Result<Changelogs, ApiError> {
         match &self.held {
             Held::Repos(repos) => read_changelogs(repos, list, wanted).await.map_err(|(name, e)| from_repo(&name, &e)),
@@ -336,17 +343,17 @@ impl Found {
 
 /// Compares two contents. Blocks while it reads files: not for a thread that serves others. `changelogs`: also what was written between.
 pub fn compare(state: &Path, a: &Found, b: &Found, changelogs: bool) -> Result<DiffDoc, ApiError> {
-    let (old, new) = both(|| a.read(a.list(state)), || b.read(b.list(state)));
-    let (old, new) = (old?, new?);
+    let (old, new) = both(|| a.side(state), || b.side(state));
+    let ((old, old_doc), (new, new_doc)) = (old?, new?);
     let difference = diff(&old, &new);
-    let mut doc = document(a, b, &old, &new, &difference);
+    let mut doc = document(old_doc, new_doc, &difference);
     if changelogs {
         let asked = |of: fn(&Source) -> &str| -> HashSet<&str> {
             let moved = difference.sources.iter().filter(|s| matches!(s.change, Change::Up | Change::Down));
             moved.map(of).filter(|rpm| !rpm.is_empty()).collect()
         };
         let (olds, news) = (asked(|s| &s.old_rpm), asked(|s| &s.new_rpm));
-        let (was, is) = both(|| a.read(a.changelogs(&old, &olds)), || b.read(b.changelogs(&new, &news)));
+        let (was, is) = both(|| a.read(a.changelogs(old.list(), &olds)), || b.read(b.changelogs(new.list(), &news)));
         entries(&mut doc, &difference.sources, &was?, &is?);
     }
     Ok(doc)
@@ -392,9 +399,9 @@ fn text(e: EvrRef<'_>) -> String {
     format!("{}:{}-{}", e.epoch, e.version, e.release)
 }
 
-fn document(a: &Found, b: &Found, old: &PackageList, new: &PackageList, d: &Diff<'_>) -> DiffDoc {
+fn document(a: SideDoc, b: SideDoc, d: &Diff<'_>) -> DiffDoc {
     let some = |t: &str| (!t.is_empty()).then(|| t.to_owned());
-    let row = |r: &crate::domain::diff::Row<'_>| {
+    let row = |r: &Row<'_>| {
         let p: Package<'_> = r.either()?;
         Some(PackageDoc {
             change: r.change.as_str().to_owned(),
@@ -423,8 +430,8 @@ fn document(a: &Found, b: &Found, old: &PackageList, new: &PackageList, d: &Diff
     };
     DiffDoc {
         what: "diff".into(),
-        a: a.doc(old),
-        b: b.doc(new),
+        a,
+        b,
         equal: d.is_empty(),
         packages: counts(|c| d.count(c), d.same),
         sources_changed: counts(|c| d.count_sources(c), 0),

@@ -7,7 +7,7 @@ use super::closed;
 use super::roots::Dc;
 use crate::api::ApiError;
 use crate::domain::changelog::between;
-use crate::domain::diff::{Change, Source as Changed, diff};
+use crate::domain::diff::{Change, Side, Source as Changed, diff};
 use crate::domain::packages::source_of;
 use crate::domain::promotion::Promotion;
 use crate::domain::promotion::gate::{Lost, Source};
@@ -61,8 +61,8 @@ pub fn look(engine: &Engine, p: &Promotion, roots: &[Dc], pointer: &str) -> Sour
 
 /// Source packages that go back from `served` to `candidate`. Blocks.
 fn lost(served: &[RepoAt], candidate: &[RepoAt]) -> Result<Vec<Lost>, ApiError> {
-    let list = |repos: &[RepoAt]| read(async { read_list(repos).await.map_err(|(name, e)| from_repo(&name, &e)) });
-    let (old, new) = (list(served)?, list(candidate)?);
+    let side = |repos: &[RepoAt]| read(async { read_list(repos).await.map(Side::new).map_err(|(name, e)| from_repo(&name, &e)) });
+    let (old, new) = (side(served)?, side(candidate)?);
     let all = diff(&old, &new);
     let down: Vec<&Changed> = all.sources.iter().filter(|s| s.change == Change::Down).collect();
     if down.is_empty() {
@@ -72,7 +72,10 @@ fn lost(served: &[RepoAt], candidate: &[RepoAt]) -> Result<Vec<Lost>, ApiError> 
     let (was, is) = (wanted(|s| &s.old_rpm), wanted(|s| &s.new_rpm));
     let (was, is) = read(async {
         let fail = |(name, e): (String, _)| from_repo(&name, &e);
-        Ok((read_changelogs(served, &old, &was).await.map_err(fail)?, read_changelogs(candidate, &new, &is).await.map_err(fail)?))
+        Ok((
+            read_changelogs(served, old.list(), &was).await.map_err(fail)?,
+            read_changelogs(candidate, new.list(), &is).await.map_err(fail)?,
+        ))
     })?;
     let of = |s: &&Changed| {
         let version = source_of(&s.new_rpm).map(|(_, e)| e).unwrap_or_default();
