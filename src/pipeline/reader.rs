@@ -2,9 +2,9 @@
 //!
 //! Scalars stay text: the schema gives them their type, so that `no`, `010`, `9.10` and `22:30` mean what was written.
 
-use std::ops::Range;
+mod slip;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::diagnostic::{Loc, Sink, show};
 
@@ -201,7 +201,7 @@ impl<'t> Reader<'t> {
             }
             Err(e) => {
                 self.broken = true;
-                syntax(sink, &e, self.index.byte(e.marker().index()));
+                slip::find(sink.text, e.info(), self.index.byte(e.marker().index())).tell(sink);
                 None
             }
         }
@@ -396,187 +396,6 @@ fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
         offset += line.len();
     }
     for pos in at {
-        tab(sink, pos);
+        slip::tab(text, pos).tell(sink);
     }
-}
-
-fn tab(sink: &mut Sink<'_>, pos: usize) {
-    sink.error(Loc::at(sink.text, pos..pos + 1), "yaml.tab", "a tab indents this line", "indent with blanks only");
-}
-
-/// Where the line of a slip begins. At the very end, or on a blank line, it is the last line with something on it.
-fn line_of(text: &str, pos: usize) -> usize {
-    let mut start = text[..pos].rfind('\n').map_or(0, |i| i + 1);
-    while text[start..].lines().next().unwrap_or("").trim().is_empty() && start > 0 {
-        start = text[..start - 1].rfind('\n').map_or(0, |i| i + 1);
-    }
-    start
-}
-
-/// A tab in the indent of this line or the next is the slip, wherever the parser noticed it.
-fn tab_of(text: &str, start: usize) -> Option<usize> {
-    let mut offset = start;
-    for l in text[start..].split_inclusive('\n').filter(|l| !l.trim().is_empty()).take(2) {
-        let lead = l.len() - l.trim_start_matches([' ', '\t']).len();
-        if let Some(i) = l[..lead].find('\t') {
-            return Some(offset + i);
-        }
-        offset += l.len();
-    }
-    None
-}
-
-/// Turns the parser's complaint into one that names the usual slip. `pos` is where the parser gave up, often just behind the slip.
-fn syntax(sink: &mut Sink<'_>, e: &ScanError, pos: usize) {
-    let text = sink.text;
-    let pos = Loc::at(text, pos..pos).start;
-    let start = line_of(text, pos);
-    let line = text[start..].lines().next().unwrap_or("");
-    let indent = line.len() - line.trim_start().len();
-    if let Some(at) = tab_of(text, start) {
-        return tab(sink, at);
-    }
-    let info = e.info();
-    if info.contains("recursion limit") {
-        return sink.error(
-            Loc::at(text, start + indent..start + line.len()),
-            "yaml.depth",
-            "the file nests deeper than any pipeline can",
-            "is this a pipeline? remove brackets, or levels of indent",
-        );
-    }
-    if let Some(i) = line.find('\t').filter(|_| !line.contains(['"', '\'', '#'])) {
-        return sink.error(
-            Loc::at(text, start + i..start + i + 1),
-            "yaml.tab",
-            "a tab stands in this line, and the parser stumbles there",
-            "write blanks in its place",
-        );
-    }
-    if info.contains("unknown anchor") || info.contains("alias") && line.contains('*') {
-        let i = line.find('*').map_or(indent, |i| i);
-        let at = Loc::at(text, start + i..start + line.len());
-        return sink.error(
-            at,
-            "yaml.alias",
-            "an alias (`*name`) is not part of pipeline files",
-            "write the value here again; a text that begins with `*` needs quotes",
-        );
-    }
-    let above = text[..start].lines().rev().find(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#'));
-    let above_indent = above.map_or(0, |l| l.len() - l.trim_start().len());
-    let at = Loc::at(text, start + indent..start + line.len());
-    let here = Loc::at(text, pos..pos);
-    let body = line.trim_start();
-    let flow = info.contains("flow") || info.contains("',' or") || info.contains("illegal placement") || info.contains("end of stream");
-    if flow && let Some(open) = unclosed(text, start + line.len()) {
-        let bracket = &text[open..=open];
-        let close = if bracket == "[" { "]" } else { "}" };
-        return sink.error(
-            Loc::at(text, open..open + 1),
-            "yaml.bracket",
-            format!("this `{bracket}` is not closed, or a comma is missing behind it"),
-            format!("add `{close}`; a text with `{{`, `[` or `,` needs quotes"),
-        );
-    }
-    let over = above.and_then(|l| Some((text[..start].rfind(l)?, l)));
-    if let Some(at) = [Some((start, line)), over].into_iter().flatten().find_map(|(from, l)| Some((from, block_indent(l)?))) {
-        return sink.error(
-            Loc::at(text, at.0 + at.1.start..at.0 + at.1.end),
-            "yaml.block",
-            "the number here says how far the text below is indented, and it is not",
-            "leave the number out: the first line of the text says it",
-        );
-    }
-    if info.contains("unexpected character") || body.starts_with(['@', '`', '%']) {
-        let value = body.find(": ").map_or(0, |i| i + 2);
-        let value = Loc::at(text, start + indent + value..start + line.len());
-        return sink.error(value, "yaml.syntax", "a value cannot begin with this character", "put the value in quotes");
-    }
-    if info.contains("simple key")
-        && let Some(above) = above.filter(|l| !l.contains(':'))
-    {
-        let i = text[..start].rfind(above).unwrap_or(start) + above.len() - above.trim_start().len();
-        let missing = Loc::at(text, i..i + above.trim().len());
-        return sink.error(
-            missing,
-            "yaml.syntax",
-            format!("`{}` is neither `key: value` nor a list item `- …`", show(above.trim())),
-            "is a colon missing, or the `|` behind the key above?",
-        );
-    }
-    if info.contains("expected '-'") {
-        return sink.error(
-            at,
-            "yaml.indent",
-            "this line belongs to nothing: the list above goes on only with `- …`",
-            "indent it by 2 more to make it part of the item above",
-        );
-    }
-    let quoted = info.contains("quoted") || info.contains("end of stream") && body.contains(['"', '\'']);
-    let behind = if here.line == at.line { here } else { at };
-    if quoted {
-        return sink.error(
-            behind,
-            "yaml.quote",
-            "a quoted text does not end, or goes on behind its quote",
-            "close it with the same quote; quote the whole value, not its beginning",
-        );
-    }
-    if info.contains("flow") || info.contains("',' or") {
-        return sink.error(
-            behind,
-            "yaml.bracket",
-            "a `[…]` or `{…}` is not closed or lacks a comma",
-            "check brackets and commas; a text with `{`, `[` or `,` needs quotes",
-        );
-    }
-    if let Some((second, _)) = body.match_indices(": ").nth(1) {
-        let at = Loc::at(text, start + indent + second..start + indent + second + 1);
-        return sink.error(at, "yaml.colon", "a second `: ` stands in this line", "put the value in quotes");
-    }
-    let (code, message, help) = of_line(info, body, indent, above_indent);
-    sink.error(at, code, message, help);
-}
-
-/// Where a line ends with a `|` or `>` that states an indent: `run: |9`.
-fn block_indent(line: &str) -> Option<Range<usize>> {
-    let end = line.trim_end();
-    let i = end.rfind(['|', '>'])?;
-    let states = end[i + 1..].len() <= 2 && end[i + 1..].contains(|c: char| c.is_ascii_digit());
-    (states && end[..i].ends_with(' ') && end[i + 1..].chars().all(|c| c.is_ascii_digit() || "+-".contains(c))).then_some(i..end.len())
-}
-
-/// What is wrong with a whole line, where no sign in it is the slip: the code, what, and what to do.
-fn of_line(info: &str, body: &str, indent: usize, above_indent: usize) -> (&'static str, String, &'static str) {
-    if above_indent != indent {
-        let message = format!("the indent of {indent} fits nothing above: the line before has {above_indent}");
-        ("yaml.indent", message, "line it up with the keys that it belongs to")
-    } else if !body.contains(':') && !body.starts_with('-') {
-        let message = format!("`{}` is neither `key: value` nor a list item `- …`", show(body));
-        ("yaml.syntax", message, "is a colon missing, or the `|` behind the key above?")
-    } else {
-        let message = format!("this is not YAML here: {}", show(info));
-        ("yaml.syntax", message, "look at the indent of this line and of the one above")
-    }
-}
-
-/// The last bracket opened and not closed in the few lines before `end`.
-fn unclosed(text: &str, end: usize) -> Option<usize> {
-    let from = text[..end].char_indices().rev().filter(|(_, c)| *c == '\n').nth(4).map_or(0, |(i, _)| i + 1);
-    let mut open: Vec<usize> = Vec::new();
-    let mut quote = None;
-    for (i, c) in text[from..end].char_indices() {
-        match (quote, c) {
-            (Some(q), c) if c == q => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '[' | '{') => open.push(from + i),
-            (None, ']' | '}') => {
-                open.pop();
-            }
-            _ => {}
-        }
-    }
-    open.pop()
 }
