@@ -31,8 +31,12 @@ impl Ctx {
     /// What pipeline files may name. A site whose file is broken is said so: its names would all be unknown.
     pub fn catalog(&self, out: &mut Out) -> Result<Catalog, Failure> {
         let site = self.site(out)?;
-        let catalog = catalog::of_site_now(&self.dirs, &site, self.uid, jiff::Timestamp::now())?;
-        Ok(catalog::with_stages(catalog, &self.dirs, self.uid))
+        self.catalog_of(&site)
+    }
+
+    /// The same of a site that was read.
+    pub fn catalog_of(&self, site: &Site) -> Result<Catalog, Failure> {
+        Ok(catalog::whole_now(&self.dirs, site, self.uid, jiff::Timestamp::now())?)
     }
 
     /// The same for another site of this machine. Directories that were named stand for one site alone.

@@ -15,6 +15,7 @@ mod engine;
 mod evidence;
 mod failure;
 mod follow;
+mod full_screen;
 mod get;
 mod get_repo;
 mod import;
@@ -83,8 +84,8 @@ fn program() -> ExitCode {
         )),
         Some(command) => dispatch(command, &ctx, &mut out),
         None => {
-            let how = screen::How { read_only: cli.read_only, links: cli.links, no_probe: cli.no_probe, notify: cli.notify };
-            screen::console(&ctx, &mut out, cli.from.as_deref(), &how)
+            let how = full_screen::How { read_only: cli.read_only, links: cli.links, no_probe: cli.no_probe, notify: cli.notify };
+            full_screen::console(&ctx, &mut out, cli.from.as_deref(), &how)
         }
     };
     end(&out, result)

@@ -40,7 +40,9 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
             cmd::lint(&sources, &catalog, style)
         }
         Command::Plan { file, param } => {
-            let catalog = ctx.catalog(out)?;
+            // Read once: for what the file may name, and for the engine that is asked about runs.
+            let site = ctx.site(out)?;
+            let catalog = ctx.catalog_of(&site)?;
             let mut given = IndexMap::new();
             for (name, value) in param {
                 if given.insert(name.clone(), value).is_some() {
@@ -48,7 +50,6 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
                 }
             }
             let have = |program: &str| crate::engine::plan::have(program);
-            let site = ctx.site_to_look(out)?;
             let find_run = |q: &RunQuery| other_runs::find(ctx, &site, q);
             let freeze = FreezeCtx { have: &have, find_run: &find_run, ..FreezeCtx::NOTHING };
             cmd::plan(&source(ctx, &file), &catalog, &given, &freeze, jiff::Timestamp::now(), style)

@@ -1,16 +1,11 @@
-//! `screen`: one frame without a terminal, and the console itself, which is the same with one.
-
-use std::cell::RefCell;
-use std::path::Path;
-use std::sync::Arc;
+//! `screen`: one frame of the console, without a terminal.
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::Ctx;
-use super::args::{Color, Format, Notify, Screen};
-use super::connect::{self, Start};
-use super::console_log;
+use super::args::{Color, Format, Screen};
+use super::connect;
 use super::failure::{Failure, Outcome};
 use super::look;
 use super::out::Out;
@@ -18,17 +13,10 @@ use super::save::{self, Line, Source};
 use crate::api::ApiError;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::suggest;
-use crate::console::edge::link::Address;
-use crate::console::edit::Desk;
 use crate::console::keyfile;
 use crate::console::model::screen::{Kind, Pair};
-use crate::console::run::{Left, Opening};
-use crate::console::term::attention::Attention;
-use crate::console::themes;
-use crate::console::watch::{Files, Reload};
-use crate::console::{self, Model, shot, svg};
-use crate::engine::catalog;
-use crate::theme::{Depth, Glyphs};
+use crate::console::{self, shot, svg};
+use crate::theme::Depth;
 
 /// Prints one frame.
 pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
@@ -96,166 +84,6 @@ pub fn frame(ctx: &Ctx, out: &mut Out, args: &Screen) -> Outcome {
         out.raw(text.as_bytes());
     }
     Ok(())
-}
-
-/// How the console was asked for.
-#[derive(Debug, Default)]
-pub struct How {
-    pub read_only: bool,
-    pub links: bool,
-    pub no_probe: bool,
-    pub notify: Vec<Notify>,
-}
-
-/// The console on this terminal: on the site, on a saved state, or, where there is no site yet, with a word of welcome.
-pub fn console(ctx: &Ctx, out: &mut Out, from: Option<&Path>, how: &How) -> Outcome {
-    let size = (80, 24);
-    if let Some(file) = from {
-        let saved = save::read(file)?;
-        let model = saved.model(keyfile::load(&ctx.dirs.keymaps()).0, size);
-        return open(ctx, &ctx.site(out).unwrap_or_default(), how, model, console::run::Source::File(saved)).map(drop);
-    }
-    let site = ctx.site(out)?;
-    if !configured(ctx, &site) {
-        let mut model = look::model(ctx, out, SystemClock.now(), size);
-        model.welcome = true;
-        return open(ctx, &site, how, model, console::run::Source::Nobody).map(drop);
-    }
-    let mut left = on_site(ctx, out, &site, how)?;
-    // One console after the other: what was armed or open at one site is not at the next.
-    while let Left::Site(name) = left {
-        let ctx = ctx.elsewhere(&name)?;
-        let site = ctx.site(out)?;
-        left = on_site(&ctx, out, &site, how)?;
-    }
-    Ok(())
-}
-
-/// The console on a site's engine. A private one is started on demand, behind the first frame; a shared one that is absent is shown as that.
-pub fn on_site(ctx: &Ctx, out: &Out, site: &crate::config::Site, how: &How) -> Result<Left, Failure> {
-    let mut model = look::model(ctx, out, SystemClock.now(), (80, 24));
-    model.never_armed = how.read_only;
-    let (socket, shared) = ctx.dirs.socket(site);
-    let prepare = async {
-        let started = connect::connect(ctx, site, Start::OnDemand).await;
-        started.map(drop).map_err(|f| format!("{}. {}", f.error.message, f.error.help))
-    };
-    let prepare: Option<console::run::Prepare<'_>> = if shared { None } else { Some(Box::pin(prepare)) };
-    open(ctx, site, how, model, console::run::Source::Engine { address: Address { socket, uid: ctx.uid, shared }, prepare })
-}
-
-/// What the pages of pipelines work with: files with this person's rights, the site as `pipeline lint` knows it.
-fn desk(ctx: &Ctx) -> Desk {
-    let (dirs, uid) = (ctx.dirs.clone(), ctx.uid);
-    let catalog = move || {
-        let site = dirs.load(uid).map_err(|e| e.in_short())?;
-        let catalog = catalog::of_site_now(&dirs, &site, uid, SystemClock.now()).map_err(|e| e.in_short())?;
-        Ok(catalog::with_stages(catalog, &dirs, uid))
-    };
-    Desk {
-        pipelines: ctx.dirs.pipelines(),
-        drafts: ctx.dirs.state.join("drafts"),
-        catalog: Box::new(catalog),
-        have: crate::engine::plan::have,
-        check: super::shell::shell_check,
-        now: || SystemClock.now(),
-        pid: std::process::id(),
-    }
-}
-
-fn open(ctx: &Ctx, site: &crate::config::Site, how: &How, mut model: Model, source: console::run::Source<'_>) -> Result<Left, Failure> {
-    let env = |n: &str| std::env::var(n).ok();
-    if dumb(env("TERM").as_deref()) {
-        let why = "TERM is dumb: this terminal says that it can only print lines, and the console draws a screen";
-        let help =
-            "without a screen: quarterdeck get runs, quarterdeck screen home; where the terminal can more: TERM=xterm-256color quarterdeck";
-        return Err(ApiError::bad(why, help).into());
-    }
-    let ascii = Glyphs::of_locale(env) == Glyphs::ASCII;
-    let depth = look::depth(ctx, site);
-    // What says that it is dark, or light, or has few colours, is believed; where nothing does, dark was assumed.
-    let by_background = site.console_theme.is_none() && env("COLORFGBG").is_none() && crate::theme::Theme::suits(depth, env) == "dark";
-    // `:theme` holds until the console is left, and is read again like the site's own when its file changes.
-    let chosen = RefCell::new(None::<String>);
-    let named = |name: &str| look::named(ctx, name, ascii, depth).map_err(|e| format!("{}. {}", e.in_short(), e.help()));
-    let suited = || match chosen.borrow().as_deref().map(&named) {
-        Some(Ok(look)) => (look, None),
-        Some(Err(why)) => (look::suited(ctx, site, ascii, depth).0, Some(why)),
-        None => look::suited(ctx, site, ascii, depth),
-    };
-    let (look, complaint) = suited();
-    if let Some(why) = complaint {
-        model.complain(why);
-    }
-    // A saved state and a page of welcome have no place of their own.
-    let place = matches!(source, console::run::Source::Engine { .. }).then(|| ctx.dirs.state.join("console.place"));
-    if let Some(path) = &place {
-        console::restore::take(path, &mut model);
-    }
-    let views = place.as_ref().map(|_| ctx.dirs.state.join("console.views"));
-    match views.as_deref().map(console::views::read) {
-        Some(Ok(views)) => model.views = views,
-        Some(Err(why)) => model.complain(why),
-        None => {}
-    }
-    model.sites = ctx.sites();
-    let on = |what| how.notify.contains(&what);
-    model.themes = themes::names(&ctx.dirs, ctx.uid).unwrap_or_default();
-    let attention = Attention { bell: on(Notify::Bell), osc9: on(Notify::Osc9), title: on(Notify::Title) };
-    let _log = console_log::start(&ctx.dirs.state, &ctx.global.log_level);
-    console::term::guard::restore_on_panic();
-    connect::block_on(async {
-        let read = || {
-            let look = match suited() {
-                (look, None) => Ok(look),
-                (_, Some(why)) => Err(why),
-            };
-            let (keys, reports) = keyfile::load(&ctx.dirs.keymaps());
-            Files { look, keys, reports }
-        };
-        let choose = |name: &str| {
-            let look = named(name)?;
-            *chosen.borrow_mut() = Some(name.to_owned());
-            Ok(look)
-        };
-        let reload = Reload::of(&[ctx.dirs.config.clone(), ctx.dirs.themes(), ctx.dirs.keymaps()], Box::new(read));
-        let (choose, desk) = (Box::new(choose), Arc::new(desk(ctx)));
-        // Looked at before the console is left: a site that cannot be opened ends nothing.
-        let site = Box::new(|name: &str| {
-            let there = ctx.elsewhere(name).map_err(|f| format!("{}. {}", f.error.message, f.error.help))?;
-            there.dirs.load(there.uid).map(drop).map_err(|e| format!("{}. {}", e.in_short(), e.help()))
-        });
-        let opening = Opening {
-            model,
-            look,
-            attention,
-            links: how.links,
-            asks: !how.no_probe,
-            by_background,
-            place,
-            views,
-            source,
-            reload,
-            choose,
-            site,
-            desk,
-        };
-        console::run::run(opening, &SystemClock).await.map_err(|e| {
-            let help = "the console needs a terminal; without one: quarterdeck get, quarterdeck screen; a first start: quarterdeck demo";
-            Failure::from(ApiError::bad(e.to_string(), help))
-        })
-    })
-}
-
-/// Whether a terminal says of itself that it can place no cursor.
-pub fn dumb(term: Option<&str>) -> bool {
-    term == Some("dumb")
-}
-
-/// Whether somebody has set anything up here: a site file, a pipeline, or an engine that answers.
-fn configured(ctx: &Ctx, site: &crate::config::Site) -> bool {
-    let pipelines = || std::fs::read_dir(ctx.dirs.pipelines()).is_ok_and(|d| d.count() > 0);
-    ctx.dirs.site_file().exists() || ctx.dirs.socket(site).0.exists() || pipelines()
 }
 
 /// The words that `screen` knows.

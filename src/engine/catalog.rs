@@ -57,6 +57,11 @@ pub fn of_site_now(dirs: &Dirs, site: &Site, uid: u32, now: jiff::Timestamp) -> 
     Ok(Catalog { now: Some(now), ..of_site(dirs, site, uid)? })
 }
 
+/// All that a file may name, judged as of now: what a person who writes or tries one is told about.
+pub fn whole_now(dirs: &Dirs, site: &Site, uid: u32, now: jiff::Timestamp) -> Result<Catalog, ConfigError> {
+    Ok(with_stages(of_site_now(dirs, site, uid, now)?, dirs, uid))
+}
+
 /// Adds the stages of every pipeline that can be read, so that `stage:` of upstream triggers is checked too.
 pub fn with_stages(mut catalog: Catalog, dirs: &Dirs, uid: u32) -> Catalog {
     for name in catalog.pipelines.clone() {

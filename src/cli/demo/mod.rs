@@ -21,9 +21,9 @@ use crate::cli::connect::{self, Start};
 use crate::cli::engine::wait_for_end;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::follow::{self, Followed};
+use crate::cli::full_screen;
 use crate::cli::out::{Out, Tone};
 use crate::cli::run::Request;
-use crate::cli::screen;
 use crate::cli::site::SHIPPED;
 use crate::config::dirs::Surroundings;
 use crate::config::{Dirs, Site};
@@ -121,7 +121,7 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     let files: Vec<(String, &str)> = SHIPPED.iter().map(|(name, text)| (format!("{name}.yml"), *text)).collect();
     let pipelines: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
     let terminal = !out.json && !args.no_tui && std::io::IsTerminal::is_terminal(&std::io::stdout());
-    let screen = !crate::cli::screen::dumb(std::env::var("TERM").ok().as_deref());
+    let screen = !crate::cli::full_screen::dumb(std::env::var("TERM").ok().as_deref());
     let console = terminal && screen && std::io::IsTerminal::is_terminal(&std::io::stdin());
     if console {
         out.note(&format!("the demo estate is made ready in {}", dir.display()));
@@ -144,7 +144,7 @@ fn start(ctx: &Ctx, dir: &Path, out: &mut Out, args: &Demo) -> Outcome {
     if !console {
         return connect::block_on(session(&own, &site, out, &estate, terminal));
     }
-    let left = screen::on_site(&own, out, &site, &screen::How::default());
+    let left = full_screen::on_site(&own, out, &site, &full_screen::How::default());
     // However the console ended, its estate ends in order.
     connect::block_on(async {
         let mut signals = Signals::new()?;
