@@ -5,6 +5,7 @@
 mod agent;
 mod axes;
 mod build;
+mod cells;
 mod cond;
 mod convert;
 mod credentials;

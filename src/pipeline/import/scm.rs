@@ -1,7 +1,7 @@
 //! Checkouts: the one that Jenkins does by itself, `checkout scm`, `git`, and `checkout` with a source of its own.
 
 use super::convert::{Converter, Ctx, Place, as_call};
-use super::out::{Action, Parameter, Stage, Step};
+use super::out::{Action, Parameter, Secret, Stage, Step};
 use super::parse::{Call, Stmt, Value};
 use super::shell;
 use super::source::Span;
@@ -44,79 +44,63 @@ impl Converter<'_> {
             _ => return self.hand(span, &c.name, "its directory is computed", "write `git/checkout` with `dest:`", attrs, segments),
         };
         if own {
-            let mut step = self.checkout_step(&dest);
-            step.name = "checkout".into();
-            if dest == "." {
-                self.checkout.done = true;
-            }
-            if self.checkout.url.is_none() {
-                self.report.approximated(
-                    span,
-                    "checkout scm",
-                    "git/checkout; the original does not say which repository",
-                    "give `scm_url` a default",
-                );
-            } else {
-                self.report.converted(span, "checkout scm", "git/checkout");
-            }
+            let step = self.own_scm(span, &dest);
             return add(segments, attrs, step);
         }
-        // `git url: …`, `checkout scmGit(…)`, `checkout([$class: 'GitSCM', …])`.
-        let source = c.args.first().map(|a| &a.value);
-        let entry = |key: &str| source.and_then(|v| v.entry(key));
-        let (url, reference, credentials) = if c.name == "git" {
-            (c.arg("url"), c.named("branch").or_else(|| c.positional(1)), c.named("credentialsId"))
-        } else {
-            let remote = entry("userRemoteConfigs").and_then(|v| v.items().first());
-            let branch = entry("branches").and_then(|v| v.items().first());
-            (remote.and_then(|r| r.entry("url")), branch.and_then(|b| b.entry("name")), remote.and_then(|r| r.entry("credentialsId")))
-        };
+        let from = Remote::of(c);
         let template = |v: &Value| v.pieces().and_then(|p| shell::template(p, &ctx.scope));
-        let Some(url) = url.and_then(template) else {
-            return self.hand(
-                span,
-                &c.name,
-                "its address is computed, or it is no git",
-                "write `git/checkout` with `url:`",
-                attrs,
-                segments,
-            );
+        let Some(url) = from.url.and_then(template) else {
+            let why = "its address is computed, or it is no git";
+            return self.hand(span, &c.name, why, "write `git/checkout` with `url:`", attrs, segments);
         };
         let mut with = vec![("url".to_owned(), url), ("dest".to_owned(), dest)];
-        match reference.map(template) {
-            None if c.name == "git" => with.push(("ref".into(), "master".into())),
+        let mut master = false;
+        match from.reference.map(template) {
+            None if c.name == "git" => {
+                with.push(("ref".into(), "master".into()));
+                master = true;
+            }
             None => {}
             Some(Some(r)) => with.push(("ref".into(), r.trim_start_matches("*/").trim_start_matches("refs/heads/").to_owned())),
             Some(None) => return self.hand(span, &c.name, "its branch is computed", "write `git/checkout` with `ref:`", attrs, segments),
         }
         let mut step = Step { name: "checkout".into(), timeout: ctx.timeout, ..Step::default() };
-        match credentials.and_then(Value::literal).map(|id| self.secret(id)) {
-            Some(s) if s.known => {
-                with.push(("credentials".into(), s.name.clone()));
-                step.secrets.push(s);
-                self.report.converted(span, show(&c.name), "git/checkout");
+        match from.credentials.and_then(Value::literal) {
+            Some(id) => {
+                let secret = self.secret(id);
+                give(&secret, &mut step, &mut with);
+                if secret.known {
+                    self.report.converted(span, show(&c.name), "git/checkout");
+                } else {
+                    let what = format!("git/checkout, without the secret {}: the site lacks it", secret.name);
+                    let help = "add it to [secrets] of the site file (user:password), and name it in the step";
+                    self.report.approximated(span, show(&c.name), what, help);
+                }
             }
-            Some(s) => {
-                step.comments.push(format!("It needs the secret {0}: add `secrets: [{0}]`, and `credentials: {0}` below `with:`.", s.name));
-                self.report.approximated(
-                    span,
-                    show(&c.name),
-                    format!("git/checkout, without the secret {}: the site lacks it", s.name),
-                    "add it to [secrets] of the site file (user:password), and name it in the step",
-                );
-            }
-            None if with.iter().any(|(k, v)| k == "ref" && v == "master" && reference.is_none()) => {
-                self.report.approximated(
-                    span,
-                    show(&c.name),
-                    "git/checkout of `master`, as the git step of Jenkins takes it",
-                    "say the branch in `ref:`",
-                );
+            None if master => {
+                let what = "git/checkout of `master`, as the git step of Jenkins takes it";
+                self.report.approximated(span, show(&c.name), what, "say the branch in `ref:`");
             }
             None => self.report.converted(span, show(&c.name), "git/checkout"),
         }
         step.action = Action::Uses { kind: "git/checkout", with };
         add(segments, attrs, step);
+    }
+
+    /// `checkout scm`: the job's own repository.
+    fn own_scm(&mut self, span: &Span, dest: &str) -> Step {
+        let mut step = self.checkout_step(dest);
+        step.name = "checkout".into();
+        if dest == "." {
+            self.checkout.done = true;
+        }
+        if self.checkout.url.is_none() {
+            let what = "git/checkout; the original does not say which repository";
+            self.report.approximated(span, "checkout scm", what, "give `scm_url` a default");
+        } else {
+            self.report.converted(span, "checkout scm", "git/checkout");
+        }
+        step
     }
 
     /// The checkout of the job's own repository.
@@ -130,13 +114,7 @@ impl Converter<'_> {
                     with.push(("ref".into(), r.clone()));
                 }
                 if let Some(s) = &self.checkout.secret {
-                    if s.known {
-                        with.push(("credentials".into(), s.name.clone()));
-                        step.secrets.push(s.clone());
-                    } else {
-                        step.comments
-                            .push(format!("It needs the secret {0}: add `secrets: [{0}]`, and `credentials: {0}` below `with:`.", s.name));
-                    }
+                    give(s, &mut step, &mut with);
                 }
             }
             None => {
@@ -170,4 +148,43 @@ fn mentions_checkout(stmts: &[Stmt], depth: usize) -> bool {
             matches!(c.name.as_str(), "checkout" | "git") && !c.args.is_empty()
                 || (!matches!(c.name.as_str(), "dir" | "script" | "post" | "matrix") && mentions_checkout(c.body(), depth + 1))
         })
+}
+
+/// Credentials that the site has go into the step; of others a comment says what is missing.
+fn give(secret: &Secret, step: &mut Step, with: &mut Vec<(String, String)>) {
+    let name = &secret.name;
+    if secret.known {
+        with.push(("credentials".into(), name.clone()));
+        step.secrets.push(secret.clone());
+    } else {
+        step.comments.push(format!("It needs the secret {name}: add `secrets: [{name}]`, and `credentials: {name}` below `with:`."));
+    }
+}
+
+/// Where a checkout with a source of its own gets it: `git url: …`, `checkout scmGit(…)`, `checkout([$class: 'GitSCM', …])`.
+struct Remote<'c> {
+    url: Option<&'c Value>,
+    reference: Option<&'c Value>,
+    credentials: Option<&'c Value>,
+}
+
+impl<'c> Remote<'c> {
+    fn of(c: &'c Call) -> Self {
+        if c.name == "git" {
+            return Self {
+                url: c.arg("url"),
+                reference: c.named("branch").or_else(|| c.positional(1)),
+                credentials: c.named("credentialsId"),
+            };
+        }
+        let source = c.args.first().map(|a| &a.value);
+        let entry = |key: &str| source.and_then(|v| v.entry(key));
+        let remote = entry("userRemoteConfigs").and_then(|v| v.items().first());
+        let branch = entry("branches").and_then(|v| v.items().first());
+        Self {
+            url: remote.and_then(|r| r.entry("url")),
+            reference: branch.and_then(|b| b.entry("name")),
+            credentials: remote.and_then(|r| r.entry("credentialsId")),
+        }
+    }
 }
