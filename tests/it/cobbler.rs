@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::home::run;
 use crate::support::process::command_line;
 use crate::support::{Home, kill, processes_with, until, until_some};
-use fake::{FakeCobbler, Mood, PASSWORD};
+use fake::{FakeCobbler, Mood, PASSWORD, Task, fault, string, value};
 
 struct Lab {
     home: Home,
@@ -157,6 +157,35 @@ fn an_answer_that_never_came_is_looked_for_and_not_sent_again() {
     let run = lab.pipeline("", "").run(0);
     assert_eq!((run["verdict"].as_str(), lab.starts()), (Some("success"), 1), "{run}");
     assert!(lab.log("sync#1").contains("looking for it"));
+}
+
+#[test]
+fn an_answer_that_says_nothing_is_looked_for_as_well_and_other_tasks_are_never_taken_for_it() {
+    let lab = Lab::new();
+    lab.pipeline("", "");
+    // A week's worth of other tasks and of reposyncs lies there.
+    for n in 0..700 {
+        let id = format!("2026-11-20_034723_{}_{n:032x}", if n % 2 == 0 { "Reposync" } else { "Sync" });
+        let log = format!("[{id}] 2026-11-20 03:47:23,630 - INFO | reposync; ['base']\n");
+        lab.cobbler.state().tasks.push(Task { id, state: "complete", log });
+    }
+    for (n, mood) in [Mood::Garbles, Mood::Raises].into_iter().enumerate() {
+        lab.cobbler.mood(mood);
+        let run = lab.run(0);
+        assert_eq!((run["verdict"].as_str(), lab.starts()), (Some("success"), n as u32 + 1), "{mood:?}: {run}");
+        assert!(lab.log(&format!("sync#{}", n + 1)).contains("looking for it"), "{mood:?}");
+    }
+}
+
+#[test]
+fn a_task_is_followed_through_answers_that_are_of_no_use() {
+    let lab = Lab::new();
+    lab.pipeline("", "");
+    lab.cobbler.state().stumbles =
+        vec![fault("dictionary changed size during iteration"), value(&string("~")), "not even XML".into(), value("<nil/>")];
+    let run = lab.run(0);
+    assert_eq!((run["verdict"].as_str(), lab.starts()), (Some("success"), 1), "{run}");
+    assert!(lab.log("sync#1").contains("asking on: "), "{}", lab.log("sync#1"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Work;
+use crate::base::sanitise;
 use crate::steps::error::StepError;
 use crate::systems::cobbler::{CobblerError, Event, TaskLog, read_log};
 
@@ -66,7 +67,7 @@ impl Work<'_> {
                 "a reposync is in flight at Cobbler `{}` since {at}{}: task {}",
                 self.name(),
                 touches.map(|t| format!(", now at {t}")).unwrap_or_default(),
-                first.id
+                sanitise::cell(&first.id)
             );
             if from.elapsed() >= self.options.wait {
                 return Err(StepError::refused(

@@ -6,7 +6,7 @@ use super::Work;
 use crate::steps::error::StepError;
 use crate::systems::cobbler::{CobblerError, Ended, Event, TaskLog, TaskState, read_log};
 
-/// A server that does not answer for so long, while a task of ours runs there, is given up.
+/// A server that gives no answer of use for so long, while a task of ours runs there, is given up.
 const SILENCE: Duration = Duration::from_secs(300);
 /// The whole log comes each time: it is asked for so rarely that no more than about 50 kB a second travel.
 const LOG_RATE: usize = 50_000;
@@ -24,21 +24,21 @@ impl Work<'_> {
                     self.over("forgotten")?;
                     return Err(StepError::failed(format!("unknown how it ended: {e}"), e.next()));
                 }
-                Err(e) if e.is_transient() => {
+                // The task runs, whatever this answer was: late, cut, of another shape, raised while another thread changed the list.
+                Err(e) => {
                     let since = *silent.get_or_insert_with(|| {
                         self.report.say(&format!("no answer while task {id} runs; asking on: {e}"));
                         Instant::now()
                     });
                     if since.elapsed() >= SILENCE {
                         return Err(StepError::far_end(
-                            format!("unknown: task {id} was running when Cobbler fell silent ({e})"),
+                            format!("unknown: task {id} was running when Cobbler's answers ended ({e})"),
                             "look at Cobbler's events when it is back; `resume` adopts the task, and starts no other",
                         ));
                     }
                     tokio::time::sleep(self.options.poll).await;
                     continue;
                 }
-                Err(e) => return Err(e.into()),
             };
             silent = None;
             let over = !task.is_running();

@@ -21,15 +21,17 @@ use super::error::StepError;
 use super::journal::{self, Past};
 use super::report::Report;
 use super::with::With;
-use crate::base::{crash, duration};
+use crate::base::{crash, duration, sanitise};
 use crate::systems::cobbler::{Cobbler, CobblerError, Repo, Settings};
 use flight::Ours;
 use options::Options;
 
 /// In the journal.
 const KEY: &str = "cobbler/reposync";
-/// Cobbler's tasks that an intent names, so that a later look knows which are new.
-const KNOWN: usize = 500;
+/// Cobbler's reposyncs that an intent names, so that a later look knows which are new. It remembers a week of them: one every five minutes.
+const KNOWN: usize = 2_100;
+/// Tasks that a message names.
+const NAMED: usize = 4;
 /// A call that was on its way when this step was killed has arrived by then.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -155,7 +157,9 @@ impl Work<'_> {
     async fn start(&self) -> Result<String, StepError> {
         self.room().await?;
         let names = self.options.names();
-        let known: Vec<Value> = self.cobbler.events().await?.iter().rev().take(KNOWN).map(|e| json!(e.id)).collect();
+        let events = self.cobbler.events().await?;
+        // Other tasks are never taken for it, and there are many of them at a server that installs hosts.
+        let known: Vec<Value> = events.iter().rev().filter(|e| e.is_reposync()).take(KNOWN).map(|e| json!(e.id)).collect();
         let intent = json!({
             "cobbler": self.name(), "method": "background_reposync", "repos": names, "known": known, "at": self.env.clock.now().to_string(),
         });
@@ -167,16 +171,20 @@ impl Work<'_> {
         crash::point("cobbler.sent");
         let id = match sent {
             Ok(id) => id,
-            Err(e @ CobblerError::Unsure { .. }) => {
+            // What is raised may have been raised behind the start of the task.
+            Err(e @ (CobblerError::Unsure { .. } | CobblerError::Fault { .. })) => {
                 self.report.say(&format!("{e}; looking for it"));
                 match self.find(intent.as_object().unwrap_or(&Map::new())).await? {
                     Some(id) => id,
                     None => {
                         self.over("never begun")?;
-                        return Err(StepError::far_end(
-                            format!("{e}, and Cobbler has no such task"),
-                            "nothing was begun: quarterdeck retry RUN sends it again",
-                        ));
+                        return Err(match e {
+                            CobblerError::Fault { .. } => e.into(),
+                            _ => StepError::far_end(
+                                format!("{e}, and Cobbler has no such task"),
+                                "nothing was begun: quarterdeck retry RUN sends it again",
+                            ),
+                        });
                     }
                 }
             }
@@ -188,7 +196,7 @@ impl Work<'_> {
         };
         self.begun(&id)?;
         crash::point("cobbler.begun");
-        self.report.say(&format!("Cobbler `{}` began task {id}", self.name()));
+        self.report.say(&format!("Cobbler `{}` began task {}", self.name(), sanitise::cell(&id)));
         Ok(id)
     }
 
@@ -216,8 +224,12 @@ impl Work<'_> {
                 Ours::One(id) => return Ok(Some(id)),
                 Ours::None => {}
                 Ours::Unsure(ids) => {
+                    let mut named: Vec<String> = ids.iter().take(NAMED).map(|id| sanitise::cell(id)).collect();
+                    if ids.len() > NAMED {
+                        named.push(format!("one of {} more", ids.len() - NAMED));
+                    }
                     return Err(StepError::failed(
-                        format!("unknown: which of Cobbler's tasks is this step's? It could be {}", ids.join(" or ")),
+                        format!("unknown: which of Cobbler's tasks is this step's? It could be {}", named.join(" or ")),
                         format!("look at them on `{}` (cobbler's events); when they have ended, start a new run", self.name()),
                     ));
                 }

@@ -136,6 +136,7 @@ impl Cobbler {
     }
 
     /// Starts a reposync of these repositories and gives the task's id. `Unsure` where it may have begun all the same: never sent twice.
+    /// A `Fault` may be one that was raised behind the start.
     pub async fn background_reposync(&self, repos: &[String], tries: u32) -> Result<String, CobblerError> {
         let options = Value::Struct(vec![
             ("repos".to_owned(), Value::Array(repos.iter().map(|r| Value::Text(r.clone())).collect())),
@@ -145,8 +146,12 @@ impl Cobbler {
         ]);
         let value = self.with_token("background_reposync", Kind::Write, |token| vec![options.clone(), token]).await?;
         match value.text() {
-            Some(id) if !id.is_empty() && id != NONE && id.len() <= 300 => Ok(id.to_owned()),
-            _ => Err(shape("background_reposync", "the id of a task", &value)),
+            Some(id) if !id.is_empty() && id != NONE && id.len() <= 300 && !id.contains(char::is_control) => Ok(id.to_owned()),
+            // It answered, so it did something.
+            _ => {
+                let method = "background_reposync".to_owned();
+                Err(CobblerError::Unsure { method, cause: shape("it", "the id of a task", &value).to_string() })
+            }
         }
     }
 

@@ -33,7 +33,7 @@ pub enum CobblerError {
     #[error("Cobbler has no {what} `{name}`")]
     Absent { what: &'static str, name: String },
     /// Sent, and nobody can say whether it was done.
-    #[error("{method} was sent, and no answer came ({cause})")]
+    #[error("{method} was sent, and no answer says whether it was done ({cause})")]
     Unsure { method: String, cause: String },
 }
 
@@ -78,16 +78,6 @@ impl CobblerError {
     /// The far end could not be asked, or did not answer as it should: exit code 3.
     pub const fn is_far_end(&self) -> bool {
         !matches!(self, Self::Call(_) | Self::Absent { .. } | Self::Fault { .. } | Self::Forgotten { .. })
-    }
-
-    /// Asking again may help: it may just be restarting.
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Http(e) => e.is_transient(),
-            Self::Page { .. } => true,
-            Self::Answer { source, .. } => matches!(source, RpcError::Cut),
-            _ => false,
-        }
     }
 }
 

@@ -66,10 +66,12 @@ impl Client {
 
 impl HttpError {
     /// The request certainly did not reach the program that would have acted on it: no connection, or refused on the way.
+    /// A broken TLS record may come behind the request, and a proxy's 408 while the program behind it is still at work.
     pub const fn never_done(&self) -> bool {
-        matches!(
-            self,
-            Self::Dns { .. } | Self::Connect { .. } | Self::Tls { .. } | Self::Redirect { .. } | Self::Status { status: 400..=499, .. }
-        )
+        match self {
+            Self::Dns { .. } | Self::Connect { .. } | Self::Redirect { .. } => true,
+            Self::Status { status, .. } => matches!(status, 400..=407 | 409..=499),
+            _ => false,
+        }
     }
 }

@@ -30,6 +30,10 @@ pub enum Mood {
     Fails,
     /// It begins, and the connection ends without an answer.
     Silent,
+    /// It begins, and answers with a number.
+    Garbles,
+    /// It begins, and answers with a fault.
+    Raises,
 }
 
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub struct State {
     pub systems: Vec<(String, String)>,
     /// It takes calls, and answers none.
     pub mute: bool,
+    /// What the next questions for a task's state are answered with, last first.
+    pub stumbles: Vec<String>,
 }
 
 /// One server, with one repository `base`. Ends with the test's process.
@@ -75,6 +81,7 @@ impl FakeCobbler {
             profiles: Vec::new(),
             systems: Vec::new(),
             mute: false,
+            stumbles: Vec::new(),
         }));
         let world = World { state: state.clone(), upstream: upstream.to_owned(), source: source.to_owned(), trees: trees.to_owned() };
         std::thread::spawn(move || {
@@ -144,8 +151,9 @@ impl World {
         let found = |id: &str, state: &State| state.tasks.iter().find(|t| t.id == id).cloned();
         let status = |t: &Task| {
             format!(
-                "<array><data><value><double>1795319243.63</double></value><value><string>Reposync</string></value>\
+                "<array><data><value><double>1795319243.63</double></value><value><string>{}</string></value>\
                  <value><string>{}</string></value><value><array><data></data></array></value></data></array>",
+                if t.id.contains("_Sync_") { "Sync" } else { "Reposync" },
                 t.state
             )
         };
@@ -187,18 +195,21 @@ impl World {
                 let rows = state.tasks.iter().map(|t| format!("<member><name>{}</name><value>{}</value></member>", t.id, status(t)));
                 value(&format!("<struct>{}</struct>", rows.collect::<String>()))
             }
-            "get_task_status" => match found(first, &state) {
-                Some(t) => value(&status(&t)),
-                None => fault("no event with that id"),
+            "get_task_status" => match (state.stumbles.pop(), found(first, &state)) {
+                (Some(answer), _) => answer,
+                (None, Some(t)) => value(&status(&t)),
+                (None, None) => fault("no event with that id"),
             },
             "get_event_log" => value(&string(&found(first, &state).map_or_else(|| "?".to_owned(), |t| escape(&t.log)))),
             "background_reposync" if texts.last().is_some_and(|t| t == TOKEN) => {
                 let repos = texts[..texts.len() - 1].to_vec();
                 let id = self.begin(&mut state, repos);
-                if state.mood == Mood::Silent {
-                    return None;
+                match state.mood {
+                    Mood::Silent => return None,
+                    Mood::Garbles => value("<int>5</int>"),
+                    Mood::Raises => fault("dictionary changed size during iteration"),
+                    _ => value(&string(&id)),
                 }
-                value(&string(&id))
             }
             "background_reposync" => fault(&format!("invalid token: {}", texts.last().cloned().unwrap_or_default())),
             _ => fault(&format!("unknown remote method '{method}'")),
@@ -215,7 +226,7 @@ impl World {
         }
         let ended = match state.mood {
             Mood::Hangs => "notification",
-            Mood::Works | Mood::Silent => {
+            Mood::Works | Mood::Silent | Mood::Garbles | Mood::Raises => {
                 for repo in &repos {
                     copy(&self.source, &self.trees.join(repo));
                 }
@@ -264,15 +275,15 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn string(text: &str) -> String {
+pub fn string(text: &str) -> String {
     format!("<string>{text}</string>")
 }
 
-fn value(inner: &str) -> String {
+pub fn value(inner: &str) -> String {
     format!("<params>\n<param>\n<value>{inner}</value>\n</param>\n</params>")
 }
 
-fn fault(text: &str) -> String {
+pub fn fault(text: &str) -> String {
     format!(
         "<fault>\n<value><struct>\n<member>\n<name>faultCode</name>\n<value><int>1</int></value>\n</member>\n<member>\n<name>faultString</name>\n\
          <value><string>&lt;class 'cobbler.cexceptions.CX'&gt;:'{text}'</string></value>\n</member>\n</struct></value>\n</fault>"
