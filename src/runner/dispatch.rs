@@ -45,8 +45,6 @@ pub(super) const PERMIT_AGAIN_US: i64 = 5_000_000;
 pub(super) const DISK_AGAIN: Duration = Duration::from_secs(5);
 /// At the end, attempts that are being made get so long; they hold the store open beyond that.
 const LAST_BEGINS: Duration = Duration::from_secs(3);
-/// With less than this free, a write of the store that failed is taken to have failed for want of space.
-const NEXT_TO_NOTHING: u64 = 1 << 20;
 
 /// Why a step is not ready after all.
 #[derive(Debug)]
@@ -552,11 +550,7 @@ impl Dispatcher {
             self.fault = Some(Reason::Store { why: error.to_string() });
             return self.stop.cancel();
         }
-        // A full disk has other faces too: a side file that cannot be made or grown.
-        let full = error.is_no_space() || self.store.space().is_ok_and(|s| s.free_bytes < NEXT_TO_NOTHING || s.free_inodes < 8);
-        if full && self.store.drop_ballast() {
-            tracing::warn!("the disk is full: the ballast file was given up");
-        }
+        self.store.give_up_ballast(&error);
         self.fault = Some(Reason::Store { why: error.to_string() });
         let (store, events, generation) = (self.store.clone(), self.shared.events.clone(), self.generation);
         let _ = self.changes.send(Change { table: "queue", id: String::new() });

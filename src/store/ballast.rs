@@ -4,10 +4,12 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::Store;
+use super::{Store, StoreError};
 
 const BALLAST: &str = "ballast";
 const BYTES: u64 = 16 << 20;
+/// Less than this is a full disk, whatever the error says: it has other faces too, such as a side file that cannot be made or grown.
+const NEXT_TO_NOTHING: Space = Space { free_bytes: 1 << 20, free_inodes: 8 };
 
 /// Free space of the state directory's file system, as this user may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +22,7 @@ pub struct Space {
 impl Store {
     /// Asks the kernel; cheap enough for every decision.
     pub fn space(&self) -> std::io::Result<Space> {
-        let s = rustix::fs::statvfs(self.dir())?;
-        let free_inodes = if s.f_files == 0 { u64::MAX } else { s.f_favail };
-        Ok(Space { free_bytes: s.f_bavail.saturating_mul(s.f_frsize), free_inodes })
+        space(self.dir())
     }
 
     /// Sets the ballast aside where there is ample space; without it nothing is wrong yet.
@@ -42,19 +42,34 @@ impl Store {
         }
     }
 
-    /// Gives the ballast up. True where there was one.
-    pub fn drop_ballast(&self) -> bool {
-        remove(&self.dir().join(BALLAST))
+    /// Gives the ballast up, if it is a full disk that an error comes from. True where there was one.
+    pub fn give_up_ballast(&self, error: &StoreError) -> bool {
+        give_up(self.dir(), error)
     }
 
     /// Proves that the store can be written again: a real commit.
-    pub async fn probe(&self) -> Result<(), super::StoreError> {
+    pub async fn probe(&self) -> Result<(), StoreError> {
         self.write(|tx| {
             tx.execute("INSERT INTO meta (key, value) VALUES ('probe', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1", [])?;
             Ok(())
         })
         .await
     }
+}
+
+fn space(dir: &Path) -> std::io::Result<Space> {
+    let s = rustix::fs::statvfs(dir)?;
+    let free_inodes = if s.f_files == 0 { u64::MAX } else { s.f_favail };
+    Ok(Space { free_bytes: s.f_bavail.saturating_mul(s.f_frsize), free_inodes })
+}
+
+pub(super) fn give_up(dir: &Path, error: &StoreError) -> bool {
+    let little = |s: Space| s.free_bytes < NEXT_TO_NOTHING.free_bytes || s.free_inodes < NEXT_TO_NOTHING.free_inodes;
+    let gone = (error.is_no_space() || space(dir).is_ok_and(little)) && remove(&dir.join(BALLAST));
+    if gone {
+        tracing::warn!("the disk is full: the ballast file was given up");
+    }
+    gone
 }
 
 fn remove(path: &Path) -> bool {

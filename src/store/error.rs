@@ -36,7 +36,7 @@ pub enum StoreError {
     #[error("{}: journal mode is `{found}` instead of `{wanted}`; the file system refuses it: use another --state-dir", path.display())]
     Journal { path: PathBuf, found: String, wanted: String },
     /// `SQLITE_FULL`, or ENOSPC below it.
-    #[error("no space left to write the store: {0}; free some space on its disk, it goes on by itself")]
+    #[error("no space left to write the store: {0}; free some space on its disk: what is under way goes on by itself then")]
     Full(String),
     #[error("the database refused: {0}")]
     Database(String),

@@ -70,7 +70,11 @@ impl Store {
     /// schema, a damaged file.
     pub fn open(options: &OpenOptionsStore) -> Result<Self, StoreError> {
         let options = &OpenOptionsStore { dir: open::private_dir(&options.dir)?, ..options.clone() };
-        let opened = open::open(options)?;
+        let opened = match open::open(options) {
+            // A store that cannot be opened shows nothing and takes no verdict in: that is what the ballast is for.
+            Err(e) if ballast::give_up(&options.dir, &e) => open::open(options)?,
+            opened => opened?,
+        };
         let path = options.dir.join(open::DB);
         let mut free = Vec::new();
         if opened.readers {

@@ -119,3 +119,27 @@ async fn i18_a_disk_without_inodes_holds_runs_up_and_loses_none() {
 async fn i18_a_small_disk_without_ballast_is_no_worse() {
     through("runner.full_small", "size=4m,mode=0700").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i18_an_engine_starts_on_a_full_disk_and_takes_in_what_ended_meanwhile() {
+    let Some(small) = Small::mount("runner.full_start", "size=64m,mode=0700") else { return };
+    let (e, r) = (&small.estate, small.open());
+    let ballast = e.state().join("ballast");
+    assert!(ballast.exists());
+    let run = r.submit(order(three())).await.unwrap();
+    eventually("the first step runs", async || e.lines("ran") == ["first"]).await;
+    eventually("its start is written", async || {
+        r.store().attempts(&run).unwrap().first().is_some_and(|a| e.state().join(&a.dir).join("started.json").exists())
+    })
+    .await;
+    r.shutdown().await;
+    small.fill();
+    std::fs::write(e.file("go"), "").unwrap();
+    let r = small.open();
+    assert!(!ballast.exists(), "there was no room but that one");
+    eventually("its verdict is taken in", async || r.store().attempts(&run).unwrap()[0].verdict == Some(Verdict::Success)).await;
+    small.free();
+    assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Success));
+    assert_eq!(e.lines("ran"), ["first", "second", "third"]);
+    r.shutdown().await;
+}
