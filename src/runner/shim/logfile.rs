@@ -134,6 +134,7 @@ impl LogFile {
     /// The end of the output.
     pub fn finish(&mut self, now: Stamp) -> Totals {
         if self.full.is_some() && !self.resume(now) {
+            self.say_in_place();
             self.dropped += self.full.take().map_or(0, |f| f.bytes);
         }
         if let Some(tail) = self.memory.take() {
@@ -200,6 +201,37 @@ impl LogFile {
             h.update(record.as_bytes());
         }
         true
+    }
+
+    /// The disk stayed full: the record takes the place of the last lines, so that nobody takes what is there for all of it. Where that cannot
+    /// be written either, the counts say it alone.
+    fn say_in_place(&mut self) {
+        let Some(full) = self.full.take() else { return };
+        // The count has no more digits than this, whatever it takes away.
+        let longest = format!("\n[quarterdeck: {} bytes dropped here: {}]\n", full.bytes + self.len, full.why).len() as u64;
+        let first = self.gap.map_or(0, |g| g.to);
+        let at = self.line_start_before(self.len.saturating_sub(longest));
+        if full.bytes == 0 || self.len < longest || at < first {
+            self.full = Some(full);
+            return;
+        }
+        let lost = self.len - at;
+        let newline = if self.starts_a_line(at) { "" } else { "\n" };
+        let record = format!("{newline}[quarterdeck: {} bytes dropped here: {}]\n", full.bytes + lost, full.why);
+        // Blocks that are there already need no room; a file system that copies on write may refuse.
+        if self.file.write_all_at(record.as_bytes(), at).is_ok() {
+            self.len = at + record.len() as u64;
+            let _ = self.file.set_len(self.len);
+            self.hash = None;
+            self.written -= lost;
+            self.dropped += lost;
+        }
+        self.full = Some(full);
+    }
+
+    fn starts_a_line(&self, at: u64) -> bool {
+        let mut before = [0];
+        at == 0 || self.file.read_exact_at(&mut before, at - 1).is_ok_and(|()| before == *b"\n")
     }
 
     /// Drops old bytes after the head until an eighth of the tail is free again. `false`: the file system makes no holes.

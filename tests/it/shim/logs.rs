@@ -155,6 +155,14 @@ fn a_disk_that_stays_full_still_holds_the_verdict_i18() {
         let s = a.run();
         assert_eq!((s.code, s.ended_by), (Some(0), EndedBy::Itself), "{name}");
         assert_eq!(s.log_dropped_bytes > 0, name == "shim.full_bytes", "{name}: {s:?}");
+        let text = a.text();
+        assert_eq!(s.log_sha256, sha(text.as_bytes()), "{name}");
+        if name == "shim.full_bytes" {
+            let output = "begin\n".len() as u64 + (1..=100_000u32).map(|n| format!("{n}\n").len() as u64).sum::<u64>();
+            assert_eq!(s.log_bytes + s.log_dropped_bytes, output, "{s:?}");
+            let record = format!("\n[quarterdeck: {} bytes dropped here: no space left on the disk]\n", s.log_dropped_bytes);
+            assert!(text.ends_with(&record), "whoever reads the log learns that it is not whole: {text}");
+        }
     }
 }
 
