@@ -122,7 +122,11 @@ impl Out {
             let mut error = failure.error.clone();
             error.message = shorten(&self.again(&error.message));
             error.help = self.again(&error.help);
-            self.value(&ErrorBody { error });
+            // Where nobody can read it, the exit code says it all the same.
+            if let Ok(text) = serde_json::to_string(&ErrorBody { error }) {
+                let mut to = io::stdout().lock();
+                let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+            }
             return;
         }
         let terminal = io::stderr().is_terminal() && self.colour;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Ctx;
 use super::args::{Again, Approve, Change, Consent, Do as DoArgs, Replay, Run as RunArgs};
@@ -211,20 +212,33 @@ fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
         tokio::select! {
             ended = until_ended(ctx, out, &site, client, &run) => ended.map(Some),
             // Whoever waits leaves; the run does not.
-            Ok(()) = tokio::signal::ctrl_c() => {
+            code = called_off() => {
                 if out.json {
                     out.value(&serde_json::json!({"run": run.to_string()}));
                 }
                 out.note(&format!("\n{run} goes on: quarterdeck log '{run}' --follow; quarterdeck cancel '{run}' ends it"));
-                Err(Failure::told(INTERRUPTED))
+                Err(Failure::told(code))
             }
         }
     })?;
     doc.map_or(Ok(()), |doc| ended(out, &doc))
 }
 
-/// As a shell says that Ctrl-C ended a command.
-const INTERRUPTED: u8 = 130;
+/// Ctrl-C, or the SIGTERM of `timeout` and of a service manager; the exit code is the one by which a shell says so.
+async fn called_off() -> u8 {
+    async fn came(kind: SignalKind) {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    }
+    tokio::select! {
+        () = came(SignalKind::interrupt()) => 130,
+        () = came(SignalKind::terminate()) => 143,
+    }
+}
 
 /// The run as it ended; people see each stage end meanwhile.
 async fn until_ended(ctx: &Ctx, out: &Out, site: &Site, mut client: Client, run: &RunRef) -> Result<RunDoc, Failure> {

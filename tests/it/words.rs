@@ -144,23 +144,36 @@ fn what_is_so_already_is_done_and_said() {
 fn whoever_stops_waiting_is_told_the_run_in_json_too() {
     let home = Home::new();
     home.pipeline("slow", &HELLO.replace("name: hello", "name: slow").replace("echo hello", "sleep 600"));
-    let mut command = home.command(["--json", "run", "slow", "--wait"]);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    let running = || home.json(&["get", "runs"])["rows"].as_array().is_some_and(|r| r.iter().any(|r| r["state"] == "running"));
-    crate::support::until("the run to begin", running);
-    // The client listens for the signal from the moment that it waits; before, it would end by it, and say nothing.
-    let pid = rustix::process::Pid::from_child(&child);
-    until_some("the client to listen", || {
-        let listens = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-        let caught = listens.lines().find_map(|l| l.strip_prefix("SigCgt:"))?.trim().to_owned();
-        (u64::from_str_radix(&caught, 16).ok()? & 0b10 != 0).then_some(())
-    });
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130));
-    let said: Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(said, serde_json::json!({"run": "slow#1"}));
+    use rustix::process::Signal;
+    for (n, signal, code) in [(1, Signal::INT, 130), (2, Signal::TERM, 143)] {
+        let run = format!("slow#{n}");
+        let mut command = home.command(["--json", "run", "slow", "--wait"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let child = command.spawn().unwrap();
+        let running = || {
+            let runs = home.json(&["get", "runs"]);
+            runs["rows"].as_array().is_some_and(|r| r.iter().any(|r| r["run"] == run.as_str() && r["state"] == "running"))
+        };
+        crate::support::until("the run to begin", running);
+        // The client listens for the signal from the moment that it waits; before, it would end by it, and say nothing.
+        let pid = rustix::process::Pid::from_child(&child);
+        until_some("the client to listen", || {
+            let listens = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+            let caught = listens.lines().find_map(|l| l.strip_prefix("SigCgt:"))?.trim().to_owned();
+            (u64::from_str_radix(&caught, 16).ok()? >> (signal.as_raw() - 1) & 1 != 0).then_some(())
+        });
+        rustix::process::kill_process(pid, signal).unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(code));
+        let said: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(said, serde_json::json!({ "run": run }));
+    }
+    // Nobody reads the answer: the exit code says what it was.
+    let mut command = home.command(["--json", "get", "nosuch"]);
+    let (gone, to) = std::io::pipe().unwrap();
+    drop(gone);
+    assert_eq!(command.stdout(to).status().unwrap().code(), Some(2));
+    home.qd(["cancel", "slow#2"]).expect(0);
     home.qd(["cancel", "slow#1"]).expect(0);
     let end = home.qd(["--json", "run", "slow", "-p", "no=1", "--wait"]).expect(2).json();
     assert_eq!(end["error"]["code"], "bad-input");
