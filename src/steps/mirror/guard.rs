@@ -45,13 +45,13 @@ pub fn shrink(name: &str, before: Extent, after: Extent, limit: Shrink) -> Resul
 pub fn disk(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepError> {
     if bytes.saturating_add(MARGIN) > free.bytes {
         return Err(StepError::failed(
-            format!("{at}: {} are to be downloaded, {} are free", short(bytes), short(free.bytes)),
+            format!("{at}: {} are to be downloaded and {} are to stay free, {} are free", short(bytes), short(MARGIN), short(free.bytes)),
             format!("free {} or move the mirror; nothing was downloaded", short((bytes + MARGIN).saturating_sub(free.bytes))),
         ));
     }
     match free.inodes {
         Some(inodes) if files.saturating_add(MARGIN_INODES) > inodes => Err(StepError::failed(
-            format!("{at}: {files} files are to be made, {inodes} inodes are free"),
+            format!("{at}: {files} files are to be made and {MARGIN_INODES} inodes are to stay free, {inodes} are free"),
             "remove small files or move the mirror; nothing was downloaded",
         )),
         _ => Ok(()),
@@ -62,13 +62,13 @@ pub fn disk(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepErr
 pub fn room(at: &str, bytes: u64, files: u64, free: Space) -> Result<(), StepError> {
     if bytes.saturating_add(MARGIN) > free.bytes {
         return Err(StepError::refused(
-            format!("{at}: {} are needed and some to spare, {} are free", short(bytes), short(free.bytes)),
+            format!("{at}: {} are needed and {} are to stay free, {} are free", short(bytes), short(MARGIN), short(free.bytes)),
             format!("free {}, by mirror/gc or otherwise; nothing was written", short((bytes + MARGIN).saturating_sub(free.bytes))),
         ));
     }
     match free.inodes {
         Some(inodes) if files.saturating_add(MARGIN_INODES) > inodes => Err(StepError::refused(
-            format!("{at}: {files} files are to be made, {inodes} inodes are free"),
+            format!("{at}: {files} files are to be made and {MARGIN_INODES} inodes are to stay free, {inodes} are free"),
             "remove small files, by mirror/gc or otherwise; nothing was written",
         )),
         _ => Ok(()),
@@ -100,6 +100,8 @@ mod tests {
         assert!(disk("/srv", 100 << 20, 500, free).is_ok());
         assert!(disk("/srv", 1 << 30, 5, free).unwrap_err().to_string().contains("free"));
         assert!(disk("/srv", 1, 990, free).unwrap_err().to_string().contains("inodes"));
+        let near = disk("/srv", 1, 5, Space { bytes: 23 << 20, inodes: None }).unwrap_err().to_string();
+        assert!(near.contains("1 B are to be downloaded and 32 MiB are to stay free, 23 MiB are free"), "{near}");
         assert!(disk("/srv", 1, 990, Space { bytes: 1 << 30, inodes: None }).is_ok());
     }
 }

@@ -93,6 +93,10 @@ impl From<TreeError> for StepError {
             TreeError::Io { kind: std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem, .. } => {
                 Self::failed(e.to_string(), "give the engine's user write access to the tree")
             }
+            TreeError::Io { kind: std::io::ErrorKind::CrossesDevices, .. } => Self::refused(
+                format!("{e}: a part of the tree is on another file system"),
+                "a tree is on one file system with its .quarterdeck, or nothing in it can change by a rename: findmnt shows what is mounted in it",
+            ),
             TreeError::Io { kind: std::io::ErrorKind::NotADirectory, .. } => Self::input(e.to_string(), PATH),
             TreeError::Io { kind: std::io::ErrorKind::NotFound, what: "make directory", .. } => Self::input(e.to_string(), PATH),
             TreeError::Io { .. } => Self::failed(e.to_string(), "look at the disk (dmesg), then retry: the served tree is untouched"),

@@ -116,3 +116,20 @@ fn a_tree_that_another_program_filled_is_taken_over_without_fetching_what_is_goo
     assert_eq!(w.upstream.counters().ending(".rpm"), 1);
     assert_eq!(read_whole(&w.dest(), || ()), Ok(3));
 }
+
+#[test]
+fn a_part_of_the_tree_on_another_file_system_is_told_as_that() {
+    let w = world();
+    w.sync(&[]).expect(0);
+    for part in ["Packages", "repodata", ".quarterdeck"] {
+        let at = w.dest().join(part);
+        let Some(_disk) = super::snapshots::Disk::mount("mirror.other_file_system", &at, "size=8m") else { return };
+        if part == ".quarterdeck" {
+            std::fs::remove_file(w.dest().join("Packages/b.rpm")).unwrap();
+        }
+        let out = w.sync(&[]).expect(4);
+        assert!(out.stderr.contains("is on another file system") && out.stderr.contains("findmnt"), "{part}: {out:?}");
+    }
+    w.sync(&[]).expect(0);
+    assert_eq!(read_whole(&w.dest(), || ()), Ok(3));
+}
