@@ -116,7 +116,7 @@ const TABLES: &[Table] = &[
         what: "decisions",
         fields: &[
             number("ID", "id"),
-            text("KIND", "kind"),
+            left("KIND", |v, r| v.text(r, "kind") + if r.get("proposed") == Some(&Value::Bool(true)) { " (proposed)" } else { "" }),
             text("SUBJECT", "subject"),
             left("WHO", |v, r| v.who(r)),
             time("AT", "at"),

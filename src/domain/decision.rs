@@ -55,6 +55,9 @@ pub struct Detail {
     /// It stands for all that were needed: the site lets one person pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub single_person: bool,
+    /// Of a waiver: it counts for nothing before a second person says the same, in a row of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proposed: bool,
     /// Of a request: the boot, and its clock, at which it began.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,

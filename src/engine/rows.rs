@@ -47,7 +47,7 @@ pub const LOCKS: &[&str] = &["lock", "mode", "slots", "taken", "run", "stage", "
 pub const EXECUTORS: &[&str] = &["executor", "state", "run", "stage", "cell", "step", "since"];
 pub const AUDIT: &[&str] = &["seq", "at", "who", "uid", "login_uid", "action", "subject", "reason", "result", "single_person", "hash"];
 pub const DECISIONS: &[&str] =
-    &["id", "kind", "subject", "who", "why", "at", "until", "ended", "uid", "login_uid", "sha", "single_person", "answers"];
+    &["id", "kind", "subject", "who", "why", "at", "until", "ended", "uid", "login_uid", "sha", "single_person", "answers", "proposed"];
 pub const PIPELINES: &[&str] = &[
     "pipeline",
     "description",
@@ -210,6 +210,7 @@ pub fn decision(d: &Decision) -> Row {
         "id": d.id, "kind": d.kind, "subject": d.subject, "who": d.who.name, "why": d.why, "at": time(d.at_us), "until": time_opt(d.until_us),
         "ended": time_opt(d.ended_us), "uid": d.who.uid, "login_uid": d.who.login_uid, "sha": d.sha, "single_person": d.detail.single_person,
         "answers": d.detail.answers.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "),
+        "proposed": d.detail.proposed,
     }))
 }
 

@@ -557,6 +557,20 @@ fn a_promotion_needs_both_sides_two_people_and_one_who_is_not_its_author() {
     until_some("READY", || (row()["state"] == "READY").then_some(()));
     // A waiver is proposed by the owner of the gate; G7 is security's.
     refused(e.act(ANN, ask("promote-waive", &name, json!({"gate": "G7"}))), "not for ann to decide");
+    // What only one has said is told from what counts, and ends when they said.
+    done(e.act(CAL, ask("promote-waive", &name, json!({"gate": "G7", "until": "2d"}))), "is proposed");
+    let waivers = || -> Vec<(Value, Value, Value)> {
+        let rows = e.rows("decisions");
+        let mut own: Vec<&Value> = rows.iter().filter(|d| d["kind"] == "waive").collect();
+        own.sort_by_key(|d| d["id"].as_u64());
+        own.iter().map(|d| (d["who"].clone(), d["proposed"].clone(), d["until"].clone())).collect()
+    };
+    let proposed = waivers();
+    assert!(matches!(&proposed[..], [(who, yes, until)] if who == "cal" && *yes == true && until.is_string()), "{proposed:?}");
+    done(e.act(BOB, ask("promote-waive", &name, json!({"gate": "G7", "until": "1d"}))), "is waived until");
+    let both = waivers();
+    assert_eq!(both, [proposed[0].clone(), (json!("bob"), json!(false), proposed[0].2.clone())]);
+    until_some("READY", || (row()["state"] == "READY").then_some(()));
     refused(e.act(EVE, ask("promote-approve", &name, json!({}))), "eve may not");
     refused(e.act(CAL, ask("promote-approve", &name, json!({"side": "ops"}))), "not for cal to decide");
     refused(e.act(DAN, ask("promote-approve", &name, json!({"side": "ops", "sha": "0123456789"}))), "the plan of");

@@ -60,12 +60,20 @@ fn about(model: &Model, row: &Row) -> Text {
     if alone {
         out.put("PEOPLE", "one person stood for two: the site lets that pass", Role::Bad);
     }
+    if proposed(row) {
+        out.put("COUNTS", "not before a second person says the same", Role::Warn);
+    }
     out.put("WHY", list::or(row, "why", "no reason was given"), Role::Text);
     out.put("ANSWERS", word::text(row, "answers"), Role::Text);
     let ended = list::at(model, row, "ended");
     out.put("UNTIL", list::at(model, row, "until"), Role::Text);
     out.put("ENDED", ended, Role::Dim);
     out
+}
+
+/// A waiver that only one person has asked for.
+fn proposed(row: &Row) -> bool {
+    row.get("proposed").and_then(serde_json::Value::as_bool).unwrap_or(false)
 }
 
 fn decision(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
@@ -77,7 +85,11 @@ fn decision(model: &Model, _look: &Look, row: &Row) -> Vec<Cell> {
         _ => Role::Text,
     };
     let alone = row.get("single_person").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    let who = if alone { format!("{} (SINGLE PERSON)", word::text(row, "who")) } else { word::text(row, "who") };
+    let who = match (alone, proposed(row)) {
+        (true, _) => format!("{} (SINGLE PERSON)", word::text(row, "who")),
+        (false, true) => format!("{} (PROPOSED)", word::text(row, "who")),
+        (false, false) => word::text(row, "who"),
+    };
     vec![
         Cell::new(list::at(model, row, "at"), Role::Dim),
         Cell::new(kind, role),

@@ -94,7 +94,7 @@ const NUMBERS: [&str; 42] = [
     "waived",
 ];
 
-const TRUTHS: [&str; 3] = ["pinned", "single_person", "umbrella"];
+const TRUTHS: [&str; 4] = ["pinned", "proposed", "single_person", "umbrella"];
 
 /// What a name means in a table that also has the second column.
 const ELSEWHERE: [(&str, &str, Kind); 6] = [

@@ -221,7 +221,7 @@ impl Job<'_> {
             return Err(ApiError::bad("no gate was named", "--with gate=G8"));
         };
         let was = p.version;
-        let until_us = match self.request.with.get("until") {
+        let mut until_us = match self.request.with.get("until") {
             None => now_us + LONGEST_WAIVER_US,
             Some(text) => ahead(text, self.engine.now_us())?,
         };
@@ -230,12 +230,15 @@ impl Job<'_> {
         }
         let single = self.wish.alone;
         let open = p.waivers.iter_mut().rev().find(|w| w.gate == gate && w.second.is_none() && !w.single_person);
+        let proposed = open.is_none() && !single;
         let told = match open {
             Some(first) if !single => {
                 crate::domain::person::counts(&self.caller.actor, None, [&first.who])
                     .map_err(|e| ApiError::refused(format!("{gate}: {e}"), "a second person must say the same"))?;
                 first.second = Some(self.caller.actor.clone());
-                format!("{gate} is waived until {}", crate::engine::rows::time(first.until_us))
+                // They agree with what was proposed, and with its end.
+                until_us = first.until_us;
+                format!("{gate} is waived until {}", crate::engine::rows::time(until_us))
             }
             _ => {
                 p.waivers.push(Waiver {
@@ -261,7 +264,7 @@ impl Job<'_> {
             who: None,
             why: self.request.reason.clone(),
             until_us: Some(until_us),
-            detail: Detail { single_person: single, ..Detail::default() },
+            detail: Detail { single_person: single, proposed, ..Detail::default() },
         };
         let note = self.note(&format!("{}/{gate}", p.id), single, Some(DecisionEdit::Make(Box::new(decision))));
         let p = save(self.engine, Save { notes: vec![note], ..Save::new(Some(was), p) }).await?;
