@@ -271,7 +271,16 @@ pub struct RunDoc {
     pub detail: String,
     pub started: Option<String>,
     pub ended: Option<String>,
+    /// Of its last pass: since `round_started`.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
     pub stages: Vec<StageDoc>,
+    /// 0 for the first pass; each resume or retry adds one.
+    #[serde(default)]
+    pub round: u32,
+    /// Null while a resume waits in the queue.
+    #[serde(default)]
+    pub round_started: Option<String>,
     /// `queued`, `running`, `waiting`, `done`.
     pub state: String,
     /// Moves when its state does. Given back in a request, it makes that void where the run has moved.

@@ -148,6 +148,9 @@ mod tests {
             detail: String::new(),
             started: None,
             ended: None,
+            duration_ms: None,
+            round: 0,
+            round_started: None,
             state: "running".into(),
             stages: vec![
                 stage("HW Info", "done", Some("success"), Some(120), vec![step("HW Info", "done", Some("success"), "")]),

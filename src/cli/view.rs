@@ -37,10 +37,10 @@ impl View<'_> {
         row.get(key).and_then(Value::as_u64).map(duration::short).unwrap_or_default()
     }
 
-    /// How long it took, or so far: a run that still runs has no duration yet.
+    /// How long its last pass took, or takes so far: a run that still runs has no duration yet.
     pub fn span(&self, row: &Row) -> String {
         let time = |key: &str| row.get(key).and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok());
-        match (self.duration(row, "duration_ms"), time("started"), time("ended")) {
+        match (self.duration(row, "duration_ms"), time("round_started"), time("ended")) {
             (text, Some(started), None) if text.is_empty() => {
                 duration::short(u64::try_from(self.now.duration_since(started).as_millis()).unwrap_or(0))
             }

@@ -32,6 +32,8 @@ pub struct RunRow {
     pub cause: Option<String>,
     pub created_us: i64,
     pub started_us: Option<i64>,
+    /// Start of the pass that it is in, or ended in: a resume waits in the queue before it begins again.
+    pub round_us: Option<i64>,
     pub ended_us: Option<i64>,
     pub fp_before: Option<String>,
     pub fp_after: Option<String>,
@@ -51,9 +53,10 @@ pub struct RunRow {
 }
 
 impl RunRow {
-    /// Time from start to end; none while it runs or where it never started.
+    /// Time from the start of its last pass to its end, so without the days between a failure and its resume; none while it runs or where
+    /// that pass never began.
     pub fn duration_ms(&self) -> Option<u64> {
-        span_ms(self.started_us, self.ended_us)
+        span_ms(self.round_us, self.ended_us)
     }
 }
 
@@ -246,6 +249,8 @@ pub struct Summary {
     pub detail: String,
     pub started_us: Option<i64>,
     pub ended_us: Option<i64>,
+    pub round: u32,
+    pub round_us: Option<i64>,
     pub stages: Vec<StageSummary>,
 }
 

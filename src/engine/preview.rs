@@ -6,9 +6,8 @@ use crate::api::ApiError;
 use crate::api::types::{ParameterDoc, PlanDoc, Rule};
 use crate::base::sanitise;
 use crate::domain::rows::RunRow;
-use crate::domain::run::{RunState, Verdict};
+use crate::domain::run::Verdict;
 use crate::pipeline::model::{File, ParamType, RunResult};
-use crate::store::RunsQuery;
 
 /// Runs whose time says what the next one will take.
 const LAST: usize = 10;
@@ -116,14 +115,7 @@ fn kind(ty: &ParamType) -> String {
 
 /// The middle of the last that succeeded: one slow night says nothing.
 fn usual(engine: &Engine, pipeline: &str) -> Result<Option<u64>, ApiError> {
-    let query = RunsQuery {
-        pipeline: Some(pipeline.to_owned()),
-        states: vec![RunState::Done],
-        verdicts: vec![(Verdict::Success, true)],
-        limit: LAST,
-        ..RunsQuery::default()
-    };
-    let mut took: Vec<u64> = engine.store.runs(&query)?.iter().filter_map(RunRow::duration_ms).collect();
+    let mut took = engine.store.run_durations(pipeline, LAST)?;
     took.sort_unstable();
     Ok(took.get(took.len() / 2).copied())
 }

@@ -15,7 +15,6 @@ use crate::api::repo::{AnswerDoc, RepoDoc, SeenDoc, SnapshotDoc, SpaceDoc, SyncD
 use crate::config::site::Repo;
 use crate::config::{Promotion, Site};
 use crate::domain::freshness::{Observed, Trouble};
-use crate::domain::run::Verdict;
 use crate::pipeline::File;
 use crate::pipeline::model::{Step, StepAction};
 use crate::store::RunsQuery;
@@ -192,7 +191,7 @@ fn syncs(engine: &Engine, writer: Option<&str>) -> Result<(Vec<SyncDoc>, Option<
     let Some(pipeline) = writer else { return Ok((Vec::new(), None)) };
     let q = RunsQuery { pipeline: Some(pipeline.to_owned()), limit: OF, ..RunsQuery::default() };
     let runs = engine.store.runs(&q)?;
-    let good: Vec<u64> = runs.iter().filter(|r| r.verdict == Some(Verdict::Success)).filter_map(|r| r.duration_ms()).collect();
+    let good = engine.store.run_durations(pipeline, OF)?;
     let usual = (!good.is_empty()).then(|| good.iter().sum::<u64>() / good.len() as u64);
     let doc = |r: &crate::domain::rows::RunRow| SyncDoc {
         run: r.run.to_string(),

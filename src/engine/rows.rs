@@ -9,7 +9,7 @@ use crate::api::types::{RunDoc, StageDoc, StepDoc};
 use crate::base::instant;
 use crate::domain::audit::Entry;
 use crate::domain::decision::Decision;
-use crate::domain::rows::{BusyRow, LockRow, QueueRow, RunRow, Summary};
+use crate::domain::rows::{BusyRow, LockRow, QueueRow, RunRow, Summary, span_ms};
 use crate::domain::run::{RunRef, RunState, Verdict};
 
 pub type Row = Map<String, Value>;
@@ -41,6 +41,8 @@ pub const RUNS: &[&str] = &[
     "changes",
     "children",
     "slow_since",
+    "round",
+    "round_started",
 ];
 pub const QUEUE: &[&str] = &["run", "state", "priority", "requested_by", "queued", "blocked", "slow_since"];
 pub const LOCKS: &[&str] = &["lock", "mode", "slots", "taken", "run", "stage", "since"];
@@ -133,6 +135,8 @@ pub struct RunOut<'a> {
     changes: Option<&'a str>,
     children: Option<&'a str>,
     slow_since: Option<At>,
+    round: u32,
+    round_started: Option<At>,
 }
 
 impl<'a> RunOut<'a> {
@@ -164,6 +168,8 @@ impl<'a> RunOut<'a> {
             changes: r.changes.as_deref(),
             children: r.children.as_deref(),
             slow_since: r.slow_us.map(At),
+            round: r.round,
+            round_started: r.round_us.map(At),
         }
     }
 }
@@ -225,6 +231,9 @@ pub fn document(s: &Summary) -> RunDoc {
         detail: s.detail.clone(),
         started: time_opt(s.started_us),
         ended: time_opt(s.ended_us),
+        duration_ms: span_ms(s.round_us, s.ended_us),
+        round: s.round,
+        round_started: time_opt(s.round_us),
         state: s.state.to_string(),
         stages: s
             .stages
@@ -274,20 +283,23 @@ mod tests {
             trigger: "manual".into(),
             cause: None,
             created_us: 0,
-            started_us: Some(1_000_000),
+            started_us: Some(1_000),
+            round_us: Some(1_000_000),
             ended_us: Some(3_500_000),
             fp_before: None,
             fp_after: None,
             cancel_by: None,
             pinned: false,
-            round: 0,
+            round: 2,
             replay_of: None,
             changes: None,
             children: None,
             slow_us: None,
         });
         assert_eq!(row.keys().map(String::as_str).collect::<Vec<_>>(), RUNS);
-        assert_eq!((&row["run"], &row["duration_ms"], &row["started"]), (&json!("n#7"), &json!(2500), &json!("1970-01-01T00:00:01.000Z")));
+        assert_eq!((&row["run"], &row["started"]), (&json!("n#7"), &json!("1970-01-01T00:00:00.001Z")));
+        let pass = (&row["round"], &row["round_started"], &row["duration_ms"]);
+        assert_eq!(pass, (&json!(2), &json!("1970-01-01T00:00:01.000Z"), &json!(2500)), "a resumed run took as long as its last pass");
         assert_eq!((&row["verdict"], &row["fp_before"]), (&json!("failure"), &Value::Null));
     }
 

@@ -55,8 +55,7 @@ impl ActiveRun {
         self.begin(now, ops);
         self.take_locks(stage, now, ops);
         if self.stages[i].state != StageState::Running {
-            self.stages[i].state = StageState::Running;
-            self.stages[i].started_us = self.stages[i].started_us.or(Some(now.us));
+            (self.stages[i].state, self.stages[i].started_us) = (StageState::Running, Some(now.us));
             ops.push(self.stage_op(i));
         }
     }

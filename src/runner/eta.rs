@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::rows::RunRow;
+use crate::domain::rows::{RunRow, StageRow};
 use crate::store::{Store, StoreError};
 
 /// Past runs that are looked at.
@@ -64,15 +64,35 @@ pub fn of_stage(store: &Store, pipeline: &str, stage: &str) -> Result<Option<Est
 
 /// Where a run stands; none before it starts, after it ends, or without a past.
 pub fn of_run(store: &Store, row: &RunRow, now_us: i64) -> Result<Option<Eta>, StoreError> {
-    let (Some(started), None) = (row.started_us, row.ended_us) else { return Ok(None) };
-    let paused = store.paused_ms(&row.run, now_us)?;
-    let elapsed = u64::try_from((now_us - started) / 1_000).unwrap_or(0).saturating_sub(paused);
-    Ok(of_pipeline(store, &row.pipeline)?.map(|e| eta(e, elapsed)))
+    let (Some(began), None) = (row.round_us, row.ended_us) else { return Ok(None) };
+    let Some(of) = of_pipeline(store, &row.pipeline)? else { return Ok(None) };
+    let paused = store.paused_ms(&row.run, began, now_us)?;
+    let elapsed = u64::try_from((now_us - began) / 1_000).unwrap_or(0).saturating_sub(paused);
+    if row.round == 0 {
+        return Ok(Some(eta(of, elapsed)));
+    }
+    let paused_before = store.paused_ms(&row.run, i64::MIN, now_us)?.saturating_sub(paused);
+    let kept = kept_ms(&store.stages(&row.run)?, began).saturating_sub(paused_before);
+    Ok(Some(eta(of, elapsed.saturating_add(kept))))
+}
+
+/// How long the stages took that a resume has kept, those side by side once: the good runs that it is compared with had to do them too.
+fn kept_ms(stages: &[StageRow], began_us: i64) -> u64 {
+    let mut spans: Vec<(i64, i64)> =
+        stages.iter().filter_map(|s| Some((s.started_us?, s.ended_us?))).filter(|(_, ended)| *ended <= began_us).collect();
+    spans.sort_unstable();
+    let (mut sum, mut until) = (0, i64::MIN);
+    for (from, to) in spans {
+        sum += (to - from.max(until)).max(0);
+        until = until.max(to);
+    }
+    u64::try_from(sum / 1_000).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::{RunRef, StepState};
 
     #[test]
     fn percentiles_are_values_that_were_seen() {
@@ -87,6 +107,24 @@ mod tests {
     fn the_fewer_are_known_the_longer_it_takes_until_one_is_slow() {
         let of = |n: usize| estimate(vec![100; n]).unwrap().p95_ms;
         assert_eq!([1, 2, 5, 10, 19, 20, 50].map(of), [300, 200, 140, 120, 110, 100, 100]);
+    }
+
+    #[test]
+    fn what_a_resume_kept_counts_once_however_many_stages_ran_side_by_side() {
+        let stage = |from: i64, to: Option<i64>| StageRow {
+            run: RunRef::new("p", 1),
+            stage: 0,
+            name: String::new(),
+            state: StepState::Done,
+            verdict: None,
+            detail: String::new(),
+            started_us: Some(from * 1_000),
+            ended_us: to.map(|t| t * 1_000),
+        };
+        let stages =
+            [stage(0, Some(10)), stage(5, Some(30)), stage(6, Some(7)), stage(40, Some(50)), stage(45, None), stage(900, Some(950))];
+        assert_eq!(kept_ms(&stages, 900_000), 40, "what goes on and what came later is none of it");
+        assert_eq!(kept_ms(&[], 900_000), 0);
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl ActiveRun {
         self.take_locks(stage, now, ops);
         let st = self.stages.get_mut(i)?;
         if st.state != StageState::Running {
-            st.state = StageState::Running;
-            st.started_us = st.started_us.or(Some(now.us));
+            // Also where a retry has kept some of its cells: its limit is for this pass.
+            (st.state, st.started_us) = (StageState::Running, Some(now.us));
             ops.push(self.stage_op(i));
         }
         let st = &mut self.stages[i];
@@ -252,8 +252,7 @@ impl ActiveRun {
         self.take_locks(stage, now, ops);
         let Some(st) = self.stages.get_mut(i) else { return };
         if st.state != StageState::Running {
-            st.state = StageState::Running;
-            st.started_us = st.started_us.or(Some(now.us));
+            (st.state, st.started_us) = (StageState::Running, Some(now.us));
             ops.push(self.stage_op(i));
         }
         let st = &mut self.stages[i];

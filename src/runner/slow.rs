@@ -42,7 +42,8 @@ pub struct Measure {
 /// None without a past. Blocks.
 fn measure(store: &Store, run: &crate::domain::run::RunRef, now_us: i64) -> Result<Option<Measure>, StoreError> {
     let Some(of) = eta::of_pipeline(store, &run.pipeline)? else { return Ok(None) };
-    Ok(Some(Measure { limit_ms: of.p95_ms, paused_ms: store.paused_ms(run, now_us)? }))
+    // Only first passes are measured: all of its pauses are of this one.
+    Ok(Some(Measure { limit_ms: of.p95_ms, paused_ms: store.paused_ms(run, i64::MIN, now_us)? }))
 }
 
 impl ActiveRun {

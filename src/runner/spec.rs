@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::active::{ActiveRun, Now, at_boot};
+use super::active::{ActiveRun, Now, StageState, at_boot};
 use super::moves::Ticket;
 use super::paths;
 use super::settle::POST_LIMIT;
@@ -110,8 +110,10 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
 fn deadline(run: &ActiveRun, stage: &Stage, index: u32, now: &Now) -> Option<(u64, String)> {
     let post = !matches!(stage.kind, StageKind::Work);
     let span = stage.timeout.or(post.then_some(POST_LIMIT));
-    // A stage's start is kept on the wall clock only; the part since then is taken from there.
-    let began = run.stages.get(index as usize).and_then(|s| s.started_us).unwrap_or(now.us);
+    // A stage's start is kept on the wall clock only; the part since then is taken from there. One that a retry goes on with has the start of
+    // the pass before until its first claim.
+    let now_running = run.stages.get(index as usize).filter(|s| s.state == StageState::Running);
+    let began = now_running.and_then(|s| s.started_us).unwrap_or(now.us);
     let own = span.map(|s| {
         let at = at_boot(&Limit { us: began, boot_us: 0, boot_id: "-".to_owned() }, s.ms().saturating_mul(1_000), now);
         (at, format!("the time of its stage was up: timeout {s}"))

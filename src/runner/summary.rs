@@ -15,6 +15,8 @@ pub fn read(store: &Store, run: &RunRef) -> Result<Summary, StoreError> {
         detail: row.detail,
         started_us: row.started_us,
         ended_us: row.ended_us,
+        round: row.round,
+        round_us: row.round_us,
         stages: stages.iter().map(|s| stage(s, &steps, &children)).collect(),
     })
 }

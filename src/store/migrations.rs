@@ -18,6 +18,7 @@ const STEPS: &[(i64, &str)] = &[
     (10, include_str!("migrations/0010_promotion.sql")),
     (11, include_str!("migrations/0011_content.sql")),
     (12, include_str!("migrations/0012_slow_and_forced.sql")),
+    (13, include_str!("migrations/0013_took.sql")),
 ];
 
 /// The schema that this version writes.

@@ -33,7 +33,7 @@ pub struct RunsQuery {
 const RUN: &str = "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.detail, r.exit_code, r.failed_stage, r.failed_step, \
                    r.requested_by, r.reason, r.trigger, r.cause, r.created_us, r.started_us, r.ended_us, r.fp_before, r.fp_after, \
                    r.cancel_by, EXISTS (SELECT 1 FROM pin WHERE pin.run_id = r.id), r.round, r.replay_of, r.changes, \
-                   (SELECT group_concat(k.pipeline || '#' || k.number, ' ') FROM child k WHERE k.run_id = r.id), r.slow_us FROM run r";
+                   (SELECT group_concat(k.pipeline || '#' || k.number, ' ') FROM child k WHERE k.run_id = r.id), r.slow_us, r.limit_us FROM run r";
 
 fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
     let (pipeline, number): (String, u64) = (r.get(0)?, r.get(1)?);
@@ -54,6 +54,8 @@ fn run_row(r: &Row<'_>) -> rusqlite::Result<RunRow> {
         cause: r.get(12)?,
         created_us: r.get(13)?,
         started_us: r.get(14)?,
+        // What its limit counts from is where its pass began, whether it has a limit or not.
+        round_us: r.get(25)?,
         ended_us: r.get(15)?,
         fp_before: r.get(16)?,
         fp_after: r.get(17)?,
@@ -433,14 +435,15 @@ impl Store {
         })
     }
 
-    /// How long a run has only waited for people so far, in milliseconds.
-    pub fn paused_ms(&self, run: &RunRef, now_us: i64) -> Result<u64, StoreError> {
+    /// How long a run has only waited for people since an instant, in milliseconds.
+    pub fn paused_ms(&self, run: &RunRef, from_us: i64, now_us: i64) -> Result<u64, StoreError> {
         let run = run.clone();
         self.read(move |c| {
             let id = id_of(c, &run)?;
-            let mut s =
-                c.prepare_cached("SELECT coalesce(sum(max(0, coalesce(until_us, ?2) - since_us)), 0) / 1000 FROM pause WHERE run_id = ?1")?;
-            Ok(s.query_row(params![id, now_us], |r| r.get(0))?)
+            let mut s = c.prepare_cached(
+                "SELECT coalesce(sum(max(0, coalesce(until_us, ?3) - since_us)), 0) / 1000 FROM pause WHERE run_id = ?1 AND since_us >= ?2",
+            )?;
+            Ok(s.query_row(params![id, from_us, now_us], |r| r.get(0))?)
         })
     }
 

@@ -110,12 +110,17 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
         _ => (sign, role, outcome),
     };
     let time = |t: &Option<String>| t.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let (started, ended) = (time(&doc.started), time(&doc.ended));
+    let (started, began, ended) = (time(&doc.started), time(&doc.round_started), time(&doc.ended));
     let mut spans = vec![(format!("{sign} {} ", doc.run), role), (format!("{} ", outcome.to_uppercase()), role)];
+    if let Some(from) = began {
+        let so_far = || u64::try_from(ended.unwrap_or(model.heard()).duration_since(from).as_millis()).unwrap_or(0);
+        spans.push((format!(" {}  ", duration::short(doc.duration_ms.unwrap_or_else(so_far))), Role::Strong));
+    }
     if let Some(from) = started {
-        let ms = ended.unwrap_or(model.heard()).duration_since(from).as_millis();
-        spans.push((format!(" {}  ", duration::short(u64::try_from(ms).unwrap_or(0))), Role::Strong));
         spans.push((format!("started {}  ", when::show(model, from)), Role::Dim));
+    }
+    if let (Some(from), 1..) = (began, doc.round) {
+        spans.push((format!("resumed {}  ", when::show(model, from)), Role::Dim));
     }
     if let Some(about) = model.about(run) {
         let moved = word::changes(&about.run);

@@ -91,7 +91,7 @@ fn brief(detail: &str) -> String {
 /// How long a run took, or has taken so far.
 pub fn took(model: &Model, row: &Row) -> String {
     let running = word::text(row, "state") == "running";
-    let so_far = || running.then(|| when::elapsed(model, row, "started").map(duration::short)).flatten();
+    let so_far = || running.then(|| when::elapsed(model, row, "round_started").map(duration::short)).flatten();
     when::lasted(row, "duration_ms").or_else(so_far).unwrap_or_default()
 }
 

@@ -65,7 +65,7 @@ pub(in crate::console) fn run_row(number: u64, verdict: Option<&str>, started: &
         "verdict": verdict, "detail": detail, "exit_code": if verdict == Some("failure") { json!(3) } else { Value::Null },
         "failed_stage": if verdict == Some("failure") { json!("Koji Build") } else { Value::Null }, "failed_step": null,
         "requested_by": "schedule", "reason": "", "started": started, "ended": verdict.map(|_| started), "duration_ms": verdict.map(|_| 401_000),
-        "fp_before": "9c41aa03bb", "fp_after": "9c41aa03bb", "queued": started, "trigger": "cron", "cause": null, "title": "",
+        "fp_before": "9c41aa03bb", "fp_after": "9c41aa03bb", "queued": started, "round": 0, "round_started": started, "trigger": "cron", "cause": null, "title": "",
         "cancel_by": null, "pinned": false, "replay_of": null, "changes": if number == 11 { "content el9" } else { "none" },
     })
 }
@@ -189,8 +189,8 @@ pub(in crate::console) fn said(question: &Question) -> Value {
         Question::Source { name, .. } => content::source(name),
         Question::Repo(name) => content::repo(name),
         Question::Run(run) => json!({
-            "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running",
-            "stages": stages(None),
+            "run": run.to_string(), "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "round_started": "2026-04-07T08:05:50Z",
+            "ended": null, "state": "running", "stages": stages(None),
         }),
         // Only dialogs ask that, and the log screen has tests of its own.
         Question::Plan(_) | Question::WhyRepo(_) => Value::Null,

@@ -15,7 +15,8 @@ fn running(engine: &Engine, numbers: &[u64]) {
     for n in numbers {
         let run = format!("nightly#{n}");
         let doc = json!({
-            "run": run, "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "ended": null, "state": "running", "stages": [],
+            "run": run, "verdict": null, "detail": "", "started": "2026-04-07T08:05:50Z", "round_started": "2026-04-07T08:05:50Z", "ended": null,
+            "state": "running", "stages": [],
             "basis": "one",
         });
         engine.says(&Question::Run(run.parse().unwrap()), doc);

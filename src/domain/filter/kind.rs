@@ -16,7 +16,7 @@ pub enum Kind {
     Size,
 }
 
-const TIMES: [&str; 30] = [
+const TIMES: [&str; 31] = [
     "answered",
     "asked",
     "at",
@@ -41,6 +41,7 @@ const TIMES: [&str; 30] = [
     "scheduled_for",
     "served",
     "since",
+    "round_started",
     "slow_since",
     "soak",
     "stable_since",
@@ -49,7 +50,7 @@ const TIMES: [&str; 30] = [
     "verified",
 ];
 
-const NUMBERS: [&str; 42] = [
+const NUMBERS: [&str; 43] = [
     "additions",
     "behind",
     "composes_behind",
@@ -78,6 +79,7 @@ const NUMBERS: [&str; 42] = [
     "priority",
     "rank",
     "red_runs",
+    "round",
     "runs",
     "sampled",
     "seq",

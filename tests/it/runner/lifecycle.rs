@@ -249,16 +249,80 @@ async fn i5_holds_for_stages_that_look_up_secrets_before_they_take_their_lock() 
     r.shutdown().await;
 }
 
+const DAYS_US: i64 = 3 * 86_400 * 1_000_000;
+
+/// Moves what has happened so far into the past.
+fn days_ago(e: &Estate) {
+    let store = rusqlite::Connection::open(e.state().join("state.db")).unwrap();
+    for (table, columns) in [("run", &["created_us", "started_us", "ended_us", "limit_us"][..]), ("stage", &["started_us", "ended_us"])] {
+        let set: Vec<String> = columns.iter().map(|c| format!("{c} = {c} - {DAYS_US}")).collect();
+        store.execute_batch(&format!("UPDATE {table} SET {}", set.join(", "))).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_took_as_long_as_its_last_pass_wherever_that_is_told() {
+    let e = Estate::new();
+    let r = e.open();
+    let parts = || {
+        vec![
+            stage("a", &[], "true"),
+            stage("b", &[0], "echo b >> $HERE/trace; while [ -e $HERE/hold ]; do sleep 0.02; done; [ -e $HERE/fixed ]"),
+        ]
+    };
+    let run = r.submit(order(plan("p", parts()))).await.unwrap();
+    let first = end(&r, &run).await;
+    assert_eq!((first.verdict, first.round_us), (Some(Verdict::Failure), first.started_us));
+    std::fs::write(e.file("fixed"), "").unwrap();
+    let good = r.submit(order(plan("p", parts()))).await.unwrap();
+    assert_eq!(end(&r, &good).await.verdict, Some(Verdict::Success));
+    r.shutdown().await;
+    days_ago(&e);
+    let r = e.open();
+    let before = r.store().run(&run).unwrap();
+    std::fs::write(e.file("hold"), "").unwrap();
+    r.resume(&run, None).await.unwrap();
+    eventually("it runs", async || e.lines("trace").len() == 3).await;
+    let eta = r.eta(&run).unwrap().unwrap();
+    assert!(eta.elapsed_ms < DAYS_US as u64 / 1_000, "{eta:?}");
+    std::fs::remove_file(e.file("hold")).unwrap();
+    let row = end(&r, &run).await;
+    assert_eq!((row.verdict, row.round, row.started_us), (Some(Verdict::Success), 1, before.started_us), "{row:?}");
+    assert!(row.round_us > before.ended_us && row.ended_us >= row.round_us, "{row:?}");
+    assert!(row.duration_ms().is_some_and(|ms| ms < DAYS_US as u64 / 1_000), "{row:?}");
+    let s = r.run_summary(&run).unwrap();
+    assert_eq!((s.round, s.round_us), (1, row.round_us));
+    let ended = r.store().totals().unwrap().ended;
+    let sum: u64 = ended.iter().map(|t| t.sum_us).sum();
+    assert!(sum < DAYS_US as u64, "the metrics count the passes: {ended:?}");
+    // A resume that waits in the queue has not begun, and one that is cancelled there took no time.
+    let held = r.submit(order(plan("q", vec![stage("a", &[], "exit 1")]))).await.unwrap();
+    end(&r, &held).await;
+    r.drain(Some((&ann(), "")), None).await.unwrap();
+    r.resume(&held, None).await.unwrap();
+    let waits = r.store().run(&held).unwrap();
+    assert_eq!((waits.state, waits.round_us, waits.started_us.is_some()), (RunState::Queued, None, true));
+    r.cancel(&held, &ann(), "", false, None).await.unwrap();
+    let row = end(&r, &held).await;
+    assert_eq!((row.verdict, row.duration_ms()), (Some(Verdict::Cancelled), None));
+    r.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn resume_keeps_what_succeeded_and_retry_reruns_only_failed_cells() {
     let e = Estate::new();
     let r = e.open();
     let a = stage("a", &[], "echo a >> $HERE/trace");
     let m = matrix("m", &[0], &["n=1", "n=2"], "echo m$matrix_n >> $HERE/trace; [ $matrix_n = 1 ] || [ -e $HERE/fixed ]");
+    let m = Stage { timeout: Some(Span::from_secs(3_600)), ..m };
     let b = stage("b", &[1], "echo b >> $HERE/trace");
     let p = plan("resume", vec![a, m, b]);
     let run = r.submit(order(p)).await.unwrap();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Failure));
+    // All of it was days ago: what a stage may take is counted anew.
+    r.shutdown().await;
+    days_ago(&e);
+    let r = e.open();
     let would = r.plan_resume(&run, false).unwrap();
     assert_eq!((would.again, would.kept), (vec!["m".into(), "b".into()], vec!["a".to_owned()]));
     std::fs::write(e.file("fixed"), "").unwrap();
@@ -268,6 +332,8 @@ async fn resume_keeps_what_succeeded_and_retry_reruns_only_failed_cells() {
     let row = end(&r, &run).await;
     assert_eq!((row.verdict, row.failed_stage), (Some(Verdict::Success), None));
     assert_eq!(e.lines("trace"), ["m2", "b"]);
+    let took = r.run_summary(&run).unwrap().stages[1].duration_ms;
+    assert!(took.is_some_and(|ms| ms < DAYS_US as u64 / 1_000), "{took:?}");
     assert!(r.resume(&run, None).await.unwrap_err().to_string().contains("has succeeded"));
     r.shutdown().await;
 }
