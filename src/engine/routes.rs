@@ -164,11 +164,13 @@ async fn zone_of(engine: &Arc<Engine>) -> Result<jiff::tz::TimeZone, ApiError> {
 
 async fn why(State(engine): Shared, _: Viewer, Run(run): Run) -> Result<Response, Fault> {
     let row = row(&engine, &run).await?;
-    let (tests, others): (Vec<String>, _) = {
-        let (engine, run) = (engine.clone(), run.clone());
+    let (tests, others, child): (Vec<String>, _, _) = {
+        let (engine, row) = (engine.clone(), row.clone());
         let look = move || {
-            let late = why::late(&engine.store.facts(&run)?);
-            Ok((late.into_iter().chain(tested::said(&engine.store, &run)?).collect(), engine.store.set_off(&run)?))
+            let run = &row.run;
+            let late = why::late(&engine.store.facts(run)?);
+            let child = why::failed_child(&row, &engine.runner.run_summary(run)?).cloned();
+            Ok((late.into_iter().chain(tested::said(&engine.store, run)?).collect(), engine.store.set_off(run)?, child))
         };
         blocking(look).await?
     };
@@ -182,7 +184,7 @@ async fn why(State(engine): Shared, _: Viewer, Run(run): Run) -> Result<Response
     let zone = zone_of(&engine).await?;
     let mut reasons: Vec<String> = reasons.iter().map(|r| r.in_zone(&zone).to_string()).collect();
     reasons.extend(people);
-    let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref(), tests, &others);
+    let ended = why::ended(&row, log::first_error(&engine, &row).await.as_ref(), child.as_ref(), tests, &others);
     if row.state == RunState::Done && !ended.is_empty() {
         reasons = ended;
     }

@@ -1,8 +1,8 @@
 //! What `why` says of a run that has ended: how, where to look, and what can be done now. Pure.
 
 use crate::api::log::FirstErrorDoc;
-use crate::domain::rows::RunRow;
-use crate::domain::run::Verdict;
+use crate::domain::rows::{RunRow, Summary};
+use crate::domain::run::{RunRef, Verdict};
 use crate::store::LATE;
 
 /// What an attempt of a forced run said after the run's end: a sentence for each.
@@ -15,8 +15,21 @@ pub fn late(facts: &[(String, String)]) -> Vec<String> {
     facts.iter().filter(|(kind, _)| kind == LATE).filter_map(|(_, json)| said(json)).collect()
 }
 
-/// Sentences; the first says how it ended. `more` are those about its tests and its late ends, `others` the runs that it set off.
-pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String>, others: &[RunRow]) -> Vec<String> {
+/// The run that its failed step was.
+pub fn failed_child<'a>(row: &RunRow, of: &'a Summary) -> Option<&'a RunRef> {
+    let stage = of.stages.iter().find(|s| Some(&s.name) == row.failed_stage.as_ref())?;
+    stage.steps.iter().find(|t| Some(&t.name) == row.failed_step.as_ref())?.child.as_ref()
+}
+
+/// Sentences; the first says how it ended. `child` is the run that its failed step was, `more` are those about its tests and its late ends,
+/// `others` the runs that it set off.
+pub fn ended(
+    row: &RunRow,
+    first_error: Option<&FirstErrorDoc>,
+    child: Option<&RunRef>,
+    more: Vec<String>,
+    others: &[RunRow],
+) -> Vec<String> {
     let Some(verdict) = row.verdict else { return Vec::new() };
     let detail = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
     let mut said = vec![format!("it has ended: {verdict}{detail}")];
@@ -26,9 +39,8 @@ pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String
         if let Some(e) = first_error {
             said.push(format!("its first error ({}): {}", e.how, e.text));
         }
-        // A stage that is a run of another pipeline has no log of its own; its detail begins with the name of that run.
-        let child = others.iter().rev().find(|o| row.detail.contains(&format!(": {}: ", o.run)));
-        let place = child.map_or_else(|| format!("{}/{stage}/{step}", row.run), |o| o.run.to_string());
+        // A stage that is a run of another pipeline has no log of its own.
+        let place = child.map_or_else(|| format!("{}/{stage}/{step}", row.run), ToString::to_string);
         said.push(format!("its log: quarterdeck log {}", quoted(&place)));
     }
     let run = quoted(&row.run.to_string());
@@ -53,4 +65,39 @@ pub fn ended(row: &RunRow, first_error: Option<&FirstErrorDoc>, more: Vec<String
 /// For a shell: `#`, blanks and signs in it mean themselves.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_failed_step_is_its_own_unless_it_was_a_run() {
+        let row: RunRow = serde_json::from_value(json!({
+            "run": "up#1", "pipeline": "up", "number": 1, "title": "", "state": "done", "verdict": "failure",
+            "detail": "stage `check`: it says: down#3: no", "exit_code": null, "failed_stage": "check", "failed_step": "all (n=2)",
+            "requested_by": "ann", "reason": "", "trigger": "manual", "created_us": 0, "pinned": false, "round": 0,
+        }))
+        .unwrap();
+        let step = |name: &str, child: Option<&str>| json!({"name": name, "state": "done", "verdict": "failure", "exit_code": null, "detail": "", "child": child});
+        let summary = |child: Option<&str>| -> Summary {
+            let stages = json!([
+                {"name": "build", "state": "done", "verdict": "success", "detail": "", "steps": [step("all (n=2)", Some("down#3"))]},
+                {"name": "check", "state": "done", "verdict": "failure", "detail": "", "steps": [step("all (n=1)", Some("down#4")), step("all (n=2)", child)]},
+            ]);
+            serde_json::from_value(
+                json!({"run": "up#1", "state": "done", "verdict": "failure", "detail": "", "round": 0, "stages": stages}),
+            )
+            .unwrap()
+        };
+        let log = |child: Option<&str>| {
+            let summary = summary(child);
+            let said = ended(&row, None, failed_child(&row, &summary), Vec::new(), &[]);
+            said.into_iter().find(|s| s.starts_with("its log")).unwrap()
+        };
+        assert_eq!(log(None), "its log: quarterdeck log 'up#1/check/all (n=2)'", "whatever its words name");
+        assert_eq!(log(Some("down#5")), "its log: quarterdeck log 'down#5'");
+    }
 }
