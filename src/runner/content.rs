@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 use crate::domain::reason::Reason;
 
 /// A far end that writes is asked again so often, by whoever waits for it.
-pub(super) const BUSY_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a content set looks like now. No `fp` = unknown, which equals nothing, not even itself; `detail` says why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,14 +44,20 @@ pub trait ContentProbe: Send + Sync {
 /// What holds a run's reading, where something does. Whoever waits for it holds the weak end and leaves with the run.
 pub type Busy = std::sync::Arc<std::sync::Mutex<Option<Reason>>>;
 
-/// Waits until nobody writes the sets, and keeps the reason in `busy` meanwhile. `tell` says that it changed. False: the run is gone.
+/// Waits until nobody writes the sets, and keeps the reason in `busy` meanwhile. It is asked again after a while, and at once when something
+/// of ours has ended at a far end. `tell` says that the reason changed. False: the run is gone.
 pub async fn calm(
     probe: &dyn ContentProbe,
     sets: &[String],
     busy: std::sync::Weak<std::sync::Mutex<Option<Reason>>>,
+    (ended, again): (&Notify, Duration),
     tell: impl Fn(),
 ) -> bool {
     loop {
+        // What ends while it is asked is not missed.
+        let told = ended.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
         let found = probe.busy(sets, &[]).await;
         let Some(held) = busy.upgrade() else { return false };
         let over = found.is_none();
@@ -65,7 +73,7 @@ pub async fn calm(
         if over {
             return true;
         }
-        tokio::time::sleep(BUSY_AGAIN).await;
+        let _ = tokio::time::timeout(again, told).await;
     }
 }
 
@@ -190,5 +198,41 @@ mod tests {
         assert_eq!(combined(&at(&[("a", "1"), ("b", "?")])), None);
         assert_eq!(combined(&at(&[("a", "1"), ("b", "2")])).unwrap().len(), 64);
         assert_eq!(combined(&Readings::new()), None);
+    }
+
+    /// A far end that is written until `over`.
+    #[derive(Default)]
+    struct Written {
+        over: std::sync::atomic::AtomicBool,
+    }
+
+    impl ContentProbe for Written {
+        fn read(&self, _set: &str) -> Pin<Box<dyn Future<Output = Reading> + Send + '_>> {
+            Box::pin(async { Reading::default() })
+        }
+
+        fn busy<'a>(&'a self, sets: &'a [String], _trees: &'a [String]) -> Pin<Box<dyn Future<Output = Option<Reason>> + Send + 'a>> {
+            let writes = !self.over.load(std::sync::atomic::Ordering::SeqCst);
+            Box::pin(async move { writes.then(|| Reason::Content { sets: sets.to_vec(), after: false }) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_waits_is_woken_when_our_own_work_there_ends() {
+        let (probe, ended, sets) = (Written::default(), Notify::new(), names(&["a"]));
+        let busy = Busy::default();
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        // Nothing but the word would end this within the life of a test.
+        let calm = calm(&probe, &sets, std::sync::Arc::downgrade(&busy), (&ended, Duration::from_secs(86_400)), || {
+            told.send(()).unwrap_or_default()
+        });
+        let work = async {
+            heard.recv().await;
+            assert!(busy.lock().unwrap().is_some(), "why it waits is known meanwhile");
+            probe.over.store(true, std::sync::atomic::Ordering::SeqCst);
+            ended.notify_waiters();
+        };
+        assert!(tokio::join!(calm, work).0);
+        assert_eq!(*busy.lock().unwrap(), None);
     }
 }

@@ -210,6 +210,8 @@ pub struct Dispatcher {
     pub(super) tasks: JoinSet<()>,
     pub(super) disk_holds: bool,
     pub(super) silent: Silent,
+    /// Told when a step that worked at a far end has ended.
+    pub(super) far_ends: Arc<tokio::sync::Notify>,
     /// Wall minus boot time at the last look.
     pub(super) wall_offset_us: Option<i64>,
 }
@@ -524,13 +526,13 @@ impl Dispatcher {
         let sets = run.sets();
         let busy = std::sync::Arc::downgrade(&run.busy);
         let (probe, events, changes) = (self.shared.cfg.content.clone(), self.shared.events.clone(), self.changes.clone());
-        let stop = self.stop.clone();
+        let (stop, ended) = (self.stop.clone(), self.far_ends.clone());
         self.tasks.spawn(async move {
             // What somebody writes just now would be read half-way, and the run called invalid for it.
             if !after {
                 let tell = || drop(changes.send(Change { table: "queue", id: String::new() }));
                 tokio::select! {
-                    calm = content::calm(&*probe, &sets, busy, tell) => if !calm { return },
+                    calm = content::calm(&*probe, &sets, busy, (&ended, content::BUSY_AGAIN), tell) => if !calm { return },
                     () = stop.cancelled() => return,
                 }
             }

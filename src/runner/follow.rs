@@ -101,6 +101,7 @@ impl Dispatcher {
             let of_it = |why: &Reason| matches!(why, Reason::FarEnd { system: s, name: n, .. } if s == system && n == name);
             self.runs.values_mut().for_each(|r| r.ask_again(of_it));
         }
+        self.far_ends.notify_waiters();
     }
 
     pub(super) fn not_started(&mut self, fence: u64, why: &str, again: Again) {

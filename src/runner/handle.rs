@@ -101,6 +101,7 @@ impl Runner {
             tasks: Default::default(),
             disk_holds: false,
             silent: Default::default(),
+            far_ends: Default::default(),
             wall_offset_us: None,
         };
         let task = Mutex::new(Some(tokio::spawn(dispatcher.serve(inbox))));
