@@ -147,6 +147,9 @@ pub enum Reason {
     /// Cancelled, but a stage that must not be interrupted still runs.
     Uninterruptible {
         stage: String,
+        /// Of a post section, which every cancel lets end.
+        #[serde(default)]
+        post: bool,
     },
     /// Cancel was asked for; its processes are being stopped.
     Cancelling {
@@ -354,7 +357,8 @@ impl Reason {
                 }
                 write!(f, "; {system} cannot cancel it, and a look now would catch its trees half-way: task {id}")
             }
-            Self::Uninterruptible { stage } => write!(f, "cancel waits: stage `{stage}` must not be interrupted"),
+            Self::Uninterruptible { stage, post: true } => write!(f, "cancelled, and post stage `{stage}` runs to its end all the same"),
+            Self::Uninterruptible { stage, post: false } => write!(f, "cancel waits: stage `{stage}` must not be interrupted"),
             Self::Cancelling { by } => write!(f, "cancelled by {by}; its processes are being stopped"),
             Self::Beyond { run, stage, why } => write!(
                 f,

@@ -9,6 +9,7 @@ mod asked;
 mod blocking;
 mod builds;
 mod callers;
+mod cancel;
 pub mod catalog;
 mod cobbler;
 mod cobbler_uses;

@@ -6,7 +6,7 @@ use super::entry::{ENGINE, record};
 use super::guard::{Caller, Pass};
 use super::scheduler::{self, Missed};
 use super::state::Engine;
-use super::{acks, approvals, frozen, plan, promotion, repo_acts, secret_acts};
+use super::{acks, approvals, cancel, frozen, plan, promotion, repo_acts, secret_acts};
 use crate::action::Action;
 use crate::api::ApiError;
 use crate::api::types::{Do, Done};
@@ -165,8 +165,7 @@ impl Act<'_> {
             _ => runner.pin(run, who, why, false, Some(self.note(&name, self.take_back(Kind::Pin, &name)))).await?,
         }
         let message = match self.action.id {
-            "cancel" if force => format!("{run} is being cancelled, without grace"),
-            "cancel" => format!("{run} is being cancelled"),
+            "cancel" => format!("{run} {}", self.cancelled(run, force)),
             "force-finish" => format!("{run} is being ended as lost; its processes are killed first"),
             "pin" => format!("{run} is kept"),
             "unpin" => format!("{run} is given back to retention"),
@@ -174,6 +173,14 @@ impl Act<'_> {
             _ => format!("{run} {}", self.outlook("runs its failed cells again")),
         };
         Ok(self.done(Some(run), message))
+    }
+
+    /// The cancel is done: what cannot be read now only makes its words fewer.
+    fn cancelled(&self, run: &RunRef, force: bool) -> String {
+        match (plan::frozen(self.engine, run), self.engine.store.stages(run)) {
+            (Ok(plan), Ok(stages)) => cancel::words(&plan.stages, &stages, force),
+            _ => "is being cancelled".to_owned(),
+        }
     }
 
     async fn keep_secret(&self, entry: String) -> Result<Done, ApiError> {

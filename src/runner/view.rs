@@ -109,9 +109,9 @@ impl ActiveRun {
                     until_us,
                 }),
                 CellState::Active => match &self.cancel {
-                    Some(_) if plan.uninterruptible => Reason::Uninterruptible { stage: plan.name.clone() },
-                    Some(c) if matches!(plan.kind, StageKind::Work) => Reason::Cancelling { by: c.by.clone() },
-                    _ => Reason::Running { stage: plan.name.clone(), step: step(), since_us: c.since_us.unwrap_or(self.created_us) },
+                    Some(c) if matches!(plan.kind, StageKind::Work) && !plan.uninterruptible => Reason::Cancelling { by: c.by.clone() },
+                    Some(_) => Reason::Uninterruptible { stage: plan.name.clone(), post: !matches!(plan.kind, StageKind::Work) },
+                    None => Reason::Running { stage: plan.name.clone(), step: step(), since_us: c.since_us.unwrap_or(self.created_us) },
                 },
             };
             out.push((stage, reason));
