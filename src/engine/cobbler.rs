@@ -18,7 +18,14 @@ const FRESH_US: u64 = 4_000_000;
 const LOG_US: u64 = 60_000_000;
 
 /// The server of a table. No password: the engine starts nothing there, steps do.
-pub fn server(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
+pub async fn server(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
+    let (name, table) = (name.to_owned(), table.clone());
+    // All certificates of the machine are read for it: not on the thread that serves.
+    let made = tokio::task::spawn_blocking(move || open(&name, &table)).await;
+    made.unwrap_or_else(|e| Err(CobblerError::Http(HttpError::Other { url: "HTTP client".into(), cause: e.to_string() })))
+}
+
+fn open(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
     let ca = match &table.ca {
         None => None,
         Some(path) => Some(std::fs::read(path).map_err(|e| {
@@ -71,7 +78,7 @@ impl Flights {
         if let Some(f) = last.get(name).filter(|f| now_us.saturating_sub(f.asked_us) < FRESH_US) {
             return Ok(Some(f.reason.clone()));
         }
-        let cobbler = server(name, table)?;
+        let cobbler = server(name, table).await?;
         let Some(first) = cobbler.events().await?.into_iter().find(|e| e.is_reposync() && e.is_running()) else {
             last.remove(name);
             return Ok(None);

@@ -103,7 +103,7 @@ impl Uses {
             if !self.due(format!("{name}\n{profile}"), boot_us) {
                 continue;
             }
-            let asked = async { cobbler::server(name, table)?.systems_of(&profile).await };
+            let asked = async { cobbler::server(name, table).await?.systems_of(&profile).await };
             match asked.await {
                 Ok(systems) => drop(self.state().known.entry(name.to_owned()).or_default().systems.insert(profile, systems)),
                 Err(e) => {
@@ -117,7 +117,7 @@ impl Uses {
 }
 
 async fn ask(name: &str, table: &config::Cobbler) -> Result<Records, CobblerError> {
-    let server = cobbler::server(name, table)?;
+    let server = cobbler::server(name, table).await?;
     Ok(Records { repos: server.repos().await?, distros: server.distros().await?, profiles: server.profiles().await? })
 }
 

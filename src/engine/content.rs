@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use super::aside::aside;
 use super::cobbler::Flights;
 use super::frozen::frozen;
 use crate::base::clock::Clock;
@@ -101,11 +102,19 @@ impl SiteContent {
             return;
         }
         // Whoever restarted has it already.
-        if matches!(store.content(set, fp), Ok(Some(_))) {
+        let known = {
+            let (store, set, fp) = (store.clone(), set.to_owned(), fp.to_owned());
+            tokio::task::spawn_blocking(move || store.content(&set, &fp)).await
+        };
+        if matches!(known, Ok(Ok(Some(_)))) {
             return;
         }
-        let compose = match repos.first() {
-            Some(first) => tokio::time::timeout(LABEL, label(first, upstream)).await.ok().flatten().unwrap_or_default(),
+        let compose = match repos.first().cloned() {
+            Some(first) => {
+                let upstream = upstream.cloned();
+                let told = aside(move || async move { tokio::time::timeout(LABEL, label(&first, upstream.as_ref())).await });
+                told.await.and_then(Result::ok).flatten().unwrap_or_default()
+            }
             None => String::new(),
         };
         let row = ContentRow {
@@ -127,10 +136,11 @@ impl SiteContent {
 
     /// Keeps the package list of a new content. Where the set moved on meanwhile there is none: its next content has its own.
     async fn keep_list(&self, store: &Store, set: &str, repos: &[RepoAt], fp: &str) {
-        let list = match tokio::time::timeout(LIMIT, read_list(repos)).await {
-            Ok(Ok(list)) if list.fp().known() == Some(fp) => list,
-            Ok(Ok(_)) | Err(_) => return,
-            Ok(Err((repo, e))) => return tracing::warn!("the package list of {set} cannot be read: {repo}: {e}"),
+        let own = repos.to_vec();
+        let list = match aside(move || async move { tokio::time::timeout(LIMIT, read_list(&own)).await }).await {
+            Some(Ok(Ok(list))) if list.fp().known() == Some(fp) => list,
+            None | Some(Ok(Ok(_)) | Err(_)) => return,
+            Some(Ok(Err((repo, e)))) => return tracing::warn!("the package list of {set} cannot be read: {repo}: {e}"),
         };
         let lists = Lists::new(store.dir());
         let kept = tokio::task::spawn_blocking(move || lists.put(&list)).await;
@@ -153,8 +163,13 @@ impl SiteContent {
             }
         }
         let known = self.last(set).map(|(_, r)| r);
-        let reading = tokio::time::timeout(LIMIT, read_set(&repos, known.as_ref())).await;
-        let reading = reading.unwrap_or_else(|_| Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())));
+        let own = repos.clone();
+        let reading = aside(move || async move { tokio::time::timeout(LIMIT, read_set(&own, known.as_ref())).await }).await;
+        let reading = match reading {
+            Some(Ok(reading)) => reading,
+            Some(Err(_)) => Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())),
+            None => Full::unknown("this machine has no room for a reader of it: see `ulimit -u` and `ulimit -n` of the engine"),
+        };
         let now = self.clock.now().as_microsecond();
         let upstream = found.repos.first().and_then(|name| site.repos.get(name)).and_then(|r| r.upstream.first());
         self.remember(set, &found.os, &repos, upstream, &reading, now).await;

@@ -5,6 +5,7 @@ pub mod act;
 mod answer;
 mod approvals;
 mod arm;
+mod aside;
 mod asked;
 mod blocking;
 mod builds;

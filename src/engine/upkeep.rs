@@ -85,7 +85,10 @@ pub async fn logs(engine: Arc<Engine>) {
             Ok(c) => tracing::info!(first_errors = c.errors, packed = c.packed, saved_bytes = c.saved_bytes, "logs cared for"),
             Err(e) => tracing::warn!(error = %e, "logs could not be cared for"),
         }
-        let undone = engine.store.log_work(0, 1).is_ok_and(|w| !w.is_empty());
+        let undone = {
+            let store = engine.store.clone();
+            tokio::task::spawn_blocking(move || store.log_work(0, 1)).await.is_ok_and(|w| w.is_ok_and(|w| !w.is_empty()))
+        };
         loop {
             tokio::select! {
                 change = changes.recv() => match change {

@@ -27,7 +27,7 @@ async fn one(name: &str, table: &Table) -> CobblerFacts {
 }
 
 async fn look(name: &str, table: &Table) -> Result<(String, Vec<String>, Option<String>), CobblerError> {
-    let cobbler = server(name, table)?;
+    let cobbler = server(name, table).await?;
     let version = cobbler.version().await?;
     let settings = cobbler.settings().await?;
     let repos = cobbler.repos().await?;

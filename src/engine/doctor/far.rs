@@ -27,9 +27,11 @@ pub async fn ask(site: &Site) -> (Vec<FarFacts>, Vec<i64>) {
         return (Vec::new(), Vec::new());
     }
     let patience = Patience { connect: BUDGET, stall: BUDGET };
-    let client = match Client::new(patience, None, 1) {
+    // All certificates of the machine are read for it: not on the thread that serves.
+    let made = tokio::task::spawn_blocking(move || Client::new(patience, None, 1)).await;
+    let client = match made.map_err(|e| e.to_string()).and_then(|c| c.map_err(|e| e.to_string())) {
         Ok(c) => c,
-        Err(e) => return (ends.into_iter().map(|(url, by)| facts(&url, by, Far::Unreachable(e.to_string()))).collect(), Vec::new()),
+        Err(e) => return (ends.into_iter().map(|(url, by)| facts(&url, by, Far::Unreachable(e.clone()))).collect(), Vec::new()),
     };
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = Vec::new();

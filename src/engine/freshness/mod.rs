@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::aside::aside;
 use super::blocking::blocking;
 use super::scheduler::alarm::Alarm;
 use super::state::Engine;
@@ -78,14 +79,19 @@ pub async fn serve(engine: Arc<Engine>) {
         let now = engine.now_us();
         let (due, next) = engine.freshness.due(now);
         if let (Some(site), false) = (&site, due.is_empty()) {
-            if client.is_none() {
-                client = probe::client().inspect_err(|e| tracing::warn!("mirrors cannot be looked at: {e}")).ok();
+            // Places may be directories of a mount that hangs, and a client reads all certificates of the machine.
+            let (own, site, due, kept) = (engine.clone(), site.clone(), due.clone(), client.take());
+            let looks = aside(move || async move {
+                let made = || probe::client().inspect_err(|e| tracing::warn!("mirrors cannot be looked at: {e}")).ok();
+                let client = kept.or_else(made)?;
+                sweep::sweep(&own, &site, &client, &due).await;
+                Some(client)
+            });
+            tokio::select! {
+                done = looks => client = done.flatten(),
+                () = engine.stopped() => return,
             }
-            if let Some(client) = &client {
-                tokio::select! {
-                    () = sweep::sweep(&engine, site, client, &due) => {}
-                    () = engine.stopped() => return,
-                }
+            if client.is_some() {
                 continue;
             }
         }
