@@ -6,7 +6,7 @@ use super::lists;
 use crate::console::edit::Line;
 use crate::console::keymap::{Code, Key};
 use crate::console::model::{Model, Prompt, PromptKind};
-use crate::domain::filter::Filter;
+use crate::domain::filter::{Filter, FilterError};
 
 /// Lines of each kind that are kept.
 const KEPT: usize = 100;
@@ -137,14 +137,48 @@ fn typed(model: &mut Model, mut prompt: Prompt) {
         prompt.offers = offers(model, prompt.kind, &before).1;
     }
     if prompt.kind == PromptKind::Filter {
-        let columns = lists::columns(model);
-        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-        match Filter::parse(prompt.line.text(), &names, model.now) {
-            Ok(_) => apply_filter(model, &prompt, prompt.line.text()),
-            Err(e) => prompt.error = Some(e.to_string()),
+        let (text, before) = (prompt.line.text(), prompt.line.halves().0.chars().count());
+        match unreadable(model, text) {
+            None => apply_filter(model, &prompt, text),
+            Some(e) => {
+                let (from, to) = word_at(text, before);
+                // What is half typed is no slip yet, and filters nothing. It is one once a blank or Enter follows.
+                let half = (from..=to).contains(&(e.position - 1)).then(|| without(text, from, to));
+                match half {
+                    Some(rest) if unreadable(model, &rest).is_none() => apply_filter(model, &prompt, &rest),
+                    Some(_) => {}
+                    None => prompt.error = Some(e.to_string()),
+                }
+            }
         }
     }
     model.prompt = Some(prompt);
+}
+
+/// Why a text is no filter for the list in front.
+fn unreadable(model: &Model, text: &str) -> Option<FilterError> {
+    let columns = lists::columns(model);
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    Filter::parse(text, &names, model.now).err()
+}
+
+/// Begin and end of the word that the cursor stands in, or at the end of, in characters; without a word there, nothing.
+fn word_at(text: &str, cursor: usize) -> (usize, usize) {
+    let (mut from, mut quoted) = (0, false);
+    for (at, c) in text.chars().enumerate() {
+        quoted ^= c == '"';
+        if c.is_whitespace() && !quoted {
+            if at >= cursor {
+                return (from, at);
+            }
+            from = at + 1;
+        }
+    }
+    (from, text.chars().count())
+}
+
+fn without(text: &str, from: usize, to: usize) -> String {
+    text.chars().enumerate().filter(|(at, _)| !(from..to).contains(at)).map(|(_, c)| c).collect()
 }
 
 fn apply_filter(model: &mut Model, prompt: &Prompt, text: &str) {
@@ -156,12 +190,12 @@ fn apply_filter(model: &mut Model, prompt: &Prompt, text: &str) {
 }
 
 /// A filter that cannot be read is not entered.
-fn enter(model: &mut Model, prompt: Prompt) -> Option<Prompt> {
-    if prompt.kind == PromptKind::Filter && prompt.error.is_some() {
-        model.prompt = Some(prompt);
-        return None;
-    }
-    Some(prompt)
+fn enter(model: &mut Model, mut prompt: Prompt) -> Option<Prompt> {
+    let wrong = if prompt.kind == PromptKind::Filter { unreadable(model, prompt.line.text()) } else { None };
+    let Some(e) = wrong else { return Some(prompt) };
+    prompt.error = Some(e.to_string());
+    model.prompt = Some(prompt);
+    None
 }
 
 /// As much as all that may be meant begin with; then one after the other.

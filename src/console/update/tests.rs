@@ -304,6 +304,34 @@ fn marked_rows_are_counted_and_those_that_the_filter_hides_are_named() {
     );
 }
 
+#[test]
+fn a_filter_that_is_half_typed_is_no_slip_and_filters_nothing_until_it_is_meant() {
+    let mut m = connected();
+    let error = |m: &Model| m.prompt.as_ref().and_then(|p| p.error.clone());
+    let filter = |m: &Model| m.screen().lists[0].filter.clone();
+    key(&mut m, "/");
+    for (typed_next, applied) in [("b# state", "b# state"), ("~(", "b# "), ("run", "b# "), (")", "b# state~(run)")] {
+        typed(&mut m, typed_next);
+        assert_eq!((filter(&m).as_str(), error(&m)), (applied, None), "{typed_next}");
+    }
+    // A blank behind it ends a word, and so does Enter.
+    typed(&mut m, " numbr=3");
+    assert_eq!((filter(&m).as_str(), error(&m)), ("b# state~(run) ", None));
+    typed(&mut m, " ");
+    assert!(error(&m).is_some_and(|e| e.contains("numbr")));
+    key(&mut m, "backspace");
+    assert_eq!(error(&m), None);
+    assert!(key(&mut m, "enter").is_empty());
+    assert!(error(&m).is_some_and(|e| e.contains("numbr")), "it stays open with the reason");
+    // A quote that is still open goes on over its blanks.
+    key(&mut m, "esc /");
+    typed(&mut m, "state=\"two wo");
+    assert_eq!((filter(&m).as_str(), error(&m)), ("", None));
+    typed(&mut m, "rds\"");
+    key(&mut m, "enter");
+    assert_eq!((filter(&m).as_str(), m.prompt.is_none()), ("state=\"two words\"", true));
+}
+
 /// `B` on `a#3`, with this plan.
 fn running(plan: PlanDoc) -> Model {
     let mut m = armed();
