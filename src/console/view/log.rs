@@ -156,8 +156,13 @@ fn words(text: &str, width: usize) -> Vec<String> {
 }
 
 fn no_such(run: &RunRef, place: &str, doc: &AttemptsDoc) -> String {
-    let mut names: Vec<&str> = doc.attempts.iter().map(|a| a.stage.as_str()).collect();
-    names.dedup();
+    // Attempts of a resume come behind those of all stages before it.
+    let mut names: Vec<&str> = Vec::new();
+    for a in &doc.attempts {
+        if !names.contains(&a.stage.as_str()) {
+            names.push(&a.stage);
+        }
+    }
     format!("{run} has run no `{place}`; it ran: {}", names.join(", "))
 }
 
@@ -308,5 +313,21 @@ fn bytes(look: &Look, area: Rect, buf: &mut Buffer, hex: &Hex) {
         let x = paint::text(buf, area, 0, y, &format!("{at:010x}  "), look.style(Role::Dim), sign);
         paint::text(buf, area, x, y, &digits.join(" "), Style::default(), sign);
         paint::text(buf, area, x + 49, y, &letters, look.style(Role::Strong), sign);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_ran_again_is_named_once() {
+        let attempt = |fence: u64, stage: &str| {
+            serde_json::json!({"fence": fence, "stage": stage, "cell": "", "step": stage, "number": 1, "state": "done", "verdict": null,
+                               "started": null, "ended": null, "log_bytes": 0})
+        };
+        let all = [attempt(1, "a"), attempt(2, "b"), attempt(3, "a"), attempt(4, "b")];
+        let doc: AttemptsDoc = serde_json::from_value(serde_json::json!({"run": "n#1", "done": true, "attempts": all})).unwrap();
+        assert_eq!(no_such(&RunRef::new("n", 1), "c", &doc), "n#1 has run no `c`; it ran: a, b");
     }
 }
