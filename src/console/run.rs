@@ -94,84 +94,101 @@ pub async fn serve(opening: Opening<'_>, terminal: Terminal, clock: &dyn Clock, 
         Source::File(saved) => (None, None, Some(saved)),
         Source::Nobody => (None, None, None),
     };
-    let (orders, inbox) = mpsc::channel(INBOX);
-    let (logs, log_inbox) = mpsc::channel(INBOX);
-    let mut inboxes = Some((inbox, log_inbox));
     let (tell, told) = mpsc::channel(INBOX);
-    let (pages, page_inbox) = mpsc::channel(INBOX);
-    tokio::spawn(edge::page::serve(desk.clone(), page_inbox, tell.clone()));
-    let outward = Outward { orders, logs, pages, views };
+    let (outward, inboxes) = Outward::open(views);
+    tokio::spawn(edge::page::serve(desk.clone(), inboxes.pages, tell.clone()));
+    let mut unheard = Some((inboxes.orders, inboxes.logs));
     let mut session = Session::open(model, look, attention, output, order)?;
     (session.links, session.asks) = (links, asks);
-    if archive.is_some() {
-        take(&mut session, [Msg::Tick(clock.now())], &outward, archive.as_ref(), clock);
+    let hands = Hands { outward, archive, clock, site, desk };
+    if hands.archive.is_some() {
+        hands.take(&mut session, [Msg::Tick(clock.now())]);
     }
     session.first()?;
     let mut ears = Ears { input, signals, told, prepare, reload, typed: Typed::default(), settled: None };
-    // A pipeline whose text is not ours to keep, as its editor may still write it.
-    let mut untouched: Option<String> = None;
-    let mut next_site: Option<String> = None;
-    let left = loop {
+    let (left, untouched) = loop {
         if ears.prepare.is_none()
-            && let (Some(address), Some((inbox, log_inbox))) = (address.take(), inboxes.take())
+            && let (Some(address), Some((orders, logs))) = (address.take(), unheard.take())
         {
-            tokio::spawn(edge::log::serve(address.clone(), log_inbox, tell.clone()));
-            tokio::spawn(link::serve(address, inbox, tell.clone()));
+            tokio::spawn(edge::log::serve(address.clone(), logs, tell.clone()));
+            tokio::spawn(link::serve(address, orders, tell.clone()));
         }
-        let Ok(drawn) = session.draw() else { break Left::Lost };
+        let Ok(drawn) = session.draw() else { break (Left::Lost, None) };
         if drawn {
             ears.drawn(&session);
         }
         let waiting = match ears.hear(&mut session, clock, turn).await? {
             Ok(waiting) => waiting,
-            Err(left) => break left,
+            Err(left) => break (left, None),
         };
         if let Some(stats) = &mut session.model.debug {
             stats.inbox = waiting.len() + ears.told.len();
-            stats.orders = outward.orders.max_capacity() - outward.orders.capacity();
+            stats.orders = hands.outward.orders.max_capacity() - hands.outward.orders.capacity();
         }
-        let after = take(&mut session, waiting, &outward, archive.as_ref(), clock);
+        let after = hands.take(&mut session, waiting);
         dress(&mut session, &choose, by_background);
-        match after {
-            Some(Effect::Suspend) => session.suspend()?,
-            Some(Effect::Site(name)) => match site(&name) {
-                Ok(()) => {
-                    next_site = Some(name);
-                    break Left::Quit;
-                }
+        if let Some(effect) = after
+            && let Some(end) = hands.follow(&mut session, &mut ears.signals, effect).await?
+        {
+            break end;
+        }
+    };
+    keep(&session.model, &hands.desk, untouched.as_deref());
+    let meant = matches!(left, Left::Quit | Left::Site(_));
+    if meant {
+        ears.linger(&mut session, clock).await;
+    }
+    match &place {
+        Some(path) if meant => restore::forget(path),
+        Some(path) => restore::keep(path, &session.model),
+        None => {}
+    }
+    session.close();
+    Ok(left)
+}
+
+/// How the loop ends, and the pipeline whose text is not ours to keep, as its editor may still write it.
+type End = (Left, Option<String>);
+
+/// What carries out what the console decides.
+struct Hands<'a> {
+    outward: Outward,
+    /// A saved state answers in the place of an engine.
+    archive: Option<Saved>,
+    clock: &'a dyn Clock,
+    site: Openable<'a>,
+    desk: Arc<Desk>,
+}
+
+impl Hands<'_> {
+    fn take(&self, session: &mut Session, messages: impl IntoIterator<Item = Msg>) -> Option<Effect> {
+        take(session, messages, &self.outward, self.archive.as_ref(), self.clock)
+    }
+
+    /// An effect that stops the console for a while, or for good.
+    async fn follow(&self, session: &mut Session, signals: &mut Signals, effect: Effect) -> Result<Option<End>, ConsoleError> {
+        match effect {
+            Effect::Suspend => session.suspend()?,
+            Effect::Site(name) => match (self.site)(&name) {
+                Ok(()) => return Ok(Some((Left::Site(name), None))),
                 Err(why) => {
                     session.model.complain(format!("site {name}: {why}"));
                     session.dirty = true;
                 }
             },
-            Some(Effect::Editor { name, text }) => match elsewhere(&mut session, &mut ears.signals, &desk, &name, &text).await? {
-                Ok(got) => {
-                    let msg = Msg::Page(Box::new(edit::Told { name, got }));
-                    take(&mut session, [msg], &outward, archive.as_ref(), clock);
-                }
+            Effect::Editor { name, text } => match elsewhere(session, signals, &self.desk, &name, &text).await? {
+                Ok(got) => drop(self.take(session, [Msg::Page(Box::new(edit::Told { name, got }))])),
                 Err((left, got)) => {
                     // What cannot be read now stays where it lies.
-                    untouched = got.is_none().then(|| name.clone());
-                    let told = got.map(|got| Msg::Page(Box::new(edit::Told { name, got })));
-                    take(&mut session, told, &outward, archive.as_ref(), clock);
-                    break left;
+                    let untouched = got.is_none().then(|| name.clone());
+                    self.take(session, got.map(|got| Msg::Page(Box::new(edit::Told { name, got }))));
+                    return Ok(Some((left, untouched)));
                 }
             },
-            Some(_) => break Left::Quit,
-            None => {}
+            _ => return Ok(Some((Left::Quit, None))),
         }
-    };
-    keep(&session.model, &desk, untouched.as_deref());
-    if left == Left::Quit {
-        ears.linger(&mut session, clock).await;
+        Ok(None)
     }
-    match (&place, &left) {
-        (Some(path), Left::Quit | Left::Site(_)) => restore::forget(path),
-        (Some(path), Left::Told | Left::Lost) => restore::keep(path, &session.model),
-        (None, _) => {}
-    }
-    session.close();
-    Ok(next_site.map_or(left, Left::Site))
 }
 
 /// The theme that the terminal's background asks for, where nobody else has said one; and the one that was asked for by name.
@@ -267,6 +284,22 @@ struct Outward {
     pages: mpsc::Sender<edit::Order>,
     /// Where saved views lie; none where nothing is kept.
     views: Option<PathBuf>,
+}
+
+/// The other ends of it.
+struct Inboxes {
+    orders: mpsc::Receiver<Effect>,
+    logs: mpsc::Receiver<log::Order>,
+    pages: mpsc::Receiver<edit::Order>,
+}
+
+impl Outward {
+    fn open(views: Option<PathBuf>) -> (Self, Inboxes) {
+        let (orders, heard) = mpsc::channel(INBOX);
+        let (logs, logs_heard) = mpsc::channel(INBOX);
+        let (pages, pages_heard) = mpsc::channel(INBOX);
+        (Self { orders, logs, pages, views }, Inboxes { orders: heard, logs: logs_heard, pages: pages_heard })
+    }
 }
 
 /// Takes messages in, and does what follows from them. An effect that ends or stops the console is returned.

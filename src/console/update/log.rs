@@ -283,87 +283,138 @@ fn lead(model: &Model, log: &mut LogScreen) {
     }
 }
 
+/// What is asked for the attempt in front.
+struct Asking<'a> {
+    model: &'a mut Model,
+    out: &'a mut Vec<Effect>,
+    /// The attempt, in a path.
+    base: String,
+}
+
+impl Asking<'_> {
+    fn order(&mut self, lane: Lane, want: Want, ask: Ask) {
+        self.model.flights.serial += 1;
+        let id = self.model.flights.serial;
+        self.model.flights.under_way.insert(lane, (id, want));
+        self.out.push(Effect::Log(Order { lane, id, ask }));
+    }
+
+    fn free(&self, lane: Lane) -> bool {
+        !self.model.flights.under_way.contains_key(&lane)
+    }
+
+    fn part(&self, log: &LogScreen, begin: &str, lines: usize, bytes: usize) -> Ask {
+        Ask::Page { path: format!("/v1/log/{}?{begin}&lines={lines}&bytes={bytes}&file={}", self.base, log.file) }
+    }
+
+    fn page(&self, log: &LogScreen, begin: &str) -> Ask {
+        self.part(log, begin, LINES, BYTES)
+    }
+}
+
 fn ask(model: &mut Model, log: &mut LogScreen, out: &mut Vec<Effect>) {
     let Some(fence) = log.fence else { return };
     let base = format!("{}/{}/{fence}", encode(&log.run.pipeline), log.run.number);
-    let mut order = |model: &mut Model, lane: Lane, want: Want, ask: Ask| {
-        model.flights.serial += 1;
-        let id = model.flights.serial;
-        model.flights.under_way.insert(lane, (id, want));
-        out.push(Effect::Log(Order { lane, id, ask }));
-    };
-    let free = |model: &Model, lane: Lane| !model.flights.under_way.contains_key(&lane);
-    if let Some(to) = log.save.take() {
-        if free(model, Lane::Save) {
-            log.saving = Some(0);
-            order(model, Lane::Save, Want::Save, Ask::Save { run: log.run.clone(), fence, to });
-        } else {
-            model.complain("another file is being saved: wait for its end");
-        }
+    let mut asking = Asking { model, out, base };
+    ask_for_file(&mut asking, log, fence);
+    ask_for_errors(&mut asking, log);
+    if log.filter.is_some() {
+        return ask_for_filter(&mut asking, log);
     }
-    if log.to_error && log.errors.is_none() && free(model, Lane::Errors) {
+    ask_for_hits(&mut asking, log);
+    match log.error {
+        Some(_) => {}
+        None if log.hex.is_some() => ask_for_bytes(&mut asking, log),
+        None => ask_for_lines(&mut asking, log),
+    }
+}
+
+fn ask_for_file(asking: &mut Asking<'_>, log: &mut LogScreen, fence: u64) {
+    let Some(to) = log.save.take() else { return };
+    if asking.free(Lane::Save) {
+        log.saving = Some(0);
+        asking.order(Lane::Save, Want::Save, Ask::Save { run: log.run.clone(), fence, to });
+    } else {
+        asking.model.complain("another file is being saved: wait for its end");
+    }
+}
+
+fn ask_for_errors(asking: &mut Asking<'_>, log: &LogScreen) {
+    if log.to_error && log.errors.is_none() && asking.free(Lane::Errors) {
         let path = format!("/v1/attempts/{}/{}?first_error=1", encode(&log.run.pipeline), log.run.number);
-        order(model, Lane::Errors, Want::Errors, Ask::Errors { path });
+        asking.order(Lane::Errors, Want::Errors, Ask::Errors { path });
     }
-    let (height, fit) = (height(model), log.fit(model.size.0));
-    let near_end = log.follow || log.window.is_near_end(log.top, 3 * height, fit);
-    if let Some(f) = &mut log.filter {
-        // More of a log that grows, or of one that had more than may be held at once.
-        f.wanted |= !f.running && !f.full && !f.complete && near_end && log.error.is_none();
-        if f.full && f.running {
-            f.running = false;
-            model.flights.under_way.remove(&Lane::Search);
-            out.push(Effect::Log(Order { lane: Lane::Search, id: 0, ask: Ask::Stop }));
-        } else if f.wanted && free(model, Lane::Search) {
-            (f.wanted, f.running) = (false, true);
-            let wait = if f.asked { HOLD_S } else { 0 };
-            let (pattern, c) = (f.pattern.query(), f.context);
-            let path = format!("/v1/grep/{base}?{pattern}&offset={}&before={c}&after={c}&wait={wait}", f.next);
-            order(model, Lane::Search, Want::Filter, Ask::Search { path, lines: true });
-        }
-        return;
+}
+
+/// Lines near the end of what is held are shown, or are to be.
+fn near_end(model: &Model, log: &LogScreen) -> bool {
+    log.follow || log.window.is_near_end(log.top, 3 * height(model), log.fit(model.size.0))
+}
+
+fn ask_for_filter(asking: &mut Asking<'_>, log: &mut LogScreen) {
+    let near_end = near_end(asking.model, log);
+    let Some(f) = &mut log.filter else { return };
+    // More of a log that grows, or of one that had more than may be held at once.
+    f.wanted |= !f.running && !f.full && !f.complete && near_end && log.error.is_none();
+    if f.full && f.running {
+        f.running = false;
+        stop_lane(asking.model, Lane::Search, asking.out);
+    } else if f.wanted && asking.free(Lane::Search) {
+        (f.wanted, f.running) = (false, true);
+        let wait = if f.asked { HOLD_S } else { 0 };
+        let (pattern, c) = (f.pattern.query(), f.context);
+        let path = format!("/v1/grep/{}?{pattern}&offset={}&before={c}&after={c}&wait={wait}", asking.base, f.next);
+        asking.order(Lane::Search, Want::Filter, Ask::Search { path, lines: true });
     }
-    if let Some(s) = log.search.as_mut().filter(|s| s.wanted && free(model, Lane::Search)) {
+}
+
+fn ask_for_hits(asking: &mut Asking<'_>, log: &mut LogScreen) {
+    if let Some(s) = log.search.as_mut().filter(|s| s.wanted && asking.free(Lane::Search)) {
         (s.wanted, s.running) = (false, true);
         let (pattern, limit) = (s.pattern.query(), HITS_MAX - s.hits.len());
-        let path = format!("/v1/grep/{base}?{pattern}&offset={}&limit={limit}", s.next);
-        order(model, Lane::Search, Want::Search, Ask::Search { path, lines: false });
+        let path = format!("/v1/grep/{}?{pattern}&offset={}&limit={limit}", asking.base, s.next);
+        asking.order(Lane::Search, Want::Search, Ask::Search { path, lines: false });
     }
-    if log.error.is_some() {
-        return;
+}
+
+fn ask_for_bytes(asking: &mut Asking<'_>, log: &LogScreen) {
+    let Some(h) = &log.hex else { return };
+    if asking.free(Lane::Page) && !hex_is_there(h, height(asking.model), log.size) {
+        let at = h.top.saturating_sub(HEX / 4) / HEX_ROW * HEX_ROW;
+        let path = format!("/v1/log/{}?at=offset&offset={at}&as=hex&bytes={HEX}&file={}", asking.base, log.file);
+        asking.order(Lane::Page, Want::Hex, Ask::Page { path });
     }
-    let part = |begin: &str, lines: usize, bytes: usize| Ask::Page {
-        path: format!("/v1/log/{base}?{begin}&lines={lines}&bytes={bytes}&file={}", log.file),
-    };
-    let page = |begin: &str| part(begin, LINES, BYTES);
-    if let Some(h) = &log.hex {
-        if free(model, Lane::Page) && !hex_is_there(h, height, log.size) {
-            let at = h.top.saturating_sub(HEX / 4) / HEX_ROW * HEX_ROW;
-            let path = format!("/v1/log/{base}?at=offset&offset={at}&as=hex&bytes={HEX}&file={}", log.file);
-            order(model, Lane::Page, Want::Hex, Ask::Page { path });
-        }
-        return;
-    }
-    let first = log.window.first();
-    if free(model, Lane::Page) {
-        if !log.loaded {
+}
+
+fn ask_for_lines(asking: &mut Asking<'_>, log: &LogScreen) {
+    let (height, fit) = (height(asking.model), log.fit(asking.model.size.0));
+    let (near_end, first) = (near_end(asking.model, log), log.window.first());
+    let at_first = |asking: &Asking<'_>, begin: &str| asking.part(log, begin, FIRST_LINES.max(3 * height), FIRST_BYTES);
+    if asking.free(Lane::Page) {
+        let wanted = if !log.loaded {
             let begin = match log.begin {
                 Begin::Tail => "at=tail".to_owned(),
                 Begin::Offset(o) => format!("at=offset&offset={o}"),
                 Begin::Time(t) => format!("at=time&time={t}"),
             };
-            order(model, Lane::Page, Want::Load, part(&begin, FIRST_LINES.max(3 * height), FIRST_BYTES));
+            Some((Want::Load, at_first(asking, &begin)))
         } else if log.follow && !log.window.at_end() && log.size.saturating_sub(log.window.next()) > BEHIND {
-            order(model, Lane::Page, Want::Load, part("at=tail", FIRST_LINES.max(3 * height), FIRST_BYTES));
+            Some((Want::Load, at_first(asking, "at=tail")))
         } else if near_end && !log.window.at_end() {
-            order(model, Lane::Page, Want::After, page(&format!("at=offset&offset={}", log.window.next())));
+            Some((Want::After, asking.page(log, &format!("at=offset&offset={}", log.window.next()))))
         } else if first > 0 && log.nothing_before != Some(first) && (log.window.is_empty() || near_start(log, height, fit)) {
-            order(model, Lane::Page, Want::Before, page(&format!("at=before&offset={first}")));
+            Some((Want::Before, asking.page(log, &format!("at=before&offset={first}"))))
+        } else {
+            None
+        };
+        if let Some((want, ask)) = wanted {
+            asking.order(Lane::Page, want, ask);
         }
     }
     let waits = log.loaded && log.window.at_end() && !log.complete && near_end;
-    if waits && free(model, Lane::Follow) && free(model, Lane::Page) {
-        order(model, Lane::Follow, Want::Follow, page(&format!("at=offset&offset={}&wait={HOLD_S}", log.window.next())));
+    if waits && asking.free(Lane::Follow) && asking.free(Lane::Page) {
+        let ask = asking.page(log, &format!("at=offset&offset={}&wait={HOLD_S}", log.window.next()));
+        asking.order(Lane::Follow, Want::Follow, ask);
     }
 }
 

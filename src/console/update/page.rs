@@ -4,6 +4,7 @@ use tui_textarea::CursorMove;
 
 use super::{page_save, prompt};
 use crate::base::suggest;
+use crate::console::edit::order::{Draft, Found};
 use crate::console::edit::page::{Other, Page, State, Tab};
 use crate::console::edit::{Ask, Got, Order, Told, diff, find};
 use crate::console::keymap::{Code, Key};
@@ -358,84 +359,77 @@ fn place(model: &Model, name: &str) -> Place {
     }
 }
 
-pub fn told(model: &mut Model, told: Told) -> Vec<Effect> {
+/// The file as it is on the disk, read for the first time or once more.
+fn opened(model: &mut Model, name: &str, found: Box<Found>, draft: Option<Box<Draft>>) {
     let height = height(model);
+    let Some(page) = model.pages.get_mut(name) else { return };
+    match (&page.state, page.unsaved()) {
+        (State::Open, unsaved) if found.stamp == page.stamp => {
+            // What stands in the way of saving may have changed all the same.
+            page.locked = found.locked;
+            page.path = found.path;
+            model.say(if unsaved { "the file is as it was opened; u takes back what was typed" } else { "the file is as it was" });
+        }
+        (State::Open, true) => {
+            page.other = Some(Other::Disk(found));
+            page.typing = false;
+            model.complain("the file was changed since it was opened: t takes it, m keeps your text");
+        }
+        (State::Open, false) => {
+            let text = found.text.clone();
+            page.base(*found);
+            page.replace(&text);
+            page.top = page.first(height);
+            model.say("this is the file as it is now");
+        }
+        _ => {
+            page.show(*found);
+            page.other = draft.map(Other::Kept);
+        }
+    }
+}
+
+/// The person's own editor has ended with this text.
+fn edited(model: &mut Model, name: &str, text: &str) -> Vec<Effect> {
+    let height = height(model);
+    let Some(page) = model.pages.get_mut(name) else { return Vec::new() };
+    if text != page.text() {
+        page.replace(text);
+        page.top = page.first(height);
+        page.tab = Tab::Text;
+        model.say("this is what the editor left; u takes it back, S saves it");
+        return Vec::new();
+    }
+    let unsaved = page.unsaved();
+    model.say("the editor changed nothing");
+    if unsaved { Vec::new() } else { vec![order(name, Ask::Clean)] }
+}
+
+pub fn told(model: &mut Model, told: Told) -> Vec<Effect> {
     let Some(page) = model.pages.get_mut(&told.name) else { return Vec::new() };
     match told.got {
-        Got::Opened { found, draft } => {
-            let draft = draft.map(Other::Kept);
-            match (&page.state, page.unsaved()) {
-                (State::Open, _) if found.stamp == page.stamp => {
-                    // What stands in the way of saving may have changed all the same.
-                    page.locked = found.locked;
-                    page.path = found.path;
-                    let says =
-                        if page.unsaved() { "the file is as it was opened; u takes back what was typed" } else { "the file is as it was" };
-                    model.say(says);
-                }
-                (State::Open, true) => {
-                    page.other = Some(Other::Disk(found));
-                    page.typing = false;
-                    model.complain("the file was changed since it was opened: t takes it, m keeps your text");
-                }
-                (State::Open, false) => {
-                    let text = found.text.clone();
-                    page.base(*found);
-                    page.replace(&text);
-                    page.top = page.first(height);
-                    model.say("this is the file as it is now");
-                }
-                _ => {
-                    page.show(*found);
-                    page.other = draft;
-                }
-            }
-            Vec::new()
+        Got::Opened { found, draft } => opened(model, &told.name, found, draft),
+        // A newer text is on its way, where it is not of this one.
+        Got::Judged(judged) if page.judged.as_ref().is_none_or(|j| j.revision < judged.revision) => {
+            page.at = page.at.min(judged.found.len().saturating_sub(1));
+            page.judged = Some(*judged);
         }
-        Got::Judged(judged) => {
-            // A newer text is on its way.
-            if page.judged.as_ref().is_none_or(|j| j.revision < judged.revision) {
-                page.at = page.at.min(judged.found.len().saturating_sub(1));
-                page.judged = Some(*judged);
-            }
-            Vec::new()
-        }
+        Got::Judged(_) => {}
         Got::Saved { text, stamp } => {
             (page.saved, page.stamp) = (text, stamp);
             let path = page.path.display().to_string();
             let rest = if page.unsaved() { "; what was typed since is not in it" } else { "" };
             model.say(format!("saved {path}: the next run reads it{rest}"));
             model.known.values_mut().for_each(|k| k.old = true);
-            Vec::new()
         }
         Got::Moved(found) => {
             page.other = Some(Other::Disk(found));
             page.typing = false;
             model.complain("not saved: the file was changed since it was opened. t takes it, m keeps your text");
-            Vec::new()
         }
-        Got::Edited(text) => {
-            if text == page.text() {
-                let unsaved = page.unsaved();
-                model.say("the editor changed nothing");
-                if !unsaved {
-                    return vec![order(&told.name, Ask::Clean)];
-                }
-            } else {
-                page.replace(&text);
-                page.top = page.first(height);
-                page.tab = Tab::Text;
-                model.say("this is what the editor left; u takes it back, S saves it");
-            }
-            Vec::new()
-        }
-        Got::Failed { why, closed } => {
-            if closed && page.state != State::Open {
-                page.state = State::None(why);
-            } else {
-                model.complain(why);
-            }
-            Vec::new()
-        }
+        Got::Edited(text) => return edited(model, &told.name, &text),
+        Got::Failed { why, closed: true } if page.state != State::Open => page.state = State::None(why),
+        Got::Failed { why, .. } => model.complain(why),
     }
+    Vec::new()
 }
