@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Dirs, trust};
 use crate::base::suggest;
-use crate::domain::run::valid_name;
+use crate::domain::run::{RunRef, valid_name};
 
 /// A pipeline file as found. Its text is not judged here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +28,20 @@ pub fn read(dirs: &Dirs, name: &str, uid: u32) -> Result<PipelineFile, ConfigErr
         let over = passed_over(dirs, uid).ok().and_then(|all| all.into_iter().find(twin));
         // A file is named as often as its pipeline.
         let stem = Path::new(name).file_name().and_then(|n| n.to_str()).map_or(name, |n| n.trim_end_matches(".yml"));
-        let help = match suggest::nearest(stem, known.iter().map(String::as_str)) {
+        let run = name.parse::<RunRef>().ok().filter(|r| known.contains(&r.pipeline));
+        let help = match (suggest::nearest(stem, known.iter().map(String::as_str)), &run) {
             _ if over.is_some() => over.map(|(p, why)| format!("{} is there, but {why}: rename it", p.display())).unwrap_or_default(),
-            Some(near) => format!("did you mean `{near}`?"),
-            None if known.is_empty() => format!("there is none; put NAME.yml into {}, or run `quarterdeck site init`", dir.display()),
-            None => format!("there are: {}", known.join(", ")),
+            (_, Some(r)) => {
+                format!(
+                    "that is a run: quarterdeck replay '{r}' makes a new one of it, quarterdeck run {} one of the file as it is now",
+                    r.pipeline
+                )
+            }
+            (Some(near), None) => format!("did you mean `{near}`?"),
+            (None, None) if known.is_empty() => {
+                format!("there is none; put NAME.yml into {}, or run `quarterdeck site init`", dir.display())
+            }
+            (None, None) => format!("there are: {}", known.join(", ")),
         };
         ConfigError::NoPipeline { name: name.to_owned(), dir: dir.clone(), help }
     };

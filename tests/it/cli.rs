@@ -136,6 +136,8 @@ fn cancel_resume_retry_and_replay_do_what_they_say() {
     home.qd(["log", "two#1/second", "--attempt", "1"]).expect(0);
     assert!(home.qd(["log", "two#1/second", "--attempt", "2"]).expect(0).stdout.contains("ann"), "each attempt has a number of its own");
     home.qd(["retry", "two#1"]).expect(4);
+    let told = home.qd(["run", "two#1"]).expect(2).stderr;
+    assert!(told.contains(&home.named("replay 'two#1'")) && told.contains(&home.named("run two")), "{told}");
     let again = home.qd(["--json", "replay", "two#1", "-p", "who=bob", "--wait"]).expect(0).json();
     assert_eq!(again["run"], "two#2");
     assert!(home.qd(["log", "two#2/second"]).expect(0).stdout.contains("bob"));
