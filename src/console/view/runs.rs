@@ -114,8 +114,14 @@ pub fn about(model: &Model, glyphs: &Glyphs, row: &Row) -> Text {
     }
     // When it was queued is told where it has not begun; else how long it waited, where that is worth a word.
     let (queued, started) = (when::instant(row, "queued"), when::instant(row, "started"));
-    let times = if started.is_some() { &["started", "ended"][..] } else { &["queued", "ended"] };
-    let mut times = times.iter().filter_map(|f| Some(format!("{f} {}", when::show(model, when::instant(row, f)?)))).collect::<Vec<_>>();
+    let resumed = row.get("round").and_then(serde_json::Value::as_u64).is_some_and(|r| r > 0);
+    let times = match (started, resumed) {
+        (Some(_), true) => &[("started", "started"), ("resumed", "round_started"), ("ended", "ended")][..],
+        (Some(_), false) => &[("started", "started"), ("ended", "ended")],
+        (None, _) => &[("queued", "queued"), ("ended", "ended")],
+    };
+    let told = |(word, f): &(&str, &str)| Some(format!("{word} {}", when::show(model, when::instant(row, f)?)));
+    let mut times: Vec<String> = times.iter().filter_map(told).collect();
     if let (Some(queued), Some(started)) = (queued, started)
         && let Ok(waited) = u64::try_from(started.duration_since(queued).as_millis())
         && waited >= WAITED_MS
