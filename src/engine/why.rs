@@ -3,6 +3,7 @@
 use crate::api::log::FirstErrorDoc;
 use crate::domain::rows::{RunRow, Summary};
 use crate::domain::run::{RunRef, Verdict};
+use crate::runner::children::TRIGGER;
 use crate::store::LATE;
 
 /// What an attempt of a forced run said after the run's end: a sentence for each.
@@ -13,6 +14,12 @@ pub fn late(facts: &[(String, String)]) -> Vec<String> {
         Some(format!("its step `{}` has ended since, at {}: {}; the verdict stays", text("step"), text("ended"), text("how")))
     };
     facts.iter().filter(|(kind, _)| kind == LATE).filter_map(|(_, json)| said(json)).collect()
+}
+
+/// The run whose stage it is, as its cause has it.
+fn started_by(row: &RunRow) -> Option<&str> {
+    let cause = row.cause.as_deref().filter(|_| row.trigger == TRIGGER)?;
+    cause.strip_prefix("upstream:")?.split(':').next()
 }
 
 /// The run that its failed step was.
@@ -42,6 +49,9 @@ pub fn ended(
         // A stage that is a run of another pipeline has no log of its own.
         let place = child.map_or_else(|| format!("{}/{stage}/{step}", row.run), ToString::to_string);
         said.push(format!("its log: quarterdeck log {}", quoted(&place)));
+    }
+    if let Some(above) = started_by(row) {
+        said.push(format!("a stage of {above} has started it: quarterdeck why {}", quoted(above)));
     }
     let run = quoted(&row.run.to_string());
     match verdict {
@@ -99,5 +109,8 @@ mod tests {
         };
         assert_eq!(log(None), "its log: quarterdeck log 'up#1/check/all (n=2)'", "whatever its words name");
         assert_eq!(log(Some("down#5")), "its log: quarterdeck log 'down#5'");
+        let child = RunRow { trigger: TRIGGER.into(), cause: Some("upstream:top#7:0:stage:1:0".into()), ..row };
+        let said = ended(&child, None, None, Vec::new(), &[]);
+        assert!(said.contains(&"a stage of top#7 has started it: quarterdeck why 'top#7'".to_owned()), "{said:?}");
     }
 }
