@@ -161,6 +161,12 @@ pub enum Reason {
         stage: String,
         why: String,
     },
+    /// A person ends it all the same; what the attempt left is being killed.
+    Forced {
+        stage: String,
+        by: String,
+        why: String,
+    },
     /// It takes longer than nearly all good runs of its pipeline: when it passed which time.
     Slow {
         limit_ms: u64,
@@ -364,6 +370,7 @@ impl Reason {
                 f,
                 "cancelled, and stage `{stage}` does not end: {why}; the last resort: quarterdeck do force-finish '{run}' --reason TEXT --confirm '{run}'"
             ),
+            Self::Forced { stage, by, why } => write!(f, "{by} ends it as lost ({why}): what stage `{stage}` left is being killed first"),
             Self::Slow { limit_ms, since_us } => write!(
                 f,
                 "slow: at {} it passed {}; nearly all good runs of its pipeline took less",
@@ -416,6 +423,10 @@ mod tests {
         let slow = Reason::Slow { limit_ms: 480_000, since_us: 0 };
         assert_eq!(slow.to_string(), "slow: at 1970-01-01 00:00:00 UTC it passed 8m00s; nearly all good runs of its pipeline took less");
         assert!(!slow.blocks());
+        let forced = Reason::Forced { stage: "a".into(), by: "ann".into(), why: "its disk is gone".into() };
+        assert_eq!(forced.to_string(), "ann ends it as lost (its disk is gone): what stage `a` left is being killed first");
+        let post = Reason::Uninterruptible { stage: "tidy".into(), post: true };
+        assert_eq!(post.to_string(), "cancelled, and post stage `tidy` runs to its end all the same");
         let secret = |why: &str| Reason::Secret { name: "key".into(), why: why.into(), until_us: 0 }.to_string();
         assert_eq!(secret("secret `key`: file /k does not exist"), "secret `key`: file /k does not exist");
         assert_eq!(secret("the keyring is locked"), "secret `key` cannot be had: the keyring is locked");

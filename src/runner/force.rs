@@ -85,7 +85,11 @@ impl Dispatcher {
             for (fence, stage, cell) in self.attempts_of(run.id) {
                 if let Some(Reach::Beyond(why)) = self.reach_of(run, fence, stage, cell, now) {
                     let stage = run.plan.stages.get(stage as usize).map(|s| s.name.clone()).unwrap_or_default();
-                    out.push((run.id, Reason::Beyond { run: run.run.clone(), stage, why }));
+                    let reason = match &run.force {
+                        Some(mark) => Reason::Forced { stage, by: mark.by.clone(), why: mark.why.clone() },
+                        None => Reason::Beyond { run: run.run.clone(), stage, why },
+                    };
+                    out.push((run.id, reason));
                 }
             }
         }
