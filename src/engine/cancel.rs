@@ -17,7 +17,7 @@ pub fn words(plan: &[Stage], stages: &[StageRow], again: bool) -> String {
     if pairs().all(|(s, now)| !work(s) || now.state == StepState::Done) {
         let open = names(&|s, now| !work(s) && now.state != StepState::Done);
         let last = open.map_or_else(String::new, |o| format!("; its post section runs to its end all the same: {o}"));
-        return format!("has done its work, which no cancel changes{last}");
+        return format!("has no work left to cancel{last}");
     }
     let running = |now: &StageRow| matches!(now.state, StepState::Claimed | StepState::Running);
     let kept = names(&|s, now| work(s) && s.uninterruptible && running(now));
@@ -68,9 +68,9 @@ mod tests {
         for again in [false, true] {
             assert_eq!(
                 said(&last, again),
-                "has done its work, which no cancel changes; its post section runs to its end all the same: stages `clean`, `tell`"
+                "has no work left to cancel; its post section runs to its end all the same: stages `clean`, `tell`"
             );
         }
-        assert_eq!(said(&[("a", None, false, Done)], false), "has done its work, which no cancel changes");
+        assert_eq!(said(&[("a", None, false, Done)], false), "has no work left to cancel");
     }
 }
