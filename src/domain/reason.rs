@@ -307,7 +307,7 @@ impl Reason {
             Self::Executors { busy, limit } => write!(f, "all {limit} executors are busy: {}", list(busy)),
             Self::MaxParallel { stage, limit } => write!(f, "stage `{stage}` runs at most {limit} cells at once"),
             Self::NeedsStage { stage } => write!(f, "a later stage needs stage `{stage}` to end first"),
-            Self::AfterStage { stage } => write!(f, "runs after stage `{stage}`"),
+            Self::AfterStage { stage } => write!(f, "a post stage runs after stage `{stage}`"),
             Self::Retry { step, attempt, of, until_us } => {
                 write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
             }
@@ -345,7 +345,7 @@ impl Reason {
             Self::Child { stage, run: None, .. } => write!(f, "stage `{stage}` starts the run that it is"),
             Self::Child { stage, run: Some(run), since_us, ending } => {
                 write!(f, "stage `{stage}` waits for {run} since {}", at(*since_us))?;
-                if *ending { write!(f, ", which is being cancelled") } else { write!(f, "; ask: why '{run}'") }
+                if *ending { write!(f, ", which is being cancelled") } else { write!(f, ": quarterdeck why '{run}'") }
             }
             Self::NoChild { stage, why, until_us } => {
                 write!(f, "stage `{stage}` cannot start its run now: {why}; next try at {}", at(*until_us))

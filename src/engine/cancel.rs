@@ -12,17 +12,17 @@ pub fn words(plan: &[Stage], stages: &[StageRow], again: bool) -> String {
     let work = |s: &Stage| matches!(s.kind, StageKind::Work);
     let names = |which: &dyn Fn(&Stage, &StageRow) -> bool| {
         let names: Vec<String> = pairs().filter(|(s, now)| which(s, now)).map(|(s, _)| format!("`{}`", s.name)).collect();
-        (!names.is_empty()).then(|| format!("stage{} {}", if names.len() > 1 { "s" } else { "" }, names.join(", ")))
+        (!names.is_empty()).then(|| names.join(", "))
     };
     if pairs().all(|(s, now)| !work(s) || now.state == StepState::Done) {
         let open = names(&|s, now| !work(s) && now.state != StepState::Done);
-        let last = open.map_or_else(String::new, |o| format!("; its post section runs to its end all the same: {o}"));
+        let last = open.map_or_else(String::new, |o| format!("; its post section runs on: {o}"));
         return format!("has no work left to cancel{last}");
     }
     let running = |now: &StageRow| matches!(now.state, StepState::Claimed | StepState::Running);
     let kept = names(&|s, now| work(s) && s.uninterruptible && running(now));
     match (kept, again) {
-        (Some(kept), _) => format!("is being cancelled, behind {kept}: that must not be interrupted"),
+        (Some(kept), _) => format!("is cancelled behind {kept}, which must not be interrupted"),
         (None, true) => "is being cancelled, without grace".to_owned(),
         (None, false) => "is being cancelled".to_owned(),
     }
@@ -61,15 +61,12 @@ mod tests {
         assert_eq!(said(&[("a", None, false, Running)], true), "is being cancelled, without grace");
         assert_eq!(
             said(&[("switch", None, true, Running), ("b", None, false, Pending)], true),
-            "is being cancelled, behind stage `switch`: that must not be interrupted"
+            "is cancelled behind `switch`, which must not be interrupted"
         );
         assert_eq!(said(&[("switch", None, true, Pending)], false), "is being cancelled", "what has not begun is left out");
         let last = [("a", None, false, Done), ("clean", post, false, Running), ("tell", post, false, Pending)];
         for again in [false, true] {
-            assert_eq!(
-                said(&last, again),
-                "has no work left to cancel; its post section runs to its end all the same: stages `clean`, `tell`"
-            );
+            assert_eq!(said(&last, again), "has no work left to cancel; its post section runs on: `clean`, `tell`");
         }
         assert_eq!(said(&[("a", None, false, Done)], false), "has no work left to cancel");
     }

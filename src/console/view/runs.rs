@@ -90,8 +90,9 @@ fn brief(detail: &str) -> String {
 
 /// How long a run took, or has taken so far.
 pub fn took(model: &Model, row: &Row) -> String {
-    let running = word::text(row, "state") == "running";
-    let so_far = || running.then(|| when::elapsed(model, row, "round_started").map(duration::short)).flatten();
+    // Also of one that waits for people, as its page and the command line have it.
+    let open = word::text(row, "state") != "done";
+    let so_far = || open.then(|| when::elapsed(model, row, "round_started").map(duration::short)).flatten();
     when::lasted(row, "duration_ms").or_else(so_far).unwrap_or_default()
 }
 
