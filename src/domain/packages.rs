@@ -18,6 +18,9 @@ pub const MAX_FIELD: usize = 4096;
 /// Of an epoch and an architecture.
 pub const MAX_WORD: usize = 255;
 
+/// Room is made for so many at once: more than the largest real repository has.
+const MOST_EXPECTED: usize = 100_000;
+
 /// A package of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct Package<'a> {
@@ -150,6 +153,14 @@ pub struct Builder {
 impl Builder {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes room for about so many packages more. Growing by doubling would leave pieces behind that nothing fits into; room that is never
+    /// written costs no memory.
+    pub fn expect(&mut self, packages: usize) {
+        let n = packages.min(MOST_EXPECTED);
+        // It is a hint: who has no room for it finds out when there are as many.
+        let _ = self.rows.try_reserve(n).and_then(|()| self.sums.try_reserve(n * 32)).and_then(|()| self.text.try_reserve(n * 48));
     }
 
     /// One package of a repository.

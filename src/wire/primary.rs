@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::repomd::{Checksum, checksum};
+use super::repomd::{Checksum, set_checksum};
 use super::scan::{Kind, Scan, Tag};
 use super::{WireError, excerpt};
 
@@ -59,9 +59,9 @@ pub struct Package {
 
 impl Package {
     fn clear(&mut self) {
-        let Self { name, arch, epoch, version, release, href, base, source_rpm, .. } = self;
-        [name, arch, epoch, version, release, href, base, source_rpm].into_iter().for_each(String::clear);
-        self.checksum = Checksum::default();
+        let Self { name, arch, epoch, version, release, href, base, source_rpm, checksum, .. } = self;
+        let Checksum { algorithm, hex } = checksum;
+        [name, arch, epoch, version, release, href, base, source_rpm, algorithm, hex].into_iter().for_each(String::clear);
         (self.size, self.built) = (0, 0);
         self.requires.clear();
         self.provides.clear();
@@ -184,7 +184,7 @@ impl Now {
             Wanted::Name => set(&mut p.name, &tag.text()?),
             Wanted::Arch => set(&mut p.arch, &tag.text()?),
             Wanted::Source => set(&mut p.source_rpm, &tag.text()?),
-            Wanted::Checksum => p.checksum = checksum(&self.algorithm, &tag.text()?)?,
+            Wanted::Checksum => set_checksum(&mut p.checksum, &self.algorithm, &tag.text()?)?,
             Wanted::File => p.files.push(tag.text()?.into_owned()),
             Wanted::Nothing => match tag.name {
                 b"package" => self.inside = false,

@@ -317,6 +317,13 @@ impl Draft {
 
 /// A checksum must be hex of a length that its algorithm has: it becomes part of file names.
 pub(super) fn checksum(algorithm: &str, value: &str) -> Result<Checksum, WireError> {
+    let mut out = Checksum::default();
+    set_checksum(&mut out, algorithm, value)?;
+    Ok(out)
+}
+
+/// The same into one that is there, whose room is used again.
+pub(super) fn set_checksum(to: &mut Checksum, algorithm: &str, value: &str) -> Result<(), WireError> {
     let length = match algorithm {
         "sha256" => 64,
         "sha512" => 128,
@@ -334,7 +341,10 @@ pub(super) fn checksum(algorithm: &str, value: &str) -> Result<Checksum, WireErr
             missing: format!("a whole {algorithm} checksum: `{}` is none", excerpt(value)),
         });
     }
-    Ok(Checksum { algorithm: algorithm.to_owned(), hex: value.to_ascii_lowercase() })
+    algorithm.clone_into(&mut to.algorithm);
+    value.clone_into(&mut to.hex);
+    to.hex.make_ascii_lowercase();
+    Ok(())
 }
 
 fn looks_like_repomd(bytes: &[u8]) -> Result<(), WireError> {

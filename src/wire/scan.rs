@@ -19,6 +19,8 @@ const MAX_TOKEN: usize = 8 << 20;
 const MAX_DEPTH: usize = 32;
 /// So much is dropped at a time of what was read: more costs memory, and no less time.
 const CHUNK: usize = 32 << 10;
+/// Names of elements that are skipped, remembered: a reader skips two or three.
+const MAX_ENDS: usize = 8;
 /// What is skipped in one go; larger elements are passed over tag by tag.
 const SKIPPED: usize = 1 << 20;
 
@@ -64,6 +66,8 @@ pub struct Scan<R> {
     lengths: Vec<usize>,
     /// The text, where it had to be put together.
     text: Vec<u8>,
+    /// What finds the ends of elements that were skipped: making it takes longer than finding one.
+    ends: Vec<memmem::Finder<'static>>,
     what: &'static str,
 }
 
@@ -79,7 +83,7 @@ impl<R: BufRead> Scan<R> {
     pub fn new(input: R, what: &'static str) -> Self {
         let (held, open) = (Vec::with_capacity(4 * CHUNK), Vec::with_capacity(256));
         let lengths = Vec::with_capacity(MAX_DEPTH);
-        Self { input, held, from: 0, proved: 0, chars: None, before: 0, open, lengths, text: Vec::new(), what }
+        Self { input, held, from: 0, proved: 0, chars: None, before: 0, open, lengths, text: Vec::new(), ends: Vec::new(), what }
     }
 
     /// Takes no document that has a character anywhere that XML forbids: for what a client cannot do without.
@@ -131,24 +135,22 @@ impl<R: BufRead> Scan<R> {
     /// cannot hide an end: where comments, CDATA or an element of the same name could, tag follows tag.
     pub fn skip(&mut self) -> Result<(), WireError> {
         let Some(length) = self.lengths.last().copied() else { return Ok(()) };
-        let mut end = Vec::with_capacity(length + 2);
-        end.extend_from_slice(b"</");
-        end.extend_from_slice(&self.open[self.open.len() - length..]);
-        end.push(b'>');
+        let end = self.end_of_last(length);
+        let end_len = length + 3;
         let mut from = self.from;
         while self.held.len() - self.from <= SKIPPED {
-            if let Some(i) = memmem::find(&self.held[from..], &end) {
+            if let Some(i) = self.ends[end].find(&self.held[from..]) {
                 let inside = &self.held[self.from..from + i];
                 let plain = |at: usize| at == 0 || inside[at - 1] != b'<';
                 if memchr2_iter(b'!', b'?', inside).all(plain) {
-                    self.from = from + i + end.len();
+                    self.from = from + i + end_len;
                     self.lengths.pop();
                     self.open.truncate(self.open.len() - length);
                     return Ok(());
                 }
                 break;
             }
-            from = from.max((self.held.len() + 1).saturating_sub(end.len()));
+            from = from.max((self.held.len() + 1).saturating_sub(end_len));
             if !self.fill()? {
                 break;
             }
@@ -160,6 +162,20 @@ impl<R: BufRead> Scan<R> {
             }
         }
         Ok(())
+    }
+
+    /// Which of `ends` finds `</NAME>` of the element that was opened last, whose name has so many bytes.
+    fn end_of_last(&mut self, length: usize) -> usize {
+        let name = &self.open[self.open.len() - length..];
+        let is_its = |f: &memmem::Finder<'_>| f.needle().strip_prefix(b"</").and_then(|n| n.strip_suffix(b">")) == Some(name);
+        if let Some(known) = self.ends.iter().position(is_its) {
+            return known;
+        }
+        if self.ends.len() >= MAX_ENDS {
+            self.ends.clear();
+        }
+        self.ends.push(memmem::Finder::new(&[b"</", name, b">"].concat()).into_owned());
+        self.ends.len() - 1
     }
 
     /// Finds the next tag; comments, CDATA and processing instructions on the way become part of the text or of nothing.

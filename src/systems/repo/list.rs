@@ -2,6 +2,7 @@
 //! few megabytes, whatever the metadata does.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use super::{Origin, RepoAt, RepoError};
 use crate::domain::changelog;
@@ -56,7 +57,11 @@ async fn read_once(name: &str, origin: &Origin, all: &mut Builder) -> Result<(),
     Ok(())
 }
 
+/// Open bytes of a package in primary at the least, nearly: those with few dependencies and files take as many.
+const PACKAGE_BYTES: u64 = 2048;
+
 async fn packages(name: &str, origin: &Origin, data: &Data, all: &mut Builder) -> Result<(), RepoError> {
+    all.expect((data.open_size.unwrap_or(0) / PACKAGE_BYTES) as usize);
     let read = |open: &mut dyn std::io::BufRead| {
         primary::read(open, false, |p| {
             let entry = Entry {
@@ -105,8 +110,11 @@ pub async fn read_changelogs(repos: &[RepoAt], list: &PackageList, wanted: &Hash
         // One package of each source is enough: they share the changelog.
         let mut asked: HashSet<&str> = HashSet::new();
         let mut of: HashMap<String, &str> = HashMap::new();
+        let mut rpm = String::new();
         for p in list.iter().filter(|p| p.repo == repo.name) {
-            let Some(source) = wanted.get(p.source_rpm.to_string().as_str()).copied() else { continue };
+            rpm.clear();
+            let _ = write!(rpm, "{}", p.source_rpm);
+            let Some(source) = wanted.get(rpm.as_str()).copied() else { continue };
             if !out.contains_key(source) && asked.insert(source) {
                 of.insert(p.checksum.to_string(), source);
             }
