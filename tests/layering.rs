@@ -94,6 +94,15 @@ fn the_table_is_the_one_of_the_architecture_page() {
 }
 
 #[test]
+fn a_room_says_on_which_floor_it_is() {
+    for room in ROOMS.iter().filter(|r| r.name != "main" && !r.name.contains('/')) {
+        let text = std::fs::read_to_string(root().join("src").join(room.name).join("mod.rs")).unwrap();
+        let says = format!("//! Floor {}: ", room.floor);
+        assert!(text.starts_with(&says), "src/{}/mod.rs should begin with `{says}`: {:?}", room.name, text.lines().next());
+    }
+}
+
+#[test]
 fn every_source_file_that_a_page_names_is_there() {
     let exists = |name: &str| ["", "src", "tests"].iter().any(|dir| root().join(dir).join(name).is_file());
     for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {

@@ -1,4 +1,4 @@
-//! Floor 3: the protocol between clients and the engine: its types, and the client. HTTP + JSON over a Unix socket.
+//! Floor 4: the protocol between clients and the engine: its types, and the client. HTTP + JSON over a Unix socket.
 
 pub mod client;
 pub mod diff;
