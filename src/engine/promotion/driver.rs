@@ -3,6 +3,8 @@
 //! Everything that it knows is in the store; after a kill it reads that again and goes on. What was decided is written before it is done, and
 //! a run is known by its cause, so nothing is started twice.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -309,13 +311,15 @@ async fn soaked(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, facts: &[F
     }
     let site = site_of(engine).await?;
     let table = roots::table(&site, &p.os)?;
-    let real = |path: &str| std::fs::canonicalize(path).map_or_else(|_| path.to_owned(), |p| p.display().to_string());
+    let told = facts.iter().filter_map(|f| if let Fact::Snapshot { root, .. } = f { Some(root.clone()) } else { None });
+    let real = real_paths(table.dcs.iter().map(|dc| dc.root.display().to_string()).chain(told).collect()).await?;
+    let same = |at: &str, root: &str| at == root || real.get(at).is_some_and(|at| real.get(root) == Some(at));
     let mut taken = Vec::new();
     for dc in &table.dcs {
         let root = dc.root.display().to_string();
         // Newest first: of a step that ran twice, its last word.
         let mut found = facts.iter().filter_map(|f| match f {
-            Fact::Snapshot { root: at, id, fp, .. } if *at == root || real(at) == real(&root) => Some((id.clone(), fp.clone())),
+            Fact::Snapshot { root: at, id, fp, .. } if same(at, &root) => Some((id.clone(), fp.clone())),
             _ => None,
         });
         // With an overlay its snapshot is the last word, and what it was made of the one before, or was taken by an earlier soak.
@@ -345,6 +349,11 @@ async fn soaked(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, facts: &[F
     let saved = save(engine, Save { void: true, notes: vec![note], ..Save::new(Some(was), p) }).await?;
     crash::point("promotion.pinned");
     judge(engine, saved).await
+}
+
+/// Where directories really lie; those that cannot be looked at are left out.
+async fn real_paths(all: BTreeSet<String>) -> Result<BTreeMap<String, PathBuf>, ApiError> {
+    blocking(move || Ok(all.into_iter().filter_map(|path| std::fs::canonicalize(&path).ok().map(|real| (path, real))).collect())).await
 }
 
 fn ended_well(stages: &[StageRow], name: &str) -> bool {

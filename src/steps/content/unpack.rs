@@ -142,7 +142,10 @@ pub(super) fn sane_headers(file: &mut File) -> io::Result<()> {
     for last in [false, true] {
         file.seek(io::SeekFrom::Start(at))?;
         let mut intro = [0u8; 16];
-        file.read_exact(&mut intro).map_err(|_| cpio::bad("it is too short for a package"))?;
+        file.read_exact(&mut intro).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => cpio::bad("it is too short for a package"),
+            _ => e,
+        })?;
         if intro[..3] != [0x8e, 0xad, 0xe8] {
             return Err(cpio::bad("it is no package"));
         }
