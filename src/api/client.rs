@@ -107,10 +107,6 @@ impl Client {
         Ok(Self { sender, socket: path.to_owned() })
     }
 
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// `GET path`, whose answer comes within `limit`.
     pub async fn get<T: DeserializeOwned>(&mut self, path: &str, limit: Duration) -> Result<T, Trouble> {
         self.ask("GET", path, Bytes::new(), limit).await

@@ -85,7 +85,8 @@ impl Clock for ShiftedClock {
     }
 }
 
-/// A clock that moves only when told to. Both hands move together.
+/// A clock that moves only when told to, for tests. Both hands move together.
+#[cfg(test)]
 #[derive(Debug)]
 pub struct ManualClock {
     wall_us: AtomicI64,
@@ -93,6 +94,7 @@ pub struct ManualClock {
     boot_id: String,
 }
 
+#[cfg(test)]
 impl ManualClock {
     /// Starts at `wall`, with boot time zero and the given boot id.
     pub fn new(wall: Timestamp, boot_id: &str) -> Self {
@@ -111,6 +113,7 @@ impl ManualClock {
     }
 }
 
+#[cfg(test)]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_microsecond(self.wall_us.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH)

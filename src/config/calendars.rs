@@ -263,7 +263,7 @@ to = "01-06 12:00"
             let text = format!("zone = \"Europe/Berlin\"\nowner = \"o\"\nreason = \"r\"\n[[freeze]]\nfrom = \"{from}\"\nto = \"{to}\"\n");
             let c = parse(Path::new("c.toml"), "c", &text).unwrap();
             let now = "2026-11-26T03:00:00Z".parse().unwrap();
-            assert!(c.frozen(now).is_some_and(|c| c.until.is_none()) && c.opens(now).is_none(), "{to}");
+            assert!(c.closed(now).is_some_and(|c| c.freeze && c.until.is_none()) && c.opens(now).is_none(), "{to}");
         }
     }
 

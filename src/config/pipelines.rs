@@ -93,11 +93,6 @@ pub fn passed_over(dirs: &Dirs, uid: u32) -> Result<Vec<(PathBuf, String)>, Conf
     Ok(out)
 }
 
-/// Reads any file as a pipeline, for `pipeline lint FILE`: no trust is needed to look at a text.
-pub fn read_any(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable { path: path.into(), why: e.to_string() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,5 @@
 //! The audit chain: what an entry holds, how each one seals the one before it, and where a chain is broken. Pure.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -50,10 +49,6 @@ impl Entry {
     pub fn seal(seq: u64, at_us: i64, record: Record, prev: &str) -> Self {
         let hash = digest(seq, at_us, &record, prev);
         Self { seq, at_us, record, prev: prev.to_owned(), hash }
-    }
-
-    pub fn at(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.at_us).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 

@@ -48,8 +48,6 @@ pub struct Row<'a> {
     pub change: Change,
     pub old: Option<Package<'a>>,
     pub new: Option<Package<'a>>,
-    /// Versions of it, on either side.
-    pub versions: (u32, u32),
 }
 
 impl<'a> Row<'a> {
@@ -217,8 +215,7 @@ fn key<'a>(p: &Package<'a>) -> (&'a str, &'a str, &'a str) {
 
 /// One name, architecture and stream on both sides; none where nothing differs.
 fn one<'a>(old: &[Package<'a>], new: &[Package<'a>], named: bool) -> Option<Row<'a>> {
-    let versions = (old.len() as u32, new.len() as u32);
-    let row = |change, old, new| Some(Row { change, old, new, versions });
+    let row = |change, old, new| Some(Row { change, old, new });
     let (Some(o), Some(n)) = (old.last().copied(), new.last().copied()) else {
         let change = if new.is_empty() { Change::Gone } else { Change::New };
         return row(change, old.last().copied(), new.last().copied());

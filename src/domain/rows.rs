@@ -228,18 +228,6 @@ pub struct SlowRow {
     pub test: Slow,
 }
 
-/// A content reading of a run: `side` is `before` or `after`. No fp = unknown, and `detail` says why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadingRow {
-    pub run: RunRef,
-    pub set: String,
-    pub side: String,
-    pub fp: Option<String>,
-    pub md: Option<String>,
-    pub detail: String,
-    pub at_us: i64,
-}
-
 /// What `run --wait --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {

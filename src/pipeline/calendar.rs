@@ -144,11 +144,6 @@ impl Calendar {
         Ahead { calendar: self, zone: self.tz(), shut: None, looked: 0 }
     }
 
-    /// A freeze in force at `at`: it holds for people too.
-    pub fn frozen(&self, at: Timestamp) -> Option<Closed> {
-        self.closed(at).filter(|c| c.freeze)
-    }
-
     /// When it opens and closes next, within `days`, at most `most` times; what closes it, where it does.
     pub fn coming(&self, at: Timestamp, days: i32, most: usize) -> Vec<(Timestamp, Option<Closed>)> {
         let zone = self.tz();
@@ -272,10 +267,10 @@ mod tests {
         };
         let c = calendar(vec![rule(Span::Weekly { days: ALL, from: 9 * 60, to: 16 * 60 })], vec![freeze]);
         let closed = c.closed(at("2026-04-01T10:00:00Z")).unwrap();
-        assert!(closed.freeze && c.frozen(at("2026-04-01T10:00:00Z")).is_some());
+        assert!(closed.freeze);
         assert_eq!(closed.to_string(), "frozen by calendar c of ops: quarter-end; until Tue 2026-04-07 09:00 CEST");
         let outside = c.closed(at("2026-03-20T20:00:00Z")).unwrap();
-        assert!(!outside.freeze && c.frozen(at("2026-03-20T20:00:00Z")).is_none());
+        assert!(!outside.freeze);
     }
 
     #[test]

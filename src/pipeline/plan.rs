@@ -333,13 +333,6 @@ pub enum Action {
     Pin { run: String },
 }
 
-impl Action {
-    /// No command: the engine does it, and there is no attempt and no log.
-    pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Build { .. } | Self::Pin { .. })
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretUse {
     pub name: String,

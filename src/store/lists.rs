@@ -100,15 +100,6 @@ impl Lists {
         Ok(out)
     }
 
-    /// Removes the list of a content that nothing refers to any more. True where there was one.
-    pub fn forget(&self, fp: &str) -> Result<bool, StoreError> {
-        match std::fs::remove_file(self.path(fp)) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(fail("cannot remove it", &self.path(fp), &e)),
-        }
-    }
-
     fn path(&self, fp: &str) -> PathBuf {
         // Whatever is no fingerprint names no file.
         let fp = if is_fp(fp) { fp } else { "none" };
@@ -277,7 +268,6 @@ mod tests {
         // zstd's own tool reads it; the head says what it is.
         let open = zstd::decode_all(&std::fs::read(&file).unwrap()[..]).unwrap();
         assert!(open.starts_with(format!("quarterdeck-list\t1\nfp\t{fp}\np\tbase\tp").as_bytes()));
-        assert!(lists.forget(&fp).unwrap() && !lists.forget(&fp).unwrap());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::rows::{all, word, word_opt};
 use super::run_id::{id_of, no_run};
 use super::{Store, StoreError};
-use crate::domain::rows::{AttemptRow, FactRow, LockRow, ReadingRow, RunRow, StageRow, StepRow};
+use crate::domain::rows::{AttemptRow, FactRow, LockRow, RunRow, StageRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 
 /// Which runs. All conditions hold together; newest first.
@@ -376,30 +376,6 @@ impl Store {
                         run: Some(RunRef { pipeline: r.get(3)?, number: r.get(4)? }),
                         stage: r.get(5)?,
                         since_us: Some(r.get(6)?),
-                    })
-                },
-            )
-        })
-    }
-
-    /// Content readings of a run.
-    pub fn readings(&self, run: &RunRef) -> Result<Vec<ReadingRow>, StoreError> {
-        let run = run.clone();
-        self.read(move |c| {
-            let id = id_of(c, &run)?;
-            all(
-                c,
-                "SELECT content_set, side, fp, md, detail, at_us FROM reading WHERE run_id = ?1 ORDER BY content_set, side DESC",
-                [id],
-                |r| {
-                    Ok(ReadingRow {
-                        run: run.clone(),
-                        set: r.get(0)?,
-                        side: r.get(1)?,
-                        fp: r.get(2)?,
-                        md: r.get(3)?,
-                        detail: r.get(4)?,
-                        at_us: r.get(5)?,
                     })
                 },
             )

@@ -12,7 +12,7 @@ mod tests;
 
 pub use judge::{Judged, Rules, Up, Verified, judge, judge_upstream};
 pub use light::Light;
-pub use roll::{Agreement, agreement, rank, word, worst};
+pub use roll::{Agreement, agreement, order, rank, word};
 pub use signed::{Doubt, Signed, doubt};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,9 @@
 //! Many places of one repository in one word: the worst of them, and how many datacentres agree.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::light::Light;
 use super::{Judged, Observed};
 use crate::domain::mirror::State;
 
@@ -26,9 +28,9 @@ pub const fn rank(state: State) -> u8 {
     }
 }
 
-/// The judgement that stands for all.
-pub fn worst<'a>(all: impl IntoIterator<Item = &'a Judged>) -> Option<&'a Judged> {
-    all.into_iter().min_by_key(|j| (std::cmp::Reverse(j.light), rank(j.state())))
+/// Of several judgements the least stands for all.
+pub fn order(judged: &Judged) -> (Reverse<Light>, u8) {
+    (Reverse(judged.light), rank(judged.state()))
 }
 
 /// The state in the words of the screen: `fresh`, `no-change` (in sync, and nothing moved for a day), `behind-2`, else the state's own.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::SIDES;
 use super::gate::{Judged, Outcome};
-use super::pointer::{Led, Target};
+use super::pointer::Led;
 
 pub const FORMAT: u32 = 1;
 
@@ -27,12 +27,6 @@ pub struct Move {
     /// In the security lane: what the addition was laid over, and must still be what is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<String>,
-}
-
-impl Move {
-    pub fn target(&self) -> Target {
-        Target { dc: self.dc.clone(), root: self.root.clone(), pointer: self.pointer.clone() }
-    }
 }
 
 /// A hold or an addition that is part of what is promoted.

@@ -1,14 +1,6 @@
-//! A pointer of a datacentre: where it is, and where it leads.
+//! Where a pointer of a datacentre leads.
 
 use serde::{Deserialize, Serialize};
-
-/// One pointer that a promotion moves: `ROOT/POINTER` of one datacentre.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    pub dc: String,
-    pub root: String,
-    pub pointer: String,
-}
 
 /// Where a pointer leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -108,7 +108,7 @@ pub fn repo(given: &Given<'_>, board: &RepoBoard) -> Row {
     let asked = !all.is_empty() && given.repo.replicas.iter().all(|r| board.place(&r.dc).is_some());
     let upstream = all.iter().find(|(n, ..)| *n == UPSTREAM).map(|(_, _, j)| j);
     let unknown = Judged { why: "not asked yet".into(), ..Judged::default() };
-    let worst = if asked { all.iter().min_by_key(|(_, _, j)| (std::cmp::Reverse(j.light), freshness::rank(j.state()))) } else { None };
+    let worst = if asked { all.iter().min_by_key(|(_, _, j)| freshness::order(j)) } else { None };
     let judged = worst.map_or(&unknown, |(_, _, j)| j);
     let lowest =
         served().map(|(_, _, j)| j).min_by_key(|j| (freshness::rank(j.state()), std::cmp::Reverse(j.composes))).unwrap_or(&unknown);

@@ -138,7 +138,7 @@ impl Expr {
         match &self.kind {
             Kind::Value(_) => {}
             Kind::Path(p) => p.visit(&mut |p| see(Leaf::Path(p), &self.span)),
-            Kind::Word(w) => see(Leaf::Word(*w), &self.span),
+            Kind::Word(_) => see(Leaf::Word, &self.span),
             Kind::Not(e) => e.visit(see),
             Kind::And(a, b) | Kind::Or(a, b) | Kind::Compare { left: a, right: b, .. } => {
                 a.visit(see);
@@ -150,7 +150,7 @@ impl Expr {
     /// Whether it says itself how failed needs count, so that nothing is implied.
     pub fn names_status(&self) -> bool {
         let mut found = false;
-        self.visit(&mut |leaf, _| found |= matches!(leaf, Leaf::Word(_)));
+        self.visit(&mut |leaf, _| found |= matches!(leaf, Leaf::Word));
         found
     }
 
@@ -164,7 +164,8 @@ impl Expr {
 #[derive(Debug, Clone, Copy)]
 pub enum Leaf<'a> {
     Path(&'a Path),
-    Word(Word),
+    /// `success` and the like.
+    Word,
 }
 
 /// What is wrong with an expression, and where in its text.

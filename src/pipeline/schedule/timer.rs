@@ -115,6 +115,7 @@ enum Kind {
 pub struct Ticker {
     kind: Kind,
     zone: TimeZone,
+    /// How much later than its pattern says it starts.
     delay: SignedDuration,
     mover: Option<Mover>,
 }
@@ -122,11 +123,6 @@ pub struct Ticker {
 impl Ticker {
     pub fn zone(&self) -> &TimeZone {
         &self.zone
-    }
-
-    /// How much later than its pattern says it starts.
-    pub fn delay(&self) -> SignedDuration {
-        self.delay
     }
 
     /// What is due with a nominal time after `nominal`, in order.

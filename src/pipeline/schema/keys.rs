@@ -3,7 +3,7 @@
 use super::ty::{Context, Key, Status, Ty};
 
 const fn key(name: &'static str, ty: &'static Ty, doc: &'static str) -> Key {
-    Key { name, ty, required: false, doc, since: "0.1", status: Status::Here }
+    Key { name, ty, required: false, doc, status: Status::Here }
 }
 
 const fn required(name: &'static str, ty: &'static Ty, doc: &'static str) -> Key {
@@ -11,7 +11,7 @@ const fn required(name: &'static str, ty: &'static Ty, doc: &'static str) -> Key
 }
 
 const fn later(name: &'static str, what: &'static str, instead: &'static str) -> Key {
-    Key { name, ty: &Ty::Any, required: false, doc: what, since: "later", status: Status::Later { what, instead } }
+    Key { name, ty: &Ty::Any, required: false, doc: what, status: Status::Later { what, instead } }
 }
 
 const DURATION: Ty = Ty::Duration { zero: false };

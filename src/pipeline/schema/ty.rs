@@ -81,8 +81,6 @@ pub struct Key {
     pub ty: &'static Ty,
     pub required: bool,
     pub doc: &'static str,
-    /// The version that brought it.
-    pub since: &'static str,
     pub status: Status,
 }
 

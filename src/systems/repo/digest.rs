@@ -7,7 +7,6 @@ use sha2::Digest as _;
 
 use crate::domain::content::hex;
 use crate::wire::openpgp;
-use crate::wire::repomd::Checksum;
 
 /// A running digest.
 pub enum Hasher {
@@ -77,11 +76,6 @@ pub fn of_bytes(algorithm: &str, bytes: &[u8]) -> Option<String> {
     Some(hasher.finish())
 }
 
-/// Whether the bytes have this checksum; an unsupported algorithm matches nothing.
-pub fn matches(checksum: &Checksum, bytes: &[u8]) -> bool {
-    of_bytes(&checksum.algorithm, bytes).is_some_and(|got| got == checksum.hex)
-}
-
 /// Whether a detached signature can be of these bytes, as far as its digest's first two bytes tell: `Some(false)` is certain, and needs no key;
 /// `Some(true)` verifies nothing. None where it does not say.
 pub fn may_sign(signature: &[u8], bytes: &[u8]) -> Option<bool> {
@@ -110,6 +104,5 @@ mod tests {
             assert_eq!((got, size), (of_bytes(algorithm, b"abc").unwrap(), 3));
         }
         assert!(of_bytes("md5", b"abc").is_none());
-        assert!(!matches(&Checksum { algorithm: "md5".into(), hex: "900150983cd24fb0d6963f7d28e17f72".into() }, b"abc"));
     }
 }

@@ -14,7 +14,7 @@ pub mod tree;
 pub mod walk;
 
 pub use origin::Origin;
-pub use read::{RepoAt, read_set, read_tree};
+pub use read::{RepoAt, read_set};
 pub use tree::{Tree, TreeError};
 
 use crate::wire::{HttpError, WireError};

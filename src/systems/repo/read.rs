@@ -1,7 +1,6 @@
 //! Repositories into readings: every package of primary, the open-checksums of modules, group and updateinfo, folded into one fingerprint.
 
 use std::io::BufRead;
-use std::path::Path;
 
 use super::{Origin, RepoError, digest};
 use crate::domain::content::{CONTENT_TYPES, Collector, Reading, content_type, hex};
@@ -50,16 +49,6 @@ pub async fn read_set(repos: &[RepoAt], known: Option<&Reading>) -> Reading {
         }
     }
     Reading { md, ..all.finish() }
-}
-
-/// Reads one tree on disk, blocking. An error is a reading that is unknown.
-pub fn read_tree(name: &str, path: &Path) -> Reading {
-    let repos = [RepoAt { name: name.to_owned(), at: path.display().to_string() }];
-    match tokio::runtime::Builder::new_current_thread().build() {
-        // Local origins never wait for anything: no timer, no network.
-        Ok(rt) => rt.block_on(read_set(&repos, None)),
-        Err(e) => Reading::unknown(e.to_string()),
-    }
 }
 
 /// A publish may pass between repomd.xml and its files; the second look finds them together.
