@@ -88,6 +88,7 @@ pub struct SpaceDoc {
     pub why: String,
 }
 
+/// One user of a repository, as far as the site file, its pipelines and its Cobblers say it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct UseDoc {
     /// `set`, `promotion`, `pipeline`, `replica`, `pointer`, `cobbler`; `distro` and `profile` of one, as `SERVER/NAME`.

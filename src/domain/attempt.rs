@@ -207,6 +207,7 @@ pub struct Status {
     pub left_running: Vec<Survivor>,
 }
 
+/// Why an attempt is over, as `status.json` says it; the supervisor's word, not the step's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndedBy {
@@ -221,6 +222,7 @@ pub enum EndedBy {
     Setup,
 }
 
+/// A process of the step that outlived it, and its command line as `/proc` showed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Survivor {
     pub process: ProcessId,

@@ -9,6 +9,7 @@ use super::site_watch::SiteWatch;
 use crate::config::{ConfigError, Dirs};
 use crate::secret::{Cache, KernelCache, Means, SecretError, SiteSecrets, Source};
 
+/// The chain of providers that the runner asks. Every value that it gives out, or that is written through it, is masked in the engine's log.
 pub struct FilteredSecrets {
     watch: Arc<SiteWatch>,
     means: Means,
@@ -16,6 +17,7 @@ pub struct FilteredSecrets {
 }
 
 impl FilteredSecrets {
+    /// Of this site's files, trusted where `uid` owns them. An error where the site file cannot be used.
     pub fn new(dirs: Dirs, uid: u32, filter: SecretFilter) -> Result<Self, ConfigError> {
         // Where the kernel keeps no keys for us, `cache` has no effect; `doctor` says so.
         let cache = KernelCache::start().map(|c| Arc::new(c) as Arc<dyn Cache>);

@@ -150,6 +150,7 @@ pub struct End {
     pub tested: Option<Box<Tested>>,
 }
 
+/// A file that a run keeps, as it lay on the disk when its attempt was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewArtifact {
     /// Relative to the run's `artifacts/`.
@@ -175,6 +176,7 @@ pub struct StepSet {
     pub fence: Option<u64>,
 }
 
+/// The whole changeable part of a stage row. It follows from its steps, so nothing is compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageSet {
     pub run: RunId,

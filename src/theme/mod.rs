@@ -24,6 +24,7 @@ pub struct Look {
 }
 
 impl Look {
+    /// How this role looks here.
     pub fn style(&self, role: Role) -> ratatui::style::Style {
         self.theme.style(role)
     }

@@ -7,7 +7,8 @@ use super::scan::{Kind, Scan};
 
 const WHAT: &str = "filelists.xml";
 
-/// Calls `file` with the pkgid (the package's checksum) and each path.
+/// Calls `file` with the pkgid (the package's checksum, hex) and each path of every package, directories too. An error where it is no
+/// `filelists.xml`, or is cut: what was handed out before is then of no use.
 pub fn read<R: BufRead>(input: R, mut file: impl FnMut(&str, &str)) -> Result<(), WireError> {
     let mut scan = Scan::new(input, WHAT);
     let mut pkgid = String::new();

@@ -199,6 +199,7 @@ pub fn disk_space(f: Option<&FsFacts>) -> Row {
     }
 }
 
+/// Inodes of the state directory's file system against the floor that the store keeps; unknown where it could not be looked at.
 pub fn inodes(f: Option<&FsFacts>) -> Row {
     match f {
         None => Row::new("inodes", State::Unknown, NO_FS, "see state-directory"),

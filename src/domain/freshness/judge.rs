@@ -38,7 +38,7 @@ pub struct Rules<'a> {
     pub keys: bool,
 }
 
-/// The verdict.
+/// What is said of one place of a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judged {
     pub state: Option<State>,
@@ -46,6 +46,7 @@ pub struct Judged {
     /// Composes behind; `at_least` where not all of them were seen.
     pub composes: u64,
     pub at_least: bool,
+    /// The true reason, and what to do next: a sentence each, for people; empty where nothing is to be said.
     pub why: String,
     pub next: String,
     /// What stands in the place of the state's word; mostly empty.

@@ -7,6 +7,8 @@ use crate::pipeline::expr::{EvalError, Lookup, Path, Template, Value, Values, te
 use crate::pipeline::matrix;
 use crate::pipeline::model::{File, ParamType};
 
+/// The names that have a value while a file is frozen: parameters as they were given, a cell's keys, programs of this machine, and what the site
+/// says. All else is answered later (`Lookup::Later`), when the stage's turn comes.
 pub struct Frozen<'a> {
     pub file: &'a File,
     pub catalog: &'a Catalog,
@@ -16,6 +18,7 @@ pub struct Frozen<'a> {
 }
 
 impl<'a> Frozen<'a> {
+    /// The same in one cell of a matrix.
     pub fn in_cell(&self, cell: &'a matrix::Values) -> Self {
         Frozen { matrix: Some(cell), ..*self }
     }

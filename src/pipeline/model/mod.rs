@@ -387,10 +387,12 @@ impl File {
         all
     }
 
+    /// The parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|p| p.name.text == name)
     }
 
+    /// The stage of this name, with its place among the stages (from 0).
     pub fn stage(&self, name: &str) -> Option<(usize, &Stage)> {
         self.stages.iter().enumerate().find(|(_, s)| s.name.value == name)
     }

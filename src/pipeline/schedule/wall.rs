@@ -18,6 +18,7 @@ pub enum Dst {
 }
 
 impl Dst {
+    /// As `schedule preview --json` has it; empty as a rule.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "",

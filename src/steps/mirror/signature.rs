@@ -13,6 +13,7 @@ use crate::wire::HttpError;
 use crate::wire::http::{Ask, Validators};
 use crate::wire::openpgp;
 
+/// Where the signature lies, from the repository's root.
 pub const ASC: &str = "repodata/repomd.xml.asc";
 const KEY: &str = "repodata/repomd.xml.key";
 /// A key with all that others have signed of it.
@@ -42,6 +43,7 @@ pub struct Signature {
     validators: Validators,
 }
 
+/// How an upstream's `repomd.xml` is signed now.
 pub enum Beside {
     /// As it was when these validators came.
     Same,
@@ -49,7 +51,8 @@ pub enum Beside {
     Signed(Signature),
 }
 
-/// Asks an upstream for it.
+/// Asks upstream number `index` for signature and key. What is there and is no signature counts as unsigned, and is told; an error where the
+/// upstream could not be asked. `known`: what it said of the one that is here.
 pub async fn get(sync: &Sync, index: usize, known: Option<&Validators>) -> Result<Beside, HttpError> {
     let ask = known.map_or(Ask::Whole, Ask::IfChanged);
     let (asc, validators) = match absent(fetch::document(sync, index, ASC, ask, openpgp::MAX_BYTES).await)? {

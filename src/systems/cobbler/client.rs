@@ -54,14 +54,11 @@ enum Kind {
 }
 
 impl Cobbler {
+    /// A client of this server. Nothing is asked yet; an error where its certificates cannot be read.
     pub fn new(server: Server) -> Result<Self, CobblerError> {
         let patience = Patience { connect: server.timeout.min(Duration::from_secs(10)), stall: server.timeout };
         let http = Client::for_calls(patience, &server.trust).map_err(CobblerError::Http)?;
         Ok(Self { server, http, token: Mutex::new(None) })
-    }
-
-    pub fn server(&self) -> &Server {
-        &self.server
     }
 
     /// Its version, such as `3.3.10`. Needs no login.
@@ -93,14 +90,17 @@ impl Cobbler {
         }
     }
 
+    /// Every repository that it mirrors. Needs no login; one that cannot be read is an error of all.
     pub async fn repos(&self) -> Result<Vec<Repo>, CobblerError> {
         self.rows("get_repos", &[], repo).await
     }
 
+    /// Every distro: what installs from which tree. Needs no login.
     pub async fn distros(&self) -> Result<Vec<Distro>, CobblerError> {
         self.rows("get_distros", &[], distro).await
     }
 
+    /// Every profile: which distro and repositories its systems get. Needs no login.
     pub async fn profiles(&self) -> Result<Vec<Profile>, CobblerError> {
         self.rows("get_profiles", &[], profile).await
     }
@@ -126,6 +126,7 @@ impl Cobbler {
         self.rows("find_system", &[wanted, Value::Bool(false)], one).await
     }
 
+    /// The settings that matter here; those with passwords are dropped while they are read. Needs no login.
     pub async fn settings(&self) -> Result<Settings, CobblerError> {
         settings(&self.read("get_settings", &[]).await?)
     }

@@ -49,10 +49,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// By the name that Cobbler gives its tasks.
     pub fn is_reposync(&self) -> bool {
         self.name == "Reposync"
     }
 
+    /// Cobbler says so. One that it was in when it restarted is forgotten, and not running.
     pub fn is_running(&self) -> bool {
         self.state == TaskState::Running
     }

@@ -24,7 +24,7 @@ pub fn import(db: &Path, keys: &[PathBuf]) -> Ask {
     ask(db, std::iter::once("--import".into()).chain(keys.iter().map(OsString::from)))
 }
 
-/// Judges packages.
+/// Asks what each of these packages is by the keys in `db`. Absolute paths only.
 pub fn check(db: &Path, packages: &[PathBuf]) -> Ask {
     // Absolute, so that no name can be an option.
     ask(db, ["--checksig".into(), "-v".into()].into_iter().chain(packages.iter().map(OsString::from)))
