@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::packages::{Package, PackageList, Stream, Sum};
+use super::text_form::text_form;
 
 /// How something changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,21 +27,15 @@ pub enum Change {
     Copies,
 }
 
-impl Change {
-    pub const ALL: [Self; 7] = [Self::Up, Self::Down, Self::New, Self::Gone, Self::Rebuilt, Self::Moved, Self::Copies];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::New => "new",
-            Self::Gone => "gone",
-            Self::Rebuilt => "rebuilt",
-            Self::Moved => "moved",
-            Self::Copies => "copies",
-        }
-    }
-}
+text_form!(Change {
+    Up = "up",
+    Down = "down",
+    New = "new",
+    Gone = "gone",
+    Rebuilt = "rebuilt",
+    Moved = "moved",
+    Copies = "copies",
+});
 
 /// One package that differs.
 #[derive(Debug, Clone, Copy)]

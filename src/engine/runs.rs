@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((q.pipeline.as_deref(), q.number), (Some("nightly"), Some(7)));
         assert_eq!((q.not_states, q.states), (vec![RunState::Done], vec![]));
         assert_eq!(q.verdicts, [(Verdict::Success, true), (Verdict::Lost, false)]);
-        let q = of("pipeline=7 number=5.0 !pipeline=x state>done verdict= run=x verdict=nonsense");
+        let q = of("pipeline=7 number=5.0 !pipeline=x state>done verdict= run=x verdict>a");
         assert_eq!(
             (q.pipeline, q.number, q.states.len(), q.verdicts.len()),
             (None, None, 0, 0),

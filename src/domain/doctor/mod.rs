@@ -6,6 +6,8 @@ mod site;
 
 use serde::{Deserialize, Serialize};
 
+use super::text_form::text_form;
+
 pub use cobbler::{CobblerFacts, cobbler};
 pub use machine::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, StoreFacts, TerminalFacts, ZoneFacts};
 pub use machine::{clock, containment, disk_space, file_system, inodes, linger, skew, state_directory, store, terminal, time_zone};
@@ -25,16 +27,7 @@ pub enum State {
     Fail,
 }
 
-impl State {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unknown => "unknown",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
+text_form!(State { Ok = "ok", Unknown = "unknown", Warn = "warn", Fail = "fail" });
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

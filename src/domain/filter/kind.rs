@@ -1,7 +1,10 @@
-//! What the cells of a column are, by its name: one list for all tables. What is compared with a time has to be one.
+//! What the cells of a column are, by its name: one list for all tables. What is compared with a time has to be one; the words of closed
+//! lists are in `words.rs`.
 //!
 //! A name means the same in every table, but for `ELSEWHERE`. A column that nobody lists is text. `tests/it/filters.rs` holds the list
 //! against the rows of a demo.
+
+use super::words::closed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -14,6 +17,8 @@ pub enum Kind {
     Duration,
     /// `…_bytes`
     Size,
+    /// One of these words.
+    Word(&'static [&'static str]),
 }
 
 const TIMES: [&str; 31] = [
@@ -115,6 +120,9 @@ const ELSEWHERE: [(&str, &str, Kind); 6] = [
 pub fn kind(column: &str, columns: &[&str]) -> Kind {
     if let Some((.., kind)) = ELSEWHERE.iter().find(|(name, beside, _)| *name == column && columns.contains(beside)) {
         return *kind;
+    }
+    if let Some(words) = closed(column, columns) {
+        return Kind::Word(words);
     }
     match column {
         c if c.ends_with("_ms") => Kind::Duration,

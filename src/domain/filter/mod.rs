@@ -3,12 +3,13 @@
 //! Case is ignored. `"…"` keeps blanks and operators in a value. A word matches anywhere in any column. In columns that end in `_ms`
 //! and `_bytes` values are read as people write them (`5m`, `2GiB`); a time is RFC 3339, a date or a month in UTC (`=` means all of it,
 //! else its first moment), or `-2h` (before now). An empty value (`verdict=`) means that the column is empty. What a column is compared
-//! with has to be of its [`Kind`]: as a text it would be before or after everything.
+//! with has to be of its [`Kind`]: as a text it would be before or after everything; a word that no row can have would find nothing, in silence.
 
 mod kind;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::cmp::Ordering;
 
@@ -20,6 +21,7 @@ use crate::base::natural;
 
 pub use kind::{Kind, kind};
 pub use parse::FilterError;
+pub use words::WRITERS;
 
 /// A parsed filter; the empty one matches every row.
 #[derive(Debug, Clone, Default)]

@@ -130,6 +130,17 @@ fn term(token: &[Char], columns: &[&str], now: Timestamp) -> Result<Term, Filter
     if let Some((what, help)) = misfit(kind, op, &operand) {
         return Err(error(value.first().map_or(body[i].at, |c| c.at), format!("`{}` is {what}", text_of(value)), help));
     }
+    if let Kind::Word(words) = kind
+        && op == Op::Equal
+        && !operand.text.is_empty()
+        && !words.iter().any(|w| w.eq_ignore_ascii_case(&operand.text))
+    {
+        // Of two letters, as in `L5`, any other word is as near.
+        let near = suggest::nearest(&operand.text, words.iter().copied().filter(|w| !w.is_empty())).filter(|_| operand.text.len() > 2);
+        let all = words.iter().filter(|w| !w.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        let help = near.map_or_else(|| format!("write one of: {all}"), |near| format!("did you mean `{near}`? There are: {all}"));
+        return Err(error(value.first().map_or(body[i].at, |c| c.at), format!("no {column} is `{}`", text_of(value)), help));
+    }
     Ok(Term { negate, test: Test::Compare((*column).to_owned(), op, operand) })
 }
 
@@ -166,13 +177,13 @@ fn misfit(kind: Kind, op: Op, operand: &Operand) -> Option<(&'static str, &'stat
     let fits = match kind {
         _ if operand.text.is_empty() => true,
         // In a column of texts, what is before or after a moment was meant to be one.
-        Kind::Text => op == Op::Equal || operand.time.is_some() || !is_near_time(&operand.text),
+        Kind::Text | Kind::Word(_) => op == Op::Equal || operand.time.is_some() || !is_near_time(&operand.text),
         Kind::Time => operand.time.is_some(),
         Kind::Truth => matches!(operand.text.as_str(), "true" | "false"),
         Kind::Number | Kind::Duration | Kind::Size => operand.number.is_some(),
     };
     (!fits).then_some(match kind {
-        Kind::Text | Kind::Time => TIME,
+        Kind::Text | Kind::Time | Kind::Word(_) => TIME,
         Kind::Truth => ("neither true nor false", ""),
         Kind::Number => ("no number", "write digits, such as 7; the signs are = != < <= > >="),
         Kind::Duration => ("not a duration, such as 90s or 5m", ""),

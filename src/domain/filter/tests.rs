@@ -75,7 +75,7 @@ fn terms_mean_what_the_manual_says() {
         "weekly",
         "!nightly",
         "verdict=success",
-        "verdict=fail",
+        "verdict=lost",
         "verdict!=failure",
         "number>165",
         "number<165",
@@ -124,7 +124,7 @@ fn errors_have_their_place_and_a_way_out() {
         ("!started!=1e3", 11, "is no time", ""),
         ("number=abc", 8, "`abc` is no number", ""),
         ("number>>3", 8, "`>3` is no number", ""),
-        ("verdict=x number=<3", 18, "`<3` is no number", ""),
+        ("verdict=lost number=<3", 21, "`<3` is no number", ""),
         ("number<\"1 2\"", 9, "is no number", ""),
         ("pinned=yes", 8, "neither true nor false", ""),
     ] {
@@ -206,4 +206,24 @@ fn what_is_meant_as_a_time_and_is_none_is_told() {
     ] {
         assert!(Filter::parse(good, &COLUMNS, now()).is_ok(), "{good}");
     }
+}
+
+#[test]
+fn a_word_that_no_row_can_have_is_told_with_those_that_it_can() {
+    let told = |text: &str, columns: &[&str]| Filter::parse(text, columns, now()).unwrap_err();
+    let e = told("run=a verdict=sucess", &COLUMNS);
+    assert_eq!((e.position, e.message.as_str()), (15, "no verdict is `sucess`"), "{e}");
+    assert_eq!(e.help, "did you mean `success`? There are: success failure cancelled lost invalid skipped");
+    assert!(told("verdict!=green", &COLUMNS).help.starts_with("write one of: success failure"));
+    // Of a name that many tables have, the words are those of the table.
+    let runs = ["state", "failed_stage"];
+    let promotions = ["state", "author"];
+    assert!(Filter::parse("state=running", &runs, now()).is_ok() && Filter::parse("state=rolled-back", &promotions, now()).is_ok());
+    assert!(told("state=READY", &runs).help.contains("queued running waiting done"));
+    assert!(told("state=runing", &promotions).help.contains("ROLLED-BACK"));
+    assert!(Filter::parse("state=anything", &["state"], now()).is_ok(), "a table that nobody listed");
+    assert_eq!(told("danger=l4", &["danger"]).help, "write one of: L0 L1 L2 L3");
+    assert!(Filter::parse("danger=l2 danger= danger!= danger~l[12] danger>L1", &["danger"], now()).is_ok());
+    // The word that stands for nothing is none to write.
+    assert!(told("cause=none", &["cause", "outcome"]).help.starts_with("write one of: missed calendar"));
 }

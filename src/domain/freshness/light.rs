@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text_form::text_form;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Light {
@@ -15,18 +17,11 @@ pub enum Light {
     Red,
 }
 
+text_form!(Light { Good = "good", Unknown = "unknown", Amber = "amber", Red = "red" });
+
 impl Light {
     /// The light of this word; any other word says nothing.
     pub fn named(word: &str) -> Self {
-        [Self::Good, Self::Amber, Self::Red].into_iter().find(|l| l.as_str() == word).unwrap_or_default()
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Unknown => "unknown",
-            Self::Amber => "amber",
-            Self::Red => "red",
-        }
+        word.parse().unwrap_or_default()
     }
 }

@@ -10,6 +10,7 @@ use super::plan::{Addition, Fate, Line};
 use super::{Lane, Promotion};
 use crate::domain::actor::Actor;
 use crate::domain::nevra::Nevra;
+use crate::domain::text_form::text_form;
 
 const DAY_US: i64 = 86_400 * 1_000_000;
 /// Nothing is open-ended.
@@ -24,14 +25,19 @@ pub enum Kind {
     Oob,
 }
 
-impl Kind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hold => "hold",
-            Self::Oob => "oob",
-        }
-    }
+text_form!(Kind { Hold = "hold", Oob = "oob" });
+
+/// Where a hold or an addition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Active,
+    /// Somebody is to look at it again.
+    Recheck,
+    Expired,
+    Ended,
 }
+
+text_form!(State { Active = "ACTIVE", Recheck = "RECHECK", Expired = "EXPIRED", Ended = "ENDED" });
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -104,12 +110,12 @@ impl Hold {
         }
     }
 
-    pub fn state(&self, now_us: i64) -> &'static str {
+    pub fn state(&self, now_us: i64) -> State {
         match (self.ended_us.is_some(), now_us) {
-            (true, _) => "ENDED",
-            (_, now) if now >= self.until_us => "EXPIRED",
-            (_, now) if now >= self.recheck_us => "RECHECK",
-            _ => "ACTIVE",
+            (true, _) => State::Ended,
+            (_, now) if now >= self.until_us => State::Expired,
+            (_, now) if now >= self.recheck_us => State::Recheck,
+            _ => State::Active,
         }
     }
 

@@ -50,7 +50,10 @@ fn a_hold_has_owner_reason_end_and_recheck_and_nothing_is_open_ended() {
     assert_eq!(check(&oob), Ok(()));
     assert_eq!(check(&Hold { until_us: 49 * H, ..oob.clone() }), Err(Unfit::TooLong { days: 2 }));
     assert_eq!(check(&Hold { nevra: "other-1-1.el9.noarch".into(), ..oob.clone() }), Err(Unfit::NoVersion));
-    assert_eq!((hold().state(H), hold().state(8 * 24 * H), hold().state(14 * 24 * H)), ("ACTIVE", "RECHECK", "EXPIRED"));
+    assert_eq!(
+        (hold().state(H), hold().state(8 * 24 * H), hold().state(14 * 24 * H)),
+        (super::hold::State::Active, super::hold::State::Recheck, super::hold::State::Expired)
+    );
     // Only what changes the content changes the overlay.
     let quarter = Promotion::new("PR-1".into(), "el9", "s", Actor::person("ann", 1, Some(1)), "r", "", 1);
     let lane = Promotion { lane: Lane::Oob, id: "PR-1-oob".into(), ..quarter.clone() };

@@ -13,6 +13,7 @@ pub mod streak;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
+use super::text_form::text_form;
 use pointer::Led;
 use state::State;
 
@@ -43,14 +44,9 @@ pub enum Lane {
     Oob,
 }
 
-impl Lane {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Quarter => "quarter",
-            Self::Oob => "oob",
-        }
-    }
+text_form!(Lane { Quarter = "quarter", Oob = "oob" });
 
+impl Lane {
     /// Gates that it does not wait for.
     pub const fn skips(self) -> &'static [gate::Gate] {
         match self {

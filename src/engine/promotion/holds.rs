@@ -50,7 +50,7 @@ pub fn table(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     let now_us = engine.now_us();
     let row = |h: &Hold| {
         let value = json!({
-            "hold": h.id, "kind": h.kind.as_str(), "os": h.os, "package": h.package, "nevra": h.nevra, "state": h.state(now_us), "owner": h.owner,
+            "hold": h.id, "kind": h.kind.as_str(), "os": h.os, "package": h.package, "nevra": h.nevra, "state": h.state(now_us).as_str(), "owner": h.owner,
             "reason": h.reason, "by": h.who.name, "made": rows::time(h.made_us), "until": rows::time(h.until_us),
             "recheck": rows::time(h.recheck_us), "ended": rows::time_opt(h.ended_us), "how": h.ended,
             "source": h.source, "promotion": h.promotion, "served": rows::time_opt(h.served_us),

@@ -292,7 +292,7 @@ async fn an_addition_lasts_two_days_before_it_is_served_and_stays_served_after_t
     b.engine.store.save_hold(HoldSave { hold: served, was_until_us: Some(held.until_us), note: b.note() }).await.unwrap();
     b.forward(49 * HOUR);
     let all = b.engine.store.holds().unwrap();
-    assert_eq!((all[0].state(b.now_us()), all[0].ended_us), ("EXPIRED", None));
+    assert_eq!((all[0].state(b.now_us()), all[0].ended_us), (hold::State::Expired, None));
     let p = b.pinned(Lane::Quarter, String::new()).await;
     let now = look_again(&b.engine, &p).await.unwrap();
     assert_eq!(now.plan.additions.len(), 1);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::ty::{Context, Status, Ty};
 use super::{contexts, keys};
+use crate::domain::level::Level;
 
 /// The whole schema. Plain scalars may be strings, numbers or booleans there, because editors read YAML's own types.
 pub fn schema() -> Value {
@@ -88,7 +89,7 @@ fn ty(t: &Ty) -> Value {
         Ty::Number { min, max } => json!({"type": "number", "minimum": min, "maximum": max}),
         Ty::Duration { .. } => json!({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$"}),
         Ty::Size => json!({"type": "string", "pattern": "^[0-9.]+ ?[kKmMgGtT]?([iI]?[bB])?$"}),
-        Ty::Level => json!({"enum": ["L0", "L1", "L2", "L3"]}),
+        Ty::Level => json!({"enum": Level::NAMES}),
         Ty::Word { words, .. } => json!({"enum": words.iter().map(|(w, _)| *w).collect::<Vec<_>>()}),
         Ty::List(t) => json!({"type": "array", "items": ty(t)}),
         Ty::OneOrMore(t) => json!({"anyOf": [ty(t), {"type": "array", "items": ty(t)}]}),
