@@ -1,11 +1,12 @@
 //! Whether every requirement of a set of packages has a provider in it, and which packages fall with one that has none. Pure rules.
 //!
-//! Agrees with `dnf repoclosure` but for `(a if b)`, which is met where there is no `b`, since such a package installs. What depends on what
-//! else is installed is unknown, and counts neither as met nor as broken.
+//! Agrees with the solver of dnf (4.14: every form was installed out of a repository), and so with `dnf repoclosure` but for two forms: it
+//! takes `(a and b)` for met where there is no `b`, and `(a if b)` for unmet. What depends on what else is installed, and a relation or a
+//! form that nobody here knows, is unknown: it counts neither as met nor as broken.
 
 use std::collections::{HashMap, HashSet};
 
-use super::dep::{Capability, Evr, Sense, Verdict, judge, overlaps, parse_rich};
+use super::dep::{Capability, Evr, Sense, Verdict, in_doubt, judge, overlaps, parse_rich};
 
 /// A package of a world, by number.
 pub type Number = u32;
@@ -128,11 +129,25 @@ impl World {
         out
     }
 
+    /// Whether something could provide it, and nobody can say.
+    fn doubted(&self, wanted: &Capability, broken: &HashSet<Number>) -> bool {
+        let mut ranges = self.provides.get(&wanted.name).into_iter().flatten();
+        ranges.any(|(n, range)| !broken.contains(n) && in_doubt(range.as_ref(), wanted.range.as_ref()))
+    }
+
     fn verdict(&self, wanted: &Capability, broken: &HashSet<Number>) -> Verdict {
-        if wanted.name.starts_with('(') {
-            return parse_rich(&wanted.name).map_or(Verdict::Unknown, |rich| judge(&rich, &mut |c| self.providers(c, broken)));
-        }
-        if self.providers(wanted, broken).is_empty() { Verdict::Unmet } else { Verdict::Met }
+        let mut doubt = false;
+        let mut ask = |c: &Capability| {
+            let found = self.providers(c, broken);
+            doubt |= found.is_empty() && self.doubted(c, broken);
+            found
+        };
+        let verdict = match wanted.name.starts_with('(') {
+            true => parse_rich(&wanted.name).map_or(Verdict::Unknown, |rich| judge(&rich, &mut ask)),
+            false if ask(wanted).is_empty() => Verdict::Unmet,
+            false => Verdict::Met,
+        };
+        if doubt { Verdict::Unknown } else { verdict }
     }
 
     /// Judges every requirement. `told` hears how many are done.
@@ -314,5 +329,28 @@ mod tests {
         assert_eq!((found.unmet.len(), found.unknown.len()), (0, 1));
         assert!(w.broken().is_empty());
         assert_eq!(world(&["a 1: | /usr/bin/y, (/bin/z or q)"]).wanted_files().len(), 2);
+        // A form that nobody here knows.
+        let found = world(&["a 1: | (b xor b), (b and), (b nand b)", "b 1: |"]).judge(|_| ());
+        assert_eq!((found.unmet.len(), found.unknown.len()), (0, 3));
+    }
+
+    #[test]
+    fn a_relation_that_nobody_knows_is_never_taken_for_met() {
+        let odd = |name: &str, version: &str| Capability { name: name.into(), range: Some((Sense::Other, Evr::parse(version))) };
+        let mut w = world(&["b 1: |", "c 1: | q = 5, q, (q = 5 or b), (b if q = 5)"]);
+        let n = w.package("a-0:1-1.x86_64".into());
+        w.require(n, odd("b", "7"));
+        w.require(n, odd("nobody", "7"));
+        w.provide(n, odd("q", "6"));
+        let told = |list: &[Finding]| list.iter().map(|f| f.requirement.clone()).collect::<Vec<_>>();
+        let found = w.judge(|_| ());
+        assert_eq!(told(&found.unmet), ["nobody (an unknown relation) 7"], "nothing has the name, whatever the relation");
+        assert_eq!(told(&found.unknown), ["b (an unknown relation) 7", "(b if q = 5)", "(q = 5 or b)", "q = 5"]);
+        // `<>` is known: any version but this one.
+        let mut w = world(&["b 1: |"]);
+        for version in ["1-1", "2"] {
+            w.require(0, Capability { name: "b".into(), range: Some((Sense::Ne, Evr::parse(version))) });
+        }
+        assert_eq!(told(&w.judge(|_| ()).unmet), ["b <> 1-1"]);
     }
 }

@@ -13,15 +13,19 @@ pub enum Sense {
     Gt,
     Le,
     Ge,
+    /// Any but this one.
+    Ne,
+    /// The metadata says a relation that nobody here knows: what fits it is unknown.
+    Other,
 }
 
 impl Sense {
     const fn less(self) -> bool {
-        matches!(self, Self::Lt | Self::Le)
+        matches!(self, Self::Lt | Self::Le | Self::Ne)
     }
 
     const fn greater(self) -> bool {
-        matches!(self, Self::Gt | Self::Ge)
+        matches!(self, Self::Gt | Self::Ge | Self::Ne)
     }
 
     const fn equal(self) -> bool {
@@ -60,14 +64,23 @@ pub struct Capability {
     pub range: Option<(Sense, Evr)>,
 }
 
-/// RPM's rule of overlapping ranges. A side without a version fits every version.
+/// RPM's rule of overlapping ranges. A side without a version fits every version. With a relation that nobody knows nothing overlaps: see
+/// [`in_doubt`].
 pub fn overlaps(provided: Option<&(Sense, Evr)>, required: Option<&(Sense, Evr)>) -> bool {
     let (Some((ps, pv)), Some((rs, rv))) = (provided, required) else { return true };
+    if in_doubt(provided, required) {
+        return false;
+    }
     match pv.compare(rv) {
         Ordering::Less => ps.greater() || rs.less(),
         Ordering::Greater => ps.less() || rs.greater(),
         Ordering::Equal => (ps.equal() && rs.equal()) || (ps.less() && rs.less()) || (ps.greater() && rs.greater()),
     }
+}
+
+/// Whether nobody can say if these overlap.
+pub fn in_doubt(provided: Option<&(Sense, Evr)>, required: Option<&(Sense, Evr)>) -> bool {
+    provided.zip(required).is_some_and(|((p, _), (r, _))| [p, r].contains(&&Sense::Other))
 }
 
 impl fmt::Display for Capability {
@@ -80,6 +93,8 @@ impl fmt::Display for Capability {
             Sense::Gt => ">",
             Sense::Le => "<=",
             Sense::Ge => ">=",
+            Sense::Ne => "<>",
+            Sense::Other => "(an unknown relation)",
         };
         write!(f, " {sign} ")?;
         if !evr.epoch.is_empty() && evr.epoch != "0" {
@@ -352,6 +367,13 @@ mod tests {
             assert_eq!(overlaps(provides.range.as_ref(), requires.range.as_ref()), fits, "{provided} for {required}");
         }
         assert_eq!(cap("a >= 2:1.0-3").to_string(), "a >= 2:1.0-3");
+        // Only the metadata of others can say this one.
+        let not_three = (Sense::Ne, Evr::parse("3"));
+        for (other, fits) in [("a = 3", false), ("a = 2", true), ("a >= 3", true), ("a <= 3", true), ("a", true)] {
+            let other = cap(other);
+            assert_eq!(overlaps(other.range.as_ref(), Some(&not_three)), fits, "{other} for a <> 3");
+            assert_eq!(overlaps(Some(&not_three), other.range.as_ref()), fits, "a <> 3 for {other}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum Compare {
     Gt,
     Le,
     Ge,
+    Ne,
+    /// A word that nobody here knows.
+    Other,
 }
 
 /// A `<rpm:entry>` of requires or provides.
@@ -255,7 +258,9 @@ fn entry(tag: &Tag<'_>) -> Result<Entry, WireError> {
                 "GT" => Some(Compare::Gt),
                 "LE" => Some(Compare::Le),
                 "GE" => Some(Compare::Ge),
-                _ => None,
+                "NE" => Some(Compare::Ne),
+                "" => None,
+                _ => Some(Compare::Other),
             }
         }
         "epoch" => v.clone_into(&mut out.epoch),
@@ -299,7 +304,7 @@ mod tests {
 <size package="1234" installed="2" archive="3"/><location href="Packages/bash.rpm"/>
 <time file="5" build="1700000000"/><format><rpm:license>GPL</rpm:license><rpm:sourcerpm>bash-5.1-1.el9.src.rpm</rpm:sourcerpm>
 <rpm:provides><rpm:entry name="bash" flags="EQ" epoch="0" ver="5.1" rel="1.el9"/><rpm:entry name="config(bash)"/></rpm:provides>
-<rpm:requires><rpm:entry name="libc.so.6()(64bit)"/><rpm:entry name="(a if b)" pre="1"/></rpm:requires>
+<rpm:requires><rpm:entry name="libc.so.6()(64bit)"/><rpm:entry name="(a if b)" pre="1"/><rpm:entry name="n" flags="NE" ver="2"/><rpm:entry name="o" flags="~=" ver="2"/></rpm:requires>
 <rpm:conflicts><rpm:entry name="never"/></rpm:conflicts>
 <file>/usr/bin/bash</file><file type="dir">/etc/a&amp;b</file></format></package>
 <package type="rpm"><name>tz&#100;ata</name><arch>noarch</arch><version epoch="1" ver="2" rel="3"/>
@@ -322,7 +327,8 @@ mod tests {
         let b = &rows[0];
         assert_eq!((b.nevra().as_str(), b.size, b.href.as_str()), ("bash-0:5.1-1.el9.x86_64", 1234, "Packages/bash.rpm"));
         assert_eq!((b.source_rpm.as_str(), b.built), ("bash-5.1-1.el9.src.rpm", 1_700_000_000));
-        assert_eq!(b.requires.len(), 2);
+        let relations: Vec<_> = b.requires.iter().map(|r| r.compare).collect();
+        assert_eq!(relations, [None, None, Some(Compare::Ne), Some(Compare::Other)]);
         assert!(b.requires[1].pre && b.requires[1].name == "(a if b)");
         assert_eq!(b.provides[0].compare, Some(Compare::Eq));
         assert_eq!(b.files, ["/usr/bin/bash", "/etc/a&b"]);

@@ -1,7 +1,8 @@
 //! `content/closure`: every Requires of every package has a provider in the trees. Weak dependencies and `rpmlib()` take no part.
 //!
-//! Agrees with `dnf repoclosure` over the same repositories, but for two things: packages that dnf hides as modular are judged here too,
-//! and `(a if b)` is met where there is no `b`, since such a package installs (dnf calls it unresolved).
+//! Agrees with `dnf repoclosure` over the same repositories, but for three things: packages that dnf hides as modular are judged here too,
+//! `(a if b)` is met where there is no `b`, since such a package installs (dnf calls it unresolved), and `(a and b)` is not, since such a
+//! package does not (dnf calls it resolved).
 
 use super::{repos, tell};
 use crate::base::count;

@@ -120,6 +120,8 @@ fn capability(entry: &Entry) -> Capability {
         Compare::Gt => Sense::Gt,
         Compare::Le => Sense::Le,
         Compare::Ge => Sense::Ge,
+        Compare::Ne => Sense::Ne,
+        Compare::Other => Sense::Other,
     });
     let evr = || Evr { epoch: entry.epoch.clone(), version: entry.version.clone(), release: entry.release.clone() };
     Capability { name: entry.name.clone(), range: sense.map(|s| (s, evr())) }
