@@ -4,6 +4,7 @@
 //! what was asked for is kept beside the error, in part, for people who want to see it.
 
 mod post;
+mod proxy;
 mod raw;
 
 use std::sync::Once;
@@ -49,6 +50,9 @@ pub enum HttpError {
     Truncated { url: String, cause: String },
     #[error("{url}: {why}")]
     Redirect { url: String, why: String },
+    /// The proxy that the environment names did not do its part. `heals`: asking again may help.
+    #[error("{url}: {cause}")]
+    Proxy { url: String, cause: String, heals: bool },
     #[error("{url}: {cause}")]
     Other { url: String, cause: String },
 }
@@ -58,6 +62,7 @@ fn status_words(status: u16) -> String {
         401 => "credentials are missing or wrong",
         403 => "access is forbidden",
         404 => "not found",
+        407 => "a proxy on the way wants credentials",
         410 => "gone for good",
         429 => "too many requests",
         500..=599 => "the server is in trouble",
@@ -72,6 +77,7 @@ impl HttpError {
         match self {
             Self::Dns { .. } | Self::Connect { .. } | Self::Stalled { .. } | Self::Truncated { .. } | Self::Other { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::Proxy { heals, .. } => *heals,
             Self::Tls { .. } | Self::Budget { .. } | Self::TooLarge { .. } | Self::Redirect { .. } => false,
         }
     }
@@ -214,12 +220,16 @@ impl Client {
             request = request.basic_auth(&c.user, Some(c.password.as_str()));
         }
         let sent = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?;
-        let response = sent.map_err(|e| classify(&e, &at))?;
+        let response = sent.map_err(|e| proxy::blamed(classify(&e, &at), url))?;
         match response.status() {
             // Not what reqwest says of the body: that of a HEAD is empty.
             StatusCode::OK => Ok(response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse().ok())),
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(self.get(url, Ask::Whole, budget).await?.length),
-            status => Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(response.headers()), raw: None }),
+            status => {
+                let refused =
+                    HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(response.headers()), raw: None };
+                Err(proxy::blamed(refused, url))
+            }
         }
     }
 
@@ -250,7 +260,7 @@ impl Client {
             }
         }
         let sent = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?;
-        let inner = sent.map_err(|e| classify(&e, &at))?;
+        let inner = sent.map_err(|e| proxy::blamed(classify(&e, &at), url))?;
         let status = inner.status();
         let good = match ask {
             Ask::Whole => status == StatusCode::OK,
@@ -260,7 +270,8 @@ impl Client {
         if !good {
             let retry_after = retry_after(inner.headers());
             let raw = Raw::of(inner, deadline.min(Instant::now() + self.patience.stall)).await;
-            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after, raw: Some(Box::new(raw)) });
+            let refused = HttpError::Status { url: at, status: status.as_u16(), retry_after, raw: Some(Box::new(raw)) };
+            return Err(proxy::blamed(refused, url));
         }
         Ok(Response::of(inner, at, deadline, budget, self.patience.stall))
     }

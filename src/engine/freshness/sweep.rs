@@ -212,7 +212,10 @@ impl Sweep {
         let contents = match found {
             Ok(Ok(contents)) => contents,
             Ok(Err((e, head))) => {
-                if let RepoError::Http(HttpError::Connect { .. } | HttpError::Dns { .. } | HttpError::Stalled { .. }) = &e {
+                if let RepoError::Http(
+                    HttpError::Connect { .. } | HttpError::Dns { .. } | HttpError::Proxy { .. } | HttpError::Stalled { .. },
+                ) = &e
+                {
                     self.mark_down(&end, &e);
                 }
                 if let RepoError::Http(HttpError::Status { raw: Some(raw), .. }) = &e {

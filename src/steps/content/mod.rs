@@ -18,6 +18,7 @@ use crate::domain::report::Fact;
 use crate::systems::repo::read::{fold, sha256};
 use crate::systems::repo::{RepoAt, RepoError, Tree};
 use crate::wire::WireError;
+use crate::wire::http::HttpError;
 use crate::wire::primary::Package;
 use crate::wire::repomd;
 
@@ -73,6 +74,9 @@ impl From<RepoError> for StepError {
         match e {
             RepoError::Tree(e) => e.into(),
             RepoError::Http(e) if e.is_wrong() => Self::failed(text, "no real repository says so: look at what the far end sends (curl)"),
+            RepoError::Http(HttpError::Proxy { .. }) => {
+                Self::far_end(text, "the variables of proxies are those of the engine: see its unit")
+            }
             RepoError::Http(_) => Self::far_end(text, "look at the far end (curl -I shows what it answers), then retry"),
             RepoError::Absent { .. } => Self::failed(text, "sync it first, or give the directory that holds repodata/"),
             RepoError::Address(_) => Self::input(text, "give a directory or an http(s) address"),

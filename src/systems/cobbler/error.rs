@@ -51,6 +51,7 @@ impl CobblerError {
             Self::Http(HttpError::Status { status: 500..=599, .. }) => {
                 "the web server answers and cobblerd behind it does not: systemctl status cobblerd on that host"
             }
+            Self::Http(HttpError::Proxy { .. }) => "a Cobbler is as a rule asked without a proxy: name its host in no_proxy",
             Self::Http(_) => "is cobblerd up, and can this host reach it? quarterdeck doctor asks it once",
             Self::Page { .. } => {
                 "a proxy or a login page stands between, or `url` is not that of the API, such as https://HOST/cobbler_api"

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::proxy::blamed;
 use super::{Client, HttpError, Patience, Response, base, bounded, chain, classify, retry_after};
 use crate::wire::address::shown;
 use std::time::Duration;
@@ -51,14 +52,16 @@ impl Client {
         // The library keeps its copy until it is sent, and does not wipe it.
         let request = request.body(body.to_vec());
         drop(body);
-        let inner = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?.map_err(|e| classify(&e, &at))?;
+        let inner = bounded(deadline, budget, self.patience.stall, &at, request.send()).await?;
+        let inner = inner.map_err(|e| blamed(classify(&e, &at), url))?;
         let (status, headers) = (inner.status(), inner.headers());
         if status.is_redirection() {
             let why = "it answers with a redirect, and calls are not sent to another address".to_owned();
             return Err(HttpError::Redirect { url: at, why });
         }
         if status != StatusCode::OK {
-            return Err(HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers), raw: None });
+            let refused = HttpError::Status { url: at, status: status.as_u16(), retry_after: retry_after(headers), raw: None };
+            return Err(blamed(refused, url));
         }
         Ok(Response::of(inner, at, deadline, budget, self.patience.stall))
     }
@@ -69,7 +72,7 @@ impl HttpError {
     /// A broken TLS record may come behind the request, and a proxy's 408 while the program behind it is still at work.
     pub const fn never_done(&self) -> bool {
         match self {
-            Self::Dns { .. } | Self::Connect { .. } | Self::Redirect { .. } => true,
+            Self::Dns { .. } | Self::Connect { .. } | Self::Proxy { .. } | Self::Redirect { .. } => true,
             Self::Status { status, .. } => matches!(status, 400..=407 | 409..=499),
             _ => false,
         }
