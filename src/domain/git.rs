@@ -42,6 +42,11 @@ pub fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// Hexadecimal digits as people copy them from a log, and fewer than a commit id has. It may be the name of a branch as well.
+pub fn is_short_commit(text: &str) -> bool {
+    (4..40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// The full names that a short one may mean, best first, as git itself tries them.
 pub fn meanings(reference: &str) -> Vec<String> {
     if reference == "HEAD" || reference.starts_with("refs/") {

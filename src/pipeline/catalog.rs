@@ -30,6 +30,10 @@ pub enum FieldType {
     Url,
     /// A path in the workspace, or absolute.
     Path,
+    /// A path that stays in the workspace of a run.
+    Inside,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A list of texts; a single text counts as one.
     List,
     /// A far end of the site file by name: `alder` of `[cobbler.alder]` where this says `cobbler`. What the table says of it is put

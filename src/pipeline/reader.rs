@@ -124,7 +124,7 @@ pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
         return None;
     }
     if let Some(i) = text.find('\0') {
-        sink.error(Loc::at(text, i..i + 1), "yaml.syntax", "a NUL byte stands in the file", "remove it; is this a text file?");
+        sink.error(Loc::at(text, i..i + 1), super::NOT_TEXT, "a NUL byte stands in the file", "remove it; is this a text file?");
         return None;
     }
     directives(sink);

@@ -32,11 +32,18 @@ const KINDS: &[StepKind] = &[
             field("credentials", FieldType::Text, false),
         ],
     ),
-    kind("content/closure", &[field("tree", FieldType::List, true), field("set", FieldType::Text, false)]),
+    kind(
+        "content/closure",
+        &[
+            field("tree", FieldType::List, true),
+            field("set", FieldType::Text, false),
+            field("level", FieldType::Word(&["metadata", "presence", "checksums"]), false),
+        ],
+    ),
     kind("content/unpack", &[field("tree", FieldType::List, true), field("set", FieldType::Text, false)]),
     kind(
         "git/checkout",
-        &[field("url", FieldType::Text, true), field("ref", FieldType::Text, false), field("dest", FieldType::Path, false)],
+        &[field("url", FieldType::Text, true), field("ref", FieldType::Text, false), field("dest", FieldType::Inside, false)],
     ),
 ];
 

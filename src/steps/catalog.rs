@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use crate::base::{sanitise, suggest};
+use crate::domain::mirror::Look;
 use crate::pipeline::catalog::{Field, FieldType, StepKind, Touches};
 use crate::steps::env::StepEnv;
 use crate::steps::error::StepError;
@@ -89,7 +90,12 @@ const VERIFY: StepKind = StepKind {
             false,
             "what it is compared with; several are tried in order; with several trees NAME= and an address",
         ),
-        field("level", FieldType::Text, false, "metadata, presence (every package by size) or checksums (every byte); default presence"),
+        field(
+            "level",
+            FieldType::Word(Look::NAMES),
+            false,
+            "metadata, presence (every package by size) or checksums (every byte); default presence",
+        ),
         field("expect", FieldType::List, false, "states that are right here; default: all but partial, damaged and unreachable"),
         field("strict", FieldType::Bool, false, "package files that the metadata does not name are a failure; default false"),
         field("parallel", FieldType::Int, false, "requests at a time of a tree behind an address, 1 to 64; default 8"),
@@ -221,8 +227,8 @@ const CHECKOUT: StepKind = StepKind {
     touches: Touches::Local,
     with: &[
         field("url", FieldType::Text, true, "repository address: https, http, ssh, git, or an absolute local path"),
-        field("ref", FieldType::Text, false, "branch, tag or full commit; default: the far end's HEAD"),
-        field("dest", FieldType::Path, false, "directory, made if absent; default: `source` in the workspace"),
+        field("ref", FieldType::Text, false, "branch, tag or full commit (40 digits); default: the far end's HEAD"),
+        field("dest", FieldType::Inside, false, "directory in the workspace, made if absent; default: `source`"),
         field("depth", FieldType::Int, false, "history to fetch; 0 = all; default 1"),
         field("timeout", FieldType::Duration, false, "for each call of git; default 10m"),
         field("credentials", FieldType::Text, false, "name of a declared secret that holds user:password for http(s) addresses"),
@@ -254,7 +260,12 @@ const REPOSYNC: StepKind = StepKind {
             false,
             "what the trees are compared with: NAME= and an http address; default: the address that Cobbler itself mirrors",
         ),
-        field("level", FieldType::Text, false, "how closely the trees are looked at: metadata, presence or checksums; default presence"),
+        field(
+            "level",
+            FieldType::Word(Look::NAMES),
+            false,
+            "how closely the trees are looked at: metadata, presence or checksums; default presence",
+        ),
         field("wait", FieldType::Duration, false, "wait so long for other reposyncs in flight, then refuse; default 1h"),
         field("poll", FieldType::Duration, false, "ask for the task's state so often, 100ms to 5m; default 2s"),
         SET,

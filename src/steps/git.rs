@@ -3,7 +3,7 @@
 //! Nothing of the far end runs here: no hooks, no templates, no submodules, no `ext::` transport. Nothing waits for a keyboard.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -27,10 +27,14 @@ const SAID: usize = 16 << 10;
 pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError> {
     let url = check_url(with.text("url").unwrap_or_default())?;
     let reference = check_ref(with.text("ref").unwrap_or("HEAD"))?;
-    let dest = env.path(with.text("dest").unwrap_or("source"));
+    let dest = place(with.text("dest").unwrap_or("source"), env)?;
+    let timeout = with.span("timeout").map_or(Duration::from_secs(600), |s| s.as_duration());
+    if timeout < Duration::from_secs(1) {
+        return Err(StepError::input("`timeout` is shorter than 1s", "git answers no sooner; default 10m"));
+    }
     let git = Git {
         dest: &dest,
-        timeout: with.span("timeout").map_or(Duration::from_secs(600), |s| s.as_duration()),
+        timeout,
         header: match with.text("credentials") {
             Some(name) => {
                 let c = credentials(name, env)?;
@@ -68,6 +72,16 @@ pub fn run(with: &With, env: &StepEnv, report: &Report) -> Result<(), StepError>
                 "+refs/tags/*:refs/tags/*",
             ])?;
             reference.to_owned()
+        }
+        // No server knows the beginning of a commit; a branch of that name could have been meant.
+        Err(StepError::FarEnd { .. }) if git::is_short_commit(reference) => {
+            return Err(StepError::far_end(
+                format!(
+                    "{} has no branch or tag `{reference}`, and a commit is asked for by all of its 40 digits",
+                    address::shown_text(url)
+                ),
+                format!("git rev-parse {reference}, in a clone, shows them"),
+            ));
         }
         Err(e) => return Err(e),
     };
@@ -110,6 +124,43 @@ fn check_ref(name: &str) -> Result<&str, StepError> {
         return Ok(name);
     }
     Err(StepError::input(format!("`{}` is not a reference", excerpt(name)), "give a branch, a tag or a full commit"))
+}
+
+/// Where the checkout comes to lie. Inside a run that is the workspace, whatever links lead out of it: the step empties what it made before,
+/// and writes what a far end says. By hand it is where the person says.
+fn place(dest: &str, env: &StepEnv) -> Result<PathBuf, StepError> {
+    let path = env.path(dest);
+    let Some(workspace) = &env.workspace else { return Ok(path) };
+    let outside = || {
+        StepError::refused(
+            format!("dest `{}` is outside the workspace of this run", excerpt(dest)),
+            "give a directory inside it, such as dest: source; a later step may copy what it needs elsewhere",
+        )
+    };
+    // Links are followed as far as there is anything; behind that, `..` could lead anywhere.
+    let (mut there, mut rest) = (path.as_path(), Vec::new());
+    let real = loop {
+        match there.canonicalize() {
+            Ok(real) => break real,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && there.symlink_metadata().is_err() => {
+                match (there.parent(), there.file_name()) {
+                    (Some(up), Some(name)) => {
+                        rest.push(name);
+                        there = up;
+                    }
+                    _ => {
+                        let what = format!("dest `{}` has `..` behind a directory that is not there", excerpt(dest));
+                        return Err(StepError::refused(what, "leave the `..` out"));
+                    }
+                }
+            }
+            // A link to nowhere, or a file on the way.
+            Err(e) => return Err(StepError::refused(format!("dest {}: {e}", there.display()), "choose another dest")),
+        }
+    };
+    let root =
+        workspace.canonicalize().map_err(|e| StepError::failed(format!("{}: {e}", workspace.display()), "is the workspace gone?"))?;
+    if real.starts_with(&root) { Ok(rest.iter().rev().fold(real, |at, name| at.join(name))) } else { Err(outside()) }
 }
 
 fn prepare(git: &Git<'_>) -> Result<(), StepError> {

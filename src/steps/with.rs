@@ -6,6 +6,7 @@ use crate::base::duration::Span;
 use crate::base::{size, suggest};
 use crate::pipeline::catalog::{Field, FieldType};
 use crate::steps::error::StepError;
+use crate::wire::excerpt;
 
 /// Values by key, in the order given. A key given more than once is a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,7 +88,12 @@ impl With {
 fn check_type(field: &Field, value: &str) -> Result<(), StepError> {
     let good = match field.ty {
         FieldType::Text | FieldType::List | FieldType::FarEnd(_) => true,
-        FieldType::Path => !value.contains('\0'),
+        FieldType::Word(words) if !words.contains(&value) && !value.is_empty() => {
+            let next = suggest::meant(value, words.iter().copied(), format!("write one of {}", words.join(", ")));
+            return Err(StepError::input(format!("`{}` cannot be `{}`", field.name, excerpt(value)), next));
+        }
+        FieldType::Word(_) => true,
+        FieldType::Path | FieldType::Inside => !value.contains('\0'),
         FieldType::Bool => matches!(value, "true" | "false"),
         FieldType::Int => value.trim().parse::<u64>().is_ok(),
         FieldType::Duration => value.parse::<Span>().is_ok(),
@@ -102,14 +108,21 @@ fn check_type(field: &Field, value: &str) -> Result<(), StepError> {
         FieldType::Url => "an address such as http://host/path/",
         _ => "text",
     };
-    if good { Ok(()) } else { Err(StepError::input(format!("`{}` must be {form}", field.name), field.doc)) }
+    if good {
+        return Ok(());
+    }
+    // An address may hold a password.
+    let given = if field.ty == FieldType::Url { String::new() } else { format!(", not `{}`", excerpt(value)) };
+    Err(StepError::input(format!("`{}` must be {form}{given}", field.name), field.doc))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LEVEL: Field = Field { name: "level", ty: FieldType::Word(&["metadata", "presence"]), required: false, doc: "how closely" };
     const FIELDS: &[Field] = &[
+        LEVEL,
         Field { name: "url", ty: FieldType::List, required: true, doc: "upstream" },
         Field { name: "parallel", ty: FieldType::Int, required: false, doc: "connections" },
     ];
@@ -127,9 +140,11 @@ mod tests {
         let err = |items: &[&str]| With::from_args(items).and_then(|w| w.check(FIELDS)).unwrap_err().to_string();
         assert!(err(&["url"]).contains("has no `=`"));
         assert!(err(&["url=x", "paralell=4"]).contains("did you mean `parallel`?"));
-        assert!(err(&["url=x", "parallel=four"]).contains("a whole number"));
+        assert!(err(&["url=x", "parallel=four"]).contains("must be a whole number, not `four`"));
         assert!(err(&["url=x", "parallel=1", "parallel=2"]).contains("2 times"));
         assert!(err(&["parallel=1"]).contains("`url` is required"));
         assert!(err(&["url="]).contains("`url` is required"));
+        assert!(err(&["url=x", "level=presense"]).contains("`level` cannot be `presense`\n  next: did you mean `presence`?"));
+        assert!(err(&["url=x", "level=7"]).contains("write one of metadata, presence"));
     }
 }

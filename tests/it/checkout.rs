@@ -50,6 +50,8 @@ fn a_reference_is_checked_out_and_its_commit_reported() {
     }
     let out = checkout(&[&url, "ref=no-such-branch"]).expect(3);
     assert!(out.stderr.contains("no-such-branch") && out.stderr.contains("next:"), "{out:?}");
+    let out = checkout(&[&url, &format!("ref={}", &first[..12])]).expect(3);
+    assert!(out.stderr.contains("all of its 40 digits") && out.stderr.contains(&format!("git rev-parse {}", &first[..12])), "{out:?}");
     let gone = "0123456789".repeat(4);
     let out = checkout(&[&url, &format!("ref={gone}")]).expect(1);
     assert!(out.stderr.contains(&format!("has no commit {gone} on any branch or tag")), "{out:?}");
@@ -94,4 +96,39 @@ fn somebody_s_directory_is_left_alone_and_hooks_do_not_run() {
     command.env("HOME", &home);
     run(command).expect(0);
     assert!(!trap.exists());
+}
+
+#[test]
+fn a_run_s_checkout_stays_in_its_workspace() {
+    if !have("checkout.workspace", &["git"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (origin, work, away, report) =
+        (dir.path().join("origin"), dir.path().join("work"), dir.path().join("away"), dir.path().join("report"));
+    for made in [&origin, &work, &away] {
+        std::fs::create_dir(made).unwrap();
+    }
+    git(&origin, &["init", "-q"]);
+    std::fs::write(origin.join("file"), "one").unwrap();
+    git(&origin, &["add", "."]);
+    git(&origin, &["commit", "-qm", "one"]);
+    std::os::unix::fs::symlink(&away, work.join("link")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("nowhere"), work.join("dangling")).unwrap();
+    let inside = |dest: &str| {
+        let mut command = step("git/checkout", &[&format!("url={}", origin.display()), &format!("dest={dest}")], Path::new(""), &report);
+        command.env("QD_WORKSPACE", &work);
+        run(command)
+    };
+    let absolute = away.join("x");
+    for dest in ["..", "../x", "a/../../x", "link", "link/x", "dangling/x", "dangling", absolute.to_str().unwrap()] {
+        let out = inside(dest).expect(4);
+        assert!(out.stderr.contains("refused: dest") && out.stderr.contains("next:"), "{dest}: {out:?}");
+        assert!(!dir.path().join("x").exists() && !dir.path().join("nowhere").exists(), "{dest}");
+        assert_eq!(std::fs::read_dir(&away).unwrap().count(), 0, "{dest}");
+    }
+    for dest in ["source", "a/b/c", "a/../d", work.join("e").to_str().unwrap()] {
+        inside(dest).expect(0);
+    }
+    assert!(["source", "a/b/c", "d", "e"].iter().all(|d| work.join(d).join("file").is_file()));
 }

@@ -8,11 +8,13 @@ mod inputs;
 mod locks;
 mod notify;
 mod order;
+mod outputs;
 mod refs;
 mod safety;
 mod secrets;
 pub mod shell;
 mod texts;
+mod twice;
 
 use super::catalog::Catalog;
 use super::diagnostic::Sink;
@@ -29,6 +31,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     in_vain::lint(file, sink);
     inputs::lint(file, sink);
     builds::lint(file, catalog, sink);
+    twice::lint(file, sink);
     safety::lint(file, sink);
     shell::lint(file, sink);
 }

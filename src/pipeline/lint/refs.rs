@@ -6,6 +6,7 @@ use super::{locks, notify, secrets, texts};
 use crate::base::duration::Span;
 use crate::base::size;
 use crate::base::suggest::{self, meant};
+use crate::domain::artifact::is_outside;
 use crate::pipeline::catalog::{Catalog, Field, FieldType, StepKind};
 use crate::pipeline::diagnostic::{Loc, Sink, show};
 use crate::pipeline::expr::{Names, Template, Type};
@@ -236,11 +237,17 @@ fn field(f: &Field, node: &Node, word: &Word, scope: &Scope<'_>, sink: &mut Sink
     let seen = show(text);
     let (ok, want) = match f.ty {
         FieldType::Bool => (matches!(text, "true" | "false"), "true or false"),
-        FieldType::Int => (text.parse::<i64>().is_ok(), "a whole number"),
+        FieldType::Int => (text.trim().parse::<u64>().is_ok(), "a whole number"),
         FieldType::Duration => (text.parse::<Span>().is_ok(), "a duration such as 30s or 10m"),
         FieldType::Size => (size::parse(text).is_some(), "a size such as 200MiB"),
         FieldType::Url => (url::Url::parse(text).is_ok(), "a URL such as https://mirror.example.org/repo"),
         FieldType::Path => (!text.is_empty() && !text.contains('\0'), "a path"),
+        FieldType::Inside => (!text.contains('\0') && !is_outside(text), "a path that stays in the workspace"),
+        FieldType::Word(words) if !words.contains(&text) => {
+            let help = meant(text, words.iter().copied(), format!("write one of {}", words.join(", ")));
+            return sink.error(node.at, "step.with", format!("`{}` cannot be `{seen}`", f.name), help);
+        }
+        FieldType::Word(_) => (true, ""),
         FieldType::FarEnd(system) => return far_end(system, node, text, scope.catalog, sink),
         FieldType::Text | FieldType::List => (true, ""),
     };

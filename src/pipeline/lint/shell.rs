@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::outputs;
 use crate::pipeline::diagnostic::{Sink, show};
 use crate::pipeline::model::{File, ParamType, Stage, Step, StepAction};
 use crate::pipeline::plan;
@@ -37,7 +38,7 @@ pub fn once(check: impl Fn(&Script) -> Vec<Fault>) -> impl Fn(&Script) -> Vec<Fa
 }
 
 static DOTTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{\{?\s*([A-Za-z_][A-Za-z0-9_]*)([.\[][^}\n]*)\}\}?").ok());
-static VARIABLE: LazyLock<Option<Regex>> =
+pub(super) static VARIABLE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))").ok());
 static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:^|[;&|(\s])(?:export\s+|local\s+|readonly\s+|declare\s+(?:-\w+\s+)*)?([A-Za-z_][A-Za-z0-9_]*)=|\bfor\s+([A-Za-z_][A-Za-z0-9_]*)\s|\bread\s+(?:-\w+\s+)*((?:[A-Za-z_][A-Za-z0-9_]*\s*)+)").ok()
@@ -81,6 +82,7 @@ pub(super) fn lint(file: &File, sink: &mut Sink<'_>) {
         let known = known(file, stage, step, text);
         deletions(node, text, &known, sink);
         cells(node, text, stage, &known, sink);
+        outputs::lint(node, text, &known, file, sink);
         let secret = step.secrets.iter().chain(stage.iter().flat_map(|s| &s.secrets)).next();
         if let Some(secret) = secret {
             xtrace(node, text, &secret.name.value, sink);
@@ -239,7 +241,7 @@ fn known(file: &File, stage: Option<&Stage>, step: &Step, text: &str) -> BTreeSe
 }
 
 /// Lines with their offset; a line that ends in a backslash goes on.
-fn commands(text: &str) -> Vec<(usize, &str)> {
+pub(super) fn commands(text: &str) -> Vec<(usize, &str)> {
     let mut out = Vec::new();
     let (mut start, mut offset) = (0, 0);
     for line in text.split_inclusive('\n') {

@@ -127,6 +127,7 @@ fn step_kind(kind: &StepKind) -> String {
         out.push_str("  It changes a far end: it runs only inside a run.\n");
     }
     for f in kind.with {
+        let words;
         let ty = match f.ty {
             FieldType::Text => "text",
             FieldType::Bool => "true or false",
@@ -135,6 +136,11 @@ fn step_kind(kind: &StepKind) -> String {
             FieldType::Size => "size",
             FieldType::Url => "URL",
             FieldType::Path => "path",
+            FieldType::Inside => "path in the workspace",
+            FieldType::Word(all) => {
+                words = all.join(" or ");
+                words.as_str()
+            }
             FieldType::List => "one value or a list",
             FieldType::FarEnd(_) => "name of a far end of the site file",
         };

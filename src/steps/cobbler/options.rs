@@ -72,20 +72,20 @@ impl Options {
                 "trees and upstreams are NAME=PLACE, with the name of their repository",
             ));
         }
-        let look = with.text("level").map_or(Ok(Look::default()), str::parse);
         let tries = match with.int("tries").unwrap_or(1) {
             n @ 1..=10 => n as u32,
             n => return Err(StepError::input(format!("`tries` is {n}"), "give 1 to 10")),
         };
         let poll = with.span("poll").map_or(Duration::from_secs(2), Span::as_duration);
         if !(Duration::from_millis(100)..=Duration::from_secs(300)).contains(&poll) {
-            return Err(StepError::input("`poll` is out of range", "give 100ms to 5m"));
+            let given = with.text("poll").unwrap_or_default();
+            return Err(StepError::input(format!("`poll` is {}", excerpt(given)), "give 100ms to 5m"));
         }
         Ok(Self {
             server: server(with, env)?,
             repos: wanted,
             tries,
-            look: look.map_err(|()| StepError::input("`level` is no level", "give metadata, presence or checksums"))?,
+            look: with.text("level").and_then(|l| l.parse().ok()).unwrap_or_default(),
             wait: with.span("wait").map_or(Duration::from_secs(3_600), Span::as_duration),
             poll,
         })

@@ -85,7 +85,7 @@ pub fn at(
         Ok(origin) => origin,
         Err(RepoError::Absent { .. }) => {
             let probe = Probe { absent: true, ..Probe::default() };
-            return Ok(conclude(seen, probe, vec!["there is no such directory".into()]));
+            return Ok(conclude(seen, probe, vec![format!("there is no directory {}", excerpt(&tree.at))]));
         }
         Err(e) => return Err(e.into()),
     };

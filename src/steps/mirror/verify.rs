@@ -5,7 +5,7 @@
 //! upstream, does not answer.
 
 use super::look::{self, Found};
-use crate::base::crash;
+use crate::base::{crash, suggest};
 use crate::domain::content::Collector;
 use crate::domain::mirror::{Look, State, judge, whole};
 use crate::domain::report::Fact;
@@ -15,6 +15,7 @@ use crate::steps::error::StepError;
 use crate::steps::report::Report;
 use crate::steps::with::With;
 use crate::systems::repo::RepoAt;
+use crate::wire::excerpt;
 
 /// Lines of findings that are printed for each tree; the numbers are always whole.
 const SHOWN: usize = 50;
@@ -50,16 +51,12 @@ impl Options {
                 "with several trees each upstream is NAME=ADDRESS, with the name of its tree",
             ));
         }
-        let look = with.text("level").map_or(Ok(Look::default()), str::parse);
-        let look = look.map_err(|()| {
-            let what = format!("`level` is `{}`", crate::wire::excerpt(with.text("level").unwrap_or_default()));
-            StepError::input(what, "give metadata, presence or checksums")
-        })?;
-        let expect: Result<Vec<State>, ()> = with.list("expect").iter().filter(|e| !e.is_empty()).map(|e| e.parse()).collect();
-        let expect = expect.map_err(|()| {
-            let words: Vec<&str> = State::WORDS.iter().map(|(w, _)| *w).collect();
-            StepError::input("`expect` names no state", format!("states are {}", words.join(", ")))
-        })?;
+        let look = with.text("level").and_then(|l| l.parse().ok()).unwrap_or_default();
+        let expect = with.list("expect").iter().filter(|e| !e.is_empty()).map(|e| {
+            let next = || suggest::meant(e, State::NAMES.iter().copied(), format!("states are {}", State::NAMES.join(", ")));
+            e.parse().map_err(|()| StepError::input(format!("`expect` is `{}`, which is no state", excerpt(e)), next()))
+        });
+        let expect = expect.collect::<Result<Vec<State>, _>>()?;
         let parallel = match with.int("parallel").unwrap_or(8) {
             n @ 1..=64 => n as usize,
             n => return Err(StepError::input(format!("`parallel` is {n}"), "give 1 to 64")),
