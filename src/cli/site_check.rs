@@ -9,8 +9,9 @@ use serde_json::json;
 use super::Ctx;
 use super::failure::{Failure, Outcome, from_config};
 use super::out::{Out, Tone};
-use crate::base::{count, sanitise};
+use crate::base::{count, sanitise, suggest};
 use crate::config::problem::Problem;
+use crate::config::read::{Named, Reference};
 use crate::config::{ConfigError, Site, calendars, pipelines, problem};
 use crate::engine::catalog;
 use crate::pipeline::render_with;
@@ -48,16 +49,18 @@ impl Found {
     /// Slips at their places in a file.
     fn slips(&mut self, path: &str, code: &str, problems: Vec<Problem>, rendered: &str) {
         self.text.push_str(rendered);
-        self.errors.extend(problems.into_iter().map(|p| Finding {
-            file: path.to_owned(),
-            line: p.line,
-            column: p.column,
-            severity: "error",
-            code: code.into(),
-            message: p.message,
-            help: p.help,
-        }));
+        self.errors.extend(problems.into_iter().map(|p| at(path, "error", code, p)));
     }
+
+    /// What is no slip, and will bite.
+    fn doubts(&mut self, path: &str, code: &str, problems: Vec<Problem>, rendered: &str) {
+        self.text.push_str(rendered);
+        self.warnings.extend(problems.into_iter().map(|p| at(path, "warning", code, p)));
+    }
+}
+
+fn at(path: &str, severity: &'static str, code: &str, p: Problem) -> Finding {
+    Finding { file: path.to_owned(), line: p.line, column: p.column, severity, code: code.into(), message: p.message, help: p.help }
 }
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
@@ -103,8 +106,20 @@ fn site_file(ctx: &Ctx, out: &mut Out, found: &mut Found) -> Outcome {
         Err(e @ ConfigError::Missing { .. }) => return Err(e.into()),
         Err(e) => found.whole(path, "site.refused", e.to_string(), e.help()),
         Ok(None) => out.note(&format!("note: no site file at {path}: every default holds; `quarterdeck site init` writes one")),
-        Ok(Some(text)) => match Site::parse(&text) {
-            Ok(_) => found.fine.push(path),
+        Ok(Some(text)) => match Site::examine(&text) {
+            Ok(examined) => {
+                let (calendars, files) = absent(ctx, &text, &examined.references);
+                let rendered = problem::render_doubts(&examined.doubts, &path, &text, out.colour);
+                found.doubts(&path, "site.doubt", examined.doubts, &rendered);
+                if calendars.is_empty() {
+                    found.fine.push(path.clone());
+                } else {
+                    let rendered = problem::render(&calendars, &path, &text, out.colour);
+                    found.slips(&path, "site.calendar", calendars, &rendered);
+                }
+                let rendered = problem::render_doubts(&files, &path, &text, out.colour);
+                found.doubts(&path, "site.file", files, &rendered);
+            }
             Err(problems) => {
                 let rendered = problem::render(&problems, &path, &text, out.colour);
                 found.slips(&path, "site.bad", problems, &rendered);
@@ -112,6 +127,36 @@ fn site_file(ctx: &Ctx, out: &mut Out, found: &mut Found) -> Outcome {
         },
     }
     Ok(())
+}
+
+/// Calendars and files that the site file names and that are not there. A calendar can be nowhere else; a file may be on the machine of the
+/// engine, or out of this user's sight.
+fn absent(ctx: &Ctx, text: &str, references: &[Reference]) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut calendars, mut files) = (Vec::new(), Vec::new());
+    // Where the directory itself is refused, that is told by itself.
+    let known = calendars::names(&ctx.dirs, ctx.uid).ok();
+    for r in references {
+        let value = sanitise::cell(&r.value);
+        match r.named {
+            Named::Calendar => {
+                let Some(known) = known.as_ref().filter(|k| !k.contains(&r.value)) else { continue };
+                let place = ctx.dirs.calendars().join("NAME.toml");
+                let help = suggest::meant(&r.value, known.iter().map(String::as_str), format!("a calendar is a file {}", place.display()));
+                calendars.push(Problem::at(text, r.span.clone(), format!("there is no calendar `{value}`"), help));
+            }
+            Named::File(what) => {
+                let why = match std::fs::metadata(&r.value) {
+                    Ok(meta) if meta.is_file() => continue,
+                    Ok(_) => format!("the {what} {value} is no file"),
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => format!("the {what} {value} is not on this machine"),
+                    Err(_) => continue,
+                };
+                let help = "put it there, or correct the path; it is needed where the engine runs";
+                files.push(Problem::at(text, r.span.clone(), why, help));
+            }
+        }
+    }
+    (calendars, files)
 }
 
 fn calendar_files(ctx: &Ctx, now: Timestamp, found: &mut Found) {
@@ -159,7 +204,7 @@ fn print(ctx: &Ctx, out: &mut Out, found: &Found, site: &Site) {
     for f in found.errors.iter().filter(|f| f.line == 0) {
         out.line(format!("{}: {}\n  {}", out.paint(Tone::Bad, "error"), sanitise::lines(&f.message), sanitise::lines(&f.help)));
     }
-    for f in &found.warnings {
+    for f in found.warnings.iter().filter(|f| f.line == 0) {
         out.line(format!("{}: {}: {}\n  {}", out.paint(Tone::Warn, "warning"), sanitise::cell(&f.file), f.message, f.help));
     }
     for file in &found.fine {

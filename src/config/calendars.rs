@@ -65,7 +65,8 @@ fn read_text(name: &str, text: &str) -> Result<Calendar, Vec<Problem>> {
     let reason = needed("reason", "add reason = \"…\": it is shown to everybody whom the calendar stops");
     let rules = |key| root.tables(key).into_iter().filter_map(|(t, span)| rule(t, span, &notes)).collect::<Vec<_>>();
     let (windows, freezes) = (rules("window"), rules("freeze"));
-    if !root.has("window") && !root.has("freeze") {
+    let empty = |key: &str| !root.has(key) || root.empty_list(key).is_some();
+    if empty("window") && empty("freeze") {
         notes.add(0..0, "the calendar has neither windows nor freezes", "add [[window]] or [[freeze]], each with from and to, or days");
     }
     root.close();
@@ -79,8 +80,16 @@ fn read_text(name: &str, text: &str) -> Result<Calendar, Vec<Problem>> {
 
 fn rule(t: Table<'_, '_, '_>, whole: Range<usize>, notes: &Notes<'_>) -> Option<Rule> {
     let (from, to, days) = (t.moment("from"), t.moment("to"), t.texts("days"));
+    if let Some(none) = t.empty_list("days") {
+        notes.add(none, "`days` names no day", "name some, or take the line out: then it is all of them");
+    }
+    // One that is no time was told, and is not missing.
+    let told = [("from", &from), ("to", &to)].into_iter().any(|(key, value)| t.has(key) && value.is_none());
     let reason = t.text("reason").map(|r| r.value).unwrap_or_default();
     t.close();
+    if told {
+        return None;
+    }
     let span = span(from, to, days, whole, notes)?;
     Some(Rule { span, reason })
 }
@@ -134,6 +143,10 @@ fn span(
                 (m, d, t)
             };
             Some(Span::Yearly { from, to })
+        }
+        (Point::Daily(from), Point::Daily(until)) if from == until => {
+            notes.add(to.span, "it ends when it begins", "the whole day is from = \"00:00\" to = \"24:00\"");
+            None
         }
         (Point::Daily(from), Point::Daily(to)) => {
             let days = if days.is_some() { weekdays(days, notes)? } else { [true; 7] };
@@ -276,6 +289,9 @@ to = "01-06 12:00"
             ("days = [\"tue\", \"thu\"]", "days = [\"tue\", \"thr\"]", 7, 16, "`thr` is no day"),
             ("to = \"16:00\"", "to = \"25:00\"", 9, 6, "`25:00` is no time"),
             ("to = \"16:00\"", "", 6, 1, "nothing is open-ended"),
+            ("to = \"16:00\"", "to = 5", 9, 6, "`to` in [[window]] must be a time or a date, not a number"),
+            ("to = \"16:00\"", "to = \"09:00\"", 9, 6, "it ends when it begins"),
+            ("days = [\"tue\", \"thu\"]", "days = []", 7, 8, "`days` names no day"),
             ("to = \"16:00\"", "to = \"2026-01-01\"", 9, 6, "not of one form"),
             ("to = \"2026-04-06\"", "to = \"2026-03-06\"", 16, 6, "before it begins"),
             ("[[window]]\ndays = [\"sat-mon\"]", "[[window]", 11, 10, "not TOML"),

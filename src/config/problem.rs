@@ -5,6 +5,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::pipeline::diagnostic::show_to;
+
 /// An error in a text file. `line` and `column` count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -26,12 +28,20 @@ impl Problem {
         Self {
             line: text[..start].bytes().filter(|b| *b == b'\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            message: message.into(),
-            help: help.into(),
+            message: bounded(message.into()),
+            help: bounded(help.into()),
             span: start..end,
         }
     }
 }
+
+/// A message may repeat a value of any length and with any sign in it.
+fn bounded(text: String) -> String {
+    if text.len() <= MOST && !text.contains(char::is_control) { text } else { show_to(&text, MOST) }
+}
+
+/// Characters of a message.
+const MOST: usize = 400;
 
 fn floor(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
@@ -47,12 +57,21 @@ pub fn count(n: usize) -> String {
 
 /// Draws problems with their source lines and carets, plain or in colour.
 pub fn render(problems: &[Problem], path: &str, text: &str, colour: bool) -> String {
+    drawn(Level::ERROR, problems, path, text, colour)
+}
+
+/// The same as warnings.
+pub fn render_doubts(problems: &[Problem], path: &str, text: &str, colour: bool) -> String {
+    drawn(Level::WARNING, problems, path, text, colour)
+}
+
+fn drawn(level: Level<'static>, problems: &[Problem], path: &str, text: &str, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     let text = &veiled(text);
     for p in problems {
         let snippet = Snippet::source(text.as_str()).path(path).annotation(AnnotationKind::Primary.span(p.span.clone()));
-        let mut group = Level::ERROR.primary_title(p.message.as_str()).element(snippet);
+        let mut group = level.clone().primary_title(p.message.as_str()).element(snippet);
         if !p.help.is_empty() {
             group = group.element(Level::HELP.message(p.help.as_str()));
         }
@@ -146,6 +165,12 @@ mod tests {
         let p = Problem::at(bare, 18..32, "this is not TOML", "");
         let shown = render(&[p], "site.toml", bare, false);
         assert!(shown.contains("site.toml:2:9") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_some_length_whatever_it_repeats() {
+        let p = Problem::at("x", 0..1, format!("no zone `{}`", "x".repeat(9_000)), "a\nb\u{1b}");
+        assert!(p.message.chars().count() <= MOST + 1 && p.help == "a b\\u{1b}", "{p:?}");
     }
 
     #[test]

@@ -16,11 +16,53 @@ const MOST: usize = 100;
 pub struct Notes<'t> {
     text: &'t str,
     problems: RefCell<Vec<Problem>>,
+    references: RefCell<Vec<Reference>>,
+    doubts: RefCell<Vec<Problem>>,
+}
+
+/// What a value names that lies outside of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    Calendar,
+    /// How messages call it.
+    File(&'static str),
+}
+
+/// A value that names something outside of its file, and its place. Whether that is there is for the caller to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    pub named: Named,
+    pub value: String,
+    pub span: Range<usize>,
 }
 
 impl<'t> Notes<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, problems: RefCell::new(Vec::new()) }
+        Self { text, problems: RefCell::default(), references: RefCell::default(), doubts: RefCell::default() }
+    }
+
+    /// What the file may say, and what will hardly do what was meant.
+    pub fn doubt(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        let mut all = self.doubts.borrow_mut();
+        if all.len() < MOST {
+            all.push(Problem::at(self.text, span, message, help));
+        }
+    }
+
+    /// In the order of the file.
+    pub fn doubts(&self) -> Vec<Problem> {
+        let mut all = self.doubts.borrow().clone();
+        all.sort_by_key(|p| (p.span.start, p.span.end));
+        all
+    }
+
+    /// A value names something outside of the file.
+    pub fn refers(&self, named: Named, at: At<String>) {
+        self.references.borrow_mut().push(Reference { named, value: at.value, span: at.span });
+    }
+
+    pub fn references(&self) -> Vec<Reference> {
+        self.references.borrow().clone()
     }
 
     pub fn add(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
@@ -64,7 +106,7 @@ pub struct At<T> {
 pub struct Table<'a, 'i, 't> {
     table: &'a DeTable<'i>,
     notes: &'a Notes<'t>,
-    /// How messages call the table: empty at the top, else `[engine]`.
+    /// How messages call the table: empty or words at the top, else `[engine]`.
     title: String,
     known: RefCell<Vec<&'static str>>,
 }
@@ -86,7 +128,7 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
 
     /// How a table of this one is written: `log.errors`.
     fn below(&self, key: &str) -> String {
-        let own = self.title.trim_matches(['[', ']']);
+        let own = if self.title.starts_with('[') { self.title.trim_matches(['[', ']']) } else { "" };
         if own.is_empty() { key.to_owned() } else { format!("{own}.{key}") }
     }
 
@@ -141,6 +183,12 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
                 None
             }
         }
+    }
+
+    /// Where a list stands that has nothing in it.
+    pub fn empty_list(&self, key: &str) -> Option<Range<usize>> {
+        let (_, value) = self.table.iter().find(|(k, _)| k.get_ref().as_ref() == key)?;
+        value.get_ref().as_array().filter(|list| list.is_empty()).map(|_| value.span())
     }
 
     /// One text, or a list of texts.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use super::problem::Problem;
-use super::read::{At, Notes, Table};
+use super::read::{At, Notes, Reference, Table};
 use crate::base::suggest;
 use crate::domain::log::Patterns;
 use crate::domain::run::valid_name;
@@ -18,6 +18,7 @@ mod notify;
 mod promotion;
 mod repos;
 mod secrets;
+mod trees;
 mod values;
 
 pub use cobbler::Cobbler;
@@ -71,6 +72,15 @@ pub struct Site {
 
 /// What `[console] colors` may say.
 pub const COLOURS: [&str; 4] = ["none", "16", "256", "true"];
+
+/// A site file that is right.
+pub struct Examined {
+    pub site: Site,
+    /// What it names outside of itself.
+    pub references: Vec<Reference>,
+    /// What will hardly do what was meant.
+    pub doubts: Vec<Problem>,
+}
 
 /// Which engine fires the schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,14 +149,20 @@ impl Site {
 
     /// Reads a site file. Either the whole site, or every problem in it.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        Self::examine(text).map(|e| e.site)
+    }
+
+    /// As [`Site::parse`], with what somebody who checks the file wants to know beside it.
+    pub fn examine(text: &str) -> Result<Examined, Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let notes = Notes::new(text);
         if !errors.is_empty() {
             return Err(notes.no_toml(&errors));
         }
         let site = read(Table::new(root.get_ref(), &notes, ""), &notes);
+        let (references, doubts) = (notes.references(), notes.doubts());
         let problems = notes.finish();
-        if problems.is_empty() { Ok(site) } else { Err(problems) }
+        if problems.is_empty() { Ok(Examined { site, references, doubts }) } else { Err(problems) }
     }
 
     /// Content set → repositories, as pipelines see it.
@@ -186,14 +202,18 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         }
     }
     site.roles = roles(&root, notes);
+    let mut named = Vec::new();
     for entry in root.named("repos") {
         name_of("repository", &entry.name, notes);
         if let Some(table) = root.entry("repos", &entry) {
-            let repo = repos::read(&entry.name, &table, notes);
+            let (repo, tree) = repos::read(&entry.name, &table, notes);
             table.close();
+            named.extend(tree);
             site.repos.insert(entry.name.value, repo);
         }
     }
+    named.sort_by_key(|n| n.span.start);
+    trees::apart(&named, &site.repos, notes);
     site.content = content(&root, notes, &site.repos);
     for entry in root.named("cobbler") {
         name_of("Cobbler", &entry.name, notes);
@@ -206,14 +226,17 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     if let Some((mirror, _)) = root.table("mirror") {
         let roots = mirror.texts("roots").unwrap_or_default();
         site.mirror_roots = roots.into_iter().filter_map(|r| absolute(r, notes)).map(|r| r.value.into()).collect();
+        trees::below(&named, &site, notes);
         mirror.close();
     }
     if let Some((log, _)) = root.table("log") {
         site.log = patterns(&log, notes);
         log.close();
     }
-    let sets: Vec<&str> = site.content.keys().map(String::as_str).collect();
-    site.promotion = promotion::read(&root, notes, &sets);
+    let (promotions, mut roots) = promotion::read(&root, notes, &site.content);
+    roots.sort_by_key(|r| r.span.start);
+    trees::roots(&named, &promotions, &roots, notes);
+    site.promotion = promotions;
     site.evidence = promotion::evidence(&root, notes);
     site.on_failure = on_failure(&root, notes);
     for entry in root.named("notify") {
@@ -264,7 +287,11 @@ fn roles(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<BTreeMap<String,
         for entry in roles {
             role(&entry.name, notes);
             let members = entry.texts(notes).unwrap_or_default();
-            for m in members.iter().filter(|m| m.value.trim_start_matches('@').is_empty() || m.value.contains(char::is_whitespace)) {
+            let odd = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+            for m in members.iter().filter(|m| {
+                let name = m.value.strip_prefix('@').unwrap_or(&m.value);
+                name.is_empty() || name.contains(odd)
+            }) {
                 notes.add(m.span.clone(), format!("`{}` is no user or group", m.value), "write \"user\" or \"@group\"");
             }
             map.insert(entry.name.value, members.into_iter().map(|m| m.value).collect());
@@ -282,6 +309,11 @@ fn content(root: &Table<'_, '_, '_>, notes: &Notes<'_>, known: &BTreeMap<String,
         let repos = table.texts("repos").unwrap_or_default();
         if repos.is_empty() {
             notes.add(entry.name.span.clone(), format!("content set `{}` has no repositories", entry.name.value), "add repos = [\"NAME\"]");
+        }
+        for (i, r) in repos.iter().enumerate() {
+            if repos[..i].iter().any(|other| other.value == r.value) {
+                notes.add(r.span.clone(), format!("`{}` stands twice in this set", r.value), "take one out");
+            }
         }
         for r in repos.iter().filter(|r| !known.contains_key(&r.value)) {
             let help = suggest::meant(&r.value, known.keys().map(String::as_str), format!("add a table [repos.{}]", r.value));
@@ -394,6 +426,10 @@ fn role(name: &At<String>, notes: &Notes<'_>) {
 fn socket_path(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
     let path = absolute(path, notes)?;
     let name = path.value.rsplit('/').next().unwrap_or_default().len();
+    if name == 0 {
+        notes.add(path.span, "this names a directory, and a socket is a file", "write socket = \"/run/quarterdeck/engine.sock\"");
+        return None;
+    }
     if name > MOST_OF_A_SOCKET {
         notes.add(
             path.span,

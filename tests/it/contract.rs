@@ -215,6 +215,31 @@ fn the_cause_of_a_broken_site_is_not_buried_under_what_follows_from_it() {
 }
 
 #[test]
+fn what_the_site_file_names_and_is_not_there_is_told_at_its_place() {
+    let home = Home::new();
+    let site = "[repos.a]\nkeys = [\"/nowhere/key.asc\"]\n[content.c]\nrepos = [\"a\"]\n[promotion.el9]\nset = \"c\"\nroot = \"/srv/x\"\n";
+    home.site(&format!("{site}calendar = \"quater\"\n"));
+    let dir = home.config().join("calendars");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(
+        dir.join("quarter.toml"),
+        "zone = \"UTC\"\nowner = \"o\"\nreason = \"r\"\n[[window]]\ndays = [\"mon-fri\"]\nfrom = \"09:00\"\nto = \"17:00\"\n",
+    )
+    .unwrap();
+    let out = home.qd(["site", "check"]).expect(1).stdout;
+    assert!(
+        out.contains("there is no calendar `quater`") && out.contains("did you mean `quarter`?") && out.contains("site.toml:8:12"),
+        "{out}"
+    );
+    assert!(out.contains("warning: the key /nowhere/key.asc is not on this machine") && out.contains("site.toml:2:9"), "{out}");
+    home.site(&format!("{site}calendar = \"quarter\"\n"));
+    let found = home.qd(["--json", "site", "check"]).expect(0).json();
+    let found: Vec<_> =
+        found["diagnostics"].as_array().unwrap().iter().map(|d| (&d["severity"], &d["line"], &d["column"], &d["code"])).collect();
+    assert_eq!(found, [(&json!("warning"), &json!(2), &json!(9), &json!("site.file"))]);
+}
+
+#[test]
 fn a_file_that_looks_like_a_pipeline_and_never_runs_is_told() {
     let home = Home::new();
     home.site("").pipeline("hello", crate::api::HELLO);
@@ -361,6 +386,11 @@ fn a_pipeline_file_that_is_no_text_is_unreadable_at_its_place() {
     assert!(out.stdout.contains("odd.yml:3:6"), "{out:?}");
     let out = home.qd(["run", "odd"]).expect(2);
     assert!(out.stderr.contains("odd.yml: line 3 is not UTF-8"), "{out:?}");
+    // Nor is one with a NUL.
+    std::fs::write(&path, b"format: 1\nname: odd\nstages: [{name: a, run: 'a\0b'}]\n").unwrap();
+    let found = home.qd(["--json", "pipeline", "lint", "odd"]).expect(2).json();
+    let at = &found["diagnostics"][0];
+    assert_eq!((&at["line"], &at["column"], &at["code"]), (&json!(3), &json!(27), &json!("yaml.encoding")), "{found}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::secrets::Secret;
-use super::values::absolute;
+use super::values::{absolute, file};
 use crate::base::duration::Span;
 use crate::base::suggest;
 use crate::config::read::{At, Notes, Table};
@@ -111,7 +111,7 @@ pub(super) fn read(table: &Table<'_, '_, '_>, name: &At<String>, secrets: &BTree
             TIMEOUT
         }
     });
-    let ca = table.text("ca").and_then(|c| absolute(c, notes)).map(|c| PathBuf::from(c.value));
+    let ca = table.text("ca").and_then(|c| file("authority", c, notes));
     let insecure = table.bool("insecure").unwrap_or(false);
     let mirror = table.text_or_texts("mirror").map(|list| list.into_iter().filter_map(|m| tree(m, notes)).collect::<Vec<_>>());
     let url = address?;

@@ -1,12 +1,14 @@
 //! `[promotion.OS]` and `[evidence]`: where the pointers of an OS major lie in each datacentre, what its gates want, and who signs the evidence.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
-use super::values::absolute;
+use super::values::{absolute, file};
 use crate::base::duration::Span;
 use crate::base::suggest;
-use crate::config::read::{At, Notes, Table};
+use crate::config::read::{At, Named, Notes, Table};
+use crate::config::site::ContentSet;
 use crate::domain::promotion::gate::{GATES, Gate};
 use crate::domain::run::valid_name;
 use crate::domain::snapshot::plain;
@@ -52,10 +54,28 @@ pub struct Evidence {
     pub identity: String,
 }
 
+/// A root of an OS major, and where the file says it.
+pub(super) struct Root {
+    pub os: String,
+    pub at: PathBuf,
+    pub span: Range<usize>,
+}
+
+impl Root {
+    fn new(os: &At<String>, at: &At<String>) -> Self {
+        Self { os: os.value.clone(), at: Path::new(&at.value).components().collect(), span: at.span.clone() }
+    }
+}
+
 const POINTER: &str = "a pointer is one plain word, such as stable";
 
-pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -> BTreeMap<String, Promotion> {
-    let mut out = BTreeMap::new();
+/// The promotions, and where each of their roots is said.
+pub(super) fn read(
+    root: &Table<'_, '_, '_>,
+    notes: &Notes<'_>,
+    sets: &BTreeMap<String, ContentSet>,
+) -> (BTreeMap<String, Promotion>, Vec<Root>) {
+    let (mut out, mut roots) = (BTreeMap::new(), Vec::new());
     for entry in root.named("promotion") {
         let os = &entry.name;
         if !valid_name(&os.value) || os.value.len() > 40 {
@@ -63,6 +83,7 @@ pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -
         }
         let Some(table) = root.entry("promotion", &entry) else { continue };
         let set = table.text("set");
+        let held = set.as_ref().and_then(|s| sets.get(&s.value)).map(|s| s.repos.as_slice());
         match &set {
             None if !table.has("set") => {
                 notes.add(
@@ -71,20 +92,23 @@ pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -
                     "add set = \"NAME\" of a [content.NAME]",
                 );
             }
-            Some(s) if !sets.contains(&s.value.as_str()) => {
-                let help = suggest::meant(&s.value, sets.iter().copied(), format!("add a table [content.{}]", s.value));
+            Some(s) if held.is_none() => {
+                let help = suggest::meant(&s.value, sets.keys().map(String::as_str), format!("add a table [content.{}]", s.value));
                 notes.add(s.span.clone(), format!("no content set `{}` in this file", s.value), help);
             }
             _ => {}
         }
         let pointer = pointer(&table, "pointer", "stable", notes);
         let candidate = pointer_other(&table, &pointer, notes);
-        let dcs = dcs(&table, os, notes);
+        let dcs = dcs(&table, os, held, notes, &mut roots);
         let promotion = Promotion {
             set: set.map(|s| s.value).unwrap_or_default(),
             pointer,
             candidate,
-            calendar: table.text("calendar").map(|t| t.value),
+            calendar: table.text("calendar").map(|t| {
+                notes.refers(Named::Calendar, t.clone());
+                t.value
+            }),
             dcs,
             age: span(&table, "age", notes),
             streak: table.int("streak", 1..=100),
@@ -92,12 +116,12 @@ pub(super) fn read(root: &Table<'_, '_, '_>, notes: &Notes<'_>, sets: &[&str]) -
             stale: span(&table, "stale", notes),
             without: of_gates(&table, notes, "without", "say why it is accepted that this gate has no source"),
             help: of_gates(&table, notes, "help", "say what somebody should do where this gate does not pass"),
-            keys: table.texts("keys").unwrap_or_default().into_iter().filter_map(|k| absolute(k, notes)).map(|k| k.value.into()).collect(),
+            keys: table.texts("keys").unwrap_or_default().into_iter().filter_map(|k| file("key", k, notes)).collect(),
         };
         table.close();
         out.insert(entry.name.value.clone(), promotion);
     }
-    out
+    (out, roots)
 }
 
 fn pointer(table: &Table<'_, '_, '_>, key: &'static str, default: &str, notes: &Notes<'_>) -> String {
@@ -129,7 +153,7 @@ fn span(table: &Table<'_, '_, '_>, key: &'static str, notes: &Notes<'_>) -> Opti
     }
 }
 
-fn dcs(table: &Table<'_, '_, '_>, os: &At<String>, notes: &Notes<'_>) -> Vec<Dc> {
+fn dcs(table: &Table<'_, '_, '_>, os: &At<String>, held: Option<&[String]>, notes: &Notes<'_>, roots: &mut Vec<Root>) -> Vec<Dc> {
     let mut found = Vec::new();
     for entry in table.named("dc") {
         let place = entry.name.span.start;
@@ -145,14 +169,16 @@ fn dcs(table: &Table<'_, '_, '_>, os: &At<String>, notes: &Notes<'_>) -> Vec<Dc>
         if root.is_none() && !dc.has("root") {
             notes.add(entry.name.span.clone(), format!("datacentre `{}` has no root", entry.name.value), "add root = \"/srv/…\"");
         }
-        let trees = trees(&dc, notes);
+        roots.extend(root.as_ref().map(|r| Root::new(os, r)));
+        let trees = trees(&dc, held, notes);
         dc.close();
         found.push((place, Dc { name: entry.name.value, root: root.map(|r| r.value.into()).unwrap_or_default(), trees }));
     }
     // In the order of the file: that is the order of the switches.
     found.sort_by_key(|(place, _)| *place);
     let alone = table.text("root").and_then(|r| absolute(r, notes));
-    let own = trees(table, notes);
+    let own = trees(table, held, notes);
+    roots.extend(alone.as_ref().map(|r| Root::new(os, r)));
     match alone {
         Some(root) if found.is_empty() => vec![Dc { name: "local".into(), root: root.value.into(), trees: own }],
         Some(root) => {
@@ -168,23 +194,30 @@ fn dcs(table: &Table<'_, '_, '_>, os: &At<String>, notes: &Notes<'_>) -> Vec<Dc>
                 let help = "add root = \"/srv/…\", or a table [promotion.OS.dc.NAME] with a root for each datacentre";
                 notes.add(os.span.clone(), format!("[promotion.{}] says nowhere where its snapshots lie", os.value), help);
             }
-            let mut out: Vec<Dc> = Vec::new();
-            for (_, dc) in found {
-                if out.iter().any(|d| d.root == dc.root) {
-                    notes.add(os.span.clone(), format!("two datacentres have the root {}", dc.root.display()), "give each its own");
-                }
-                out.push(dc);
-            }
-            out
+            found.into_iter().map(|(_, dc)| dc).collect()
         }
     }
 }
 
-fn trees(table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Vec<String> {
-    let mut out = Vec::new();
+/// `held`: the repositories of the set, where there is one.
+fn trees(table: &Table<'_, '_, '_>, held: Option<&[String]>, notes: &Notes<'_>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
     for t in table.texts("trees").unwrap_or_default() {
         match t.value.split_once('=') {
-            Some((name, path)) if plain(name) && path.starts_with('/') && !path.split('/').any(|p| p == "..") => out.push(t.value),
+            Some((name, _)) if out.iter().any(|o| o.split_once('=').is_some_and(|(n, _)| n == name)) => {
+                notes.add(t.span, format!("`{name}` has two trees here"), "take one out");
+            }
+            Some((name, path)) if plain(name) && path.starts_with('/') && !path.split('/').any(|p| p == "..") => {
+                if let Some(held) = held.filter(|h| !h.iter().any(|r| r == name)) {
+                    let help = suggest::meant(
+                        name,
+                        held.iter().map(String::as_str),
+                        "a snapshot with other names than the set has is other content",
+                    );
+                    notes.doubt(t.span, format!("`{name}` is no repository of the set"), help);
+                }
+                out.push(t.value);
+            }
             _ => notes.add(t.span, format!("`{}` is no tree", t.value), "write \"REPO=/absolute/path\""),
         }
     }
@@ -213,7 +246,7 @@ fn of_gates(table: &Table<'_, '_, '_>, notes: &Notes<'_>, key: &'static str, wha
 
 pub(super) fn evidence(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<Evidence> {
     let (table, span) = root.table("evidence")?;
-    let key = table.text("key").and_then(|k| absolute(k, notes));
+    let key = table.text("key").and_then(|k| file("key", k, notes));
     if key.is_none() && !table.has("key") {
         notes.add(span, "[evidence] has no key", "add key = \"/absolute/path\" of a private key for ssh-keygen -Y sign");
     }
@@ -222,5 +255,5 @@ pub(super) fn evidence(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<Ev
         notes.add(i.span.clone(), "`identity` is one word", "write identity = \"promotions@example.org\"");
     }
     table.close();
-    Some(Evidence { key: key?.value.into(), identity: identity.map_or_else(|| "quarterdeck".to_owned(), |i| i.value) })
+    Some(Evidence { key: key?, identity: identity.map_or_else(|| "quarterdeck".to_owned(), |i| i.value) })
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use jiff::civil::Date;
 
 use super::super::read::{At, Notes, Table};
+use super::trees::Named;
 use crate::base::suggest;
+use crate::domain::filter::WRITERS;
 use crate::domain::run::valid_name;
 
 /// A repository that the site mirrors or reads.
@@ -58,13 +60,17 @@ impl Repo {
     }
 }
 
-const WRITERS: [&str; 3] = ["quarterdeck", "cobbler", "external"];
-
 /// Names of places that are no datacentre.
 const PLACES: [&str; 3] = ["upstream", "tree", "stable"];
 
-pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Repo {
+/// The repository, and where it says its tree.
+pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> (Repo, Option<Named>) {
     let upstream = table.texts("upstream").unwrap_or_default();
+    if upstream.is_empty()
+        && let Some(list) = table.empty_list("upstream")
+    {
+        notes.add(list, "`upstream` names no address", "add one, or take the line out: then nobody compares this repository with anything");
+    }
     for u in &upstream {
         address(&u.value, &u.span, notes);
     }
@@ -103,30 +109,29 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
         }
         Some(why.value.trim().to_owned())
     });
-    Repo {
-        tree: table.text("tree").and_then(|t| super::values::absolute(t, notes)).map(|t| t.value).unwrap_or_default(),
+    let tree = table.text("tree").and_then(|t| super::values::absolute(t, notes));
+    let named = tree.as_ref().map(|t| Named::new(&name.value, &t.value, t.span.clone()));
+    let repo = Repo {
+        tree: tree.map(|t| t.value).unwrap_or_default(),
         writer: writer.map_or_else(|| "quarterdeck".to_owned(), |w| w.value),
         replicas: replicas(table.texts("replicas").unwrap_or_default(), notes),
         stable: table.text("stable").and_then(|t| place(t, notes)).unwrap_or_default(),
         os: table.text("os").map(|t| t.value).unwrap_or_default(),
         eol: table.moment("eol").and_then(|d| day(&d, notes)),
         upstream: upstream.into_iter().map(|t| t.value).collect(),
-        keys: table
-            .texts("keys")
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|k| super::values::absolute(k, notes))
-            .map(|k| k.value.into())
-            .collect(),
+        keys: table.texts("keys").unwrap_or_default().into_iter().filter_map(|k| super::values::file("key", k, notes)).collect(),
         metalink,
         mirrorlist,
         frozen,
-    }
+    };
+    (repo, named)
 }
 
 /// An address that a repository can be read from.
 fn address(text: &str, span: &std::ops::Range<usize>, notes: &Notes<'_>) -> Option<url::Url> {
-    let url = url::Url::parse(text).ok().filter(|p| matches!(p.scheme(), "http" | "https" | "file"));
+    // `file:x` and `file://x/y` are places that nobody means.
+    let here = |p: &url::Url| p.scheme() != "file" || text.to_ascii_lowercase().starts_with("file:///");
+    let url = url::Url::parse(text).ok().filter(|p| matches!(p.scheme(), "http" | "https" | "file") && here(p));
     match &url {
         None => notes.add(span.clone(), "this is no URL that can be read", "write http://…, https://… or file:///…"),
         Some(p) if p.password().is_some() => notes.add(

@@ -125,6 +125,22 @@ fn every_slip_is_named_with_its_place() {
         ("[repos.a]\nwriter = \"cobler\"", 2, 10, "cannot be \"cobler\"", "did you mean \"cobbler\"?"),
         ("[repos.base]\n[content.c]\nrepos = [\"bsae\"]", 3, 10, "no repository `bsae`", "did you mean `base`?"),
         ("[content.c]\nos = \"el9\"", 1, 10, "has no repositories", "add repos"),
+        ("[repos.a]\n[content.c]\nrepos = [\"a\", \"a\"]", 3, 15, "`a` stands twice in this set", "take one out"),
+        ("[repos.a]\nupstream = []", 2, 12, "`upstream` names no address", "take the line out"),
+        ("[repos.a]\nupstream = [\"\"]", 2, 13, "no URL that can be read", ""),
+        ("[repos.a]\nupstream = [\"file:x\"]", 2, 13, "no URL that can be read", "file:///"),
+        ("[repos.a]\nupstream = [\"file://host/x\"]", 2, 13, "no URL that can be read", "file:///"),
+        ("[engine]\nsocket = \"/run/qd/\"", 2, 10, "this names a directory", "engine.sock"),
+        ("[roles]\nadmin = [\"@@ops\"]", 2, 10, "no user or group", ""),
+        ("[roles]\nadmin = [\"a\\u001bb\"]", 2, 10, "no user or group", ""),
+        ("[secrets]\nt = \"file:/\"", 2, 5, "the whole machine", ""),
+        ("[repos.a]\ntree = \"/\"", 2, 8, "`/` is the whole machine", "of its own"),
+        ("[repos.a]\ntree = \"//./\"", 2, 8, "is the whole machine", ""),
+        ("[repos.a]\ntree = \"/a\\u0000b\"", 2, 8, "no NUL in it", ""),
+        ("[repos.a]\ntree = \"/s/x\"\n[repos.b]\ntree = \"/s//x/\"", 4, 8, "`a` and `b` have the same tree", "a directory of its own"),
+        ("[repos.b]\ntree = \"/s/x\"\n[repos.a]\ntree = \"/s/x/y\"", 4, 8, "inside that of `b`, /s/x", "removes what it does not know"),
+        ("[repos.b]\ntree = \"/s/x/y\"\n[repos.a]\ntree = \"/s/x\"", 4, 8, "the tree of `b` lies inside this one: /s/x/y", ""),
+        ("[mirror]\nroots = [\"/\"]", 2, 10, "the whole machine", ""),
         ("[mirror]\nroots = [\"srv\"]", 2, 10, "not an absolute path", ""),
         ("[on_failure]\n", 1, 1, "has no command", "add command"),
         ("[notify.room]\n", 1, 9, "[notify.room] has no command", "add command"),
@@ -164,4 +180,41 @@ fn all_errors_come_at_once_and_a_secret_is_not_repeated() {
     let problems = Site::parse("read_onyl = true\ntime_zone = 5\n[secrets]\nt = \"hunter2hunter2\"\n").unwrap_err();
     assert_eq!(problems.iter().map(|p| p.line).collect::<Vec<_>>(), [1, 2, 4]);
     assert!(problems.iter().all(|p| !p.message.contains("hunter2") && !p.help.contains("hunter2")));
+}
+
+#[test]
+fn trees_that_only_others_write_may_lie_inside_each_other_and_neighbours_with_like_names_too() {
+    let external = "writer = \"external\"\n";
+    let nested = format!("[repos.a]\ntree = \"/s/x\"\n{external}[repos.b]\ntree = \"/s/x/y\"\n{external}");
+    assert!(Site::parse(&nested).is_ok());
+    assert!(Site::parse(&nested.replacen(external, "", 1)).is_err(), "one of them is ours");
+    assert!(Site::parse("[repos.a]\ntree = \"/s/x\"\n[repos.b]\ntree = \"/s/xy\"\n[repos.c]\n[repos.d]\n").is_ok());
+}
+
+#[test]
+fn roots_of_promotions_lie_beside_the_trees_and_no_pointer_is_moved_by_two() {
+    let text = "[repos.a]\ntree = \"/s/a\"\n[content.c]\nrepos = [\"a\"]\n[promotion.el9]\nset = \"c\"\nroot = \"/s\"\n";
+    assert!(Site::parse(text).is_ok());
+    let said =
+        |text: &str| Site::parse(text).unwrap_err().iter().map(|p| format!("{}:{} {}", p.line, p.column, p.message)).collect::<Vec<_>>();
+    assert_eq!(said(&text.replace("\"/s\"", "\"/s/a/x\"")), ["7:8 this root lies inside the tree of `a`, /s/a"]);
+    let two = format!("{text}[promotion.el10]\nset = \"c\"\nroot = \"/s/\"\n");
+    assert_eq!(said(&two), ["10:8 [promotion.el9] has the same root, and moves `stable` in it too"]);
+    assert!(Site::parse(&format!("{two}pointer = \"stable10\"\ncandidate = \"next10\"\n")).is_ok());
+    let dcs = text.replace("root = \"/s\"\n", "[promotion.el9.dc.x]\nroot = \"/s\"\n[promotion.el9.dc.y]\nroot = \"/s/\"\n");
+    assert_eq!(said(&dcs), ["10:8 two datacentres have the root /s"]);
+    assert_eq!(said(&format!("{text}trees = [\"a=/s/a\", \"a=/s/b\"]\n")), ["8:20 `a` has two trees here"]);
+}
+
+#[test]
+fn what_will_hardly_do_what_was_meant_is_told_and_is_no_error() {
+    let told = |text: &str| {
+        Site::examine(text).unwrap().doubts.iter().map(|p| format!("{}:{} {} {}", p.line, p.column, p.message, p.help)).collect::<Vec<_>>()
+    };
+    let text = "[mirror]\nroots = [\"/srv/m\"]\n[repos.a]\ntree = \"/srv/mm/a\"\n[repos.b]\ntree = \"/srv/m/b\"\n[repos.c]\ntree = \"/x\"\nwriter = \"external\"\n";
+    let all = told(text);
+    assert!(all.len() == 1 && all[0].starts_with("4:8 the tree of `a` lies below no root of [mirror]"), "{all:?}");
+    let text = "[repos.base]\n[content.c]\nrepos = [\"base\"]\n[promotion.el9]\nset = \"c\"\nroot = \"/s\"\ntrees = [\"bsae=/t/b\"]\n";
+    assert_eq!(told(text), ["7:10 `bsae` is no repository of the set did you mean `base`?"]);
+    assert!(told(&text.replace("bsae", "base")).is_empty());
 }

@@ -1,13 +1,39 @@
-//! Values that several tables have: absolute paths, and commands.
+//! Values that several tables have: absolute paths, files, and commands.
 
-use crate::config::read::{At, Notes};
+use std::path::{Component, Path, PathBuf};
+
+use crate::config::read::{At, Named, Notes};
+
+/// PATH_MAX without the byte that ends it.
+const MOST: usize = 4_095;
 
 pub(super) fn absolute(path: At<String>, notes: &Notes<'_>) -> Option<At<String>> {
-    if path.value.starts_with('/') && !path.value.split('/').any(|part| part == "..") {
-        return Some(path);
-    }
-    notes.add(path.span, format!("`{}` is not an absolute path", path.value), "begin it with / and leave out ..");
+    let Some((message, help)) = unfit(&path.value) else { return Some(path) };
+    notes.add(path.span, message, help);
     None
+}
+
+fn unfit(path: &str) -> Option<(String, &'static str)> {
+    if path.contains('\0') {
+        return Some(("a path has no NUL in it".into(), "write it anew"));
+    }
+    if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        return Some((format!("`{path}` is not an absolute path"), "begin it with / and leave out .."));
+    }
+    if path.len() > MOST {
+        return Some((format!("a path of {} bytes is longer than any that Linux knows", path.len()), "4,095 bytes at most"));
+    }
+    // `//` and `/./` are the same place.
+    let whole = !Path::new(path).components().any(|c| matches!(c, Component::Normal(_)));
+    whole.then(|| (format!("`{path}` is the whole machine"), "name a directory or a file of its own"))
+}
+
+/// A file that has to be there when it is needed; whether it is, is not looked at here.
+pub(super) fn file(what: &'static str, path: At<String>, notes: &Notes<'_>) -> Option<PathBuf> {
+    let path = absolute(path, notes)?;
+    let at = PathBuf::from(&path.value);
+    notes.refers(Named::File(what), path);
+    Some(at)
 }
 
 pub(super) fn argv(command: &At<String>, notes: &Notes<'_>) -> Option<Vec<String>> {
