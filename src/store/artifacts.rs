@@ -49,7 +49,7 @@ impl Store {
     /// Artifacts of all runs, newest run first; of one digest where it is given.
     pub fn all_artifacts(&self, sha256: Option<&str>, limit: usize) -> Result<Vec<ArtifactRow>, StoreError> {
         let sha256 = sha256.map(str::to_lowercase);
-        self.read(move |c| {
+        self.read_long(move |c| {
             let which = if sha256.is_some() { "a.sha256 = ?1" } else { "?1 IS NULL" };
             all(c, &format!("{KEPT} WHERE {which} ORDER BY a.run_id DESC, a.path LIMIT ?2"), params![sha256, limit], kept)
         })
@@ -58,7 +58,7 @@ impl Store {
     /// Where fingerprints stand, newest run first; one of them where it is given.
     pub fn fingerprints(&self, sha256: Option<&str>, limit: usize) -> Result<Vec<FingerprintRow>, StoreError> {
         let sha256 = sha256.map(str::to_lowercase);
-        self.read(move |c| {
+        self.read_long(move |c| {
             // With a digest each part is a look-up in its index; `ifnull` would hide that from the planner.
             let sql = if sha256.is_some() {
                 ["a.sha256", "i.sha256", "x.fp"].iter().fold(EVERYWHERE.to_owned(), |s, col| s.replace(&format!("ifnull(?1, {col})"), "?1"))

@@ -195,7 +195,7 @@ impl Store {
 
     /// The chain, checked from its first entry to its last; `limit` entries of it, newest first.
     pub fn audit_view(&self, limit: usize) -> Result<AuditView, StoreError> {
-        self.read(move |c| {
+        self.read_long(move |c| {
             // One snapshot: an entry written meanwhile must not look like one that was cut off.
             c.execute_batch("BEGIN")?;
             let result = (|| {

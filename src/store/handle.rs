@@ -85,6 +85,23 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.read_leaving(0, job)
+    }
+
+    /// As `read`, for what may take seconds: one connection is left to short questions, some of which the thread that serves asks itself.
+    pub(crate) fn read_long<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.read_leaving(1, job)
+    }
+
+    /// As `read`, on a connection beside so many that stay free.
+    pub(super) fn read_leaving<T: Send + 'static>(
+        &self,
+        others: usize,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let pool = &self.inner.pool;
         if pool.size == 0 {
             // Not the future's channel: this may be a thread of the runtime, where waiting on one is not allowed.
@@ -97,7 +114,8 @@ impl Store {
         }
         let mut free = pool.free.lock().map_err(|_| StoreError::Closed)?;
         let conn = loop {
-            match free.pop() {
+            let taken = if free.len() > others { free.pop() } else { None };
+            match taken {
                 Some(conn) => break conn,
                 None => free = pool.back.wait(free).map_err(|_| StoreError::Closed)?,
             }
@@ -107,7 +125,44 @@ impl Store {
         if let Ok(mut free) = pool.free.lock() {
             free.push(conn);
         }
-        pool.back.notify_one();
+        // One alone could be a long one, which does not take the last.
+        pool.back.notify_all();
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::OpenOptionsStore;
+    use super::*;
+
+    #[test]
+    fn long_reads_leave_a_connection_to_short_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(&OpenOptionsStore { dir: dir.path().join("s"), network_state: false, now_us: 0, boot_id: "b".into() }).unwrap();
+        let all = store.inner.pool.size;
+        let (tell, inside) = mpsc::channel();
+        let mut ends = Vec::new();
+        let long: Vec<_> = (0..all)
+            .map(|_| {
+                let (end, ended) = mpsc::channel::<()>();
+                ends.push(end);
+                let (store, tell) = (store.clone(), tell.clone());
+                std::thread::spawn(move || {
+                    store.read_long(move |_| {
+                        let _ = tell.send(());
+                        let _ = ended.recv();
+                        Ok(())
+                    })
+                })
+            })
+            .collect();
+        (1..all).for_each(|_| inside.recv().unwrap());
+        assert_eq!(store.read(|c| Ok(c.query_row("SELECT 1", [], |r| r.get::<_, i64>(0))?)).unwrap(), 1);
+        drop(ends);
+        assert!(long.into_iter().all(|t| t.join().unwrap().is_ok()), "those that waited had their turn");
     }
 }

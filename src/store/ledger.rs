@@ -188,7 +188,7 @@ impl Store {
 
     /// Rows of the ledger, the latest time first.
     pub fn occurrences(&self, limit: usize) -> Result<Vec<Occurrence>, StoreError> {
-        self.read(move |c| all(c, &format!("{ROW} ORDER BY scheduled_us DESC, pipeline, trigger LIMIT ?1"), [limit], occurrence))
+        self.read_long(move |c| all(c, &format!("{ROW} ORDER BY scheduled_us DESC, pipeline, trigger LIMIT ?1"), [limit], occurrence))
     }
 
     /// Rows of one pipeline at one time: one for each trigger that was due then.

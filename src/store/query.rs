@@ -11,6 +11,9 @@ use super::{Store, StoreError};
 use crate::domain::rows::{AttemptRow, FactRow, LockRow, RunRow, StageRow, StepRow};
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 
+/// A list of more runs than these takes its time.
+const LONG: usize = 1_000;
+
 /// Which runs. All conditions hold together; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunsQuery {
@@ -116,7 +119,7 @@ impl Store {
         &self,
         wanted: impl Fn(&str, u64, &str) -> bool + Send + 'static,
     ) -> Result<Vec<(String, u64, String)>, StoreError> {
-        self.read(move |c| {
+        self.read_long(move |c| {
             let mut s = c.prepare_cached("SELECT id, fence, token FROM attempt WHERE state = 'done'")?;
             let mut rows = s.query([])?;
             let mut out = Vec::new();
@@ -147,7 +150,7 @@ impl Store {
         mut each: impl FnMut(&mut T, RunRow) -> ControlFlow<()> + Send + 'static,
     ) -> Result<T, StoreError> {
         let q = q.clone();
-        self.read(move |c| {
+        self.read_leaving(usize::from(q.limit > LONG), move |c| {
             let (sql, values) = select(c, &q)?;
             let mut s = c.prepare_cached(&sql)?;
             let mut rows = s.query(params_from_iter(values))?;

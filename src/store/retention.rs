@@ -65,7 +65,7 @@ impl Store {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(fail("cannot make the directory of"))?;
         let _ = std::fs::remove_file(&tmp);
         let target = tmp.to_string_lossy().into_owned();
-        self.read(move |c| Ok(c.execute("VACUUM INTO ?1", [target]).map(drop)?))?;
+        self.read_long(move |c| Ok(c.execute("VACUUM INTO ?1", [target]).map(drop)?))?;
         // A copy says that it is one: put back, it must not go on as if nothing had happened since.
         rusqlite::Connection::open(&tmp)?
             .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", [super::restored::COPY, &day])?;

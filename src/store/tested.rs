@@ -50,7 +50,7 @@ pub(super) fn insert(tx: &Transaction<'_>, e: &End, t: &Tested) -> Result<(), St
 impl Store {
     /// Counts of each run that has test reports, newest first.
     pub fn tests(&self, limit: usize) -> Result<Vec<TestsRow>, StoreError> {
-        self.read(move |c| {
+        self.read_long(move |c| {
             all(
                 c,
                 &format!(
