@@ -1,5 +1,7 @@
 //! What the log screen knows and how it stands: which attempt, which part of it, where the person looks.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::order::Lane;
@@ -242,9 +244,35 @@ impl LogScreen {
     }
 }
 
-/// Of attempts, oldest first, the one that matters most: what runs, else what failed, else what ran last.
+/// Of attempts, oldest first, the one that matters most: what runs, else what failed and was not made good by a later attempt, else what ran last.
 pub fn pick(all: &[&AttemptDoc]) -> Option<u64> {
     let running = all.iter().rev().find(|a| a.state == "running");
-    let red = all.iter().rev().find(|a| matches!(a.verdict.as_deref(), Some("failure" | "lost")));
+    let mut made_again = HashSet::new();
+    // From the newest on: of each step the first that is met counts.
+    let red = all
+        .iter()
+        .rev()
+        .filter(|a| made_again.insert((a.stage.as_str(), a.cell.as_str(), a.step.as_str())))
+        .find(|a| matches!(a.verdict.as_deref(), Some("failure" | "lost")));
     running.or(red).or(all.last()).map(|a| a.fence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_matters_unless_a_later_attempt_made_it_good() {
+        let attempt = |fence: u64, step: &str, verdict: &str| -> AttemptDoc {
+            let doc = serde_json::json!({"fence": fence, "stage": "s", "cell": "", "step": step, "number": 1, "state": "done", "verdict": verdict,
+                                         "started": null, "ended": null, "log_bytes": 0});
+            serde_json::from_value(doc).unwrap()
+        };
+        let first = [attempt(1, "a", "failure"), attempt(2, "b", "success")];
+        assert_eq!(pick(&first.iter().collect::<Vec<_>>()), Some(1));
+        let resumed = [&first[..], &[attempt(3, "a", "success"), attempt(4, "b", "success")]].concat();
+        assert_eq!(pick(&resumed.iter().collect::<Vec<_>>()), Some(4), "of a run that went well in the end, its end");
+        let again = [&first[..], &[attempt(3, "a", "failure"), attempt(4, "b", "success")]].concat();
+        assert_eq!(pick(&again.iter().collect::<Vec<_>>()), Some(3));
+    }
 }
