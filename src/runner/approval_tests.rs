@@ -161,6 +161,7 @@ fn a_denial_an_expiry_and_a_cancel_end_it_and_say_so() {
         (o.verdict, o.detail.as_str(), r.stages[1].verdict),
         (Verdict::Cancelled, "cancelled by ann: wrong", Some(Verdict::Cancelled))
     );
+    assert_eq!(r.stages[1].detail, "the run was cancelled while it waited for people");
     assert!(rows(&ops).is_empty());
 }
 

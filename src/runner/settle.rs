@@ -181,7 +181,8 @@ impl ActiveRun {
                     moved = true;
                 }
                 StageState::Running if self.stages[i].wait.is_some() => {
-                    self.end_wait(i, Verdict::Cancelled, why.to_owned(), now, ops);
+                    let why = if self.cancel.is_some() { "the run was cancelled" } else { "the run's time was up" };
+                    self.end_wait(i, Verdict::Cancelled, format!("{why} while it waited for people"), now, ops);
                     moved = true;
                 }
                 StageState::Running if !self.plan.stages[i].uninterruptible || self.untouched(i) => {
