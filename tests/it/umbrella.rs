@@ -80,7 +80,8 @@ fn a_cancel_of_the_one_is_a_cancel_of_the_other_but_not_where_nobody_waits() {
     home.qd(["run", "waits"]).expect(0);
     until("the child to run", || run_of(&home, "slow#1")["state"] == "running");
     let why = home.qd(["why", "waits#1"]).expect(0);
-    assert!(why.stdout.contains(" CET; ask") || why.stdout.contains(" CEST; ask"), "in the site's zone: {why:?}");
+    let asked = |zone: &str| why.stdout.contains(&format!(" {zone}: {}", home.named("why 'slow#1'")));
+    assert!(asked("CET") || asked("CEST"), "in the site's zone, and the command whole: {why:?}");
     assert!(rows(&home, "queue", "run=waits#1")[0]["blocked"].as_str().unwrap().contains("waits for slow#1 since"), "{why:?}");
     assert!(why.stdout.contains("stage `b` waits for slow#1"), "{why:?}");
     // An engine that is drained goes on with what has begun, and this has.
