@@ -12,6 +12,7 @@ mod outputs;
 mod refs;
 mod safety;
 mod secrets;
+mod shadow;
 pub mod shell;
 mod texts;
 mod twice;
@@ -32,6 +33,7 @@ pub fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
     inputs::lint(file, sink);
     builds::lint(file, catalog, sink);
     twice::lint(file, sink);
+    shadow::lint(file, sink);
     safety::lint(file, sink);
     shell::lint(file, sink);
 }

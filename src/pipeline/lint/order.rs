@@ -81,7 +81,8 @@ fn names(file: &File, sink: &mut Sink<'_>) {
                 "leave out `/`, which separates stage and step, and `Post Actions`, which is the post section",
             );
         }
-        let unseen = |name: &str| name.chars().any(sanitise::unseen);
+        // A blank of another kind looks like one, and no command line finds the name.
+        let unseen = |name: &str| name.chars().any(|c| sanitise::unseen(c) || (c.is_whitespace() && c != ' '));
         if unseen(&stage.name.value) {
             sink.error(stage.name.at, "stage.name", "the name of a stage holds a character that nobody can see or type", "leave it out");
         } else if stage.name.value.trim() != stage.name.value {

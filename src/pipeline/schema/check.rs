@@ -142,6 +142,10 @@ fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Si
             (Kind::Map(_), Ty::Text | Ty::Line | Ty::Script | Ty::Template | Ty::Expr) => {
                 "a text with `: ` or `{` in it needs quotes".to_owned()
             }
+            (Kind::Map(entries), Ty::List(_) | Ty::OneOrMore(_)) if entries.first().is_some_and(|(w, _)| w.text.starts_with('-')) => {
+                let first = entries.first().map_or("", |(w, _)| w.text.trim_start_matches('-'));
+                format!("an item begins with a dash and a blank: `- {}:`", show(first))
+            }
             _ => format!("it takes: {}", ty.describe()),
         };
         sink.error(at, "schema.type", format!("{place} must be {expected}, this is {}", node.noun()), help);
