@@ -280,20 +280,37 @@ impl fmt::Display for InZone<'_> {
     }
 }
 
+/// Who else holds a lock, and who comes before in its queue.
+fn others(f: &mut fmt::Formatter<'_>, also: &[RunRef], ahead: &[RunRef]) -> fmt::Result {
+    if !also.is_empty() {
+        write!(f, ", and by {}", list(also))?;
+    }
+    match ahead.get(..4) {
+        Some(four) if ahead.len() > 4 => write!(f, "; before it come {} and more", list(four)),
+        _ if ahead.is_empty() => Ok(()),
+        _ => write!(f, "; before it comes {}", list(ahead)),
+    }
+}
+
+fn secret(f: &mut fmt::Formatter<'_>, name: &str, why: &str, again: Option<String>) -> fmt::Result {
+    // The chain's own words name the secret.
+    match why.contains(&format!("`{name}`")) {
+        true => f.write_str(why)?,
+        false => write!(f, "secret `{name}` cannot be had: {why}")?,
+    }
+    match again {
+        None => Ok(()),
+        Some(at) => write!(f, "; asked again at {at}, or at once by: quarterdeck secret test {name}"),
+    }
+}
+
 impl Reason {
     fn write(&self, f: &mut fmt::Formatter<'_>, zone: &TimeZone) -> fmt::Result {
         let at = |us: i64| at(us, zone);
         match self {
             Self::Lock { name, wanted, holder, holder_stage, since_us, also, ahead } => {
                 write!(f, "waits for lock `{name}` ({wanted}): held by {holder}, stage `{holder_stage}`, since {}", at(*since_us))?;
-                if !also.is_empty() {
-                    write!(f, ", and by {}", list(also))?;
-                }
-                match ahead.get(..4) {
-                    Some(four) if ahead.len() > 4 => write!(f, "; before it come {} and more", list(four)),
-                    _ if ahead.is_empty() => Ok(()),
-                    _ => write!(f, "; before it comes {}", list(ahead)),
-                }
+                others(f, also, ahead)
             }
             Self::LockQueue { name, ahead, ahead_stage } => {
                 write!(f, "waits for lock `{name}`: {ahead}, stage `{ahead_stage}`, is ahead of it")
@@ -311,28 +328,15 @@ impl Reason {
             Self::Retry { step, attempt, of, until_us } => {
                 write!(f, "step `{step}` failed; attempt {attempt} of {of} starts at {}", at(*until_us))
             }
-            Self::Secret { name, why, until_us } => {
-                // The chain's own words name the secret.
-                match why.contains(&format!("`{name}`")) {
-                    true => f.write_str(why)?,
-                    false => write!(f, "secret `{name}` cannot be had: {why}")?,
-                }
-                match until_us {
-                    0 => Ok(()),
-                    _ => write!(f, "; asked again at {}, or at once by: quarterdeck secret test {name}", at(*until_us)),
-                }
+            Self::Secret { name, why, until_us } => secret(f, name, why, Some(*until_us).filter(|us| *us != 0).map(at)),
+            Self::LowDisk { path, free_bytes, floor_bytes, .. } if free_bytes < floor_bytes => {
+                write!(f, "low disk: {} free of the {} that {path} must have", size::short(*free_bytes), size::short(*floor_bytes))
             }
-            Self::LowDisk { path, free_bytes, floor_bytes, free_inodes, floor_inodes } => {
-                if free_bytes < floor_bytes {
-                    write!(f, "low disk: {} free of the {} that {path} must have", size::short(*free_bytes), size::short(*floor_bytes))
-                } else {
-                    write!(f, "low disk: {free_inodes} inodes free of the {floor_inodes} that {path} must have")
-                }
+            Self::LowDisk { path, free_inodes, floor_inodes, .. } => {
+                write!(f, "low disk: {free_inodes} inodes free of the {floor_inodes} that {path} must have")
             }
-            Self::Drained { by, why, since_us } => {
-                write!(f, "drained by {by} since {}", at(*since_us))?;
-                if why.is_empty() { Ok(()) } else { write!(f, ": {why}") }
-            }
+            Self::Drained { by, why, since_us } if why.is_empty() => write!(f, "drained by {by} since {}", at(*since_us)),
+            Self::Drained { by, why, since_us } => write!(f, "drained by {by} since {}: {why}", at(*since_us)),
             Self::Store { why } => write!(f, "the engine cannot write its store: {why}"),
             Self::Unreadable { why } => {
                 write!(f, "can never start: its stored plan cannot be read ({why}); start the engine that wrote it, or cancel the run")
@@ -371,12 +375,10 @@ impl Reason {
                 "cancelled, and stage `{stage}` does not end: {why}; the last resort: quarterdeck do force-finish '{run}' --reason TEXT --confirm '{run}'"
             ),
             Self::Forced { stage, by, why } => write!(f, "{by} ends it as lost ({why}): what stage `{stage}` left is being killed first"),
-            Self::Slow { limit_ms, since_us } => write!(
-                f,
-                "slow: at {} it passed {}; nearly all good runs of its pipeline took less",
-                at(*since_us),
-                duration::short(*limit_ms)
-            ),
+            Self::Slow { limit_ms, since_us } => {
+                let (at, limit) = (at(*since_us), duration::short(*limit_ms));
+                write!(f, "slow: at {at} it passed {limit}; nearly all good runs of its pipeline took less")
+            }
             Self::Running { stage, step, since_us } => write!(f, "runs: stage `{stage}`, step `{step}`, since {}", at(*since_us)),
             Self::Starting { stage } => write!(f, "starts: stage `{stage}`"),
             Self::Ended { verdict } => write!(f, "it has ended: {verdict}"),
