@@ -81,22 +81,6 @@ pub enum Act {
     Expire,
 }
 
-pub const ACTS: [Act; 13] = [
-    Act::Pin,
-    Act::Pass,
-    Act::Move,
-    Act::Agree,
-    Act::Start,
-    Act::Switched,
-    Act::Imaged,
-    Act::Close,
-    Act::Halt,
-    Act::Resume,
-    Act::RollBack,
-    Act::Veto,
-    Act::Expire,
-];
-
 /// The act has no meaning in this state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is {state}: {what}")]
