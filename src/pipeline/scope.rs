@@ -29,12 +29,11 @@ pub struct Scope<'a> {
     pub place: Place,
 }
 
-const VERDICTS: [Verdict; 6] = [Verdict::Success, Verdict::Failure, Verdict::Cancelled, Verdict::Lost, Verdict::Invalid, Verdict::Skipped];
 const REPO_FIELDS: [&str; 4] = ["upstream", "tree", "writer", "replicas"];
 
 /// The verdict words as a type.
 fn verdict() -> Type {
-    Type::Text { values: Some(VERDICTS.iter().map(|v| v.as_str().to_owned()).collect()) }
+    Type::Text { values: Some(Verdict::WORDS.iter().map(|(word, _)| (*word).to_owned()).collect()) }
 }
 
 fn bad(message: impl Into<String>, help: impl Into<String>) -> Bad {
