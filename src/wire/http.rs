@@ -404,7 +404,6 @@ fn plain(causes: &str) -> String {
     LAYERS.iter().fold(causes.to_owned(), |text, layer| text.replace(layer, ""))
 }
 
-/// Seconds only; a date would need the server's clock to be right.
 /// A header that is text, and no longer than any that means something here.
 fn short_header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|v| v.to_str().ok()).filter(|v| v.len() <= 512).map(str::to_owned)
@@ -415,6 +414,7 @@ fn is_html(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
 }
 
+/// Seconds only; a date would need the server's clock to be right.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
