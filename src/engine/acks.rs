@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::asked::end;
+use super::blocking::blocking;
 use super::model::Edit;
 use super::promotion;
 use super::rows;
@@ -134,7 +135,11 @@ pub async fn perform(engine: &Arc<Engine>, action: &Action, request: &Do, wish: 
         format!("nobody looks after {subject} any more")
     };
     engine.store.audit(note).await?;
-    let row = shown(engine)?.into_iter().find(|a| a.subject == subject).and_then(|a| serde_json::to_value(a).ok());
+    let all = {
+        let engine = engine.clone();
+        blocking(move || shown(&engine)).await?
+    };
+    let row = all.into_iter().find(|a| a.subject == subject).and_then(|a| serde_json::to_value(a).ok());
     engine.model.publish(vec![match row {
         Some(Value::Object(row)) => Edit::Upsert { table: TABLE.into(), id: subject, row },
         _ => Edit::Delete { table: TABLE.into(), id: subject },

@@ -437,7 +437,7 @@ impl Job<'_> {
             detail: Detail::default(),
         };
         let note = self.note(&p.id, false, Some(DecisionEdit::Make(Box::new(decision))));
-        let holds = additions::ended(self.engine, &p, &format!("{} was vetoed", p.id))?;
+        let holds = additions::ended(self.engine, &p, &format!("{} was vetoed", p.id)).await?;
         let p = save(self.engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await?;
         Ok(Self::done(&p, format!("{} is VETOED", p.id)))
     }

@@ -9,6 +9,7 @@ use crate::domain::promotion::hold::{Hold, Kind};
 use crate::domain::promotion::plan::{Fate, Plan};
 use crate::domain::promotion::state::State;
 use crate::domain::promotion::{Lane, Promotion, Taken};
+use crate::engine::blocking::blocking;
 use crate::engine::rows;
 use crate::engine::state::Engine;
 
@@ -19,21 +20,27 @@ pub fn base(dc: &Dc) -> Option<Taken> {
     Some(Taken { dc: dc.name.clone(), base: m.id.clone(), base_fp: m.fp.clone(), id: m.id.clone(), fp: m.fp.clone() })
 }
 
-fn own(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
-    let all = engine.store.holds()?;
-    Ok(all.into_iter().filter(|h| p.lane == Lane::Oob && h.kind == Kind::Oob && h.promotion == p.id).collect())
+/// Every hold and addition of the site. The engine has one thread, and a reader of the store may have to wait for another.
+pub async fn holds(engine: &Arc<Engine>) -> Result<Vec<Hold>, ApiError> {
+    let engine = engine.clone();
+    blocking(move || Ok(engine.store.holds()?)).await
+}
+
+/// Those that a promotion of the security lane brings.
+fn own(all: Vec<Hold>, p: &Promotion) -> impl Iterator<Item = Hold> {
+    all.into_iter().filter(|h| p.lane == Lane::Oob && h.kind == Kind::Oob && h.promotion == p.id)
 }
 
 /// Every addition of it has ended before anything was served.
-pub fn is_over(engine: &Engine, p: &Promotion) -> Result<bool, ApiError> {
+pub async fn is_over(engine: &Arc<Engine>, p: &Promotion) -> Result<bool, ApiError> {
     let now_us = engine.now_us();
-    Ok(!own(engine, p)?.iter().any(|h| h.holds(now_us)))
+    Ok(!own(holds(engine).await?, p).any(|h| h.holds(now_us)))
 }
 
 /// Its additions, ended.
-pub fn ended(engine: &Engine, p: &Promotion, how: &str) -> Result<Vec<Hold>, ApiError> {
+pub async fn ended(engine: &Arc<Engine>, p: &Promotion, how: &str) -> Result<Vec<Hold>, ApiError> {
     let now_us = engine.now_us();
-    let open = own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none());
+    let open = own(holds(engine).await?, p).filter(|h| h.ended_us.is_none());
     Ok(open.map(|h| Hold { ended_us: Some(now_us), ended: how.to_owned(), ..h }).collect())
 }
 
@@ -41,12 +48,13 @@ pub fn ended(engine: &Engine, p: &Promotion, how: &str) -> Result<Vec<Hold>, Api
 pub async fn moved_on(engine: &Arc<Engine>, before: &Promotion, p: &mut Promotion) -> Result<Vec<Hold>, ApiError> {
     let now_us = engine.now_us();
     if p.lane == Lane::Oob && before.state == State::Switching && matches!(p.state, State::Imaging | State::Waving | State::Closed) {
-        return Ok(own(engine, p)?.into_iter().filter(|h| h.ended_us.is_none()).map(|h| Hold { served_us: Some(now_us), ..h }).collect());
+        let open = own(holds(engine).await?, p).filter(|h| h.ended_us.is_none());
+        return Ok(open.map(|h| Hold { served_us: Some(now_us), ..h }).collect());
     }
     if p.lane == Lane::Quarter && before.state != State::Closed && p.state == State::Closed {
-        let plans = engine.store.promotion_plans(&p.id)?;
+        let (held, id) = (engine.clone(), p.id.clone());
+        let (plans, all) = blocking(move || Ok((held.store.promotion_plans(&id)?, held.store.holds()?))).await?;
         let agreed = plans.iter().rev().find(|r| r.sha == p.sha).and_then(|r| serde_json::from_str::<Plan>(&r.json).ok());
-        let all = engine.store.holds()?;
         let mut out = Vec::new();
         for a in agreed.iter().flat_map(|plan| &plan.additions) {
             let how = fate(a.fate, &p.id, &a.by);
@@ -72,21 +80,22 @@ fn fate(fate: Fate, id: &str, by: &str) -> String {
 }
 
 /// What a way back means for additions: those of the lane are out, and those that its closing ended are served again.
-pub fn taken_back(engine: &Engine, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
+pub async fn taken_back(engine: &Arc<Engine>, p: &Promotion) -> Result<Vec<Hold>, ApiError> {
     if p.lane == Lane::Oob {
-        return ended(engine, p, &format!("taken out by the way back of {}", p.id));
+        return ended(engine, p, &format!("taken out by the way back of {}", p.id)).await;
     }
     let by = [format!("absorbed by {}:", p.id), format!("dropped by {}", p.id), format!("ended by {}", p.id)];
-    let all = engine.store.holds()?;
-    let ours = all.into_iter().filter(|h| h.kind == Kind::Oob && h.os == p.os && by.iter().any(|b| h.ended.starts_with(b.as_str())));
+    let ours = holds(engine)
+        .await?
+        .into_iter()
+        .filter(|h| h.kind == Kind::Oob && h.os == p.os && by.iter().any(|b| h.ended.starts_with(b.as_str())));
     Ok(ours.map(|h| Hold { ended_us: None, ended: String::new(), ..h }).collect())
 }
 
-/// Sentences for `why`: what it adds and skips, and what becomes of what others have added.
+/// Sentences for `why`: what it adds and skips, and what becomes of what others have added. Blocks.
 pub fn why(engine: &Engine, p: &Promotion) -> Result<Vec<String>, ApiError> {
     let now_us = engine.now_us();
-    let mut out: Vec<String> = own(engine, p)?
-        .iter()
+    let mut out: Vec<String> = own(engine.store.holds()?, p)
         .map(|h| {
             let how = match (&h.ended_us, h.served_us) {
                 (Some(_), _) => h.ended.clone(),

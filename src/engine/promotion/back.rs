@@ -12,6 +12,7 @@ use crate::domain::promotion::Promotion;
 use crate::domain::promotion::state::Act;
 use crate::domain::rows::{RunRow, StageRow};
 use crate::domain::run::{RunState, Verdict};
+use crate::engine::blocking::blocking;
 use crate::engine::state::Engine;
 use crate::store::Save;
 
@@ -55,7 +56,7 @@ pub async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages
             let text = format!("rolled back by {}", row.run);
             notes.push(own(engine, "promote-rollback", &p, &text));
             let _ = p.go(Act::RollBack, "engine", text, now_us);
-            holds = additions::taken_back(engine, &p)?;
+            holds = additions::taken_back(engine, &p).await?;
         } else {
             let verdict = row.verdict.map_or("over", Verdict::as_str);
             p.note("engine", format!("not rolled back: {} is {verdict}: {}", row.run, row.detail), now_us);
@@ -65,8 +66,10 @@ pub async fn undone(engine: &Arc<Engine>, mut p: Promotion, row: &RunRow, stages
     if let Some((stage, dc)) = at_check(stages) {
         // The pointer must still be where we put it, and what it goes back to must be there; its step compares once more.
         let site = site_of(engine).await?;
-        let table = roots::table(&site, &p.os)?;
-        let against = hindrance(&p, &roots::of(table, &p), Some(&dc));
+        let against = {
+            let (p, dc) = (p.clone(), dc.clone());
+            blocking(move || Ok(hindrance(&p, &roots::of(roots::table(&site, &p.os)?, &p), Some(&dc)))).await?
+        };
         let why = against.clone().unwrap_or_else(|| format!("{dc} leads to the candidate"));
         vote(engine, &row.run, &stage, against.is_none(), &why).await?;
     }

@@ -144,15 +144,17 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     if let (Some(round), Some(run)) = (pending.round, p.run.clone()) {
         return again(engine, p, round, run).await;
     }
-    let holds = engine.store.holds()?;
-    let lines = hold::lines(&holds, &p, engine.now_us());
+    let lines = hold::lines(&additions::holds(engine).await?, &p, engine.now_us());
     let overlay = hold::overlay(&lines);
     let looked = {
         let (engine, p, pending, lines) = (engine.clone(), p.clone(), pending.clone(), lines.clone());
         blocking(move || planned(&engine, &p, &pending, &lines)).await
     };
     // Its run may be there already: then nothing is judged here, it is known by its cause and goes on.
-    let there = engine.store.run_of_cause(&pending.cause)?;
+    let there = {
+        let (engine, cause) = (engine.clone(), pending.cause.clone());
+        blocking(move || Ok(engine.store.run_of_cause(&cause)?)).await?
+    };
     let was = p.version;
     let (plan, roots) = match looked {
         Ok(Planned::Run(plan, roots)) => (*plan, roots),
@@ -217,7 +219,7 @@ async fn nothing_to_take_back(engine: &Arc<Engine>, mut p: Promotion) -> Result<
         b.switched = false;
     }
     let _ = p.go(Act::RollBack, "engine", "every pointer leads to what it led to before", engine.now_us());
-    let holds = additions::taken_back(engine, &p)?;
+    let holds = additions::taken_back(engine, &p).await?;
     save(engine, Save { holds, ..Save::new(Some(was), p) }).await
 }
 
@@ -235,7 +237,10 @@ async fn not_begun(engine: &Arc<Engine>, mut p: Promotion, e: &ApiError) -> Resu
 /// Takes up the run of a promotion that was halted. `round`: the pass of it that had ended when that was decided.
 async fn again(engine: &Arc<Engine>, mut p: Promotion, round: u32, run: String) -> Result<Promotion, ApiError> {
     let name: RunRef = run.parse().map_err(|e: crate::domain::run::BadRunRef| ApiError::failed(e.to_string(), ""))?;
-    let row = engine.store.run(&name)?;
+    let row = {
+        let (engine, name) = (engine.clone(), name.clone());
+        blocking(move || Ok(engine.store.run(&name)?)).await?
+    };
     let was = p.version;
     p.pending = None;
     if row.round == round && row.state == RunState::Done {
@@ -457,13 +462,13 @@ pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiE
     let (was, now_us) = (p.version, engine.now_us());
     let over = match p.lane {
         Lane::Quarter => (now_us.saturating_sub(p.created_us) > EXPIRES_US).then_some("not started within 90 days"),
-        Lane::Oob => additions::is_over(engine, &p)?.then_some("not started before its additions ended"),
+        Lane::Oob => additions::is_over(engine, &p).await?.then_some("not started before its additions ended"),
     };
     if let Some(why) = over.filter(|_| !p.has_switched()) {
         let mut p = p;
         let note = own(engine, "promotion", &p, "expired");
         p.go(Act::Expire, "engine", why, now_us).map_err(|e| ApiError::failed(e.to_string(), ""))?;
-        let holds = additions::ended(engine, &p, &format!("{} expired", p.id))?;
+        let holds = additions::ended(engine, &p, &format!("{} expired", p.id)).await?;
         return save(engine, Save { void: true, notes: vec![note], holds, ..Save::new(Some(was), p) }).await;
     }
     if p.state == State::Draft {
