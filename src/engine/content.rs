@@ -112,8 +112,7 @@ impl SiteContent {
         let compose = match repos.first().cloned() {
             Some(first) => {
                 let upstream = upstream.cloned();
-                let told = aside(move || async move { tokio::time::timeout(LABEL, label(&first, upstream.as_ref())).await });
-                told.await.and_then(Result::ok).flatten().unwrap_or_default()
+                within(LABEL, move || async move { label(&first, upstream.as_ref()).await }).await.ok().flatten().unwrap_or_default()
             }
             None => String::new(),
         };
@@ -137,10 +136,11 @@ impl SiteContent {
     /// Keeps the package list of a new content. Where the set moved on meanwhile there is none: its next content has its own.
     async fn keep_list(&self, store: &Store, set: &str, repos: &[RepoAt], fp: &str) {
         let own = repos.to_vec();
-        let list = match aside(move || async move { tokio::time::timeout(LIMIT, read_list(&own)).await }).await {
-            Some(Ok(Ok(list))) if list.fp().known() == Some(fp) => list,
-            None | Some(Ok(Ok(_)) | Err(_)) => return,
-            Some(Ok(Err((repo, e)))) => return tracing::warn!("the package list of {set} cannot be read: {repo}: {e}"),
+        let list = match within(LIMIT, move || async move { read_list(&own).await }).await {
+            Ok(Ok(list)) if list.fp().known() == Some(fp) => list,
+            Ok(Ok(_)) => return,
+            Ok(Err((repo, e))) => return tracing::warn!("the package list of {set} cannot be read: {repo}: {e}"),
+            Err(why) => return tracing::warn!("the package list of {set} cannot be read: {why}"),
         };
         let lists = Lists::new(store.dir());
         let kept = tokio::task::spawn_blocking(move || lists.put(&list)).await;
@@ -164,12 +164,7 @@ impl SiteContent {
         }
         let known = self.last(set).map(|(_, r)| r);
         let own = repos.clone();
-        let reading = aside(move || async move { tokio::time::timeout(LIMIT, read_set(&own, known.as_ref())).await }).await;
-        let reading = match reading {
-            Some(Ok(reading)) => reading,
-            Some(Err(_)) => Full::unknown(format!("it could not be read within {} s", LIMIT.as_secs())),
-            None => Full::unknown("this machine has no room for a reader of it: see `ulimit -u` and `ulimit -n` of the engine"),
-        };
+        let reading = within(LIMIT, move || async move { read_set(&own, known.as_ref()).await }).await.unwrap_or_else(Full::unknown);
         let now = self.clock.now().as_microsecond();
         let upstream = found.repos.first().and_then(|name| site.repos.get(name)).and_then(|r| r.upstream.first());
         self.remember(set, &found.os, &repos, upstream, &reading, now).await;
@@ -177,6 +172,20 @@ impl SiteContent {
             last.insert(set.to_owned(), (now, reading.clone()));
         }
         reading
+    }
+}
+
+/// What `work` makes on a thread of its own, if that takes no longer; else why there is nothing. The limit is kept here and not there: a file system
+/// that does not answer leaves its reader no moment to look at a clock.
+async fn within<T, F>(limit: Duration, work: impl FnOnce() -> F + Send + 'static) -> Result<T, String>
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    match tokio::time::timeout(limit, aside(work)).await {
+        Ok(Some(made)) => Ok(made),
+        Ok(None) => Err("this machine has no room for a reader of it: see `ulimit -u` and `ulimit -n` of the engine".to_owned()),
+        Err(_) => Err(format!("it could not be read within {} s", limit.as_secs())),
     }
 }
 
@@ -235,6 +244,14 @@ impl ContentProbe for SiteContent {
 mod tests {
     use super::*;
     use crate::base::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_come_back_is_waited_for_so_long_and_no_longer() {
+        let (end, hangs) = std::sync::mpsc::channel::<()>();
+        let read = within(Duration::from_millis(1), move || async move { hangs.recv().is_ok() });
+        assert!(read.await.unwrap_err().contains("could not be read"));
+        drop(end);
+    }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_unknown_and_says_why() {
