@@ -20,7 +20,7 @@ use crate::base::suggest;
 use crate::domain::decision::{Decision, Detail, Kind, NewDecision};
 use crate::domain::problem::{self, Problem};
 use crate::domain::run::{RunRef, RunState};
-use crate::runner::approval;
+use crate::runner::model::wait;
 use crate::store::{DecisionEdit, Note, RunsQuery};
 
 /// As the event stream calls them; the table of `get` is `decisions`.
@@ -123,7 +123,7 @@ pub async fn perform(engine: &Arc<Engine>, action: &Action, request: &Do, wish: 
         note.decision = Some(DecisionEdit::Make(Box::new(NewDecision {
             kind: Kind::Ack,
             subject: wish.subject,
-            sha: approval::sha_of(&wish.problems.join("\n")),
+            sha: wait::sha_of(&wish.problems.join("\n")),
             who: None,
             why: request.reason.clone(),
             until_us: Some(wish.until_us),

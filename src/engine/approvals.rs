@@ -19,7 +19,8 @@ use crate::domain::reason::{Asked, Reason};
 use crate::domain::rows::RunRow;
 use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
-use crate::runner::approval::{self, Vote, Voted, Wait};
+use crate::runner::model::approval::{Vote, Voted, short};
+use crate::runner::model::wait::{self, Wait};
 use crate::store::Store;
 
 /// A content set that cannot be read within this is unknown, and what depends on it is not approved.
@@ -37,7 +38,7 @@ pub struct Ballot {
 pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, request: &Do) -> Result<Ballot, ApiError> {
     let run = row.run.clone();
     let (open, plan) = read(&engine.store, &run)?;
-    let mut waits = approval::waits(&open, &plan);
+    let mut waits = wait::waits(&open, &plan);
     let stage = request.with.get("stage");
     if let Some(name) = stage {
         elsewhere(&run, name, &waits)?;
@@ -113,7 +114,7 @@ pub async fn unmoved(engine: &Arc<Engine>, ballot: &Ballot) -> Result<(), ApiErr
             let frozen = plan::frozen(&engine, &run)?;
             let site = engine.site()?;
             let now = plan::of_pipeline(&engine, &site, &run.pipeline, &frozen.parameters);
-            let same = now.as_ref().is_ok_and(|p| serde_json::to_string(p).is_ok_and(|json| approval::sha_of(&json) == wanted));
+            let same = now.as_ref().is_ok_and(|p| serde_json::to_string(p).is_ok_and(|json| wait::sha_of(&json) == wanted));
             if same {
                 return Ok(());
             }
@@ -128,9 +129,9 @@ pub async fn unmoved(engine: &Arc<Engine>, ballot: &Ballot) -> Result<(), ApiErr
         let moved = match now {
             Ok(fp) if fp == *before && !before.is_empty() => continue,
             Ok(fp) if before.is_empty() => {
-                format!("content `{set}` was unknown when it was asked for, and is {} now", approval::short(&fp))
+                format!("content `{set}` was unknown when it was asked for, and is {} now", short(&fp))
             }
-            Ok(fp) => format!("content `{set}` has moved: {} then, {} now", approval::short(before), approval::short(&fp)),
+            Ok(fp) => format!("content `{set}` has moved: {} then, {} now", short(before), short(&fp)),
             Err(why) => format!("content `{set}` cannot be read now, and unknown equals nothing: {why}"),
         };
         let help = format!("judge the content of now: quarterdeck cancel '{run}'; quarterdeck replay '{run}'");
@@ -203,7 +204,7 @@ pub fn words(engine: &Engine, site: &Site, run: &RunRef, reasons: &[Reason]) -> 
         out.push(format!(
             "quarterdeck approve {0}{stage} -p sha={1}{answers}; or quarterdeck do deny {0} --reason TEXT",
             quoted(&run.to_string()),
-            approval::short(&asked.sha)
+            short(&asked.sha)
         ));
     }
     out
@@ -263,5 +264,5 @@ fn quoted(text: &str) -> String {
 
 /// When a request for a second person ends by itself.
 pub fn until(engine: &Engine) -> String {
-    engine.told(engine.now_us().saturating_add_unsigned(approval::HOLD.ms().saturating_mul(1_000)))
+    engine.told(engine.now_us().saturating_add_unsigned(wait::HOLD.ms().saturating_mul(1_000)))
 }

@@ -14,7 +14,8 @@ use crate::domain::decision::Kind;
 use crate::domain::rows::RunRow;
 use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
-use crate::runner::{Submit, approval};
+use crate::runner::Submit;
+use crate::runner::model::wait;
 use crate::store::{DecisionEdit, Note};
 
 /// What is known of the target once the guard has let it pass.
@@ -93,7 +94,7 @@ impl Act<'_> {
         }
         let json = serde_json::to_string(plan).map_err(|e| ApiError::failed(format!("the plan cannot be kept: {e}"), ""))?;
         let inputs = approvals::inputs(self.engine, plan).await?;
-        let request = self.engine.runner.hold(run, &approval::sha_of(&json), inputs, self.why());
+        let request = self.engine.runner.hold(run, &wait::sha_of(&json), inputs, self.why());
         Ok(Some(DecisionEdit::Make(Box::new(request))))
     }
 

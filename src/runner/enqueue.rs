@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::active::ActiveRun;
-use super::approval;
+use super::attempt::inputs;
 use super::config::{RunnerError, Submit};
-use super::dispatch::Event;
-use super::inputs;
-use super::rebuild::PlanCache;
+use super::event::Event;
+use super::model::active::ActiveRun;
+use super::model::wait;
+use super::plans::PlanCache;
 use crate::base::clock::Clock;
 use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, StepKey, valid_name};
@@ -58,9 +58,9 @@ pub async fn submit(parts: &Parts, submit: Submit, ledger: Option<Ledger>, paren
     let plan = submit.plan;
     check(&plan).map_err(|why| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why })?;
     let json = serde_json::to_string(&plan).map_err(|e| RunnerError::BadPlan { pipeline: plan.pipeline.clone(), why: e.to_string() })?;
-    let sha256 = approval::sha_of(&json);
+    let sha256 = wait::sha_of(&json);
     // What is asked of a second person is written with the run, and holds it from its first moment.
-    let hold = submit.note.as_ref().and_then(|n| approval::asked(n, &submit.requested_by));
+    let hold = submit.note.as_ref().and_then(|n| wait::asked(n, &submit.requested_by));
     let plan = parts.plans.get(&sha256, || Ok::<_, RunnerError>(plan))?;
     let now_us = parts.now_us();
     let new = NewRun {

@@ -1,21 +1,27 @@
 //! `Runner`: the handle that the engine holds. Durable first, then told to the dispatcher; clones share one runner.
 
+use super::attempt::launch::Launcher;
+use super::attempt::live::Shared;
+use super::config::{RunnerConfig, RunnerError, Submit};
+use super::dispatch::Dispatcher;
+use super::enqueue::{self, Parts};
+use super::eta::{self, Eta};
+use super::event::{Event, Refresh};
+use super::model::active::ActiveRun;
+use super::model::approval::{Vote, Voted};
+use super::model::now::Now;
+use super::model::resume::{self, Resume};
+use super::model::wait;
+use super::plans::PlanCache;
+use super::summary;
+use crate::base::crash;
+use crate::domain::decision::NewDecision;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::active::ActiveRun;
-use super::attempt::Launcher;
-use super::config::{RunnerConfig, RunnerError, Submit};
-use super::dispatch::{Dispatcher, Event, Refresh};
-use super::enqueue::{self, Parts};
-use super::eta::{self, Eta};
-use super::live::Shared;
-use super::rebuild::PlanCache;
-use super::resume::{self, Resume};
-use super::summary;
 use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
@@ -146,11 +152,7 @@ impl Runner {
         self.inner.cfg.clock.now().as_microsecond()
     }
 
-    pub(super) fn config(&self) -> &RunnerConfig {
-        &self.inner.cfg
-    }
-
-    pub(super) async fn tell(&self, event: Event) -> Result<(), RunnerError> {
+    async fn tell(&self, event: Event) -> Result<(), RunnerError> {
         self.inner.events.send(event).await.map_err(|_| RunnerError::Stopped)
     }
 
@@ -272,6 +274,31 @@ impl Runner {
         let (answer, got) = oneshot::channel();
         self.tell(Event::Busy { answer }).await?;
         got.await.map_err(|_| RunnerError::Stopped)
+    }
+
+    /// A secret can be had now, as a person has found: what waits for it asks at once.
+    pub async fn secret_again(&self, name: String) -> Result<(), RunnerError> {
+        self.tell(Event::SecretAgain(name)).await
+    }
+
+    /// A person approves or denies what waits. Durable, with its entry and all that follows, when this returns.
+    pub async fn decide(&self, run: &RunRef, vote: Vote) -> Result<Voted, RunnerError> {
+        let (answer, got) = oneshot::channel();
+        self.tell(Event::Decide { run: run.clone(), vote: Box::new(vote), answer }).await?;
+        let voted = got.await.map_err(|_| RunnerError::Stopped)?;
+        crash::point("runner.decided");
+        voted
+    }
+
+    /// The request that holds a run back until a second person has approved its start. Goes with the note of the act.
+    pub fn hold(&self, run: Option<&RunRef>, plan_sha256: &str, inputs: BTreeMap<String, String>, why: &str) -> NewDecision {
+        let subject = run.map(ToString::to_string).unwrap_or_default();
+        wait::hold(&subject, plan_sha256, inputs, why, &self.instant())
+    }
+
+    fn instant(&self) -> Now {
+        let clock = &self.inner.cfg.clock;
+        Now { us: clock.now().as_microsecond(), boot_us: clock.boot_us(), boot_id: clock.boot_id().into() }
     }
 
     /// With a drain nothing that has not begun begins; runs that have begun go on. Survives restarts. None lifts it.

@@ -1,66 +1,29 @@
-//! Floor 6: runs frozen plans: queue, dispatch, recovery, ingest, logs, history. `Runner` is the handle that the engine holds;
-//! `shim/` is the supervisor process and knows only `base` and `domain`.
+//! Floor 6: runs frozen plans. `Runner` is the handle that the engine holds. Behind it `dispatch` owns every decision and carries it out,
+//! `model` is what it decides about, pure, and `attempt` is the engine's side of one attempt. `shim` is the supervisor process, and knows only
+//! `base` and `domain`; `log` reads what it wrote.
 
-mod active;
-pub mod approval;
-#[cfg(test)]
-mod approval_tests;
-mod artifacts;
 pub mod attempt;
-mod building;
-#[cfg(test)]
-mod building_tests;
 pub mod children;
 pub mod config;
 pub mod content;
 mod dispatch;
 mod enqueue;
 pub mod eta;
-mod follow;
-mod force;
-pub mod forkserver;
+mod event;
 mod handle;
-mod ingest;
-mod inputs;
-mod jump;
-mod junit;
-pub mod launch;
 pub mod leftovers;
-mod live;
-#[cfg(test)]
-mod live_tests;
 pub mod log;
-mod moves;
+pub mod model;
 pub mod paths;
-mod people;
 mod permit;
-mod place;
-mod queue;
-mod rebuild;
-pub mod recovery;
-pub mod resume;
+mod plans;
 mod retention;
-pub mod scope;
-mod settle;
-#[cfg(test)]
-mod settle_tests;
 pub mod shim;
-mod silent;
-mod slow;
-mod spec;
-mod start;
-mod still;
 mod summary;
-pub mod survivors;
-#[cfg(test)]
-mod testing;
-mod timers;
-mod unreadable;
-mod view;
 
 pub use children::{Children, NoChild, NoChildren, Wish};
 pub use config::{RunnerConfig, RunnerError, Submit};
-pub use dispatch::Refresh;
+pub use event::Refresh;
 pub use handle::Runner;
+pub use model::resume::Resume;
 pub use permit::{NoPermit, Permit};
-pub use resume::Resume;

@@ -150,7 +150,7 @@ impl Drop for Estate {
             if holder.contains(&*dir.to_string_lossy()) {
                 crate::support::kill(pid);
             }
-            let _ = quarterdeck::runner::attempt::stop_survivors(&dir);
+            let _ = quarterdeck::runner::attempt::survivors::stop_survivors(&dir);
         }
     }
 }

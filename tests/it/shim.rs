@@ -15,8 +15,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use quarterdeck::base::clock::SystemClock;
 use quarterdeck::domain::attempt::{self as domain, Spec, Started, Status, file};
-use quarterdeck::runner::attempt;
-use quarterdeck::runner::recovery::{Decision, Found, decide};
+use quarterdeck::runner::attempt::recovery::{Decision, Found, decide};
+use quarterdeck::runner::attempt::{self, survivors};
 
 use crate::support::home::EXE;
 use crate::support::wait::{LIMIT, until};
@@ -200,7 +200,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.dir.exists() {
-            let _ = attempt::stop_survivors(&self.dir);
+            let _ = survivors::stop_survivors(&self.dir);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::promotion::Promotion;
 use crate::domain::run::RunRef;
 use crate::engine::blocking::blocking;
 use crate::engine::state::Engine;
-use crate::runner::approval::Vote;
+use crate::runner::model::approval::Vote;
 use crate::store::{Note, Save, StoreError};
 
 pub async fn site_of(engine: &Arc<Engine>) -> Result<Arc<Site>, ApiError> {

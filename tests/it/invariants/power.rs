@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use quarterdeck::base::clock::Clock;
 use quarterdeck::domain::attempt::{CancelIntent, Status, file};
 use quarterdeck::runner::attempt;
-use quarterdeck::runner::recovery::{Decision, Found, decide};
+use quarterdeck::runner::attempt::recovery::{Decision, Found, decide};
 use serde_json::json;
 
 use crate::support::{Home, skip, until, until_some};

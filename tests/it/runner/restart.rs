@@ -2,7 +2,7 @@
 
 use quarterdeck::domain::run::{StepState, Verdict};
 use quarterdeck::pipeline::plan::{Retry, RetryOn, Stage};
-use quarterdeck::runner::attempt;
+use quarterdeck::runner::attempt::{self, survivors};
 
 use super::*;
 
@@ -107,7 +107,7 @@ async fn a_claim_without_a_directory_starts_again_under_a_new_fence() {
     let dir = std::fs::read_dir(&first).unwrap().next().unwrap().unwrap().path();
     kill_shim(&dir);
     attempt::watch(&dir).await.unwrap();
-    attempt::stop_survivors(&dir).unwrap();
+    survivors::stop_survivors(&dir).unwrap();
     std::fs::rename(&dir, e.file("aside")).unwrap();
     std::fs::write(e.file("go"), "").unwrap();
     let r = e.open();

@@ -2,8 +2,8 @@
 
 use quarterdeck::base::clock::SystemClock;
 use quarterdeck::domain::attempt::{CancelIntent, EndedBy, file};
-use quarterdeck::runner::attempt;
-use quarterdeck::runner::recovery::{Decision, decide};
+use quarterdeck::runner::attempt::recovery::{Decision, decide};
+use quarterdeck::runner::attempt::{self, survivors};
 
 use super::{Attempt, finish};
 use crate::support::wait::until;
@@ -58,7 +58,7 @@ fn between_evidence_and_verdict_it_is_lost_and_nothing_runs_on_i1_i6() {
         until(&format!("{point}: the lock to be free"), || !matches!(a.decide(), Decision::Adopt));
         assert_eq!(lost(&a), "supervisor killed", "{point}");
         assert!(!attempt::retire(a.dir()).unwrap(), "{point}: it was started, so it cannot be retired");
-        let stopped = attempt::stop_survivors(a.dir()).unwrap();
+        let stopped = survivors::stop_survivors(a.dir()).unwrap();
         assert!(stopped.left.is_empty(), "{point}: {stopped:?}");
         a.assert_nobody_left();
         if let Some(cgroup) = a.started().and_then(|s| s.cgroup) {
@@ -139,7 +139,7 @@ fn on_the_ladder_the_engine_takes_over_i10() {
         attempt::cancel(a.dir(), &CancelIntent { format: 1, who: "anna".into(), why: String::new(), force }).unwrap();
         assert!(!finish(shim).success(), "{point}");
         assert!(matches!(a.decide(), Decision::Lost { survivors_possible: true, .. }), "{point}");
-        assert!(attempt::stop_survivors(a.dir()).unwrap().left.is_empty());
+        assert!(survivors::stop_survivors(a.dir()).unwrap().left.is_empty());
         a.assert_nobody_left();
     }
 }

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use quarterdeck::base::proc;
 use quarterdeck::domain::attempt::{CancelIntent, Containment, EndedBy, SecretUse, Started, file};
-use quarterdeck::runner::attempt;
-use quarterdeck::runner::recovery::Decision;
+use quarterdeck::runner::attempt::recovery::Decision;
+use quarterdeck::runner::attempt::{self, launch, survivors};
 use zeroize::Zeroizing;
 
 use super::{Attempt, finish};
@@ -29,14 +29,14 @@ async fn a_spawned_shim_is_waited_for_and_leaves_no_zombie() {
     a.create();
     // Larger than a pipe: the engine must not block on a shim that has not come to reading yet.
     let value = Zeroizing::new(vec![b'k'; 300_000]);
-    let mut spawned = bounded(attempt::spawn(Path::new(EXE), a.dir(), vec![("key".into(), value)])).await.unwrap();
+    let mut spawned = bounded(launch::spawn(Path::new(EXE), a.dir(), vec![("key".into(), value)])).await.unwrap();
     assert_eq!(bounded(spawned.wait()).await.unwrap(), Some(0));
     assert_eq!((a.status().code, a.text().trim()), (Some(3), "300000"));
     assert!(proc::stat(spawned.pid).is_none(), "reaped");
 
     let b = Attempt::shell("touch up; sleep 1000");
     b.create();
-    let pid = attempt::spawn(Path::new(EXE), b.dir(), Vec::new()).await.unwrap().pid;
+    let pid = launch::spawn(Path::new(EXE), b.dir(), Vec::new()).await.unwrap().pid;
     b.until_work("up");
     // The handle is gone, as after an engine that forgot it; the shim is not, and is still reaped.
     assert_eq!(b.decide(), Decision::Adopt);
@@ -87,18 +87,18 @@ async fn a_shim_without_evidence_is_watched_by_its_lock() {
 async fn a_shim_killed_while_running_is_lost_and_its_children_are_stopped_i6() {
     let a = Attempt::shell("(setsid sleep 1000 &) >/dev/null 2>&1; touch up; sleep 1000");
     a.create();
-    let mut spawned = attempt::spawn(Path::new(EXE), a.dir(), Vec::new()).await.unwrap();
+    let mut spawned = launch::spawn(Path::new(EXE), a.dir(), Vec::new()).await.unwrap();
     a.until_work("up");
     let secrets = std::fs::read_dir("/dev/shm").unwrap().flatten().find(|e| e.file_name().to_string_lossy().contains(&a.spec.token));
     support::kill(spawned.pid);
     assert_ne!(bounded(spawned.wait()).await.unwrap(), Some(0));
     assert!(matches!(a.decide(), Decision::Lost { why, survivors_possible: true } if why == "supervisor killed"));
     until("the survivors to be visible", || a.carriers().len() >= 2);
-    let stopped = attempt::stop_survivors(a.dir()).unwrap();
+    let stopped = survivors::stop_survivors(a.dir()).unwrap();
     assert!(stopped.left.is_empty());
     a.assert_nobody_left();
     assert!(!secrets.expect("the step had a directory for secrets").path().exists());
-    assert_eq!(attempt::stop_survivors(a.dir()).unwrap().killed, 0, "idempotent");
+    assert_eq!(survivors::stop_survivors(a.dir()).unwrap().killed, 0, "idempotent");
 }
 
 /// Survivors are only signalled on proof: here the evidence names a stranger, as after the number was used again.
@@ -116,7 +116,7 @@ fn a_stranger_with_the_same_number_is_left_alone() {
         std::fs::write(a.dir().join(file::STARTED), text.to_string()).unwrap();
     };
     evidence(real.start_time + 1);
-    assert_eq!(attempt::stop_survivors(a.dir()).unwrap(), attempt::Stopped::default());
+    assert_eq!(survivors::stop_survivors(a.dir()).unwrap(), survivors::Stopped::default());
     assert!(stranger.try_wait().unwrap().is_none(), "alive");
     stranger.kill().unwrap();
     stranger.wait().unwrap();

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use quarterdeck::base::proc;
 use quarterdeck::domain::attempt::SecretUse;
-use quarterdeck::runner::attempt::{self, Launcher, Spawned};
-use quarterdeck::runner::forkserver::Forkserver;
-use quarterdeck::runner::recovery::Decision;
+use quarterdeck::runner::attempt::forkserver::Forkserver;
+use quarterdeck::runner::attempt::launch::{Launcher, Spawned};
+use quarterdeck::runner::attempt::recovery::Decision;
+use quarterdeck::runner::attempt::{self, survivors};
 use zeroize::Zeroizing;
 
 use super::Attempt;
@@ -249,5 +250,5 @@ async fn one_that_is_killed_in_its_second_attempt_takes_only_that_along() {
     assert!(matches!(first.decide(), Decision::Ingest(_)));
     // The kernel closes its line and its lock one after the other.
     until("its lock to be free", || matches!(second.decide(), Decision::Lost { .. }));
-    attempt::stop_survivors(second.dir()).unwrap();
+    survivors::stop_survivors(second.dir()).unwrap();
 }

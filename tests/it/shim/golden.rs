@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use quarterdeck::base::clock::SystemClock;
 use quarterdeck::domain::attempt::{Command, Containment, EndedBy, FORMAT};
 use quarterdeck::runner::attempt;
+use quarterdeck::runner::attempt::recovery::{Decision, Found, decide};
 use quarterdeck::runner::log::read::Log;
-use quarterdeck::runner::recovery::{Decision, Found, decide};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/attempt-format-1").join(name)

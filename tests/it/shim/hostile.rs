@@ -1,7 +1,7 @@
 //! Hostile children: none survives its verdict, none keeps the shim from giving one.
 
 use quarterdeck::domain::attempt::{CancelIntent, Containment, EndedBy};
-use quarterdeck::runner::attempt;
+use quarterdeck::runner::attempt::{self, survivors};
 
 use super::{Attempt, finish};
 use crate::support;
@@ -60,7 +60,7 @@ fn allowed_daemons_stay_and_are_named() {
     until("the daemon to be the only one left", || a.carriers().len() == 1);
     assert_eq!(s.left_running.len(), 1, "{s:?}");
     assert_eq!(s.left_running[0].process.pid, a.carriers()[0]);
-    assert!(attempt::stop_survivors(a.dir()).unwrap().left.is_empty());
+    assert!(survivors::stop_survivors(a.dir()).unwrap().left.is_empty());
     a.assert_nobody_left();
 }
 

@@ -1,9 +1,9 @@
 //! The log through the real shim: floods, endless lines, NUL bytes, the cap, a full disk, and reading it all while it grows.
 
 use quarterdeck::domain::attempt::{CancelIntent, EndedBy, Status, file};
-use quarterdeck::runner::attempt;
+use quarterdeck::runner::attempt::recovery::Decision;
+use quarterdeck::runner::attempt::{self, survivors};
 use quarterdeck::runner::log::{follow::Follower, grep, read::Log};
-use quarterdeck::runner::recovery::Decision;
 use sha2::{Digest, Sha256};
 
 use super::{Attempt, finish};
@@ -115,7 +115,7 @@ impl Small {
 impl Drop for Small {
     fn drop(&mut self) {
         if let Some(a) = &self.0 {
-            let _ = attempt::stop_survivors(a.dir());
+            let _ = survivors::stop_survivors(a.dir());
         }
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.1).output();
         self.0 = None;

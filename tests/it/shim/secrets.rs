@@ -1,7 +1,7 @@
 //! I8: no declared secret in log, report, journal, spec, argv or environment of the supervisor; given to the step as files in memory.
 
 use quarterdeck::domain::attempt::{EndedBy, SecretUse};
-use quarterdeck::runner::recovery::Decision;
+use quarterdeck::runner::attempt::recovery::Decision;
 
 use super::{Attempt, finish};
 
