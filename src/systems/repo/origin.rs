@@ -26,11 +26,16 @@ pub enum Origin {
 impl Origin {
     /// A path or an http(s) address.
     pub fn open(at: &str) -> Result<Self, RepoError> {
-        if at.starts_with("http://") || at.starts_with("https://") {
-            let base = address::parse(at).map_err(|e| RepoError::Address(e.to_string()))?;
-            return Ok(Self::Http { client: Client::new(Patience::default(), None, 4)?, base });
-        }
-        let path = PathBuf::from(at.strip_prefix("file://").unwrap_or(at));
+        let path = match scheme(at).as_deref() {
+            Some("http" | "https") => {
+                let base = address::parse(at).map_err(|e| RepoError::Address(e.to_string()))?;
+                return Ok(Self::Http { client: Client::new(Patience::default(), None, 4)?, base });
+            }
+            None => PathBuf::from(at),
+            // `file://HOST/x` would be a path from wherever this runs.
+            Some("file") if at["file://".len()..].starts_with('/') => PathBuf::from(&at["file://".len()..]),
+            Some(_) => return Err(RepoError::Address(format!("`{}` is neither a directory nor an http address", address::shown_text(at)))),
+        };
         match Tree::open_to_read(&path) {
             Ok(tree) => Ok(Self::Local(tree)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(RepoError::Absent { at: at.to_owned() }),
@@ -172,5 +177,29 @@ impl RepoError {
             Self::Http(e) => Some(e),
             _ => None,
         }
+    }
+}
+
+/// The scheme of an address, in lower case; none of a path.
+fn scheme(at: &str) -> Option<String> {
+    let (scheme, _) = at.split_once("://")?;
+    let word = !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    word.then(|| scheme.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_nobody_reads_is_no_path() {
+        for at in ["ftp://u:hunter2@h/x", "rsync://h/x", "s3://b/x", "file://host/x"] {
+            let Err(RepoError::Address(why)) = Origin::open(at) else { panic!("{at}") };
+            assert!(why.contains("neither a directory nor an http address") && !why.contains("hunter2"), "{why}");
+        }
+        assert!(matches!(Origin::open("/nowhere/x"), Err(RepoError::Absent { .. })));
+        assert!(matches!(Origin::open("FILE:///nowhere/x"), Err(RepoError::Absent { .. })));
+        assert!(matches!(Origin::open("/nowhere/a b://c"), Err(RepoError::Absent { .. })));
+        assert!(matches!(Origin::open("HTTP://h/x"), Ok(Origin::Http { .. })));
     }
 }
