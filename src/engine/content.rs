@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::aside::aside;
 use super::cobbler::Flights;
 use super::frozen::frozen;
@@ -23,6 +25,8 @@ use crate::systems::repo::{RepoAt, read_set};
 
 /// A set that cannot be read within this is unknown.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Sets that are read at once; more wait for their turn.
+const AT_ONCE: usize = 8;
 /// A label that is not told within this is none.
 const LABEL: Duration = Duration::from_secs(10);
 
@@ -39,6 +43,8 @@ pub struct SiteContent {
     last: Mutex<BTreeMap<String, (i64, Full)>>,
     store: OnceLock<Store>,
     flights: Flights,
+    /// Sets that may be read at once: each reading holds compressed lists.
+    turns: Semaphore,
 }
 
 /// The last reading of each datacentre's live trees: where their md is still the same, no package list is read again.
@@ -61,7 +67,14 @@ impl Live {
 
 impl SiteContent {
     pub fn new(site: FindSite, clock: Arc<dyn Clock>) -> Self {
-        Self { site, clock, last: Mutex::new(BTreeMap::new()), store: OnceLock::new(), flights: Flights::default() }
+        Self {
+            site,
+            clock,
+            last: Mutex::new(BTreeMap::new()),
+            store: OnceLock::new(),
+            flights: Flights::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// Cobblers whose repositories lie in these sets or trees, and the reposync that is in flight at one of them. Every reposync counts: a
@@ -164,7 +177,9 @@ impl SiteContent {
         }
         let known = self.last(set).map(|(_, r)| r);
         let own = repos.clone();
+        let turn = self.turns.acquire().await;
         let reading = within(LIMIT, move || async move { read_set(&own, known.as_ref()).await }).await.unwrap_or_else(Full::unknown);
+        drop(turn);
         let now = self.clock.now().as_microsecond();
         let upstream = found.repos.first().and_then(|name| site.repos.get(name)).and_then(|r| r.upstream.first());
         self.remember(set, &found.os, &repos, upstream, &reading, now).await;
