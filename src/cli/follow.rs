@@ -22,7 +22,7 @@ const LIVES: u32 = 5;
 /// How following ended.
 #[derive(Debug)]
 pub enum Followed {
-    Ended(RunDoc),
+    Ended(Box<RunDoc>),
     /// `leave` came first; the run goes on.
     Left,
 }
@@ -46,7 +46,7 @@ pub async fn follow(
         match client.get::<RunDoc>(&path, ANSWER).await {
             Ok(doc) if doc.state == "done" => {
                 screen.end(&doc);
-                return Ok(Followed::Ended(doc));
+                return Ok(Followed::Ended(Box::new(doc)));
             }
             Ok(doc) => {
                 lives = LIVES;
