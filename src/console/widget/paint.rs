@@ -16,6 +16,11 @@ pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
+/// Columns that a sign adds, never too few: the selector of pictures makes the one before it as wide as a picture.
+fn added(c: char) -> usize {
+    if c == '\u{fe0f}' { 1 } else { c.width().unwrap_or(0) }
+}
+
 /// Cuts to `room` columns, with `sign` (one column) where something is missing.
 pub fn cut(text: &str, room: usize, sign: &str) -> String {
     if width(text) <= room {
@@ -23,7 +28,7 @@ pub fn cut(text: &str, room: usize, sign: &str) -> String {
     }
     let (mut out, mut used) = (String::new(), 1);
     for c in text.chars() {
-        used += c.width().unwrap_or(0);
+        used += added(c);
         if used > room {
             break;
         }
@@ -67,7 +72,7 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
 pub fn split(text: &str, room: usize) -> (&str, &str) {
     let mut used = 0;
     for (at, c) in text.char_indices() {
-        used += c.width().unwrap_or(0);
+        used += added(c);
         if used > room {
             return text.split_at(at);
         }
@@ -104,7 +109,8 @@ fn last(text: &str, room: usize) -> &str {
         rest.next();
         tail = rest.as_str();
     }
-    tail
+    // A mark whose letter is gone would be drawn over the sign.
+    tail.trim_start_matches(|c: char| c.width().unwrap_or(0) == 0)
 }
 
 /// Columns of a name that tell it from others.
@@ -199,6 +205,13 @@ mod tests {
         for room in 0..40 {
             assert!(width(&middle("日本語のテキスト#12", room, "~")) <= room, "{room}");
             assert!(width(&named("日本語のテキスト#12 は赤いです", room, "~")) <= room, "{room}");
+            for text in ["e\u{301}".repeat(50), "\u{2764}\u{fe0f}".repeat(30), "\u{1f3f3}\u{fe0f}\u{1f308}".repeat(20)] {
+                for made in [cut(&text, room, "~"), middle(&text, room, "~"), ending(&text, room, "~")] {
+                    assert!(width(&made) <= room, "{room}: {made}");
+                    assert!(!made.contains("~\u{301}") && !made.contains("~\u{fe0f}"), "{room}: no mark over the sign: {made}");
+                    assert!(room == 0 || made.contains('~'), "{room}: {made}");
+                }
+            }
         }
     }
 }
