@@ -9,6 +9,7 @@ use crate::config::Cobbler as Table;
 use crate::domain::reason::Reason;
 use crate::systems::cobbler::{Cobbler, CobblerError, Server, read_log};
 use crate::wire::HttpError;
+use crate::wire::address::shown;
 use crate::wire::http::Trust;
 
 /// For one question; a server that is slower holds nobody up.
@@ -30,7 +31,7 @@ fn open(name: &str, table: &Table) -> Result<Cobbler, CobblerError> {
         None => None,
         Some(path) => Some(std::fs::read(path).map_err(|e| {
             CobblerError::Http(HttpError::Other {
-                url: table.url.to_string(),
+                url: shown(&table.url),
                 cause: format!("its `ca` {} cannot be read: {e}", path.display()),
             })
         })?),

@@ -12,6 +12,7 @@ use super::reader::{PIECES, Pieces};
 use super::{CobblerError, Distro, Event, NONE, Profile, Repo, Settings, distro, event, events, is_secret, profile, repo, settings};
 use crate::wire::HttpError;
 use crate::wire::address::shown;
+use crate::wire::excerpt;
 use crate::wire::http::{Client, Patience, Trust};
 use crate::wire::xmlrpc::{self, Document, Limits, RpcError, Value};
 
@@ -65,7 +66,7 @@ impl Cobbler {
     pub async fn version(&self) -> Result<String, CobblerError> {
         let value = self.read("extended_version", &[]).await?;
         let text = value.get("version").and_then(Value::text);
-        text.map(crate::base::sanitise::cell).ok_or_else(|| shape("extended_version", "a struct with the version", &value))
+        text.map(|t| excerpt(&crate::base::sanitise::cell(t))).ok_or_else(|| shape("extended_version", "a struct with the version", &value))
     }
 
     /// All tasks that it remembers, oldest first. Needs no login, and marks nothing as read.
@@ -108,7 +109,7 @@ impl Cobbler {
     /// One repository.
     pub async fn repo(&self, name: &str) -> Result<Repo, CobblerError> {
         match self.read("get_repo", &[name.into()]).await? {
-            Value::Text(t) if t == NONE => Err(CobblerError::Absent { what: "repository", name: crate::wire::excerpt(name) }),
+            Value::Text(t) if t == NONE => Err(CobblerError::Absent { what: "repository", name: excerpt(name) }),
             value => repo(&value),
         }
     }
@@ -131,7 +132,7 @@ impl Cobbler {
         settings(&self.read("get_settings", &[]).await?)
     }
 
-    /// Logs in, or proves the token that there is: what `doctor` and a step ask before they rely on it.
+    /// Logs in, or proves the token that there is: what a step asks before it relies on it.
     pub async fn login(&self) -> Result<(), CobblerError> {
         self.token().await.map(drop)
     }
@@ -318,7 +319,7 @@ fn shape(method: &str, wanted: &'static str, found: &Value) -> CobblerError {
 
 fn known_as(e: CobblerError, id: &str) -> CobblerError {
     match e {
-        CobblerError::Forgotten { .. } => CobblerError::Forgotten { event: crate::base::sanitise::cell(&crate::wire::excerpt(id)) },
+        CobblerError::Forgotten { .. } => CobblerError::Forgotten { event: crate::base::sanitise::cell(&excerpt(id)) },
         e => e,
     }
 }

@@ -320,6 +320,10 @@ async fn answers_of_another_shape_are_errors_and_a_forgotten_task_is_called_so()
         xml("<array><data><value><int>1</int></value></data></array>"),
         xml("<string>?</string>"),
         fault("&lt;class 'cobbler.cexceptions.CX'&gt;:'login failed (ops)'"),
+        xml(&format!(
+            "<struct><member><name>version</name><value><string>3.3\u{9b}31m{}</string></value></member></struct>",
+            "9".repeat(5_000)
+        )),
     ]);
     let c = client(&url);
     assert_eq!(c.task("2026_Reposync_1").await.unwrap_err(), CobblerError::Forgotten { event: "2026_Reposync_1".into() });
@@ -328,7 +332,16 @@ async fn answers_of_another_shape_are_errors_and_a_forgotten_task_is_called_so()
     assert!(matches!(c.systems_of("p").await, Err(CobblerError::Shape { .. })));
     assert_eq!(c.task_log("x").await.unwrap(), None);
     assert_eq!(c.login().await.unwrap_err(), CobblerError::Login { user: "ops".into() });
+    let version = c.version().await.unwrap();
+    assert!(version.starts_with("3.3") && version.chars().count() <= 121 && !version.contains(char::is_control), "{version}");
     server.join().unwrap();
+    // A start that is answered with no task's id may have begun; a fault is told as one.
+    for answer in ["<string>~</string>", "<int>5</int>", "<string></string>", "<string>a&#9;b</string>", "<array><data></data></array>"] {
+        let (url, server) = serve(vec![xml("T1"), xml(answer)]);
+        let e = client(&url).background_reposync(&names(&["a"]), 1).await.unwrap_err();
+        assert!(matches!(e, CobblerError::Unsure { .. }), "{answer}: {e:?}");
+        server.join().unwrap();
+    }
 }
 
 #[tokio::test]
