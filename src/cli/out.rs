@@ -25,6 +25,8 @@ pub struct Out {
     pub zone: jiff::tz::TimeZone,
     /// What stood before the command: commands that a message names have it too.
     pub given: String,
+    /// The exit code is what is waited for: a reader that goes away ends nothing.
+    pub waits: bool,
 }
 
 /// A colour by what it means; a word always says the same.
@@ -49,7 +51,7 @@ impl Out {
             }
         };
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|w| usize::from(w.ws_col)).filter(|w| *w >= 20);
-        Self { json, colour, terminal, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC, given: String::new() }
+        Self { json, colour, terminal, width: size.unwrap_or(80), zone: jiff::tz::TimeZone::UTC, given: String::new(), waits: false }
     }
 
     /// Prints one line. The text must be safe already.
@@ -70,7 +72,20 @@ impl Out {
     /// Prints bytes as they are.
     pub fn raw(&self, bytes: &[u8]) {
         let mut to = io::stdout().lock();
-        quiet(to.write_all(bytes).and_then(|()| to.flush()));
+        self.quiet(to.write_all(bytes).and_then(|()| to.flush()));
+    }
+
+    /// A reader that went away (`| head`) is no error of ours. Anything else that keeps us from printing is.
+    fn quiet(&self, result: io::Result<()>) {
+        match result {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe && self.waits => {}
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(e) => {
+                let _ = writeln!(io::stderr().lock(), "error: cannot write the output: {e}");
+                std::process::exit(1);
+            }
+        }
     }
 
     /// Prints one JSON value on one line.
@@ -150,18 +165,6 @@ fn shorten(text: &str) -> String {
         None => line.to_owned(),
     };
     text.split('\n').map(cut).collect::<Vec<_>>().join("\n")
-}
-
-/// A reader that went away (`| head`) is no error of ours. Anything else that keeps us from printing is.
-fn quiet(result: io::Result<()>) {
-    match result {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(e) => {
-            let _ = writeln!(io::stderr().lock(), "error: cannot write the output: {e}");
-            std::process::exit(1);
-        }
-    }
 }
 
 #[cfg(test)]

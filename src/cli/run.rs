@@ -193,6 +193,7 @@ impl Out {
 /// A request that has a run to wait for.
 fn start(ctx: &Ctx, out: &mut Out, request: &Request, wait: bool) -> Outcome {
     let site = ctx.site(out)?;
+    out.waits = wait;
     let doc = connect::block_on(async {
         let (client, done) = send(ctx, &site, request, Start::OnDemand).await?;
         let run = done.run.clone().unwrap_or_default();

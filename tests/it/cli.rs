@@ -314,6 +314,16 @@ fn a_closed_pipe_is_quiet() {
     piped.arg("-c").arg("\"$0\" --state-dir \"$1\" man | head -c 1 >/dev/null").arg(me.get_program()).arg(home.state());
     let out = crate::support::home::run(piped);
     assert!(out.stderr.is_empty(), "{out:?}");
+    // Who waits for a run waits for its verdict, whether anybody reads the words or not.
+    for json in [false, true] {
+        let mut waits = home.command(["run", "bad", "--wait"]);
+        let (gone, to) = std::io::pipe().unwrap();
+        drop(gone);
+        if json {
+            waits.arg("--json");
+        }
+        assert_eq!(waits.stdout(to).status().unwrap().code(), Some(1));
+    }
     for shell in ["bash", "zsh", "fish"] {
         assert!(home.qd(["completions", shell]).expect(0).stdout.contains("quarterdeck"));
     }
