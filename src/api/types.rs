@@ -58,6 +58,9 @@ pub struct Status {
     /// Room on the file system of the state directory; null = it could not be asked.
     #[serde(default)]
     pub free_bytes: Option<u64>,
+    /// Why nothing new starts for want of room, bytes or inodes; empty = there is room.
+    #[serde(default)]
+    pub low_disk: String,
     /// Beginnings of URLs that the site file itself names, and that may be shown as links.
     #[serde(default)]
     pub links: Vec<String>,

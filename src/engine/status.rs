@@ -32,6 +32,7 @@ pub fn of(engine: &Engine) -> Result<Status, ApiError> {
         executors: engine.executors(),
         executors_busy: engine.store.busy()?.len() as u64,
         free_bytes: engine.store.space().ok().map(|s| s.free_bytes),
+        low_disk: engine.runner.low_disk().map(|r| r.to_string()).unwrap_or_default(),
         read_only: site.as_ref().is_ok_and(|s| s.read_only),
         links: site.as_ref().map(|s| links(s)).unwrap_or_default(),
         epoch: position.epoch,

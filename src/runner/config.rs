@@ -10,10 +10,11 @@ use super::permit::Permit;
 use crate::base::clock::Clock;
 use crate::base::duration::Span;
 use crate::domain::actor::Actor;
+use crate::domain::reason::Reason;
 use crate::domain::run::RunRef;
 use crate::pipeline::plan::Plan;
 use crate::secret::Source;
-use crate::store::{Note, StoreError};
+use crate::store::{Note, Store, StoreError};
 
 /// Everything that the runner takes from outside.
 #[derive(Clone)]
@@ -48,6 +49,18 @@ impl RunnerConfig {
     pub const MIN_FREE_BYTES: u64 = 256 << 20;
     pub const MIN_FREE_INODES: u64 = 1_000;
     pub const SLOW_FROM: Span = Span::from_secs(5);
+
+    /// Why nothing new starts, where there is too little room.
+    pub fn low_disk(&self, store: &Store) -> Option<Reason> {
+        let space = store.space().ok()?;
+        (space.free_bytes < self.min_free_bytes || space.free_inodes < self.min_free_inodes).then(|| Reason::LowDisk {
+            path: self.state_dir.display().to_string(),
+            free_bytes: space.free_bytes,
+            floor_bytes: self.min_free_bytes,
+            free_inodes: space.free_inodes,
+            floor_inodes: self.min_free_inodes,
+        })
+    }
 }
 
 /// A run to be queued.

@@ -124,6 +124,11 @@ impl Runner {
     }
 
     /// The store, for reading. What changes runs goes through this handle.
+    /// Why nothing new starts, where the disk has too little room.
+    pub fn low_disk(&self) -> Option<Reason> {
+        self.inner.cfg.low_disk(&self.inner.store)
+    }
+
     pub fn store(&self) -> &Store {
         &self.inner.store
     }

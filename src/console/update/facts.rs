@@ -162,7 +162,12 @@ fn engine(model: &Model, out: &mut Vec<Fact>) {
         let why = if s.drain_reason.is_empty() { "nothing new starts".to_owned() } else { s.drain_reason.clone() };
         out.push(Fact { why: why.clone(), affects: "every start".into(), ..fact(1, format!("DRAINED {why}")) });
     }
-    if let Some(free) = s.free_bytes.filter(|f| *f < ROOM_BYTES) {
+    if !s.low_disk.is_empty() {
+        let press = "old runs: keep: in pipelines".into();
+        let why = s.low_disk.clone();
+        let text = format!("NOTHING STARTS: {why}");
+        out.push(Fact { why, affects: "every start".into(), press, go: "doctor", ..fact(2, text) });
+    } else if let Some(free) = s.free_bytes.filter(|f| *f < ROOM_BYTES) {
         let press = "old runs: keep: in pipelines".into();
         out.push(Fact { affects: "logs, workspaces".into(), press, go: "doctor", ..fact(1, format!("disk: {} free", size::short(free))) });
     }
@@ -418,6 +423,21 @@ mod tests {
         update(&mut m, Msg::Link(LinkMsg::Down("gone".into())));
         assert!(first_row(&m).ends_with("src ?/3"), "{}", first_row(&m));
         assert!(facts(&m).iter().all(|f| !f.text.contains("source cedar")));
+    }
+
+    #[test]
+    fn a_disk_on_which_nothing_starts_is_worse_than_one_that_gets_full() {
+        let mut m = connected();
+        let mut told = |low: &str| {
+            let mut s = m.status().unwrap().clone();
+            (s.free_bytes, s.low_disk) = (Some(177 << 20), low.to_owned());
+            update(&mut m, Msg::Answer { question: Question::Status, result: Ok(Answer::Status(Box::new(s))) });
+            let fact = facts(&m).into_iter().find(|f| f.text.contains("disk")).unwrap();
+            (fact.weight, fact.text, fact.affects)
+        };
+        assert_eq!(told(""), (1, "disk: 177 MiB free".to_owned(), "logs, workspaces".to_owned()));
+        let low = "low disk: 3 inodes free of the 1000 that /s must have";
+        assert_eq!(told(low), (2, format!("NOTHING STARTS: {low}"), "every start".to_owned()));
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Dispatcher {
     }
 
     fn explain(&self) -> BTreeMap<RunId, Vec<Reason>> {
-        let low = self.low_disk();
+        let low = self.shared.cfg.low_disk(&self.store);
         let mut map: BTreeMap<RunId, Vec<Reason>> = BTreeMap::new();
         for d in self.decide(low.as_ref(), true) {
             let (run, reason) = match d {

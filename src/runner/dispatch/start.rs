@@ -51,7 +51,7 @@ impl Dispatcher {
         if self.fault.is_some() || self.runs.is_empty() {
             return;
         }
-        let low = self.low_disk();
+        let low = self.shared.cfg.low_disk(&self.store);
         self.disk_holds = low.is_some();
         let now = self.now();
         // A start can fill a group and so end the reservations of a run that waits for it: ask until nothing more starts.
@@ -119,18 +119,6 @@ impl Dispatcher {
         };
         let needs_none = |r: &&ActiveRun| (0..r.stages.len()).any(|i| r.asks(i) || r.stages[i].builds);
         queue::decide(&site, self.runs.values(), needs_none, |r| r.view(explain), explain)
-    }
-
-    pub(super) fn low_disk(&self) -> Option<Reason> {
-        let cfg = &self.shared.cfg;
-        let space = self.store.space().ok()?;
-        (space.free_bytes < cfg.min_free_bytes || space.free_inodes < cfg.min_free_inodes).then(|| Reason::LowDisk {
-            path: cfg.state_dir.display().to_string(),
-            free_bytes: space.free_bytes,
-            floor_bytes: cfg.min_free_bytes,
-            free_inodes: space.free_inodes,
-            floor_inodes: cfg.min_free_inodes,
-        })
     }
 
     /// Looks up the step's secrets, if it has any, who writes what it would keep, and whether it may start, before anything is claimed.

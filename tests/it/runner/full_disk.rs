@@ -137,9 +137,13 @@ async fn i18_an_engine_starts_on_a_full_disk_and_takes_in_what_ended_meanwhile()
     std::fs::write(e.file("go"), "").unwrap();
     let r = small.open();
     assert!(!ballast.exists(), "there was no room but that one");
+    assert!(r.low_disk().is_none(), "this engine has no floor");
     eventually("its verdict is taken in", async || r.store().attempts(&run).unwrap()[0].verdict == Some(Verdict::Success)).await;
     small.free();
     assert_eq!(end(&r, &run).await.verdict, Some(Verdict::Success));
     assert_eq!(e.lines("ran"), ["first", "second", "third"]);
+    r.shutdown().await;
+    let r = Runner::open(RunnerConfig { min_free_bytes: RunnerConfig::MIN_FREE_BYTES, ..small.estate.config() }).unwrap();
+    assert!(r.low_disk().is_some_and(|why| why.to_string().contains("free of the 256 MiB")));
     r.shutdown().await;
 }
