@@ -153,7 +153,7 @@ fn matrices(stage: &Stage, sink: &mut Sink<'_>) {
             if values[..i].iter().any(|u| u.value == v.value) {
                 sink.error(v.at, "matrix.value", format!("value `{}` stands twice", show(&v.value)), "keep one");
             }
-            if v.value.trim().is_empty() || v.value.len() > 200 || v.value.chars().any(sanitise::unseen) {
+            if v.value.trim().is_empty() || v.value.chars().count() > 200 || v.value.chars().any(sanitise::unseen) {
                 sink.error(
                     v.at,
                     "matrix.value",

@@ -54,3 +54,12 @@ fn large_hostile_files_are_answered() {
         }
     }
 }
+
+#[test]
+fn a_matrix_value_is_measured_in_characters_as_its_message_says() {
+    let told = |value: &str| {
+        let text = format!("format: 1\nname: p\nstages:\n  - name: a\n    matrix: {{v: [\"{value}\", x]}}\n    run: echo\n");
+        load(&text, "p.yml", &catalog()).1.iter().any(|d| d.code == "matrix.value")
+    };
+    assert!(!told(&"漢".repeat(200)) && told(&"漢".repeat(201)) && told(&"x".repeat(201)));
+}
