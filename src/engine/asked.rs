@@ -27,6 +27,9 @@ use crate::domain::run::{BadRunRef, RunRef};
 /// A long question may take so many seconds; the client asks again.
 const LONGEST_WAIT: u64 = 60;
 
+/// A body comes over a socket of this machine.
+const BODY: Duration = Duration::from_secs(10);
+
 /// The words behind the `?` of a path.
 pub type Params = BTreeMap<String, String>;
 
@@ -159,7 +162,16 @@ pub struct Body<T>(pub T);
 pub struct Unasked;
 
 async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|e: BytesRejection| {
+    within(BODY, request, state).await
+}
+
+async fn within<S: Send + Sync>(limit: Duration, request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
+    let read = read.map_err(|_| {
+        let words = format!("this is no request: its body did not come whole within {} s", limit.as_secs());
+        ApiError::bad(words, "send it at once, of the length that its head says")
+    })?;
+    read.map_err(|e: BytesRejection| {
         ApiError::bad(format!("this is no request: {}", e.body_text()), format!("send one of {} at most", size::short(MAX_BODY as u64)))
     })
 }
@@ -211,5 +223,13 @@ mod tests {
         );
         assert_eq!(asked("/x?a%1b%5b31m=1").unwrap_err().message, "/x has no parameter `a`");
         assert_eq!(asked("/x?limit=1&limit=1").unwrap_err().message, "`limit` is given twice");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_not_waited_for() {
+        let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(axum::body::Body::from_stream(never));
+        let e = within(Duration::ZERO, request, &()).await.unwrap_err();
+        assert!(e.message.contains("did not come whole"), "{}", e.message);
     }
 }
