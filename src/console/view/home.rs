@@ -107,12 +107,16 @@ fn rows<'a>(model: &'a Model, what: &'static str) -> &'a [Row] {
 /// `running 1  queue 2  executors 1/2 busy`, as far as it is known.
 fn totals(model: &Model) -> String {
     let Some(s) = model.status() else { return String::new() };
-    let waits = rows(model, "queue").iter().filter(|r| word::text(r, "state") != "running").count();
+    let queue = rows(model, "queue");
+    let waits = queue.iter().filter(|r| word::text(r, "state") != "running").count();
+    // To the engine a run that waits for people is under way; here it is one that waits, and only that.
+    let people = queue.iter().filter(|r| word::text(r, "state") == "waiting").count() as u64;
+    let running = s.runs_running.saturating_sub(people);
     let executors = if s.executors > 0 { format!("   executors {}/{} busy", s.executors_busy, s.executors) } else { String::new() };
     let acked = model.needs.iter().filter(|r| !word::text(r, "ack").is_empty()).count();
     let acked = if acked > 0 { format!("acked {acked}   ") } else { String::new() };
     let old = Some(as_of(model)).filter(|t| !t.is_empty()).map(|t| format!("   {t}")).unwrap_or_default();
-    format!("{acked}running {}   waiting {waits}{executors}{old}", s.runs_running)
+    format!("{acked}running {running}   waiting {waits}{executors}{old}")
 }
 
 /// When what is told of now was so, where nobody has heard of it since.

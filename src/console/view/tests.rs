@@ -178,7 +178,7 @@ pub(in crate::console) fn said(question: &Question) -> Value {
         |last: Option<&str>| json!([stage("Checkout", Some("success"), Some(443)), stage("Koji Build", last, last.map(|_| 401_000))]);
     match question {
         Question::Status => json!({
-            "pid": 4711, "version": "0.1.0", "socket": "s", "started": "2026-04-04T02:00:00Z", "runs_running": 1, "state_dir": "/var/lib/quarterdeck",
+            "pid": 4711, "version": "0.1.0", "socket": "s", "started": "2026-04-04T02:00:00Z", "runs_running": 2, "state_dir": "/var/lib/quarterdeck",
             "private": true, "draining": false, "read_only": false, "epoch": 1, "revision": 9, "scheduler": "on",
             "next_due": "2026-04-08T06:31:00Z", "executors": 2, "executors_busy": 1, "free_bytes": 99_857_989_632_u64,
         }),
