@@ -6,6 +6,7 @@
 mod post;
 mod proxy;
 mod raw;
+mod tls;
 
 use std::sync::Once;
 use std::time::Duration;
@@ -347,7 +348,7 @@ fn classify(error: &reqwest::Error, at: &str) -> HttpError {
         if let Some(bad) = e.downcast_ref::<BadRedirect>() {
             return HttpError::Redirect { url, why: bad.0.clone() };
         }
-        if let Some(tls) = tls_error(e) {
+        if let Some(tls) = tls::cause(e) {
             return HttpError::Tls { url, cause: excerpt(&tls) };
         }
         if let Some(io) = e.downcast_ref::<std::io::Error>() {
@@ -372,15 +373,6 @@ fn classify(error: &reqwest::Error, at: &str) -> HttpError {
     } else {
         HttpError::Other { url, cause }
     }
-}
-
-fn tls_error(e: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(tls) = e.downcast_ref::<rustls::Error>() {
-        return Some(tls.to_string());
-    }
-    // An io::Error does not show its inner error as its source, and may hold another io::Error.
-    let io = e.downcast_ref::<std::io::Error>()?;
-    tls_error(io.get_ref()?)
 }
 
 /// The innermost causes, joined; the outer ones repeat the address.
@@ -479,5 +471,6 @@ mod tests {
         let err = rt.block_on(client.get(&url, Ask::Whole, Duration::from_secs(20))).err().unwrap();
         server.join().unwrap();
         assert!(matches!(err, HttpError::Tls { .. }) && !err.is_transient(), "{err:?}");
+        assert!(err.to_string().contains("speaks no TLS"), "{err}");
     }
 }

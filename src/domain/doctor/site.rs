@@ -203,15 +203,19 @@ pub fn far_end(f: &FarFacts) -> Row {
 
 fn certificate_help(why: &str) -> Option<&'static str> {
     let help = match why {
-        _ if why.contains("UnknownIssuer") => {
+        _ if why.contains("not trusted here") => {
             "its authority is not trusted here: put the CA's certificate into /etc/pki/ca-trust/source/anchors and run update-ca-trust"
         }
-        _ if why.contains("Expired") => "its certificate has expired: its operator must renew it; is this host's clock right?",
-        _ if why.contains("NotValidYet") => "its certificate is not valid yet: is this host's clock right?",
-        _ if why.contains("NotValidForName") => "its certificate is for another name: correct the address, or its operator the certificate",
-        _ if why.contains("UnsupportedCertVersion") => {
-            "its certificate is of version 1, which is refused: it must be issued anew as version 3"
+        _ if why.contains("has expired") => "its certificate has expired: its operator must renew it; is this host's clock right?",
+        _ if why.contains("not valid yet") => "its certificate is not valid yet: is this host's clock right?",
+        _ if why.contains("for another name") => {
+            "its certificate is for another name: correct the address, or its operator the certificate"
         }
+        _ if why.contains("of version 1") => "its certificate is of version 1, which is refused: it must be issued anew as version 3",
+        _ if why.contains("signed by itself") => {
+            "a server may not show an authority's own certificate, trusted or not: it needs one that an authority issued for it (CA:FALSE)"
+        }
+        _ if why.contains("speaks no TLS") => "write the address with http, or correct its port",
         _ => return None,
     };
     Some(help)
