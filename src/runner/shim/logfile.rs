@@ -1,7 +1,8 @@
 //! The log as the shim writes it: everything up to the cap, then the first quarter and a ring of the newest bytes; never a failing step.
 //!
 //! An offset in the file is for ever the offset of that byte: the ring is made by giving old blocks back to the file system (a hole),
-//! so that readers and followers never see bytes move. What is missing is said by a record in the text, and counted.
+//! so that readers and followers never see bytes move. What is missing is said by a record in the text, and counted; on a disk that is full to
+//! the end the record covers the last bytes.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -203,35 +204,25 @@ impl LogFile {
         true
     }
 
-    /// The disk stayed full: the record takes the place of the last lines, so that nobody takes what is there for all of it. Where that cannot
-    /// be written either, the counts say it alone.
+    /// The disk stayed full: the record takes the place of the last bytes, so that nobody takes what is there for all of it. The length stays,
+    /// for who follows. Where that cannot be written either, the counts say it alone.
     fn say_in_place(&mut self) {
-        let Some(full) = self.full.take() else { return };
-        // The count has no more digits than this, whatever it takes away.
-        let longest = format!("\n[quarterdeck: {} bytes dropped here: {}]\n", full.bytes + self.len, full.why).len() as u64;
-        let first = self.gap.map_or(0, |g| g.to);
-        let at = self.line_start_before(self.len.saturating_sub(longest));
-        if full.bytes == 0 || self.len < longest || at < first {
-            self.full = Some(full);
+        let Some(full) = &self.full else { return };
+        let record = |lost: usize| format!("\n[quarterdeck: {} bytes dropped here: {}]\n", full.bytes + lost as u64, full.why);
+        // What it covers is lost as well, and may be a digit more.
+        let text = record(record(record(0).len()).len());
+        let lost = text.len() as u64;
+        if full.bytes == 0 || self.len < self.gap.map_or(0, |g| g.to) + lost {
             return;
         }
-        let lost = self.len - at;
-        let newline = if self.starts_a_line(at) { "" } else { "\n" };
-        let record = format!("{newline}[quarterdeck: {} bytes dropped here: {}]\n", full.bytes + lost, full.why);
         // Blocks that are there already need no room; a file system that copies on write may refuse.
-        if self.file.write_all_at(record.as_bytes(), at).is_ok() {
-            self.len = at + record.len() as u64;
-            let _ = self.file.set_len(self.len);
+        if self.file.write_all_at(text.as_bytes(), self.len - lost).is_ok() {
             self.hash = None;
-            self.written -= lost;
-            self.dropped += lost;
+            // A record of before may be what is covered: that was no output.
+            let output = lost.min(self.written);
+            self.written -= output;
+            self.dropped += output;
         }
-        self.full = Some(full);
-    }
-
-    fn starts_a_line(&self, at: u64) -> bool {
-        let mut before = [0];
-        at == 0 || self.file.read_exact_at(&mut before, at - 1).is_ok_and(|()| before == *b"\n")
     }
 
     /// Drops old bytes after the head until an eighth of the tail is free again. `false`: the file system makes no holes.
