@@ -121,30 +121,31 @@ impl Client {
 
     async fn ask<T: DeserializeOwned>(&mut self, method: &str, path: &str, body: Bytes, limit: Duration) -> Result<T, Trouble> {
         let response = self.send(method, path, body, limit).await?;
-        let ok = response.status().is_success();
+        let status = response.status();
         let collected = timeout(limit, Limited::new(response.into_body(), MAX_ANSWER).collect()).await;
         let bytes = match collected {
             Ok(Ok(c)) => c.to_bytes(),
             Ok(Err(e)) => return Err(cut(&*e)),
             Err(_) => return Err(silent(&self.socket, limit)),
         };
-        if !ok {
-            return Err(Trouble::Answer(refusal(&bytes)));
+        if !status.is_success() {
+            return Err(Trouble::Answer(refusal(status.as_u16(), &bytes)));
         }
         serde_json::from_slice(&bytes).map_err(|e| {
             let help = "the engine may be of another version: quarterdeck engine stop, and ask again";
-            Trouble::Answer(ApiError::failed(format!("the engine's answer to {path} cannot be read: {e}"), help))
+            Trouble::Answer(ApiError::failed(format!("the engine's answer to {} cannot be read: {e}", place(path)), help))
         })
     }
 
     /// Sends one request, and returns the answer with its body unread, for streams.
     pub async fn stream(&mut self, path: &str) -> Result<Incoming, Trouble> {
         let response = self.send("GET", path, Bytes::new(), ANSWER).await?;
-        if response.status().is_success() {
+        let status = response.status();
+        if status.is_success() {
             return Ok(response.into_body());
         }
         match timeout(ANSWER, Limited::new(response.into_body(), MAX_ANSWER).collect()).await {
-            Ok(Ok(c)) => Err(Trouble::Answer(refusal(&c.to_bytes()))),
+            Ok(Ok(c)) => Err(Trouble::Answer(refusal(status.as_u16(), &c.to_bytes()))),
             _ => Err(Trouble::Lost("its refusal could not be read".into())),
         }
     }
@@ -169,7 +170,10 @@ impl Client {
             .header("host", "quarterdeck")
             .header("content-type", "application/json")
             .body(Full::new(body))
-            .map_err(|e| Trouble::Answer(ApiError::bad(format!("`{path}` cannot be asked for: {e}"), "")))?;
+            .map_err(|e| {
+                let help = "a filter, a pattern and what else is asked for may have 64 KiB in all";
+                Trouble::Answer(ApiError::bad(format!("{} cannot be asked for: {e}", place(path)), help))
+            })?;
         let answer = timeout(limit, async {
             self.sender.ready().await?;
             self.sender.send_request(request).await
@@ -243,13 +247,19 @@ fn silent(socket: &Path, limit: Duration) -> Trouble {
     Trouble::Silent(format!("the engine at {} gave no answer within {} s", socket.display(), limit.as_secs()))
 }
 
+/// A path without what stands behind its `?`: that may be as long as a filter.
+fn place(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
+}
+
 /// The error in an answer; an answer that is none of ours is one too.
-fn refusal(bytes: &[u8]) -> ApiError {
+fn refusal(status: u16, bytes: &[u8]) -> ApiError {
     match serde_json::from_slice::<ErrorBody>(bytes) {
         Ok(body) => body.error,
         Err(_) => {
             let text: String = String::from_utf8_lossy(bytes).chars().take(200).collect();
-            ApiError::new(Code::Failed, format!("the engine answered something else than an error: {text}"), "")
+            let text = if text.is_empty() { "nothing".to_owned() } else { text };
+            ApiError::new(Code::Failed, format!("the engine answered HTTP {status}, and in place of an error: {text}"), "")
         }
     }
 }

@@ -489,3 +489,15 @@ fn a_dash_is_standard_input_or_output_and_never_a_file() {
     let id = "PR-20260101-el9";
     assert_eq!(piped(&home, &["--json", "evidence", id, "-o", "-"], b"").0, 2);
 }
+
+#[test]
+fn a_filter_without_end_is_told_what_is_too_long() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    let long = "a".repeat(70_000);
+    let out = home.qd(["get", "runs", "--filter", &long]).expect(2);
+    assert!(
+        out.stderr.contains("/v1/get/runs cannot be asked for") && out.stderr.contains("64 KiB") && out.stderr.len() < 1_000,
+        "{out:?}"
+    );
+}
