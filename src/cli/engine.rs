@@ -136,7 +136,8 @@ fn show(out: &Out, s: &Status) {
     out.line(format!("state   {}", s.state_dir));
     out.line(format!("running {}", s.runs_running));
     if !s.low_disk.is_empty() {
-        out.line(format!("disk    {}: nothing new starts", out.paint(super::out::Tone::Bad, &crate::base::sanitise::cell(&s.low_disk))));
+        let why = crate::base::sanitise::cell(s.low_disk.trim_start_matches("low disk: "));
+        out.line(format!("disk    {}", out.paint(super::out::Tone::Bad, &format!("nothing new starts: {why}"))));
     }
     if !s.drain_reason.is_empty() {
         out.line(format!("drained {}", crate::base::sanitise::cell(&s.drain_reason)));

@@ -27,7 +27,7 @@ impl Work<'_> {
                 // The task runs, whatever this answer was: late, cut, of another shape, raised while another thread changed the list.
                 Err(e) => {
                     let since = *silent.get_or_insert_with(|| {
-                        self.report.say(&format!("no answer while task {id} runs; asking on: {e}"));
+                        self.report.say(&format!("no answer of use while task {id} runs; asking on: {e}"));
                         Instant::now()
                     });
                     if since.elapsed() >= SILENCE {

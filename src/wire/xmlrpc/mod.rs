@@ -17,7 +17,7 @@ pub use write::call;
 pub enum RpcError {
     #[error("the answer is no XML near byte {at}")]
     NotXml { at: u64 },
-    #[error("the answer is XML, but no XML-RPC: near byte {at} {wanted} should stand")]
+    #[error("the answer is no XML-RPC: near byte {at} {wanted} should stand")]
     NotRpc { at: u64, wanted: &'static str },
     #[error("the answer is over its limit: {limit}")]
     Limit { limit: String },
