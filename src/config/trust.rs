@@ -115,7 +115,12 @@ fn denied(path: &Path, uid: u32, e: &std::io::Error) -> ConfigError {
         (false, false) => "g+r",
     };
     let place = shell_words::quote(&at.to_string_lossy()).into_owned();
+    // STATE/config: the engine refuses to start where others can reach STATE.
+    let state = owner != uid && mode & 0o077 == 0 && path.strip_prefix(at).is_ok_and(|below| below.starts_with("config"));
     let help = match owner == uid {
+        _ if state => "a state directory is its owner's alone: use your own, --state-dir DIR; an engine that others may ask has its \
+                       configuration elsewhere (--config-dir DIR) and its socket in [engine] socket of site.toml"
+            .to_owned(),
         true => format!("chmod {rights} {place}, or use another: --config-dir DIR, --state-dir DIR"),
         false => format!(
             "its owner lets a group of uid {uid} read it: chgrp GROUP {place}; chmod {rights} {place}\nor use another: --config-dir DIR, --state-dir DIR"
@@ -151,6 +156,16 @@ mod tests {
 
     fn me() -> u32 {
         rustix::process::getuid().as_raw()
+    }
+
+    #[test]
+    fn nobody_is_told_to_open_a_state_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o700);
+        let no = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let help = |file: &str| denied(&dir.path().join(file), me() + 1, &no).help().to_owned();
+        assert!(help("config/site.toml").contains("its owner's alone") && !help("config").contains("chmod"));
+        assert!(help("site.toml").contains("chmod g+rx"), "any other directory may be opened");
     }
 
     #[test]
