@@ -209,6 +209,7 @@ const INVARIANTS: &[Invariant] = &[
             "it::runner::full_disk::i18_a_disk_without_bytes_holds_runs_up_and_loses_none",
             "it::runner::full_disk::i18_a_disk_without_inodes_holds_runs_up_and_loses_none",
             "it::runner::full_disk::i18_a_small_disk_without_ballast_is_no_worse",
+            "it::runner::full_disk::i18_an_engine_starts_on_a_full_disk_and_takes_in_what_ended_meanwhile",
             "it::shim::logs::a_disk_that_is_full_before_the_start_starts_nothing_i18",
             "it::shim::logs::a_disk_that_stays_full_still_holds_the_verdict_i18",
             "it::shim::logs::a_full_disk_fails_no_step_and_what_is_missing_is_counted_i18",
