@@ -110,7 +110,9 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
         _ => (sign, role, outcome),
     };
     let time = |t: &Option<String>| t.as_deref().and_then(|t| t.parse::<jiff::Timestamp>().ok());
-    let (started, began, ended) = (time(&doc.started), time(&doc.round_started), time(&doc.ended));
+    let (started, ended) = (time(&doc.started), time(&doc.ended));
+    // A saved state, or an engine, of before rounds had a time of their own has that of the run.
+    let began = time(&doc.round_started).or(started.filter(|_| doc.round == 0));
     let mut spans = vec![(format!("{sign} {} ", doc.run), role), (format!("{} ", outcome.to_uppercase()), role)];
     if let Some(from) = began {
         let so_far = || u64::try_from(ended.unwrap_or(model.heard()).duration_since(from).as_millis()).unwrap_or(0);

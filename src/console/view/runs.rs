@@ -92,7 +92,9 @@ fn brief(detail: &str) -> String {
 pub fn took(model: &Model, row: &Row) -> String {
     // Also of one that waits for people, as its page and the command line have it.
     let open = word::text(row, "state") != "done";
-    let so_far = || open.then(|| when::elapsed(model, row, "round_started").map(duration::short)).flatten();
+    // A saved state, or an engine, of before rounds had a time of their own has that of the run.
+    let since = if row.contains_key("round_started") { "round_started" } else { "started" };
+    let so_far = || open.then(|| when::elapsed(model, row, since).map(duration::short)).flatten();
     when::lasted(row, "duration_ms").or_else(so_far).unwrap_or_default()
 }
 
