@@ -82,7 +82,7 @@ fn a_copy_goes_through_screen_in_pieces() {
     let whole = format!("\u{1b}]52;c;{}", coded("one#3"));
     until("the id at the terminal of screen", || sent(from).contains(&whole));
     // Longer than one string of screen's may be.
-    let filter = (0..34).map(|i| format!("verdict!=v{i:02}")).collect::<Vec<_>>().join(" ");
+    let filter = (0..34).map(|i| format!("pipeline!=v{i:02}")).collect::<Vec<_>>().join(" ");
     pty.keys("/");
     pty.keys(format!("\x1b[200~{filter}\x1b[201~"));
     pty.shows("v33");
