@@ -1,5 +1,11 @@
 //! `Runner`: the handle that the engine holds. Durable first, then told to the dispatcher; clones share one runner.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
 use super::attempt::launch::Launcher;
 use super::attempt::live::Shared;
 use super::config::{RunnerConfig, RunnerError, Submit};
@@ -15,14 +21,8 @@ use super::model::wait;
 use super::plans::PlanCache;
 use super::summary;
 use crate::base::crash;
-use crate::domain::decision::NewDecision;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
-
-use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-
 use crate::domain::actor::Actor;
+use crate::domain::decision::NewDecision;
 use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState};

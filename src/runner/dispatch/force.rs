@@ -1,7 +1,19 @@
 //! The last resort: a person ends, as lost, a run whose attempts no cancel can end. Its processes are looked for and killed first; only then are
 //! its locks given back. What an attempt says later is written down beside the verdict, and moves nothing.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
 use super::Dispatcher;
+use crate::base::crash;
+use crate::domain::actor::Actor;
+use crate::domain::attempt::{EndedBy, Status};
+use crate::domain::audit::Record;
+use crate::domain::reason::Reason;
+use crate::domain::rows::Change;
+use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 use crate::runner::attempt;
 use crate::runner::attempt::ingest::{self, Job};
 use crate::runner::attempt::live::{self, Live, Shared};
@@ -12,18 +24,6 @@ use crate::runner::event::{Event, Forced};
 use crate::runner::model::active::{ActiveRun, CellState};
 use crate::runner::model::now::Now;
 use crate::runner::shim::AFTER_KILL_US;
-use std::path::Path;
-use std::sync::Arc;
-
-use serde_json::json;
-
-use crate::base::crash;
-use crate::domain::actor::Actor;
-use crate::domain::attempt::{EndedBy, Status};
-use crate::domain::audit::Record;
-use crate::domain::reason::Reason;
-use crate::domain::rows::Change;
-use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 use crate::store::{ForceMark, LATE, Note, Op, RunId, Store, Unheard};
 
 /// After the last rung of a cancel, for a supervisor to write the end down, and for us to take it in.

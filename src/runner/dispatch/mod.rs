@@ -16,6 +16,15 @@ mod still;
 mod timers;
 mod unreadable;
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
 use super::attempt::launch::Launcher;
 use super::attempt::live::{Live, Shared};
 use super::content::{self, Readings};
@@ -28,15 +37,6 @@ use super::model::queue::Held;
 use super::model::silent::Silent;
 use super::model::unreadable::Unreadable;
 use super::plans::PlanCache;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{broadcast, mpsc};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
 use crate::base::crash;
 use crate::domain::reason::Reason;
 use crate::domain::rows::Change;

@@ -1,11 +1,10 @@
 //! Decisions of people on their way through the dispatcher: judged where everything else is decided, and written with what follows from them.
 
 use super::Dispatcher;
+use crate::domain::run::RunRef;
 use crate::runner::config::RunnerError;
 use crate::runner::event::Answer;
 use crate::runner::model::approval::Vote;
-
-use crate::domain::run::RunRef;
 use crate::store::{Store, StoreError};
 
 impl Dispatcher {

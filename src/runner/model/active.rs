@@ -1,13 +1,12 @@
 //! One open run in memory: its decoded plan and where each of its parts stands. Built from the store; `settle` moves it on.
 
-use super::now::{Now, at_boot};
-use super::wait::Wait;
-use crate::runner::content::{Busy, Reading, Readings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::now::{Now, at_boot};
+use super::wait::Wait;
 use crate::domain::actor::Actor;
 use crate::domain::reason::Reason;
 use crate::domain::report::Fact;
@@ -15,6 +14,7 @@ use crate::domain::run::{RunRef, RunState, StepKey, StepState, Verdict};
 use crate::pipeline::answers;
 use crate::pipeline::expr::{Facts, StageFacts};
 use crate::pipeline::plan::{Plan, Stage, StageKind, Step};
+use crate::runner::content::{Busy, Reading, Readings};
 use crate::store::{CancelMark, ChildRow, ForceMark, Limit, OpenReading, OpenRun, OpenStep, ParentLink, RunId};
 
 pub struct ActiveRun {

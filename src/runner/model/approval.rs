@@ -3,21 +3,20 @@
 //! A stage with `approve:` waits when its turn comes, without executor or lock. A whole run waits (`hold`) where its start needs a second
 //! person. What is approved has a sha over plan and inputs; approvals of another sha are void.
 
-use super::active::{ActiveRun, Around, CellState, StageState};
-use super::now::Now;
-use super::wait::{Given, Wait, hold_rules, sha};
-use crate::runner::config::RunnerError;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use sha2::Digest;
 
+use super::active::{ActiveRun, Around, CellState, StageState};
+use super::now::Now;
+use super::wait::{Given, Wait, hold_rules, sha};
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::decision::{Decision, Detail, Kind, NewDecision};
 use crate::domain::person;
 use crate::domain::run::{RunRef, RunState, Verdict};
 use crate::pipeline::answers;
+use crate::runner::config::RunnerError;
 use crate::store::{DecisionEdit, Limit, Note, Op};
 
 /// What a person wants.
