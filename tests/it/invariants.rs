@@ -78,7 +78,7 @@ const INVARIANTS: &[Invariant] = &[
             "it::chaos_check::i5_a_third_holder_of_two_slots_is_seen",
             "it::runner::lifecycle::i5_two_holders_of_an_exclusive_lock_never_overlap_and_the_holder_is_named",
             "it::runner::lifecycle::i5_holds_for_stages_that_look_up_secrets_before_they_take_their_lock",
-            "lib::src/runner/queue/tests.rs::i5_no_limit_is_passed_and_nobody_starves",
+            "lib::src/runner/model/queue/tests.rs::i5_no_limit_is_passed_and_nobody_starves",
         ],
     ),
     invariant(
@@ -167,7 +167,7 @@ const INVARIANTS: &[Invariant] = &[
             "it::chaos_check::i13_a_success_that_nobody_wrote_is_seen",
             "it::chaos_check::i1_and_i13_a_stage_that_started_two_runs_or_did_not_wait_is_seen",
             "it::shim::hostile::only_exit_0_is_exit_0_i13",
-            "lib::src/runner/ingest.rs::i13_only_a_written_exit_0_is_a_success",
+            "lib::src/runner/attempt/ingest.rs::i13_only_a_written_exit_0_is_a_success",
             "it::invariants::power::i1_no_power_cut_makes_a_command_start_twice_nor_a_verdict_that_nobody_wrote_i3_i13",
         ],
     ),
