@@ -81,7 +81,10 @@ impl Client {
             Ok(Ok(s)) => s,
             Ok(Err(e)) => {
                 return Err(match e.kind() {
-                    std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => NoConnection::Absent,
+                    // Reset: its engine died between our look and our word, before it took the connection.
+                    std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::NotFound => {
+                        NoConnection::Absent
+                    }
                     std::io::ErrorKind::PermissionDenied => NoConnection::Closed(format!("{at} may not be used by uid {own}: {e}")),
                     _ => NoConnection::Silent(format!("{at}: {e}")),
                 });
