@@ -184,8 +184,9 @@ async fn live(options: &Options, watch: SiteWatch, ready: impl FnOnce(&Engine)) 
     let engine = made.engine(options, watch, &site, socket.clone(), shared.then_some(socket_gid));
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), socket = %socket.display(), epoch = engine.store.epoch(), "engine ready");
     tokio::spawn(feed::feed(engine.clone()));
-    tokio::spawn(triggers::follow(engine.clone()));
-    tokio::spawn(upkeep::serve(engine.clone()));
+    let (first, looked) = tokio::sync::oneshot::channel();
+    tokio::spawn(triggers::follow(engine.clone(), first));
+    tokio::spawn(upkeep::serve(engine.clone(), looked));
     tokio::spawn(upkeep::logs(engine.clone()));
     tokio::spawn(scheduler::serve(engine.clone()));
     tokio::spawn(promotion::driver::serve(engine.clone()));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
 
 use super::blocking::blocking;
 use super::catalog::Judged;
@@ -33,12 +34,14 @@ const PACE: Duration = Duration::from_millis(50);
 /// Runs that set each other off in one chain; a longer one is a circle.
 const CHAIN: usize = 20;
 
-/// Looks at ends until the engine stops.
-pub async fn follow(engine: Arc<Engine>) {
+/// Looks at ends until the engine stops. `first` hears of the first look, however it went.
+pub async fn follow(engine: Arc<Engine>, first: oneshot::Sender<()>) {
     let mut changes = engine.runner.subscribe();
+    let mut first = Some(first);
     loop {
         let pause = tokio::time::Instant::now() + PACE;
         let clean = sweep(&engine).await;
+        drop(first.take());
         let again = async {
             match clean {
                 true => std::future::pending().await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
 
 use super::state::Engine;
 use crate::runner::leftovers;
@@ -47,8 +48,13 @@ async fn forget_mirrors(engine: &Engine) {
     }
 }
 
-/// Sweeps at the start and every hour until the engine stops.
-pub async fn serve(engine: Arc<Engine>) {
+/// Sweeps at the start and every hour until the engine stops. The first round waits for `looked`: an end that no upstream trigger has looked at
+/// keeps its run, and the one that a look frees a moment later would stay for an hour.
+pub async fn serve(engine: Arc<Engine>, looked: oneshot::Receiver<()>) {
+    tokio::select! {
+        _ = looked => {}
+        () = engine.stopped() => return,
+    }
     loop {
         match engine.runner.sweep().await {
             Ok(gone) if gone.is_empty() => {}

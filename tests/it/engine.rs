@@ -297,6 +297,25 @@ fn runs_that_no_rule_keeps_go_without_being_asked() {
     assert!(!home.state().join("runs/short/1").exists() && home.state().join("runs/short/3").exists());
 }
 
+/// The end that an engine left behind is looked at by the next one, which has many pipelines to read for that; retention comes after it.
+#[test]
+fn a_run_whose_end_the_last_engine_never_looked_at_goes_at_the_next_start() {
+    let home = Home::new();
+    home.site("time_zone = \"UTC\"\n");
+    home.pipeline("short", "format: 1\nname: short\noptions: {keep: {runs: 1}}\nstages:\n  - name: only\n    run: 'true'\n");
+    for n in 0..400 {
+        home.pipeline(
+            &format!("after-{n}"),
+            &format!("format: 1\nname: after-{n}\ntriggers:\n  - {{upstream: elsewhere, on: success}}\nstages:\n  - name: only\n    run: 'true'\n"),
+        );
+    }
+    home.qd(["run", "short", "--wait"]).expect(0);
+    home.qd(["run", "short", "--wait"]).expect(0);
+    kill(pid(&home));
+    home.qd(["engine", "start"]).expect(0);
+    until("the older run to go", || home.json(&["get", "runs"])["rows"].as_array().is_some_and(|rows| rows.len() == 1));
+}
+
 #[test]
 fn a_client_that_comes_while_the_last_engine_is_ending_gets_the_next_one() {
     let home = Home::new();
