@@ -275,7 +275,7 @@ fn screens(e: &Estate, id: &str) {
         }
     }
     let frame = e.qd(&["screen", "promotion", id, "--size", "140x90"]).expect(0).stdout;
-    for wanted in ["alder", "0 of 3 switched", "sources", "CVE ids", "BLAST RADIUS", "back to", "soak asked for", "Snapshot cedar"] {
+    for wanted in ["alder", "0 of 3 switched", "sources", "CVE ids", "BLAST RADIUS", "UNDO", "soak asked for", "Snapshot cedar"] {
         assert!(frame.contains(wanted), "{wanted}: {frame}");
     }
     let help = e.qd(&["screen", "promotion"]).expect(2).stderr;

@@ -145,11 +145,15 @@ fn a_full_disk_fails_no_step_and_what_is_missing_is_counted_i18() {
 
 #[test]
 fn a_disk_that_stays_full_still_holds_the_verdict_i18() {
-    for (name, options, filler) in [
-        ("shim.full_bytes", "size=1m", "dd if=/dev/zero of=fill bs=4k 2>/dev/null || :; dd if=/dev/zero of=fill2 bs=1 2>/dev/null || :"),
-        ("shim.full_inodes", "size=4m,nr_inodes=40", "i=0; while : 2>/dev/null > f$i; do i=$((i+1)); done || :"),
+    let bytes = "dd if=/dev/zero of=fill bs=4k 2>/dev/null || :; dd if=/dev/zero of=fill2 bs=1 2>/dev/null || :";
+    let inodes = "i=0; while : 2>/dev/null > f$i; do i=$((i+1)); done || :";
+    for (name, options, script) in [
+        ("shim.full_bytes", "size=1m", format!("echo begin; {bytes}; seq 1 100000")),
+        // Full before the first byte of output: the log has a block for what must be said.
+        ("shim.full_bytes", "size=1m", format!("{bytes}; echo begin; seq 1 100000")),
+        ("shim.full_inodes", "size=4m,nr_inodes=40", format!("echo begin; {inodes}; seq 1 100000")),
     ] {
-        let script = format!("trap 'exit 0' EXIT; echo begin; set +e; {filler}; seq 1 100000; exit 0");
+        let script = format!("trap 'exit 0' EXIT; set +e; {script}; exit 0");
         let Some(mut small) = Small::mount(name, options, &script) else { continue };
         let a = small.attempt();
         let s = a.run();
@@ -161,7 +165,7 @@ fn a_disk_that_stays_full_still_holds_the_verdict_i18() {
             let output = "begin\n".len() as u64 + (1..=100_000u32).map(|n| format!("{n}\n").len() as u64).sum::<u64>();
             assert_eq!(s.log_bytes + s.log_dropped_bytes, output, "{s:?}");
             let record = format!("\n[quarterdeck: {} bytes dropped here: no space left on the disk]\n", s.log_dropped_bytes);
-            assert!(text.ends_with(&record), "whoever reads the log learns that it is not whole: {text}");
+            assert!(text.ends_with(&record), "whoever reads the log learns that it is not whole: {text:?}");
         }
     }
 }
