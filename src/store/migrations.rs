@@ -19,6 +19,7 @@ const STEPS: &[(i64, &str)] = &[
     (11, include_str!("migrations/0011_content.sql")),
     (12, include_str!("migrations/0012_slow_and_forced.sql")),
     (13, include_str!("migrations/0013_took.sql")),
+    (14, include_str!("migrations/0014_never_read.sql")),
 ];
 
 /// The schema that this version writes.

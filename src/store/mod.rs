@@ -56,7 +56,7 @@ pub use log::{LogDone, LogPlace, LogWork};
 pub use look::look;
 pub use op::{Claim, End, Limit, NewArtifact, Op, RunSet, StageSet, StepSet};
 pub use open::OpenOptionsStore;
-pub use promotion::{GateRow, HoldSave, PlanRow, PointerRow, Save};
+pub use promotion::{GateRow, HoldSave, PlanRow, Save};
 pub use query::RunsQuery;
 pub use retention::EndedRow;
 pub use run_id::RunId;

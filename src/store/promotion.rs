@@ -1,4 +1,4 @@
-//! Promotions, their plans and gates, holds and pointers. A promotion is written by compare-and-set, with its audit entry and decision.
+//! Promotions, their plans and gates, and holds. A promotion is written by compare-and-set, with its audit entry and decision.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -29,18 +29,6 @@ pub struct GateRow {
     pub evidence: String,
 }
 
-/// A pointer as it was last seen; `led` is JSON of `domain::promotion::pointer::Led`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PointerRow {
-    pub root: String,
-    pub name: String,
-    pub os: String,
-    pub dc: String,
-    pub led: String,
-    pub fp: Option<String>,
-    pub seen_us: i64,
-}
-
 /// A promotion on its way into the store; `version` of it is set here.
 #[derive(Debug, Clone)]
 pub struct Save {
@@ -55,12 +43,11 @@ pub struct Save {
     pub notes: Vec<Note>,
     /// Holds that begin with it (their id is 0), end with it, or hold again because it was taken back.
     pub holds: Vec<Hold>,
-    pub pointers: Vec<PointerRow>,
 }
 
 impl Save {
     pub fn new(was: Option<u64>, promotion: Promotion) -> Self {
-        Self { was, promotion, plan: None, gates: Vec::new(), void: false, notes: Vec::new(), holds: Vec::new(), pointers: Vec::new() }
+        Self { was, promotion, plan: None, gates: Vec::new(), void: false, notes: Vec::new(), holds: Vec::new() }
     }
 }
 
@@ -143,17 +130,8 @@ fn save(tx: &Transaction<'_>, s: Save) -> Result<Promotion, StoreError> {
             json(&hold)?
         ])?;
     }
-    for pointer in s.pointers {
-        see(tx, &pointer)?;
-    }
     crate::base::crash::point("promotion.saved");
     Ok(p)
-}
-
-fn see(tx: &Transaction<'_>, p: &PointerRow) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT OR REPLACE INTO pointer (root, name, os, dc, led, fp, seen_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute(params![p.root, p.name, p.os, p.dc, p.led, p.fp, p.seen_us])?;
-    Ok(())
 }
 
 fn new_hold(tx: &Transaction<'_>, mut hold: Hold) -> Result<Hold, StoreError> {
@@ -251,34 +229,6 @@ impl Store {
     /// Makes, extends or ends one, with its entry. `Stale`: there is one already, or somebody else changed it.
     pub async fn save_hold(&self, hold: HoldSave) -> Result<Hold, StoreError> {
         self.write(move |tx| put_hold(tx, hold)).await
-    }
-
-    /// Keeps what an overlay's sha stands for.
-    pub async fn keep_overlay(&self, sha: &str, os: &str, lines: String, at_us: i64) -> Result<(), StoreError> {
-        let (sha, os) = (sha.to_owned(), os.to_owned());
-        self.write(move |tx| {
-            tx.prepare_cached("INSERT OR IGNORE INTO overlay (sha, os, json, at_us) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![sha, os, lines, at_us])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Pointers as they were last seen.
-    pub fn pointers(&self) -> Result<Vec<PointerRow>, StoreError> {
-        self.read(|c| {
-            all(c, "SELECT root, name, os, dc, led, fp, seen_us FROM pointer ORDER BY os, dc, root, name", [], |r| {
-                Ok(PointerRow {
-                    root: r.get(0)?,
-                    name: r.get(1)?,
-                    os: r.get(2)?,
-                    dc: r.get(3)?,
-                    led: r.get(4)?,
-                    fp: r.get(5)?,
-                    seen_us: r.get(6)?,
-                })
-            })
-        })
     }
 }
 

@@ -109,8 +109,8 @@ impl Job<'_> {
         let p = save(self.engine, Save { notes: vec![note], ..Save::new(None, p) }).await?;
         // The plan of what is not taken yet: it says what is missing.
         let now = look_again(self.engine, &p).await?;
-        let (was, plan, gates, pointers) = (p.version, Some(now.row("opened")), now.gate_rows(), now.pointers(&p));
-        let p = save(self.engine, Save { plan, gates, pointers, ..Save::new(Some(was), Promotion { sha: now.sha.clone(), ..p }) }).await?;
+        let (was, plan, gates) = (p.version, Some(now.row("opened")), now.gate_rows());
+        let p = save(self.engine, Save { plan, gates, ..Save::new(Some(was), Promotion { sha: now.sha.clone(), ..p }) }).await?;
         Ok(Self::done(&p, format!("{id} is DRAFT: take its candidate: quarterdeck do promote-soak {id}")))
     }
 
@@ -306,7 +306,7 @@ impl Job<'_> {
         p.started_us = Some(now_us);
         p.go(Act::Start, self.who(), format!("started: {}", self.request.reason), now_us).map_err(refused(&p.clone()))?;
         let note = self.note(&p.id, false, None);
-        let save_it = Save { notes: vec![note], pointers: now.pointers(&p), ..Save::new(Some(was), p) };
+        let save_it = Save { notes: vec![note], ..Save::new(Some(was), p) };
         let p = save(self.engine, save_it).await?;
         crash::point("promotion.decided");
         let p = advance(self.engine, p).await?;
@@ -402,8 +402,8 @@ impl Job<'_> {
         p.note(self.who(), format!("roll back asked for: {}", self.request.reason), self.engine.now_us());
         let note = self.note(&p.id, false, None);
         // As it was when the way back began: for whoever asks later.
-        let (plan, gates, pointers) = (Some(now.row("rolled back")), now.gate_rows(), now.pointers(&p));
-        let p = save(self.engine, Save { notes: vec![note], plan, gates, pointers, ..Save::new(Some(was), p) }).await?;
+        let (plan, gates) = (Some(now.row("rolled back")), now.gate_rows());
+        let p = save(self.engine, Save { notes: vec![note], plan, gates, ..Save::new(Some(was), p) }).await?;
         crash::point("promotion.decided");
         let p = advance(self.engine, p).await?;
         let run = p.watching.as_ref().map(|(_, r)| r.clone()).unwrap_or_default();

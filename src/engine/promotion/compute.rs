@@ -14,7 +14,7 @@ use crate::domain::promotion::state::State;
 use crate::domain::promotion::{Lane, Promotion};
 use crate::engine::contents;
 use crate::engine::state::Engine;
-use crate::store::{GateRow, PlanRow, PointerRow};
+use crate::store::{GateRow, PlanRow};
 use crate::systems::repo::list::read_list;
 
 /// A plan as it is now.
@@ -167,19 +167,6 @@ impl Computed {
             evidence: serde_json::to_string(&j.evidence).unwrap_or_default(),
         };
         self.gates.iter().map(row).collect()
-    }
-
-    pub fn pointers(&self, p: &Promotion) -> Vec<PointerRow> {
-        let row = |(m, dc): (&Move, &Dc)| PointerRow {
-            root: m.root.clone(),
-            name: m.pointer.clone(),
-            os: p.os.clone(),
-            dc: m.dc.clone(),
-            led: serde_json::to_string(&dc.led).unwrap_or_default(),
-            fp: dc.led_fp.clone(),
-            seen_us: self.at_us,
-        };
-        self.plan.moves.iter().zip(&self.roots).map(row).collect()
     }
 
     /// Why it is not READY, in sentences; empty = it is.

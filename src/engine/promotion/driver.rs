@@ -147,7 +147,7 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
     let lines = hold::lines(&additions::holds(engine).await?, &p, engine.now_us());
     let overlay = hold::overlay(&lines);
     let looked = {
-        let (engine, p, pending, lines) = (engine.clone(), p.clone(), pending.clone(), lines.clone());
+        let (engine, p, pending, lines) = (engine.clone(), p.clone(), pending.clone(), lines);
         blocking(move || planned(&engine, &p, &pending, &lines)).await
     };
     // Its run may be there already: then nothing is judged here, it is known by its cause and goes on.
@@ -188,10 +188,6 @@ async fn begin(engine: &Arc<Engine>, mut p: Promotion) -> Result<Promotion, ApiE
         p.overlay_next.clone_from(&overlay);
         if p.lane == Lane::Oob {
             p.taken = roots.iter().filter_map(additions::base).collect();
-        }
-        if !overlay.is_empty() {
-            let text = serde_json::to_string(&lines).unwrap_or_default();
-            engine.store.keep_overlay(&overlay, &p.os, text, engine.now_us()).await?;
         }
     }
     begun(&mut p, pending.what, &run, engine.now_us());
@@ -453,8 +449,8 @@ pub async fn send_back(engine: &Arc<Engine>, mut p: Promotion, now: &Computed) -
     p.go(Act::Move, "engine", text, at_us).map_err(|e| ApiError::refused(format!("{}: {e}", p.id), ""))?;
     p.approvals.clear();
     p.sha.clone_from(&now.sha);
-    let (plan, gates, pointers) = (Some(now.row("an input moved")), now.gate_rows(), now.pointers(&p));
-    save(engine, Save { plan, gates, pointers, void: true, notes: vec![note], ..Save::new(Some(was), p) }).await
+    let (plan, gates) = (Some(now.row("an input moved")), now.gate_rows());
+    save(engine, Save { plan, gates, void: true, notes: vec![note], ..Save::new(Some(was), p) }).await
 }
 
 /// Judges the gates of what has not begun, and moves it between GATED, READY and APPROVED.
@@ -491,7 +487,6 @@ pub async fn judge(engine: &Arc<Engine>, p: Promotion) -> Result<Promotion, ApiE
         p.sha.clone_from(&now.sha);
         saved.plan = Some(now.row("its inputs were looked at"));
         saved.gates = now.gate_rows();
-        saved.pointers = now.pointers(&p);
     }
     let over = |p: &Promotion| !p.approvals.is_empty() && p.approvals.iter().any(|a| !a.counts(&p.sha, now_us));
     if matches!(p.state, State::Ready | State::Approved) && over(&p) {
