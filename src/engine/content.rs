@@ -114,13 +114,20 @@ impl SiteContent {
         if self.last(set).is_some_and(|(_, l)| l.fp == reading.fp) {
             return;
         }
-        // Whoever restarted has it already.
-        let known = {
-            let (store, set, fp) = (store.clone(), set.to_owned(), fp.to_owned());
-            tokio::task::spawn_blocking(move || store.content(&set, &fp)).await
-        };
-        if matches!(known, Ok(Ok(Some(_)))) {
-            return;
+        match store.content_again(set, fp, now).await {
+            Ok(false) => {}
+            Ok(true) => {
+                // A kill may have come between the row and its list.
+                let listed = {
+                    let (lists, fp) = (Lists::new(store.dir()), fp.to_owned());
+                    tokio::task::spawn_blocking(move || lists.has(&fp)).await
+                };
+                if matches!(listed, Ok(false)) {
+                    self.keep_list(store, set, repos, fp).await;
+                }
+                return;
+            }
+            Err(e) => return tracing::warn!("the content of {set} cannot be remembered: {e}"),
         }
         let compose = match repos.first().cloned() {
             Some(first) => {

@@ -40,6 +40,7 @@ mod memo;
 mod metrics;
 pub mod model;
 pub mod notice;
+mod old_contents;
 mod on_failure;
 mod pace;
 mod pages;

@@ -1,5 +1,5 @@
-//! What nobody asks for and every engine does: a daily copy of the store, the removal of runs that no retention rule keeps and of what ended
-//! attempts left behind, and care for the logs of what has ended.
+//! What nobody asks for and every engine does: a daily copy of the store, the removal of runs that no retention rule keeps, of contents that nobody
+//! needs and of what ended attempts left behind, and care for the logs of what has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 
+use super::old_contents;
 use super::state::Engine;
 use crate::runner::leftovers;
 use crate::runner::log::care;
@@ -48,6 +49,14 @@ async fn forget_mirrors(engine: &Engine) {
     }
 }
 
+async fn forget_contents(engine: &Arc<Engine>) {
+    match old_contents::sweep(engine).await {
+        Ok((0, 0)) => {}
+        Ok((rows, lists)) => tracing::info!(rows, lists, "old contents were forgotten"),
+        Err(e) => tracing::warn!(error = %e, "old contents could not be forgotten"),
+    }
+}
+
 /// Sweeps at the start and every hour until the engine stops. The first round waits for `looked`: an end that no upstream trigger has looked at
 /// keeps its run, and the one that a look frees a moment later would stay for an hour.
 pub async fn serve(engine: Arc<Engine>, looked: oneshot::Receiver<()>) {
@@ -65,6 +74,7 @@ pub async fn serve(engine: Arc<Engine>, looked: oneshot::Receiver<()>) {
         forget(&engine).await;
         clear(&engine).await;
         forget_mirrors(&engine).await;
+        forget_contents(&engine).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = engine.stopped() => return,

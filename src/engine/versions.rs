@@ -70,8 +70,8 @@ struct Version {
 }
 
 /// What live trees were seen to hold.
-struct Seen {
-    fp: String,
+pub(super) struct Seen {
+    pub fp: String,
     packages: Option<u64>,
     bytes: Option<u64>,
     /// The trees of their own that were read, where they are not the set's.
@@ -167,7 +167,7 @@ fn live(engine: &Engine, site: &Site, all: &mut All) -> (BTreeMap<String, usize>
 }
 
 /// What the live trees of a datacentre hold: those that its table names, else the set's own. None where they cannot be read.
-fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&str>) -> Option<Seen> {
+pub(super) fn of_dc(engine: &Engine, set: &str, dc: &str, trees: &[String], own: Option<&str>) -> Option<Seen> {
     if trees.is_empty() {
         return own.map(|fp| Seen::of(fp.to_owned()));
     }

@@ -37,8 +37,8 @@ impl Store {
         self.write(move |tx| {
             let n = tx
                 .prepare_cached(
-                    "INSERT INTO content (fp, content_set, os, md, compose, packages, size_bytes, first_seen_us)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                    "INSERT INTO content (fp, content_set, os, md, compose, packages, size_bytes, first_seen_us, seen_us)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![row.fp, row.set, row.os, row.md, row.compose, row.packages, row.bytes, row.first_seen_us])?;
             Ok(n == 1)

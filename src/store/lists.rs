@@ -17,6 +17,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -30,6 +31,8 @@ const KIND: &str = "quarterdeck-list\t1";
 /// An open list of 400,000 packages is a fourth of this.
 const MAX_OPEN: u64 = 512 << 20;
 const LEVEL: i32 = 9;
+/// Who puts a list and who removes one take turns: what was just put is not removed by somebody who looked before.
+static TURN: Mutex<()> = Mutex::new(());
 /// Digits of a prefix that names a content, at least.
 pub const MIN_PREFIX: usize = 6;
 
@@ -50,6 +53,7 @@ impl Lists {
         let fp = list.fp();
         let Some(fp) = fp.known() else { return Ok(false) };
         let path = self.path(fp);
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         if path.exists() && self.get(fp).is_ok_and(|found| found.is_some()) {
             return Ok(false);
         }
@@ -79,6 +83,27 @@ impl Lists {
     /// Whether there is a file for this content; only reading it tells whether it is good.
     pub fn has(&self, fp: &str) -> bool {
         is_fp(fp) && self.path(fp).exists()
+    }
+
+    /// When the list of a content was written, microseconds since 1970 UTC; none where there is none.
+    pub fn written_us(&self, fp: &str) -> Option<i64> {
+        let at = std::fs::metadata(self.path(fp)).and_then(|m| m.modified()).ok()?;
+        let since = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).ok()
+    }
+
+    /// Removes the list of a content where `unused` says so, asked while nobody puts one. True where it went.
+    pub fn remove(&self, fp: &str, unused: impl FnOnce() -> Result<bool, StoreError>) -> Result<bool, StoreError> {
+        let path = self.path(fp);
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unused()? {
+            return Ok(false);
+        }
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(fail("cannot remove it", &path, &e)),
+        }
     }
 
     /// Fingerprints that begin with these digits and have a list.

@@ -20,6 +20,7 @@ const STEPS: &[(i64, &str)] = &[
     (12, include_str!("migrations/0012_slow_and_forced.sql")),
     (13, include_str!("migrations/0013_took.sql")),
     (14, include_str!("migrations/0014_never_read.sql")),
+    (15, include_str!("migrations/0015_content_seen.sql")),
 ];
 
 /// The schema that this version writes.

@@ -67,6 +67,7 @@ pub const POINTS: &[Point] = &[
     point("promotion.packed", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.condemned", Target::Engine, Doing::BeforeClaim, "-"),
     point("retention.removed", Target::Engine, Doing::BeforeClaim, "-"),
+    point("contents.forgotten", Target::Engine, Doing::BeforeClaim, "-"),
     point("scheduler.known", Target::Engine, Doing::CatchingUp, ""),
     point("scheduler.recorded", Target::Engine, Doing::CatchingUp, ""),
     point("scheduler.due", Target::Engine, Doing::Due, ""),

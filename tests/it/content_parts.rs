@@ -3,11 +3,13 @@
 
 use quarterdeck::demo::catalogue::Repo;
 use quarterdeck::demo::{Estate, estate};
+use quarterdeck::domain::freshness::Observed;
 use serde_json::{Value, json};
 
 use crate::api::raw;
 use crate::diff::{composes, site_of, snapshot};
 use crate::support::home::Home;
+use crate::support::until;
 
 /// A site whose set `el9` is the second compose, with the first as the snapshot that `stable` leads to. Returns the snapshot.
 fn estate_of(home: &Home) -> String {
@@ -101,6 +103,63 @@ fn versions_say_where_they_stand_and_are_compared_by_their_words() {
     let drawn = home.qd(["screen", "diff", "el9@stable", "el9@latest", "--size", "120x40"]).expect(0).stdout;
     assert!(drawn.contains("SOURCES") && drawn.contains("CVE ids"), "{drawn}");
     home.qd(["screen", "diff", "el9@stable"]).expect(2);
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
+fn list_of(home: &Home, fp: &str) -> std::path::PathBuf {
+    home.state().join(format!("content/{fp}.list.zst"))
+}
+
+/// Of old contents those go that stand nowhere and that nobody names, with their lists, also where the engine is killed in between.
+#[test]
+fn an_old_content_goes_with_its_list_and_what_somebody_needs_stays() {
+    let home = Home::new();
+    let id = estate_of(&home);
+    let rows = home.json(&["get", "versions"])["rows"].as_array().unwrap().clone();
+    let fp_of = |stands: &str| rows.iter().find(|r| r["stands"] == stands).unwrap()["fp"].as_str().unwrap().to_owned();
+    let (latest, stable) = (fp_of("latest"), fp_of("stable"));
+    assert!(stable.starts_with(id.rsplit('-').next().unwrap()));
+    until("the list of what is live", || list_of(&home, &latest).exists());
+    home.qd(["engine", "stop"]).expect(0);
+
+    let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(400 * 86_400);
+    let (held, gone, young) = ("b".repeat(64), "c".repeat(64), "d".repeat(64));
+    let db = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
+    let put = |fp: &str, days: i64| {
+        let sql = "INSERT OR REPLACE INTO content (fp, content_set, os, packages, size_bytes, first_seen_us, seen_us) VALUES (?1, 'el9', 'el9', 1, 1, ?2, ?2)";
+        db.execute(sql, rusqlite::params![fp, now_us - days * DAY_US]).unwrap();
+    };
+    (0..30).for_each(|n| put(&format!("{n:064x}"), n));
+    for fp in [&latest, &stable, &held, &gone] {
+        put(fp, 400);
+        if *fp != latest {
+            std::fs::copy(list_of(&home, &latest), list_of(&home, fp)).unwrap();
+        }
+        std::fs::File::options().write(true).open(list_of(&home, fp)).unwrap().set_modified(old).unwrap();
+    }
+    // Of no row, and young: somebody may be about to write its row.
+    std::fs::copy(list_of(&home, &latest), list_of(&home, &young)).unwrap();
+    // The last look at a place found it.
+    let seen = Observed { fp: Some(held.clone()), ..Observed::default() };
+    let seen = serde_json::to_string(&seen).unwrap();
+    db.execute("INSERT INTO observation (repo, place, json, at_us) VALUES ('base9', 'tree', ?1, 1)", [seen]).unwrap();
+    drop(db);
+
+    let mut first = home.command(["engine", "run"]);
+    let mut first = first.env("QD_CRASH_AT", "contents.forgotten").stdout(std::process::Stdio::null()).spawn().unwrap();
+    assert!(!first.wait().unwrap().success(), "it was killed between rows and files");
+    assert!(list_of(&home, &gone).exists());
+    home.qd(["engine", "start"]).expect(0);
+    until("the list to go", || !list_of(&home, &gone).exists());
+    for fp in [&latest, &stable, &held, &young] {
+        assert!(list_of(&home, fp).exists(), "{fp}");
+    }
+    let rows = home.json(&["get", "versions"])["rows"].as_array().unwrap().clone();
+    let there = |fp: &str| rows.iter().any(|r| r["fp"] == fp);
+    assert!(there(&latest) && there(&stable) && there(&held) && !there(&gone), "{rows:?}");
+    assert_eq!(rows.len(), 33);
 }
 
 #[test]
