@@ -24,6 +24,9 @@ pub async fn told(engine: &Engine, caller: &Caller, action: &Action, target: &st
     let record = record(caller, action, target, reason, format!("refused: {}", e.message), false);
     match engine.store.audit(Note { at_us: engine.now_us(), record, decision: None }).await {
         Ok(_) => e,
-        Err(broken) => ApiError::failed(format!("{e}; and that could not be recorded: {broken}"), ""),
+        // The disk that is full is what it says already.
+        Err(broken) if broken.to_string() == e.message => e,
+        // A refusal stays one, whoever hears of it.
+        Err(broken) => ApiError { message: format!("{e}; and that could not be recorded: {broken}"), ..e },
     }
 }

@@ -17,6 +17,8 @@ impl From<StoreError> for ApiError {
                 "look at it again: quarterdeck why RUN",
             ),
             StoreError::GroupFull { .. } => Self::refused(e.to_string(), "wait for it, or cancel it: quarterdeck cancel RUN"),
+            // What was asked about did not fail: it was not done.
+            _ if e.is_no_space() => Self::refused(e.to_string(), e.help()),
             _ => Self::failed(e.to_string(), e.help()),
         }
     }
@@ -39,5 +41,17 @@ impl From<ConfigError> for ApiError {
     fn from(e: ConfigError) -> Self {
         let code = if matches!(e, ConfigError::Untrusted { .. }) { Code::Refused } else { Code::BadInput };
         Self::new(code, e.to_string().trim_end(), e.help())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_disk_keeps_from_being_done_is_refused() {
+        let full = ApiError::from(StoreError::Full("database or disk is full".into()));
+        assert_eq!((full.code, full.code.exit_code()), (Code::Refused, 4));
+        assert_eq!(ApiError::from(StoreError::Database("malformed".into())).code, Code::Failed);
     }
 }

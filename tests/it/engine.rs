@@ -185,6 +185,20 @@ fn a_tampered_audit_chain_is_found_with_its_place() {
 }
 
 #[test]
+fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO);
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    // As a full disk would: nothing new gets into the chain.
+    let db = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
+    db.execute_batch("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no room'); END").unwrap();
+    let out = home.qd(["cancel", "hello#1"]).expect(4);
+    assert!(out.stderr.contains("has ended already") && out.stderr.contains("could not be recorded"), "{out:?}");
+    let error = home.qd(["--json", "cancel", "hello#1"]).expect(4).json();
+    assert_eq!(error["error"]["code"], "refused");
+}
+
+#[test]
 fn an_upstream_trigger_starts_its_pipeline_once_for_each_end_that_it_names() {
     let home = Home::new();
     home.pipeline("hello", HELLO);
