@@ -6,6 +6,7 @@ pub mod crash;
 pub mod durable;
 pub mod duration;
 pub mod instant;
+pub mod locks;
 pub mod mask;
 pub mod natural;
 pub mod proc;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Ctx;
-use super::args::Engine as Command;
+use super::args::{Consent, Engine as Command};
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome, from_config};
 use super::out::Out;
@@ -16,6 +16,7 @@ use crate::config::{Dirs, Site};
 use crate::domain::filter::cell;
 use crate::engine::{Options, StartError, run as run_engine, status};
 use crate::store::StoreError;
+use crate::store::holder::holder;
 
 pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
     match command {
@@ -34,10 +35,8 @@ pub fn run(ctx: &Ctx, out: &mut Out, command: Command) -> Outcome {
         }
         Command::Stop(c) => {
             let site = ctx.site_to_look(out)?;
-            let status = connect::block_on(connect::read_from::<Status>(ctx, &site, "/v1/status", Start::Never))?;
-            ask_at(ctx, &site, &Request::new("stop", "", c.consent), Start::Never)?;
-            wait_for_end(&status)?;
-            tell(out, &format!("the engine (pid {}) has ended", status.pid));
+            let pid = stop(ctx, &site, c.consent)?;
+            tell(out, &format!("the engine (pid {pid}) has ended"));
             Ok(())
         }
         Command::Drain { off, until_idle, deadline, consent } => {
@@ -94,12 +93,43 @@ fn idle(ctx: &Ctx, out: &Out, site: &Site, deadline: Option<Span>) -> Outcome {
     }
 }
 
+/// An engine that is asked to end has done so within this.
+const END: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// Ends the engine; its pid. One that is ending already, whoever asked it to, has no ear any more and still has its store: its end is waited for.
+fn stop(ctx: &Ctx, site: &Site, consent: Consent) -> Result<String, Failure> {
+    let deadline = std::time::Instant::now() + END;
+    let mut seen: Option<String> = None;
+    let status = loop {
+        let holder = holder(&ctx.dirs.state);
+        let silent = match connect::block_on(connect::read_from::<Status>(ctx, site, "/v1/status", Start::Never)) {
+            Ok(status) => break status,
+            Err(e) => e,
+        };
+        match (holder, seen.take()) {
+            _ if silent.error.code != Code::NoEngine => return Err(silent),
+            (None, Some(pid)) => return Ok(pid),
+            (None, None) => return Err(silent),
+            (Some(_), _) if std::time::Instant::now() > deadline => return Err(silent),
+            (Some(pid), _) => seen = Some(pid),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    match ask_at(ctx, site, &Request::new("stop", "", consent), Start::Never) {
+        Ok(_) => wait_for_end(&status)?,
+        // It went before it could be asked.
+        Err(e) if e.error.code == Code::NoEngine => wait_for_end(&status).map_err(|_| e)?,
+        Err(e) => return Err(e),
+    }
+    Ok(status.pid.to_string())
+}
+
 /// The engine has said yes; what follows is seen by its process.
 pub fn wait_for_end(status: &Status) -> Outcome {
     let proc = format!("/proc/{}/stat", status.pid);
     let alive =
         || std::fs::read_to_string(&proc).is_ok_and(|s| !s.rsplit(')').next().is_some_and(|r| r.trim_start().starts_with(['Z', 'X'])));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(15);
+    let deadline = std::time::Instant::now() + END;
     while alive() {
         if std::time::Instant::now() > deadline {
             return Err(ApiError::failed(

@@ -15,6 +15,7 @@ mod error;
 mod forced;
 mod fs_kind;
 mod handle;
+pub mod holder;
 pub mod kept_contents;
 mod ledger;
 pub mod lists;

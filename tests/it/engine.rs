@@ -1,12 +1,13 @@
 //! The engine as a process: started on demand by many at once, alone on its store, killed and followed by another, refused where it must be.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::api::HELLO;
+use crate::api::{HELLO, raw};
 use crate::support::home::run;
 use crate::support::{Home, kill, processes_with, until, until_some};
 
@@ -345,6 +346,47 @@ fn a_client_that_comes_while_the_last_engine_is_ending_gets_the_next_one() {
     until("that to find the store held", || !starting());
     lock.unlock().unwrap();
     assert!(client.wait().success());
+}
+
+/// Reads the head of a request.
+fn asked(stream: &mut UnixStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+#[test]
+fn stopping_an_engine_that_is_ending_is_to_wait_for_its_end() {
+    let home = Home::new();
+    home.qd(["engine", "start"]).expect(0);
+    let (_, status) = raw(&home.socket(), "GET", "/v1/status", "");
+    home.qd(["engine", "stop"]).expect(0);
+    let lock = std::fs::OpenOptions::new().read(true).write(true).open(home.state().join("engine.lock")).unwrap();
+    until("the store to be free", || lock.try_lock().is_ok());
+    // It dies while it is asked how it is.
+    let listener = UnixListener::bind(home.socket()).unwrap();
+    let mut client = home.foreground(["engine", "stop"]);
+    let (mut stream, _) = listener.accept().unwrap();
+    asked(&mut stream);
+    std::fs::remove_file(home.socket()).unwrap();
+    drop((stream, listener));
+    lock.unlock().unwrap();
+    assert_eq!(client.wait().code(), Some(0));
+    // It dies between its answer and the request to stop.
+    let listener = UnixListener::bind(home.socket()).unwrap();
+    let mut client = home.foreground(["engine", "stop"]);
+    let (mut stream, _) = listener.accept().unwrap();
+    asked(&mut stream);
+    let body = status.to_string();
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()).unwrap();
+    std::fs::remove_file(home.socket()).unwrap();
+    drop((stream, listener));
+    assert_eq!(client.wait().code(), Some(0));
+    // And where none is, none is stopped.
+    home.qd(["engine", "stop"]).expect(3);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use super::tree::{Tree, TreeError};
+use crate::base::locks;
 
 pub const FILE: &str = ".quarterdeck/owner";
 
@@ -98,12 +99,7 @@ pub fn marked(tree: &Tree) -> Result<bool, TreeError> {
 pub fn is_held(tree: &Tree) -> bool {
     let Ok(Some(mark)) = tree.mark(FILE) else { return false };
     let Ok(device) = tree.device(".quarterdeck") else { return false };
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let wanted = format!("{:02x}:{:02x}:{}", rustix::fs::major(device), rustix::fs::minor(device), mark.ino);
-    locks.lines().any(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        words.contains(&"FLOCK") && words.contains(&"WRITE") && !words.contains(&"->") && words.contains(&wanted.as_str())
-    })
+    locks::is_held(device, mark.ino)
 }
 
 fn holder(text: &str) -> String {
