@@ -258,6 +258,7 @@ fn place(path: &str) -> &str {
 /// The error in an answer; an answer that is none of ours is one too.
 fn refusal(status: u16, bytes: &[u8]) -> ApiError {
     match serde_json::from_slice::<ErrorBody>(bytes) {
+        Ok(ErrorBody { error }) if error.foreign.is_some() => ApiError { code: Code::of_status(status), ..error },
         Ok(body) => body.error,
         Err(_) => {
             let text: String = String::from_utf8_lossy(bytes).chars().take(200).collect();

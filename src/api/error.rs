@@ -28,6 +28,16 @@ impl Code {
         }
     }
 
+    /// What comes nearest to an HTTP status; an error whose word is not known is taken by it.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Refused,
+            502..=504 => Self::NoEngine,
+            400..=499 => Self::BadInput,
+            _ => Self::Failed,
+        }
+    }
+
     pub fn http_status(self) -> u16 {
         match self {
             Self::Failed => 500,
@@ -41,19 +51,55 @@ impl Code {
 /// An error with its cure. `message` says what was tried and why not; `help` what to do, empty where nothing can be advised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
+#[serde(from = "Wire", into = "Wire")]
 pub struct ApiError {
     pub code: Code,
     pub message: String,
-    #[serde(default)]
     pub help: String,
     /// Which character of what was asked for (a filter), from 1: for a caret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub character: Option<usize>,
+    /// The word of a newer engine for what it is, where this version has none; `code` is then what comes nearest.
+    pub foreign: Option<String>,
+}
+
+/// As it travels.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    code: Word,
+    message: String,
+    #[serde(default)]
+    help: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    character: Option<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Known(Code),
+    Foreign(String),
+}
+
+impl From<Wire> for ApiError {
+    fn from(w: Wire) -> Self {
+        let (code, foreign) = match w.code {
+            Word::Known(code) => (code, None),
+            Word::Foreign(word) => (Code::Failed, Some(word)),
+        };
+        Self { code, message: w.message, help: w.help, character: w.character, foreign }
+    }
+}
+
+impl From<ApiError> for Wire {
+    fn from(e: ApiError) -> Self {
+        let code = e.foreign.map_or(Word::Known(e.code), Word::Foreign);
+        Self { code, message: e.message, help: e.help, character: e.character }
+    }
 }
 
 impl ApiError {
     pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: help.into(), character: None }
+        Self { code, message: message.into(), help: help.into(), character: None, foreign: None }
     }
 
     pub fn bad(message: impl Into<String>, help: impl Into<String>) -> Self {
@@ -88,6 +134,21 @@ pub struct ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_this_version_does_not_know_stays_with_its_message() {
+        let text = r#"{"error":{"code":"too-early","message":"not before noon","help":"wait"}}"#;
+        let body: ErrorBody = serde_json::from_str(text).unwrap();
+        assert_eq!((body.error.message.as_str(), body.error.foreign.as_deref()), ("not before noon", Some("too-early")));
+        assert_eq!(serde_json::to_string(&body).unwrap(), text);
+    }
+
+    #[test]
+    fn every_code_is_the_nearest_to_its_own_status() {
+        for code in [Code::Failed, Code::BadInput, Code::NoEngine, Code::Refused] {
+            assert_eq!(Code::of_status(code.http_status()), code);
+        }
+    }
 
     #[test]
     fn the_body_has_the_documented_shape() {
