@@ -7,7 +7,9 @@ use super::state::Engine;
 use super::tested;
 use crate::api::ApiError;
 use crate::api::page::{About, Average, CellDoc, EtaDoc, History, Input, PastRun, PastStage, TestCounts};
+use crate::config::{ConfigError, pipelines};
 use crate::domain::changes::Known;
+use crate::domain::promotion::owns;
 use crate::domain::rows::{StepRow, span_ms};
 use crate::domain::run::{RunRef, Verdict};
 use crate::pipeline::plan::Plan;
@@ -58,6 +60,13 @@ pub fn history(engine: &Engine, pipeline: &str, limit: usize) -> Result<History,
                 })
                 .collect(),
         });
+    }
+    if runs.is_empty() && !owns(pipeline) {
+        // Without runs it is a pipeline by its file, or none: then its name is told, with the one that may have been meant.
+        pipelines::read(engine.watch.dirs(), pipeline, engine.watch.uid()).map(drop).or_else(|e| match e {
+            ConfigError::NoPipeline { .. } => Err(e),
+            _ => Ok(()),
+        })?;
     }
     let mut averages = Vec::new();
     for stage in names {

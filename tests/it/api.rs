@@ -43,6 +43,27 @@ pub fn act(socket: &Path, body: Value) -> (u16, Value) {
 }
 
 #[test]
+fn the_past_of_a_pipeline_that_is_none_is_told_as_that() {
+    let home = Home::new();
+    home.pipeline("hello", HELLO).pipeline("broken", "stages: [");
+    home.qd(["run", "hello", "--wait"]).expect(0);
+    std::fs::remove_file(home.config().join("pipelines/hello.yml")).unwrap();
+    let past = |name: &str| raw(&home.socket(), "GET", &format!("/v1/history/{name}"), "");
+    // By its runs, by its file, by the engine that writes them.
+    for (name, runs) in [("hello", 1), ("broken", 0), ("quarterly-promotion", 0)] {
+        let (status, doc) = past(name);
+        assert_eq!((status, doc["runs"].as_array().unwrap().len()), (200, runs), "{name}: {doc}");
+    }
+    let (status, doc) = past("brokn");
+    assert_eq!(
+        (status, &doc["error"]["code"], &doc["error"]["help"]),
+        (400, &json!("bad-input"), &json!("did you mean `broken`?")),
+        "{doc}"
+    );
+    assert_eq!(past("..%2F..").0, 400);
+}
+
+#[test]
 fn answers_have_the_shapes_of_the_contract() {
     let home = Home::new();
     home.pipeline("hello", HELLO);
