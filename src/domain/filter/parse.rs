@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 
@@ -220,22 +221,31 @@ fn is_near_time(text: &str) -> bool {
 fn time(text: &str, now: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
     if let Some(span) = text.strip_prefix('-') {
         let ms = i64::try_from(span.parse::<Span>().ok()?.ms()).ok()?;
-        return now.checked_sub(jiff::SignedDuration::from_millis(ms)).ok().map(|t| (t, None));
+        return Some((now.checked_sub(jiff::SignedDuration::from_millis(ms)).unwrap_or(Timestamp::MIN), None));
     }
     if let Ok(t) = text.parse::<Timestamp>() {
         return Some((t, None));
     }
+    // A moment of the last hours of the year 9999, which no clock of ours shows: it comes after all of them.
+    if Pieces::parse(text).is_ok_and(|p| p.date().year() == Date::MAX.year() && p.time().is_some() && p.to_numeric_offset().is_some()) {
+        return Some((Timestamp::MAX, None));
+    }
     // The text of a date may carry a time after it; without an offset that would be read as midnight.
     let date: Date = text.parse().ok().filter(|_| text.len() == DAY.len())?;
-    Some((midnight(date)?, Some(midnight(date.tomorrow().ok()?)?)))
+    Some((midnight(date), Some(day_after(date))))
 }
 
 /// `2026-11`: its first moment, and its end.
 fn month(text: &str) -> Option<(Timestamp, Timestamp)> {
     let first: Date = format!("{text}-01").parse().ok().filter(|_| text.len() == "2026-11".len())?;
-    Some((midnight(first)?, midnight(first.last_of_month().tomorrow().ok()?)?))
+    Some((midnight(first), day_after(first.last_of_month())))
 }
 
-fn midnight(date: Date) -> Option<Timestamp> {
-    date.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
+/// The last day of the year 9999 has no midnight that a clock of ours could show: it is the end of time.
+fn midnight(date: Date) -> Timestamp {
+    date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |z| z.timestamp())
+}
+
+fn day_after(date: Date) -> Timestamp {
+    date.tomorrow().map_or(Timestamp::MAX, midnight)
 }

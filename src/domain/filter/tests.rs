@@ -105,6 +105,22 @@ fn an_empty_value_finds_empty_cells_and_nothing_is_before_them() {
 }
 
 #[test]
+fn every_date_of_four_digits_is_a_time_also_the_last_and_the_first() {
+    let mut r = row();
+    r.insert("started".into(), json!("2026-11-25T11:00:00.000Z"));
+    let holds = |t: &str| Filter::parse(t, &COLUMNS, now()).unwrap_or_else(|e| panic!("{t}: {e}")).matches(&r);
+    for later in ["9999-12-30", "9999-12-31", "9999-12", "9999-12-31T23:59:59Z", "9999-12-31T00:00:00-05:00"] {
+        assert!(
+            holds(&format!("started<{later}")) && holds(&format!("started!={later}")) && !holds(&format!("started>={later}")),
+            "{later}"
+        );
+    }
+    for before in ["0000-01-01", "0000-01", "0000-01-01T00:00:00+05:00", "-40000d"] {
+        assert!(holds(&format!("started>{before}")) && !holds(&format!("started<={before}")), "{before}");
+    }
+}
+
+#[test]
 fn errors_have_their_place_and_a_way_out() {
     for (text, position, message, help) in [
         ("verdct=x", 1, "no column `verdct`", "did you mean `verdict`?"),
