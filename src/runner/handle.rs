@@ -27,7 +27,7 @@ use crate::domain::reason::Reason;
 use crate::domain::rows::{Change, QueueRow, RunRow, Summary};
 use crate::domain::run::{RunRef, RunState};
 use crate::pipeline::plan::Plan;
-use crate::store::{CancelMark, Drain, ForceMark, Ledger, Note, OpenOptionsStore, Store};
+use crate::store::{CancelMark, Drain, ForceMark, Ledger, Note, OpenOptionsStore, OpenRun, Store, StoreError};
 
 /// Events that wait for the dispatcher; a sender waits when it is full.
 const EVENTS: usize = 1_024;
@@ -209,7 +209,24 @@ impl Runner {
     pub fn plan_resume(&self, run: &RunRef, only_failed_cells: bool) -> Result<Resume, RunnerError> {
         let row = self.inner.store.load_run(run)?;
         let plan = self.decode(&row.plan_sha256, &row.plan_json, run)?;
-        resume::plan(&row, &plan, only_failed_cells).map_err(|why| RunnerError::Refused { run: run.clone(), why })
+        let children = self.children_now(&row)?;
+        resume::plan(&row, &plan, &children, only_failed_cells).map_err(|why| RunnerError::Refused { run: run.clone(), why })
+    }
+
+    /// The runs that its cells waited for last, as they are now.
+    fn children_now(&self, row: &OpenRun) -> Result<Vec<resume::Child>, RunnerError> {
+        // Oldest pass first: the newest stays.
+        let newest: BTreeMap<_, _> = row.children.iter().filter(|k| k.wait).map(|k| ((k.stage, k.cell), &k.run)).collect();
+        let mut out = Vec::new();
+        for ((stage, cell), run) in newest {
+            match self.inner.store.run(run) {
+                Ok(now) => out.push(resume::Child { stage, cell, run: run.clone(), verdict: now.verdict, ended_us: now.ended_us }),
+                // Retention took it: nobody knows how it would stand.
+                Err(StoreError::NoRun { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(out)
     }
 
     fn decode(&self, sha256: &str, json: &str, run: &RunRef) -> Result<Arc<Plan>, RunnerError> {

@@ -86,6 +86,14 @@ impl Store {
         self.read(move |c| of(c, id_of(c, &run)?))
     }
 
+    /// The name of a run by its number in the store.
+    pub fn run_of_id(&self, id: RunId) -> Result<Option<RunRef>, StoreError> {
+        self.read(move |c| {
+            let mut s = c.prepare_cached("SELECT pipeline, number FROM run WHERE id = ?1")?;
+            Ok(s.query_row([id], |r| Ok(RunRef { pipeline: r.get(0)?, number: r.get(1)? })).optional()?)
+        })
+    }
+
     /// The run that has this cause.
     pub fn run_of_cause(&self, cause: &str) -> Result<Option<RunRef>, StoreError> {
         let cause = cause.to_owned();

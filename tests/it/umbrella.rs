@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::events;
 use crate::support::home::Home;
 use crate::support::process::Foreground;
 use crate::support::wait::until;
@@ -65,6 +66,63 @@ fn the_run_of_a_stage_is_a_run_with_its_cause_and_its_verdict_is_the_stage_s() {
     // Resumed, it starts another one.
     home.qd(["resume", "umbrella#2", "--wait"]).expect(1);
     assert_eq!(run_of(&home, "umbrella#2")["children"], "canary#2 canary#3");
+    home.qd(["get", "audit"]).expect(0);
+}
+
+/// A pipeline that is good where `FILE` is there; while `FILE.hold` is, it does not end.
+fn good_with(name: &str, file: &std::path::Path) -> String {
+    let file = file.display();
+    format!(
+        "format: 1\nname: {name}\nparameters: {{word: {{type: string, default: x}}}}\nstages:\n  - name: try\n    run: |\n      \
+         while test -e '{file}.hold'; do sleep 0.05; done\n      test -e '{file}' || test \"$word\" = good\n"
+    )
+}
+
+#[test]
+fn a_resumed_run_takes_what_it_waited_for_as_that_is_now() {
+    let home = Home::new();
+    let file = home.root().join("mended");
+    home.pipeline("canary", &good_with("canary", &file));
+    home.pipeline("umbrella", UMBRELLA);
+    let told = "post: {always: [{run: 'echo \"it is $QD_VERDICT\"'}]}";
+    home.pipeline("alone", &format!("format: 1\nname: alone\nstages: [{{name: c, build: canary}}]\n{told}\n"));
+    home.pipeline(
+        "both",
+        "format: 1\nname: both\nstages: [{name: c, matrix: {m: [one, two]}, build: {pipeline: canary, parameters: {word: '${matrix.m}'}}}]\n",
+    );
+    for (n, name) in ["umbrella", "alone", "both"].into_iter().enumerate() {
+        home.qd(["run", name, "--wait"]).expect(1);
+        assert!(!run_of(&home, &format!("canary#{}", n + 1)).is_null());
+    }
+    // Mended alone; who looks at the run above is told of it.
+    std::fs::write(&file, "").unwrap();
+    let hold = home.root().join("mended.hold");
+    std::fs::write(&hold, "").unwrap();
+    let start = events(&home.socket(), None, |e| !e.is_empty())[0].1.clone();
+    for n in 1..=3 {
+        home.qd(["resume", &format!("canary#{n}")]).expect(0);
+    }
+    let early = home.qd(["resume", "umbrella#1"]).expect(4);
+    assert!(early.stderr.contains("waited for canary#1, which is at work again"), "{early:?}");
+    std::fs::remove_file(&hold).unwrap();
+    for n in 1..=3 {
+        assert_eq!(ended(&home, &format!("canary#{n}"))["verdict"], "success");
+    }
+    events(&home.socket(), Some(&start), |e| e.iter().any(|(_, _, d)| !d["upserts"]["runs"]["umbrella#1"].is_null()));
+    let good = home.qd(["--json", "resume", "umbrella#1", "--wait"]).expect(0).json();
+    assert_eq!((&good["stages"][0]["verdict"], &good["stages"][0]["detail"]), (&json!("success"), &json!("canary#1")), "{good}");
+    assert_eq!(run_of(&home, "umbrella#1")["children"], "canary#1", "it is not done twice");
+    assert!(home.qd(["log", "umbrella#1"]).expect(0).stdout.contains("after canary#1"));
+    // Nothing is left to do but its post section.
+    home.qd(["resume", "alone#1", "--wait"]).expect(0);
+    assert_eq!(run_of(&home, "alone#1")["children"], "canary#2");
+    assert!(home.qd(["log", "alone#1"]).expect(0).stdout.contains("it is success"));
+    // Of two cells that failed, the one that is good by now is kept.
+    home.qd(["retry", "both#1", "--wait"]).expect(0);
+    // Which of its cells came first is nobody's word.
+    let children = run_of(&home, "both#1")["children"].as_str().unwrap().to_owned();
+    let sorted: std::collections::BTreeSet<&str> = children.split(' ').collect();
+    assert_eq!(sorted.into_iter().collect::<Vec<_>>(), ["canary#3", "canary#4", "canary#5"]);
     home.qd(["get", "audit"]).expect(0);
 }
 

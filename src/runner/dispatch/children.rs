@@ -6,6 +6,7 @@ use crate::base::crash;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Record;
 use crate::domain::decision::Kind;
+use crate::domain::rows::Change;
 use crate::domain::run::{RunRef, RunState, StepKey, Verdict};
 use crate::pipeline::expr;
 use crate::pipeline::lint::builds;
@@ -100,6 +101,18 @@ impl Dispatcher {
         }
     }
 
+    /// A run that was resumed alone is news of the one that had set it off, which has ended: whoever looks at that one sees how this one stands.
+    pub(super) fn tell_above(&mut self, parent: Option<&ParentLink>) {
+        let Some(id) = parent.map(|p| p.run_id).filter(|id| !self.priorities.contains_key(id)) else { return };
+        let (store, changes) = (self.store.clone(), self.changes.clone());
+        self.tasks.spawn(async move {
+            let name = tokio::task::spawn_blocking(move || store.run_of_id(id)).await;
+            if let Ok(Ok(Some(run))) = name {
+                let _ = changes.send(Change { table: "runs", id: run.to_string() });
+            }
+        });
+    }
+
     /// Locks that a stage holds, and those of the stages above that wait for its run.
     fn held_above(&self, id: RunId, stage: u32) -> Vec<Lock> {
         let (mut out, mut at) = (Vec::new(), Some((id, stage)));
@@ -137,7 +150,7 @@ impl Dispatcher {
             who: run.requested_by.clone(),
             level: plan.danger,
         };
-        let change = crate::domain::rows::Change { table: "runs", id: run.run.to_string() };
+        let change = Change { table: "runs", id: run.run.to_string() };
         let written = (!ops.is_empty()).then(|| self.store.apply(generation, ops));
         self.tasks.spawn(async move {
             if let Some(written) = written {

@@ -169,6 +169,7 @@ impl Dispatcher {
                 if self.fault.is_none() && !self.priorities.contains_key(&run.id) {
                     let id = run.id;
                     let newer = run.plan.concurrency.as_ref().is_some_and(|g| g.on_conflict == OnConflict::CancelOlder);
+                    self.tell_above(run.parent.as_ref());
                     self.insert(*run);
                     if newer {
                         self.supersede();
@@ -388,6 +389,7 @@ impl Dispatcher {
                 r.previous = Some(verdict);
             }
         }
+        self.tell_above(run.parent.as_ref());
         if let Some(p) = run.parent.filter(|p| p.wait) {
             let out = run.outcome.as_ref();
             let (detail, exit_code) = (out.map(|o| o.detail.clone()).unwrap_or_default(), out.and_then(|o| o.exit_code));

@@ -1,6 +1,6 @@
 //! Which parts of an ended run start again: `resume` from the first stage that did not succeed, `retry` only the failed cells. Pure.
 
-use crate::domain::run::{RunState, StepState, Verdict};
+use crate::domain::run::{RunRef, RunState, StepState, Verdict};
 use crate::pipeline::plan::{Plan, StageKind};
 use crate::store::{Op, OpenRun, OpenStep, RunId, RunSet, StageSet, StepSet};
 
@@ -14,20 +14,42 @@ pub struct Resume {
     pub(in crate::runner) ops: Vec<Op>,
 }
 
-/// Plans it; the error says why the run cannot be resumed.
-pub fn plan(run: &OpenRun, plan: &Plan, only_failed_cells: bool) -> Result<Resume, String> {
+/// The run that a cell waited for last, as it is now: somebody may have resumed it alone since.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::runner) struct Child {
+    pub stage: u32,
+    pub cell: u32,
+    pub run: RunRef,
+    /// None: it has not ended.
+    pub verdict: Option<Verdict>,
+    pub ended_us: Option<i64>,
+}
+
+/// Plans it; the error says why the run cannot be resumed. What a stage waited for and is good by now is taken as it is: it is not done twice.
+pub(in crate::runner) fn plan(run: &OpenRun, plan: &Plan, children: &[Child], only_failed_cells: bool) -> Result<Resume, String> {
     may(run)?;
-    let good = |i: usize| match run.stages[i].verdict {
+    let ok = |i: usize, c: usize| {
+        let mut steps = run.steps.iter().filter(|t| t.key.stage as usize == i && t.key.cell as usize == c).peekable();
+        steps.peek().is_some() && steps.all(|t| t.verdict == Some(Verdict::Success))
+    };
+    let child = |i: usize, c: usize| children.iter().find(|k| (k.stage as usize, k.cell as usize) == (i, c) && !ok(i, c));
+    let taken = |i: usize, c: usize| child(i, c).filter(|k| k.verdict == Some(Verdict::Success));
+    let well = |i: usize| match run.stages[i].verdict {
         Some(Verdict::Success) => true,
         Some(Verdict::Skipped) => !run.stages[i].blocked,
         Some(Verdict::Failure) => plan.stages[i].allow_failure,
         _ => false,
     };
+    let mended = |i: usize| {
+        let cells = 0..plan.stages[i].cells.len();
+        !well(i) && cells.clone().any(|c| taken(i, c).is_some()) && cells.clone().all(|c| ok(i, c) || taken(i, c).is_some())
+    };
+    let good = |i: usize| well(i) || mended(i);
     let mut again = vec![false; plan.stages.len()];
     for (i, s) in plan.stages.iter().enumerate() {
         again[i] = match s.kind {
             StageKind::Work => !good(i) || s.needs.iter().any(|n| again[*n as usize]),
-            StageKind::Post { of: Some(of), .. } => again[of as usize],
+            StageKind::Post { of: Some(of), .. } => again[of as usize] || mended(of as usize),
             StageKind::Post { of: None, .. } => true,
         };
     }
@@ -35,17 +57,22 @@ pub fn plan(run: &OpenRun, plan: &Plan, only_failed_cells: bool) -> Result<Resum
     let mut out = Resume { again: Vec::new(), kept: Vec::new(), ops: Vec::new() };
     for (i, s) in plan.stages.iter().enumerate() {
         if !again[i] {
+            if mended(i) {
+                let all: Vec<&Child> = (0..s.cells.len()).filter_map(|c| taken(i, c)).collect();
+                out.ops.push(Op::Stage(green(run, i, &all)));
+                out.ops.extend(all.iter().filter_map(|k| took(run, k)));
+            }
             if matches!(s.kind, StageKind::Work) {
                 out.kept.push(s.name.clone());
             }
             continue;
         }
-        let ok = |c: usize| {
-            let mut steps = run.steps.iter().filter(|t| t.key.stage as usize == i && t.key.cell as usize == c).peekable();
-            steps.peek().is_some() && steps.all(|t| t.verdict == Some(Verdict::Success))
-        };
         let keep_cells = only_failed_cells && !good(i) && matches!(s.kind, StageKind::Work) && s.needs.iter().all(|n| !again[*n as usize]);
-        let cells: Vec<usize> = (0..s.cells.len()).filter(|c| !(keep_cells && ok(*c))).collect();
+        let cells: Vec<usize> = (0..s.cells.len()).filter(|c| !(keep_cells && (ok(i, *c) || taken(i, *c).is_some()))).collect();
+        if let Some(k) = cells.iter().find_map(|c| child(i, *c).filter(|k| k.verdict.is_none())) {
+            return Err(format!("waited for {}, which is at work again; wait for its end, or cancel it first", k.run));
+        }
+        out.ops.extend((0..s.cells.len()).filter(|c| !cells.contains(c)).filter_map(|c| took(run, taken(i, c)?)));
         if cells.len() < s.cells.len() {
             out.again.extend(cells.iter().map(|c| format!("{} ({})", s.name, s.cells[*c].key)));
         } else {
@@ -88,6 +115,33 @@ fn stage(run: RunId, stage: u32, began: Option<i64>) -> StageSet {
         started_us: began,
         ended_us: None,
     }
+}
+
+/// A stage that is good by what its runs are now.
+fn green(run: &OpenRun, i: usize, children: &[&Child]) -> StageSet {
+    StageSet {
+        run: run.id,
+        stage: i as u32,
+        state: StepState::Done,
+        verdict: Some(Verdict::Success),
+        blocked: false,
+        detail: children.iter().map(|k| k.run.to_string()).collect::<Vec<_>>().join(", "),
+        started_us: run.stages[i].started_us,
+        ended_us: children.iter().filter_map(|k| k.ended_us).max().or(run.stages[i].ended_us),
+    }
+}
+
+/// The cell of a run that is good by now.
+fn took(run: &OpenRun, k: &Child) -> Option<Op> {
+    let was = run.steps.iter().find(|t| (t.key.stage, t.key.cell) == (k.stage, k.cell))?;
+    Some(Op::Step(StepSet {
+        state: StepState::Done,
+        verdict: Some(Verdict::Success),
+        detail: k.run.to_string(),
+        started_us: was.started_us,
+        ended_us: k.ended_us,
+        ..step(run.id, was)
+    }))
 }
 
 fn step(run: RunId, was: &OpenStep) -> StepSet {
