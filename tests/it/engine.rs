@@ -200,6 +200,24 @@ fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
 }
 
 #[test]
+fn what_the_site_file_allows_by_now_is_done_without_being_asked() {
+    let home = Home::new();
+    let go = home.root().join("go");
+    home.site("[runner]\nexecutors = 1\n");
+    home.pipeline(
+        "long",
+        &format!("format: 1\nname: long\nstages:\n  - name: a\n    run: while ! test -e '{}'; do sleep 0.05; done\n", go.display()),
+    );
+    home.qd(["run", "long"]).expect(0);
+    home.qd(["run", "long"]).expect(0);
+    let running = || home.json(&["get", "runs", "--filter", "state=running"])["rows"].as_array().unwrap().len();
+    until("the first to run", || running() == 1);
+    home.site("[runner]\nexecutors = 2\n");
+    until("the second to run beside it", || running() == 2);
+    std::fs::write(go, "").unwrap();
+}
+
+#[test]
 fn an_upstream_trigger_starts_its_pipeline_once_for_each_end_that_it_names() {
     let home = Home::new();
     home.pipeline("hello", HELLO);

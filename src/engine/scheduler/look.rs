@@ -108,6 +108,10 @@ impl Scheduler {
                 return Err(e);
             }
         };
+        // Nothing else is woken by the site file: how many may run at once is told here, too, and not only with the next act of somebody.
+        if let Err(e) = engine.configure(&files.site).await {
+            tracing::warn!("the runner does not hear of the site file: {e}");
+        }
         if self.watching_since == Timestamp::MAX {
             self.watching_since = now;
         }
