@@ -66,7 +66,12 @@ impl Presence {
     /// Resolves when something happened around the socket or the store.
     pub async fn disturbed(&self) {
         let Some(watch) = &self.watch else { return tokio::time::sleep(LOOK).await };
-        if let Ok(mut ready) = watch.readable().await {
+        let ready = tokio::select! {
+            ready = watch.readable() => ready,
+            // What kept it from being made again, such as a full disk, may be over without a word.
+            () = tokio::time::sleep(LOOK), if !self.told.is_empty() => return,
+        };
+        if let Ok(mut ready) = ready {
             tokio::time::sleep(SETTLE).await;
             let mut events = [0_u8; 4_096];
             while rustix::io::read(watch, &mut events).is_ok_and(|n| n > 0) {}
@@ -85,6 +90,7 @@ impl Presence {
         }
         self.look_at(engine.store.dir());
         if self.bound.is_some() && id(&self.path) == self.bound {
+            self.told.clear();
             return None;
         }
         match socket::bind(&self.path, engine.private, engine.socket_gid, engine.watch.uid()).await {
@@ -110,5 +116,26 @@ impl Presence {
         if self.bound.is_some() && id(&self.path) == self.bound {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::ManualClock;
+    use crate::engine::testing;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_socket_that_cannot_be_made_again_now_is_tried_again_though_nothing_happens_there() {
+        let dir = testing::directory();
+        let engine = testing::engine(dir.path(), &Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH, "boot")));
+        // Somebody's directory stands where it was.
+        std::fs::create_dir_all(&engine.socket).unwrap();
+        let mut presence = Presence::of(&engine.socket, dir.path());
+        presence.bound = None;
+        assert!(presence.mend(&engine).await.is_none() && !presence.told.is_empty());
+        let limit = Duration::from_secs(60);
+        assert!(tokio::time::timeout(limit, presence.disturbed()).await.is_ok());
     }
 }

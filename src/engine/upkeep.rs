@@ -103,7 +103,9 @@ pub async fn logs(engine: Arc<Engine>) {
         }
         let undone = {
             let store = engine.store.clone();
-            tokio::task::spawn_blocking(move || store.log_work(0, 1)).await.is_ok_and(|w| w.is_ok_and(|w| !w.is_empty()))
+            let left = tokio::task::spawn_blocking(move || store.log_work(0, 1)).await;
+            // What cannot be said is looked at again.
+            !matches!(left, Ok(Ok(left)) if left.is_empty())
         };
         loop {
             tokio::select! {

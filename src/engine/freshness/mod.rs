@@ -105,7 +105,9 @@ pub async fn serve(engine: Arc<Engine>) {
                 Ok(r) if matches!(r.source.as_str(), "repos" | "mirrors" | "content") => {
                     engine.freshness.look((!r.scope.is_empty()).then_some(r.scope.as_str()));
                 }
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Ok(_) => {}
+                // One of them may have been ours.
+                Err(RecvError::Lagged(_)) => engine.freshness.look(None),
                 Err(RecvError::Closed) => return,
             },
             change = changes.recv(), if next.is_some() => match change {
@@ -114,7 +116,8 @@ pub async fn serve(engine: Arc<Engine>) {
                         engine.freshness.look(None);
                     }
                 }
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => engine.freshness.look(None),
                 Err(RecvError::Closed) => return,
             },
             () = engine.stopped() => return,

@@ -95,8 +95,11 @@ impl Alarm {
         // Never zero, which would disarm it.
         let (s, ns) = at.map_or((FAR, 0), |t| (t.as_second().max(1), t.subsec_nanosecond().max(0)));
         let value = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: Timespec { tv_sec: s, tv_nsec: ns.into() } };
-        if timerfd_settime(timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &value).is_err() {
-            return asleep(at).await;
+        match timerfd_settime(timer, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &value) {
+            Ok(_) => {}
+            // It was set since the last wait.
+            Err(rustix::io::Errno::CANCELED) => return Woken::ClockSet,
+            Err(_) => return asleep(at).await,
         }
         loop {
             let Ok(mut ready) = timer.readable().await else { return asleep(at).await };
