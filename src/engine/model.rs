@@ -10,8 +10,10 @@ use tokio::sync::broadcast;
 
 use crate::api::types::ChangeSet;
 
-/// Change sets that are held.
-pub const KEPT: usize = 10_000;
+/// Change sets that are held, where their text is no larger than [`KEPT_BYTES`].
+const KEPT: usize = 10_000;
+/// A look of the scheduler alone can be a set of 100 kB: ten thousand of those would be a gigabyte.
+const KEPT_BYTES: usize = 16 << 20;
 /// A listener that is this far behind is dropped to `reset`.
 const BEHIND: usize = 1_024;
 
@@ -65,12 +67,15 @@ pub enum Start {
 pub struct Model {
     epoch: u64,
     held: usize,
+    held_bytes: usize,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     revision: u64,
     ring: VecDeque<Arc<Held>>,
+    /// Of the texts in `ring`.
+    bytes: usize,
     listeners: broadcast::Sender<Arc<Held>>,
 }
 
@@ -83,12 +88,12 @@ pub enum Edit {
 
 impl Model {
     pub fn new(epoch: u64) -> Self {
-        Self::holding(epoch, KEPT, BEHIND)
+        Self::holding(epoch, KEPT, KEPT_BYTES, BEHIND)
     }
 
-    fn holding(epoch: u64, held: usize, behind: usize) -> Self {
+    fn holding(epoch: u64, held: usize, held_bytes: usize, behind: usize) -> Self {
         let (listeners, _) = broadcast::channel(behind);
-        Self { epoch, held, inner: Mutex::new(Inner { revision: 0, ring: VecDeque::new(), listeners }) }
+        Self { epoch, held, held_bytes, inner: Mutex::new(Inner { revision: 0, ring: VecDeque::new(), bytes: 0, listeners }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -129,10 +134,15 @@ impl Model {
         }
         inner.revision += 1;
         let set = ChangeSet { revision: inner.revision, upserts, deletes };
-        let set = Arc::new(Held { revision: inner.revision, text: serde_json::to_string(&set).unwrap_or_default(), upserts: upserted });
+        let mut text = serde_json::to_string(&set).unwrap_or_default();
+        // It grew by doubling, and is held for long.
+        text.shrink_to_fit();
+        let set = Arc::new(Held { revision: inner.revision, text, upserts: upserted });
+        inner.bytes += set.text.len();
         inner.ring.push_back(set.clone());
-        if inner.ring.len() > self.held {
-            inner.ring.pop_front();
+        while inner.ring.len() > self.held || inner.bytes > self.held_bytes {
+            let Some(oldest) = inner.ring.pop_front() else { break };
+            inner.bytes -= oldest.text.len();
         }
         // Nobody listening is no error.
         let _ = inner.listeners.send(set);
@@ -174,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_client_goes_on_where_it_was_or_reads_everything_again() {
-        let model = Model::holding(7, 3, 8);
+        let model = Model::holding(7, 3, 1 << 20, 8);
         assert_eq!(since(&model, 7, 0), Some(vec![]));
         for n in 1..=5 {
             assert_eq!(model.publish(edit(n)), n);
@@ -192,8 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_bounded_in_bytes_too() {
+        let probe = Model::new(1);
+        probe.publish(edit(1));
+        let size = probe.lock().bytes;
+        let model = Model::holding(1, 100, 3 * size + size / 2, 8);
+        for n in 1..=9 {
+            model.publish(edit(n));
+        }
+        assert_eq!(since(&model, 1, 6), Some(vec![7, 8, 9]));
+        assert_eq!(since(&model, 1, 5), None);
+        // One that is larger than all: whoever comes later reads everything again, and nobody waits for it.
+        model.publish((0..50).flat_map(edit).collect());
+        assert_eq!((since(&model, 1, 9), since(&model, 1, 10)), (None, Some(vec![])));
+        model.publish(edit(1));
+        assert_eq!(since(&model, 1, 10), Some(vec![11]));
+    }
+
+    #[test]
     fn a_slow_listener_is_told_that_it_lost_some() {
-        let model = Model::holding(1, 100, 2);
+        let model = Model::holding(1, 100, 1 << 20, 2);
         let (_, mut slow) = model.join(None);
         for n in 1..=5 {
             model.publish(edit(n));
