@@ -13,8 +13,10 @@ use crate::base::{count, sanitise, suggest};
 use crate::config::problem::Problem;
 use crate::config::read::{Named, Reference};
 use crate::config::{ConfigError, Site, calendars, pipelines, problem};
+use crate::console::themes;
 use crate::engine::catalog;
 use crate::pipeline::render_with;
+use crate::theme::Depth;
 
 const RENAME: &str = "rename it to NAME.yml in lower case, or move it away";
 
@@ -108,7 +110,7 @@ fn site_file(ctx: &Ctx, out: &mut Out, found: &mut Found) -> Outcome {
         Ok(None) => out.note(&format!("note: no site file at {path}: every default holds; `quarterdeck site init` writes one")),
         Ok(Some(text)) => match Site::examine(&text) {
             Ok(examined) => {
-                let (calendars, files) = absent(ctx, &text, &examined.references);
+                let Absent { calendars, files, themes } = absent(ctx, &text, &examined.references);
                 let rendered = problem::render_doubts(&examined.doubts, &path, &text, out.colour);
                 found.doubts(&path, "site.doubt", examined.doubts, &rendered);
                 if calendars.is_empty() {
@@ -119,6 +121,8 @@ fn site_file(ctx: &Ctx, out: &mut Out, found: &mut Found) -> Outcome {
                 }
                 let rendered = problem::render_doubts(&files, &path, &text, out.colour);
                 found.doubts(&path, "site.file", files, &rendered);
+                let rendered = problem::render_doubts(&themes, &path, &text, out.colour);
+                found.doubts(&path, "site.theme", themes, &rendered);
             }
             Err(problems) => {
                 let rendered = problem::render(&problems, &path, &text, out.colour);
@@ -129,10 +133,19 @@ fn site_file(ctx: &Ctx, out: &mut Out, found: &mut Found) -> Outcome {
     Ok(())
 }
 
-/// Calendars and files that the site file names and that are not there. A calendar can be nowhere else; a file may be on the machine of the
-/// engine, or out of this user's sight.
-fn absent(ctx: &Ctx, text: &str, references: &[Reference]) -> (Vec<Problem>, Vec<Problem>) {
-    let (mut calendars, mut files) = (Vec::new(), Vec::new());
+/// What the site file names and is not there, or cannot be used.
+#[derive(Default)]
+struct Absent {
+    /// They can be nowhere else.
+    calendars: Vec<Problem>,
+    /// They may be on the machine of the engine, or out of this user's sight.
+    files: Vec<Problem>,
+    /// A console goes without.
+    themes: Vec<Problem>,
+}
+
+fn absent(ctx: &Ctx, text: &str, references: &[Reference]) -> Absent {
+    let mut absent = Absent::default();
     // Where the directory itself is refused, that is told by itself.
     let known = calendars::names(&ctx.dirs, ctx.uid).ok();
     for r in references {
@@ -142,7 +155,18 @@ fn absent(ctx: &Ctx, text: &str, references: &[Reference]) -> (Vec<Problem>, Vec
                 let Some(known) = known.as_ref().filter(|k| !k.contains(&r.value)) else { continue };
                 let place = ctx.dirs.calendars().join("NAME.toml");
                 let help = suggest::meant(&r.value, known.iter().map(String::as_str), format!("a calendar is a file {}", place.display()));
-                calendars.push(Problem::at(text, r.span.clone(), format!("there is no calendar `{value}`"), help));
+                absent.calendars.push(Problem::at(text, r.span.clone(), format!("there is no calendar `{value}`"), help));
+            }
+            Named::Theme => {
+                let Err(e) = themes::load(&ctx.dirs, ctx.uid, &r.value, Depth::True) else { continue };
+                let (message, help) = match &e {
+                    ConfigError::NoTheme { .. } => {
+                        let own = ctx.dirs.themes().join("NAME.toml");
+                        (format!("there is no theme `{value}`"), format!("{}; own ones are files {}", e.help(), own.display()))
+                    }
+                    _ => (format!("the theme `{value}` cannot be used: {}", e.in_short()), e.help()),
+                };
+                absent.themes.push(Problem::at(text, r.span.clone(), message, help));
             }
             Named::File(what) => {
                 let why = match std::fs::metadata(&r.value) {
@@ -152,11 +176,11 @@ fn absent(ctx: &Ctx, text: &str, references: &[Reference]) -> (Vec<Problem>, Vec
                     Err(_) => continue,
                 };
                 let help = "put it there, or correct the path; it is needed where the engine runs";
-                files.push(Problem::at(text, r.span.clone(), why, help));
+                absent.files.push(Problem::at(text, r.span.clone(), why, help));
             }
         }
     }
-    (calendars, files)
+    absent
 }
 
 fn calendar_files(ctx: &Ctx, now: Timestamp, found: &mut Found) {

@@ -10,6 +10,7 @@ pub mod site;
 pub mod template;
 pub mod themes;
 pub mod trust;
+mod veil;
 
 pub use dirs::Dirs;
 pub use error::ConfigError;

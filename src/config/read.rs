@@ -24,6 +24,7 @@ pub struct Notes<'t> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
     Calendar,
+    Theme,
     /// How messages call it.
     File(&'static str),
 }
@@ -240,11 +241,20 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
         out
     }
 
-    /// A table whose keys are names of the site: `[locks.NAME]`, `[secrets] NAME = …`.
+    /// A table whose keys are names of the site, each with a value: `[secrets] NAME = …`.
     pub fn named(&self, key: &'static str) -> Vec<Entry<'a, 'i>> {
+        self.entries(key, &format!("a table, written [{}]", self.below(key)))
+    }
+
+    /// A table whose keys are names of the site, each with a table of its own: `[locks.NAME]`.
+    pub fn tables_by_name(&self, key: &'static str) -> Vec<Entry<'a, 'i>> {
+        self.entries(key, &format!("tables with names, each written [{}.NAME]", self.below(key)))
+    }
+
+    fn entries(&self, key: &'static str, wanted: &str) -> Vec<Entry<'a, 'i>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let Some(table) = value.get_ref().as_table() else {
-            self.wrong(key, value, &format!("a table, written [{}]", self.below(key)));
+            self.wrong(key, value, wanted);
             return Vec::new();
         };
         table.iter().map(|(k, v)| Entry { name: At { value: k.get_ref().to_string(), span: k.span() }, value: v }).collect()

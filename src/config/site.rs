@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use super::problem::Problem;
-use super::read::{At, Notes, Reference, Table};
+use super::read::{At, Named, Notes, Reference, Table};
 use crate::base::suggest;
 use crate::domain::log::Patterns;
 use crate::domain::run::valid_name;
@@ -202,26 +202,33 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
         }
     }
     site.roles = roles(&root, notes);
-    let mut named = Vec::new();
-    for entry in root.named("repos") {
+    let (mut named, mut of_cobbler) = (Vec::new(), Vec::new());
+    for entry in root.tables_by_name("repos") {
         name_of("repository", &entry.name, notes);
         if let Some(table) = root.entry("repos", &entry) {
-            let (repo, tree) = repos::read(&entry.name, &table, notes);
+            let (repo, places) = repos::read(&entry.name, &table, notes);
             table.close();
-            named.extend(tree);
+            named.extend(places.tree);
+            of_cobbler.extend(places.cobbler);
             site.repos.insert(entry.name.value, repo);
         }
     }
     named.sort_by_key(|n| n.span.start);
     trees::apart(&named, &site.repos, notes);
     site.content = content(&root, notes, &site.repos);
-    for entry in root.named("cobbler") {
+    for entry in root.tables_by_name("cobbler") {
         name_of("Cobbler", &entry.name, notes);
         let Some(table) = root.entry("cobbler", &entry) else { continue };
         if let Some(one) = cobbler::read(&table, &entry.name, &site.secrets, notes) {
             site.cobblers.insert(entry.name.value.clone(), one);
         }
         table.close();
+    }
+    if !root.has("cobbler") {
+        for writer in of_cobbler {
+            let message = "`writer` is a Cobbler, and this file names none: nothing here can start its reposync, or ask what it mirrored";
+            notes.doubt(writer, message, "add a table [cobbler.NAME] with url, user and secret, or write writer = \"external\"");
+        }
     }
     if let Some((mirror, _)) = root.table("mirror") {
         let roots = mirror.texts("roots").unwrap_or_default();
@@ -239,7 +246,7 @@ fn read(root: Table<'_, '_, '_>, notes: &Notes<'_>) -> Site {
     site.promotion = promotions;
     site.evidence = promotion::evidence(&root, notes);
     site.on_failure = on_failure(&root, notes);
-    for entry in root.named("notify") {
+    for entry in root.tables_by_name("notify") {
         name_of("notifier", &entry.name, notes);
         let Some(table) = root.entry("notify", &entry) else { continue };
         if let Some(one) = notify::read(&table, &entry, &site.secrets, notes) {
@@ -270,7 +277,7 @@ fn engine(root: &Table<'_, '_, '_>, notes: &Notes<'_>, site: &mut Site) {
 
 fn locks(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> BTreeMap<String, u32> {
     let mut all = BTreeMap::new();
-    for entry in root.named("locks") {
+    for entry in root.tables_by_name("locks") {
         name_of("lock", &entry.name, notes);
         let Some(lock) = root.entry("locks", &entry) else { continue };
         all.insert(entry.name.value.clone(), lock.int("slots", 1..=10_000).unwrap_or(1));
@@ -303,7 +310,7 @@ fn roles(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<BTreeMap<String,
 
 fn content(root: &Table<'_, '_, '_>, notes: &Notes<'_>, known: &BTreeMap<String, Repo>) -> BTreeMap<String, ContentSet> {
     let mut sets = BTreeMap::new();
-    for entry in root.named("content") {
+    for entry in root.tables_by_name("content") {
         name_of("content set", &entry.name, notes);
         let Some(table) = root.entry("content", &entry) else { continue };
         let repos = table.texts("repos").unwrap_or_default();
@@ -338,7 +345,10 @@ fn on_failure(root: &Table<'_, '_, '_>, notes: &Notes<'_>) -> Option<Vec<String>
 
 fn console(root: &Table<'_, '_, '_>, notes: &Notes<'_>, site: &mut Site) {
     let Some((console, _)) = root.table("console") else { return };
-    site.console_theme = console.text("theme").map(|t| t.value);
+    site.console_theme = console.text("theme").map(|t| {
+        notes.refers(Named::Theme, t.clone());
+        t.value
+    });
     if let Some(colours) = console.text("colors") {
         match COLOURS.contains(&colours.value.as_str()) {
             true => site.console_colours = Some(colours.value),

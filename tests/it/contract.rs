@@ -240,6 +240,30 @@ fn what_the_site_file_names_and_is_not_there_is_told_at_its_place() {
 }
 
 #[test]
+fn a_theme_that_the_site_file_names_is_looked_for_and_what_is_wrong_with_it_told() {
+    let home = Home::new();
+    let dir = home.config().join("themes");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("mine.toml"), "inherits = \"dark\"\n").unwrap();
+    std::fs::write(dir.join("bad.toml"), "inherits = \"dark\"\n[roles]\n\"state.god\" = {}\n").unwrap();
+    let check = |name: &str| {
+        home.site(&format!("[console]\ntheme = \"{name}\"\n"));
+        home.qd(["site", "check"]).expect(0).stdout
+    };
+    let out = check("mien");
+    assert!(out.contains("warning: there is no theme `mien`") && out.contains("site.toml:2:9"), "{out}");
+    assert!(out.contains("did you mean `mine`?") && out.contains("There are:") && out.contains("themes/NAME.toml"), "{out}");
+    let out = check("bad");
+    assert!(out.contains("`bad` cannot be used") && out.contains("bad.toml:3:1"), "{out}");
+    for good in ["mine", "dark"] {
+        assert!(!check(good).contains("warning"));
+    }
+    home.site("[console]\ntheme = \"nosuch\"\n");
+    let found = home.qd(["--json", "site", "check"]).expect(0).json();
+    assert_eq!(found["diagnostics"][0]["code"], "site.theme", "{found}");
+}
+
+#[test]
 fn a_file_that_looks_like_a_pipeline_and_never_runs_is_told() {
     let home = Home::new();
     home.site("").pipeline("hello", crate::api::HELLO);

@@ -76,7 +76,7 @@ pub(super) fn read(
     sets: &BTreeMap<String, ContentSet>,
 ) -> (BTreeMap<String, Promotion>, Vec<Root>) {
     let (mut out, mut roots) = (BTreeMap::new(), Vec::new());
-    for entry in root.named("promotion") {
+    for entry in root.tables_by_name("promotion") {
         let os = &entry.name;
         if !valid_name(&os.value) || os.value.len() > 40 {
             notes.add(os.span.clone(), format!("`{}` cannot be the name of an OS major", os.value), "write [promotion.el9]");
@@ -155,7 +155,7 @@ fn span(table: &Table<'_, '_, '_>, key: &'static str, notes: &Notes<'_>) -> Opti
 
 fn dcs(table: &Table<'_, '_, '_>, os: &At<String>, held: Option<&[String]>, notes: &Notes<'_>, roots: &mut Vec<Root>) -> Vec<Dc> {
     let mut found = Vec::new();
-    for entry in table.named("dc") {
+    for entry in table.tables_by_name("dc") {
         let place = entry.name.span.start;
         if !plain(&entry.name.value) || entry.name.value.len() > 40 {
             notes.add(

@@ -1,6 +1,7 @@
 //! `[repos.NAME]`: where a repository comes from, who writes its tree, which datacentres serve it, and whether it still moves.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
@@ -63,8 +64,14 @@ impl Repo {
 /// Names of places that are no datacentre.
 const PLACES: [&str; 3] = ["upstream", "tree", "stable"];
 
-/// The repository, and where it says its tree.
-pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> (Repo, Option<Named>) {
+/// Values of one repository that are judged beside the rest of the file, with their places.
+pub(super) struct Places {
+    pub tree: Option<Named>,
+    /// `writer = "cobbler"`.
+    pub cobbler: Option<Range<usize>>,
+}
+
+pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'_>) -> (Repo, Places) {
     let upstream = table.texts("upstream").unwrap_or_default();
     if upstream.is_empty()
         && let Some(list) = table.empty_list("upstream")
@@ -111,6 +118,7 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
     });
     let tree = table.text("tree").and_then(|t| super::values::absolute(t, notes));
     let named = tree.as_ref().map(|t| Named::new(&name.value, &t.value, t.span.clone()));
+    let cobbler = writer.as_ref().filter(|w| w.value == "cobbler").map(|w| w.span.clone());
     let repo = Repo {
         tree: tree.map(|t| t.value).unwrap_or_default(),
         writer: writer.map_or_else(|| "quarterdeck".to_owned(), |w| w.value),
@@ -124,7 +132,7 @@ pub(super) fn read(name: &At<String>, table: &Table<'_, '_, '_>, notes: &Notes<'
         mirrorlist,
         frozen,
     };
-    (repo, named)
+    (repo, Places { tree: named, cobbler })
 }
 
 /// An address that a repository can be read from.

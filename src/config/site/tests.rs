@@ -95,6 +95,9 @@ fn every_slip_is_named_with_its_place() {
         ("[runner]\nexecutors = \"4\"", 2, 13, "must be a whole number, not a text", ""),
         ("runner = 4", 1, 10, "`runner` must be a table", ""),
         ("[locks]\nmirror = 2", 2, 10, "`mirror` must be a table", "write [locks.mirror]"),
+        ("[[repos]]\nname = \"a\"", 1, 1, "`repos` must be tables with names, each written [repos.NAME], not a list", ""),
+        ("locks = 3", 1, 9, "each written [locks.NAME], not a number", ""),
+        ("[[secrets]]\na = \"auto\"", 1, 1, "`secrets` must be a table, written [secrets], not a list", ""),
         ("[locks.\"../x\"]\nslots = 1", 1, 8, "cannot be the name of a lock", "lower case"),
         ("[locks.l]\nslot = 1", 2, 1, "unknown key `slot` in [locks.l]", "did you mean `slots`?"),
         ("[secrets]\nt = \"hunter2hunter2\"", 2, 5, "says not where the secret is", "never goes into the site file"),
@@ -217,4 +220,8 @@ fn what_will_hardly_do_what_was_meant_is_told_and_is_no_error() {
     let text = "[repos.base]\n[content.c]\nrepos = [\"base\"]\n[promotion.el9]\nset = \"c\"\nroot = \"/s\"\ntrees = [\"bsae=/t/b\"]\n";
     assert_eq!(told(text), ["7:10 `bsae` is no repository of the set did you mean `base`?"]);
     assert!(told(&text.replace("bsae", "base")).is_empty());
+    let text = "[secrets]\nc = \"auto\"\n[repos.a]\nwriter = \"cobbler\"\n[repos.b]\nwriter = \"cobbler\"\n";
+    let all = told(text);
+    assert!(all.len() == 2 && all[0].starts_with("4:10 `writer` is a Cobbler, and this file names none"), "{all:?}");
+    assert!(told(&format!("{text}[cobbler.c]\nurl = \"https://h/\"\nuser = \"u\"\nsecret = \"c\"\n")).is_empty());
 }
