@@ -39,7 +39,7 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             "last_ended": end_of(&last.run),
             "errors": errors,
             "file": file,
-            "views": parsed.map(|f| f.views.join(", ")),
+            "views": parsed.map(|f| f.views.iter().map(|v| v.value.as_str()).collect::<Vec<_>>().join(", ")),
             "umbrella": umbrella,
             "last_success": name_of(&last.success),
             "last_success_ended": end_of(&last.success),

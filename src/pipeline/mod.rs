@@ -98,6 +98,8 @@ pub fn misnamed(file: &File, name: &str, path: &str) -> Option<Diagnostic> {
 
 /// Code of the one finding in a file that is no text.
 pub const NOT_TEXT: &str = "yaml.encoding";
+/// Message and help for a file that some editors save so.
+const UTF_16: (&str, &str) = ("the file is UTF-16, and pipelines are UTF-8", "save it as UTF-8");
 
 /// As [`load_with`], of bytes: what is no UTF-8 is a diagnostic at its place.
 pub fn load_bytes(bytes: &[u8], file: &str, catalog: &Catalog, check: Option<Checker<'_>>) -> (Option<File>, Vec<Diagnostic>) {
@@ -106,12 +108,10 @@ pub fn load_bytes(bytes: &[u8], file: &str, catalog: &Catalog, check: Option<Che
         Err(e) => {
             let text = String::from_utf8_lossy(&bytes[..e.valid_up_to()]);
             let mut sink = Sink::new(file, &text);
-            sink.error(
-                Loc::at(&text, text.len()..text.len()),
-                NOT_TEXT,
-                "the file is not UTF-8 from here on",
-                "save it as UTF-8; is this a text file?",
-            );
+            let wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+            let (message, help) =
+                if wide { UTF_16 } else { ("the file is not UTF-8 from here on", "save it as UTF-8; is this a text file?") };
+            sink.error(Loc::at(&text, text.len()..text.len()), NOT_TEXT, message, help);
             (None, sink.finish())
         }
     }

@@ -4,6 +4,8 @@
 
 mod slip;
 
+pub(in crate::pipeline) use slip::glued;
+
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::diagnostic::{Loc, Sink, show};
@@ -124,17 +126,46 @@ pub fn read(sink: &mut Sink<'_>) -> Option<Node> {
         return None;
     }
     if let Some(i) = text.find('\0') {
-        sink.error(Loc::at(text, i..i + 1), super::NOT_TEXT, "a NUL byte stands in the file", "remove it; is this a text file?");
+        let wide = matches!(text.as_bytes(), [0, _, 0, _, ..] | [_, 0, _, 0, ..]);
+        let (message, help) = if wide { super::UTF_16 } else { ("a NUL byte stands in the file", "remove it; is this a text file?") };
+        sink.error(Loc::at(text, i..i + 1), super::NOT_TEXT, message, help);
         return None;
     }
+    let lone = text.match_indices('\r').map(|(i, _)| i).find(|i| !text[i + 1..].starts_with('\n'));
+    if let Some(i) = lone {
+        let message = "a carriage return (CR) without a line feed (LF) stands here: to YAML it ends a line, to most programs it does not";
+        sink.error(Loc::at(text, i..i + 1), "yaml.line-end", message, "save the file with line ends of LF, or of CRLF");
+        return None;
+    }
+    controls(sink);
     directives(sink);
     let mut reader = Reader { parser: Parser::new_from_str(text), index: CharIndex::new(text), broken: false, inert: Vec::new() };
     let root = reader.document(sink);
     let inert = std::mem::take(&mut reader.inert);
-    if !reader.broken {
-        tabs(sink, &inert);
+    if !reader.broken && !tabs(sink, &inert) {
+        // Every key behind such a blank would be unknown, and look right.
+        return None;
     }
     root
+}
+
+/// Signs that draw on a terminal, or turn the order of what is read: the first of each line. They are no part of YAML, in comments neither.
+fn controls(sink: &mut Sink<'_>) {
+    let text = sink.text;
+    let odd =
+        |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some((i, c)) = line.char_indices().find(|(_, c)| odd(*c)) {
+            let message = format!("a control character stands here as it is: U+{:04X}", c as u32);
+            let help = format!("take it out; in double quotes `\\u{:04x}` writes it", c as u32);
+            sink.warning(Loc::at(text, at + i..at + i + c.len_utf8()), "text.control", message, help);
+            if sink.full() {
+                return;
+            }
+        }
+        at += line.len();
+    }
 }
 
 /// Lines before `---` that ask for another YAML, or give tags a meaning.
@@ -214,12 +245,12 @@ impl<'t> Reader<'t> {
             match event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(_) if root.is_some() => {
-                    sink.error(
-                        at,
-                        "yaml.document",
-                        "a second document starts here",
-                        "one file holds one pipeline: move what follows into a file of its own",
-                    );
+                    let ended = sink.text[..at.start].lines().rev().find(|l| !l.trim().is_empty() && !l.starts_with('#'));
+                    let help = match ended {
+                        Some(l) if l.trim_end() == "..." => "the line `...` above ends the document: take it out",
+                        _ => "one file holds one pipeline: move what follows into a file of its own",
+                    };
+                    sink.error(at, "yaml.document", "a second document starts here", help);
                     self.broken = true;
                     return root;
                 }
@@ -262,6 +293,11 @@ impl<'t> Reader<'t> {
                     );
                 }
                 let at = if matches!(style, Style::Literal | Style::Folded) { with_header(sink.text, at) } else { at };
+                let whole = |t: &str| t.chars().count() > 2 && t.starts_with(slip::CURLY) && t.ends_with(slip::CURLY);
+                if style == Style::Plain && whole(&text) {
+                    let message = "these are no quotes of YAML: they are a part of the text";
+                    sink.warning(at, "text.quotes", message, "write `\"` or `'` around it, or nothing");
+                }
                 if sink.text[at.start..at.end].contains('\n') {
                     self.inert.push((at.start, at.end));
                 }
@@ -299,15 +335,32 @@ impl<'t> Reader<'t> {
     fn mapping(&mut self, at: Loc, depth: usize, sink: &mut Sink<'_>) -> Option<Node> {
         let mut entries: Vec<(Word, Node)> = Vec::new();
         let mut seen: std::collections::HashMap<String, Loc> = std::collections::HashMap::new();
+        let mut braces = false;
+        let line = sink.text[..at.start].rfind('\n').map_or(0, |i| i + 1);
+        let of_list = sink.text[line..at.start].trim_end().ends_with('-');
         loop {
             let (event, key_at) = self.next(sink)?;
             if event == Event::MappingEnd {
                 let end = key_at.end.max(at.end);
+                if braces {
+                    return Some(Node { at: Loc { end, ..at }, kind: Kind::Scalar { text: String::new(), style: Style::Refused } });
+                }
                 return Some(Node { at: Loc { end, ..at }, kind: Kind::Map(entries) });
             }
             let key = self.node(event, key_at, depth + 1, sink)?;
             let (event, value_at) = self.next(sink)?;
             let value = self.node(event, value_at, depth + 1, sink)?;
+            if matches!(key.kind, Kind::Map(_)) && sink.text[at.start..].starts_with("{{") && key_at.start == at.start + 1 {
+                let message = "`{{` begins two mappings, one as the key of the other";
+                sink.error(
+                    Loc { end: at.start + 2, ..at },
+                    "yaml.bracket",
+                    message,
+                    "a text that begins with `{` needs quotes around all of it",
+                );
+                braces = true;
+                continue;
+            }
             let Kind::Scalar { text, .. } = key.kind else {
                 sink.error(
                     key_at,
@@ -331,7 +384,11 @@ impl<'t> Reader<'t> {
                     key_at,
                     "yaml.duplicate-key",
                     format!("key `{}` stands here a second time; the first is on line {}", show(&text), first.line),
-                    "keep one of the two lines",
+                    if of_list {
+                        "keep one of the two lines; another item of the list begins with `- `"
+                    } else {
+                        "keep one of the two lines"
+                    },
                     (*first, "first here"),
                 );
                 continue;
@@ -376,16 +433,15 @@ fn with_header(text: &str, at: Loc) -> Loc {
     Loc { start, end: at.end.max(start), line: at.line.saturating_sub(lines), column: text[header_start..start].chars().count() as u32 + 1 }
 }
 
-/// Tabs that indent. Inside a text of several lines they are content.
-fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
+/// Tabs that indent, and blanks of another kind. Inside a text of several lines they are content. Whether there are none of another kind.
+fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) -> bool {
     let text = sink.text;
     let mut offset = 0;
     let mut at = Vec::new();
     for line in text.split_inclusive('\n') {
-        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
-        if let Some(tab) = line[..indent].find('\t') {
-            let pos = offset + tab;
-            let blank = line[indent..].trim().is_empty();
+        if let Some(blank) = slip::other_blank(line) {
+            let pos = offset + blank;
+            let blank = line.trim().is_empty();
             // The ranges are in file order and do not overlap.
             let before = inert.partition_point(|(start, _)| *start <= pos);
             let content = before.checked_sub(1).is_some_and(|i| pos < inert[i].1);
@@ -395,7 +451,12 @@ fn tabs(sink: &mut Sink<'_>, inert: &[(usize, usize)]) {
         }
         offset += line.len();
     }
+    let mut plain = true;
     for pos in at {
-        slip::tab(text, pos).tell(sink);
+        let tab = text[pos..].starts_with('\t');
+        plain &= tab;
+        let slip = if tab { slip::tab(text, pos) } else { slip::odd_blank(text, pos) };
+        slip.tell(sink);
     }
+    plain
 }

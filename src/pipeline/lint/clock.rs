@@ -83,6 +83,7 @@ pub(super) fn lint(file: &File, catalog: &Catalog, sink: &mut Sink<'_>) {
             TriggerKind::Upstream { .. } | TriggerKind::Manual => {}
         }
         shift(file, t, catalog, sink);
+        delayed(file, t, catalog, sink);
         never_open(file, t, catalog, sink);
         if t.jitter > Span::from_secs(86_400) {
             sink.error(
@@ -145,6 +146,25 @@ fn shift(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) {
             "schedule.shift",
             "`shift` moves a start by days, and these come more than once an hour",
             "leave it out: what is closed is skipped, and the next one comes soon",
+        );
+    }
+}
+
+/// A pattern whose starts may be delayed past the next one. It says nothing of `every:`, whose interval is written.
+fn delayed(file: &File, t: &Trigger, catalog: &Catalog, sink: &mut Sink<'_>) {
+    if t.jitter.ms() == 0 || t.jitter > Span::from_secs(86_400) || !matches!(t.kind, TriggerKind::Cron { .. }) {
+        return;
+    }
+    let Some(ticker) = Timer::of(t, &catalog.time_zone).and_then(|timer| timer.ticker(&file.name.value).ok()) else { return };
+    let starts: Vec<_> = ticker.starts_after(LOOKED_FROM).take(LOOKED_AT).map(|d| d.at).collect();
+    let least = starts.windows(2).map(|p| p[1].duration_since(p[0])).min();
+    if let Some(least) = least.filter(|gap| gap.as_millis() > 0 && gap.as_millis() <= i128::from(t.jitter.ms())) {
+        let gap = Span::from_secs(u64::try_from(least.as_secs()).unwrap_or_default());
+        sink.warning(
+            t.marks.jitter,
+            "schedule.jitter",
+            format!("a jitter of {} is not shorter than the least time between two starts, {gap}", t.jitter),
+            "make it a small part of that time",
         );
     }
 }

@@ -40,7 +40,7 @@ pub fn build(root: &Node, path: &str, sha256: String, sink: &mut Sink<'_>) -> Op
         stages,
         post: step::post(f.map("post", &keys::POST), sink),
         inputs: stage::inputs(f.items("inputs")),
-        views: f.texts("views").into_iter().map(|t| t.value).collect(),
+        views: f.texts("views"),
         labels: labels(f.map("labels", &keys::LABELS)),
         umbrella: f.flag("umbrella"),
         run_name: f.get("run_name").cloned(),

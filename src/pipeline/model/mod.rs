@@ -53,7 +53,7 @@ pub struct File {
     pub post: Post,
     /// Of every stage, beside its own.
     pub inputs: Vec<InputUse>,
-    pub views: Vec<String>,
+    pub views: Vec<At<String>>,
     /// `canary:KIND` and `formula:NAME`.
     pub labels: Vec<String>,
     /// What its runs set off counts, not they.

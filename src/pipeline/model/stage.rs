@@ -17,6 +17,10 @@ pub(super) fn build(node: &Node, sink: &mut Sink<'_>) -> Option<Stage> {
     } else if let Some(node) = f.get("build") {
         steps.push(child::build(node, &f, &name, sink)?);
     } else if short {
+        // `steps:` without any is told already.
+        if f.entries.iter().any(|(w, _)| w.text == "steps") {
+            return None;
+        }
         if let Some(action) = step::action(&f, "the stage", sink) {
             let artifacts = step::artifacts(f.items("artifacts"), sink);
             steps.push(Step { artifacts, ..Step::bare(name.clone(), f.at, action) });

@@ -135,7 +135,8 @@ pub(super) fn listed(f: &Fields<'_>, sink: &mut Sink<'_>) -> Vec<Step> {
             );
         }
     }
-    for node in f.items("steps") {
+    // What is no mapping is told already.
+    for node in f.items("steps").iter().filter(|n| matches!(n.kind, Kind::Map(_))) {
         steps.extend(step(&Fields::new(node, &keys::STEP), false, sink));
     }
     if let Some(last) = steps.last_mut() {

@@ -1,8 +1,13 @@
 //! What a parser's complaint means: the usual slip behind it, where it stands, and what to do. Told in the order in which one hides another. Pure.
 
+mod typed;
+
 use std::ops::Range;
 
 use crate::pipeline::diagnostic::{Loc, Sink, show};
+
+pub(in crate::pipeline) use typed::glued;
+pub(super) use typed::{CURLY, odd_blank, other_blank};
 
 /// One slip, as it is told.
 pub(super) struct Slip {
@@ -25,19 +30,33 @@ impl Slip {
 /// The slip behind the parser's words `info`. `pos` is where the parser gave up, often just behind the slip.
 pub(super) fn find<'t>(text: &'t str, info: &'t str, pos: usize) -> Slip {
     let place = Place::at(text, info, pos);
-    let looks: [fn(&Place<'t>) -> Option<Slip>; 12] = [
+    let looks: [fn(&Place<'t>) -> Option<Slip>; 26] = [
+        Place::conflict,
         Place::tab_of_indent,
+        Place::odd_indent,
         Place::depth,
         Place::tab_within,
+        Place::escape,
+        Place::merge,
         Place::alias,
+        Place::closes_nothing,
+        Place::comma,
         Place::open_bracket,
         Place::block_header,
+        Place::behind_block,
         Place::first_character,
+        Place::wide_colon,
+        Place::curly_quote,
+        Place::blank_behind_dash,
+        Place::list_behind_key,
+        Place::shallow,
+        Place::blank_behind_colon,
         Place::line_above,
         Place::list_above,
         Place::quote,
         Place::bracket,
         Place::second_colon,
+        Place::goes_on,
     ];
     looks.iter().find_map(|look| look(&place)).unwrap_or_else(|| place.whole_line())
 }
@@ -117,17 +136,31 @@ impl<'t> Place<'t> {
         Some(Slip::new(self.loc(i..i + 1), "yaml.tab", message, "write blanks in its place"))
     }
 
+    fn merge(&self) -> Option<Slip> {
+        let (message, help) =
+            ("merge keys (`<<:`) are not part of pipeline files", "write the keys here again, or use `matrix:` or `env:`");
+        self.body().starts_with("<<:").then(|| Slip::new(self.whole(), "yaml.merge", message, help))
+    }
+
+    /// A star that begins a value: of an alias, or of a text that lacks its quotes.
     fn alias(&self) -> Option<Slip> {
-        let star = self.line.find('*');
+        let begins = |i: usize| self.line[..i].trim_end().ends_with([':', '-', '[', ',', '{']) || self.line[..i].trim().is_empty();
+        let star = self.line.match_indices('*').map(|(i, _)| i).find(|i| begins(*i)).or_else(|| self.line.find('*'));
         let meant = self.says("unknown anchor") || self.says("alias") && star.is_some();
-        let at = self.loc(star.unwrap_or(self.indent)..self.line.len());
-        let help = "write the value here again; a text that begins with `*` needs quotes";
-        meant.then(|| Slip::new(at, "yaml.alias", "an alias (`*name`) is not part of pipeline files", help))
+        let from = star.unwrap_or(self.indent);
+        let name = self.line[from..].trim_start_matches('*').trim_end_matches([']', '}', ' ', ',']);
+        let word = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        let (message, help) = if word {
+            ("an alias (`*name`) is not part of pipeline files", "write the value here again; a text that begins with `*` needs quotes")
+        } else {
+            ("a value cannot begin with `*`", "put the value in quotes")
+        };
+        meant.then(|| Slip::new(self.loc(from..self.line.len()), "yaml.alias", message, help))
     }
 
     /// A bracket that can be pointed at.
     fn open_bracket(&self) -> Option<Slip> {
-        let flow = ["flow", "',' or", "illegal placement", "end of stream"].iter().any(|w| self.says(w));
+        let flow = ["flow", "',' or", "illegal placement", "end of stream", "node content"].iter().any(|w| self.says(w));
         let open = unclosed(self.text, self.start + self.line.len()).filter(|_| flow)?;
         let bracket = &self.text[open..=open];
         let close = if bracket == "[" { "]" } else { "}" };
@@ -153,10 +186,13 @@ impl<'t> Place<'t> {
     }
 
     fn first_character(&self) -> Option<Slip> {
-        let meant = self.says("unexpected character") || self.body().starts_with(['@', '`', '%']);
-        let value = self.body().find(": ").map_or(0, |i| i + 2);
-        let at = self.loc(self.indent + value..self.line.len());
-        meant.then(|| Slip::new(at, "yaml.syntax", "a value cannot begin with this character", "put the value in quotes"))
+        const NEVER: [char; 3] = ['@', '`', '%'];
+        let meant = self.says("unexpected character") || self.body().starts_with(NEVER);
+        let here = self.pos.checked_sub(self.start).filter(|i| self.line.get(*i..).is_some_and(|l| l.starts_with(NEVER)));
+        let from = here.unwrap_or(self.indent + self.body().find(": ").map_or(0, |i| i + 2));
+        let first = self.line[from..].chars().next().filter(|_| meant)?;
+        let message = format!("a value cannot begin with `{}`", show(&first.to_string()));
+        Some(Slip::new(self.loc(from..self.line.len()), "yaml.syntax", message, "put the value in quotes"))
     }
 
     /// The line above is neither a key nor an item.
@@ -168,14 +204,27 @@ impl<'t> Place<'t> {
 
     fn list_above(&self) -> Option<Slip> {
         let message = "this line belongs to nothing: the list above goes on only with `- …`";
-        let help = "indent it by 2 more to make it part of the item above";
+        let item = self.text[..self.start].lines().rev().find(|l| l.trim_start().starts_with("- "));
+        let more = item.map(content).and_then(|i| i.checked_sub(self.indent)).filter(|n| *n > 0);
+        let more = more.map_or_else(String::new, |n| format!(" by {n} more"));
+        let help = format!("indent it{more} to make it part of the item above");
         self.says("expected '-'").then(|| Slip::new(self.whole(), "yaml.indent", message, help))
     }
 
     fn quote(&self) -> Option<Slip> {
         let meant = self.says("quoted") || self.says("end of stream") && self.body().contains(['"', '\'']);
-        let help = "close it with the same quote; quote the whole value, not its beginning";
-        meant.then(|| Slip::new(self.behind(), "yaml.quote", "a quoted text does not end, or goes on behind its quote", help))
+        if !meant {
+            return None;
+        }
+        let before = self.text[self.start..self.pos.max(self.start)].trim_end();
+        Some(match before.chars().next_back().filter(|q| before.len() > 1 && matches!(q, '"' | '\'')) {
+            Some(q) => {
+                let (inside, other) = if q == '"' { ("\\\"", "single") } else { ("\'\'", "double") };
+                let help = format!("quote the whole value; inside of these quotes write `{inside}`, or take {other} quotes around it");
+                Slip::new(self.behind(), "yaml.quote", "the quoted text ends before this, and something follows", help)
+            }
+            None => Slip::new(self.behind(), "yaml.quote", "this quote is not closed", "close it with the same quote"),
+        })
     }
 
     fn bracket(&self) -> Option<Slip> {
@@ -194,7 +243,9 @@ impl<'t> Place<'t> {
     fn whole_line(&self) -> Slip {
         let (body, above) = (self.body(), self.above.map_or(0, indent));
         if above != self.indent {
-            let message = format!("the indent of {} fits nothing above: the line before has {above}", self.indent);
+            let keys = self.above.map_or(0, content);
+            let of = if keys == above { "the line before has" } else { "the keys of the item before have" };
+            let message = format!("the indent of {} fits nothing above: {of} {keys}", self.indent);
             return Slip::new(self.whole(), "yaml.indent", message, "line it up with the keys that it belongs to");
         }
         if !body.contains(':') && !body.starts_with('-') {
@@ -212,6 +263,15 @@ fn neither(at: Loc, line: &str) -> Slip {
 
 fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
+}
+
+/// Where the content of a line begins, behind the dashes of an item.
+fn content(line: &str) -> usize {
+    let mut from = indent(line);
+    while line[from..].starts_with("- ") {
+        from += 1 + indent(&line[from + 1..]);
+    }
+    from
 }
 
 /// Where the line of a slip begins. At the very end, or on a blank line, it is the last line with something on it.

@@ -5,7 +5,7 @@ use super::ty::{Context, Key, Status, Ty};
 use super::{contexts, keys};
 use crate::base::suggest;
 use crate::pipeline::diagnostic::{Loc, Sink, show};
-use crate::pipeline::reader::{Kind, Node, Word};
+use crate::pipeline::reader::{Kind, Node, Word, glued};
 
 /// Reports everything in `root` that the registry does not allow.
 pub fn check(root: &Node, sink: &mut Sink<'_>) {
@@ -15,6 +15,7 @@ pub fn check(root: &Node, sink: &mut Sink<'_>) {
 fn mapping(node: &Node, context: &'static Context, place: &str, sink: &mut Sink<'_>) {
     let Kind::Map(entries) = &node.kind else {
         let help = match context.keys.iter().find(|k| k.required).or_else(|| context.keys.first()) {
+            _ if equals(node) => EQUALS.to_owned(),
             Some(k) => format!("write keys below it, such as `{}:`", k.name),
             None => "write `NAME: value` below it".to_owned(),
         };
@@ -54,6 +55,14 @@ fn mapping(node: &Node, context: &'static Context, place: &str, sink: &mut Sink<
             .map_or_else(|| format!("add `{}:` ({})", key.name, key.doc), |w| format!("is `{w}` meant to be `{}`?", key.name));
         sink.error(first, "schema.missing-key", format!("{} lacks `{}`", context.noun, key.name), help);
     }
+}
+
+const EQUALS: &str = "write `NAME: value`, not `NAME = value`";
+
+/// `NAME = value`, as other files have it.
+fn equals(node: &Node) -> bool {
+    let name = node.text().and_then(|t| t.split_once('=')).map_or("", |(name, _)| name.trim_end());
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 /// Items of one list or keys of one mapping. More is no pipeline, and would make later checks slow.
@@ -138,7 +147,13 @@ fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Si
     if let Err(expected) = shape(node, ty) {
         let at = if matches!(node.kind, Kind::Scalar { .. }) { node.at } else { key.at };
         let help = match (&node.kind, ty) {
+            (Kind::Scalar { text, .. }, Ty::Map(_)) if glued(text).is_some() => {
+                let colon = glued(text).unwrap_or_default();
+                format!("a blank is missing behind `:`: write `{}: {}`", show(&text[..colon]), show(&text[colon + 1..]))
+            }
+            (Kind::Scalar { .. }, Ty::Map(_)) if equals(node) => EQUALS.to_owned(),
             (Kind::Scalar { text, .. }, Ty::List(_)) => format!("write [{}]", show(text)),
+            (Kind::Seq(_), Ty::Map(_)) => format!("it takes: {}: take out the dashes", ty.describe()),
             (Kind::Map(_), Ty::Text | Ty::Line | Ty::Script | Ty::Template | Ty::Expr) => {
                 "a text with `: ` or `{` in it needs quotes".to_owned()
             }
@@ -146,6 +161,7 @@ fn value_of(node: &Node, ty: &'static Ty, place: &str, key: &Word, sink: &mut Si
                 let first = entries.first().map_or("", |(w, _)| w.text.trim_start_matches('-'));
                 format!("an item begins with a dash and a blank: `- {}:`", show(first))
             }
+            (Kind::Map(_), Ty::List(_)) => format!("it takes: {}: each begins with a dash and a blank", ty.describe()),
             _ => format!("it takes: {}", ty.describe()),
         };
         sink.error(at, "schema.type", format!("{place} must be {expected}, this is {}", node.noun()), help);
