@@ -10,7 +10,7 @@ use super::settle::POST_LIMIT;
 use crate::domain::attempt::{Command, FORMAT, LogPolicy, SecretUse, Spec, file};
 use crate::domain::run::StepKey;
 use crate::pipeline::expr;
-use crate::pipeline::plan::{Action, Stage, StageKind};
+use crate::pipeline::plan::{Action, Stage, StageKind, out_variable};
 use crate::runner::paths;
 use crate::store::Limit;
 
@@ -43,7 +43,7 @@ pub fn build(run: &ActiveRun, at: &Identity<'_>, state_dir: &Path, base_env: &BT
     env.extend(plan.parameters.iter().map(|(k, v)| (k.clone(), v.clone())));
     env.extend(cell.matrix.iter().map(|(k, v)| (format!("matrix_{k}"), v.clone())));
     for (s, state) in plan.stages.iter().zip(&run.stages) {
-        env.extend(state.outputs.iter().map(|(name, value)| (out_name(&s.name, name), value.clone())));
+        env.extend(state.outputs.iter().map(|(name, value)| (out_variable(&s.name, name), value.clone())));
         if s.approve.is_some() {
             env.extend(state.outputs.iter().map(|(name, value)| (format!("approve_{name}"), value.clone())));
         }
@@ -122,10 +122,4 @@ fn deadline(run: &ActiveRun, stage: &Stage, index: u32, now: &Now) -> Option<(u6
     let whole = if post || stage.uninterruptible { None } else { run.limit_boot_us(now) };
     let whole = whole.map(|at| (at, format!("the time of its run was up: timeout {}", run.plan.timeout)));
     [own, whole].into_iter().flatten().min_by_key(|(at, _)| *at)
-}
-
-/// `QD_OUT_STAGE_NAME`: upper case, everything else than letters and digits is `_`.
-pub fn out_name(stage: &str, name: &str) -> String {
-    let part = |s: &str| s.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect::<String>();
-    format!("QD_OUT_{}_{}", part(stage), part(name))
 }
