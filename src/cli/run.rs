@@ -358,7 +358,9 @@ fn ended(out: &Out, doc: &RunDoc) -> Outcome {
         if let Some(e) = &doc.first_error {
             out.line(format!("first error ({}): {}", sanitise::cell(&e.how), sanitise::cell(&e.text)));
         }
-        out.line(format!("{} {}{}", doc.run, out.verdict(verdict), if detail.is_empty() { String::new() } else { format!(": {detail}") }));
+        let time = doc.duration_ms.map(|ms| format!(" ({})", duration::short(ms))).unwrap_or_default();
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+        out.line(format!("{} {}{time}{detail}", doc.run, out.verdict(verdict)));
     }
     let verdict = doc.verdict.as_deref().and_then(|v| v.parse::<Verdict>().ok());
     match verdict.map_or(1, Verdict::exit_code) {

@@ -400,6 +400,22 @@ fn a_run_that_is_waited_for_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_run_that_was_waited_for_says_how_long_it_took() {
+    let home = Home::new();
+    home.pipeline("p", "format: 1\nname: p\nparameters: {code: {type: int, default: 0}}\nstages: [{name: a, run: exit $code}]\n");
+    for (code, exit, word) in [("0", 0, "success"), ("3", 1, "failure")] {
+        let out = home.qd(["run", "p", "-p", &format!("code={code}"), "--wait"]).expect(exit).stdout;
+        let run = home.qd(["get", "runs", "--limit", "1", "--json"]).expect(0).json()["rows"][0].clone();
+        let took = run["duration_ms"].as_u64().unwrap();
+        let listed = home.qd(["get", "runs", "--limit", "1"]).expect(0).stdout;
+        let last = out.lines().last().unwrap();
+        let time = last.split_once(&format!("{} {word} (", run["run"].as_str().unwrap())).and_then(|(_, t)| t.split_once(')'));
+        let (time, detail) = time.unwrap_or_else(|| panic!("{took} {out}"));
+        assert!(listed.contains(&format!(" {time} ")) && detail.starts_with(": ") == (exit == 1), "{out}\n{listed}");
+    }
+}
+
+#[test]
 fn a_slip_in_the_site_file_does_not_hide_what_runs() {
     let home = Home::new();
     home.pipeline("hello", HELLO);
