@@ -25,9 +25,6 @@ pub enum FieldType {
     Int,
     /// Base duration form.
     Duration,
-    /// Base size form.
-    Size,
-    Url,
     /// A path in the workspace, or absolute.
     Path,
     /// A path that stays in the workspace of a run.

@@ -97,23 +97,17 @@ fn check_type(field: &Field, value: &str) -> Result<(), StepError> {
         FieldType::Bool => matches!(value, "true" | "false"),
         FieldType::Int => value.trim().parse::<u64>().is_ok(),
         FieldType::Duration => value.parse::<Span>().is_ok(),
-        FieldType::Size => size::parse(value).is_some(),
-        FieldType::Url => url::Url::parse(value).is_ok(),
     };
     let form = match field.ty {
         FieldType::Bool => "true or false",
         FieldType::Int => "a whole number",
         FieldType::Duration => "a duration such as 90s or 15m",
-        FieldType::Size => "a size such as 200MiB",
-        FieldType::Url => "an address such as http://host/path/",
         _ => "text",
     };
     if good {
         return Ok(());
     }
-    // An address may hold a password.
-    let given = if field.ty == FieldType::Url { String::new() } else { format!(", not `{}`", excerpt(value)) };
-    Err(StepError::input(format!("`{}` must be {form}{given}", field.name), field.doc))
+    Err(StepError::input(format!("`{}` must be {form}, not `{}`", field.name, excerpt(value)), field.doc))
 }
 
 #[cfg(test)]

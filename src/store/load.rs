@@ -27,7 +27,6 @@ pub struct Open {
 pub struct OpenRun {
     pub id: RunId,
     pub run: RunRef,
-    pub title: String,
     pub state: RunState,
     pub verdict: Option<Verdict>,
     pub priority: i32,
@@ -217,11 +216,11 @@ fn one(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
 /// The run itself, without its parts.
 fn row(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
     let mut s = conn.prepare_cached(
-        "SELECT r.pipeline, r.number, r.title, r.state, r.verdict, r.priority, r.actor, r.plan_sha256, p.json, r.created_us, r.started_us,
+        "SELECT r.pipeline, r.number, r.slow_limit_ms, r.state, r.verdict, r.priority, r.actor, r.plan_sha256, p.json, r.created_us, r.started_us,
                 r.limit_us, r.limit_boot_us, r.limit_boot_id, r.cancel_by, r.cancel_why, r.cancel_us, r.cancel_force, r.timed_out, r.round,
                 r.fp_before, r.requested_by,
                 (SELECT b.verdict FROM run b WHERE b.pipeline = r.pipeline AND b.state = 'done' AND b.number < r.number
-                 AND b.verdict != 'cancelled' ORDER BY b.number DESC LIMIT 1), r.slow_us, r.slow_limit_ms
+                 AND b.verdict != 'cancelled' ORDER BY b.number DESC LIMIT 1), r.slow_us
          FROM run r JOIN plan p ON p.sha256 = r.plan_sha256 WHERE r.id = ?1",
     )?;
     let run = s.query_row([id], |r| {
@@ -231,7 +230,6 @@ fn row(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
         Ok(OpenRun {
             id,
             run: RunRef { pipeline: r.get(0)?, number: r.get(1)? },
-            title: r.get(2)?,
             state: word(r, 3)?,
             verdict: word_opt(r, 4)?,
             priority: r.get(5)?,
@@ -265,7 +263,7 @@ fn row(conn: &Connection, id: RunId) -> Result<OpenRun, StoreError> {
             decisions: Vec::new(),
             children: Vec::new(),
             parent: None,
-            slow: r.get::<_, Option<i64>>(23)?.zip(r.get::<_, Option<u64>>(24)?),
+            slow: r.get::<_, Option<i64>>(23)?.zip(r.get::<_, Option<u64>>(2)?),
             force: None,
         })
     })?;

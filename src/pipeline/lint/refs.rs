@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::{locks, notify, secrets, texts};
 use crate::base::duration::Span;
-use crate::base::size;
 use crate::base::suggest::{self, meant};
 use crate::domain::artifact::is_outside;
 use crate::pipeline::catalog::{Catalog, Field, FieldType, StepKind};
@@ -239,8 +238,6 @@ fn field(f: &Field, node: &Node, word: &Word, scope: &Scope<'_>, sink: &mut Sink
         FieldType::Bool => (matches!(text, "true" | "false"), "true or false"),
         FieldType::Int => (text.trim().parse::<u64>().is_ok(), "a whole number"),
         FieldType::Duration => (text.parse::<Span>().is_ok(), "a duration such as 30s or 10m"),
-        FieldType::Size => (size::parse(text).is_some(), "a size such as 200MiB"),
-        FieldType::Url => (url::Url::parse(text).is_ok(), "a URL such as https://mirror.example.org/repo"),
         FieldType::Path => (!text.is_empty() && !text.contains('\0'), "a path"),
         FieldType::Inside => (!text.contains('\0') && !is_outside(text), "a path that stays in the workspace"),
         FieldType::Word(words) if !words.contains(&text) => {

@@ -133,8 +133,6 @@ fn step_kind(kind: &StepKind) -> String {
             FieldType::Bool => "true or false",
             FieldType::Int => "whole number",
             FieldType::Duration => "duration",
-            FieldType::Size => "size",
-            FieldType::Url => "URL",
             FieldType::Path => "path",
             FieldType::Inside => "path in the workspace",
             FieldType::Word(all) => {
