@@ -197,11 +197,9 @@ impl<'a> Converter<'a> {
         let Some(first) = stmts.first() else {
             return Bad::refused(0..0, "there is nothing in this file", "name a Jenkinsfile or the config.xml of a job");
         };
-        let node =
-            stmts.iter().find(|s| matches!(&s.kind, StmtKind::Call(c) if matches!(c.name.as_str(), "node" | "podTemplate" | "stage")));
-        match node {
-            Some(s) => Bad::refused(
-                s.span.start..s.span.start + 4,
+        match scripted(stmts) {
+            Some(call) => Bad::refused(
+                call.span.start..call.span.start + call.name.len(),
                 "this is a scripted pipeline: a program, which cannot be converted line by line",
                 "write it as a declarative one (`pipeline { … }`), or write the stages by hand: `quarterdeck pipeline explain stage`",
             ),
@@ -526,4 +524,12 @@ pub fn seconds(call: &Call) -> Option<u64> {
         _ => return None,
     };
     n.checked_mul(factor).filter(|s| (1..=3_650 * 86_400).contains(s))
+}
+
+/// What shows that a file is a scripted pipeline: a node or a stage outside of `pipeline { … }`, whatever is around it.
+fn scripted(stmts: &[Stmt]) -> Option<&Call> {
+    stmts.iter().filter_map(as_call).find_map(|c| match c.name.as_str() {
+        "node" | "podTemplate" | "stage" => Some(c),
+        _ => scripted(c.body()),
+    })
 }

@@ -119,6 +119,13 @@ impl Parser<'_> {
         matches!(self.tok(), Tok::Newline | Tok::End | Tok::Op(";" | "}"))
     }
 
+    /// `when { … } steps { … }` on one line: to Groovy one call of the other's result, to whoever wrote it two of them.
+    fn follows_block(&self, kind: &StmtKind) -> bool {
+        let block = matches!(kind, StmtKind::Call(c) if c.body.is_some());
+        block
+            && matches!(self.tok(), Tok::Word(w) if !matches!(w.as_str(), "as" | "in" | "instanceof" | "else" | "catch" | "finally" | "while"))
+    }
+
     fn deeper(&mut self) -> Result<(), Bad> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -170,7 +177,7 @@ impl Parser<'_> {
             self.call(name, start, true)?.map(StmtKind::Call)
         };
         match kind {
-            Some(kind) if self.ends_statement() => Ok(Stmt { kind, span: start..self.last_end() }),
+            Some(kind) if self.ends_statement() || self.follows_block(&kind) => Ok(Stmt { kind, span: start..self.last_end() }),
             _ => {
                 (self.at, self.depth) = (begin, depth);
                 self.raw(start)

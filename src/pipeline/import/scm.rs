@@ -2,7 +2,7 @@
 
 use super::convert::{Converter, Ctx, Place, as_call};
 use super::out::{Action, Parameter, Secret, Stage, Step};
-use super::parse::{Call, Stmt, Value};
+use super::parse::{Call, Stmt, Value, ValueKind};
 use super::shell;
 use super::source::Span;
 use super::steps::{Attrs, Segment, add};
@@ -48,6 +48,18 @@ impl Converter<'_> {
             return add(segments, attrs, step);
         }
         let from = Remote::of(c);
+        let dest = match from.directory() {
+            None => dest,
+            Some(dir) => match dir.literal().and_then(|d| self.below(ctx, d)) {
+                Some(below) => below,
+                None => return self.hand(span, &c.name, "its directory is computed", "write `git/checkout` with `dest:`", attrs, segments),
+            },
+        };
+        let lost = from.lost();
+        if !lost.is_empty() {
+            let why = format!("git/checkout, without {}", lost.join(", "));
+            self.report.approximated(span, show(&c.name), why, "look whether a step needs it, and let its script call git");
+        }
         let template = |v: &Value| v.pieces().and_then(|p| shell::template(p, &ctx.scope));
         let Some(url) = from.url.and_then(template) else {
             let why = "its address is computed, or it is no git";
@@ -166,7 +178,26 @@ struct Remote<'c> {
     url: Option<&'c Value>,
     reference: Option<&'c Value>,
     credentials: Option<&'c Value>,
+    extensions: &'c [Value],
+    /// Further branches or remotes.
+    more: bool,
 }
+
+/// Extensions that change nothing in a workspace that is new for each run.
+const PLAIN: [&str; 12] = [
+    "cleanbeforecheckout",
+    "cleancheckout",
+    "cleanaftercheckout",
+    "wipeworkspace",
+    "prunestalebranch",
+    "prunestaletag",
+    "cloneoption",
+    "checkoutoption",
+    "localbranch",
+    "relativetargetdirectory",
+    "ignorenotifycommit",
+    "disableremotepoll",
+];
 
 impl<'c> Remote<'c> {
     fn of(c: &'c Call) -> Self {
@@ -175,6 +206,8 @@ impl<'c> Remote<'c> {
                 url: c.arg("url"),
                 reference: c.named("branch").or_else(|| c.positional(1)),
                 credentials: c.named("credentialsId"),
+                extensions: &[],
+                more: false,
             };
         }
         let source = c.args.first().map(|a| &a.value);
@@ -185,6 +218,37 @@ impl<'c> Remote<'c> {
             url: remote.and_then(|r| r.entry("url")),
             reference: branch.and_then(|b| b.entry("name")),
             credentials: remote.and_then(|r| r.entry("credentialsId")),
+            extensions: entry("extensions").map_or(&[], Value::items),
+            more: ["userRemoteConfigs", "branches"].iter().any(|k| entry(k).is_some_and(|v| v.items().len() > 1)),
         }
     }
+
+    /// Where it is checked out to, below the directory around it.
+    fn directory(&self) -> Option<&'c Value> {
+        let of =
+            |v: &'c Value| v.entry("relativeTargetDir").or_else(|| if let ValueKind::Call(c) = &v.kind { c.positional(0) } else { None });
+        self.extensions.iter().find(|v| kind(v) == "relativetargetdirectory").and_then(of)
+    }
+
+    /// What a checkout here does not do.
+    fn lost(&self) -> Vec<String> {
+        let plain = |v: &&Value| !PLAIN.contains(&kind(v).as_str());
+        let mut out: Vec<String> = self.extensions.iter().filter(plain).map(|v| format!("its extension {}", show(&name(v)))).collect();
+        if self.more {
+            out.push("further branches or remotes".to_owned());
+        }
+        out
+    }
+}
+
+/// `[$class: 'CloneOption', …]`, or `cloneOption(…)`.
+fn name(v: &Value) -> String {
+    match &v.kind {
+        ValueKind::Call(c) => c.name.clone(),
+        _ => v.entry("$class").and_then(Value::literal).or_else(|| v.literal()).unwrap_or("that is computed").to_owned(),
+    }
+}
+
+fn kind(v: &Value) -> String {
+    name(v).rsplit('.').next().unwrap_or_default().to_ascii_lowercase()
 }

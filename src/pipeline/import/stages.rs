@@ -10,6 +10,9 @@ use super::source::Bad;
 use super::steps::{Approval, Attrs, Segment};
 use crate::pipeline::diagnostic::show;
 
+/// Stages that a condition names one by one.
+const MOST_NAMED: usize = 20;
+
 /// A stage as it is read, before its steps are.
 #[derive(Default)]
 pub(super) struct Head {
@@ -46,8 +49,14 @@ impl Converter<'_> {
             return self.group(call, c, head, needs);
         }
         let Some(steps) = part("steps") else {
-            self.report.manual(&call.head, what, "the stage has no steps", "add some, or remove it");
-            return Ok(needs);
+            if call.body().is_empty() {
+                self.report.manual(&call.head, what, "the stage has no steps", "add some, or remove it");
+                return Ok(needs);
+            }
+            let mut steps = head.first;
+            steps.push(self.by_hand(&call.span, "stage", "no steps were found in it", "write them, or remove the stage"));
+            let stage = Stage { name, when: when_of(&head.when), steps, ..Stage::default() };
+            return Ok(vec![self.push(stage, &call.span, &needs)?]);
         };
         self.report.converted(&steps.head, "steps", "the steps of the stage");
         let mut segments = vec![Segment { attrs: head.attrs.clone(), steps: head.first, ..Segment::default() }];
@@ -130,6 +139,9 @@ impl Converter<'_> {
             head.env.extend(self.environment(c, &mut ctx));
             head.ctx = ctx;
         }
+        // Steps have what is around the stage, and would have it before what the stage itself says.
+        let own: Vec<&String> = head.env.iter().map(|(n, _)| n).collect();
+        head.ctx.env.retain(|(n, _)| !own.contains(&n));
         for c in of("options") {
             self.stage_options(c, &mut head.attrs);
         }
@@ -209,7 +221,7 @@ impl Converter<'_> {
                 "timeout" | "retry" | "lock" => match self.attrs(o, attrs) {
                     Some(found) => {
                         *attrs = found;
-                        self.locks_told(&s.span, what, "a key of the stage", &attrs.locks);
+                        self.locks_told(o, &s.span, what, "a key of the stage", &attrs.locks);
                     }
                     None => self.report.manual(&s.span, what, "its value is computed", "write it by hand"),
                 },
@@ -221,8 +233,12 @@ impl Converter<'_> {
         }
     }
 
-    /// A site that lists its locks has to list these too.
-    pub(super) fn locks_told(&mut self, span: &super::source::Span, what: String, why: &str, locks: &[String]) {
+    /// A site that lists its locks has to list these too; and one slot of them is taken.
+    pub(super) fn locks_told(&mut self, c: &Call, span: &super::source::Span, what: String, why: &str, locks: &[String]) {
+        if c.name == "lock" && c.named("quantity").is_some_and(|q| q.literal() != Some("1")) {
+            let help = "write `locks: [{name: NAME, slots: N}]`, and `slots` of [locks.NAME] in the site file";
+            return self.report.approximated(span, what, format!("{why}: one slot, whatever its `quantity` says"), help);
+        }
         let known = &self.catalog.locks;
         match locks.iter().find(|l| !known.is_empty() && !known.contains_key(*l)) {
             None => self.report.converted(span, what, why),
@@ -307,7 +323,7 @@ impl Converter<'_> {
         ends.retain(|e| seen.insert(e.clone()));
         let mut ends = if beside && !ends.is_empty() { ends } else { needs };
         if let Some(p) = call.body().iter().filter_map(as_call).find(|c| c.name == "post") {
-            ends = self.group_post(call, p, &ctx, names, ends)?;
+            ends = self.group_post(call, p, &ctx, (names, when_of(&head.when)), ends)?;
         }
         if self.file.stages.len() == begin_file {
             return Ok(begin);
@@ -316,13 +332,27 @@ impl Converter<'_> {
     }
 
     /// The post section of a stage that has stages: stages of their own behind them.
-    fn group_post(&mut self, call: &Call, p: &Call, ctx: &Ctx, names: Vec<String>, mut ends: Vec<String>) -> Result<Vec<String>, Bad> {
+    fn group_post(
+        &mut self,
+        call: &Call,
+        p: &Call,
+        ctx: &Ctx,
+        (names, condition): (Vec<String>, Option<String>),
+        mut ends: Vec<String>,
+    ) -> Result<Vec<String>, Bad> {
+        // What did not run has no post section, whatever became of what is before it.
+        let ran: Vec<String> = names.iter().map(|n| format!("stages.\"{n}\".verdict != \"skipped\"")).collect();
+        let condition = match ran.len() {
+            1..=MOST_NAMED if !names.iter().any(|n| n.contains('"')) => Some(ran.join(" or ")),
+            _ => condition,
+        };
         for (when, steps) in self.post(p, ctx, false) {
             if steps.is_empty() || names.is_empty() {
                 continue;
             }
             self.report.approximated(&p.head, "post", "stages of their own, which wait for all stages inside", "");
-            let stage = Stage { name: format!("{} {when}", stage_name(call)), when: Some(when.to_owned()), steps, ..Stage::default() };
+            let when_it_ran = condition.as_ref().map_or_else(|| when.to_owned(), |c| format!("{when} and ({c})"));
+            let stage = Stage { name: format!("{} {when}", stage_name(call)), when: Some(when_it_ran), steps, ..Stage::default() };
             ends.push(self.push(stage, &p.span, &names)?);
         }
         Ok(ends)

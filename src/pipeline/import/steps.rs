@@ -405,7 +405,7 @@ impl Converter<'_> {
                 "each step in it is tried so often, not all together",
                 "say `idempotent: true` where a second start does no harm",
             ),
-            "lock" => self.locks_told(&c.head, what, "locks of a stage", &found.locks),
+            "lock" => self.locks_told(c, &c.head, what, "locks of a stage", &found.locks),
             _ => self.report.approximated(&c.head, what, "allow_failure of a stage: shown, and the run goes on", ""),
         }
         segments.push(Segment { attrs: found.clone(), ..Segment::default() });

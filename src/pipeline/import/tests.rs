@@ -278,9 +278,71 @@ fn a_question_becomes_an_approval_and_its_answers_are_variables() {
 }
 
 #[test]
+fn blocks_on_one_line_are_blocks_one_behind_the_other() {
+    let made = good(
+        "pipeline { agent any\n options { skipDefaultCheckout() }\n stages {\n stage('a') { when { expression { params.X } } steps { sh 'one' } post { always { sh 'two' } } }\n stage('b') { steps { retry(2) { sh 'three' } timeout(5) { sh 'four' } } }\n }\n parameters { booleanParam(name: 'X') }\n}",
+    );
+    for part in ["when: params.X", "run: one", "always:", "run: two", "attempts: 2", "run: three", "run: four", "timeout: 5m"] {
+        assert!(made.text.contains(part), "{part}\n{}", made.text);
+    }
+    assert!(!made.text.contains("by hand"), "{}", made.text);
+}
+
+#[test]
+fn what_a_stage_says_goes_before_what_is_around_it() {
+    let made = good(
+        "pipeline { agent none\n options { skipDefaultCheckout() }\n stages { stage('o') {\n environment { A = 'outer'; B = 'outer' }\n stages { stage('i') {\n environment { A = 'inner' }\n steps { sh 'echo $A $B' } } } } } }",
+    );
+    assert!(made.text.contains("A: inner") && !made.text.contains("A: outer") && made.text.contains("B: outer"), "{}", made.text);
+}
+
+#[test]
+fn the_post_section_of_a_group_that_did_not_run_does_not_run() {
+    let made = good(
+        "pipeline { agent none\n options { skipDefaultCheckout() }\n parameters { booleanParam(name: 'X') }\n stages { stage('o') {\n when { expression { params.X } }\n stages {\n stage('i') { steps { sh 'i' } }\n stage('j') { steps { sh 'j' } }\n }\n post { always { sh 'k' } }\n } } }",
+    );
+    let when = r#"when: 'always and (stages."i".verdict != "skipped" or stages."j".verdict != "skipped")'"#;
+    assert!(made.text.contains(when), "{}", made.text);
+}
+
+#[test]
+fn no_commands_are_left_out_in_silence() {
+    let inside = "pipeline { agent none\n options { skipDefaultCheckout() }\n stages { stage('m') { matrix {\n axes { axis { name 'A'; values 'x', 'y' } }\n stages {\n stage('p') { parallel { stage('q') { steps { sh 'deep' } } } }\n } } } } }";
+    let unread =
+        "pipeline { agent none\n options { skipDefaultCheckout() }\n stages {\n stage('s') { agent any steps { sh 'deep' } }\n } }";
+    for text in [inside, unread] {
+        let made = good(text);
+        assert!(made.text.contains("by hand: stage") && made.text.contains("sh 'deep'") && made.text.contains("exit 1"), "{}", made.text);
+    }
+}
+
+#[test]
+fn a_checkout_goes_where_it_went_and_says_what_it_lacks() {
+    let made = good(&with_steps(
+        "checkout([$class: 'GitSCM', branches: [[name: '*/dev'], [name: 'x']], extensions: [[$class: 'RelativeTargetDirectory', relativeTargetDir: 'lib'], [$class: 'CleanBeforeCheckout'], [$class: 'SubmoduleOption', recursive: true]], userRemoteConfigs: [[url: 'https://h/c.git']]])\ncheckout scmGit(branches: [[name: 'main']], extensions: [cleanBeforeCheckout(), lfs()], userRemoteConfigs: [[url: 'https://h/d.git']])\nlock(label: 'loop', quantity: 2) { sh 'losetup' }",
+    ));
+    assert!(made.text.contains("dest: lib"), "{}", made.text);
+    let told = report(&made);
+    for part in
+        ["its extension SubmoduleOption, further branches or remotes", "its extension lfs", "one slot, whatever its `quantity` says"]
+    {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    assert!(!told.contains("Clean") || !told.contains("its extension Clean"), "{told}");
+}
+
+#[test]
+fn everything_on_a_line_is_told() {
+    let made = good(&with_steps("deployTo env: 'prod'; notifySlack('done')"));
+    let told = report_text(&made.report, "J");
+    assert!(told.contains("J:4: manual: deployTo:") && told.contains("J:4: manual: notifySlack:"), "{told}");
+}
+
+#[test]
 fn refusals_say_where_and_what_to_do() {
     for (text, at, code, what) in [
         ("node('x') {\n  sh 'y'\n}", "1:1", "import.refused", "scripted pipeline"),
+        ("timestamps {\n  timeout(5) {\n    node { sh 'y' }\n  }\n}", "3:5", "import.refused", "scripted pipeline"),
         ("", "1:1", "import.refused", "nothing in this file"),
         ("println 'x'", "1:1", "import.refused", "no `pipeline { … }` block"),
         ("pipeline {\n  agent any\n", "1:10", "import.syntax", "never closed"),
