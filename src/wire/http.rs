@@ -27,6 +27,7 @@ use crate::base::size;
 
 pub use post::Trust;
 pub use raw::Raw;
+pub use tls::Flaw;
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -38,7 +39,7 @@ pub enum HttpError {
     #[error("{url}: no connection ({cause})")]
     Connect { url: String, cause: String },
     #[error("{url}: the TLS handshake failed ({cause})")]
-    Tls { url: String, cause: String },
+    Tls { url: String, cause: String, flaw: Flaw },
     #[error("{url}: {}", status_words(*.status))]
     Status { url: String, status: u16, retry_after: Option<Duration>, raw: Option<Box<Raw>> },
     #[error("{url}: stalled: nothing came for {} s", .after.as_secs())]
@@ -348,8 +349,8 @@ fn classify(error: &reqwest::Error, at: &str) -> HttpError {
         if let Some(bad) = e.downcast_ref::<BadRedirect>() {
             return HttpError::Redirect { url, why: bad.0.clone() };
         }
-        if let Some(tls) = tls::cause(e) {
-            return HttpError::Tls { url, cause: excerpt(&tls) };
+        if let Some((flaw, words)) = tls::cause(e) {
+            return HttpError::Tls { url, cause: excerpt(&words), flaw };
         }
         if let Some(io) = e.downcast_ref::<std::io::Error>() {
             eof |= matches!(

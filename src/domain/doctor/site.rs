@@ -176,7 +176,11 @@ pub enum Far {
     /// HTTP said this.
     Status(u16),
     Unreachable(String),
-    Certificate(String),
+    /// Why, and what to do: whoever speaks TLS knows both.
+    Certificate {
+        why: String,
+        next: String,
+    },
 }
 
 pub fn far_end(f: &FarFacts) -> Row {
@@ -194,29 +198,6 @@ pub fn far_end(f: &FarFacts) -> Row {
         }
         Far::Status(s) => fail(format!("HTTP {s} ({by})"), "its server is in trouble, or a proxy stands between: try it with curl".into()),
         Far::Unreachable(why) => fail(format!("{why} ({by})"), "check name, network and proxy of this host: curl -v the address".into()),
-        Far::Certificate(why) => {
-            let help = certificate_help(why).map_or_else(|| format!("look at it: curl -v {}", f.url), str::to_owned);
-            fail(format!("{why} ({by})"), help)
-        }
+        Far::Certificate { why, next } => fail(format!("{why} ({by})"), next.clone()),
     }
-}
-
-fn certificate_help(why: &str) -> Option<&'static str> {
-    let help = match why {
-        _ if why.contains("not trusted here") => {
-            "its authority is not trusted here: put the CA's certificate into /etc/pki/ca-trust/source/anchors and run update-ca-trust"
-        }
-        _ if why.contains("has expired") => "its certificate has expired: its operator must renew it; is this host's clock right?",
-        _ if why.contains("not valid yet") => "its certificate is not valid yet: is this host's clock right?",
-        _ if why.contains("for another name") => {
-            "its certificate is for another name: correct the address, or its operator the certificate"
-        }
-        _ if why.contains("of version 1") => "its certificate is of version 1, which is refused: it must be issued anew as version 3",
-        _ if why.contains("signed by itself") => {
-            "a server may not show an authority's own certificate, trusted or not: it needs one that an authority issued for it (CA:FALSE)"
-        }
-        _ if why.contains("speaks no TLS") => "write the address with http, or correct its port",
-        _ => return None,
-    };
-    Some(help)
 }

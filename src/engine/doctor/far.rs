@@ -85,7 +85,7 @@ async fn one(client: &Client, url: &Url) -> (Far, Option<i64>) {
             (Far::Fine, ahead)
         }
         Err(HttpError::Status { status, .. }) => (Far::Status(status), None),
-        Err(e @ HttpError::Tls { .. }) => (Far::Certificate(cause(&e)), None),
+        Err(HttpError::Tls { cause, flaw, .. }) => (Far::Certificate { why: cause, next: flaw.next().into() }, None),
         Err(e) => (Far::Unreachable(cause(&e)), None),
     }
 }
