@@ -8,6 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::of_fault;
+use super::known::Known;
 use super::reader::{PIECES, Pieces};
 use super::{CobblerError, Distro, Event, NONE, Profile, Repo, Settings, distro, event, events, is_secret, profile, repo, settings};
 use crate::wire::HttpError;
@@ -40,6 +41,7 @@ pub struct Cobbler {
     server: Server,
     http: Client,
     token: Mutex<Option<Token>>,
+    known: Known,
 }
 
 struct Token {
@@ -59,14 +61,19 @@ impl Cobbler {
     pub fn new(server: Server) -> Result<Self, CobblerError> {
         let patience = Patience { connect: server.timeout.min(Duration::from_secs(10)), stall: server.timeout };
         let http = Client::for_calls(patience, &server.trust).map_err(CobblerError::Http)?;
-        Ok(Self { server, http, token: Mutex::new(None) })
+        let known = Known::default();
+        if let Some(password) = &server.password {
+            known.learn(password);
+        }
+        Ok(Self { server, http, token: Mutex::new(None), known })
     }
 
     /// Its version, such as `3.3.10`. Needs no login.
     pub async fn version(&self) -> Result<String, CobblerError> {
         let value = self.read("extended_version", &[]).await?;
         let text = value.get("version").and_then(Value::text);
-        text.map(|t| excerpt(&crate::base::sanitise::cell(t))).ok_or_else(|| shape("extended_version", "a struct with the version", &value))
+        text.map(|t| excerpt(&self.known.hide(&crate::base::sanitise::cell(t))))
+            .ok_or_else(|| shape("extended_version", "a struct with the version", &value))
     }
 
     /// All tasks that it remembers, oldest first. Needs no login, and marks nothing as read.
@@ -86,7 +93,7 @@ impl Cobbler {
     pub async fn task_log(&self, id: &str) -> Result<Option<String>, CobblerError> {
         match self.read("get_event_log", &[id.into()]).await? {
             Value::Text(t) if t == "?" => Ok(None),
-            Value::Text(t) => Ok(Some(t)),
+            Value::Text(t) => Ok(Some(self.known.mask(&t))),
             other => Err(shape("get_event_log", "a text", &other)),
         }
     }
@@ -106,11 +113,18 @@ impl Cobbler {
         self.rows("get_profiles", &[], profile).await
     }
 
-    /// One repository.
+    /// One repository. The record of another one is an error.
     pub async fn repo(&self, name: &str) -> Result<Repo, CobblerError> {
         match self.read("get_repo", &[name.into()]).await? {
             Value::Text(t) if t == NONE => Err(CobblerError::Absent { what: "repository", name: excerpt(name) }),
-            value => repo(&value),
+            value => {
+                let found = repo(&value)?;
+                if value.get("name").and_then(Value::text) == Some(name) {
+                    return Ok(found);
+                }
+                let got = excerpt(&self.known.hide(&found.name));
+                Err(CobblerError::Stranger { what: "repository", asked: excerpt(name), got })
+            }
         }
     }
 
@@ -203,6 +217,7 @@ impl Cobbler {
         if text.is_empty() {
             return Err(shape("login", "a token", &value));
         }
+        self.known.learn(&text);
         *held = Some(Token { text: text.clone(), used: Instant::now() });
         Ok(text)
     }
@@ -303,7 +318,7 @@ impl Cobbler {
         }
         match read {
             Ok(Document::Answer(Ok(value))) => Ok((state, Ok(value))),
-            Ok(Document::Answer(Err(fault))) => Ok((state, Err(of_fault(method, &self.server.user, &fault.text)))),
+            Ok(Document::Answer(Err(fault))) => Ok((state, Err(of_fault(method, &self.server.user, &fault.text, &self.known)))),
             Err(RpcError::Stopped(_)) => Ok((state, Ok(Value::Nil))),
             Ok(Document::Call { .. }) => {
                 Err(lost(CobblerError::Answer { url: at, source: RpcError::NotRpc { at: 0, wanted: "an answer" } }))

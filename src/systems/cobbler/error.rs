@@ -1,6 +1,8 @@
 //! Why Cobbler did not do what was asked, each with what a person can do about it. Texts of the far end are cut and cleaned first.
 
+use super::known::Known;
 use crate::base::{redact, sanitise};
+use crate::wire::http::Flaw;
 use crate::wire::{HttpError, RpcError, excerpt};
 
 /// What went wrong at a Cobbler server.
@@ -32,6 +34,8 @@ pub enum CobblerError {
     Shape { method: String, wanted: &'static str, found: &'static str },
     #[error("Cobbler has no {what} `{name}`")]
     Absent { what: &'static str, name: String },
+    #[error("Cobbler was asked for the {what} `{asked}`, and answers with `{got}`")]
+    Stranger { what: &'static str, asked: String, got: String },
     /// Sent, and nobody can say whether it was done.
     #[error("{method} was sent, and no answer says whether it was done ({cause})")]
     Unsure { method: String, cause: String },
@@ -41,9 +45,10 @@ impl CobblerError {
     /// What to do about it.
     pub fn next(&self) -> &'static str {
         match self {
-            Self::Http(HttpError::Tls { .. }) => {
+            Self::Http(HttpError::Tls { flaw: Flaw::Issuer, .. }) => {
                 "its certificate is not trusted here: name its authority with `ca` in the table of the site file, or put it into the system's store"
             }
+            Self::Http(HttpError::Tls { flaw, .. }) => flaw.next(),
             Self::Http(HttpError::Redirect { .. }) => "write the address that it leads to into `url` of the site file",
             Self::Http(HttpError::Status { status: 404, .. }) => {
                 "is `url` the address of the API, such as https://HOST/cobbler_api? cobblerd itself answers at http://127.0.0.1:25151/"
@@ -60,8 +65,9 @@ impl CobblerError {
                 "is that a Cobbler? ask it by hand: curl -d '<methodCall><methodName>version</methodName></methodCall>' URL"
             }
             Self::Call(_) => "look at the value that is named",
+            // One fault stands for both, and Cobbler lists its users to nobody.
             Self::Login { .. } => {
-                "check `user` and the secret that `secret` names in the site file; a value is set by: quarterdeck secret set"
+                "it does not say whether the user or the password is wrong: is `user` in /etc/cobbler/users.digest on that host? if not, add it                  there (htdigest /etc/cobbler/users.digest Cobbler USER) or correct `user`; if it is, set the password: quarterdeck secret set"
             }
             Self::Token => "is there more than one cobblerd behind that address? each has tokens of its own",
             Self::Denied { .. } => "its administrator grants rights in /etc/cobbler/users.conf, or by the module of authorization",
@@ -72,6 +78,9 @@ impl CobblerError {
             Self::Fault { .. } => "see /var/log/cobbler/cobbler.log on that host",
             Self::Shape { .. } => "Cobbler 3.3 is what this version speaks: cobbler version",
             Self::Absent { .. } => "cobbler repo list shows what there is; check the spelling",
+            Self::Stranger { .. } => {
+                "nothing was done with it: does something between keep answers, or is there more than one cobblerd? cobbler repo report on that host"
+            }
             Self::Unsure { .. } => "look at cobbler's tasks before it is started again: it may have begun",
         }
     }
@@ -93,8 +102,8 @@ pub struct Said {
     pub token: bool,
 }
 
-/// Reads a fault's text. What may be a token is cut off: Cobbler repeats it in clear.
-pub fn said(text: &str) -> Said {
+/// Reads a fault's text. What may be a token is cut off, for Cobbler repeats it in clear; and what is known of ours, in whatever form.
+pub fn said(text: &str, known: &Known) -> Said {
     let (class, rest) = match text.strip_prefix("<class '").and_then(|t| t.split_once("'>:")) {
         Some((class, rest)) => (class.rsplit('.').next().unwrap_or(class).to_owned(), rest),
         None => (String::new(), text),
@@ -104,12 +113,14 @@ pub fn said(text: &str) -> Said {
     let rest = if quoted('\'') || quoted('"') { &rest[1..rest.len() - 1] } else { rest };
     let token = rest.starts_with("invalid token");
     let rest = if token { "invalid token" } else { rest };
-    Said { class: excerpt(&class), text: excerpt(&sanitise::cell(&redact::text(rest))), token }
+    // Cleaned first: signs that nobody sees must not hide a value from who looks for it.
+    let clean = |t: &str| excerpt(&known.hide(&redact::text(&sanitise::cell(t))));
+    Said { class: clean(&class), text: clean(rest), token }
 }
 
 /// What a fault means for the call.
-pub(super) fn of_fault(method: &str, user: &str, text: &str) -> CobblerError {
-    let said = said(text);
+pub(super) fn of_fault(method: &str, user: &str, text: &str, known: &Known) -> CobblerError {
+    let said = said(text, known);
     let t = said.text.as_str();
     let method = method.to_owned();
     if said.token {

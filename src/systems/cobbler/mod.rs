@@ -6,12 +6,13 @@
 mod client;
 mod error;
 mod events;
+mod known;
 mod reader;
 mod records;
 mod tasklog;
 
 pub use client::{Cobbler, Server};
-pub use error::{CobblerError, Said, said};
+pub use error::CobblerError;
 pub use events::{Event, TaskState, event, events};
 pub use records::{Distro, NONE, Profile, Repo, Settings, distro, is_secret, profile, repo, settings};
 pub use tasklog::{Ended, TaskLog, own_lines, read_log};

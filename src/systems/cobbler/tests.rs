@@ -178,9 +178,11 @@ fn faults_are_told_apart_and_a_token_is_never_repeated() {
         other => panic!("{other:?}"),
     };
     let token = fault("check_access-invalid-token");
+    let none = known::Known::default();
+    let said = |text: &str| error::said(text, &none);
     assert!(token.contains("AAAA") && !said(&token).text.contains("AAAA") && said(&token).token);
     assert_eq!(said(&fault("login-fault")).class, "CX");
-    let of = |name: &str| error::of_fault("m", "u", &fault(name));
+    let of = |name: &str| error::of_fault("m", "u", &fault(name), &none);
     assert_eq!(of("login-fault"), CobblerError::Login { user: "u".into() });
     assert_eq!(of("check_access-invalid-token"), CobblerError::Token);
     assert_eq!(of("unknown-method-fault"), CobblerError::Method { method: "m".into() });
@@ -245,17 +247,20 @@ fn fault(text: &str) -> String {
 
 const BAD_TOKEN: &str = "&lt;class 'cobbler.cexceptions.CX'&gt;:'invalid token: hunter2hunter2'";
 
-fn client(url: &Url) -> Cobbler {
+fn server_of(url: &Url) -> Server {
     let password = Some(Zeroizing::new("hunter2".to_owned()));
-    let server = Server {
+    Server {
         name: "alder".into(),
         url: url.clone(),
         user: "ops".into(),
         password,
         timeout: Duration::from_secs(60),
         trust: Trust::default(),
-    };
-    Cobbler::new(server).unwrap()
+    }
+}
+
+fn client(url: &Url) -> Cobbler {
+    Cobbler::new(server_of(url)).unwrap()
 }
 
 fn names(list: &[&str]) -> Vec<String> {
@@ -272,6 +277,42 @@ async fn a_token_that_is_refused_is_fetched_anew_once_and_the_call_goes_on() {
     let (url, server) = serve(vec![xml("T1"), fault(BAD_TOKEN), xml("T2"), fault(BAD_TOKEN)]);
     let e = client(&url).background_reposync(&names(&["a"]), 1).await.unwrap_err();
     assert!(e == CobblerError::Token && !format!("{e:?} {e}").contains("hunter2"));
+    server.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_fault_that_repeats_our_token_in_any_form_is_told_without_it() {
+    const TOKEN: &str = "dGhpcyBpcyBhIHRva2VuT0kEnT0kEnT0kEn=";
+    let base64 = "ZEdocGN5QnBjeUJoSUhSdmEyVnVUMGtFblQwa0VuVDBrRW49";
+    let spread: String = TOKEN.chars().flat_map(|c| [c, '\u{200b}']).collect();
+    for form in [TOKEN.to_owned(), base64.to_owned(), TOKEN.replace('=', "%3D"), TOKEN.to_lowercase(), spread, "hunter2hunter2".to_owned()]
+    {
+        let answer = fault(&format!("&lt;class 'KeyError'&gt;:'no session {form} here'"));
+        let (url, server) = serve(vec![xml(TOKEN), answer]);
+        let c = Cobbler::new(Server { password: Some(Zeroizing::new("hunter2hunter2".into())), ..server_of(&url) }).unwrap();
+        let e = c.background_reposync(&names(&["a"]), 1).await.unwrap_err();
+        server.join().unwrap();
+        let shown = format!("{e} {e:?}").replace(|c: char| !c.is_alphanumeric(), "").to_lowercase();
+        let gives_away = [TOKEN, base64, "hunter2hunter2"].iter().any(|s| shown.contains(&s.to_lowercase()[..12]));
+        assert!(matches!(e, CobblerError::Fault { .. }) && !gives_away, "{e:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_another_repository_is_refused() {
+    let record = |name: &str| {
+        xml(&format!(
+            "<struct><member><name>name</name><value><string>{name}</string></value></member>\
+             <member><name>mirror</name><value><string>http://elsewhere/</string></value></member></struct>"
+        ))
+    };
+    let (url, server) = serve(vec![record("base9"), record("base9-devel"), record("Base9")]);
+    let c = client(&url);
+    assert_eq!(c.repo("base9").await.unwrap().name, "base9");
+    for got in ["base9-devel", "Base9"] {
+        let e = c.repo("base9").await.unwrap_err();
+        assert_eq!(e, CobblerError::Stranger { what: "repository", asked: "base9".into(), got: got.into() });
+    }
     server.join().unwrap();
 }
 
