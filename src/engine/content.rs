@@ -88,14 +88,8 @@ impl SiteContent {
             .map(String::as_str)
             .filter(|t| !t.is_empty())
             .collect();
-        for (name, table) in site.cobblers.iter().filter(|(_, c)| all.iter().any(|t| c.repo_at(t).is_some())) {
-            match self.flights.now(name, table, self.clock.boot_us()).await {
-                Ok(Some(reason)) => return Some(reason),
-                Ok(None) => {}
-                Err(e) => tracing::warn!(cobbler = %name, error = %e, "its tasks cannot be looked at"),
-            }
-        }
-        None
+        let servers = site.cobblers.iter().filter(|(_, c)| all.iter().any(|t| c.repo_at(t).is_some())).collect();
+        self.flights.first(servers, self.clock.boot_us()).await
     }
 
     /// The last reading of a set and when it was made, microseconds since 1970 UTC.

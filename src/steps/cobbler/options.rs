@@ -1,5 +1,6 @@
 //! What `cobbler/reposync` is asked to do, and the server that the plan holds, checked before anything is asked.
 
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -109,19 +110,17 @@ fn server(with: &With, env: &StepEnv) -> Result<Server, StepError> {
     let url = with.text("cobbler.url").and_then(|u| Url::parse(u).ok()).ok_or_else(|| missing("url"))?;
     let user = with.text("cobbler.user").ok_or_else(|| missing("user"))?.to_owned();
     let secret = with.text("cobbler.secret").ok_or_else(|| missing("secret"))?;
-    let ca = match with.text("cobbler.ca") {
-        None => None,
-        Some(path) => Some(std::fs::read(path).map_err(|e| {
-            StepError::input(
-                format!("the authorities of `{name}` cannot be read: {path}: {e}"),
-                "correct `ca` in the site file, then start a new run",
-            )
-        })?),
-    };
+    let ca = with.text("cobbler.ca");
+    let trust = Trust::of(ca.map(Path::new), with.flag("cobbler.insecure")).map_err(|e| {
+        StepError::input(
+            format!("the authorities of `{name}` cannot be read: {}: {e}", ca.unwrap_or_default()),
+            "correct `ca` in the site file, then start a new run",
+        )
+    })?;
     Ok(Server {
         password: Some(password(secret, env)?),
         timeout: with.span("cobbler.timeout").map_or(Duration::from_secs(30), Span::as_duration),
-        trust: Trust { ca, anybody: with.flag("cobbler.insecure") },
+        trust,
         name,
         url,
         user,

@@ -1,6 +1,12 @@
 //! HTTP for calls: one POST, one answer, sent once. Redirects are not followed, for the body may hold a password; no connection is kept,
 //! so that none is found closed and the call sent again.
 
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Certificate, StatusCode};
 use tokio::time::Instant;
@@ -10,7 +16,9 @@ use zeroize::Zeroizing;
 use super::proxy::blamed;
 use super::{Client, HttpError, Patience, Response, base, bounded, chain, classify, retry_after};
 use crate::wire::address::shown;
-use std::time::Duration;
+
+/// A file of authorities: the whole bundle of a system is a quarter of a megabyte.
+const MAX_CA: u64 = 4 << 20;
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +27,24 @@ pub struct Trust {
     pub ca: Option<Vec<u8>>,
     /// Any certificate will do: whoever stands between can read everything.
     pub anybody: bool,
+}
+
+impl Trust {
+    /// With the authorities of a file, where one is named. Blocks.
+    pub fn of(ca: Option<&Path>, anybody: bool) -> io::Result<Self> {
+        Ok(Self { ca: ca.map(authorities).transpose()?, anybody })
+    }
+}
+
+fn authorities(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe that nobody writes must not be waited for.
+    let mut file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut pem = Vec::new();
+    file.by_ref().take(MAX_CA + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > MAX_CA { Err(io::Error::other("it is larger than 4 MiB, and no file of authorities is")) } else { Ok(pem) }
 }
 
 impl Client {
@@ -76,5 +102,24 @@ impl HttpError {
             Self::Status { status, .. } => matches!(status, 400..=407 | 409..=499),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_is_bounded_and_no_pipe_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("ca.pem");
+        std::fs::write(&at, "x").unwrap();
+        assert_eq!(Trust::of(Some(&at), true).unwrap(), Trust { ca: Some(b"x".to_vec()), anybody: true });
+        std::fs::File::create(&at).unwrap().set_len(MAX_CA + 1).unwrap();
+        assert!(Trust::of(Some(&at), false).unwrap_err().to_string().contains("larger than 4 MiB"));
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(Trust::of(Some(&pipe), false).unwrap_err().to_string().contains("no") && Trust::of(None, false).unwrap().ca.is_none());
+        assert!(Trust::of(Some(dir.path()), false).is_err());
     }
 }
