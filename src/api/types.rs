@@ -347,6 +347,14 @@ pub struct SecretTest {
     pub error: Option<String>,
 }
 
+/// `GET /v1/cobblers/NAME/login`: whether a Cobbler takes the user and the password that the site names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CobblerLogin {
+    pub cobbler: String,
+    #[serde(flatten)]
+    pub login: crate::domain::doctor::Login,
+}
+
 /// One change of the model: upserts and deletes by table and id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangeSet {

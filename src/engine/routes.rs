@@ -41,7 +41,7 @@ const PAIR: [&str; 3] = ["a", "b", "changelogs"];
 pub fn router(engine: Arc<Engine>) -> Router {
     let mut parts_of_diffs = PART.to_vec();
     parts_of_diffs.extend(PAIR);
-    let routes: [Route<'_>; 20] = [
+    let routes: [Route<'_>; 21] = [
         ("/v1/status", get(status), &[]),
         ("/v1/get/{what}", get(table), &PART),
         ("/v1/machine", get(machine), &[]),
@@ -62,6 +62,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         ("/v1/repos/{name}", get(repo), &[]),
         ("/v1/events", get(stream), &["from"]),
         ("/v1/secrets/{name}/test", get(secret_test), &[]),
+        ("/v1/cobblers/{name}/login", get(cobbler_login), &[]),
     ];
     // What changes something says all in its body, and collectors add words of their own to the page of metrics.
     let mut router = Router::new()
@@ -253,6 +254,10 @@ async fn stream(State(engine): Shared, _: Viewer, headers: HeaderMap, Query(q): 
 
 async fn secret_test(State(engine): Shared, Viewer(caller): Viewer, Name(name): Name) -> Result<Response, Fault> {
     Ok(answer(&secret_acts::test(&engine, caller, name).await?))
+}
+
+async fn cobbler_login(State(engine): Shared, Viewer(caller): Viewer, Name(name): Name) -> Result<Response, Fault> {
+    Ok(answer(&secret_acts::log_in(&engine, caller, name).await?))
 }
 
 /// A parameter that must be there.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::blocking::blocking;
+use super::doctor;
 use super::guard::{self, Caller};
 use super::state::Engine;
 use crate::api::ApiError;
-use crate::api::types::{Do, SecretTest};
+use crate::api::types::{CobblerLogin, Do, SecretTest};
 use crate::base::suggest;
 use crate::config::Site;
 use crate::secret::{self, Kind, SecretError, Source};
@@ -66,11 +67,7 @@ pub async fn test(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<
     let (e, n) = (engine.clone(), name.clone());
     let error = blocking(move || {
         let site = e.site()?;
-        let may = (e.private && caller.owner) || TESTERS.iter().any(|r| guard::has_role(&site, &caller, r));
-        if !may {
-            let help = format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", TESTERS.join(", "));
-            return Err(ApiError::refused(format!("test secrets: {} may not", caller.actor.name), help));
-        }
+        may(&e, &site, &caller, "test secrets")?;
         known(&site, &n)?;
         Ok(e.secrets.resolve(&n).err().map(|no| no.to_string()))
     })
@@ -79,6 +76,34 @@ pub async fn test(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<
         engine.runner.secret_again(name.clone()).await?;
     }
     Ok(SecretTest { secret: name, ok: error.is_none(), error })
+}
+
+/// Whether a Cobbler takes the user and the password that steps of this engine would log in with.
+pub async fn log_in(engine: &Arc<Engine>, caller: Caller, name: String) -> Result<CobblerLogin, ApiError> {
+    let (e, n) = (engine.clone(), name.clone());
+    let (table, password) = blocking(move || {
+        let site = e.site()?;
+        may(&e, &site, &caller, "log in at a Cobbler")?;
+        let Some(table) = site.cobblers.get(&n).cloned() else {
+            let shown: String = crate::base::sanitise::cell(&n).chars().take(100).collect();
+            let names = site.cobblers.keys().map(String::as_str);
+            let help = suggest::meant(&n, names, "add it as [cobbler.NAME] to site.toml".to_owned());
+            return Err(ApiError::bad(format!("no cobbler `{shown}` in the site file"), help));
+        };
+        let password = e.secrets.resolve(&table.secret).map_err(|no| no.to_string());
+        Ok((table, password))
+    })
+    .await?;
+    let login = doctor::cobbler::login(&name, &table, password).await;
+    Ok(CobblerLogin { cobbler: name, login })
+}
+
+fn may(engine: &Engine, site: &Site, caller: &Caller, what: &str) -> Result<(), ApiError> {
+    if (engine.private && caller.owner) || TESTERS.iter().any(|r| guard::has_role(site, caller, r)) {
+        return Ok(());
+    }
+    let help = format!("needs one of the roles {}; an admin gives them under [roles] in site.toml", TESTERS.join(", "));
+    Err(ApiError::refused(format!("{what}: {} may not", caller.actor.name), help))
 }
 
 fn known(site: &Site, name: &str) -> Result<(), ApiError> {

@@ -306,8 +306,56 @@ fn far_ends_are_names_of_the_site_file_and_a_step_by_hand_is_refused() {
     let doctor = lab.home.qd(["--json", "doctor"]).json();
     let row = doctor["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler alder").cloned().unwrap();
     assert!(row["state"] == "ok" && row["found"].as_str().unwrap().contains("Cobbler 3.3.10 answers"), "{row}");
+    // A page of the console asks without a login, and says so.
+    let page = lab.home.qd(["--json", "get", "doctor"]).expect(0).json();
+    let row = page["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler alder").cloned().unwrap();
+    assert!(row["state"] == "unknown" && row["found"].as_str().unwrap().contains("no login of `ops` was tried"), "{row}");
     let site = std::fs::read_to_string(lab.home.config().join("site.toml")).unwrap();
     lab.home.site(&site.replace("secret = \"cobbler-alder\"", "secret = \"cobbler-aldre\""));
     let out = lab.home.qd(["site", "check"]).expect(1);
     assert!(out.stdout.contains("did you mean `cobbler-alder`?") && out.stdout.contains("^^^"), "{out:?}");
+}
+
+#[test]
+fn the_doctor_logs_in_and_tells_what_is_wrong_with_the_login_apart() {
+    let lab = Lab::new();
+    let (home, secret) = (&lab.home, lab.home.root().join("secret"));
+    let site = std::fs::read_to_string(home.config().join("site.toml")).unwrap();
+    let says = |state: &str, found: &str, help: &str| {
+        let all = home.qd(["--json", "doctor"]);
+        let row = all.json()["rows"].as_array().unwrap().iter().find(|r| r["check"] == "cobbler alder").cloned().unwrap();
+        let has = |key: &str, words: &str| row[key].as_str().unwrap().contains(words);
+        assert!(row["state"] == state && has("found", found) && has("help", help), "{row}");
+        assert!(!format!("{all:?}").contains(PASSWORD) && !format!("{all:?}").contains("not-the-password"), "{all:?}");
+    };
+    let round = || {
+        std::fs::write(&secret, PASSWORD).unwrap();
+        lab.cobbler.state().calls.clear();
+        says("ok", "logs `ops` in", "");
+        let calls = lab.cobbler.state().calls.clone();
+        assert!(calls.iter().any(|c| c == "login") && calls.iter().any(|c| c == "logout"), "it leaves no session: {calls:?}");
+        assert!(calls.iter().all(|c| c.starts_with("get_") || ["login", "logout", "extended_version"].contains(&c.as_str())), "{calls:?}");
+        std::fs::write(&secret, "not-the-password").unwrap();
+        says("fail", "refuses the login of `ops`", "/etc/cobbler/users.digest");
+        home.site(&site.replace("user = \"ops\"", "user = \"nobody\""));
+        says("fail", "refuses the login of `nobody`", "correct `user`");
+        // Nobody listens on that port.
+        home.site(&site.replace(&lab.cobbler.url, "http://127.0.0.1:1/cobbler_api"));
+        says("fail", "no connection", "is cobblerd up");
+        home.site(&site);
+        lab.cobbler.state().mute = true;
+        says("fail", "cut off", "is cobblerd up");
+        lab.cobbler.state().mute = false;
+        std::fs::remove_file(&secret).unwrap();
+        says("unknown", "no login of `ops` was tried", "secret test cobbler-alder");
+        std::fs::write(&secret, PASSWORD).unwrap();
+        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    // By the command itself, then by an engine: what steps get is what the engine has.
+    round();
+    home.qd(["engine", "start"]).expect(0);
+    round();
+    let log = home.qd(["log", "--engine"]).stdout;
+    assert!(!log.contains(PASSWORD), "{log}");
+    assert_eq!(lab.starts(), 0);
 }

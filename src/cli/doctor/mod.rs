@@ -1,5 +1,6 @@
 //! `doctor`: asks the machine, the site and the engine, and prints one row a check. It works without an engine and with broken files.
 
+mod cobbler;
 mod site;
 mod terminal;
 
@@ -11,7 +12,8 @@ use super::out::{Out, Tone};
 use crate::base::sanitise;
 use crate::config::Site;
 use crate::domain::doctor::{self, Row, State};
-use crate::engine::doctor::{cobbler, far, files, machine_rows};
+use crate::engine::doctor::cobbler::{ask, with_logins};
+use crate::engine::doctor::{far, files, machine_rows};
 
 pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     // A broken site file is a row, and no reason to say nothing about the rest.
@@ -26,13 +28,13 @@ pub fn run(ctx: &Ctx, out: &mut Out) -> Outcome {
     rows.extend(engine);
     rows.extend(site::mirrors(ctx, &site));
     rows.extend(secrets(ctx, &site));
-    let asked = super::connect::block_on(async { Ok(tokio::join!(far::ask(&site), cobbler::ask(&site))) });
+    let asked = super::connect::block_on(async { Ok(tokio::join!(far::ask(&site), ask(&site))) });
     let ((far, ahead), cobblers) = asked.unwrap_or_default();
     if !far.is_empty() {
         rows.push(doctor::skew(&ahead));
     }
     rows.extend(far.iter().map(doctor::far_end));
-    rows.extend(cobblers.iter().map(doctor::cobbler));
+    rows.extend(with_logins(cobblers, cobbler::logins(ctx, &site)).iter().map(doctor::cobbler));
     print(out, &rows)
 }
 

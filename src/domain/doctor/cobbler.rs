@@ -1,6 +1,32 @@
 //! The check of a Cobbler: whether it answers, how safely, and whether its settings lose packages.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Row, State};
+
+/// Whether it takes the user and the password that the site names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "login", rename_all = "kebab-case")]
+pub enum Login {
+    Good,
+    Failed {
+        why: String,
+        next: String,
+    },
+    /// There is no password to try.
+    NoSecret {
+        why: String,
+    },
+    Untried {
+        why: String,
+    },
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self::Untried { why: "pages do not log in".into() }
+    }
+}
 
 /// What a server of `[cobbler.NAME]` said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -8,6 +34,8 @@ pub struct CobblerFacts {
     pub name: String,
     /// Without passwords.
     pub url: String,
+    pub user: String,
+    pub secret: String,
     /// Nobody on the way can read along: https with a checked certificate, or this very host.
     pub protected: bool,
     /// Its version, or why there is none and what to do.
@@ -17,6 +45,7 @@ pub struct CobblerFacts {
     pub lossy: Vec<String>,
     /// A reposync in flight: its task.
     pub in_flight: Option<String>,
+    pub login: Login,
 }
 
 pub fn cobbler(f: &CobblerFacts) -> Row {
@@ -26,7 +55,13 @@ pub fn cobbler(f: &CobblerFacts) -> Row {
     }
     let version = f.answer.as_deref().unwrap_or("?");
     let busy = f.in_flight.as_ref().map(|id| format!("; a reposync is in flight: {id}")).unwrap_or_default();
-    let found = format!("Cobbler {version} answers at {}{busy}", f.url);
+    let (user, mut found) = (&f.user, format!("Cobbler {version} answers at {}", f.url));
+    match &f.login {
+        Login::Failed { why, next } => return Row::new(check, State::Fail, format!("{found}; {why}"), next.clone()),
+        Login::Good => found.push_str(&format!(" and logs `{user}` in{busy}")),
+        Login::NoSecret { why } => found.push_str(&format!("{busy}; no login of `{user}` was tried: {why}")),
+        Login::Untried { why } => found.push_str(&format!("{busy}; no login of `{user}` was tried: {why}")),
+    }
     if !version.starts_with("3.3.") {
         return Row::new(check, State::Warn, found, "3.3 is what this version of quarterdeck was proved against");
     }
@@ -43,7 +78,11 @@ pub fn cobbler(f: &CobblerFacts) -> Row {
             "add `-a noarch` to reposync_flags in /etc/cobbler/settings.yaml, or set their arch to none",
         );
     }
-    Row::ok(check, found)
+    match &f.login {
+        Login::Untried { .. } => Row::new(check, State::Unknown, found, "quarterdeck doctor logs in, and out again"),
+        Login::NoSecret { .. } => Row::new(check, State::Unknown, found, format!("quarterdeck secret test {}", f.secret)),
+        _ => Row::ok(check, found),
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +96,9 @@ mod tests {
             url: "https://h/x".into(),
             protected: true,
             answer: Some("3.3.10".into()),
+            user: "ops".into(),
+            secret: "c".into(),
+            login: Login::Good,
             ..Default::default()
         };
         let state = |f: &CobblerFacts| (cobbler(f).state, cobbler(f).found);
@@ -65,6 +107,13 @@ mod tests {
         assert_eq!(state(&CobblerFacts { answer: Some("3.2.1".into()), ..fine.clone() }).0, State::Warn);
         let (s, found) = state(&CobblerFacts { lossy: vec!["base9".into()], ..fine.clone() });
         assert!(s == State::Warn && found.contains("base9"), "{found}");
+        let login = |login: Login| cobbler(&CobblerFacts { login, ..fine.clone() });
+        let refused = login(Login::Failed { why: "Cobbler refuses the login of `ops`".into(), next: "look".into() });
+        assert_eq!((refused.state, refused.help.as_str()), (State::Fail, "look"));
+        assert!(refused.found.contains("answers at https://h/x; Cobbler refuses the login of `ops`"), "{refused:?}");
+        let (untried, absent) = (login(Login::default()), login(Login::NoSecret { why: "no value".into() }));
+        assert!(untried.state == State::Unknown && untried.help.contains("quarterdeck doctor"), "{untried:?}");
+        assert!(absent.state == State::Unknown && absent.help == "quarterdeck secret test c", "{absent:?}");
         let broken = cobbler(&CobblerFacts { error: Some(("why".into(), "next".into())), ..fine });
         assert_eq!((broken.check.as_str(), broken.state, broken.help.as_str()), ("cobbler alder", State::Fail, "next"));
     }

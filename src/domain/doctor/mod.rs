@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text_form::text_form;
 
-pub use cobbler::{CobblerFacts, cobbler};
+pub use cobbler::{CobblerFacts, Login, cobbler};
 pub use machine::{ClockFacts, Containing, DirFacts, FsFacts, LingerFacts, StoreFacts, TerminalFacts, ZoneFacts};
 pub use machine::{clock, containment, disk_space, file_system, inodes, linger, skew, state_directory, store, terminal, time_zone};
 pub use site::{EngineFacts, Far, FarFacts, SocketFacts, SocketState};
