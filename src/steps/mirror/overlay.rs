@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use super::root::{Manifest, Root, SNAPSHOTS};
 use super::snapshot;
 use super::splice;
-use crate::base::crash;
+use crate::base::{crash, suggest};
 use crate::domain::nevra::Nevra;
 use crate::domain::promotion::hold::package_name;
 use crate::domain::snapshot::plain;
@@ -30,6 +30,8 @@ const OVERLAY: &str = ".quarterdeck/overlay";
 /// The documents that list packages; the others are copied.
 const LISTS: [&str; 3] = ["primary", "filelists", "other"];
 const MAX: u64 = 1 << 30;
+/// Versions that are named where another one is not there.
+const NEAR: usize = 5;
 
 /// What is laid over the base.
 enum Change {
@@ -154,21 +156,55 @@ fn make(root: &Root, base: &str, change: &Change, report: &Report) -> Result<Vec
         Change::Add { nevras, .. } => (nevras, "added".to_owned()),
     };
     if let Some(first) = wanted.difference(&seen).next() {
-        return Err(match change {
-            Change::Hold { from, .. } => StepError::failed(
-                format!("nothing by the name {first} is served from snapshot {from}: it cannot be held"),
-                "drop the hold, or name a package that is served now",
-            ),
-            Change::Add { .. } => StepError::failed(
-                format!("{first} is in none of the sources, or in none whose repository the snapshot has: it cannot be added"),
-                "look whether the tree still has this version: quarterdeck diff",
-            ),
-        });
+        return Err(absent(root, &manifest, change, first));
     }
     for name in wanted {
         report.say(&format!("{told}: {name}"));
     }
     Ok(trees)
+}
+
+/// Why this package cannot be held or added, with what there is that may have been meant.
+fn absent(root: &Root, manifest: &Manifest, change: &Change, first: &str) -> StepError {
+    match change {
+        Change::Hold { from, .. } => {
+            let served = root.manifest(from).ok().flatten().into_iter().flat_map(|m| m.repos);
+            let there = served.filter_map(|p| read(&root.tree, &format!("{SNAPSHOTS}/{from}/{}/", p.name)).ok());
+            let names: BTreeSet<String> = there.flat_map(|r| r.packages.into_values().map(|p| p.name)).collect();
+            let known = names.iter().map(String::as_str);
+            StepError::failed(
+                format!("nothing by the name {first} is served from snapshot {from}: it cannot be held"),
+                suggest::meant(first, known, "drop the hold, or name a package that is served now"),
+            )
+        }
+        Change::Add { sources, .. } => {
+            let mut there: BTreeMap<String, (String, &str)> = BTreeMap::new();
+            for (repo, path) in sources {
+                let packages = Tree::open_to_read(path).map_err(StepError::from).and_then(|t| read(&t, "")).map(|r| r.packages);
+                there.extend(packages.into_iter().flatten().map(|(_, p)| (p.nevra, (p.name, repo.as_str()))));
+            }
+            if let Some((_, repo)) = there.get(first) {
+                let has: Vec<&str> = manifest.repos.iter().map(|p| p.name.as_str()).collect();
+                return StepError::failed(
+                    format!("{first} is in the source of {repo}, and the snapshot has no repository {repo}: it cannot be added"),
+                    format!("the snapshot has {}: give the source by the name of one of them", has.join(", ")),
+                );
+            }
+            let name = Nevra::parse(first).map(|n| n.name).unwrap_or_default();
+            let mut same: Vec<&str> = there.iter().filter(|(_, (n, _))| *n == name).map(|(nevra, _)| nevra.as_str()).collect();
+            let next = match same.len() {
+                0 => {
+                    let names: BTreeSet<&str> = there.values().map(|(n, _)| n.as_str()).collect();
+                    suggest::meant(&name, names, "look whether the tree still has this version: quarterdeck diff")
+                }
+                n => {
+                    same.truncate(NEAR);
+                    format!("there is {}{}", same.join(", "), if n > NEAR { ", …" } else { "" })
+                }
+            };
+            StepError::failed(format!("{first} is in none of the sources: it cannot be added"), next)
+        }
+    }
 }
 
 fn wire(at: &str) -> impl Fn(WireError) -> StepError + '_ {

@@ -364,3 +364,22 @@ fn a_collection_killed_at_any_point_leaves_no_half_snapshot_under_its_name() {
         assert!(std::fs::read_dir(trash).unwrap().next().is_none(), "{point}");
     }
 }
+
+#[test]
+fn a_package_that_is_not_there_is_refused_with_what_was_meant() {
+    let t = Trees::new();
+    let id = t.take();
+    let (base, source) = (format!("base={id}"), format!("source=base={}", t.tree("base").display()));
+    let other = format!("source=bsae={}", t.tree("base").display());
+    for (source, nevra, found, next) in [
+        (&source, "steady1-0:1-2.noarch", "is in none of the sources", "there is steady1-0:1-1.noarch"),
+        (&source, "staedy1-0:1-1.noarch", "is in none of the sources", "did you mean `steady1`?"),
+        (&source, "quite-another-0:1-1.noarch", "is in none of the sources", "quarterdeck diff"),
+        (&other, "steady1-0:1-1.noarch", "the snapshot has no repository bsae", "the snapshot has base, app"),
+    ] {
+        let out = t.step("mirror/overlay", &[&base, source, &format!("add={nevra}")]).expect(1);
+        assert!(out.stderr.contains(found) && out.stderr.contains(next), "{nevra}: {out:?}");
+    }
+    let out = t.step("mirror/overlay", &[&base, &format!("from={id}"), "hold=staedy2"]).expect(1);
+    assert!(out.stderr.contains("it cannot be held") && out.stderr.contains("did you mean `steady2`?"), "{out:?}");
+}
