@@ -47,10 +47,7 @@ pub async fn with_password(name: &str, table: &Table, password: Option<Zeroizing
 fn open(name: String, table: &Table, password: Option<Zeroizing<String>>) -> Result<Cobbler, CobblerError> {
     let trust = Trust::of(table.ca.as_deref(), table.insecure).map_err(|e| {
         let path = table.ca.as_deref().unwrap_or_else(|| std::path::Path::new(""));
-        CobblerError::Http(HttpError::Other {
-            url: shown(&table.url),
-            cause: format!("its `ca` {} cannot be read: {e}", path.display()),
-        })
+        CobblerError::Http(HttpError::Other { url: shown(&table.url), cause: format!("its `ca` {} cannot be read: {e}", path.display()) })
     })?;
     let (url, user, timeout) = (table.url.clone(), table.user.clone(), table.timeout.min(BUDGET));
     Cobbler::new(Server { name, url, user, password, timeout, trust })

@@ -19,6 +19,7 @@ use crate::domain::rows::ContentRow;
 use crate::runner::content::{ContentProbe, Reading};
 use crate::store::Store;
 use crate::store::lists::Lists;
+use crate::systems::repo::disk::Asking;
 use crate::systems::repo::list::read_list;
 use crate::systems::repo::probe::{self, Head, Meter, Place};
 use crate::systems::repo::{RepoAt, read_set};
@@ -209,12 +210,12 @@ where
 /// identifies nothing: where nobody says one there is none.
 async fn label(tree: &RepoAt, upstream: Option<&String>) -> Option<String> {
     let (client, meter) = (probe::client().ok()?, Arc::new(Meter::default()));
-    let own = Place::open(&client, &meter, &tree.at).ok()?;
+    let own = Place::open(&client, &meter, &tree.at, Asking::default()).await.ok()?;
     let label = own.label().await;
     if !label.is_empty() {
         return Some(label);
     }
-    let far = Place::open(&client, &meter, upstream?).ok()?;
+    let far = Place::open(&client, &meter, upstream?, Asking::default()).await.ok()?;
     let md = |head: Head| match head {
         Head::Read { raw, .. } => Fingerprint::of(&raw),
         Head::Same => Fingerprint::Unknown,

@@ -19,6 +19,7 @@ use crate::pipeline::File;
 use crate::pipeline::model::{Step, StepAction};
 use crate::store::RunsQuery;
 use crate::systems::repo::Tree;
+use crate::systems::repo::disk::{self, Asking};
 use crate::wire::address;
 
 /// Observations of one place, and of all, that are told.
@@ -72,7 +73,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         let shown = crate::base::sanitise::cell(name);
         return Err(ApiError::bad(format!("no repository `{shown}` in the site file"), "quarterdeck get repos lists them"));
     };
-    let roots = places::roots(&site);
+    let mut roots = places::roots(&site);
     let users = users(engine, &site, name);
     let snapshots_by = users.iter().find(|u| u.how.starts_with(KEEPS)).map(|u| u.name.clone());
     let writer = users.iter().find(|u| u.how.starts_with("writes")).map(|u| u.name.clone());
@@ -85,6 +86,9 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         let text = |f: &str| r.get(f).and_then(|v| v.as_str()).unwrap_or_default();
         text("state") != "ENDED" && text("os") == os && (text("kind") == "hold" || trees::adds_to(&site, name, text("source")))
     };
+    let space = space(engine, repo, &roots, &os);
+    // Who reads a directory that hangs waits with it.
+    roots.retain(|r| engine.freshness.hangs(&r.path.display().to_string()).is_none());
     Ok(RepoDoc {
         repo: name.to_owned(),
         history: history(engine, name, repo)?,
@@ -92,7 +96,7 @@ pub fn document(engine: &Engine, name: &str) -> Result<RepoDoc, ApiError> {
         usual_ms,
         snapshots: snapshots(&roots, &|root| called(&site, name, repo, &os, root)),
         answers: answers(engine, name),
-        space: space(repo, &roots, &os),
+        space,
         snapshots_by,
         used_by,
         unknown,
@@ -239,16 +243,16 @@ fn snapshots<'a>(roots: &[Root<'_>], called: &dyn Fn(&Root<'_>) -> &'a str) -> V
 }
 
 /// Room where its trees and snapshots lie. A disk behind an address is not seen from here, and that is said.
-fn space(repo: &Repo, roots: &[Root<'_>], os: &str) -> Vec<SpaceDoc> {
+fn space(engine: &Engine, repo: &Repo, roots: &[Root<'_>], os: &str) -> Vec<SpaceDoc> {
     let own = roots.iter().filter(|r| r.promoted.is_some_and(|(o, _)| o == os));
     let mut out: Vec<SpaceDoc> = Vec::new();
     if !repo.tree.is_empty() {
-        out.push(room("tree", &repo.tree));
+        out.push(room(engine, "tree", &repo.tree, &repo.tree));
     }
-    out.extend(own.map(|r| room(&r.place, &r.path.display().to_string())));
+    out.extend(own.map(|r| (r, r.path.display().to_string())).map(|(r, path)| room(engine, &r.place, &path, &path)));
     for r in &repo.replicas {
         match r.at.strip_prefix("file://") {
-            Some(path) => out.push(room(&r.dc, path)),
+            Some(path) => out.push(room(engine, &r.dc, &r.at, path)),
             // Its trees lie beside the root that was asked.
             None if out.iter().any(|s| s.place == r.dc) => {}
             None => out.push(SpaceDoc {
@@ -262,10 +266,21 @@ fn space(repo: &Repo, roots: &[Root<'_>], os: &str) -> Vec<SpaceDoc> {
     out
 }
 
-/// Room on the file system of a directory.
-fn room(place: &str, path: &str) -> SpaceDoc {
-    let asked = Tree::open_to_read(Path::new(path)).and_then(|t| Ok((t.space()?.bytes, t.capacity()?)));
-    let why = asked.as_ref().err().map(ToString::to_string).unwrap_or_default();
+/// Room on the file system of a directory. `at`: as the site file has it, by which it is known to hang.
+fn room(engine: &Engine, place: &str, at: &str, path: &str) -> SpaceDoc {
+    let (by, dir) = (Asking::default(), path.to_owned());
+    let look = move || Tree::open_to_read(Path::new(&dir)).and_then(|t| Ok((t.space()?.bytes, t.capacity()?)));
+    let asked = match engine.freshness.hangs(at) {
+        Some(since_us) => Err(format!("its file system hangs since {}", time(since_us))),
+        None => match disk::waited(PATIENCE, path, &by, look) {
+            Ok(found) => found.map_err(|e| e.to_string()),
+            Err(e) => {
+                engine.freshness.mark_hanging(at, engine.now_us(), by.mark());
+                Err(e.to_string())
+            }
+        },
+    };
+    let why = asked.as_ref().err().cloned().unwrap_or_default();
     let (free_bytes, total_bytes) = asked.ok().unzip();
     SpaceDoc { place: place.to_owned(), path: path.to_owned(), free_bytes, total_bytes, why }
 }

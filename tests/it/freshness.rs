@@ -10,7 +10,7 @@ use quarterdeck::demo::upstream::{Options, Upstream};
 use serde_json::Value;
 
 use crate::support::home::Home;
-use crate::support::{have_program, skip, until, until_some};
+use crate::support::{Fuse, have_program, processes_with, skip, until, until_some};
 
 /// One upstream and three datacentres, each a server of its own.
 struct Estate {
@@ -356,4 +356,66 @@ fn who_signed_upstream_is_shown_and_another_key_is_seen_and_only_keys_of_the_sit
     let drawn = home.qd(["screen", "mirrors", "--size", "140x40"]).expect(0).stdout;
     assert!(drawn.replace(['\n', ' '], "").contains(&format!("{first}ok")) || drawn.contains(&format!("by {first} ok")), "{drawn}");
     assert!(!home.state().join("signed/base9").exists(), "what a look needed is gone");
+}
+
+/// The process behind a mount, stopped: whoever asks the mount hangs, as where a server of NFS is gone.
+struct Dead(Vec<rustix::process::Pid>);
+
+impl Dead {
+    fn of(mount: &Path) -> Self {
+        let pids = processes_with(mount.to_str().unwrap()).into_iter().filter_map(rustix::process::Pid::from_raw);
+        let dead = Self(pids.collect());
+        assert!(!dead.0.is_empty());
+        dead.all(rustix::process::Signal::STOP);
+        dead
+    }
+
+    fn all(&self, signal: rustix::process::Signal) {
+        for pid in &self.0 {
+            let _ = rustix::process::kill_process(*pid, signal);
+        }
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        self.all(rustix::process::Signal::CONT);
+    }
+}
+
+#[test]
+fn a_mount_that_hangs_is_named_and_stops_no_other_place() {
+    let estate = Estate::new();
+    let home = Home::new();
+    let mount = home.root().join("nfs");
+    std::fs::create_dir(&mount).unwrap();
+    let Some(_fuse) = Fuse::over("freshness.hangs", &estate.root("cedar"), &mount) else { return };
+    let (cedar, birch) = (repo_dir(&mount, Repo::BaseOS), estate.repo("birch"));
+    let up = |u: &Upstream| format!("{}/{}/", u.url(), repo_path(Repo::BaseOS));
+    let repo = |name: &str, replicas: &[(&str, String)]| {
+        let list: Vec<String> = replicas.iter().map(|(dc, at)| format!("\"{dc}={at}\"")).collect();
+        format!("[repos.{name}]\nupstream = [\"{}\"]\nwriter = \"external\"\nreplicas = [{}]\n", up(&estate.upstream), list.join(", "))
+    };
+    let file = |at: &Path| format!("file://{}", at.display());
+    home.site(&repo("base9", &[("alder", up(&estate.replicas[0].1)), ("birch", file(&birch)), ("cedar", file(&cedar))]));
+    wait(&home, "cedar", "fresh");
+    let dead = Dead::of(&mount);
+    home.qd(["why", "base9"]).expect(0);
+    let row = wait(&home, "cedar", "unreachable");
+    let has = |row: &Value, key: &str, words: &str| row[key].as_str().unwrap().contains(words);
+    assert!(has(&row, "why", "its file system hangs") && has(&row, "why", cedar.to_str().unwrap()) && has(&row, "next", "mount"), "{row}");
+    // The others go on: what they lose is seen while it hangs, and nobody asks it anew.
+    std::fs::remove_file(&estate.packages("birch")[0]).unwrap();
+    home.qd(["why", "base9"]).expect(0);
+    wait(&home, "birch", "partial");
+    let row = wait(&home, "cedar", "unreachable");
+    assert!(has(&row, "why", "its file system hangs since"), "{row}");
+    wait(&home, "alder", "fresh");
+    assert!(home.qd(["get", "mirrors", "base9"]).expect(0).stdout.contains("hangs since"));
+    // Back again, it is fresh without anybody's help.
+    drop(dead);
+    until("it to be fresh", || {
+        home.qd(["why", "base9"]).expect(0);
+        place(&home, "cedar")["freshness"] == "fresh"
+    });
 }

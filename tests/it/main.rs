@@ -37,6 +37,7 @@ mod doctor;
 mod engine;
 mod filters;
 mod freshness;
+mod freshness_push;
 mod guard;
 mod history;
 mod import;

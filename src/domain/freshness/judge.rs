@@ -147,7 +147,11 @@ pub fn judge(o: &Observed, up: Up<'_>, verified: Option<&Verified>, rules: &Rule
     let state = mirror::judge(&p);
     match state {
         State::Unreachable if p.unreachable => {
-            Judged::of(state, Light::Red, o.trouble.why(), "look at its web server: hosts of that datacentre read it")
+            let next = match o.at.starts_with("http") {
+                true => "look at its web server: hosts of that datacentre read it",
+                false => "look at its directory and its mount (findmnt, df): what else reads it on this host may wait for it too",
+            };
+            Judged::of(state, Light::Red, o.trouble.why(), next)
         }
         State::Unreachable => {
             let why = up.seen.map_or("not asked yet", |s| s.trouble.why());

@@ -155,6 +155,22 @@ impl RepoBoard {
         self.looked_us = now_us;
     }
 
+    /// Nothing was seen later than now, and no look is later than it ever is: where a time says so, the wall clock was set back. `by_us`: by how
+    /// much it was set, either way, since this was asked last; a doubt is as old as we saw it, whatever the clock says.
+    pub fn by_the_clock(&mut self, now_us: i64, by_us: i64) {
+        self.due_us = self.due_us.min(now_us + IDLE_US + IDLE_US / 10);
+        self.looked_us = self.looked_us.min(now_us);
+        for compose in &mut self.history {
+            compose.seen_us = compose.seen_us.min(now_us);
+        }
+        for place in self.places.values_mut() {
+            for t in [&mut place.checked_us, &mut place.changed_us, &mut place.since_us, &mut place.sampled_us] {
+                *t = t.map(|t| t.min(now_us));
+            }
+            place.observed.suspect_us = place.observed.suspect_us.map(|t| t.saturating_add(by_us).min(now_us));
+        }
+    }
+
     /// Whether readers would see another thing than before; ages alone are none.
     pub fn differs(&self, other: &Self) -> bool {
         self.places.len() != other.places.len()
@@ -245,6 +261,35 @@ mod tests {
         assert_eq!(wait(Observed { suspect_us: Some(9_000_000), ..held("a") }), [15; 7]);
         let silent = wait(Observed { trouble: Trouble::Silent("x".into()), ..held("a") });
         assert_eq!(silent, [15, 30, 60, 120, 240, 300, 300], "who does not answer is asked less and less");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_puts_looks_off_nor_makes_a_doubt_older() {
+        const HOUR: i64 = 3_600 * 1_000_000;
+        let now = 100 * HOUR;
+        let mut b = RepoBoard::default();
+        let o = Observed { missing: 1, suspect_us: Some(now - 60_000_000), ..held("a") };
+        let times = Some(now);
+        b.places.insert(
+            "alder".into(),
+            PlaceBoard { observed: o, checked_us: times, changed_us: times, since_us: times, sampled_us: times, ..PlaceBoard::default() },
+        );
+        b.upstream_seen(&held("a"), now);
+        b.plan(now);
+        let due = b.due_us;
+        b.by_the_clock(now, 0);
+        assert_eq!(b.due_us, due, "a clock that goes as it should changes nothing");
+        // Three hours forward: everything is due, and a push of a minute ago is no older for it.
+        b.by_the_clock(now + 3 * HOUR, 3 * HOUR);
+        assert!(b.due_us == due && b.places["alder"].observed.suspect_us == Some(now + 3 * HOUR - 60_000_000));
+        assert_eq!(b.places["alder"].checked_us, Some(now), "what may be old is not called young");
+        // And back, by six.
+        b.plan(now + 3 * HOUR);
+        let back = now - 3 * HOUR;
+        b.by_the_clock(back, -6 * HOUR);
+        let p = &b.places["alder"];
+        assert!(b.due_us <= back + 2 * IDLE_US && b.looked_us == back && b.history[0].seen_us == back, "{b:?}");
+        assert_eq!((p.checked_us, p.sampled_us, p.observed.suspect_us), (Some(back), Some(back), Some(back - 60_000_000)));
     }
 
     #[test]

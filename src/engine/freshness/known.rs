@@ -1,7 +1,7 @@
 //! What is known of every repository that is looked at, and what is to be looked at next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -22,6 +22,13 @@ pub struct Freshness {
     /// Told after every look at a repository.
     pub looked: Notify,
     pub meter: Arc<Meter>,
+    hanging: Mutex<BTreeMap<String, Hanging>>,
+}
+
+/// A directory that did not answer, and the mark of the questions that have not come back.
+struct Hanging {
+    since_us: i64,
+    under_way: Weak<()>,
 }
 
 #[derive(Default)]
@@ -30,6 +37,8 @@ struct Inner {
     /// Asked for out of turn.
     marked: BTreeSet<String>,
     swept_us: i64,
+    /// By how much the wall clock was ahead of the time since boot.
+    ahead_us: Option<i64>,
 }
 
 impl Freshness {
@@ -38,6 +47,17 @@ impl Freshness {
             Ok(l) => l,
             Err(poisoned) => poisoned.into_inner(),
         }
+    }
+
+    /// Since when a directory hangs; none once its questions came back. While it does, it is not asked again: each asking would cost a thread.
+    pub fn hangs(&self, at: &str) -> Option<i64> {
+        let mut hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        hanging.retain(|_, h| h.under_way.strong_count() > 0);
+        hanging.get(at).map(|h| h.since_us)
+    }
+
+    pub fn mark_hanging(&self, at: &str, since_us: i64, under_way: Weak<()>) {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner).insert(at.to_owned(), Hanging { since_us, under_way });
     }
 
     /// What is known of a repository; none where it is not looked at, or not yet.
@@ -85,6 +105,15 @@ impl Freshness {
         moved
     }
 
+    /// Takes in what the clocks say. Looks are planned and their ages told by the wall clock, which may be set in between, by hours.
+    pub fn clocks(&self, wall_us: i64, boot_us: u64) {
+        let mut inner = self.lock();
+        let ahead_us = wall_us.saturating_sub(i64::try_from(boot_us).unwrap_or(i64::MAX));
+        let by_us = ahead_us - inner.ahead_us.replace(ahead_us).unwrap_or(ahead_us);
+        inner.swept_us = inner.swept_us.min(wall_us);
+        inner.repos.values_mut().for_each(|b| b.by_the_clock(wall_us, by_us));
+    }
+
     /// What is due now, with whether it was asked for; and when something will be next.
     pub fn due(&self, now: i64) -> (Vec<(String, bool)>, Option<i64>) {
         let mut inner = self.lock();
@@ -106,5 +135,39 @@ impl Freshness {
             inner.swept_us = now;
         }
         (due, first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::{Clock, ManualClock};
+
+    #[test]
+    fn a_clock_that_steps_back_stops_no_look() {
+        let clock = ManualClock::new("2026-11-27T12:00:00Z".parse().unwrap(), "b");
+        let fresh = Freshness::default();
+        let now = || clock.now().as_microsecond();
+        let due = || {
+            fresh.clocks(now(), clock.boot_us());
+            fresh.due(now()).0
+        };
+        let mut board = RepoBoard::default();
+        board.plan(now());
+        fresh.remember(vec![("base9".into(), board)]);
+        assert!(due().is_empty());
+        clock.set_wall("2026-11-27T06:00:00Z".parse().unwrap());
+        // Somebody asks, and would have had to wait for six hours.
+        fresh.look(Some("base9"));
+        clock.advance_us(2 * ASKED_US);
+        assert_eq!(due(), [("base9".to_owned(), true)]);
+        // The next look comes as it always does.
+        let mut board = fresh.of("base9").unwrap();
+        board.plan(now());
+        fresh.settle("base9", board);
+        clock.set_wall("2026-11-27T01:00:00Z".parse().unwrap());
+        assert!(due().is_empty());
+        clock.advance_us(400 * 1_000_000);
+        assert_eq!(due(), [("base9".to_owned(), false)]);
     }
 }

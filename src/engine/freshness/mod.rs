@@ -77,6 +77,7 @@ pub async fn serve(engine: Arc<Engine>) {
             take_in(&engine, site).await;
         }
         let now = engine.now_us();
+        engine.freshness.clocks(now, engine.clock.boot_us());
         let (due, next) = engine.freshness.due(now);
         if let (Some(site), false) = (&site, due.is_empty()) {
             // Places may be directories of a mount that hangs, and a client reads all certificates of the machine.

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::board::{PlaceBoard, RepoBoard, STABLE, TREE, UPSTREAM};
+use super::known::Freshness;
 use super::signed;
 use crate::config::Site;
 use crate::config::site::Repo;
@@ -20,6 +21,7 @@ use crate::engine::blocking::blocking;
 use crate::engine::state::Engine;
 use crate::engine::trees;
 use crate::systems::repo::RepoError;
+use crate::systems::repo::disk::Asking;
 use crate::systems::repo::probe::{self, Contents, Head, Meter, Place};
 use crate::systems::repo::read::sha256;
 use crate::wire::http::{Client, Raw};
@@ -37,8 +39,9 @@ const AGAIN_US: i64 = 3_600 * 1_000_000;
 /// A look that takes longer than this has failed: a place may have to give a package list of some ten megabytes.
 const PLACE: Duration = Duration::from_secs(600);
 
-struct Sweep {
+struct Sweep<'e> {
     client: Client,
+    fresh: &'e Freshness,
     meter: Arc<Meter>,
     now_us: i64,
     /// Where signatures are judged.
@@ -58,6 +61,7 @@ struct Known<'a> {
 pub async fn sweep(engine: &Arc<Engine>, site: &Arc<Site>, client: &Client, due: &[(String, bool)]) {
     let sweep = Sweep {
         client: client.clone(),
+        fresh: &engine.freshness,
         meter: engine.freshness.meter.clone(),
         now_us: engine.now_us(),
         scratch: engine.watch.dirs().state.join("signed"),
@@ -85,7 +89,7 @@ pub async fn sweep(engine: &Arc<Engine>, site: &Arc<Site>, client: &Client, due:
     join_all(looks).await;
 }
 
-impl Sweep {
+impl Sweep<'_> {
     async fn repo(&self, name: &str, repo: &Repo, mut board: RepoBoard, asked: bool) -> RepoBoard {
         let today = jiff::Timestamp::from_microsecond(self.now_us).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC).date();
         let still = repo.standstill(today).is_some();
@@ -203,15 +207,24 @@ impl Sweep {
             board.observed.trouble = Trouble::Silent(why);
             return (self.conclude(board, &before), None);
         }
+        if let Some(since_us) = self.fresh.hangs(at) {
+            let since = jiff::Timestamp::from_microsecond(since_us).unwrap_or_default().strftime("%F %H:%M:%S");
+            board.observed.trouble = Trouble::Silent(format!("{}: its file system hangs since {since} UTC", board.observed.at));
+            return (self.conclude(board, &before), None);
+        }
+        let by = Asking::default();
         let gate = self.gate(&end);
         let look = async {
             let _permit = gate.acquire().await;
-            self.look(name, place, at, repo, &mut board, known, asked).await
+            self.look(name, place, at, &by, repo, &mut board, known, asked).await
         };
         let found = tokio::time::timeout(PLACE, look).await;
         let contents = match found {
             Ok(Ok(contents)) => contents,
             Ok(Err((e, head))) => {
+                if matches!(e, RepoError::Hangs { .. }) {
+                    self.fresh.mark_hanging(at, self.now_us, by.mark());
+                }
                 if let RepoError::Http(
                     HttpError::Connect { .. } | HttpError::Dns { .. } | HttpError::Proxy { .. } | HttpError::Stalled { .. },
                 ) = &e
@@ -242,15 +255,16 @@ impl Sweep {
         name: &str,
         place: &str,
         at: &str,
+        by: &Asking,
         repo: &Repo,
         board: &mut PlaceBoard,
         known: &Known<'_>,
         asked: bool,
     ) -> Result<Option<Contents>, (RepoError, bool)> {
         let trouble = std::mem::take(&mut board.observed.trouble);
-        let end = Place::open(&self.client, &self.meter, at).map_err(|e| (e, true))?;
-        board.observed.held = end.is_held();
-        board.observed.snapshot = end.snapshot();
+        let end = Place::open(&self.client, &self.meter, at, by.clone()).await.map_err(|e| (e, true))?;
+        board.observed.held = end.is_held().await.map_err(|e| (e, true))?;
+        board.observed.snapshot = end.snapshot().await.map_err(|e| (e, true))?;
         // What another life of the engine knew is read once more: counting and sampling need its packages.
         let listed = board.observed.fp.as_ref().is_some_and(|fp| known.board.shelf.contains_key(fp));
         let whole = matches!(trouble, Trouble::None | Trouble::Silent(_)) && listed && !board.reread;
@@ -292,9 +306,22 @@ impl Sweep {
             let shelf = || board.observed.fp.as_ref().and_then(|fp| known.board.shelf.get(fp)).map(|k| k.sample.clone());
             match own.or_else(shelf) {
                 Some(all) => {
-                    let turn = usize::try_from(self.now_us / 1_000_000).unwrap_or(0) % all.len().max(1);
+                    // Where it moved, what is new first.
+                    let turn = match moved {
+                        Some(_) => 0,
+                        None => usize::try_from(self.now_us / 1_000_000).unwrap_or(0) % all.len().max(1),
+                    };
                     let some: Vec<_> = all.iter().cycle().skip(turn).take(ASKED.min(all.len())).cloned().collect();
                     let found = end.sample(&some).await.map_err(|e| (e, false))?;
+                    if found.missing + found.short > 0
+                        && let Ok(Head::Read { raw: later, .. }) = end.head(None).await
+                        && Some(sha256(&later)) != board.observed.md
+                    {
+                        // They were asked for by metadata that is not served any more.
+                        board.observed.trouble = Trouble::Moved;
+                        (board.observed.missing, board.observed.short) = (0, 0);
+                        return Ok(contents);
+                    }
                     board.observed.missing = found.missing;
                     board.observed.short = found.short;
                     board.observed.sampled = found.asked;
@@ -338,7 +365,8 @@ impl Sweep {
             return Ok(None);
         }
         let seed = self.now_us.unsigned_abs();
-        let contents = match end.contents(name, raw.to_vec(), seed).await {
+        let before = o.fp.as_ref().and_then(|fp| known.board.shelf.get(fp)).map(|k| k.keys.clone());
+        let contents = match end.contents(name, raw.to_vec(), seed, before).await {
             Ok(c) => c,
             Err(e) => {
                 // Not read is not known: what was read before stays what it was.

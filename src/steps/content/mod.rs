@@ -78,6 +78,7 @@ impl From<RepoError> for StepError {
                 Self::far_end(text, "the variables of proxies are those of the engine: see its unit")
             }
             RepoError::Http(_) => Self::far_end(text, "look at the far end (curl -I shows what it answers), then retry"),
+            RepoError::Hangs { .. } => Self::failed(text, "look at its mount (findmnt, df), then retry"),
             RepoError::Absent { .. } => Self::failed(text, "sync it first, or give the directory that holds repodata/"),
             RepoError::Address(_) => Self::input(text, "give a directory or an http(s) address"),
             RepoError::Wire { .. } | RepoError::Checksum { .. } | RepoError::Algorithm { .. } => {

@@ -2,6 +2,7 @@
 
 pub mod deps;
 pub mod digest;
+pub mod disk;
 pub mod inventory;
 pub mod links;
 pub mod list;
@@ -34,6 +35,9 @@ pub enum RepoError {
     Algorithm { at: String, algorithm: String },
     #[error("{at}: there is no repository here: repodata/repomd.xml is missing")]
     Absent { at: String },
+    /// A directory of a mount whose server is gone, as a rule.
+    #[error("{at}: its file system hangs: no answer within {} s", .after.as_secs())]
+    Hangs { at: String, after: std::time::Duration },
     #[error("{0}")]
     Address(String),
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use url::Url;
 
+use super::disk::{Asking, asked};
 use super::inventory::{Shelf, Wanted};
 use super::read::{fold, sha256};
 use super::{Origin, RepoError, Tree, origin, owner};
@@ -65,7 +66,8 @@ pub fn client() -> Result<Client, HttpError> {
 
 /// One place, opened.
 pub struct Place {
-    origin: Origin,
+    origin: Arc<Origin>,
+    by: Asking,
     meter: Arc<Meter>,
     /// What came in place of `repomd.xml`, last.
     refused: Mutex<Option<Raw>>,
@@ -104,14 +106,35 @@ pub struct Sampled {
 }
 
 impl Place {
-    pub fn open(client: &Client, meter: &Arc<Meter>, at: &str) -> Result<Self, RepoError> {
+    /// `by`: who asks a directory; its questions may outlive this.
+    pub async fn open(client: &Client, meter: &Arc<Meter>, at: &str, by: Asking) -> Result<Self, RepoError> {
         let origin = if at.starts_with("http://") || at.starts_with("https://") {
             let base = address::parse(at).map_err(|e| RepoError::Address(e.to_string()))?;
             Origin::Http { client: client.clone(), base }
         } else {
-            Origin::open(at)?
+            let path = at.to_owned();
+            asked(at, &by, move || Origin::open(&path)).await??
         };
-        Ok(Self { origin, meter: meter.clone(), refused: Mutex::default() })
+        Ok(Self { origin: Arc::new(origin), by, meter: meter.clone(), refused: Mutex::default() })
+    }
+
+    /// Asks the directory; none where it is none.
+    async fn disk<T: Send + 'static>(&self, ask: impl FnOnce(&Tree) -> T + Send + 'static) -> Result<Option<T>, RepoError> {
+        if matches!(*self.origin, Origin::Http { .. }) {
+            return Ok(None);
+        }
+        let origin = self.origin.clone();
+        let ask = move || match &*origin {
+            Origin::Local(tree) => Some(ask(tree)),
+            Origin::Http { .. } => None,
+        };
+        asked(&self.origin.shown(), &self.by, ask).await
+    }
+
+    /// A small file of the directory.
+    async fn read_small(&self, rel: &str, max: u64) -> Result<Option<Vec<u8>>, RepoError> {
+        let rel = rel.to_owned();
+        Ok(self.disk(move |tree| tree.read_small(&rel, max)).await?.transpose()?.flatten())
     }
 
     /// What came in place of `repomd.xml`, where something did.
@@ -120,22 +143,28 @@ impl Place {
     }
 
     /// Whether a writer of ours holds it. Only known of a directory.
-    pub fn is_held(&self) -> bool {
-        matches!(&self.origin, Origin::Local(tree) if owner::is_held(tree))
+    pub async fn is_held(&self) -> Result<bool, RepoError> {
+        Ok(self.disk(owner::is_held).await?.unwrap_or(false))
     }
 
     /// The snapshot that it leads to, if it does.
-    pub fn snapshot(&self) -> Option<String> {
-        let Origin::Local(tree) = &self.origin else { return None };
-        let real = std::fs::canonicalize(tree.path()).ok()?;
-        let dir = real.ancestors().find(|p| p.join(".quarterdeck/snapshot.json").is_file())?;
-        Some(excerpt(&dir.file_name()?.to_string_lossy()))
+    pub async fn snapshot(&self) -> Result<Option<String>, RepoError> {
+        let find = |tree: &Tree| {
+            let real = std::fs::canonicalize(tree.path()).ok()?;
+            let dir = real.ancestors().find(|p| p.join(".quarterdeck/snapshot.json").is_file())?;
+            Some(excerpt(&dir.file_name()?.to_string_lossy()))
+        };
+        Ok(self.disk(find).await?.flatten())
     }
 
     /// `repomd.xml`, if it is not the version of these validators any more.
     pub async fn head(&self, known: Option<&Validators>) -> Result<Head, RepoError> {
-        match &self.origin {
-            Origin::Local(_) => Ok(Head::Read { raw: self.origin.repomd().await?, validators: Validators::default() }),
+        match &*self.origin {
+            Origin::Local(_) => {
+                let raw = self.read_small("repodata/repomd.xml", repomd::MAX_BYTES).await?;
+                let raw = raw.ok_or_else(|| RepoError::Absent { at: self.origin.shown() })?;
+                Ok(Head::Read { raw, validators: Validators::default() })
+            }
             Origin::Http { client, base } => {
                 let mut url = base.clone();
                 url.set_path(&format!("{}repodata/repomd.xml", base.path()));
@@ -166,8 +195,8 @@ impl Place {
 
     /// The md of the upstream metadata that Cobbler keeps beside its own.
     pub async fn kept_origin(&self) -> Option<String> {
-        let bytes = match &self.origin {
-            Origin::Local(tree) => tree.read_small(".origin/repodata/repomd.xml", repomd::MAX_BYTES).ok()??,
+        let bytes = match &*self.origin {
+            Origin::Local(_) => self.read_small(".origin/repodata/repomd.xml", repomd::MAX_BYTES).await.ok()??,
             Origin::Http { base, .. } => {
                 let mut url = base.clone();
                 url.set_path(&format!("{}.origin/repodata/repomd.xml", base.path()));
@@ -180,8 +209,8 @@ impl Place {
     /// The detached signature beside `repomd.xml`; none where there is none.
     pub async fn signature(&self) -> Result<Option<Vec<u8>>, RepoError> {
         const FILE: &str = "repodata/repomd.xml.asc";
-        match &self.origin {
-            Origin::Local(tree) => Ok(tree.read_small(FILE, openpgp::MAX_BYTES)?),
+        match &*self.origin {
+            Origin::Local(_) => self.read_small(FILE, openpgp::MAX_BYTES).await,
             Origin::Http { base, .. } => {
                 let mut url = base.clone();
                 url.set_path(&format!("{}{FILE}", base.path()));
@@ -197,8 +226,11 @@ impl Place {
     /// The label of the compose that a repository belongs to: `COMPOSE_ID` above it. Empty where there is none.
     pub async fn label(&self) -> String {
         for up in LABEL_LEVELS {
-            let bytes = match &self.origin {
-                Origin::Local(tree) => tree.path().ancestors().nth(up).and_then(|d| read_label(&d.join("COMPOSE_ID"))),
+            let bytes = match &*self.origin {
+                Origin::Local(_) => {
+                    let read = move |tree: &Tree| tree.path().ancestors().nth(up).and_then(|d| read_label(&d.join("COMPOSE_ID")));
+                    self.disk(read).await.ok().flatten().flatten()
+                }
                 Origin::Http { base, .. } => match above(base, up) {
                     Some(url) => self.small(&url, LABEL_BYTES).await.ok(),
                     None => None,
@@ -211,8 +243,9 @@ impl Place {
         String::new()
     }
 
-    /// Reads what the metadata says, primary verified, every other file that it names by size. `seed` turns which packages are kept as sample.
-    pub async fn contents(&self, name: &str, raw: Vec<u8>, seed: u64) -> Result<Contents, RepoError> {
+    /// Reads what the metadata says, primary verified, every other file that it names by size. `seed` turns which packages are kept as sample;
+    /// first come some that were not among those `before`: what a push that is under way has not brought yet is among these.
+    pub async fn contents(&self, name: &str, raw: Vec<u8>, seed: u64, before: Option<Arc<[u64]>>) -> Result<Contents, RepoError> {
         let at = self.origin.shown();
         let repomd = repomd::parse(&raw).map_err(|source| RepoError::Wire { at: at.clone(), source })?;
         let mut files: Vec<Option<Vec<u8>>> = vec![None; repomd.data.len()];
@@ -243,7 +276,7 @@ impl Place {
             };
             fold(&name, &at, &repomd, open, &mut all, take)?;
             let reading = all.finish();
-            Ok(summary(md, &reading, &archs, &repomd, &shelf.packages, seed))
+            Ok(summary(md, &reading, &archs, &repomd, &shelf.packages, (seed, before.as_deref())))
         };
         // Inflating and parsing 20,000 packages takes a second of a core: not on the thread that serves.
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(RepoError::Address(format!("the reader ended: {e}"))))
@@ -256,8 +289,8 @@ impl Place {
             let limit = format!("{} is stated to have {max} bytes", data.location);
             return Err(RepoError::Wire { at, source: WireError::Limit { what: "a metadata file", limit } });
         }
-        let bytes = match &self.origin {
-            Origin::Local(tree) => tree.read_small(data.location.as_str(), max)?.ok_or_else(|| RepoError::Absent { at: at.clone() })?,
+        let bytes = match &*self.origin {
+            Origin::Local(_) => self.read_small(data.location.as_str(), max).await?.ok_or_else(|| RepoError::Absent { at: at.clone() })?,
             Origin::Http { client, base } => {
                 let answer = client.get(&address::join(base, &data.location), Ask::Whole, origin::METADATA_BUDGET).await;
                 match answer {
@@ -301,8 +334,11 @@ impl Place {
 
     /// None where there is no such file; `Some(None)` where nobody says how large it is.
     async fn size(&self, location: &Location) -> Result<Option<Option<u64>>, RepoError> {
-        match &self.origin {
-            Origin::Local(tree) => Ok(tree.mark(location.as_str())?.map(|m| Some(m.size))),
+        match &*self.origin {
+            Origin::Local(_) => {
+                let rel = location.as_str().to_owned();
+                Ok(self.disk(move |tree| tree.mark(&rel)).await?.transpose()?.flatten().map(|m| Some(m.size)))
+            }
             Origin::Http { client, base } => {
                 self.meter.count(0);
                 match client.length(&address::join(base, location), SMALL).await {
@@ -340,7 +376,7 @@ impl Place {
     }
 
     async fn small(&self, url: &Url, max: u64) -> Result<Vec<u8>, RepoError> {
-        let Origin::Http { client, .. } = &self.origin else { return Ok(Vec::new()) };
+        let Origin::Http { client, .. } = &*self.origin else { return Ok(Vec::new()) };
         small(client, &self.meter, url, max).await
     }
 }
@@ -414,7 +450,7 @@ fn summary(
     archs: &BTreeMap<String, u64>,
     repomd: &repomd::Repomd,
     packages: &[Wanted],
-    seed: u64,
+    (seed, before): (u64, Option<&[u64]>),
 ) -> Contents {
     let key = |w: &Wanted| w.checksum.hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or(0);
     let mut keys: Vec<u64> = packages.iter().map(key).collect();
@@ -423,7 +459,10 @@ fn summary(
     let turned = |w: &Wanted| (key(w) ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut order: Vec<&Wanted> = packages.iter().collect();
     order.sort_by_key(|w| turned(w));
-    let sample = order.into_iter().take(SAMPLE).map(|w| (w.location.clone(), w.size)).collect();
+    let is_new = |w: &&Wanted| before.is_some_and(|b| b.binary_search(&key(w)).is_err());
+    let (mut new, mut old): (Vec<&Wanted>, Vec<&Wanted>) = order.into_iter().partition(is_new);
+    old.extend(new.split_off(new.len().min(SAMPLE / 2)));
+    let sample = new.into_iter().chain(old).take(SAMPLE).map(|w| (w.location.clone(), w.size)).collect();
     Contents {
         md,
         fp: reading.fp.known().unwrap_or_default().to_owned(),
@@ -470,6 +509,7 @@ pub fn trouble(e: &RepoError, head: bool) -> Trouble {
             h => Trouble::Silent(h.to_string()),
         },
         RepoError::Tree(t) => Trouble::Silent(t.to_string()),
+        RepoError::Hangs { .. } => Trouble::Silent(e.to_string()),
         RepoError::Address(why) => Trouble::Silent(why.clone()),
         RepoError::Wire { .. } | RepoError::Checksum { .. } | RepoError::Algorithm { .. } => Trouble::Torn(e.to_string()),
     }
