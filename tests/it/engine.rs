@@ -217,6 +217,36 @@ fn what_the_site_file_allows_by_now_is_done_without_being_asked() {
     std::fs::write(go, "").unwrap();
 }
 
+/// The engine dies while a supervisor is at its first lines; that one begins once the next engine has taken it over.
+#[test]
+fn a_step_that_begins_under_the_next_engine_is_shown_as_running() {
+    let home = Home::new();
+    let (go, once) = (home.root().join("go"), home.root().join("once"));
+    home.pipeline(
+        "long",
+        &format!("format: 1\nname: long\nstages:\n  - name: a\n    run: while ! test -e '{}'; do sleep 0.05; done\n", go.display()),
+    );
+    let mut first = home.command(["engine", "run"]);
+    first.env("QD_CRASH_AT", "shim.locked").env("QD_CRASH_SIGNAL", "STOP").env("QD_CRASH_ONCE", &once);
+    let mut first = first.stdout(std::process::Stdio::null()).spawn().unwrap();
+    until("the engine to listen", || home.qd(["engine", "status"]).code == 0);
+    home.qd(["run", "long"]).expect(0);
+    let shim: i32 =
+        until_some("the supervisor to stand still", || std::fs::read_to_string(&once).ok()?.split(' ').nth(1)?.trim().parse().ok());
+    kill(first.id() as i32);
+    first.wait().unwrap();
+    home.qd(["engine", "start"]).expect(0);
+    let step = || raw(&home.socket(), "GET", "/v1/runs/long/1", "").1["stages"][0]["steps"][0]["state"].clone();
+    until("it to be taken over", || {
+        home.json(&["get", "executors"])["rows"].as_array().is_some_and(|r| r.iter().any(|e| e["run"] == "long#1"))
+    });
+    assert_eq!(step(), "claimed");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(shim).unwrap(), rustix::process::Signal::CONT).unwrap();
+    until("it to run", || step() == "running");
+    std::fs::write(go, "").unwrap();
+    until("it to end", || home.json(&["get", "runs"])["rows"][0]["verdict"] == "success");
+}
+
 #[test]
 fn an_upstream_trigger_starts_its_pipeline_once_for_each_end_that_it_names() {
     let home = Home::new();

@@ -260,9 +260,6 @@ pub async fn recover(shared: Arc<Shared>, live: Live, job: Job, known: Option<Kn
         Ok(Found::Whole(spec)) => spec_secrets(&spec),
         _ => Vec::new(),
     };
-    if live.dir.join(file::STARTED).exists() {
-        shared.send(Event::Started { fence: job.fence }).await;
-    }
     conclude(shared, live, job, names, None).await;
 }
 
@@ -395,7 +392,7 @@ async fn conclude_refused(
                 return shared.send(*event).await;
             }
             Ok(Seen::Alive) => {
-                if let Err(e) = attempt::watch(&dir).await {
+                if let Err(e) = watch(&shared, fence, &dir).await {
                     tracing::warn!(fence, error = %e, "cannot watch an attempt; looking again in 5 s");
                     tokio::time::sleep(Duration::from_secs(5)).await;
                 }
@@ -406,6 +403,23 @@ async fn conclude_refused(
                 tracing::error!(fence, error = %e, "taking in an attempt ended early; again in 5 s");
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
+        }
+    }
+}
+
+/// Waits until the supervisor is gone. That its command has begun is told here, too: who took it over may have come before that.
+async fn watch(shared: &Shared, fence: u64, dir: &Path) -> Result<(), AttemptError> {
+    let (mut pause, mut begun) = (Duration::from_millis(50), false);
+    let over = attempt::watch(dir);
+    tokio::pin!(over);
+    loop {
+        if !begun && dir.join(file::STARTED).exists() {
+            begun = true;
+            shared.send(Event::Started { fence }).await;
+        }
+        tokio::select! {
+            over = &mut over => return over,
+            () = tokio::time::sleep(pause), if !begun => pause = (pause * 2).min(Duration::from_secs(5)),
         }
     }
 }
