@@ -108,7 +108,7 @@ pub async fn submit(parts: &Parts, submit: Submit, ledger: Option<Ledger>, paren
             Box::new(w)
         });
         parts.events.send(Event::Submitted(Box::new(run))).await.map_err(|_| RunnerError::Stopped)?;
-        let _ = parts.changes.send(Change { table: "queue", id: done.run.to_string() });
+        let _ = parts.changes.send(Change { table: "runs", id: done.run.to_string() });
     }
     Ok(done.run)
 }
