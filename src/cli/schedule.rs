@@ -9,7 +9,7 @@ use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
 use super::table::{self, left};
 use crate::api::ApiError;
-use crate::base::instant;
+use crate::base::{instant, suggest};
 use crate::engine::catalog;
 use crate::pipeline::preview::{self, Row};
 
@@ -28,7 +28,9 @@ fn show(ctx: &Ctx, out: &mut Out, year: Option<Option<i16>>, wanted: &[String]) 
     let catalog = catalog::with_stages(catalog::of_site(&ctx.dirs, &site, ctx.uid)?, &ctx.dirs, ctx.uid);
     let (from, to) = span(out, year, now)?;
     if let Some(unknown) = wanted.iter().find(|w| !catalog.pipelines.contains(w)) {
-        return Err(Failure::bad(format!("no pipeline `{unknown}`"), format!("there are: {}", catalog.pipelines.join(", "))));
+        let known = catalog.pipelines.iter().map(String::as_str);
+        let help = suggest::meant(unknown, known, format!("there are: {}", catalog.pipelines.join(", ")));
+        return Err(Failure::bad(format!("no pipeline `{unknown}`"), help));
     }
     let mut rows: Vec<Row> = Vec::new();
     let mut broken = Vec::new();

@@ -298,7 +298,7 @@ fn the_preview_marks_the_nights_of_the_clocks_and_needs_no_engine() {
     let text = home.qd(["schedule", "preview", "--year"]).expect(0).stdout;
     assert!(text.contains("DST") && text.contains("of them where clocks change"), "{text}");
     assert!(home.json(&["schedule", "preview"])["rows"].as_array().unwrap().len() >= 26);
-    home.qd(["schedule", "preview", "--pipeline", "nihgt"]).expect(2);
+    assert!(home.qd(["schedule", "preview", "--pipeline", "nihgt"]).expect(2).stderr.contains("did you mean"));
     home.qd(["engine", "status"]).expect(3);
 }
 
