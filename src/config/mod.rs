@@ -3,6 +3,7 @@
 pub mod calendars;
 pub mod dirs;
 mod error;
+mod no_toml;
 pub mod pipelines;
 pub mod problem;
 pub mod read;

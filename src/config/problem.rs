@@ -28,7 +28,8 @@ impl Problem {
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         Self {
             line: text[..start].bytes().filter(|b| *b == b'\n').count() + 1,
-            column: text[line_start..start].chars().count() + 1,
+            // Some editors begin a file with a byte order mark, which nobody sees.
+            column: text[line_start..start].trim_start_matches('\u{feff}').chars().count() + 1,
             message: bounded(message.into()),
             help: bounded(help.into()),
             span: start..end,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::no_toml;
 use super::problem::Problem;
 use crate::base::suggest;
 
@@ -81,10 +82,14 @@ impl<'t> Notes<'t> {
     /// These, and what keeps the text from being TOML at all.
     pub fn no_toml(self, errors: &[toml::de::Error]) -> Vec<Problem> {
         for e in errors {
-            let message = format!("this is not TOML: {}", e.message().lines().collect::<Vec<_>>().join("; "));
-            self.add(e.span().unwrap_or(0..0), message, "");
+            let span = e.span().unwrap_or(0..0);
+            let (message, help) = no_toml::told(self.text, &span, e.message());
+            self.add(span, message, help);
         }
-        self.finish()
+        // What follows on the line of a slip follows from it.
+        let mut all = self.finish();
+        all.dedup_by_key(|p| p.line);
+        all
     }
 
     /// All problems, in the order of the file.

@@ -84,7 +84,7 @@ fn every_slip_is_named_with_its_place() {
         ("time_zone = \"Europe/Berln\"", 1, 13, "no time zone `Europe/Berln`", "IANA"),
         ("read_only = \"yes\"", 1, 13, "`read_only` must be true or false, not a text", ""),
         ("read_only = yes", 1, 13, "not TOML", ""),
-        ("a = 1\na = 2", 2, 1, "not TOML", ""),
+        ("a = 1\na = 2", 2, 1, "a second time; the first is on line 1", "keep one"),
         ("scheduler = \"privat\"", 1, 13, "cannot be \"privat\"", "did you mean \"private\"?"),
         ("second_person = \"\"", 1, 17, "cannot be \"\"", "write one of"),
         ("[engine]\nsocket = \"engine.sock\"", 2, 10, "not an absolute path", "begin it with /"),
@@ -224,4 +224,39 @@ fn what_will_hardly_do_what_was_meant_is_told_and_is_no_error() {
     let all = told(text);
     assert!(all.len() == 2 && all[0].starts_with("4:10 `writer` is a Cobbler, and this file names none"), "{all:?}");
     assert!(told(&format!("{text}[cobbler.c]\nurl = \"https://h/\"\nuser = \"u\"\nsecret = \"c\"\n")).is_empty());
+}
+
+#[test]
+fn what_is_no_toml_is_told_in_our_words_at_its_place() {
+    for (text, line, column, message, help) in [
+        ("time_zone: \"UTC\"\n", 1, 10, "ends with `=` here, not with `:`", "NAME = value"),
+        ("time_zone = UTC\n", 1, 13, "without quotes", "around it"),
+        ("time_zone = “UTC”\n", 1, 13, "no quote of TOML", "write `\"`"),
+        ("read_only = yes\n", 1, 13, "neither true nor false", "without quotes"),
+        ("read_only = True\n", 1, 13, "neither true nor false", "lower case"),
+        ("read_only = true;\n", 1, 13, "no `;` ends a line", "take it out"),
+        ("time_zone =\n", 1, 12, "a value is missing", "take the line out"),
+        ("time_zone = \"UTC\nread_only = true\n", 1, 17, "not closed", "with the quote that it began with"),
+        ("[engine]\nsocket = \"/a\"\n[engine]\n", 3, 2, "the first is on line 1", "keep one"),
+        ("[engine\nsocket = \"/a\"\n", 1, 8, "not closed", "`]`"),
+        ("[repos.a]\nupstream = [\"http://x/\"\nwriter = \"external\"\n", 3, 1, "the list above is not closed", "`]`"),
+        ("[repos.a]\nupstream = [\"http://x/\" \"http://y/\"]\n", 2, 25, "a comma is missing", "add it"),
+        ("[log.errors]\na = \"\\d+\"\n", 2, 7, "begins no escape", "'\\d+'"),
+        ("// hello\n", 1, 1, "no key", "`#`"),
+        ("[runner]\nexecutors = 04\n", 2, 13, "no zero", "quotes"),
+        ("<<<<<<< HEAD\nread_only = true\n=======\n", 1, 1, "a conflict of a merge", "keep one side"),
+        ("# \u{1b}[31m\n", 1, 3, "a control character", "take it out"),
+        ("time_zone\u{a0}= \"UTC\"\n", 1, 10, "of another kind", "type it anew"),
+        ("read_only = true\rtime_zone = \"UTC\"\n", 1, 18, "without a line feed", "LF"),
+        ("time_zone = \"\\ud800\"\n", 1, 16, "no whole character", "\\U0001F600"),
+        ("time_zone = \"UTC\" read_only = true\n", 1, 19, "something follows the value", "another line"),
+        ("{\"time_zone\": \"UTC\"}\n", 1, 1, "is it JSON?", "NAME = value"),
+        ("\u{feff}read_onyl = true\n", 1, 1, "unknown key", "read_only"),
+    ] {
+        let all = Site::parse(text).expect_err(text);
+        let p = &all[0];
+        assert!(p.message.contains(message) && p.help.contains(help), "{text:?}: {all:?}");
+        assert_eq!((p.line, p.column), (line, column), "{text:?}: {p:?}");
+        assert!(all.windows(2).all(|p| p[0].line < p[1].line), "{text:?}: {all:?}");
+    }
 }
