@@ -19,6 +19,8 @@ pub struct Notes<'t> {
     problems: RefCell<Vec<Problem>>,
     references: RefCell<Vec<Reference>>,
     doubts: RefCell<Vec<Problem>>,
+    /// Keys that no table below the top knows.
+    strays: RefCell<Vec<At<String>>>,
 }
 
 /// What a value names that lies outside of its file.
@@ -40,7 +42,7 @@ pub struct Reference {
 
 impl<'t> Notes<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, problems: RefCell::default(), references: RefCell::default(), doubts: RefCell::default() }
+        Self { text, problems: RefCell::default(), references: RefCell::default(), doubts: RefCell::default(), strays: RefCell::default() }
     }
 
     /// What the file may say, and what will hardly do what was meant.
@@ -76,6 +78,15 @@ impl<'t> Notes<'t> {
                 all.push(Problem::at(self.text, last..last, format!("more than {MOST} errors: the others are not shown"), ""));
             }
             _ => {}
+        }
+    }
+
+    /// Tells of keys below a table that the top of the file has: TOML gives a line to the table above it, wherever that began.
+    fn belong_to_the_top(&self, known: &[&str]) {
+        for stray in self.strays.borrow().iter().filter(|s| known.contains(&s.value.as_str())) {
+            for p in self.problems.borrow_mut().iter_mut().filter(|p| p.span == stray.span) {
+                p.help = format!("`{}` belongs to the top of the file: move it above the first line with a [table]", stray.value);
+            }
         }
     }
 
@@ -296,6 +307,12 @@ impl<'a, 'i, 't> Table<'a, 'i, 't> {
                 None => format!("known here: {}", known.join(", ")),
             };
             self.notes.add(key.span(), format!("unknown key `{name}` {place}"), help);
+            if !self.title.is_empty() {
+                self.notes.strays.borrow_mut().push(At { value: name.to_owned(), span: key.span() });
+            }
+        }
+        if self.title.is_empty() {
+            self.notes.belong_to_the_top(&known);
         }
     }
 }

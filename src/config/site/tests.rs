@@ -74,6 +74,7 @@ fn every_slip_is_named_with_its_place() {
     let table = [
         ("read_onyl = true", 1, 1, "unknown key `read_onyl`", "did you mean `read_only`?"),
         ("\n[engine]\nsokcet = \"/x\"", 3, 1, "unknown key `sokcet` in [engine]", "did you mean `socket`?"),
+        ("[engine]\nscheduler = \"private\"", 2, 1, "unknown key `scheduler` in [engine]", "belongs to the top of the file"),
         ("[log.errors]\nobs = 'a(b'", 2, 7, "no regular expression for a log: unclosed group", "single quotes"),
         ("[log]\nharmless = ['fine', 'x*']", 2, 21, "it matches every line", ""),
         ("[log.errors]\nobs = '\\w{1000}{100}'", 2, 7, "no regular expression for a log", ""),
