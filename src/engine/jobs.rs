@@ -11,7 +11,7 @@ use super::{catalog, triggers};
 use crate::api::ApiError;
 use crate::domain::rows::RunRow;
 use crate::domain::run::{RunRef, RunState, Verdict};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
     let site = engine.site()?;
@@ -48,8 +48,8 @@ pub fn rows(engine: &Engine) -> Result<Vec<Row>, ApiError> {
             "last_duration_ms": last.ended.as_ref().filter(|_| !umbrella).and_then(RunRow::duration_ms),
             "changes": last.ended.as_ref().and_then(|r| r.changes.clone()),
             "weather": weather(&last.newest),
-            "red_runs": red(&last.newest).count(),
-            "red_since": rows::time_opt(red(&last.newest).last().and_then(|r| r.2)),
+            "red_runs": last.red.0,
+            "red_since": rows::time_opt(last.red.1),
             "moved": last.moved,
         });
         if let Value::Object(map) = row {
@@ -77,14 +77,22 @@ fn weather(newest: &[Stand]) -> String {
     newest.iter().rev().map(sign).collect()
 }
 
-/// The ended runs since the last good one, the newest first, as far back as `weather` goes.
-fn red(newest: &[Stand]) -> impl Iterator<Item = &Stand> {
-    let ended = newest.iter().filter(|s| s.0 == RunState::Done);
-    ended.take_while(|s| s.1 != Some(Verdict::Success)).filter(|s| matches!(s.1, Some(Verdict::Failure | Verdict::Lost | Verdict::Invalid)))
+/// How many runs are red since the last good one, and when the first of them ended. What `weather` shows has the answer nearly always.
+fn red(store: &Store, pipeline: &str, newest: &[Stand]) -> Result<(u64, Option<i64>), StoreError> {
+    let is = |s: &Stand, verdict: Verdict| s.0 == RunState::Done && s.1 == Some(verdict);
+    if newest.len() == NIGHTS && !newest.iter().any(|s| is(s, Verdict::Success)) {
+        return store.red_streak(pipeline);
+    }
+    let since = newest.iter().take_while(|s| !is(s, Verdict::Success));
+    let reds = since.filter(|s| [Verdict::Failure, Verdict::Lost, Verdict::Invalid].iter().any(|v| is(s, *v)));
+    let ends: Vec<Option<i64>> = reds.map(|s| s.2).collect();
+    Ok((ends.len() as u64, ends.iter().flatten().min().copied()))
 }
 
 struct Past {
     newest: Vec<Stand>,
+    /// Red runs in a row, and since when.
+    red: (u64, Option<i64>),
     run: Option<RunRow>,
     ended: Option<RunRow>,
     success: Option<RunRow>,
@@ -102,8 +110,9 @@ fn past(engine: &Engine, pipeline: &str, umbrella: bool) -> Result<Past, StoreEr
         false => (store.last_with(pipeline, true)?, store.last_with(pipeline, false)?),
     };
     let newest = store.newest_of(pipeline, NIGHTS)?;
+    let red = red(store, pipeline, &newest)?;
     let moved = success.as_ref().map(|r| moved(engine, &r.run)).transpose()?.flatten();
-    Ok(Past { newest, run, ended, success, failure, moved })
+    Ok(Past { newest, red, run, ended, success, failure, moved })
 }
 
 /// Content sets whose newest reading differs from what the run ended on, both known: its verdict is not about what is there now.

@@ -50,6 +50,21 @@ impl Store {
         })
     }
 
+    /// How many runs of a pipeline were red since its last good one, and when the first of them ended.
+    pub fn red_streak(&self, pipeline: &str) -> Result<(u64, Option<i64>), StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.read(move |c| {
+            let good = c
+                .prepare_cached("SELECT number FROM run WHERE pipeline = ?1 AND verdict = 'success' ORDER BY number DESC LIMIT 1")?
+                .query_row([&pipeline], |r| r.get::<_, u64>(0))
+                .optional()?
+                .unwrap_or(0);
+            let red = "SELECT count(*), min(ended_us) FROM run
+                       WHERE pipeline = ?1 AND number > ?2 AND state = 'done' AND verdict IN ('failure', 'lost', 'invalid')";
+            Ok(c.prepare_cached(red)?.query_row(rusqlite::params![pipeline, good], |r| Ok((r.get(0)?, r.get(1)?)))?)
+        })
+    }
+
     /// What a run worked on, and the same of the run of its pipeline before it that worked on anything known.
     pub fn worked_on(&self, run: &RunRef) -> Result<(Known, Option<(RunRef, Known)>), StoreError> {
         let run = run.clone();

@@ -1,4 +1,4 @@
-//! Who looks after what is wrong: `ack` and `unack`, through the command line, the raw socket, and two consoles.
+//! Who looks after what is wrong, and since when it is: `ack`, `unack` and streaks, through the command line, the raw socket, and two consoles.
 
 use serde_json::{Value, json};
 
@@ -91,4 +91,21 @@ fn a_site_that_is_read_only_records_nothing() {
     home.site("read_only = true\n");
     let (status, answer) = act(&home.socket(), json!({"action": "ack", "target": "red", "reason": "x"}));
     assert!(status == 403 && answer["error"]["message"].as_str().unwrap_or_default().contains("read-only"), "{answer}");
+}
+
+/// `weather` has the last fourteen runs; how long something has been red is longer than that.
+#[test]
+fn a_streak_is_counted_and_dated_from_its_first_red_run() {
+    let (home, ok) = home();
+    let row = || home.json(&["get", "pipelines"])["rows"][0].clone();
+    let first = row()["red_since"].clone();
+    assert!(first.is_string(), "{}", row());
+    (0..15).for_each(|_| {
+        home.qd(["run", "red", "--wait"]).expect(1);
+    });
+    let now = row();
+    assert_eq!((&now["red_runs"], &now["red_since"], &now["weather"]), (&json!(16), &first, &json!("#".repeat(14))), "{now}");
+    std::fs::write(&ok, "").unwrap();
+    home.qd(["run", "red", "--wait"]).expect(0);
+    assert_eq!((&row()["red_runs"], &row()["red_since"]), (&json!(0), &Value::Null));
 }
