@@ -10,7 +10,7 @@ use super::args::{Again, Approve, Change, Consent, Do as DoArgs, Replay, Run as 
 use super::connect::{self, Start};
 use super::failure::{Failure, Outcome};
 use super::out::{Out, Tone};
-use super::table::{self, left, right};
+use super::stages;
 use crate::action;
 use crate::api::client::{ANSWER, Client, Trouble, encode};
 use crate::api::types::{Do, Done, RunDoc, Why};
@@ -336,31 +336,7 @@ fn ended(out: &Out, doc: &RunDoc) -> Outcome {
         // What voids a request is between the console and the engine.
         out.value(&RunDoc { basis: String::new(), ..doc.clone() });
     } else {
-        let rows: Vec<Vec<String>> = doc
-            .stages
-            .iter()
-            .map(|s| {
-                let steps = s.steps.iter().filter(|t| t.verdict.as_deref().is_some_and(|v| v != "success" && v != "skipped"));
-                let bad: Vec<String> = steps
-                    .map(|t| {
-                        let why = if t.detail.is_empty() { t.verdict.clone().unwrap_or_default() } else { t.detail.clone() };
-                        // A stage that is its own only step is named in its row.
-                        if t.name == s.name { why } else { format!("{}: {why}", t.name) }
-                    })
-                    .collect();
-                let detail = if bad.is_empty() { s.detail.clone() } else { bad.join("; ") };
-                vec![s.name.clone(), s.verdict.clone().unwrap_or_default(), s.duration_ms.map(duration::short).unwrap_or_default(), detail]
-            })
-            .collect();
-        table::print(out, &[left("STAGE"), left("VERDICT"), right("TIME"), left("DETAIL")], &rows);
-        let verdict = doc.verdict.as_deref().unwrap_or("");
-        let detail = sanitise::cell(&doc.detail);
-        if let Some(e) = &doc.first_error {
-            out.line(format!("first error ({}): {}", sanitise::cell(&e.how), sanitise::cell(&e.text)));
-        }
-        let time = doc.duration_ms.map(|ms| format!(" ({})", duration::short(ms))).unwrap_or_default();
-        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
-        out.line(format!("{} {}{time}{detail}", doc.run, out.verdict(verdict)));
+        stages::table(out, doc);
     }
     let verdict = doc.verdict.as_deref().and_then(|v| v.parse::<Verdict>().ok());
     match verdict.map_or(1, Verdict::exit_code) {

@@ -3,7 +3,10 @@
 use super::out::{Out, Tone};
 use super::table::{self, left, right};
 use crate::api::types::{RunDoc, StageDoc, StepDoc};
-use crate::base::{duration, sanitise};
+use crate::base::{count, duration, sanitise};
+
+/// A stage of so many steps has a line for each in the table; of more, those that did not go well.
+const FEW: usize = 12;
 
 /// The run as it stands, at most `width` columns wide, colours not counted.
 pub fn frame(out: &Out, doc: &RunDoc, width: usize) -> Vec<String> {
@@ -47,22 +50,32 @@ pub fn moments(out: &Out, doc: &RunDoc) -> Vec<(String, String)> {
 
 /// The stage table, and the verdict below it.
 pub fn table(out: &Out, doc: &RunDoc) {
+    table::print(out, &[left("STAGE"), left("VERDICT"), right("TIME"), left("DETAIL")], &rows(doc));
+    let verdict = doc.verdict.as_deref().unwrap_or(&doc.state);
+    let detail = sanitise::cell(&doc.detail);
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    if let Some(e) = &doc.first_error {
+        out.line(format!("first error ({}): {}", sanitise::cell(&e.how), sanitise::cell(&e.text)));
+    }
+    let time = doc.duration_ms.map(|ms| format!(" ({})", duration::short(ms))).unwrap_or_default();
+    out.line(format!("{} {}{time}{detail}", doc.run, out.verdict(verdict)));
+}
+
+/// A row for each stage, and below it its steps where it has several.
+fn rows(doc: &RunDoc) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for stage in &doc.stages {
         let time = stage.duration_ms.map(duration::short).unwrap_or_default();
         rows.push(vec![stage.name.clone(), word(&stage.state, stage.verdict.as_deref()).to_owned(), time, tail(stage)]);
         if stage.steps.len() > 1 && stage.verdict.as_deref() != Some("skipped") {
-            for step in &stage.steps {
+            let few = stage.steps.len() <= FEW;
+            for step in stage.steps.iter().filter(|s| few || bad(s)) {
                 let word = word(&step.state, step.verdict.as_deref()).to_owned();
                 rows.push(vec![format!("- {}", short(stage, step)), word, String::new(), step.detail.clone()]);
             }
         }
     }
-    table::print(out, &[left("STAGE"), left("VERDICT"), right("TIME"), left("DETAIL")], &rows);
-    let verdict = doc.verdict.as_deref().unwrap_or(&doc.state);
-    let detail = sanitise::cell(&doc.detail);
-    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    out.line(format!("{} {}{detail}", doc.run, out.verdict(verdict)));
+    rows
 }
 
 /// The step's name below its stage's: without what repeats it, so that of a matrix the cell is left.
@@ -79,6 +92,16 @@ fn short(stage: &StageDoc, step: &StepDoc) -> String {
 fn tail(stage: &StageDoc) -> String {
     match stage.steps.as_slice() {
         [only] if stage.detail.is_empty() => only.detail.clone(),
+        // A step with a name of its own is named where it went wrong.
+        [only] if bad(only) && only.name != stage.name && only.detail == stage.detail => format!("{}: {}", short(stage, only), only.detail),
+        [_, _, ..] if stage.steps.len() > FEW => {
+            let wrong = stage.steps.iter().filter(|s| bad(s)).count();
+            if wrong > 0 {
+                format!("{wrong} of {} steps went wrong", stage.steps.len())
+            } else {
+                count::s(stage.steps.len() as u64, "step")
+            }
+        }
         // Its steps say it, each for itself.
         [_, _, ..] if stage.steps.iter().any(|s| s.detail == stage.detail) => String::new(),
         _ => stage.detail.clone(),
@@ -172,6 +195,29 @@ mod tests {
                 stage("summary", "pending", None, None, vec![step("summary", "pending", None, "")]),
             ],
         }
+    }
+
+    #[test]
+    fn what_one_step_says_is_not_said_of_its_stage() {
+        let told = |steps: Vec<StepDoc>, verdict: &str, detail: &str| {
+            let mut doc = doc();
+            let stage =
+                StageDoc { steps, verdict: Some(verdict.into()), detail: detail.into(), state: "done".into(), ..doc.stages[0].clone() };
+            doc.stages = vec![stage];
+            rows(&doc).into_iter().map(|r| format!("{}|{}", r[0], r[3])).collect::<Vec<_>>()
+        };
+        let cell = |n: u32, verdict: &str, detail: &str| step(&format!("HW Info (n={n})"), "done", Some(verdict), detail);
+        let two = told(vec![cell(1, "success", "49 packages"), cell(2, "success", "24 packages")], "success", "49 packages");
+        assert_eq!(two, ["HW Info|", "- n=1|49 packages", "- n=2|24 packages"]);
+        let many =
+            |bad: u32| (0..1_000).map(|n| if n < bad { cell(n, "failure", "exit code 4") } else { cell(n, "success", "") }).collect();
+        assert_eq!(told(many(0), "success", ""), ["HW Info|1000 steps"]);
+        assert_eq!(
+            told(many(2), "failure", "exit code 4"),
+            ["HW Info|2 of 1000 steps went wrong", "- n=0|exit code 4", "- n=1|exit code 4"]
+        );
+        let one = told(vec![step("break it", "done", Some("failure"), "exit code 37")], "failure", "exit code 37");
+        assert_eq!(one, ["HW Info|break it: exit code 37"]);
     }
 
     #[test]
