@@ -214,13 +214,13 @@ pub fn run(ctx: &Ctx, out: &mut Out, path: &Path) -> Outcome {
     }
     write(path, &bytes)?;
     if out.json {
-        out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.len(), "size_bytes": bytes.len()}));
+        out.value(&json!({"file": path, "saved_at": saved.saved_at, "answers": saved.count(), "size_bytes": bytes.len()}));
     } else {
         let size = crate::base::size::short(bytes.len() as u64);
         out.advice(format!(
             "{}: {} of the engine, {size}; open it: quarterdeck --from {0}",
             path.display(),
-            count::s(saved.len() as u64, "answer")
+            count::s(saved.count() as u64, "answer")
         ));
     }
     Ok(())

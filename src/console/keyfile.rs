@@ -221,37 +221,6 @@ fn binding(sequence: &str, id: &DeValue<'_>) -> Result<(Vec<Key>, String), (bool
     Ok((keys, id.to_string()))
 }
 
-/// The table of keymaps/README.md: every command, and its keys in each built-in keymap.
-pub fn page() -> String {
-    let maps: Vec<(&str, Keymap)> =
-        BUILT_IN.iter().map(|(name, _)| (*name, merge(&[("page".to_owned(), format!("base = \"{name}\"\n"))]).0)).collect();
-    let mut out = String::from(
-        "# Keys\n\nMade from the registry of commands by `QD_WRITE=1 cargo test --lib keyfile`. A file of the same form in `CONFIG/keymaps/` changes any of\n\
-         them: `\"keys\" = \"command\"` below `[global]` or another scope, `\"\"` takes keys away, `base = \"vim\"` at its top begins with that keymap.\n\
-         Lower case never changes the estate; capitals do, and only after `:arm 15m REASON`.\n\n",
-    );
-    out.push_str(&format!(
-        "| command | {} | what it does |\n|---|{}---|\n",
-        BUILT_IN.map(|(n, _)| n).join(" | "),
-        "---|".repeat(BUILT_IN.len())
-    ));
-    for name in command::names() {
-        let Some(meaning) = command::find(&name) else { continue };
-        let cell = |keys: &Keymap| {
-            let mut all: Vec<String> =
-                Scope::ALL.iter().flat_map(|(_, s)| keys.all_of(*s, &name)).map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
-            // The same key in several scopes is told once.
-            let mut seen = std::collections::BTreeSet::new();
-            all.retain(|k| seen.insert(k.clone()));
-            if all.is_empty() { format!("`:{name}`") } else { all.join(" ") }
-        };
-        let cells: Vec<String> = maps.iter().map(|(_, k)| cell(k)).collect();
-        let doc = meaning.doc().split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-        out.push_str(&format!("| {} | {} | {doc} |\n", meaning.title(), cells.join(" | ")));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +289,37 @@ mod tests {
         );
         let (_, reports) = of(&[("a.toml", "[global]\n\"j\" = \"home\"\n")]);
         assert!(reports.iter().any(|r| r.starts_with("a.toml:2:1") && r.contains("hidden") && r.contains("default.toml:")), "{reports:?}");
+    }
+
+    /// The table of keymaps/README.md: every command, and its keys in each built-in keymap.
+    fn page() -> String {
+        let maps: Vec<(&str, Keymap)> =
+            BUILT_IN.iter().map(|(name, _)| (*name, merge(&[("page".to_owned(), format!("base = \"{name}\"\n"))]).0)).collect();
+        let mut out = String::from(
+            "# Keys\n\nMade from the registry of commands by `QD_WRITE=1 cargo test --lib keyfile`. A file of the same form in `CONFIG/keymaps/` changes any of\n\
+             them: `\"keys\" = \"command\"` below `[global]` or another scope, `\"\"` takes keys away, `base = \"vim\"` at its top begins with that keymap.\n\
+             Lower case never changes the estate; capitals do, and only after `:arm 15m REASON`.\n\n",
+        );
+        out.push_str(&format!(
+            "| command | {} | what it does |\n|---|{}---|\n",
+            BUILT_IN.map(|(n, _)| n).join(" | "),
+            "---|".repeat(BUILT_IN.len())
+        ));
+        for name in command::names() {
+            let Some(meaning) = command::find(&name) else { continue };
+            let cell = |keys: &Keymap| {
+                let mut all: Vec<String> =
+                    Scope::ALL.iter().flat_map(|(_, s)| keys.all_of(*s, &name)).map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
+                // The same key in several scopes is told once.
+                let mut seen = std::collections::BTreeSet::new();
+                all.retain(|k| seen.insert(k.clone()));
+                if all.is_empty() { format!("`:{name}`") } else { all.join(" ") }
+            };
+            let cells: Vec<String> = maps.iter().map(|(_, k)| cell(k)).collect();
+            let doc = meaning.doc().split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+            out.push_str(&format!("| {} | {} | {doc} |\n", meaning.title(), cells.join(" | ")));
+        }
+        out
     }
 
     #[test]

@@ -163,6 +163,7 @@ impl Keymap {
     }
 
     /// Every way to a command in one scope.
+    #[cfg(test)]
     pub fn all_of(&self, scope: Scope, id: &str) -> Vec<String> {
         let all = self.scopes.get(&scope).into_iter().flatten().filter(|(_, c)| *c == id);
         all.map(|(k, _)| k.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")).collect()

@@ -92,12 +92,9 @@ impl Saved {
         Ok(bytes)
     }
 
-    pub fn len(&self) -> usize {
+    /// How many answers of the engine it holds.
+    pub fn count(&self) -> usize {
         self.answers.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
     }
 
     pub fn has(&self, question: &Question) -> bool {

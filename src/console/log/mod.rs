@@ -1,7 +1,7 @@
 //! The log screen's own part: what it asks for, the window of lines that it holds, and lines as cells. Its keys are in `update::log`, its
 //! view in `view::log`; `edge::log` talks to the engine.
 //!
-//! However long a log is, the console holds at most [`HELD_MAX`] bytes of it.
+//! However long a log is, the console holds at most 16 MiB of it, answers under way included.
 
 pub mod line;
 pub mod order;
@@ -14,6 +14,3 @@ mod tests;
 
 pub use order::{Ask, Got, Lane, Order, Told};
 pub use state::LogScreen;
-
-/// Bytes that the console holds of a log, answers under way included.
-pub const HELD_MAX: usize = 16 << 20;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
+use super::LogScreen;
 use super::order::{Ask, Got, Lane, Order, Told};
-use super::{HELD_MAX, LogScreen};
 use crate::api::ApiError;
 use crate::api::log::{AttemptDoc, AttemptsDoc, FirstErrorDoc, LogLine, LogPage};
 use crate::console::keymap::{Code, Key, Keymap};
@@ -30,6 +30,9 @@ struct Desk {
     waiting: Vec<Order>,
     asked: Vec<String>,
 }
+
+/// Bytes that the console holds of a log at most, answers under way included.
+const HELD_MAX: usize = 16 << 20;
 
 fn desk(text: impl Into<Vec<u8>>, done: bool, size: (u16, u16)) -> Desk {
     let now: Timestamp = NOW.parse().unwrap();
