@@ -18,13 +18,15 @@ pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
     if grid.columns.is_empty() {
         let all: Vec<Cell> = grid.rows.iter().flat_map(|r| r.cells.iter().flatten().cloned()).collect();
         let wide = column(&all);
+        let labels: Vec<&str> = all.iter().map(|c| label(&c.key)).collect();
+        let same = shared(&labels);
         for row in &grid.rows {
             for (i, cell) in row.cells.iter().flatten().enumerate() {
                 let x = 2 + wide * i as u16;
                 let here = page.here(&spots::of_cell(stage, &cell.key), x - 1);
                 let (glyph, role) = page.verdict(&cell.word);
                 let x = page.at(x, &format!("{glyph} "), role);
-                let name = paint::cut(label(&cell.key), NAME, sign);
+                let name = apart(label(&cell.key), same, sign);
                 let x = page.at(x, &name, if here { Role::Selected } else { Role::Text });
                 page.at(x, &time(cell.ms), Role::Dim);
             }
@@ -36,12 +38,12 @@ pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
     let texts = grid.rows.iter().flat_map(|r| r.cells.iter().flatten()).map(|c| paint::width(&text(page, c).0));
     let wide = grid.columns.iter().map(|c| paint::width(c)).chain(texts).max().unwrap_or(0).clamp(9, 20) as u16 + 2;
     for (i, c) in grid.columns.iter().enumerate() {
-        let name = paint::cut(c, usize::from(wide) - 2, sign);
+        let name = paint::middle(c, usize::from(wide) - 2, sign);
         page.at(left + 2 + wide * i as u16, &name, Role::Heading);
     }
     page.y += 1;
     for row in &grid.rows {
-        let name = paint::cut(&row.name, usize::from(left) - 1, sign);
+        let name = paint::middle(&row.name, usize::from(left) - 1, sign);
         page.at(2, &name, Role::Text);
         for (i, cell) in row.cells.iter().enumerate() {
             let x = left + 2 + wide * i as u16;
@@ -56,6 +58,21 @@ pub fn draw(page: &mut Page<'_>, stage: &str, cells: &[&CellDoc]) {
             page.at(x, &text, if here { Role::Selected } else { role });
         }
         page.y += 1;
+    }
+}
+
+/// Bytes that all names begin with.
+fn shared(names: &[&str]) -> usize {
+    let Some((first, rest)) = names.split_first().filter(|(_, rest)| !rest.is_empty()) else { return 0 };
+    let same = |name: &str| first.chars().zip(name.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum::<usize>();
+    rest.iter().map(|name| same(name)).min().unwrap_or(0)
+}
+
+/// A name in the columns that it has. Where it is too long, what all begin with goes first: the rest tells it from its neighbours.
+fn apart(name: &str, same: usize, sign: &str) -> String {
+    match name.get(same..) {
+        Some(rest) if same > 1 && paint::width(name) > NAME => paint::middle(&format!("{sign}{rest}"), NAME, sign),
+        _ => paint::middle(name, NAME, sign),
     }
 }
 

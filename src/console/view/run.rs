@@ -132,6 +132,11 @@ fn head(model: &Model, doc: &RunDoc, run: &RunRef, look: &Look, trust: &Trust) -
         spans.push((format!("by {} ({})", word::text(&about.run, "requested_by"), word::text(&about.run, "trigger")), Role::Dim));
     }
     out.spans(spans);
+    // What its pipeline calls this very run (`run_name`); where it says nothing, the title is the name again.
+    let said = |t: &String| !t.is_empty() && *t != doc.run && *t != format!("{} #{}", run.pipeline, run.number);
+    if let Some(title) = model.about(run).map(|a| word::text(&a.run, "title")).filter(said) {
+        out.say(&title, Role::Text);
+    }
     if let Trust::Old(why) = trust {
         out.say(&format!("STALE {why}"), Role::Warn);
     }

@@ -20,6 +20,8 @@ use crate::theme::Role;
 const RUN: u16 = 9;
 /// Columns of a time.
 const TIME: u16 = 7;
+/// Columns of a step's name at least.
+const STEP: usize = 16;
 /// Rows below the stages: how long the runs took, when they were, what moved.
 const FOOT: u16 = 3;
 
@@ -163,7 +165,12 @@ fn words(page: &mut Page<'_>, stage: &StageDoc, outcome: &str) {
     // A stage that is many runs has the first of them for its detail.
     let runs = || stage.steps.iter().filter_map(|s| s.child.as_deref());
     let many = runs().count() > 1 && runs().any(|r| r == stage.detail);
-    let detail = if many { count::s(runs().count() as u64, "run") } else { stage.detail.clone() };
+    let detail = match stage.steps.as_slice() {
+        _ if many => count::s(runs().count() as u64, "run"),
+        // What one of several says of itself is not said of all: their cells and logs have it.
+        [_, _, ..] if outcome == "success" && is_of_one(stage) => String::new(),
+        _ => stage.detail.clone(),
+    };
     if !detail.is_empty() && !again {
         page.at(2, &detail, if outcome == "success" { Role::Dim } else { role });
         page.y += 1;
@@ -175,9 +182,19 @@ fn words(page: &mut Page<'_>, stage: &StageDoc, outcome: &str) {
         let role = if here { Role::Selected } else { role };
         let code = step.exit_code.map(|c| format!("  exit {c}")).unwrap_or_default();
         let detail = if said(&step.detail, step) { "" } else { &step.detail };
-        page.at(4, &format!("{sign} {}  {outcome}{code}  {detail}", step.name), role);
+        // How it ended is never pushed out by a long name, such as that of a cell.
+        let ended = format!("  {outcome}{code}");
+        let room = usize::from(page.area.width.saturating_sub(6)).saturating_sub(paint::width(&ended)).max(STEP);
+        let name = paint::middle(&step.name, room, page.look.glyphs.ellipsis);
+        page.at(4, format!("{sign} {name}{ended}  {detail}").trim_end(), role);
         page.y += 1;
     }
+}
+
+/// Whether a stage's words are those of some of its steps, while others say something else.
+fn is_of_one(stage: &StageDoc) -> bool {
+    let same = stage.steps.iter().filter(|s| s.detail == stage.detail).count();
+    same > 0 && same < stage.steps.len()
 }
 
 /// Whether a detail is no more than the exit code, which is told beside it.

@@ -21,6 +21,7 @@ mod content;
 mod excerpt;
 mod help;
 mod promotion;
+mod run;
 
 const NOW: &str = "2026-04-07T08:07:00Z";
 
