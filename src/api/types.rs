@@ -47,6 +47,10 @@ pub struct Status {
     /// The name that the engine knows who asks by.
     #[serde(default)]
     pub you: String,
+    /// What becomes of an act that one person is not enough for: it is `asked` of a second one, `single` lets one do it and marks it, and
+    /// `refused` means that there is nobody to ask; empty = an engine that does not say.
+    #[serde(default)]
+    pub second_person: String,
     /// Consoles that are armed now.
     #[serde(default)]
     pub armed: Vec<Armed>,

@@ -5,7 +5,7 @@ use super::state::Engine;
 use super::{acks, sources};
 use crate::api::ApiError;
 use crate::api::types::Status;
-use crate::config::Site;
+use crate::config::{SecondPerson, Site};
 use crate::domain::run::RunState;
 use crate::store::RunsQuery;
 
@@ -34,6 +34,7 @@ pub fn of(engine: &Engine) -> Result<Status, ApiError> {
         free_bytes: engine.store.space().ok().map(|s| s.free_bytes),
         low_disk: engine.runner.low_disk().map(|r| r.to_string()).unwrap_or_default(),
         read_only: site.as_ref().is_ok_and(|s| s.read_only),
+        second_person: site.as_ref().map(|s| second_person(engine, s).to_owned()).unwrap_or_default(),
         links: site.as_ref().map(|s| links(s)).unwrap_or_default(),
         epoch: position.epoch,
         revision: position.revision,
@@ -43,6 +44,15 @@ pub fn of(engine: &Engine) -> Result<Status, ApiError> {
         sources: sources::all(engine),
         site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
     })
+}
+
+/// As the guard will decide.
+fn second_person(engine: &Engine, site: &Site) -> &'static str {
+    match (engine.one_user(site), site.second_person) {
+        (false, _) => "asked",
+        (true, SecondPerson::None) => "single",
+        (true, SecondPerson::Required) => "refused",
+    }
 }
 
 /// Who drained the engine and, where they said so, why.

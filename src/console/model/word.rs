@@ -8,7 +8,7 @@ use crate::theme::{Glyphs, Role};
 
 /// An error and its cure, on one line.
 pub fn cured(e: &ApiError) -> String {
-    if e.help.is_empty() { e.to_string() } else { format!("{e}. {}", e.help) }
+    if e.help.is_empty() { e.to_string() } else { format!("{e}; {}", e.help) }
 }
 
 /// The text of a field; empty where it is null or absent.

@@ -3,7 +3,7 @@
 use crate::api::ApiError;
 use crate::api::types::{Arm, Armed, Done};
 use crate::base::duration::Span;
-use crate::console::model::{Link, Mode, Model};
+use crate::console::model::{Link, Mode, Model, word};
 use crate::console::msg::Effect;
 
 const MOST_S: u64 = 60 * 60;
@@ -44,7 +44,7 @@ pub fn disarm(model: &mut Model) -> Vec<Effect> {
 pub fn armed(model: &mut Model, result: Result<Armed, ApiError>) {
     let armed = match result {
         Ok(a) => a,
-        Err(e) => return model.complain(format!("not armed: {e}. {}", e.help)),
+        Err(e) => return model.complain(format!("not armed: {}", word::cured(&e))),
     };
     let Ok(until) = armed.until.parse() else { return model.complain("not armed: the engine's answer names no time") };
     model.say(format!("armed: {}. Capitals ask before they change anything; :disarm ends it", armed.reason));
@@ -54,7 +54,7 @@ pub fn armed(model: &mut Model, result: Result<Armed, ApiError>) {
 pub fn disarmed(model: &mut Model, result: Result<Done, ApiError>) {
     match result {
         Ok(done) => model.say(done.message),
-        Err(e) => model.complain(format!("{e}. {}", e.help)),
+        Err(e) => model.complain(word::cured(&e)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::api::{ApiError, Code as Refusal};
 use crate::console::form;
 use crate::console::keymap::{Code, Key};
 use crate::console::model::dialog::Focus;
-use crate::console::model::{Dialog, Mode, Model};
+use crate::console::model::{Dialog, Mode, Model, word};
 use crate::console::msg::Effect;
 use crate::console::question::Question;
 use crate::console::view::outcome;
@@ -295,7 +295,7 @@ pub fn done(model: &mut Model, request: &Do, error: Option<&ApiError>) -> bool {
     if model.dialog.is_some() || model.hands_off().is_some() {
         return false;
     }
-    dialog.error = Some(format!("{e} {}", e.help).trim().to_owned());
+    dialog.error = Some(word::cured(e));
     dialog.filling = dialog.is_form();
     dialog.focus = Focus::Field(0);
     dialog.typed.clear();

@@ -10,7 +10,7 @@ use crate::console::log::state::{AROUND, Begin, HEX_ROW, Hex, Want};
 use crate::console::log::window::{Top, WINDOW_MAX, Window};
 use crate::console::log::{Ask, Got, Lane, LogScreen, Order, Told};
 use crate::console::model::screen::Kind;
-use crate::console::model::{Link, Model};
+use crate::console::model::{Link, Model, word};
 use crate::console::msg::Effect;
 use crate::console::question::{Answer, Question};
 
@@ -122,10 +122,10 @@ pub fn told(model: &mut Model, told: Told) {
 fn failed(model: &mut Model, log: &mut LogScreen, want: Want, e: ApiError) {
     if let Some(s) = log.search.as_mut().filter(|_| want == Want::Search) {
         (s.running, s.jump) = (false, None);
-        model.complain(format!("search: {e}. {}", e.help));
+        model.complain(format!("search: {}", word::cured(&e)));
     } else if want == Want::Errors {
         log.to_error = false;
-        model.complain(format!("first errors: {e}. {}", e.help));
+        model.complain(format!("first errors: {}", word::cured(&e)));
     } else {
         if let Some(f) = &mut log.filter {
             f.running = false;
@@ -199,7 +199,7 @@ fn saved(model: &mut Model, got: Got) {
     }
     match got {
         Got::Saved { path, bytes } => model.say(format!("saved {} to {path}", crate::base::size::short(bytes))),
-        Got::Failed(e) => model.complain(format!("{e}. {}", e.help)),
+        Got::Failed(e) => model.complain(word::cured(&e)),
         _ => {}
     }
 }

@@ -263,6 +263,8 @@ fn done(model: &mut Model, request: &Do, result: Result<Done, ApiError>) {
     }
     match result {
         Ok(done) => model.say(done.message),
+        // Most reasons begin with what was refused.
+        Err(e) if crate::action::find(&request.action).is_some_and(|a| e.message.starts_with(a.title)) => model.complain(word::cured(&e)),
         Err(e) => model.complain(format!("{}: {}", request.action, word::cured(&e))),
     }
     asks::all_again(model);

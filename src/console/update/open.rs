@@ -283,7 +283,7 @@ fn ready(model: &mut Model) {
 
 fn error_of(model: &Model, question: &Question) -> Option<String> {
     let known = model.known(question)?;
-    known.error.as_ref().map(|e| format!("{e}. {}", e.help))
+    known.error.as_ref().map(word::cured)
 }
 
 fn plan<'a>(model: &'a Model, pipeline: &str) -> Option<&'a PlanDoc> {
@@ -350,8 +350,7 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     facts.push(("undo".to_owned(), undo));
     facts.push(("cost".to_owned(), cost(model, &o)));
     if level == Level::L3 {
-        let what = "L3: this only asks for it: a second person must agree, with A on its page";
-        facts.insert(0, ("level".to_owned(), what.to_owned()));
+        facts.insert(0, ("level".to_owned(), two_people(model, &o)?.to_owned()));
     }
     // What must be given is asked for first.
     let filling = (o.action.id == "run" && !fields.is_empty()) || (of_promotions(o.action) && fields.iter().any(|f| f.default.is_none()));
@@ -359,6 +358,19 @@ fn dialog(model: &Model, o: Opening) -> Result<Dialog, String> {
     let focus = if filling { Focus::Field(0) } else { Focus::Cancel };
     let dialog = Dialog::about(o.action, o.targets, model.frame);
     Ok(Dialog { hidden: o.hidden, level, facts, fields, filling, with, basis, word, focus, ..dialog })
+}
+
+/// What becomes of an act at L3; an error where nobody could ever agree to it, before its name is typed.
+fn two_people(model: &Model, o: &Opening) -> Result<&'static str, String> {
+    match model.status().map_or("", |s| s.second_person.as_str()) {
+        "refused" => Err(format!(
+            "{} is L3 and needs a second person, and this engine has one user; `second_person = \"none\"` in site.toml lets it pass, marked as \
+             a single person's",
+            o.targets.join(", ")
+        )),
+        "single" => Ok("L3: meant for two people; this site lets one do it, and marks it as a single person's"),
+        _ => Ok("L3: this only asks for it: a second person must agree, with A on its page"),
+    }
 }
 
 /// As far as the console knows; the engine has the last word.

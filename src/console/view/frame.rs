@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use super::{bar, when};
+use super::{bar, text, when};
+use crate::base::sanitise;
 use crate::console::command;
 use crate::console::keymap::Found;
 use crate::console::model::{Link, Mode, Model, PromptKind};
@@ -132,8 +133,7 @@ fn others(model: &Model) -> Vec<String> {
     let own = if let Mode::Armed { lease, .. } = model.mode { Some(lease) } else { None };
     let live = |until: &str| until.parse::<jiff::Timestamp>().is_ok_and(|t| t > model.now);
     let all = model.status().map(|s| s.armed.as_slice()).unwrap_or_default();
-    let mut names: Vec<String> =
-        all.iter().filter(|a| Some(a.lease) != own && live(&a.until)).map(|a| crate::base::sanitise::cell(&a.who)).collect();
+    let mut names: Vec<String> = all.iter().filter(|a| Some(a.lease) != own && live(&a.until)).map(|a| sanitise::cell(&a.who)).collect();
     names.sort();
     names.dedup();
     names
@@ -243,5 +243,30 @@ fn line(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     } else if let Link::Down { since, .. } = &model.link {
         let text = format!("as of {}; tried again by itself; more: quarterdeck engine status", when::relative(model.now, *since));
         paint::text(buf, area, 0, 0, &text, look.style(Role::Dim), sign);
+    }
+}
+
+/// What was said last, where the last row is too short for it: over the rows above, until the next key. What to do next stands at its end.
+pub fn notice(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some(n) = model.notice.as_ref().filter(|_| model.prompt.is_none() && model.pressed.is_empty()) else { return };
+    let words = sanitise::cell(&n.text);
+    let lines = paint::wrapped(&words, usize::from(area.width));
+    // The first row says where one is, the second what is wrong: they stay.
+    let rows = (lines.len() as u16).min(area.height.saturating_sub(2));
+    if lines.len() < 2 || rows < 2 {
+        return;
+    }
+    let place = Rect { y: area.y + area.height - rows, height: rows, ..area };
+    paint::clear(buf, place, look.style(Role::Screen));
+    // Without colours nothing else tells it from what it covers.
+    if area.height > rows + 2 {
+        text::rule(look, Rect { y: place.y - 1, height: 1, ..area }, buf, 0, "", "");
+    }
+    let style = look.style(if n.bad { Role::PromptError } else { Role::Notice });
+    let whole = lines.len() <= usize::from(rows);
+    for (y, line) in lines.iter().take(usize::from(rows)).enumerate() {
+        let last = !whole && y + 1 == usize::from(rows);
+        let cut = if last { format!("{line}{}", look.glyphs.ellipsis) } else { line.clone() };
+        paint::text(buf, place, 0, y as u16, &cut, style, look.glyphs.ellipsis);
     }
 }

@@ -51,7 +51,7 @@ pub fn trust(model: &Model, question: &Question) -> Trust {
         }
         (Link::Saved { .. }, None, _) => Trust::None("this is not part of the saved state".into()),
         (Link::Up, Some(age), Some(e)) => Trust::Old(format!("from {age}: {e}")),
-        (Link::Up, None, Some(e)) => Trust::None(format!("{e}. {}  r asks again", e.help)),
+        (Link::Up, None, Some(e)) => Trust::None(format!("{}; r asks again", word::cured(e))),
         (Link::Connecting, Some(age), _) => Trust::Old(format!("from {age}")),
         (_, Some(_), _) => Trust::Now,
         (_, None, None) => Trust::Asking,

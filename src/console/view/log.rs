@@ -184,7 +184,7 @@ fn absent(model: &Model, log: &LogScreen) -> Option<String> {
     let doc = known.and_then(|k| k.answer.as_ref()).and_then(|a| if let Answer::Attempts(d) = a { Some(d) } else { None });
     let Some(doc) = doc else {
         return Some(match (known.and_then(|k| k.error.as_ref()), &model.link) {
-            (Some(e), _) => format!("{e}. {}", e.help),
+            (Some(e), _) => word::cured(e),
             (None, Link::Down { why, .. }) => format!("no engine: {why}. It is asked when it is back"),
             (_, _) => "asking the engine which steps ran".to_owned(),
         });
@@ -205,7 +205,7 @@ fn absent(model: &Model, log: &LogScreen) -> Option<String> {
         return None;
     }
     if let Some(e) = &log.error {
-        return Some(format!("{e}. {}; r asks again", e.help));
+        return Some(format!("{}; r asks again", word::cured(e)));
     }
     if let Some(f) = &log.filter {
         return Some(match ((f.running || f.wanted) && !f.asked, f.complete) {

@@ -93,6 +93,7 @@ pub fn draw(model: &Model, look: &Look, buf: &mut Buffer) {
             _ => dialog::draw(model, d, look, inner, buf),
         }
     }
+    frame::notice(model, look, area, buf);
 }
 
 /// Splits rows off the end of an area.

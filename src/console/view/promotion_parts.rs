@@ -186,7 +186,7 @@ pub fn changes(model: &Model, doc: &Row) -> Text {
         (Some(q), None) => {
             let asked = || [Some(q), brief.as_ref()].into_iter().flatten();
             match asked().find_map(|q| model.known(q)?.error.as_ref()) {
-                Some(e) => out.say(&format!("not compared: {e}. {}", e.help), Role::Unknown),
+                Some(e) => out.say(&format!("not compared: {}", word::cured(e)), Role::Unknown),
                 None => {
                     let waits = asked().any(|q| model.asked.contains(q));
                     out.say(

@@ -6,7 +6,7 @@ use super::console;
 use super::engine::Engine;
 use crate::console::question::Question;
 use crate::console::run::Left;
-use crate::console::view::tests::run_row;
+use crate::console::view::tests::{run_row, said};
 
 /// Runs that are under way, the newest first.
 fn running(engine: &Engine, numbers: &[u64]) {
@@ -68,7 +68,7 @@ async fn of_several_rows_each_is_told_and_what_was_refused_stays_marked() {
         for told in [
             "Cancel a run: what became of it",
             "4 of 5 done, 1 refused",
-            "refused nightly#13 is in its last step, which cannot be stopped. look at it first",
+            "refused nightly#13 is in its last step, which cannot be stopped; look at it first",
             "nightly#11, nightly#12, nightly#14, nightly#15",
             "[ Close ]",
         ] {
@@ -159,7 +159,7 @@ async fn a_refused_start_says_who_refused_it_and_why() {
         p.presses(":").await;
         p.enters("arm 15m night").await;
         let shown = p.presses("X y").await;
-        assert!(shown.contains("cancel: this needs one of the roles operator or admin, and you have viewer. look at it first"), "{shown}");
+        assert!(shown.contains("cancel: this needs one of the roles operator or admin, and you have viewer; look at it first"), "{shown}");
         assert_eq!(engine.done(), ["cancel nightly#12"]);
     })
     .await;
@@ -237,6 +237,21 @@ async fn what_needs_two_people_says_so_first_and_its_page_offers_the_answer() {
             let shown = p.presses("y").await;
             assert!(shown.contains("Tab goes to where nightly must be typed") && engine.done().is_empty(), "{shown}");
             p.presses("esc").await;
+        })
+        .await;
+    }
+    // Where nobody could ever agree no name is asked for, and where one person does it, that is said.
+    for (says, wanted) in [("refused", "this engine has one user"), ("single", "L3: meant for two people; this site lets one do it")] {
+        let mut status = said(&Question::Status);
+        (status["second_person"], status["you"]) = (json!(says), json!("ann"));
+        engine.says(&Question::Status, status);
+        console(&engine, (140, 40), async |p, engine| {
+            p.rests().await;
+            p.presses(":").await;
+            p.enters("arm 15m kernel update").await;
+            let shown = p.presses("8 B").await;
+            assert!(shown.contains(wanted) && shown.contains("[ No ]") == (says == "single"), "{shown}");
+            assert!(engine.done().is_empty());
         })
         .await;
     }
