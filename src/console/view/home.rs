@@ -258,7 +258,9 @@ fn now(model: &Model, line: Option<(u16, &str)>) -> Text {
         rows(model, "schedule").iter().filter_map(|r| Some((when::instant(r, "next")?, word::text(r, "pipeline")))).collect();
     due.sort();
     let due: Vec<String> = due.iter().map(|(t, p)| format!("{} {p} ({})", when::show(model, *t), when::relative(model.now, *t))).collect();
+    let (clock, off) = model.status().map_or(("", ""), |s| s.scheduler.split_once(": ").unwrap_or((s.scheduler.as_str(), "")));
     match due.is_empty() {
+        true if clock == "off" => out.put("DUE", format!("nothing: {off}"), Role::Dim),
         true => out.put("DUE", none("schedule", "nothing is due by the clock"), Role::Dim),
         false => out.put("DUE", one(some(&due, 2)), Role::Text),
     }
@@ -276,7 +278,9 @@ fn now(model: &Model, line: Option<(u16, &str)>) -> Text {
     if let Some(s) = model.status() {
         let up = s.started.parse::<jiff::Timestamp>().map(|t| when::relative(model.now, t)).unwrap_or_default();
         let role = if s.scheduler.starts_with("dead") || !s.site_error.is_empty() { Role::Bad } else { Role::Text };
-        out.put("ENGINE", one(format!("{} pid {}, started {up}, scheduler {}", s.version, s.pid, s.scheduler)), role);
+        // Why nothing is due is said there.
+        let scheduler = if clock == "off" && due.is_empty() { clock } else { s.scheduler.as_str() };
+        out.put("ENGINE", one(format!("{} pid {}, started {up}, scheduler {scheduler}", s.version, s.pid)), role);
         if let Some(free) = s.free_bytes {
             out.put("DISK", one(format!("{} free below {}", size::short(free), s.state_dir)), Role::Text);
         }

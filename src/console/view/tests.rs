@@ -20,6 +20,7 @@ mod bytes;
 mod content;
 mod excerpt;
 mod help;
+mod home;
 mod notice;
 mod promotion;
 mod run;
