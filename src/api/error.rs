@@ -59,7 +59,7 @@ pub struct ApiError {
     /// Which character of what was asked for (a filter), from 1: for a caret.
     pub character: Option<usize>,
     /// The word of a newer engine for what it is, where this version has none; `code` is then what comes nearest.
-    pub foreign: Option<String>,
+    pub foreign: Option<Box<str>>,
 }
 
 /// As it travels.
@@ -84,7 +84,7 @@ impl From<Wire> for ApiError {
     fn from(w: Wire) -> Self {
         let (code, foreign) = match w.code {
             Word::Known(code) => (code, None),
-            Word::Foreign(word) => (Code::Failed, Some(word)),
+            Word::Foreign(word) => (Code::Failed, Some(word.into_boxed_str())),
         };
         Self { code, message: w.message, help: w.help, character: w.character, foreign }
     }
@@ -92,7 +92,7 @@ impl From<Wire> for ApiError {
 
 impl From<ApiError> for Wire {
     fn from(e: ApiError) -> Self {
-        let code = e.foreign.map_or(Word::Known(e.code), Word::Foreign);
+        let code = e.foreign.map_or(Word::Known(e.code), |word| Word::Foreign(word.into()));
         Self { code, message: e.message, help: e.help, character: e.character }
     }
 }

@@ -92,8 +92,11 @@ fn standing(engine: &Engine, site: &Site) -> Needed {
     out
 }
 
+/// Rows, and lists with when they were written.
+type Held = (Vec<SeenContent>, Vec<(String, i64)>);
+
 /// Rows and lists as they are now.
-fn look(engine: &Engine) -> Result<(Vec<SeenContent>, Vec<(String, i64)>), ApiError> {
+fn look(engine: &Engine) -> Result<Held, ApiError> {
     let lists = Lists::new(engine.store.dir());
     let files = lists.find("")?.into_iter().filter_map(|fp| lists.written_us(&fp).map(|at| (fp, at))).collect();
     Ok((engine.store.seen_contents()?, files))
