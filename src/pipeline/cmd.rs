@@ -8,7 +8,7 @@ use super::diagnostic::{Diagnostic, Severity, render_with};
 use super::freeze::{FreezeCtx, freeze};
 use super::schema::explain::Unknown;
 use super::{Catalog, Checker, File, NOT_TEXT, describe, graph, load_bytes, misnamed, schema};
-use crate::base::instant;
+use crate::base::{instant, sanitise};
 
 /// A pipeline file as the caller found it.
 #[derive(Debug, Clone)]
@@ -216,14 +216,15 @@ pub fn list(sources: &[Source], catalog: &Catalog, now: Timestamp) -> Output {
             }),
         });
     }
-    let cell = |row: &Value, key: &str| row[key].as_str().unwrap_or("-").to_owned();
+    // What a file says of itself is one line of a table, and draws on no terminal.
+    let cell = |row: &Value, key: &str| sanitise::cell(row[key].as_str().unwrap_or("-"));
     let width = rows.iter().map(|r| cell(r, "pipeline").chars().count()).max().unwrap_or(0).max(8);
     let broken = |row: &Value| row["errors"].as_u64().unwrap_or(0) > 0;
     let next = |row: &Value| {
         if broken(row) {
             return "-".to_owned();
         }
-        row["next_local"].as_str().map_or_else(|| row["triggers"][0].as_str().unwrap_or("by hand").to_owned(), str::to_owned)
+        sanitise::cell(row["next_local"].as_str().or_else(|| row["triggers"][0].as_str()).unwrap_or("by hand"))
     };
     let next_width = rows.iter().map(|r| next(r).chars().count()).max().unwrap_or(0).max(4);
     let mut text = format!("{:<width$}  {:<2}  {:<next_width$}  {}\n", "PIPELINE", "", "NEXT", "WHAT");

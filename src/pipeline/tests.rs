@@ -389,6 +389,9 @@ fn commands_answer_with_text_json_and_exit_code() {
     assert!(bad.text.contains("did you mean `shrink`?"), "{}", bad.text);
     let plan = cmd::plan(&source("n.yml", NIGHTLY), &catalog(), &given(&[]), &WITH_GIT, now, style);
     assert_eq!((plan.code, plan.json["next"][0]["at"].as_str()), (0, Some("2026-11-25T01:29:00.000Z")));
+    let drawn = format!("format: 1\nname: d\ndescription: |\n  a\u{1b}[2Jb\n  \u{202e}c\n{}", "stages: [{name: a, run: echo}]\n");
+    let drawn = cmd::list(&[source("d.yml", &drawn)], &catalog(), now).text;
+    assert!(drawn.lines().count() == 2 && !drawn.contains(['\u{1b}', '\u{202e}']), "{drawn:?}");
     let list = cmd::list(&[source("n.yml", NIGHTLY), source("b.yml", "x")], &catalog(), now);
     assert_eq!(
         (list.code, list.json["pipelines"][0]["pipeline"].as_str(), list.json["pipelines"][1]["errors"].as_u64()),
