@@ -142,7 +142,7 @@ fn judge(
     let mut subject = Subject::Engine;
     let typed = promotion::confirm_name(engine, request);
     let name = if request.target.is_empty() { ENGINE } else { typed.as_deref().unwrap_or(&request.target) };
-    let lease = engine.leases.standing(link, request.console, engine.now_us());
+    let lease = engine.leases.standing(link, request.console, engine.clock.boot_us());
     let ask = Ask { action, subject: name, reason: &request.reason, confirm: request.confirm.as_deref(), lease };
     let mut freeze = None;
     let decided = guard::decide(engine.ground(&site), caller, &ask, || {

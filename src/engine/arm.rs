@@ -12,7 +12,6 @@ use super::entry;
 use super::guard::{self, Ask, Caller, Lease as Standing};
 use super::lease::{Connection, Lease};
 use super::model::Edit;
-use super::rows::time;
 use super::state::Engine;
 use crate::action::{self, Action};
 use crate::api::ApiError;
@@ -40,11 +39,9 @@ pub async fn arm(engine: &Arc<Engine>, caller: Caller, at: Connection, ask: Arm)
     let engine = engine.clone();
     // On a task of its own, as every act: the entry and the lease belong together, whatever becomes of the connection.
     let work = tokio::spawn(async move {
-        let now = engine.now_us();
         let length = Duration::from_secs(ask.seconds);
-        let until_us = now.saturating_add(i64::try_from(length.as_micros()).unwrap_or(i64::MAX));
-        let lease = Lease::new(caller, reason, until_us);
-        record(&engine, &action::ARM, &lease, format!("done: until {}", time(until_us))).await?;
+        let lease = Lease::new(caller, reason, length, &*engine.clock);
+        record(&engine, &action::ARM, &lease, format!("done: until {}", lease.until())).await?;
         if !engine.leases.grant(at, lease.clone()) {
             return Err(ApiError::no_engine("the connection ended while it was being armed", "connect, and arm again"));
         }
@@ -85,7 +82,7 @@ fn judge(engine: &Engine, caller: &Caller, action: &'static Action, reason: &str
 
 /// Gives the lease of this connection back.
 pub async fn disarm(engine: &Arc<Engine>, at: Connection) -> Result<Done, ApiError> {
-    let Some(lease) = engine.leases.give_back(at, engine.now_us()) else {
+    let Some(lease) = engine.leases.give_back(at, engine.clock.boot_us()) else {
         return Err(ApiError::refused("this connection is not armed", "nothing to do"));
     };
     publish(engine, at, None);
@@ -97,7 +94,7 @@ pub async fn disarm(engine: &Arc<Engine>, at: Connection) -> Result<Done, ApiErr
 
 /// The connection has ended: so has its lease.
 pub async fn closed(engine: &Engine, at: Connection) {
-    let Some(lease) = engine.leases.close(at, engine.now_us()) else { return };
+    let Some(lease) = engine.leases.close(at, engine.clock.boot_us()) else { return };
     publish(engine, at, None);
     if let Err(e) = record(engine, &action::DISARM, &lease, "done: its connection ended".into()).await {
         tracing::warn!(who = %lease.caller.actor.name, "the end of a lease could not be recorded: {e}");

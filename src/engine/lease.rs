@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::guard::{Caller, Lease as Standing};
 use super::rows::time;
 use crate::api::types::Armed;
+use crate::base::clock::Clock;
 
 /// One connection of the socket. Ids are never used twice by one engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +26,9 @@ impl std::fmt::Display for Connection {
 pub struct Lease {
     pub caller: Caller,
     pub reason: String,
+    /// Since boot: the wall clock may be set back, and nobody is armed for longer by that.
+    ends_us: u64,
+    /// The same as people read it.
     until_us: i64,
     given_back: bool,
 }
@@ -52,10 +57,10 @@ impl Leases {
     }
 
     /// What the guard must know. A connection that was armed once is a console's for ever, whatever its requests say.
-    pub fn standing(&self, at: Connection, console: bool, now_us: i64) -> Standing {
+    pub fn standing(&self, at: Connection, console: bool, boot_us: u64) -> Standing {
         match self.lock().1.get(&at) {
             Some(Some(l)) if l.given_back => Standing::Lacking("this console has given its lease back"),
-            Some(Some(l)) if l.until_us <= now_us => Standing::Lacking("the time that this console was armed for is over"),
+            Some(Some(l)) if l.ends_us <= boot_us => Standing::Lacking("the time that this console was armed for is over"),
             Some(Some(_)) => Standing::Held,
             _ if console => Standing::Lacking("this console is not armed"),
             _ => Standing::NotAsked,
@@ -63,8 +68,8 @@ impl Leases {
     }
 
     /// Whether this connection is armed now.
-    pub fn is_armed(&self, at: Connection, now_us: i64) -> bool {
-        matches!(self.lock().1.get(&at), Some(Some(l)) if l.live(now_us))
+    pub fn is_armed(&self, at: Connection, boot_us: u64) -> bool {
+        matches!(self.lock().1.get(&at), Some(Some(l)) if l.live(boot_us))
     }
 
     /// False where the connection is gone: nobody could ever use or end the lease.
@@ -79,48 +84,76 @@ impl Leases {
     }
 
     /// The lease that was given back, where there was one.
-    pub fn give_back(&self, at: Connection, now_us: i64) -> Option<Lease> {
+    pub fn give_back(&self, at: Connection, boot_us: u64) -> Option<Lease> {
         let mut inner = self.lock();
-        let lease = inner.1.get_mut(&at)?.as_mut().filter(|l| l.live(now_us))?;
+        let lease = inner.1.get_mut(&at)?.as_mut().filter(|l| l.live(boot_us))?;
         lease.given_back = true;
         Some(lease.clone())
     }
 
     /// The connection is gone, and the lease that it still had with it.
-    pub fn close(&self, at: Connection, now_us: i64) -> Option<Lease> {
-        self.lock().1.remove(&at)?.filter(|l| l.live(now_us))
+    pub fn close(&self, at: Connection, boot_us: u64) -> Option<Lease> {
+        self.lock().1.remove(&at)?.filter(|l| l.live(boot_us))
     }
 
     /// Who is armed now.
-    pub fn armed(&self, now_us: i64) -> Vec<Armed> {
-        self.lock().1.iter().filter_map(|(at, l)| Some(l.as_ref().filter(|l| l.live(now_us))?.shown(*at))).collect()
+    pub fn armed(&self, boot_us: u64) -> Vec<Armed> {
+        self.lock().1.iter().filter_map(|(at, l)| Some(l.as_ref().filter(|l| l.live(boot_us))?.shown(*at))).collect()
     }
 }
 
 impl Lease {
-    pub fn new(caller: Caller, reason: String, until_us: i64) -> Self {
-        Self { caller, reason, until_us, given_back: false }
+    /// For so long, on these clocks.
+    pub fn new(caller: Caller, reason: String, length: Duration, clock: &dyn Clock) -> Self {
+        let us = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
+        let until_us = clock.now().as_microsecond().saturating_add(i64::try_from(us).unwrap_or(i64::MAX));
+        Self { caller, reason, ends_us: clock.boot_us().saturating_add(us), until_us, given_back: false }
     }
 
-    fn live(&self, now_us: i64) -> bool {
-        !self.given_back && self.until_us > now_us
+    /// RFC 3339, for people.
+    pub fn until(&self) -> String {
+        time(self.until_us)
+    }
+
+    fn live(&self, boot_us: u64) -> bool {
+        !self.given_back && self.ends_us > boot_us
     }
 
     /// As clients are told of it.
     pub fn shown(&self, at: Connection) -> Armed {
-        Armed { lease: at.0, who: self.caller.actor.name.clone(), reason: self.reason.clone(), until: time(self.until_us) }
+        Armed { lease: at.0, who: self.caller.actor.name.clone(), reason: self.reason.clone(), until: self.until() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::ManualClock;
     use crate::domain::actor::Actor;
 
-    fn lease(until_us: i64) -> Lease {
+    fn clock() -> ManualClock {
+        ManualClock::new(jiff::Timestamp::UNIX_EPOCH, "b")
+    }
+
+    fn lease(us: u64) -> Lease {
         let actor = Actor::person("ann", 1000, Some(1000));
         let caller = Caller { actor, known: true, owner: true, groups: Vec::new() };
-        Lease::new(caller, "why".into(), until_us)
+        Lease::new(caller, "why".into(), Duration::from_micros(us), &clock())
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_arms_nobody_for_longer() {
+        let (all, clock) = (Leases::default(), clock());
+        clock.set_wall("2026-11-27T12:00:00Z".parse().unwrap());
+        let a = all.open();
+        let caller = lease(1).caller;
+        all.grant(a, Lease::new(caller, "why".into(), Duration::from_secs(900), &clock));
+        assert_eq!(all.armed(clock.boot_us())[0].until, "2026-11-27T12:15:00.000Z");
+        clock.set_wall("2026-11-27T06:00:00Z".parse().unwrap());
+        clock.advance_us(899 * 1_000_000);
+        assert_eq!(all.standing(a, true, clock.boot_us()), Standing::Held);
+        clock.advance_us(1_000_000);
+        assert!(matches!(all.standing(a, true, clock.boot_us()), Standing::Lacking(_)) && !all.is_armed(a, clock.boot_us()));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub async fn serve(engine: Arc<Engine>, mut listener: UnixListener) {
     let app = routes::router(engine.clone());
     let crowd = Arc::new(Crowd::new(CONNECTIONS));
     let doorstep = Arc::new(Semaphore::new(TURNED_AWAY));
-    let armed = |at| engine.leases.is_armed(at, engine.now_us());
+    let armed = |at| engine.leases.is_armed(at, engine.clock.boot_us());
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
         let stream = tokio::select! {

@@ -39,7 +39,7 @@ pub fn of(engine: &Engine) -> Result<Status, ApiError> {
         epoch: position.epoch,
         revision: position.revision,
         you: String::new(),
-        armed: engine.leases.armed(engine.now_us()),
+        armed: engine.leases.armed(engine.clock.boot_us()),
         acks: acks::shown(engine)?,
         sources: sources::all(engine),
         site_error: site.err().map(|e| e.to_string()).unwrap_or_default(),
