@@ -25,6 +25,8 @@ use crate::store::Store;
 
 /// A content set that cannot be read within this is unknown, and what depends on it is not approved.
 const LOOK: Duration = Duration::from_secs(60);
+/// For what the runner has just decided to be written; a disk that takes longer is told as it is.
+const WRITTEN: Duration = Duration::from_secs(5);
 
 /// A decision that the caller may take, as far as the guard can tell.
 pub struct Ballot {
@@ -39,6 +41,11 @@ pub fn ballot(engine: &Engine, site: &Site, caller: &Caller, row: RunRow, reques
     let run = row.run.clone();
     let (open, plan) = read(&engine.store, &run)?;
     let mut waits = wait::waits(&open, &plan);
+    if waits.is_empty() {
+        // The runner tells `get queue` and `why` that it waits a moment before that is written.
+        engine.store.catch_up(WRITTEN);
+        waits = wait::waits(&read(&engine.store, &run)?.0, &plan);
+    }
     let stage = request.with.get("stage");
     if let Some(name) = stage {
         elsewhere(&run, name, &waits)?;

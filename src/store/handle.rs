@@ -80,6 +80,12 @@ impl Store {
         async move { answer.await.unwrap_or(Err(StoreError::Closed)) }
     }
 
+    /// Waits until all that was given to be written before now is written or refused, so that a reader finds what the runner has told of already;
+    /// `most` at most. Blocks.
+    pub fn catch_up(&self, most: std::time::Duration) {
+        let _ = self.inner.writer.queue_heard(None, |_| Ok(())).recv_timeout(most);
+    }
+
     /// Runs `job` on a read connection, on this thread.
     pub(crate) fn read<T: Send + 'static>(
         &self,
@@ -137,6 +143,20 @@ mod tests {
 
     use super::super::OpenOptionsStore;
     use super::*;
+
+    #[test]
+    fn a_reader_that_catches_up_finds_what_was_given_to_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(&OpenOptionsStore { dir: dir.path().join("s"), network_state: false, now_us: 0, boot_id: "b".into() }).unwrap();
+        let _unheard = store.write_generation(1, |tx| {
+            // Long enough to be overtaken by a reader that does not wait.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            Ok(tx.execute("INSERT INTO meta (key, value) VALUES ('caught', 'up')", [])?)
+        });
+        store.catch_up(std::time::Duration::from_secs(60));
+        assert!(store.read(|c| Ok(c.prepare("SELECT 1 FROM meta WHERE key = 'caught'")?.exists([])?)).unwrap());
+    }
 
     #[test]
     fn long_reads_leave_a_connection_to_short_ones() {

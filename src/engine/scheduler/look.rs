@@ -207,7 +207,7 @@ impl Scheduler {
 fn off(site: &Site, private: bool) -> Option<&'static str> {
     match (site.scheduler, private) {
         (Mode::Off, _) => Some("scheduler = \"off\" in site.toml"),
-        (Mode::Shared, true) => Some("site.toml does not say scheduler = \"private\""),
+        (Mode::Shared, true) => Some("a private engine needs scheduler = \"private\" in site.toml"),
         _ => None,
     }
 }
